@@ -1,1 +1,14 @@
-//! ingest
+//! Source -> decode -> normalise -> batch -> store -> settle.
+//!
+//! The room that takes delivery events and makes them durable. It knows nothing of polars, and the store is all that
+//! it shares with the room that computes rates.
+
+mod batch;
+pub mod decode;
+pub mod documents;
+mod normalise;
+pub mod outcome;
+pub mod pipeline;
+pub mod source;
+pub mod store;
+pub mod telemetry;

@@ -1,0 +1,261 @@
+//! SES's events as rows: one per recipient that the event is about (facts 1 and 2).
+
+use std::borrow::Cow;
+
+use bouncewatch_schemas::address;
+use bouncewatch_schemas::bounce;
+use bouncewatch_schemas::diagnostic::{self, Diagnostic};
+use bouncewatch_schemas::event::{Channel, EventRow, Kind, Service};
+use bouncewatch_schemas::provider;
+use bouncewatch_schemas::time::{message_id_clock_ms, parse_ms};
+use bouncewatch_schemas::wire::envelope::Envelope;
+use bouncewatch_schemas::wire::ses::{Detail, Mail, RecipientObject};
+
+use super::{Action, Addressed, action, usable};
+use crate::decode::{Context, Sink};
+use crate::outcome::Ignored;
+use crate::outcome::Reason;
+use crate::outcome::Rejected;
+
+/// Longest type word that is quoted in a message.
+const QUOTED_CHARS_MAX: usize = 40;
+
+/// Rows of one SES event.
+pub(crate) fn ses(
+    envelope: &Envelope<'_>,
+    context: Context<'_>,
+    sink: &mut impl Sink,
+) -> Result<(), Rejected> {
+    let word = envelope.event_type.get().or(envelope.notification_type.get());
+    let kind = match word.map(type_word).as_deref() {
+        Some("amazonsnssubscriptionsucceeded") => {
+            sink.ignored(Ignored::FeedbackTopicSubscribed);
+            return Ok(());
+        }
+        Some("received") => {
+            sink.ignored(Ignored::InboundMail);
+            return Ok(());
+        }
+        word => word.and_then(kind_of),
+    };
+    let Some(mail) = &envelope.mail.0 else {
+        return Err(Rejected::new(Reason::NotAnEvent, "a type word, but no `mail`"));
+    };
+    let Some(kind) = kind else {
+        let word: String = word.unwrap_or("(none)").chars().take(QUOTED_CHARS_MAX).collect();
+        return Err(Rejected::new(Reason::UnknownKind, format!("type word: {word}")));
+    };
+    let Some(message_id) = mail.message_id.get() else {
+        return Err(Rejected::new(Reason::NoMessageId, "mail.messageId is missing"));
+    };
+    let nothing = Detail::default();
+    let detail = envelope.event_detail.0.as_deref().unwrap_or(&nothing);
+    let sent_at =
+        mail.timestamp.get().and_then(parse_ms).or_else(|| message_id_clock_ms(message_id));
+    let Some(happened_at) = detail.timestamp.get().and_then(parse_ms).or(sent_at) else {
+        return Err(Rejected::new(
+            Reason::NoTime,
+            "neither the event nor the mail has a readable time",
+        ));
+    };
+    let published = envelope.event_type.0.is_some()
+        || context.channel == Some(Channel::EventPublishing)
+        || !mail.tags.0.is_empty();
+    let event = Event { kind, mail, detail, message_id, sent_at, happened_at, published, context };
+    event.rows(sink)
+}
+
+/// A type word without case, blanks and underscores: `Rendering Failure` and `RENDERING_FAILURE` are one.
+fn type_word(word: &str) -> String {
+    word.chars().filter(|c| !matches!(c, ' ' | '_' | '-')).map(|c| c.to_ascii_lowercase()).collect()
+}
+
+fn kind_of(word: &str) -> Option<Kind> {
+    Some(match word {
+        "send" => Kind::Send,
+        "delivery" => Kind::Delivery,
+        "bounce" => Kind::Bounce,
+        "complaint" => Kind::Complaint,
+        "deliverydelay" => Kind::DeliveryDelay,
+        "reject" => Kind::Reject,
+        "renderingfailure" => Kind::RenderingFailure,
+        "open" => Kind::Open,
+        "click" => Kind::Click,
+        "subscription" => Kind::Subscription,
+        _ => return None,
+    })
+}
+
+/// An event with what identifies it.
+struct Event<'a> {
+    kind: Kind,
+    mail: &'a Mail<'a>,
+    detail: &'a Detail<'a>,
+    message_id: &'a str,
+    sent_at: Option<i64>,
+    happened_at: i64,
+    published: bool,
+    context: Context<'a>,
+}
+
+/// What the sender's ARN tells: `arn:aws:ses:REGION:ACCOUNT:identity/IDENTITY`.
+#[derive(Default)]
+struct SourceArn<'a> {
+    region: Option<&'a str>,
+    account: Option<&'a str>,
+    identity: Option<&'a str>,
+}
+
+fn source_arn(arn: Option<&str>) -> SourceArn<'_> {
+    let Some(arn) = arn.filter(|arn| arn.starts_with("arn:")) else { return SourceArn::default() };
+    let mut parts =
+        arn.splitn(6, ':').skip(3).map(|part| Some(part).filter(|part| !part.is_empty()));
+    SourceArn {
+        region: parts.next().flatten(),
+        account: parts.next().flatten(),
+        identity: parts.next().flatten().and_then(|resource| resource.strip_prefix("identity/")),
+    }
+}
+
+impl<'a> Event<'a> {
+    fn rows(&self, sink: &mut impl Sink) -> Result<(), Rejected> {
+        let source =
+            self.mail.source.get().and_then(|source| address::normalise(Cow::Borrowed(source)));
+        let base = self.base(source.as_deref());
+        if matches!(self.kind, Kind::Open | Kind::Click | Kind::Subscription) {
+            sink.event();
+            sink.row(&base);
+            return Ok(());
+        }
+        let (mut recipients, mut all_usable) = match self.kind {
+            Kind::Send | Kind::Reject | Kind::RenderingFailure => usable(&self.mail.destination.0),
+            _ => usable(&self.detail.recipients.0),
+        };
+        if recipients.is_empty() && self.mail.destination.0.len() == 1 {
+            // who else could it be about
+            (recipients, all_usable) = usable(&self.mail.destination.0);
+        }
+        if recipients.is_empty() {
+            return Err(Rejected::new(
+                Reason::NoRecipient,
+                format!("the {} names no recipient", self.kind.as_str()),
+            ));
+        }
+        sink.event();
+        for recipient in &recipients {
+            self.row(&base, recipient, sink);
+        }
+        if !all_usable {
+            let detail = format!(
+                "the {} names a recipient without address beside others",
+                self.kind.as_str()
+            );
+            return Err(Rejected::new(Reason::NoRecipient, detail));
+        }
+        Ok(())
+    }
+
+    /// The row as far as it is the same for all recipients.
+    fn base<'r>(&'r self, source: Option<&'r str>) -> EventRow<'r>
+    where
+        'a: 'r,
+    {
+        let (mail, detail) = (self.mail, self.detail);
+        let arn = source_arn(mail.source_arn.get());
+        EventRow {
+            kind: self.kind,
+            service: Service::Ses,
+            channel: if self.published {
+                Channel::EventPublishing
+            } else {
+                Channel::IdentityFeedback
+            },
+            event_at: self.happened_at,
+            sent_at: self.sent_at,
+            published_at: self.context.published_at,
+            received_at: self.context.received_at,
+            message_id: self.message_id,
+            feedback_id: detail.feedback_id.get(),
+            recipient: None,
+            recipient_domain: None,
+            provider: None,
+            source,
+            source_domain: source.and_then(address::domain),
+            identity: arn.identity,
+            configuration_set: mail.tags.first("ses:configuration-set"),
+            account: mail.sending_account_id.get().or(arn.account).or(self.context.account),
+            region: arn.region.or(self.context.region),
+            tenant: mail.tags.first("ses:tenant-name"),
+            tags: &mail.tags.0,
+            source_ip: mail.source_ip.get().or(mail.tags.first("ses:source-ip")),
+            outgoing_ip: mail.tags.first("ses:outgoing-ip"),
+            remote_mta: detail.remote_mta_ip.get(),
+            reporting_mta: detail.reporting_mta.get().and_then(diagnostic::mta_name),
+            bounce_type: detail.bounce_type.get(),
+            bounce_subtype: detail.bounce_sub_type.get(),
+            complaint_type: detail.complaint_feedback_type.get(),
+            complaint_subtype: detail.complaint_sub_type.get(),
+            delay_type: detail.delay_type.get(),
+            class: None,
+            counts: false,
+            smtp_code: None,
+            enhanced_status: None,
+            diagnostic: None,
+            processing_ms: detail.processing_time_millis.get().and_then(|text| text.parse().ok()),
+            expires_at: detail.expiration_time.get().and_then(parse_ms),
+            link: detail.link.get(),
+            origin: self.context.origin,
+        }
+    }
+
+    fn row(&self, base: &EventRow<'_>, recipient: &Addressed<'_>, sink: &mut impl Sink) {
+        let said = self.said(recipient.wire);
+        let domain = address::domain(&recipient.address);
+        let texts = base.reporting_mta.into_iter().chain(said.text.as_deref());
+        let row = EventRow {
+            recipient: Some(&recipient.address),
+            recipient_domain: domain,
+            provider: domain.map(|domain| provider::provider_of(domain, texts)),
+            smtp_code: said.smtp_code,
+            enhanced_status: said.enhanced_status.as_deref(),
+            diagnostic: said.text.as_deref(),
+            ..base.clone()
+        };
+        if self.kind != Kind::Bounce {
+            sink.row(&row);
+            return;
+        }
+        match action(recipient.wire) {
+            Action::Delayed => sink.row(&EventRow { kind: Kind::DeliveryDelay, ..row }),
+            Action::Delivered => sink.row(&EventRow { kind: Kind::Delivery, ..row }),
+            Action::Failed => {
+                let (class, counts) = bounce::classify(
+                    base.bounce_type,
+                    base.bounce_subtype,
+                    has_report(recipient.wire),
+                );
+                let simulated = domain == Some(bounce::SIMULATOR_DOMAIN);
+                sink.row(&EventRow { class: Some(class), counts: counts && !simulated, ..row });
+            }
+        }
+    }
+
+    /// What the remote server, or SES, said about one recipient.
+    fn said<'r>(&'r self, recipient: &'r RecipientObject<'r>) -> Diagnostic<'r> {
+        let text = match self.kind {
+            Kind::Bounce | Kind::DeliveryDelay => recipient.diagnostic_code.get(),
+            Kind::Delivery => self.detail.smtp_response.get(),
+            Kind::Reject => self.detail.reason.get(),
+            Kind::RenderingFailure => self.detail.error_message.get(),
+            _ => None,
+        };
+        diagnostic::read(text.map(Cow::Borrowed), recipient.status.get())
+    }
+}
+
+/// Whether a delivery report came with the bounce. An automatic reply has none.
+fn has_report(recipient: &RecipientObject<'_>) -> bool {
+    recipient.action.0.is_some()
+        || recipient.status.0.is_some()
+        || recipient.diagnostic_code.0.is_some()
+}

@@ -1,0 +1,330 @@
+//! The one place that knows the order: receive -> decode -> batch -> make durable -> settle. `pipeline.md` beside
+//! this file tells why it is safe.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Mutex, mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout_at};
+
+use crate::batch::Batch;
+pub use crate::batch::BatchLimits;
+use crate::source::files::{self, FileError};
+use crate::source::sqs::{self, Queue};
+use crate::source::{Clock, Parcel, Progress, Receipt};
+use crate::store::{Store, StoreError};
+use crate::telemetry::Counts;
+
+/// Parcels between the sources and the workers.
+const CHANNEL_PARCELS: usize = 64;
+/// How long an idle worker waits before it looks at its batch again.
+const IDLE: Duration = Duration::from_hours(1);
+
+/// A source of events.
+#[derive(Debug)]
+pub enum Source {
+    /// Files, read one after the other.
+    Files(Vec<PathBuf>),
+    /// Standard input.
+    Stdin,
+    /// A queue.
+    Queue(Box<Queue>),
+}
+
+/// How a run goes about it.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// When a batch is written.
+    pub limits: BatchLimits,
+    /// Threads that decode and write.
+    pub workers: usize,
+    /// Whether queues are followed until the run is stopped, or drained until they are empty.
+    pub follow: bool,
+}
+
+/// What stops a run.
+#[derive(Debug, thiserror::Error)]
+pub enum IngestError {
+    /// The store cannot be written: nothing was settled that is not durable.
+    #[error("{0}; what was not stored stays where it was, run again when the store can be written")]
+    Store(#[from] StoreError),
+    /// A part of the program failed.
+    #[error(
+        "a part of the pipeline failed: {0}; this is a bug, nothing was settled that is not durable"
+    )]
+    Task(#[from] tokio::task::JoinError),
+}
+
+/// What a run did.
+#[derive(Debug, Default)]
+pub struct Summary {
+    /// Everything that was counted.
+    pub counts: Counts,
+    /// Sources that could not be read to their end, and why.
+    pub failures: Vec<String>,
+    /// Whether it was stopped while files were still unread.
+    pub interrupted: bool,
+}
+
+/// Takes everything from the sources into the store.
+///
+/// # Errors
+/// If the store cannot be written. A source that fails does not stop the others; it is told in the summary.
+pub async fn run(
+    sources: Vec<Source>,
+    store: Store,
+    settings: Settings,
+    clock: Clock,
+    progress: Arc<Progress>,
+    stop: watch::Receiver<bool>,
+) -> Result<Summary, IngestError> {
+    store.prepare()?;
+    let (out, intake) = mpsc::channel(CHANNEL_PARCELS);
+    let intake = Arc::new(Mutex::new(intake));
+    let mut workers = JoinSet::new();
+    for _ in 0..settings.workers.max(1) {
+        let worker = Worker {
+            intake: Arc::clone(&intake),
+            store: store.clone(),
+            limits: settings.limits,
+            clock: Arc::clone(&clock),
+            progress: Arc::clone(&progress),
+        };
+        let handle = tokio::runtime::Handle::current();
+        workers.spawn_blocking(move || worker.run(&handle));
+    }
+    // when all workers are gone, senders see a closed channel and the sources end
+    drop(intake);
+    let mut running = JoinSet::new();
+    for source in sources {
+        let parts = Parts {
+            out: out.clone(),
+            stop: stop.clone(),
+            progress: Arc::clone(&progress),
+            clock: Arc::clone(&clock),
+        };
+        running.spawn(run_source(source, parts, settings.clone()));
+    }
+    drop(out);
+    let mut summary = Summary::default();
+    let mut failed: Option<IngestError> = None;
+    while let Some(ended) = workers.join_next().await {
+        match ended.map_err(IngestError::from).and_then(|ended| ended.map_err(IngestError::from)) {
+            Ok(counts) => summary.counts.add(&counts),
+            Err(error) => failed = Some(error),
+        }
+    }
+    while let Some(ended) = running.join_next().await {
+        let ended = ended?;
+        summary.counts.add(&ended.counts);
+        summary.failures.extend(ended.failures);
+        summary.interrupted |= ended.interrupted;
+    }
+    failed.map_or(Ok(summary), Err)
+}
+
+/// What a source needs to run.
+struct Parts {
+    out: mpsc::Sender<Parcel>,
+    stop: watch::Receiver<bool>,
+    progress: Arc<Progress>,
+    clock: Clock,
+}
+
+async fn run_source(source: Source, parts: Parts, settings: Settings) -> Summary {
+    match source {
+        Source::Queue(queue) => match sqs::run(
+            *queue,
+            parts.out,
+            parts.stop,
+            parts.progress,
+            parts.clock,
+            settings.follow,
+        )
+        .await
+        {
+            Ok(settled) => Summary {
+                counts: Counts {
+                    deleted: settled.deleted,
+                    delete_failed: settled.delete_failed,
+                    ..Counts::default()
+                },
+                ..Summary::default()
+            },
+            Err(error) => failure(&error),
+        },
+        Source::Files(paths) => blocking(move || read_files(&paths, &parts)).await,
+        Source::Stdin => {
+            blocking(move || {
+                one_file(&parts, |parts| {
+                    files::read(
+                        std::io::stdin(),
+                        "-",
+                        &parts.out,
+                        &parts.stop,
+                        &parts.progress,
+                        &parts.clock,
+                    )
+                })
+            })
+            .await
+        }
+    }
+}
+
+async fn blocking(work: impl FnOnce() -> Summary + Send + 'static) -> Summary {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| failure(&error))
+}
+
+fn failure(error: &dyn std::fmt::Display) -> Summary {
+    Summary { failures: vec![error.to_string()], ..Summary::default() }
+}
+
+fn read_files(paths: &[PathBuf], parts: &Parts) -> Summary {
+    let mut summary = Summary::default();
+    for path in paths {
+        let one = one_file(parts, |parts| {
+            files::read_file(path, &parts.out, &parts.stop, &parts.progress, &parts.clock)
+        });
+        summary.failures.extend(one.failures);
+        summary.interrupted |= one.interrupted;
+        if summary.interrupted {
+            break;
+        }
+    }
+    summary
+}
+
+fn one_file(parts: &Parts, read: impl FnOnce(&Parts) -> Result<bool, FileError>) -> Summary {
+    match read(parts) {
+        Ok(to_the_end) => Summary { interrupted: !to_the_end, ..Summary::default() },
+        Err(error) => failure(&error),
+    }
+}
+
+/// Decodes parcels into its own batch, makes the batch durable, and settles what was in it. Workers share nothing
+/// but the intake, so that two cores write two segments at a time.
+struct Worker {
+    intake: Arc<Mutex<mpsc::Receiver<Parcel>>>,
+    store: Store,
+    limits: BatchLimits,
+    clock: Clock,
+    progress: Arc<Progress>,
+}
+
+impl Worker {
+    fn run(&self, handle: &tokio::runtime::Handle) -> Result<Counts, StoreError> {
+        let ended = self.work(handle);
+        if ended.is_err() {
+            // a run that cannot store ends as a whole: with the intake closed, the sources stop
+            handle.block_on(async { self.intake.lock().await.close() });
+        }
+        ended
+    }
+
+    fn work(&self, handle: &tokio::runtime::Handle) -> Result<Counts, StoreError> {
+        let mut state = Pending::default();
+        loop {
+            let deadline = state
+                .since
+                .map_or_else(|| Instant::now() + IDLE, |since| since + self.limits.age_max);
+            let next = handle.block_on(async {
+                timeout_at(deadline, async { self.intake.lock().await.recv().await }).await
+            });
+            match next {
+                Ok(Some(parcel)) => {
+                    state.take(parcel);
+                    if state.batch.is_full(&self.limits) || state.is_old(&self.limits) {
+                        self.flush(&mut state)?;
+                    }
+                }
+                Ok(None) => {
+                    self.flush(&mut state)?;
+                    return Ok(state.done);
+                }
+                Err(_) => self.flush(&mut state)?,
+            }
+        }
+    }
+
+    /// Makes the batch durable, then settles it (I-1). If it cannot be made durable, the receipts are dropped unsettled.
+    fn flush(&self, state: &mut Pending) -> Result<(), StoreError> {
+        let flushed = state.batch.flush(&self.store, (self.clock)());
+        let receipts = std::mem::take(&mut state.receipts);
+        let counts = flushed?;
+        receipts.into_iter().for_each(Receipt::settle);
+        self.progress.rows.fetch_add(counts.rows, std::sync::atomic::Ordering::Relaxed);
+        state.done.add(&counts);
+        state.done.messages += std::mem::take(&mut state.messages);
+        state.since = None;
+        Ok(())
+    }
+}
+
+/// What a worker holds that is not durable yet, and what it has done.
+#[derive(Default)]
+struct Pending {
+    batch: Batch,
+    receipts: Vec<Receipt>,
+    messages: u64,
+    since: Option<Instant>,
+    done: Counts,
+}
+
+impl Pending {
+    fn take(&mut self, parcel: Parcel) {
+        self.since.get_or_insert_with(Instant::now);
+        let (origin, received_at) = (parcel.origin.as_ref(), parcel.received_at);
+        match &parcel.pieces {
+            None => {
+                self.batch.take(&parcel.bytes, origin, received_at);
+                self.messages += 1;
+            }
+            Some(pieces) => {
+                for piece in pieces {
+                    let Some(bytes) = parcel.bytes.get(piece.start..piece.end) else { continue };
+                    if piece.whole {
+                        self.batch.take(bytes, origin, received_at);
+                    } else {
+                        self.batch.take_broken(bytes, origin, received_at);
+                    }
+                    self.messages += 1;
+                }
+            }
+        }
+        self.receipts.extend(parcel.receipt);
+    }
+
+    fn is_old(&self, limits: &BatchLimits) -> bool {
+        self.since.is_some_and(|since| since.elapsed() >= limits.age_max)
+    }
+}
+
+/// Reads the quarantine again: what can be read now becomes rows, what still cannot stays. Bodies leave the quarantine
+/// only after their rows are durable.
+///
+/// # Errors
+/// If the store cannot be read or written.
+pub fn replay_quarantine(store: &Store, now: i64) -> Result<Counts, StoreError> {
+    let mut done = Counts::default();
+    let mut batch = Batch::default();
+    let segments = store.segments(bouncewatch_schemas::table::QUARANTINE)?;
+    let mut bodies = BTreeMap::new();
+    for segment in &segments {
+        for entry in crate::store::quarantine::read(segment)? {
+            bodies.entry(entry.id.clone()).or_insert(entry);
+        }
+    }
+    for entry in bodies.values() {
+        batch.take(&entry.body, &entry.origin, entry.received_at);
+        done.messages += 1;
+    }
+    done.add(&batch.flush(store, now)?);
+    for segment in &segments {
+        crate::store::publish::remove(segment)?;
+    }
+    Ok(done)
+}

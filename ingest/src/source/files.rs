@@ -1,0 +1,221 @@
+//! Files, folders, globs and standard input: archives of events in any of the shapes, packed with gzip or zstd or not.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, watch};
+
+use super::{Clock, Parcel, Progress};
+use crate::documents;
+
+/// Bytes that are read and handed over at a time.
+const CHUNK_BYTES: usize = 1024 * 1024;
+
+/// What can go wrong with a file.
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    /// There is no such file, or nothing that fits.
+    #[error("no such file or folder, and no file fits the pattern: {0}")]
+    NotFound(String),
+    /// The pattern cannot be read.
+    #[error("not a pattern: {pattern}: {why}")]
+    Pattern {
+        /// The pattern.
+        pattern: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A file could not be read to its end. What was read before is stored.
+    #[error("could not read `{origin}` beyond byte {at} (unpacked): {source}")]
+    Read {
+        /// The file.
+        origin: String,
+        /// How far it could be read.
+        at: u64,
+        /// Why it failed.
+        source: std::io::Error,
+    },
+    /// A format that holds no events in a form we know.
+    #[error("`{origin}` is {format}: not a form in which events are read")]
+    Format {
+        /// The file.
+        origin: String,
+        /// What it looks like.
+        format: &'static str,
+    },
+}
+
+/// The files that a word on the command line stands for, in order of their names.
+///
+/// # Errors
+/// If there is none.
+pub fn expand(word: &str) -> Result<Vec<PathBuf>, FileError> {
+    let path = Path::new(word);
+    let mut files = Vec::new();
+    if path.is_dir() {
+        walk(path, &mut files)?;
+    } else if path.try_exists().unwrap_or(false) {
+        return Ok(vec![path.to_path_buf()]);
+    } else {
+        let matches = glob::glob(word).map_err(|error| FileError::Pattern {
+            pattern: word.to_owned(),
+            why: error.to_string(),
+        })?;
+        for found in matches {
+            let found = found.map_err(|error| FileError::Read {
+                origin: error.path().display().to_string(),
+                at: 0,
+                source: error.into(),
+            })?;
+            if found.is_dir() {
+                walk(&found, &mut files)?;
+            } else {
+                files.push(found);
+            }
+        }
+    }
+    if files.is_empty() {
+        return Err(FileError::NotFound(word.to_owned()));
+    }
+    Ok(files)
+}
+
+/// All files below a folder, those that begin with a dot left out.
+fn walk(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), FileError> {
+    let failed = |source| FileError::Read { origin: folder.display().to_string(), at: 0, source };
+    let mut entries = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        if !entry.file_name().to_string_lossy().starts_with('.') {
+            entries.push(entry.path());
+        }
+    }
+    entries.sort();
+    for path in entries {
+        if path.is_dir() {
+            walk(&path, files)?;
+        } else {
+            files.push(path);
+        }
+    }
+    Ok(())
+}
+
+/// Reads a file into parcels. Blocks; returns whether it came to the end.
+///
+/// # Errors
+/// If the file cannot be read to its end; what was read before was handed over.
+pub fn read_file(
+    path: &Path,
+    out: &mpsc::Sender<Parcel>,
+    stop: &watch::Receiver<bool>,
+    progress: &Arc<Progress>,
+    clock: &Clock,
+) -> Result<bool, FileError> {
+    let origin = path.display().to_string();
+    let file = File::open(path).map_err(|source| FileError::Read {
+        origin: origin.clone(),
+        at: 0,
+        source,
+    })?;
+    read(file, &origin, out, stop, progress, clock)
+}
+
+/// Reads anything into parcels, as [`read_file`] does.
+///
+/// # Errors
+/// If it cannot be read to its end; what was read before was handed over.
+pub fn read(
+    reader: impl Read + 'static,
+    origin: &str,
+    out: &mpsc::Sender<Parcel>,
+    stop: &watch::Receiver<bool>,
+    progress: &Arc<Progress>,
+    clock: &Clock,
+) -> Result<bool, FileError> {
+    let failed = |at: u64| move |source| FileError::Read { origin: origin.to_owned(), at, source };
+    let counted = Counted { inner: reader, progress: Arc::clone(progress) };
+    let mut input = unpacked(counted, origin)?;
+    let shared: Arc<str> = Arc::from(origin);
+    let mut pending = Vec::new();
+    let mut taken: u64 = 0;
+    loop {
+        if *stop.borrow() {
+            return Ok(false);
+        }
+        let before = pending.len();
+        let read = (&mut input).take(CHUNK_BYTES as u64).read_to_end(&mut pending);
+        // what was unpacked before the error is good
+        let length = pending.len() - before;
+        taken += length as u64;
+        let last = length == 0 || read.is_err();
+        let (pieces, done) = documents::split(&pending, last);
+        let rest = pending.split_off(done);
+        let bytes = std::mem::replace(&mut pending, rest);
+        if !pieces.is_empty() {
+            Progress::add(&progress.messages, pieces.len());
+            let parcel = Parcel {
+                bytes,
+                pieces: Some(pieces),
+                origin: Arc::clone(&shared),
+                received_at: clock(),
+                receipt: None,
+            };
+            if out.blocking_send(parcel).is_err() {
+                // the workers are gone: they tell why
+                return Ok(false);
+            }
+        }
+        read.map_err(failed(taken))?;
+        if last {
+            return Ok(true);
+        }
+    }
+}
+
+/// Unpacks what its first bytes say is packed; names mean nothing.
+fn unpacked(reader: impl Read + 'static, origin: &str) -> Result<Box<dyn Read>, FileError> {
+    let mut reader = BufReader::with_capacity(CHUNK_BYTES, reader);
+    let read = |source| FileError::Read { origin: origin.to_owned(), at: 0, source };
+    let head = reader.fill_buf().map_err(read)?;
+    let is = |magic: &[u8]| head.starts_with(magic);
+    let other = if is(b"PAR1") {
+        Some("a Parquet file")
+    } else if is(b"PK\x03\x04") {
+        Some("a zip archive")
+    } else if is(b"\xff\x06\x00\x00sNaPpY") {
+        Some("packed with snappy")
+    } else if is(b"ORC") {
+        Some("an ORC file")
+    } else if is(b"BZh") {
+        Some("packed with bzip2")
+    } else {
+        None
+    };
+    if let Some(format) = other {
+        return Err(FileError::Format { origin: origin.to_owned(), format });
+    }
+    Ok(if is(&[0x1f, 0x8b]) {
+        Box::new(flate2::bufread::MultiGzDecoder::new(reader))
+    } else if is(&[0x28, 0xb5, 0x2f, 0xfd]) {
+        Box::new(zstd::Decoder::with_buffer(reader).map_err(read)?)
+    } else {
+        Box::new(reader)
+    })
+}
+
+/// Counts the bytes that are read from below.
+struct Counted<R> {
+    inner: R,
+    progress: Arc<Progress>,
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let length = self.inner.read(buffer)?;
+        Progress::add(&self.progress.bytes_read, length);
+        Ok(length)
+    }
+}

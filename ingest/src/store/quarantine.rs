@@ -1,0 +1,162 @@
+//! The second table: bodies that could not be read, with the reason, until they can.
+
+use std::path::{Path, PathBuf};
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::TimestampMillisecondType;
+use bouncewatch_schemas::table;
+use bouncewatch_schemas::time::day_of;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use xxhash_rust::xxh3::xxh3_128;
+
+use super::segment::TableBuilder;
+use super::{Store, StoreError, publish};
+use crate::outcome::Rejected;
+
+/// Collects what is set aside.
+#[derive(Default)]
+pub struct QuarantineSegment {
+    builder: Option<TableBuilder>,
+    bytes: usize,
+}
+
+impl std::fmt::Debug for QuarantineSegment {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("QuarantineSegment").field("rows", &self.len()).finish_non_exhaustive()
+    }
+}
+
+impl QuarantineSegment {
+    /// Bodies so far.
+    pub fn len(&self) -> usize {
+        self.builder.as_ref().map_or(0, TableBuilder::len)
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Bytes of the bodies so far.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Sets a body aside.
+    pub fn push(&mut self, body: &[u8], rejected: &Rejected, origin: &str, received_at: i64) {
+        let reason = rejected.reason.as_str();
+        let id = format!("{:032x}", xxh3_128(&[reason.as_bytes(), b"\0", body].concat()));
+        self.push_stored(&Quarantined {
+            id,
+            received_at,
+            reason: reason.to_owned(),
+            detail: Some(rejected.detail.clone()),
+            origin: origin.to_owned(),
+            body: body.to_vec(),
+        });
+    }
+
+    fn push_stored(&mut self, entry: &Quarantined) {
+        self.bytes += entry.body.len();
+        self.builder
+            .get_or_insert_with(|| TableBuilder::new(table::QUARANTINE_COLUMNS))
+            .row()
+            .text(Some(&entry.id))
+            .time(Some(entry.received_at))
+            .text(Some(&entry.reason))
+            .text(entry.detail.as_deref())
+            .text(Some(&entry.origin))
+            .bytes(&entry.body);
+    }
+
+    /// Publishes what was collected; nothing, where nothing was.
+    ///
+    /// # Errors
+    /// If it cannot be made durable.
+    pub fn publish(
+        self,
+        store: &Store,
+        received_at: i64,
+    ) -> Result<Option<(PathBuf, usize)>, StoreError> {
+        let Some(builder) = self.builder else { return Ok(None) };
+        let bytes = builder.finish(table::QUARANTINE)?;
+        let folder = store.day(table::QUARANTINE, day_of(received_at));
+        publish::segment(&folder, received_at, &bytes).map(|path| Some((path, bytes.len())))
+    }
+}
+
+/// A body in quarantine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Quarantined {
+    /// Hash of body and reason.
+    pub id: String,
+    /// When it was taken.
+    pub received_at: i64,
+    /// Why it could not be stored.
+    pub reason: String,
+    /// What exactly was wrong.
+    pub detail: Option<String>,
+    /// File or queue.
+    pub origin: String,
+    /// The bytes, as they came.
+    pub body: Vec<u8>,
+}
+
+/// Reads one segment of the quarantine.
+///
+/// # Errors
+/// If it cannot be read.
+pub fn read(path: &Path) -> Result<Vec<Quarantined>, StoreError> {
+    let failed = |error: &dyn std::fmt::Display| StoreError::Read {
+        path: path.to_path_buf(),
+        why: error.to_string(),
+    };
+    let file = std::fs::File::open(path).map_err(StoreError::io("open", path))?;
+    let reader = ParquetRecordBatchReaderBuilder::try_new(file)
+        .and_then(ParquetRecordBatchReaderBuilder::build)
+        .map_err(|error| failed(&error))?;
+    let mut entries = Vec::new();
+    for batch in reader {
+        let batch = batch.map_err(|error| failed(&error))?;
+        let column = |name: &str| {
+            batch.column_by_name(name).ok_or_else(|| failed(&format!("it has no column `{name}`")))
+        };
+        let text = |name: &str| {
+            column(name)?
+                .as_string_opt::<i32>()
+                .ok_or_else(|| failed(&format!("column `{name}` is no text")))
+        };
+        let (ids, reasons, details, origins) =
+            (text("id")?, text("reason")?, text("detail")?, text(table::ORIGIN)?);
+        let times = column(table::RECEIVED_AT)?
+            .as_primitive_opt::<TimestampMillisecondType>()
+            .ok_or_else(|| failed(&"column `received_at` is no time"))?;
+        let bodies = column("body")?
+            .as_binary_opt::<i32>()
+            .ok_or_else(|| failed(&"column `body` holds no bytes"))?;
+        entries.extend((0..batch.num_rows()).map(|row| Quarantined {
+            id: ids.value(row).to_owned(),
+            received_at: times.value(row),
+            reason: reasons.value(row).to_owned(),
+            detail: Some(details.value(row)).filter(|detail| !detail.is_empty()).map(str::to_owned),
+            origin: origins.value(row).to_owned(),
+            body: bodies.value(row).to_vec(),
+        }));
+    }
+    Ok(entries)
+}
+
+/// Everything in quarantine, each body once, oldest first.
+///
+/// # Errors
+/// If a segment cannot be read.
+pub fn list(store: &Store) -> Result<Vec<Quarantined>, StoreError> {
+    let mut entries = Vec::new();
+    for segment in store.segments(table::QUARANTINE)? {
+        entries.extend(read(&segment)?);
+    }
+    entries.sort_by(|a, b| a.received_at.cmp(&b.received_at).then_with(|| a.id.cmp(&b.id)));
+    let mut seen = std::collections::HashSet::new();
+    entries.retain(|entry| seen.insert(entry.id.clone()));
+    Ok(entries)
+}

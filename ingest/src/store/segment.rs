@@ -1,0 +1,280 @@
+//! Rows -> one Parquet segment of the event table, zstd, with the format's version in the footer.
+
+use std::sync::Arc;
+
+use arrow_array::builder::{
+    ArrayBuilder, BinaryBuilder, BooleanBuilder, Int32Builder, Int64Builder, ListBuilder,
+    StringBuilder, StructBuilder, TimestampMillisecondBuilder, UInt64Builder,
+};
+use arrow_array::{ArrayRef, RecordBatch};
+use arrow_schema::{DataType, Field, Fields, Schema, SchemaRef, TimeUnit};
+use bouncewatch_schemas::event::EventRow;
+use bouncewatch_schemas::table::{self, Column, ColumnType};
+use parquet::arrow::ArrowWriter;
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::file::metadata::KeyValue;
+use parquet::file::properties::WriterProperties;
+use parquet::schema::types::ColumnPath;
+
+use super::StoreError;
+
+/// Rows of one row group: small enough to skip, large enough to compress.
+const ROW_GROUP_ROWS: usize = 128 * 1024;
+/// zstd's fastest level: further ones cost more time than they save room.
+const ZSTD_LEVEL: i32 = 1;
+/// Columns whose values hardly repeat: a dictionary would only cost time.
+const WITHOUT_DICTIONARY: [&str; 4] =
+    [table::MESSAGE_ID, table::FEEDBACK_ID, table::MESSAGE_KEY, table::EVENT_KEY];
+
+fn tag_fields() -> Fields {
+    Fields::from(vec![
+        Field::new("key", DataType::Utf8, true),
+        Field::new("value", DataType::Utf8, true),
+    ])
+}
+
+fn data_type(column_type: ColumnType) -> DataType {
+    match column_type {
+        ColumnType::Text => DataType::Utf8,
+        ColumnType::Time => DataType::Timestamp(TimeUnit::Millisecond, Some("UTC".into())),
+        ColumnType::Int32 => DataType::Int32,
+        ColumnType::Int64 => DataType::Int64,
+        ColumnType::Hash => DataType::UInt64,
+        ColumnType::Bool => DataType::Boolean,
+        ColumnType::Bytes => DataType::Binary,
+        ColumnType::Tags => {
+            DataType::List(Arc::new(Field::new("item", DataType::Struct(tag_fields()), true)))
+        }
+    }
+}
+
+fn schema(columns: &[Column]) -> SchemaRef {
+    let fields: Vec<Field> = columns
+        .iter()
+        .map(|column| Field::new(column.name, data_type(column.column_type), column.nullable))
+        .collect();
+    Arc::new(Schema::new(fields))
+}
+
+/// Builds the columns of a table, row by row.
+pub(super) struct TableBuilder {
+    schema: SchemaRef,
+    columns: Vec<Box<dyn ArrayBuilder>>,
+    rows: usize,
+}
+
+/// Writes the values of one row in the order of the table's columns.
+pub(super) struct RowWriter<'a> {
+    columns: std::slice::IterMut<'a, Box<dyn ArrayBuilder>>,
+}
+
+impl RowWriter<'_> {
+    fn next<B: ArrayBuilder>(&mut self) -> &mut B {
+        let builder =
+            self.columns.next().expect("a row has as many values as its table has columns");
+        builder.as_any_mut().downcast_mut::<B>().expect("a value has the type of its column")
+    }
+
+    pub(super) fn text(&mut self, value: Option<&str>) -> &mut Self {
+        self.next::<StringBuilder>().append_option(value);
+        self
+    }
+
+    pub(super) fn time(&mut self, value: Option<i64>) -> &mut Self {
+        self.next::<TimestampMillisecondBuilder>().append_option(value);
+        self
+    }
+
+    pub(super) fn bytes(&mut self, value: &[u8]) -> &mut Self {
+        self.next::<BinaryBuilder>().append_value(value);
+        self
+    }
+
+    fn int32(&mut self, value: Option<i32>) -> &mut Self {
+        self.next::<Int32Builder>().append_option(value);
+        self
+    }
+
+    fn int64(&mut self, value: Option<i64>) -> &mut Self {
+        self.next::<Int64Builder>().append_option(value);
+        self
+    }
+
+    fn hash(&mut self, value: u64) -> &mut Self {
+        self.next::<UInt64Builder>().append_value(value);
+        self
+    }
+
+    fn bool(&mut self, value: bool) -> &mut Self {
+        self.next::<BooleanBuilder>().append_value(value);
+        self
+    }
+
+    fn tags<T: AsRef<str>>(&mut self, tags: &[(T, T)]) -> &mut Self {
+        let list = self.next::<ListBuilder<StructBuilder>>();
+        for (key, value) in tags {
+            let entry = list.values();
+            for (at, text) in [key, value].into_iter().enumerate() {
+                let builder = entry.field_builder::<StringBuilder>(at);
+                builder.expect("an entry has a key and a value").append_value(text.as_ref());
+            }
+            entry.append(true);
+        }
+        list.append(!tags.is_empty());
+        self
+    }
+}
+
+impl TableBuilder {
+    pub(super) fn new(columns: &[Column]) -> Self {
+        let builder = |column: &Column| -> Box<dyn ArrayBuilder> {
+            match column.column_type {
+                ColumnType::Text => Box::new(StringBuilder::new()),
+                ColumnType::Time => {
+                    Box::new(TimestampMillisecondBuilder::new().with_timezone("UTC"))
+                }
+                ColumnType::Int32 => Box::new(Int32Builder::new()),
+                ColumnType::Int64 => Box::new(Int64Builder::new()),
+                ColumnType::Hash => Box::new(UInt64Builder::new()),
+                ColumnType::Bool => Box::new(BooleanBuilder::new()),
+                ColumnType::Bytes => Box::new(BinaryBuilder::new()),
+                ColumnType::Tags => {
+                    Box::new(ListBuilder::new(StructBuilder::from_fields(tag_fields(), 0)))
+                }
+            }
+        };
+        Self { schema: schema(columns), columns: columns.iter().map(builder).collect(), rows: 0 }
+    }
+
+    pub(super) fn row(&mut self) -> RowWriter<'_> {
+        self.rows += 1;
+        RowWriter { columns: self.columns.iter_mut() }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.rows
+    }
+
+    /// The finished Parquet file of a table.
+    pub(super) fn finish(mut self, table: &str) -> Result<Vec<u8>, StoreError> {
+        let build = |error: &dyn std::fmt::Display| StoreError::Build(error.to_string());
+        let arrays: Vec<ArrayRef> =
+            self.columns.iter_mut().map(arrow_array::builder::ArrayBuilder::finish).collect();
+        let batch = RecordBatch::try_new(Arc::clone(&self.schema), arrays)
+            .map_err(|error| build(&error))?;
+        let mut bytes = Vec::new();
+        let mut writer = ArrowWriter::try_new(&mut bytes, self.schema, Some(properties(table)))
+            .map_err(|error| build(&error))?;
+        writer.write(&batch).map_err(|error| build(&error))?;
+        writer.close().map_err(|error| build(&error))?;
+        Ok(bytes)
+    }
+}
+
+fn properties(table: &str) -> WriterProperties {
+    let level = ZstdLevel::try_new(ZSTD_LEVEL).expect("a level that zstd has");
+    let footer = vec![
+        KeyValue::new(table::VERSION_KEY.to_owned(), table::FORMAT_VERSION.to_string()),
+        KeyValue::new(table::TABLE_KEY.to_owned(), table.to_owned()),
+    ];
+    let properties = WriterProperties::builder()
+        .set_compression(Compression::ZSTD(level))
+        .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
+        .set_key_value_metadata(Some(footer))
+        .set_created_by(concat!("bouncewatch ", env!("CARGO_PKG_VERSION")).to_owned());
+    WITHOUT_DICTIONARY
+        .iter()
+        .fold(properties, |properties, column| {
+            properties.set_column_dictionary_enabled(ColumnPath::from(*column), false)
+        })
+        .build()
+}
+
+/// Collects events of one day and turns them into a segment.
+pub struct EventSegment {
+    builder: TableBuilder,
+    scratch: Vec<u8>,
+}
+
+impl std::fmt::Debug for EventSegment {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("EventSegment").field("rows", &self.len()).finish_non_exhaustive()
+    }
+}
+
+impl Default for EventSegment {
+    fn default() -> Self {
+        Self { builder: TableBuilder::new(table::COLUMNS), scratch: Vec::new() }
+    }
+}
+
+impl EventSegment {
+    /// Rows so far.
+    pub fn len(&self) -> usize {
+        self.builder.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Adds a row.
+    pub fn push(&mut self, row: &EventRow<'_>) {
+        let event_key = row.event_key(&mut self.scratch);
+        let mut writer = self.builder.row();
+        writer
+            .text(Some(row.kind.as_str()))
+            .text(Some(row.service.as_str()))
+            .text(Some(row.channel.as_str()))
+            .time(Some(row.event_at))
+            .time(row.sent_at)
+            .time(row.published_at)
+            .time(Some(row.received_at))
+            .text(Some(row.message_id))
+            .text(row.feedback_id)
+            .text(row.recipient)
+            .text(row.recipient_domain)
+            .text(row.provider)
+            .text(row.source)
+            .text(row.source_domain)
+            .text(row.identity)
+            .text(row.configuration_set)
+            .text(row.account)
+            .text(row.region)
+            .text(row.tenant)
+            .tags(row.tags)
+            .text(row.source_ip)
+            .text(row.outgoing_ip)
+            .text(row.remote_mta)
+            .text(row.reporting_mta)
+            .text(row.bounce_type)
+            .text(row.bounce_subtype)
+            .text(row.complaint_type)
+            .text(row.complaint_subtype)
+            .text(row.delay_type)
+            .text(row.class.map(bouncewatch_schemas::bounce::BounceClass::as_str))
+            .bool(row.counts)
+            .int32(row.smtp_code.map(i32::from))
+            .text(row.enhanced_status)
+            .text(row.diagnostic)
+            // cause and cause_rule are the classifier's
+            .text(None)
+            .text(None)
+            .int64(row.processing_ms)
+            .time(row.expires_at)
+            .text(row.link)
+            .text(Some(row.origin))
+            .hash(row.message_key())
+            .hash(event_key);
+        debug_assert!(writer.columns.next().is_none(), "every column has its value");
+    }
+
+    /// The finished segment.
+    ///
+    /// # Errors
+    /// If the rows do not make a Parquet file.
+    pub fn finish(self) -> Result<Vec<u8>, StoreError> {
+        self.builder.finish(table::EVENTS)
+    }
+}

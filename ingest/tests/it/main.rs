@@ -1,0 +1,9 @@
+//! Tests of the room from the outside: payloads as data, sources against real servers, crashes.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests read the environment and write files of their own"
+)]
+
+mod corpus;
+mod stored;

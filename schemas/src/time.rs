@@ -1,0 +1,165 @@
+//! Times in every form in which they arrive (facts 1.3, 1.6, 3.4, 3.7), as milliseconds since 1970, UTC.
+
+use chrono::{DateTime, NaiveDate, NaiveDateTime, Utc};
+
+/// Milliseconds of one day.
+pub const DAY_MS: i64 = 86_400_000;
+
+/// No event of SES is older than SES, and none is written after this: times outside are not times (2000 to 2200).
+const PLAUSIBLE_MS: std::ops::Range<i64> = 946_684_800_000..7_258_118_400_000;
+
+/// Reads a time: RFC 3339 with `T` or a space, with or without fraction and zone (none means UTC), or an epoch in
+/// seconds or milliseconds. Fractions beyond milliseconds are cut.
+pub fn parse_ms(text: &str) -> Option<i64> {
+    let text = text.trim();
+    let ms = parse_common(text.as_bytes())
+        .or_else(|| DateTime::parse_from_rfc3339(text).ok().map(|time| time.timestamp_millis()))
+        .or_else(|| parse_other(text))?;
+    PLAUSIBLE_MS.contains(&ms).then_some(ms)
+}
+
+/// `YYYY-MM-DDThh:mm:ss[.SSS]Z`, which nearly all times are.
+fn parse_common(text: &[u8]) -> Option<i64> {
+    let millis = match text.len() {
+        24 if text[19] == b'.' && text[23] == b'Z' => digits(&text[20..23])?,
+        20 if text[19] == b'Z' => 0,
+        _ => return None,
+    };
+    let separators = [text[4], text[7], text[10], text[13], text[16]];
+    if separators != *b"--T::" {
+        return None;
+    }
+    let date = NaiveDate::from_ymd_opt(
+        i32::try_from(digits(&text[0..4])?).ok()?,
+        digits(&text[5..7])?,
+        digits(&text[8..10])?,
+    )?;
+    let time = date.and_hms_milli_opt(
+        digits(&text[11..13])?,
+        digits(&text[14..16])?,
+        digits(&text[17..19])?,
+        millis,
+    )?;
+    Some(time.and_utc().timestamp_millis())
+}
+
+fn digits(text: &[u8]) -> Option<u32> {
+    text.iter().try_fold(0, |number, byte| {
+        byte.is_ascii_digit().then(|| number * 10 + u32::from(byte - b'0'))
+    })
+}
+
+/// Forms with a zone that RFC 3339 does not allow.
+const ZONED: [&str; 5] = [
+    "%Y-%m-%dT%H:%M:%S%.f %z",
+    "%Y-%m-%d %H:%M:%S%.f %z",
+    "%Y-%m-%dT%H:%M:%S%.f%z",
+    "%Y-%m-%d %H:%M:%S%.f%z",
+    "%a, %d %b %Y %H:%M:%S %z",
+];
+
+fn parse_other(text: &str) -> Option<i64> {
+    if let Ok(number) = text.parse::<f64>() {
+        // an epoch: seconds up to the year 5138 have at most 11 digits, milliseconds since 1973 at least 12
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "a saturated value is not plausible and is refused"
+        )]
+        return Some(if number.abs() < 1e11 { number * 1000.0 } else { number } as i64);
+    }
+    let text = text.trim_end_matches(" UTC");
+    ZONED
+        .iter()
+        .find_map(|format| DateTime::parse_from_str(text, format).ok())
+        .map(|time| time.timestamp_millis())
+        .or_else(|| {
+            ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f"]
+                .iter()
+                .find_map(|format| {
+                    NaiveDateTime::parse_from_str(text.trim_end_matches('Z'), format).ok()
+                })
+                .map(|time| time.and_utc().timestamp_millis())
+        })
+        .or_else(|| {
+            let date = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?;
+            Some(date.and_hms_opt(0, 0, 0)?.and_utc().timestamp_millis())
+        })
+}
+
+/// The clock inside an id of SES: four characters, then 12 hex digits of epoch milliseconds (facts 1.9; observed,
+/// not documented, so it is used only where the message has no readable time).
+pub fn message_id_clock_ms(id: &str) -> Option<i64> {
+    let clock = id.get(4..16)?;
+    let ms = i64::from_str_radix(clock, 16).ok()?;
+    (id.as_bytes().get(16) == Some(&b'-') && PLAUSIBLE_MS.contains(&ms)).then_some(ms)
+}
+
+/// RFC 3339 in UTC with milliseconds.
+pub fn format_ms(ms: i64) -> String {
+    DateTime::<Utc>::from_timestamp_millis(ms).map_or_else(
+        || ms.to_string(),
+        |time| time.to_rfc3339_opts(chrono::SecondsFormat::Millis, true),
+    )
+}
+
+/// The UTC day of a time, as days since 1970.
+pub fn day_of(ms: i64) -> i64 {
+    ms.div_euclid(DAY_MS)
+}
+
+/// `YYYY-MM-DD` of a day.
+pub fn format_day(day: i64) -> String {
+    format_ms(day * DAY_MS).chars().take(10).collect()
+}
+
+/// The day of `YYYY-MM-DD`.
+pub fn parse_day(text: &str) -> Option<i64> {
+    let date = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?;
+    Some(day_of(date.and_hms_opt(0, 0, 0)?.and_utc().timestamp_millis()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_in_every_form_seen() {
+        for (text, expected) in [
+            ("2016-01-27T14:59:38.237Z", "2016-01-27T14:59:38.237Z"),
+            ("2017-08-05T00:40:02Z", "2017-08-05T00:40:02.000Z"),
+            ("2018-10-08T14:05:45 +0000", "2018-10-08T14:05:45.000Z"),
+            ("2009-12-03T04:24:21.000-05:00", "2009-12-03T09:24:21.000Z"),
+            ("2023-02-01T15:12:55.826123456Z", "2023-02-01T15:12:55.826Z"),
+            ("2023-02-01 15:12:55.826", "2023-02-01T15:12:55.826Z"),
+            ("2023-02-01T15:12:55", "2023-02-01T15:12:55.000Z"),
+            ("1675264375826", "2023-02-01T15:12:55.826Z"),
+            ("1675264375", "2023-02-01T15:12:55.000Z"),
+            ("Wed, 01 Feb 2023 15:12:55 +0000", "2023-02-01T15:12:55.000Z"),
+        ] {
+            assert_eq!(parse_ms(text).map(format_ms).as_deref(), Some(expected), "{text}");
+        }
+        for text in
+            ["", "soon", "2023-13-01T00:00:00Z", "9999-01-01T00:00:00Z", "1", "1e300", "NaN"]
+        {
+            assert_eq!(parse_ms(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_clock_in_a_message_id() {
+        let clock = |id| message_id_clock_ms(id).map(format_ms);
+        assert_eq!(
+            clock("010101860d89bc12-11f9d58f-9d2b-4c3e-8f0d-3a4a5b6c7d8e-000000").as_deref(),
+            Some("2023-02-01T15:12:55.826Z")
+        );
+        assert_eq!(clock("EXAMPLE7c191be45-e9aedb9a-02f9-4d12-a87d-dd0099a07f8a-000000"), None);
+        assert_eq!(clock("short"), None);
+        assert_eq!(clock("ünïcödé-ünïcödé-ünïcödé"), None);
+    }
+
+    #[test]
+    fn days_before_1970_and_after() {
+        assert_eq!(day_of(-1), -1);
+        assert_eq!(format_day(parse_day("2026-11-20").unwrap()), "2026-11-20");
+    }
+}
