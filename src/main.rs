@@ -1,1 +1,110 @@
-fn main() {}
+//! The command: parse, call a room, print, exit. The only printer and the only reader of the clock.
+
+mod cli;
+mod config;
+mod run;
+
+use std::io::{IsTerminal, Write};
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use cli::{Cli, Command, LogFormat};
+use run::Answer;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return told(&error),
+    };
+    log_to_stderr(&cli);
+    let failed = cli.command.exit_code_of_failure();
+    let quiet = cli.quiet > 0;
+    let output = cli.command.output().cloned();
+    match run::run(cli, now_ms()) {
+        Ok(answer) => print(&answer, output.as_deref(), quiet, failed),
+        Err(error) => {
+            say(&format!("error: {error:#}"));
+            ExitCode::from(failed)
+        }
+    }
+}
+
+/// Help goes to stdout and is no failure; a misuse goes to stderr, with the code that the command has for it.
+fn told(error: &clap::Error) -> ExitCode {
+    if error.print().is_err() {
+        return ExitCode::SUCCESS;
+    }
+    if !error.use_stderr() {
+        return ExitCode::SUCCESS;
+    }
+    let is_check = std::env::args()
+        .skip(1)
+        .find(|word| !word.starts_with('-'))
+        .is_some_and(|word| word == "check");
+    ExitCode::from(if is_check { cli::EXIT_UNKNOWN } else { cli::EXIT_FAILED })
+}
+
+/// Data to stdout or to a file, talk to stderr, and the exit code as the answer.
+fn print(answer: &Answer, output: Option<&std::path::Path>, quiet: bool, failed: u8) -> ExitCode {
+    let written = match output {
+        Some(path) => run::write_file(path, &answer.data),
+        None => std::io::stdout().write_all(&answer.data).and_then(|()| std::io::stdout().flush()),
+    };
+    if !quiet {
+        answer.notes.iter().for_each(|note| say(note));
+    }
+    match written {
+        Ok(()) => ExitCode::from(answer.exit_code),
+        // who reads us has read enough
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {
+            ExitCode::from(answer.exit_code)
+        }
+        Err(error) => {
+            let place =
+                output.map_or_else(|| "stdout".to_owned(), |path| path.display().to_string());
+            say(&format!("error: could not write to {place}: {error}"));
+            ExitCode::from(failed)
+        }
+    }
+}
+
+/// A line to stderr; a closed stderr is no error.
+fn say(line: &str) {
+    _ = writeln!(std::io::stderr(), "{line}");
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is where the clock is read")]
+fn now_ms() -> i64 {
+    chrono::Utc::now().timestamp_millis()
+}
+
+fn log_to_stderr(cli: &Cli) {
+    let level = match i16::from(cli.verbose) - i16::from(cli.quiet) {
+        ..=-1 => tracing::Level::ERROR,
+        0 => tracing::Level::WARN,
+        1 => tracing::Level::INFO,
+        2 => tracing::Level::DEBUG,
+        3.. => tracing::Level::TRACE,
+    };
+    let builder = tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .with_ansi(std::io::stderr().is_terminal());
+    match cli.log_format {
+        LogFormat::Text => builder.init(),
+        LogFormat::Json => builder.json().init(),
+    }
+}
+
+impl Command {
+    /// The exit code of this command when it cannot do its work.
+    fn exit_code_of_failure(&self) -> u8 {
+        match self {
+            #[cfg(feature = "analyze")]
+            Self::Check(_) => cli::EXIT_UNKNOWN,
+            _ => cli::EXIT_FAILED,
+        }
+    }
+}

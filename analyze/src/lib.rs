@@ -1,1 +1,15 @@
-//! analyze
+//! Store -> scan -> measures -> windows -> verdicts -> reports. The polars job.
+//!
+//! polars is named in `scan`, `measures` and `report/parquet` alone; everything behind `scan` sees plain structs.
+
+pub mod check;
+pub mod confidence;
+pub mod contribution;
+pub mod error;
+pub mod levels;
+mod measures;
+pub mod model;
+pub mod report;
+mod scan;
+mod segments;
+pub mod windows;

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use aws_config::meta::region::RegionProviderChain;
+use aws_config::{BehaviorVersion, Region};
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::error::{DisplayErrorContext, ProvideErrorMetadata};
 use aws_sdk_sqs::types::{DeleteMessageBatchRequestEntry, QueueAttributeName};
@@ -86,6 +88,24 @@ pub fn region_of(word: &str) -> Option<String> {
 }
 
 impl Queue {
+    /// Connects with the SDK's usual settings (environment, profile, role), and finds the queue.
+    ///
+    /// The region is that of the settings, else that of the word. `endpoint_url` is where AWS is, if not where it
+    /// always is.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub async fn connect(word: &str, endpoint_url: Option<&str>) -> Result<Self, QueueError> {
+        let region =
+            RegionProviderChain::default_provider().or_else(region_of(word).map(Region::new));
+        let loader = aws_config::defaults(BehaviorVersion::latest()).region(region);
+        let loader = match endpoint_url {
+            Some(url) => loader.endpoint_url(url),
+            None => loader,
+        };
+        Self::open(&loader.load().await, word).await
+    }
+
     /// Finds the queue and makes sure that it can be asked, before anything is received.
     ///
     /// # Errors

@@ -1,0 +1,337 @@
+//! `check`: the levels now. And the part of a check that reports share: how far back history must be loaded.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use bouncewatch_schemas::time::{DAY_MS, format_ms};
+use serde::Serialize;
+
+use crate::confidence;
+use crate::contribution::{Contributor, contributors};
+use crate::error::AnalyzeError;
+use crate::levels::{Judged, Level, MINIMUM_VOLUME, Thresholds, judge};
+use crate::model::{Cut, Denominator, Outcome, Scope, ScopeValues, ScopeWord, Timeline};
+use crate::scan::{History, Scan, Timelines};
+use crate::windows::{Measured, Span, Window, attempts, count, measure};
+
+/// How much further back each try looks for the attempts of a volume window.
+const FURTHER: i64 = 4;
+/// Days that the first try looks back for them.
+const FIRST_DAYS: i64 = 8;
+/// Sends after which not one bounce of any kind is a sign that bounces are not reported.
+const SENDS_WITHOUT_BOUNCE: usize = 1_000;
+
+/// What a check is asked.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// The store.
+    pub store: PathBuf,
+    /// The moment for which levels are told, epoch milliseconds.
+    pub at: i64,
+    /// Windows that end at that moment.
+    pub windows: Vec<Window>,
+    /// Cuts below account and region.
+    pub cuts: Vec<Cut>,
+    /// Domains whose mail SES does not count.
+    pub own_domains: Vec<String>,
+    /// Thresholds of the bounce rate.
+    pub bounce: Thresholds,
+    /// Thresholds of the complaint rate.
+    pub complaint: Thresholds,
+    /// Attempts below which a rate must be sure.
+    pub minimum_volume: u64,
+    /// Silence after which the feed is stale, in milliseconds.
+    pub stale_after: i64,
+}
+
+impl Request {
+    /// A request with AWS's thresholds and the default windows.
+    ///
+    /// # Errors
+    /// Never for the windows given here; the type is that of windows that are typed.
+    pub fn new(store: PathBuf, at: i64) -> Result<Self, AnalyzeError> {
+        let windows =
+            ["24h", "7d", "volume:10000"].into_iter().map(str::parse).collect::<Result<_, _>>()?;
+        Ok(Self {
+            store,
+            at,
+            windows,
+            cuts: Vec::new(),
+            own_domains: Vec::new(),
+            bounce: Thresholds::BOUNCE,
+            complaint: Thresholds::COMPLAINT,
+            minimum_volume: MINIMUM_VOLUME,
+            stale_after: DAY_MS,
+        })
+    }
+}
+
+/// The answer of a check; its JSON is a contract (design 5).
+#[derive(Debug, Serialize)]
+pub struct Check {
+    /// Version of this output.
+    pub version: u32,
+    /// The moment for which it holds.
+    pub as_of: String,
+    /// The worst level.
+    pub status: Level,
+    /// Its exit code.
+    pub exit_code: u8,
+    /// Whether events still come.
+    pub feed: Feed,
+    /// One for each metric, scope and window.
+    pub verdicts: Vec<Verdict>,
+}
+
+/// Whether events still come.
+#[derive(Debug, Serialize)]
+pub struct Feed {
+    /// Time of the newest event.
+    pub newest_event_at: Option<String>,
+    /// Seconds since.
+    pub silent_seconds: Option<i64>,
+    /// Whether that is too long.
+    pub stale: bool,
+    /// Kinds of events that should be there and are not.
+    pub missing: Vec<&'static str>,
+}
+
+/// One rate, judged.
+#[derive(Debug, Clone, Serialize)]
+#[expect(
+    missing_docs,
+    reason = "the fields are those of the JSON, which design 5 and the README describe"
+)]
+pub struct Verdict {
+    pub metric: &'static str,
+    pub level: Level,
+    pub scope: Scope,
+    pub window: String,
+    pub basis: &'static str,
+    pub from: Option<String>,
+    pub to: String,
+    pub count: u64,
+    pub attempts: Option<u64>,
+    pub denominator: Option<Denominator>,
+    pub rate: Option<f64>,
+    pub interval: Option<[f64; 2]>,
+    pub warning: f64,
+    pub critical: f64,
+    pub sure: bool,
+    pub headroom: Option<Headroom>,
+    pub crosses_critical_at: Option<String>,
+    pub contributors: Vec<Contributor>,
+}
+
+/// How many more reach a threshold, at the same attempts.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Headroom {
+    /// Until the warning.
+    pub warning: u64,
+    /// Until the critical level.
+    pub critical: u64,
+}
+
+/// Computes the levels of a store.
+///
+/// # Errors
+/// If there is no store or it cannot be read.
+pub fn check(request: &Request) -> Result<Check, AnalyzeError> {
+    let scan = Scan::open(&request.store, request.own_domains.clone())?;
+    let mut cuts = vec![Cut::account()];
+    cuts.extend(request.cuts.iter().filter(|cut| !cut.is_account()).cloned());
+    let history = load(&scan, &cuts, &request.windows, request.at, request.at)?;
+    let mut verdicts = verdicts(request, &cuts, &history);
+    add_contributors(request, &scan, &cuts, &mut verdicts)?;
+    let feed = feed(request, &scan, history.cuts.first())?;
+    let unknown = if feed.stale || verdicts.is_empty() { Level::Unknown } else { Level::Ok };
+    let status = verdicts.iter().map(|verdict| verdict.level).fold(unknown, Level::max);
+    Ok(Check {
+        version: 1,
+        as_of: format_ms(request.at),
+        status,
+        exit_code: status.exit_code(),
+        feed,
+        verdicts,
+    })
+}
+
+/// Loads history that holds every window which ends between `first` and `last`. A volume window ends where a scope's
+/// attempts say; so history is loaded further back until every scope has enough of them, or nothing older exists.
+pub(crate) fn load(
+    scan: &Scan,
+    cuts: &[Cut],
+    windows: &[Window],
+    first: i64,
+    last: i64,
+) -> Result<History, AnalyzeError> {
+    let longest = windows.iter().filter_map(|window| match window.span() {
+        Span::Millis(ms) => Some(ms),
+        Span::Attempts(_) => None,
+    });
+    let most = windows.iter().filter_map(|window| match window.span() {
+        Span::Millis(_) => None,
+        Span::Attempts(n) => Some(n),
+    });
+    let (longest, most) = (longest.max().unwrap_or_default(), most.max());
+    let mut back = if most.is_some() { longest.max(FIRST_DAYS * DAY_MS) } else { longest };
+    loop {
+        let history = scan.history(cuts, first.saturating_sub(back), last)?;
+        let enough = |timeline: &Timeline| {
+            most.is_none_or(|n| attempts(timeline).partition_point(|time| *time <= first) >= n)
+        };
+        if history.is_all || history.cuts.iter().flat_map(BTreeMap::values).all(enough) {
+            return Ok(history);
+        }
+        back = back.saturating_mul(FURTHER);
+    }
+}
+
+fn verdicts(request: &Request, cuts: &[Cut], history: &History) -> Vec<Verdict> {
+    let mut verdicts = Vec::new();
+    for (cut, timelines) in cuts.iter().zip(&history.cuts) {
+        for (values, timeline) in timelines {
+            for window in &request.windows {
+                let measured = measure(timeline, window, request.at);
+                let place = Place { request, cut, values, window, measured: &measured };
+                verdicts.push(place.verdict(
+                    "bounce_rate",
+                    measured.counts.bounces,
+                    request.bounce,
+                ));
+                verdicts.push(place.verdict(
+                    "complaint_rate",
+                    measured.counts.complaints,
+                    request.complaint,
+                ));
+            }
+        }
+    }
+    verdicts
+}
+
+/// Where a verdict is made.
+struct Place<'a> {
+    request: &'a Request,
+    cut: &'a Cut,
+    values: &'a ScopeValues,
+    window: &'a Window,
+    measured: &'a Measured,
+}
+
+impl Place<'_> {
+    fn verdict(&self, metric: &'static str, count: u64, thresholds: Thresholds) -> Verdict {
+        let tried = self.measured.counts.attempts;
+        let Judged { level, rate, interval, sure } =
+            judge(count, tried, thresholds, self.request.minimum_volume, self.cut.is_account());
+        let headroom = tried.filter(|tried| *tried > 0).map(|tried| Headroom {
+            warning: confidence::headroom(count, tried, thresholds.warning),
+            critical: confidence::headroom(count, tried, thresholds.critical),
+        });
+        Verdict {
+            metric,
+            level,
+            scope: Scope::new(self.cut, self.values),
+            window: self.window.to_string(),
+            basis: "event",
+            from: self.measured.from.map(format_ms),
+            to: format_ms(self.request.at),
+            count,
+            attempts: tried,
+            denominator: self.measured.denominator,
+            rate,
+            interval,
+            warning: thresholds.warning,
+            critical: thresholds.critical,
+            sure,
+            headroom,
+            crosses_critical_at: None,
+            contributors: Vec::new(),
+        }
+    }
+}
+
+/// For bounce rates over a threshold: the recipient domains that have most of the bounces.
+fn add_contributors(
+    request: &Request,
+    scan: &Scan,
+    cuts: &[Cut],
+    verdicts: &mut [Verdict],
+) -> Result<(), AnalyzeError> {
+    const BY: &str = "recipient_domain";
+    let over =
+        |verdict: &Verdict| verdict.metric == "bounce_rate" && verdict.level >= Level::Warning;
+    for cut in cuts {
+        let words: Vec<String> = cut.0.iter().map(ScopeWord::name).collect();
+        let is_here =
+            |verdict: &Verdict| verdict.scope.0.iter().map(|(word, _)| word).eq(words.iter());
+        if words.iter().any(|word| word == BY)
+            || !verdicts.iter().any(|verdict| over(verdict) && is_here(verdict))
+        {
+            continue;
+        }
+        let mut finer = cut.clone();
+        finer.0.push(ScopeWord::Column(BY));
+        let earliest = verdicts.iter().filter(|verdict| over(verdict) && is_here(verdict));
+        let earliest = earliest.filter_map(|verdict| {
+            verdict.from.as_deref().and_then(bouncewatch_schemas::time::parse_ms)
+        });
+        let history =
+            scan.history(&[finer], earliest.min().unwrap_or(request.at) - 1, request.at)?;
+        let Some(timelines) = history.cuts.first() else { continue };
+        for verdict in verdicts.iter_mut().filter(|verdict| over(verdict) && is_here(verdict)) {
+            verdict.contributors = of_scope(verdict, timelines, BY, request.at);
+        }
+    }
+    Ok(())
+}
+
+fn of_scope(verdict: &Verdict, timelines: &Timelines, by: &str, to: i64) -> Vec<Contributor> {
+    let values: Vec<&Option<String>> = verdict.scope.0.iter().map(|(_, value)| value).collect();
+    let from = verdict.from.as_deref().and_then(bouncewatch_schemas::time::parse_ms).unwrap_or(to);
+    // volume windows begin with their first attempt, others behind their first moment
+    let after = if verdict.window.starts_with("volume:") { from - 1 } else { from };
+    let parts = timelines
+        .iter()
+        .filter(|(finer, _)| finer.iter().take(values.len()).eq(values.iter().copied()))
+        .map(|(finer, timeline)| {
+            let counts = count(timeline, after, to).counts;
+            (finer.last().cloned().flatten(), counts.bounces, counts.attempts)
+        });
+    contributors(by, verdict.count, verdict.attempts.unwrap_or_default(), parts)
+}
+
+fn feed(
+    request: &Request,
+    scan: &Scan,
+    accounts: Option<&Timelines>,
+) -> Result<Feed, AnalyzeError> {
+    let newest = scan.newest_event(request.at)?;
+    let silent = newest.map(|newest| request.at - newest);
+    let seen = |outcomes: &[Outcome]| {
+        let lists = accounts.into_iter().flat_map(BTreeMap::values);
+        lists
+            .map(|timeline| {
+                outcomes.iter().map(|outcome| timeline.of(*outcome).len()).sum::<usize>()
+            })
+            .sum::<usize>()
+    };
+    let bounces = seen(&Outcome::FINAL_BOUNCES);
+    let (sends, deliveries) = (seen(&[Outcome::Send]), seen(&[Outcome::Delivery]));
+    let mut missing = Vec::new();
+    if sends == 0 && bounces + deliveries > 0 {
+        missing.push("send");
+    }
+    if deliveries == 0 && bounces + sends > 0 {
+        missing.push("delivery");
+    }
+    if bounces == 0 && sends >= SENDS_WITHOUT_BOUNCE {
+        missing.push("bounce");
+    }
+    Ok(Feed {
+        newest_event_at: newest.map(format_ms),
+        silent_seconds: silent.map(|ms| ms / 1_000),
+        stale: silent.is_none_or(|ms| ms > request.stale_after),
+        missing,
+    })
+}

@@ -1,0 +1,36 @@
+//! What can go wrong between a store and its numbers.
+
+use std::path::PathBuf;
+
+/// What can go wrong between a store and its numbers.
+#[derive(Debug, thiserror::Error)]
+pub enum AnalyzeError {
+    /// There is no store.
+    #[error("no store at `{}`\n  hint: `bouncewatch ingest SOURCE --store {}` makes one", .0.display(), .0.display())]
+    NoStore(PathBuf),
+    /// A folder of the store could not be listed.
+    #[error("could not list `{}`: {source}", path.display())]
+    List {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The segments could not be read or computed.
+    #[error(
+        "could not compute over the store: {0}\n  hint: `bouncewatch store verify` tells which segment cannot be read"
+    )]
+    Compute(String),
+    /// A word that should name a column or a tag does not.
+    #[error("cannot cut by `{0}`\n  hint: one of {columns}, or tag:NAME", columns = crate::model::SCOPE_COLUMNS.join(", "))]
+    Scope(String),
+    /// A window that cannot be read.
+    #[error("not a window: `{0}`\n  hint: a duration such as 1h, 24h, 7d, 30d, or volume:10000")]
+    Window(String),
+    /// A span of time that makes no sense.
+    #[error("{0}")]
+    Span(String),
+    /// A report could not be written.
+    #[error("could not write the report: {0}")]
+    Write(String),
+}

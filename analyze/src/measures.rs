@@ -1,0 +1,125 @@
+//! Named expressions over the event table: what an event is for the rates, and by which words it is cut.
+
+use bouncewatch_schemas::bounce::{BounceClass, SIMULATOR_DOMAIN};
+use bouncewatch_schemas::event::{Kind, Service};
+use bouncewatch_schemas::provider;
+use bouncewatch_schemas::table;
+use polars::prelude::*;
+
+use crate::model::{Outcome, ScopeWord};
+
+/// Between the values of a tag that has several.
+pub(crate) const TAG_SEPARATOR: &str = "\u{1f}";
+
+/// Kinds that a rate, or the denominator of one, is made of.
+const COUNTED_KINDS: [Kind; 7] = [
+    Kind::Send,
+    Kind::Delivery,
+    Kind::Bounce,
+    Kind::Complaint,
+    Kind::DeliveryDelay,
+    Kind::Reject,
+    Kind::RenderingFailure,
+];
+
+/// Events of SES; WorkMail's own are in no rate of SES. Null counts as no.
+pub(crate) fn is_of_ses() -> Expr {
+    col(table::SERVICE).eq(lit(Service::Ses.as_str()))
+}
+
+fn is_kind(kind: Kind) -> Expr {
+    col(table::KIND).eq(lit(kind.as_str()))
+}
+
+/// Whether an event is counted anywhere, or only tells about its message.
+pub(crate) fn is_counted_kind() -> Expr {
+    COUNTED_KINDS.into_iter().map(is_kind).reduce(Expr::or).expect("there are kinds")
+}
+
+/// Mail to the simulator or to one's own domains, which SES leaves out of numerator and denominator (facts 5.1). An
+/// event without recipient stays.
+pub(crate) fn is_foreign_mail(own_domains: &[String]) -> Expr {
+    let domain = || col(table::RECIPIENT_DOMAIN);
+    let own = own_domains.iter().map(|own| {
+        let own = own.to_lowercase();
+        let below = domain().str().ends_with(lit(format!(".{own}")));
+        domain().eq(lit(own)).or(below)
+    });
+    let left_out = own.fold(domain().eq(lit(SIMULATOR_DOMAIN)), Expr::or);
+    left_out.fill_null(lit(false)).not()
+}
+
+/// What an event is for the rates, as the number of an [`Outcome`].
+pub(crate) fn outcome() -> Expr {
+    let code = |outcome: Outcome| lit(outcome.code());
+    let class = |class: BounceClass| col(table::CLASS).eq(lit(class.as_str()));
+    let counts = || col(table::COUNTS);
+    let bounce = when(class(BounceClass::Hard).and(counts()))
+        .then(code(Outcome::Hard))
+        .when(class(BounceClass::Suppressed).and(counts()))
+        .then(code(Outcome::SuppressedCounted))
+        .when(class(BounceClass::Hard))
+        .then(code(Outcome::HardNotCounted))
+        .when(class(BounceClass::Undetermined))
+        .then(code(Outcome::Undetermined))
+        .when(class(BounceClass::Soft))
+        .then(code(Outcome::Soft))
+        .when(class(BounceClass::Suppressed))
+        .then(code(Outcome::Suppressed))
+        .when(class(BounceClass::AutoReply))
+        .then(code(Outcome::AutoReply))
+        .otherwise(code(Outcome::BounceOther));
+    let complaint = when(is_real_complaint())
+        .then(code(Outcome::Complaint))
+        .otherwise(code(Outcome::ComplaintNotCounted));
+    when(is_kind(Kind::Send))
+        .then(code(Outcome::Send))
+        .when(is_kind(Kind::Delivery))
+        .then(code(Outcome::Delivery))
+        .when(is_kind(Kind::Bounce))
+        .then(bounce)
+        .when(is_kind(Kind::Complaint))
+        .then(complaint)
+        .when(is_kind(Kind::DeliveryDelay))
+        .then(code(Outcome::Delay))
+        .when(is_kind(Kind::Reject))
+        .then(code(Outcome::Reject))
+        .when(is_kind(Kind::RenderingFailure))
+        .then(code(Outcome::RenderingFailure))
+        .otherwise(code(Outcome::Other))
+}
+
+/// A complaint that counts: no `not-spam` report, and not about mail that a suppression list held back. Nulls count.
+fn is_real_complaint() -> Expr {
+    let lower = |column: &str| col(column).str().to_lowercase();
+    let not_spam = lower(table::COMPLAINT_TYPE).eq(lit("not-spam")).fill_null(lit(false));
+    let held_back = lower(table::COMPLAINT_SUBTYPE)
+        .str()
+        .contains_literal(lit("suppression"))
+        .fill_null(lit(false));
+    not_spam.or(held_back).not()
+}
+
+/// The value of a word of a cut; a tag with several values gives them in one text, with [`TAG_SEPARATOR`] between.
+/// Null where there is none. A provider that is not known is null too, so that a copy that knows wins.
+pub(crate) fn word(word: &ScopeWord) -> Expr {
+    let name = word.name();
+    match word {
+        ScopeWord::Column(column @ "provider") => when(col(*column).eq(lit(provider::OTHER)))
+            .then(lit(NULL))
+            .otherwise(col(*column))
+            .alias(name),
+        ScopeWord::Column(column) => col(*column).alias(name),
+        ScopeWord::Tag(tag) => {
+            let field = |name: &str| element().struct_().field_by_name(name);
+            let values = col(table::TAGS).list().eval(
+                field("value")
+                    .filter(field("key").eq(lit(tag.clone())))
+                    .unique()
+                    .sort(SortOptions::default()),
+            );
+            let joined = values.list().join(lit(TAG_SEPARATOR), true);
+            when(joined.clone().eq(lit(""))).then(lit(NULL)).otherwise(joined).alias(name)
+        }
+    }
+}

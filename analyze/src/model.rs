@@ -1,0 +1,258 @@
+//! The plain structs that everything behind the scan works on.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Serialize, Serializer};
+
+use crate::error::AnalyzeError;
+
+/// Columns by which rates may be cut. Account and region are always there.
+pub const SCOPE_COLUMNS: [&str; 9] = [
+    "identity",
+    "configuration_set",
+    "tenant",
+    "provider",
+    "recipient_domain",
+    "source",
+    "source_domain",
+    "source_ip",
+    "outgoing_ip",
+];
+
+/// Account and region: every scope has them.
+pub const ACCOUNT_COLUMNS: [&str; 2] = ["account", "region"];
+
+/// One word of a cut.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ScopeWord {
+    /// A column of the event table.
+    Column(&'static str),
+    /// A message tag.
+    Tag(String),
+}
+
+impl ScopeWord {
+    /// The word as it is typed, and as it is a key in the JSON.
+    pub fn name(&self) -> String {
+        match self {
+            Self::Column(name) => (*name).to_owned(),
+            Self::Tag(name) => format!("tag:{name}"),
+        }
+    }
+
+    /// Whether all recipients of a message share it.
+    pub fn is_of_message(&self) -> bool {
+        !matches!(self, Self::Column("provider" | "recipient_domain"))
+    }
+}
+
+impl FromStr for ScopeWord {
+    type Err = AnalyzeError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let text = text.trim();
+        if let Some(tag) = text.strip_prefix("tag:").filter(|tag| !tag.is_empty()) {
+            return Ok(Self::Tag(tag.to_owned()));
+        }
+        ACCOUNT_COLUMNS
+            .iter()
+            .chain(&SCOPE_COLUMNS)
+            .find(|column| **column == text)
+            .map(|column| Self::Column(column))
+            .ok_or_else(|| AnalyzeError::Scope(text.to_owned()))
+    }
+}
+
+/// A cut: account and region, and the words below them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cut(pub Vec<ScopeWord>);
+
+impl Cut {
+    /// Account and region alone.
+    pub fn account() -> Self {
+        Self(ACCOUNT_COLUMNS.iter().map(|column| ScopeWord::Column(column)).collect())
+    }
+
+    /// Account and region, and the words of a comma-separated list.
+    ///
+    /// # Errors
+    /// If a word is neither a column nor a tag.
+    pub fn parse(text: &str) -> Result<Self, AnalyzeError> {
+        let mut cut = Self::account();
+        for word in text.split(',') {
+            let word = word.parse()?;
+            if !cut.0.contains(&word) {
+                cut.0.push(word);
+            }
+        }
+        Ok(cut)
+    }
+
+    /// Whether it is account and region alone.
+    pub fn is_account(&self) -> bool {
+        self.0.len() == ACCOUNT_COLUMNS.len()
+    }
+}
+
+/// The values of a cut's words, in their order; `None` where the events have none.
+pub type ScopeValues = Vec<Option<String>>;
+
+/// A scope as it is printed: word -> value, in the order of the cut.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Scope(pub Vec<(String, Option<String>)>);
+
+impl Scope {
+    /// The scope of a cut's values.
+    pub fn new(cut: &Cut, values: &ScopeValues) -> Self {
+        Self(cut.0.iter().map(ScopeWord::name).zip(values.iter().cloned()).collect())
+    }
+}
+
+impl Serialize for Scope {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(word, value)| (word, value)))
+    }
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, (word, value)) in self.0.iter().enumerate() {
+            if at > 0 {
+                f.write_str(" ")?;
+            }
+            let value = value.as_deref().unwrap_or("-");
+            if ACCOUNT_COLUMNS.contains(&word.as_str()) {
+                f.write_str(value)?;
+            } else {
+                write!(f, "{word}={value}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What one event is for the rates. Of two copies of an event the higher one is believed, so that the order in which
+/// they came makes no difference.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(i32)]
+pub enum Outcome {
+    /// Nothing that a rate counts.
+    Other = 0,
+    /// Sent.
+    Send = 10,
+    /// Delivered.
+    Delivery = 20,
+    /// A bounce that tells no class.
+    BounceOther = 30,
+    /// An automatic reply.
+    AutoReply = 31,
+    /// Suppressed, not counted by SES.
+    Suppressed = 32,
+    /// A soft bounce.
+    Soft = 33,
+    /// A bounce of unknown kind.
+    Undetermined = 34,
+    /// A hard bounce that SES does not count.
+    HardNotCounted = 35,
+    /// On SES's global suppression list: counted.
+    SuppressedCounted = 36,
+    /// A hard bounce that counts.
+    Hard = 37,
+    /// A complaint that counts.
+    Complaint = 40,
+    /// `not-spam`, or a complaint about mail that was not sent.
+    ComplaintNotCounted = 41,
+    /// Still being tried.
+    Delay = 50,
+    /// Refused by SES.
+    Reject = 60,
+    /// A template that could not be rendered.
+    RenderingFailure = 70,
+}
+
+impl Outcome {
+    /// All outcomes.
+    pub const ALL: [Self; 16] = [
+        Self::Other,
+        Self::Send,
+        Self::Delivery,
+        Self::BounceOther,
+        Self::AutoReply,
+        Self::Suppressed,
+        Self::Soft,
+        Self::Undetermined,
+        Self::HardNotCounted,
+        Self::SuppressedCounted,
+        Self::Hard,
+        Self::Complaint,
+        Self::ComplaintNotCounted,
+        Self::Delay,
+        Self::Reject,
+        Self::RenderingFailure,
+    ];
+
+    /// Outcomes after which nothing more is tried, automatic replies left out.
+    pub const FINAL_BOUNCES: [Self; 6] = [
+        Self::Suppressed,
+        Self::Soft,
+        Self::Undetermined,
+        Self::HardNotCounted,
+        Self::SuppressedCounted,
+        Self::Hard,
+    ];
+
+    /// Its number in the scan.
+    pub const fn code(self) -> i32 {
+        self as i32
+    }
+
+    /// The outcome of a number.
+    pub fn of_code(code: i32) -> Option<Self> {
+        Self::ALL.into_iter().find(|outcome| outcome.code() == code)
+    }
+}
+
+/// The events of one scope: their times by outcome, each list sorted. Everything that a window counts is a
+/// difference of two positions in these lists, so windows are exact to the millisecond.
+#[derive(Debug, Default, Clone)]
+pub struct Timeline {
+    /// Times by outcome, epoch milliseconds.
+    pub times: BTreeMap<Outcome, Vec<i64>>,
+    /// Times of (message, recipient) pairs that were delivered or bounced for good; only where there are no sends.
+    pub delivered_or_bounced: Vec<i64>,
+}
+
+impl Timeline {
+    /// Times of one outcome.
+    pub fn of(&self, outcome: Outcome) -> &[i64] {
+        self.times.get(&outcome).map_or(&[], Vec::as_slice)
+    }
+
+    /// Sorts all lists.
+    pub fn sort(&mut self) {
+        self.times.values_mut().for_each(|times| times.sort_unstable());
+        self.delivered_or_bounced.sort_unstable();
+    }
+}
+
+/// What attempts were counted from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Denominator {
+    /// Send events.
+    Sends,
+    /// Deliveries and final bounces.
+    DeliveriesAndBounces,
+}
+
+impl Denominator {
+    /// The word in reports.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Sends => "sends",
+            Self::DeliveriesAndBounces => "deliveries_and_bounces",
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! A report as columns: what the CSV and the Parquet form have in common.
+
+use super::{Report, Row};
+
+/// The values of a column, one for each row; unknown is `None`.
+#[derive(Debug)]
+pub(super) enum Values {
+    /// Words and times.
+    Text(Vec<Option<String>>),
+    /// Counts.
+    Count(Vec<Option<u64>>),
+    /// Fractions.
+    Rate(Vec<Option<f64>>),
+}
+
+/// The columns of a report, in order. Each word of a cut is a column, empty for the cuts that lack it.
+pub(super) fn columns(report: &Report) -> Vec<(String, Values)> {
+    let rows = &report.rows;
+    let mut out = Vec::new();
+    let mut text = |name: &str, value: &dyn Fn(&Row) -> Option<String>| {
+        out.push((name.to_owned(), Values::Text(rows.iter().map(value).collect())));
+    };
+    text("from", &|row| row.from.clone());
+    text("to", &|row| Some(row.to.clone()));
+    text("window", &|row| Some(row.window.clone()));
+    let mut words: Vec<&str> = Vec::new();
+    for (word, _) in rows.iter().flat_map(|row| &row.scope.0) {
+        if !words.contains(&word.as_str()) {
+            words.push(word);
+        }
+    }
+    for word in words {
+        text(word, &|row| {
+            row.scope.0.iter().find(|(name, _)| name == word).and_then(|(_, value)| value.clone())
+        });
+    }
+    text("denominator", &|row| row.denominator.map(|from| from.as_str().to_owned()));
+    let mut count = |name: &str, value: &dyn Fn(&Row) -> Option<u64>| {
+        out.push((name.to_owned(), Values::Count(rows.iter().map(value).collect())));
+    };
+    count("attempts", &|row| row.attempts);
+    count("sends", &|row| Some(row.sends));
+    count("deliveries", &|row| Some(row.deliveries));
+    count("bounces", &|row| Some(row.bounces));
+    count("hard", &|row| Some(row.hard));
+    count("soft", &|row| Some(row.soft));
+    count("undetermined", &|row| Some(row.undetermined));
+    count("suppressed", &|row| Some(row.suppressed));
+    count("auto_replies", &|row| Some(row.auto_replies));
+    count("complaints", &|row| Some(row.complaints));
+    count("delays", &|row| Some(row.delays));
+    count("rejects", &|row| Some(row.rejects));
+    count("rendering_failures", &|row| Some(row.rendering_failures));
+    let mut rate = |name: &str, value: &dyn Fn(&Row) -> Option<f64>| {
+        out.push((name.to_owned(), Values::Rate(rows.iter().map(value).collect())));
+    };
+    rate("bounce_rate", &|row| row.bounce_rate);
+    rate("bounce_low", &|row| row.bounce_interval.map(|[low, _]| low));
+    rate("bounce_high", &|row| row.bounce_interval.map(|[_, high]| high));
+    rate("complaint_rate", &|row| row.complaint_rate);
+    rate("complaint_low", &|row| row.complaint_interval.map(|[low, _]| low));
+    rate("complaint_high", &|row| row.complaint_interval.map(|[_, high]| high));
+    rate("total_bounce_rate", &|row| row.total_bounce_rate);
+    rate("delay_rate", &|row| row.delay_rate);
+    rate("delivery_rate", &|row| row.delivery_rate);
+    out
+}

@@ -1,0 +1,236 @@
+//! Checks and reports as text for people. Control characters of strangers are shown, not sent to the terminal.
+
+use std::fmt::Write;
+
+use super::Report;
+use crate::check::{Check, Verdict};
+use crate::levels::Level;
+
+/// Lines beyond which a table is cut in the middle.
+const LINES_MAX: usize = 400;
+
+/// A check: the verdict first, then the feed, then one line for each rate.
+pub fn check(check: &Check) -> String {
+    let mut out = format!("{}  as of {}\n", check.status.as_upper(), check.as_of);
+    let feed = match (&check.feed.newest_event_at, check.feed.silent_seconds) {
+        (Some(newest), Some(silent)) => {
+            let stale = if check.feed.stale { ": STALE, no newer event came" } else { "" };
+            format!("newest event {newest}, {} before{stale}", duration(silent))
+        }
+        _ => "no events".to_owned(),
+    };
+    // writing to a String cannot fail
+    _ = writeln!(out, "feed  {feed}");
+    if !check.feed.missing.is_empty() {
+        _ = writeln!(out, "feed  no events of kind: {}", check.feed.missing.join(", "));
+    }
+    out.push('\n');
+    let header = [
+        "level",
+        "metric",
+        "scope",
+        "window",
+        "rate",
+        "95 % interval",
+        "count",
+        "attempts",
+        "until warning",
+        "until critical",
+    ];
+    out.push_str(&grid(&header, &check.verdicts.iter().map(verdict).collect::<Vec<_>>(), 4));
+    for verdict in check.verdicts.iter().filter(|verdict| !verdict.contributors.is_empty()) {
+        _ = writeln!(
+            out,
+            "\n{} of {} in {} comes from",
+            words(verdict.metric),
+            verdict.scope,
+            verdict.window
+        );
+        for part in &verdict.contributors {
+            let value = part.value.as_deref().unwrap_or("-");
+            _ = writeln!(
+                out,
+                "  {}  {} of {} bounces; without it {}",
+                shown(value),
+                part.count,
+                verdict.count,
+                percent(part.rate_without)
+            );
+        }
+    }
+    out
+}
+
+fn verdict(verdict: &Verdict) -> Vec<String> {
+    let known = |number: Option<u64>| {
+        number.map_or_else(|| "unknown".to_owned(), |number| number.to_string())
+    };
+    let attempts = match verdict.denominator {
+        Some(from) => format!("{} {}", known(verdict.attempts), words(from.as_str())),
+        None => "unknown".to_owned(),
+    };
+    let doubt = if verdict.level == Level::Ok && !verdict.sure && verdict.rate.is_some() {
+        " (few)"
+    } else {
+        ""
+    };
+    vec![
+        format!("{}{doubt}", verdict.level.as_upper()),
+        words(verdict.metric),
+        verdict.scope.to_string(),
+        verdict.window.clone(),
+        percent(verdict.rate),
+        verdict.interval.map_or_else(String::new, |[low, high]| {
+            format!("{} to {}", percent(Some(low)), percent(Some(high)))
+        }),
+        verdict.count.to_string(),
+        attempts,
+        known(verdict.headroom.map(|more| more.warning)),
+        known(verdict.headroom.map(|more| more.critical)),
+    ]
+}
+
+/// A report: one line for each scope, window and end.
+pub fn report(report: &Report) -> String {
+    let header = [
+        "to",
+        "window",
+        "scope",
+        "attempts",
+        "bounces",
+        "bounce rate",
+        "95 % interval",
+        "complaints",
+        "complaint rate",
+        "soft",
+        "delays",
+        "deliveries",
+    ];
+    let rows: Vec<Vec<String>> = report
+        .rows
+        .iter()
+        .map(|row| {
+            vec![
+                row.to.clone(),
+                row.window.clone(),
+                row.scope.to_string(),
+                row.attempts.map_or_else(|| "unknown".to_owned(), |n| n.to_string()),
+                row.bounces.to_string(),
+                percent(row.bounce_rate),
+                row.bounce_interval.map_or_else(String::new, |[low, high]| {
+                    format!("{} to {}", percent(Some(low)), percent(Some(high)))
+                }),
+                row.complaints.to_string(),
+                percent(row.complaint_rate),
+                row.soft.to_string(),
+                row.delays.to_string(),
+                row.deliveries.to_string(),
+            ]
+        })
+        .collect();
+    let mut out = grid(&header, &rows, 3);
+    if report.scopes_shown < report.scopes {
+        _ = writeln!(
+            out,
+            "{} of {} scopes; without --top all are shown",
+            report.scopes_shown, report.scopes
+        );
+    }
+    out
+}
+
+/// Columns padded to their widest cell; the first `texts` columns are texts, the others numbers. A long table is cut
+/// in the middle and says so.
+pub fn grid(header: &[&str], rows: &[Vec<String>], texts: usize) -> String {
+    let cells = |row: &[String]| row.iter().map(|cell| shown(cell)).collect::<Vec<_>>();
+    let mut lines = vec![header.iter().map(|cell| (*cell).to_owned()).collect::<Vec<_>>()];
+    let half = LINES_MAX / 2;
+    let cut = rows.len() > LINES_MAX;
+    if cut {
+        lines.extend(rows[..half].iter().map(|row| cells(row)));
+        lines.extend(rows[rows.len() - half..].iter().map(|row| cells(row)));
+    } else {
+        lines.extend(rows.iter().map(|row| cells(row)));
+    }
+    let width = |at: usize| {
+        lines.iter().filter_map(|line| line.get(at)).map(|cell| cell.chars().count()).max()
+    };
+    let widths: Vec<usize> = (0..header.len()).map(|at| width(at).unwrap_or_default()).collect();
+    let mut out = String::new();
+    for (number, line) in lines.iter().enumerate() {
+        if cut && number == half + 1 {
+            _ = writeln!(
+                out,
+                "... {} of {} lines are shown; --format csv or json gives all ...",
+                2 * half,
+                rows.len()
+            );
+        }
+        let mut text = String::new();
+        for (at, (cell, width)) in line.iter().zip(&widths).enumerate() {
+            let gap = if at == 0 { "" } else { "  " };
+            _ = if at < texts {
+                write!(text, "{gap}{cell:<width$}")
+            } else {
+                write!(text, "{gap}{cell:>width$}")
+            };
+        }
+        out.push_str(text.trim_end());
+        out.push('\n');
+    }
+    out
+}
+
+/// Text of strangers without what a terminal would obey.
+pub fn shown(text: &str) -> String {
+    let hostile = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    if !text.contains(hostile) {
+        return text.to_owned();
+    }
+    text.chars()
+        .map(|c| if hostile(c) { c.escape_unicode().to_string() } else { c.to_string() })
+        .collect()
+}
+
+/// A fraction as percent; unknown where there is none.
+fn percent(rate: Option<f64>) -> String {
+    rate.map_or_else(|| "unknown".to_owned(), |rate| format!("{:.2} %", rate * 100.0))
+}
+
+/// `bounce_rate` as people write it.
+fn words(name: &str) -> String {
+    name.replace('_', " ")
+}
+
+fn duration(seconds: i64) -> String {
+    match seconds {
+        s if s < 120 => format!("{s} s"),
+        s if s < 2 * 3_600 => format!("{} min", s / 60),
+        s if s < 2 * 86_400 => format!("{} h", s / 3_600),
+        s => format!("{} days", s / 86_400),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_terminal_is_not_obeyed() {
+        assert_eq!(shown("a\u{1b}[31mb\u{202e}c"), "a\\u{1b}[31mb\\u{202e}c");
+        assert_eq!(shown("exämple.org"), "exämple.org");
+    }
+
+    #[test]
+    fn long_tables_say_what_was_cut() {
+        let rows: Vec<Vec<String>> =
+            (0..1_000).map(|n| vec![n.to_string(), "x".to_owned()]).collect();
+        let text = grid(&["n", "x"], &rows, 2);
+        assert_eq!(text.lines().count(), 1 + LINES_MAX + 1);
+        assert!(text.contains("400 of 1000 lines are shown"));
+        assert!(text.contains("\n999  x\n"));
+    }
+}

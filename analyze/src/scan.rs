@@ -1,0 +1,429 @@
+//! Store -> the timelines of scopes. The one place where copies of an event become one event (invariant I-5).
+//!
+//! A part of history is loaded whole: from its first day on, every event is complete. Copies of an event may lie far
+//! apart (a replayed archive, feedback that comes twice), but never before their mail was sent; so for messages sent
+//! before the part begins, older days are asked for their other rows, by message. Rows are worked on in shards by
+//! message, so that memory does not grow with the part.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use bouncewatch_schemas::provider;
+use bouncewatch_schemas::table;
+use bouncewatch_schemas::time::{DAY_MS, day_of};
+use polars::prelude::*;
+
+use crate::error::AnalyzeError;
+use crate::measures;
+use crate::model::{Cut, Denominator, Outcome, ScopeValues, ScopeWord, Timeline};
+use crate::segments;
+use crate::windows::denominator;
+
+/// Rows that are worked on at a time.
+const SHARD_ROWS: u64 = 4_000_000;
+/// Column of the outcome's number.
+const OUTCOME: &str = "outcome";
+
+/// Column of the provider that hosts a domain.
+const HOST: &str = "host";
+
+/// Timelines of one cut.
+pub(crate) type Timelines = BTreeMap<ScopeValues, Timeline>;
+
+/// A store that can be asked.
+#[derive(Debug)]
+pub(crate) struct Scan {
+    segments: Vec<(i64, PathBuf)>,
+    own_domains: Vec<String>,
+}
+
+/// A part of history, as timelines.
+#[derive(Debug)]
+pub(crate) struct History {
+    /// Whether nothing older exists.
+    pub(crate) is_all: bool,
+    /// Timelines, one map for each cut that was asked for.
+    pub(crate) cuts: Vec<Timelines>,
+}
+
+impl From<PolarsError> for AnalyzeError {
+    fn from(error: PolarsError) -> Self {
+        Self::Compute(error.to_string())
+    }
+}
+
+impl Scan {
+    pub(crate) fn open(store: &Path, own_domains: Vec<String>) -> Result<Self, AnalyzeError> {
+        Ok(Self { segments: segments::list(store)?, own_domains })
+    }
+
+    /// Time of the newest SES event at or before `at`.
+    pub(crate) fn newest_event(&self, at: i64) -> Result<Option<i64>, AnalyzeError> {
+        let days: BTreeSet<i64> =
+            self.segments.iter().map(|(day, _)| *day).filter(|day| *day <= day_of(at)).collect();
+        for day in days.into_iter().rev() {
+            let time = col(table::EVENT_AT).cast(DataType::Int64);
+            let newest = self
+                .rows(day, day)?
+                .filter(measures::is_of_ses().and(time.clone().lt_eq(lit(at))))
+                .select([time.max()])
+                .collect()?;
+            if let Some(newest) = newest.column(table::EVENT_AT)?.i64()?.get(0) {
+                return Ok(Some(newest));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Timelines of everything from `from` to `to`.
+    pub(crate) fn history(
+        &self,
+        cuts: &[Cut],
+        from: i64,
+        to: i64,
+    ) -> Result<History, AnalyzeError> {
+        // a day before, because copies may disagree by seconds, also across midnight
+        let first_day = day_of(from) - 1;
+        let mut part = Part {
+            scan: self,
+            first_day,
+            last_day: day_of(to) + 1,
+            to,
+            cuts,
+            words: words(cuts),
+            older: None,
+            hosts: None,
+        };
+        part.older = part.older_rows()?;
+        part.hosts = part.hosts()?;
+        let mut timelines: Vec<Timelines> = cuts.iter().map(|_| Timelines::new()).collect();
+        let shards = part.shards()?;
+        for shard in 0..shards {
+            part.add(shard, shards, &mut timelines)?;
+        }
+        let lacks_sends =
+            |timeline: &Timeline| denominator(timeline) == Some(Denominator::DeliveriesAndBounces);
+        if timelines.iter().flat_map(BTreeMap::values).any(lacks_sends) {
+            for shard in 0..shards {
+                part.add_pairs(shard, shards, &mut timelines)?;
+            }
+        }
+        timelines.iter_mut().flat_map(BTreeMap::values_mut).for_each(Timeline::sort);
+        let is_all = self.segments.first().is_none_or(|(day, _)| *day >= first_day);
+        Ok(History { is_all, cuts: timelines })
+    }
+
+    /// All rows of some days.
+    fn rows(&self, first_day: i64, last_day: i64) -> Result<LazyFrame, AnalyzeError> {
+        let paths: Vec<PlRefPath> = self
+            .segments
+            .iter()
+            .filter(|(day, _)| (first_day..=last_day).contains(day))
+            .map(|(_, path)| PlRefPath::new(path.to_string_lossy()))
+            .collect();
+        if paths.is_empty() {
+            return Ok(empty_rows());
+        }
+        let arguments = ScanArgsParquet { glob: false, cache: false, ..ScanArgsParquet::default() };
+        Ok(LazyFrame::scan_parquet_files(paths.into(), arguments)?)
+    }
+}
+
+/// A frame of the table's columns without rows.
+fn empty_rows() -> LazyFrame {
+    let field = |column: &table::Column| {
+        let text = DataType::String;
+        let data_type = match column.column_type {
+            table::ColumnType::Text => text,
+            table::ColumnType::Time => {
+                DataType::Datetime(TimeUnit::Milliseconds, Some(TimeZone::UTC))
+            }
+            table::ColumnType::Int32 => DataType::Int32,
+            table::ColumnType::Int64 => DataType::Int64,
+            table::ColumnType::Hash => DataType::UInt64,
+            table::ColumnType::Bool => DataType::Boolean,
+            table::ColumnType::Bytes => DataType::Binary,
+            table::ColumnType::Tags => DataType::List(Box::new(DataType::Struct(vec![
+                Field::new("key".into(), text.clone()),
+                Field::new("value".into(), text),
+            ]))),
+        };
+        Field::new(column.name.into(), data_type)
+    };
+    DataFrame::empty_with_schema(&table::COLUMNS.iter().map(field).collect::<Schema>()).lazy()
+}
+
+/// The words of all cuts, each once.
+fn words(cuts: &[Cut]) -> Vec<ScopeWord> {
+    cuts.iter().flat_map(|cut| cut.0.iter().cloned()).collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+/// The part of history that one question looks at.
+struct Part<'a> {
+    scan: &'a Scan,
+    first_day: i64,
+    last_day: i64,
+    to: i64,
+    cuts: &'a [Cut],
+    words: Vec<ScopeWord>,
+    /// Rows before the part, of messages that have rows in it.
+    older: Option<LazyFrame>,
+    /// Who hosts a domain, where a cut asks for providers.
+    hosts: Option<DataFrame>,
+}
+
+impl Part<'_> {
+    /// Rows in days before the part, of messages that have rows in it.
+    fn older_rows(&self) -> Result<Option<LazyFrame>, AnalyzeError> {
+        let start = self.first_day.saturating_mul(DAY_MS);
+        if self.scan.segments.first().is_none_or(|(day, _)| *day >= self.first_day) {
+            return Ok(None);
+        }
+        let sent_at = col(table::SENT_AT).cast(DataType::Int64);
+        let messages = self
+            .scan
+            .rows(self.first_day, self.last_day)?
+            .filter(
+                measures::is_of_ses()
+                    .and(measures::is_counted_kind())
+                    .and(sent_at.clone().lt(lit(start))),
+            )
+            .group_by([col(table::MESSAGE_KEY)])
+            .agg([sent_at.min()])
+            .collect()?;
+        let Some(oldest) = messages.column(table::SENT_AT)?.i64()?.min() else { return Ok(None) };
+        let keys = messages.lazy().select([col(table::MESSAGE_KEY)]);
+        let older = self.scan.rows(day_of(oldest) - 1, self.first_day - 1)?;
+        let key = || [col(table::MESSAGE_KEY)];
+        Ok(Some(older.join(keys, key(), key(), JoinArgs::new(JoinType::Semi))))
+    }
+
+    /// The provider of each domain that some row knows: a bounce tells who hosts a domain, a send does not.
+    fn hosts(&self) -> Result<Option<DataFrame>, AnalyzeError> {
+        let provider = ScopeWord::Column(table::PROVIDER);
+        if !self.words.contains(&provider) {
+            return Ok(None);
+        }
+        let hosts = self
+            .scan
+            .rows(self.first_day, self.last_day)?
+            .filter(measures::is_of_ses())
+            .select([col(table::RECIPIENT_DOMAIN), measures::word(&provider)])
+            .filter(col(table::PROVIDER).is_not_null())
+            .group_by([col(table::RECIPIENT_DOMAIN)])
+            .agg([col(table::PROVIDER).max().alias(HOST)]);
+        collect_streaming(hosts).map(Some)
+    }
+
+    /// Into how many shards the rows are cut.
+    fn shards(&self) -> Result<u64, AnalyzeError> {
+        let rows = self.scan.rows(self.first_day, self.last_day)?.select([len()]).collect()?;
+        let count = rows.columns().first().and_then(|column| column.get(0).ok()?.extract::<u64>());
+        Ok(count.unwrap_or_default().div_ceil(SHARD_ROWS).max(1))
+    }
+
+    /// The events of one shard, each once: the earliest of its times, and of each word the value that is known. Where
+    /// copies disagree the greatest value is taken, so that order makes no difference.
+    fn events(&self, shard: u64, shards: u64, further: &[&str]) -> Result<DataFrame, AnalyzeError> {
+        let domain = ScopeWord::Column(table::RECIPIENT_DOMAIN);
+        let mut further = further.to_vec();
+        if self.hosts.is_some() && !self.words.contains(&domain) {
+            further.push(table::RECIPIENT_DOMAIN);
+        }
+        let mut columns = vec![
+            col(table::MESSAGE_KEY),
+            col(table::EVENT_KEY),
+            col(table::EVENT_AT).cast(DataType::Int64),
+            measures::outcome().alias(OUTCOME),
+        ];
+        columns.extend(self.words.iter().map(measures::word));
+        columns.extend(further.iter().map(|column| col(*column)));
+        let keep = measures::is_of_ses().and(measures::is_foreign_mail(&self.scan.own_domains));
+        let prepared = |rows: LazyFrame| {
+            let mine = col(table::MESSAGE_KEY) % lit(shards);
+            let rows = if shards > 1 { rows.filter(mine.eq(lit(shard))) } else { rows };
+            rows.filter(keep.clone()).select(columns.clone())
+        };
+        let mut rows = prepared(self.scan.rows(self.first_day, self.last_day)?);
+        if let Some(older) = &self.older {
+            rows = concat([rows, prepared(older.clone())], UnionArgs::default())?;
+        }
+        let mut merged = vec![col(table::EVENT_AT).min(), col(OUTCOME).max()];
+        merged.extend(self.words.iter().map(|word| col(word.name()).max()));
+        merged.extend(further.iter().map(|column| col(*column).max()));
+        let events = rows.group_by([col(table::MESSAGE_KEY), col(table::EVENT_KEY)]).agg(merged);
+        let events = collect_streaming(events)?;
+        self.completed(events)
+    }
+
+    /// Fills words that an event lacks from the other events of its message, and providers from the domain.
+    fn completed(&self, events: DataFrame) -> Result<DataFrame, AnalyzeError> {
+        let mut wanted = Vec::new();
+        for word in self.words.iter().filter(|word| word.is_of_message()) {
+            if events.column(&word.name())?.has_nulls() {
+                wanted.push(word.name());
+            }
+        }
+        let mut completed = events.clone().lazy();
+        if !wanted.is_empty() {
+            let known = |name: &String| col(name).max().alias(of_message(name));
+            let messages = events
+                .lazy()
+                .group_by([col(table::MESSAGE_KEY)])
+                .agg(wanted.iter().map(known).collect::<Vec<_>>());
+            let filled = |name: &String| or_else(col(name), col(of_message(name))).alias(name);
+            let key = || [col(table::MESSAGE_KEY)];
+            completed = completed
+                .join(messages, key(), key(), JoinArgs::new(JoinType::Left))
+                .with_columns(wanted.iter().map(filled).collect::<Vec<_>>());
+        }
+        if let Some(hosts) = &self.hosts {
+            let key = || [col(table::RECIPIENT_DOMAIN)];
+            let known = or_else(col(table::PROVIDER), or_else(col(HOST), lit(provider::OTHER)));
+            completed = completed
+                .join(hosts.clone().lazy(), key(), key(), JoinArgs::new(JoinType::Left))
+                .with_columns([known.alias(table::PROVIDER)]);
+        }
+        collect_streaming(completed)
+    }
+
+    /// What counts in this part: complete, not later than its end.
+    fn is_within(&self) -> Expr {
+        let time = || col(table::EVENT_AT);
+        let start = self.first_day.saturating_mul(DAY_MS);
+        time()
+            .gt_eq(lit(start))
+            .and(time().lt_eq(lit(self.to)))
+            .and(col(OUTCOME).neq(lit(Outcome::Other.code())))
+    }
+
+    /// Adds the events of one shard to the timelines.
+    fn add(
+        &self,
+        shard: u64,
+        shards: u64,
+        timelines: &mut [Timelines],
+    ) -> Result<(), AnalyzeError> {
+        let events = self.events(shard, shards, &[])?.lazy().filter(self.is_within()).collect()?;
+        for (cut, timelines) in self.cuts.iter().zip(timelines) {
+            let names: Vec<Expr> = cut.0.iter().map(|word| col(word.name())).collect();
+            let events = exploded(events.clone().lazy(), cut);
+            let is_complaint = || col(OUTCOME).eq(lit(Outcome::Complaint.code()));
+            // one report is one complaint, however many recipients it lists
+            let report =
+                [names.clone(), vec![col(table::MESSAGE_KEY), col(table::EVENT_AT), col(OUTCOME)]]
+                    .concat();
+            let reports = events
+                .clone()
+                .filter(is_complaint())
+                .group_by(report.clone())
+                .agg([len().alias("recipients")]);
+            let all = concat(
+                [
+                    events.filter(is_complaint().not()).select(report.clone()),
+                    reports.select(report),
+                ],
+                UnionArgs::default(),
+            )?;
+            let by = [names, vec![col(OUTCOME)]].concat();
+            let lists = all.group_by(by).agg([col(table::EVENT_AT)]).collect()?;
+            each_list(&lists, cut, |values, outcome, times| {
+                let Some(outcome) = outcome.and_then(Outcome::of_code) else { return };
+                timelines
+                    .entry(values)
+                    .or_default()
+                    .times
+                    .entry(outcome)
+                    .or_default()
+                    .extend(times);
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Adds the (message, recipient) pairs that were delivered or bounced for good, for scopes that have no sends.
+    fn add_pairs(
+        &self,
+        shard: u64,
+        shards: u64,
+        timelines: &mut [Timelines],
+    ) -> Result<(), AnalyzeError> {
+        let tried = Outcome::FINAL_BOUNCES
+            .into_iter()
+            .chain([Outcome::Delivery])
+            .map(|outcome| col(OUTCOME).eq(lit(outcome.code())))
+            .reduce(Expr::or)
+            .expect("there are outcomes");
+        let events =
+            self.events(shard, shards, &[table::RECIPIENT])?.lazy().filter(tried).collect()?;
+        for (cut, timelines) in self.cuts.iter().zip(timelines) {
+            let names: Vec<Expr> = cut.0.iter().map(|word| col(word.name())).collect();
+            let pair =
+                [names.clone(), vec![col(table::MESSAGE_KEY), col(table::RECIPIENT)]].concat();
+            let pairs = exploded(events.clone().lazy(), cut)
+                .group_by(pair)
+                .agg([col(table::EVENT_AT).min(), col(OUTCOME).max()])
+                .filter(self.is_within());
+            let lists =
+                pairs.group_by(names).agg([col(table::EVENT_AT), col(OUTCOME).max()]).collect()?;
+            each_list(&lists, cut, |values, _, times| {
+                let timeline = timelines.entry(values).or_default();
+                if timeline.of(Outcome::Send).is_empty() {
+                    timeline.delivered_or_bounced.extend(times);
+                }
+            })?;
+        }
+        Ok(())
+    }
+}
+
+/// Name of the column that holds what a message's other events know.
+fn of_message(name: &str) -> String {
+    format!("{name} of message")
+}
+
+/// A value, or another where it is null.
+fn or_else(value: Expr, other: Expr) -> Expr {
+    when(value.clone().is_null()).then(other).otherwise(value)
+}
+
+/// One row for each value of a tag that has several.
+fn exploded(events: LazyFrame, cut: &Cut) -> LazyFrame {
+    cut.0.iter().fold(events, |events, word| {
+        let name = word.name();
+        match word {
+            ScopeWord::Tag(_) => {
+                events.with_columns([col(&name).str().split(lit(measures::TAG_SEPARATOR))]).explode(
+                    by_name([name.as_str()], true, false),
+                    ExplodeOptions { empty_as_null: true, keep_nulls: true },
+                )
+            }
+            ScopeWord::Column(_) => events,
+        }
+    })
+}
+
+/// Collects with the engine that works through rows in pieces.
+fn collect_streaming(frame: LazyFrame) -> Result<DataFrame, AnalyzeError> {
+    Ok(frame.collect_with_engine(Engine::Streaming)?.unwrap_single())
+}
+
+/// Goes through a frame of scopes, outcomes and lists of times.
+fn each_list(
+    lists: &DataFrame,
+    cut: &Cut,
+    mut each: impl FnMut(ScopeValues, Option<i32>, Vec<i64>),
+) -> Result<(), AnalyzeError> {
+    let mut words = Vec::with_capacity(cut.0.len());
+    for word in &cut.0 {
+        words.push(lists.column(&word.name())?.str()?);
+    }
+    let outcomes = lists.column(OUTCOME)?.i32()?;
+    let times = lists.column(table::EVENT_AT)?.list()?;
+    for row in 0..lists.height() {
+        let values = words.iter().map(|word| word.get(row).map(str::to_owned)).collect();
+        let Some(times) = times.get_as_series(row) else { continue };
+        each(values, outcomes.get(row), times.i64()?.into_no_null_iter().collect());
+    }
+    Ok(())
+}

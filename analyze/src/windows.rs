@@ -1,0 +1,268 @@
+//! Rolling windows over the timeline of a scope. Pure, and exact to the millisecond.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::error::AnalyzeError;
+use crate::model::{Denominator, Outcome, Timeline};
+
+/// A window: a duration, or the last so many attempts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Window {
+    text: String,
+    span: Span,
+}
+
+/// How far a window reaches back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Span {
+    /// `(t - ms, t]`.
+    Millis(i64),
+    /// From the n-th last attempt on, that one included: how SES itself looks at an account.
+    Attempts(usize),
+}
+
+impl Window {
+    /// How far it reaches back.
+    pub fn span(&self) -> Span {
+        self.span
+    }
+}
+
+impl fmt::Display for Window {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl FromStr for Window {
+    type Err = AnalyzeError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let text = text.trim();
+        let bad = || AnalyzeError::Window(text.to_owned());
+        let span = match text.strip_prefix("volume:") {
+            Some(number) => Span::Attempts(number.parse().ok().filter(|n| *n > 0).ok_or_else(bad)?),
+            None => Span::Millis(parse_duration_ms(text).ok_or_else(bad)?),
+        };
+        Ok(Self { text: text.to_owned(), span })
+    }
+}
+
+/// `90s`, `15m`, `1h`, `24h`, `7d`, `2w`; more than nothing, less than a century.
+pub fn parse_duration_ms(text: &str) -> Option<i64> {
+    const CENTURY_MS: i64 = 100 * 366 * 86_400_000;
+    let split = text.find(|c: char| !c.is_ascii_digit())?;
+    let (number, unit) = text.split_at_checked(split)?;
+    let unit_ms = match unit {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" | "min" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
+        "w" => 604_800_000,
+        _ => return None,
+    };
+    let ms = number.parse::<i64>().ok()?.checked_mul(unit_ms)?;
+    (ms > 0 && ms <= CENTURY_MS).then_some(ms)
+}
+
+/// What a window holds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each field is the count of the outcome of its name")]
+pub struct Counts {
+    pub sends: u64,
+    pub deliveries: u64,
+    pub hard: u64,
+    pub soft: u64,
+    pub undetermined: u64,
+    pub suppressed: u64,
+    pub auto_replies: u64,
+    pub complaints: u64,
+    pub delays: u64,
+    pub rejects: u64,
+    pub rendering_failures: u64,
+    /// What enters SES's bounce rate.
+    pub bounces: u64,
+    /// (message, recipient) pairs that were tried; `None` where that is not known.
+    pub attempts: Option<u64>,
+}
+
+/// A window at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Measured {
+    /// Where it begins; `None` where a volume window has no attempt to begin at.
+    pub from: Option<i64>,
+    /// What is in it.
+    pub counts: Counts,
+    /// What the attempts were counted from.
+    pub denominator: Option<Denominator>,
+}
+
+/// The best denominator that a scope has: sends, else deliveries and final bounces, else none.
+pub fn denominator(timeline: &Timeline) -> Option<Denominator> {
+    if !timeline.of(Outcome::Send).is_empty() {
+        return Some(Denominator::Sends);
+    }
+    (!timeline.of(Outcome::Delivery).is_empty()).then_some(Denominator::DeliveriesAndBounces)
+}
+
+/// Times of the attempts of a scope.
+pub fn attempts(timeline: &Timeline) -> &[i64] {
+    match denominator(timeline) {
+        Some(Denominator::Sends) => timeline.of(Outcome::Send),
+        Some(Denominator::DeliveriesAndBounces) => &timeline.delivered_or_bounced,
+        None => &[],
+    }
+}
+
+/// What is in a window that ends at `to` (inclusive).
+pub fn measure(timeline: &Timeline, window: &Window, to: i64) -> Measured {
+    let tried = attempts(timeline);
+    match window.span() {
+        Span::Millis(ms) => {
+            let from = to.saturating_sub(ms);
+            Measured { from: Some(from), ..count(timeline, from, to) }
+        }
+        Span::Attempts(n) => {
+            let until = upto(tried, to);
+            let Some(first) = tried.get(until.saturating_sub(n)).filter(|_| until > 0) else {
+                return Measured { from: None, ..count(timeline, to, to) };
+            };
+            // the first attempt itself is in the window, and whatever happened in its millisecond
+            Measured { from: Some(*first), ..count(timeline, first - 1, to) }
+        }
+    }
+}
+
+/// Counts `(after, to]`.
+pub fn count(timeline: &Timeline, after: i64, to: i64) -> Measured {
+    let between =
+        |times: &[i64]| (upto(times, to) - upto(times, after).min(upto(times, to))) as u64;
+    let of = |outcome| between(timeline.of(outcome));
+    let hard = of(Outcome::Hard);
+    let suppressed_counted = of(Outcome::SuppressedCounted);
+    let denominator = denominator(timeline);
+    Measured {
+        from: Some(after),
+        denominator,
+        counts: Counts {
+            sends: of(Outcome::Send),
+            deliveries: of(Outcome::Delivery),
+            hard: hard + of(Outcome::HardNotCounted),
+            soft: of(Outcome::Soft),
+            undetermined: of(Outcome::Undetermined),
+            suppressed: of(Outcome::Suppressed) + suppressed_counted,
+            auto_replies: of(Outcome::AutoReply),
+            complaints: of(Outcome::Complaint),
+            delays: of(Outcome::Delay),
+            rejects: of(Outcome::Reject),
+            rendering_failures: of(Outcome::RenderingFailure),
+            bounces: hard + suppressed_counted,
+            attempts: denominator.map(|_| between(attempts(timeline))),
+        },
+    }
+}
+
+/// How many times lie at or before `to`.
+fn upto(times: &[i64], to: i64) -> usize {
+    times.partition_point(|time| *time <= to)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn windows_as_they_are_typed() {
+        for (text, span) in [
+            ("1h", Span::Millis(3_600_000)),
+            ("24h", Span::Millis(86_400_000)),
+            ("7d", Span::Millis(604_800_000)),
+            ("volume:10000", Span::Attempts(10_000)),
+        ] {
+            let window: Window = text.parse().unwrap();
+            assert_eq!((window.span(), window.to_string().as_str()), (span, text));
+        }
+        for text in
+            ["", "h", "0h", "-1h", "1y", "volume:0", "volume:", "24", "99999999999999999d", "1.5h"]
+        {
+            assert!(text.parse::<Window>().is_err(), "{text}");
+        }
+    }
+
+    fn timeline(sends: &[i64], hard: &[i64]) -> Timeline {
+        let mut timeline = Timeline::default();
+        timeline.times.insert(Outcome::Send, sends.to_vec());
+        timeline.times.insert(Outcome::Hard, hard.to_vec());
+        timeline.sort();
+        timeline
+    }
+
+    #[test]
+    fn windows_are_half_open() {
+        let timeline = timeline(&[0, 1_000, 2_000], &[1_000, 2_000]);
+        let window: Window = "1s".parse().unwrap();
+        let at = |to| {
+            let measured = measure(&timeline, &window, to);
+            (measured.counts.attempts, measured.counts.bounces)
+        };
+        assert_eq!(at(999), (Some(1), 0));
+        assert_eq!(at(1_000), (Some(1), 1));
+        assert_eq!(at(1_999), (Some(1), 1));
+        assert_eq!(at(2_000), (Some(1), 1));
+        assert_eq!(at(5_000), (Some(0), 0));
+    }
+
+    #[test]
+    fn volume_windows_begin_at_an_attempt() {
+        let timeline = timeline(&[10, 20, 20, 30], &[5, 20, 40]);
+        let at = |n: usize, to| {
+            let measured = measure(&timeline, &format!("volume:{n}").parse().unwrap(), to);
+            (measured.from, measured.counts.attempts, measured.counts.bounces)
+        };
+        assert_eq!(at(1, 50), (Some(30), Some(1), 1));
+        // two attempts share a millisecond: both are in
+        assert_eq!(at(2, 50), (Some(20), Some(3), 2));
+        assert_eq!(at(100, 50), (Some(10), Some(4), 2));
+        assert_eq!(at(1, 9), (None, Some(0), 0));
+    }
+
+    #[test]
+    fn without_attempts_nothing_is_known() {
+        let mut timeline = Timeline::default();
+        timeline.times.insert(Outcome::Hard, vec![1, 2, 3]);
+        let measured = measure(&timeline, &"1d".parse().unwrap(), 10);
+        assert_eq!(
+            (measured.denominator, measured.counts.attempts, measured.counts.bounces),
+            (None, None, 3)
+        );
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn windows_equal_a_brute_force_count(
+            sends in proptest::collection::vec(0i64..2_000, 0..80),
+            hard in proptest::collection::vec(0i64..2_000, 0..30),
+            width in 1i64..2_500,
+            n in 1usize..90,
+            to in -10i64..2_500,
+        ) {
+            let timeline = timeline(&sends, &hard);
+            let brute = |from: i64, times: &[i64]| times.iter().filter(|t| **t > from && **t <= to).count() as u64;
+            let got = measure(&timeline, &format!("{width}ms").parse().unwrap(), to);
+            proptest::prop_assert_eq!(got.counts.sends, brute(to - width, &sends));
+            proptest::prop_assert_eq!(got.counts.bounces, brute(to - width, &hard));
+
+            let mut before: Vec<i64> = sends.iter().copied().filter(|t| *t <= to).collect();
+            before.sort_unstable_by(|a, b| b.cmp(a));
+            let got = measure(&timeline, &format!("volume:{n}").parse().unwrap(), to);
+            let first = before.get(n - 1).or(before.last());
+            proptest::prop_assert_eq!(got.from, first.copied());
+            if let Some(first) = first {
+                proptest::prop_assert_eq!(got.counts.sends, brute(first - 1, &sends));
+                proptest::prop_assert_eq!(got.counts.bounces, brute(first - 1, &hard));
+            }
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! What is typed on the command line. What it means is settled in `run`, together with the configuration file.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Exit code of a command that is done, but something needs a look.
+pub(crate) const EXIT_LOOK: u8 = 1;
+/// Exit code of a command that failed or was misused.
+pub(crate) const EXIT_FAILED: u8 = 2;
+/// Exit code of `check` where nobody can say.
+pub(crate) const EXIT_UNKNOWN: u8 = 3;
+
+/// Keeps an Amazon SES account out of review: takes bounce, complaint and delivery events from SQS and files, keeps
+/// them in one table of Parquet files, and tells rolling bounce and complaint rates before SES acts on them.
+#[derive(Debug, Parser)]
+#[command(
+    name = "bouncewatch",
+    version,
+    max_term_width = 100,
+    arg_required_else_help = true,
+    help_expected = true
+)]
+pub(crate) struct Cli {
+    /// Settings in TOML; `bouncewatch config init` prints one with all defaults
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Say less: no progress, no summary
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(crate) quiet: u8,
+    /// Say more; repeat for still more
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+    /// Form of the log on stderr
+    #[arg(long, global = true, value_enum, default_value = "text")]
+    pub(crate) log_format: LogFormat,
+    /// What to do
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Take events into the store: drain until empty, then exit
+    ///
+    /// Exit codes: 0 done, 1 done but something was set aside or left (see the summary), 2 failed.
+    Ingest(IngestArgs),
+    /// Tell the levels now; the exit code is the answer
+    ///
+    /// Exit codes, as of Nagios plugins: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN (no denominator, a silent feed, a failure).
+    #[cfg(feature = "analyze")]
+    Check(CheckArgs),
+    /// Tell rates over time and by scope
+    #[cfg(feature = "analyze")]
+    Report(ReportArgs),
+    /// Look after the store
+    #[command(subcommand)]
+    Store(StoreCommand),
+    /// Show the settings in force, or print a file with all defaults
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Print the columns of the event table and what they mean
+    Schema,
+}
+
+/// The store, which most commands need.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct StoreArg {
+    /// Folder of the store
+    #[arg(long, value_name = "DIR")]
+    pub(crate) store: Option<PathBuf>,
+}
+
+/// Where an answer goes.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct OutputArg {
+    /// Write to a file instead of stdout; the file appears when it is whole
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct IngestArgs {
+    /// SQS queue URL or ARN, file, folder, glob, or - for stdin
+    #[arg(required = true, value_name = "SOURCE")]
+    pub(crate) sources: Vec<String>,
+    #[command(flatten)]
+    pub(crate) store: StoreArg,
+    /// Run on and take what comes, until SIGTERM or SIGINT
+    #[arg(long)]
+    pub(crate) follow: bool,
+    /// Where AWS is, for emulators and private endpoints; `AWS_ENDPOINT_URL` works as well
+    #[arg(long, value_name = "URL")]
+    pub(crate) endpoint_url: Option<String>,
+    /// Write a batch at the latest after so many seconds
+    #[arg(long, value_name = "SECONDS", default_value = "20", value_parser = clap::value_parser!(u64).range(1..=120))]
+    pub(crate) batch_age: u64,
+    /// Threads that decode and write
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub(crate) workers: Option<u16>,
+    /// Form of the summary
+    #[arg(long, value_enum, default_value = "table")]
+    pub(crate) format: SummaryFormat,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SummaryFormat {
+    Table,
+    Json,
+}
+
+#[cfg(feature = "analyze")]
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    #[command(flatten)]
+    pub(crate) store: StoreArg,
+    /// Windows that end now: durations such as 24h or 7d, or volume:N for the last N attempts [default: 24h,7d,volume:10000]
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    pub(crate) window: Vec<String>,
+    /// Cut account and region further by columns or tag:NAME; a list is one cut by all of them, repeat for several cuts
+    #[arg(long, value_name = "LIST")]
+    pub(crate) by: Vec<String>,
+    /// Tell it as of this moment (RFC 3339) instead of now
+    #[arg(long, value_name = "TIME")]
+    pub(crate) at: Option<String>,
+    /// Attempts below which a rate must be sure to be over a threshold [default: 1000]
+    #[arg(long, value_name = "N")]
+    pub(crate) minimum_volume: Option<u64>,
+    /// Silence after which the feed is stale, such as 24h [default: 24h]
+    #[arg(long, value_name = "DURATION")]
+    pub(crate) stale_after: Option<String>,
+    /// A domain of your own, verified with SES: mail to it is in no rate; repeat for several
+    #[arg(long, value_name = "DOMAIN")]
+    pub(crate) own_domain: Vec<String>,
+    /// Form of the answer
+    #[arg(long, value_enum, default_value = "table")]
+    pub(crate) format: CheckFormat,
+    #[command(flatten)]
+    pub(crate) output: OutputArg,
+}
+
+#[cfg(feature = "analyze")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CheckFormat {
+    Table,
+    Json,
+}
+
+#[cfg(feature = "analyze")]
+#[derive(Debug, Args)]
+pub(crate) struct ReportArgs {
+    #[command(flatten)]
+    pub(crate) store: StoreArg,
+    /// Begin of the span (RFC 3339 or a date) [default: 7 days before its end]
+    #[arg(long, value_name = "TIME")]
+    pub(crate) from: Option<String>,
+    /// End of the span (RFC 3339 or a date) [default: now]
+    #[arg(long, value_name = "TIME", visible_alias = "at")]
+    pub(crate) to: Option<String>,
+    /// A window ends every so often
+    #[arg(long, value_name = "DURATION", default_value = "1d")]
+    pub(crate) every: String,
+    /// Windows: durations such as 24h or 7d, or volume:N
+    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "24h")]
+    pub(crate) window: Vec<String>,
+    /// Cut account and region further by columns or tag:NAME; a list is one cut by all of them, repeat for several cuts
+    #[arg(long, value_name = "LIST")]
+    pub(crate) by: Vec<String>,
+    /// Of each cut only the N scopes with most bounces
+    #[arg(long, value_name = "N")]
+    pub(crate) top: Option<usize>,
+    /// A domain of your own, verified with SES: mail to it is in no rate; repeat for several
+    #[arg(long, value_name = "DOMAIN")]
+    pub(crate) own_domain: Vec<String>,
+    /// Form of the answer
+    #[arg(long, value_enum, default_value = "table")]
+    pub(crate) format: ReportFormat,
+    #[command(flatten)]
+    pub(crate) output: OutputArg,
+}
+
+#[cfg(feature = "analyze")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ReportFormat {
+    Table,
+    Json,
+    Csv,
+    Parquet,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum StoreCommand {
+    /// Count what the store holds
+    Stats(StoreFormatArgs),
+    /// Read every segment and tell what cannot be trusted; exit code 1 if anything
+    Verify(StoreFormatArgs),
+    /// What could not be read, and trying again
+    #[command(subcommand)]
+    Quarantine(QuarantineCommand),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum QuarantineCommand {
+    /// List what is in quarantine, each body once
+    List(QuarantineListArgs),
+    /// Read it again: what can be read now becomes events, the rest stays; exit code 1 if anything stays
+    Replay(StoreFormatArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StoreFormatArgs {
+    #[command(flatten)]
+    pub(crate) store: StoreArg,
+    /// Form of the answer
+    #[arg(long, value_enum, default_value = "table")]
+    pub(crate) format: SummaryFormat,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct QuarantineListArgs {
+    #[command(flatten)]
+    pub(crate) common: StoreFormatArgs,
+    /// Show the bodies too; they hold addresses
+    #[arg(long)]
+    pub(crate) bodies: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Show the settings in force
+    Show,
+    /// Print a settings file with all defaults
+    Init,
+}
+
+impl Command {
+    /// The file that the answer shall go to.
+    pub(crate) fn output(&self) -> Option<&PathBuf> {
+        match self {
+            #[cfg(feature = "analyze")]
+            Self::Check(args) => args.output.output.as_ref(),
+            #[cfg(feature = "analyze")]
+            Self::Report(args) => args.output.output.as_ref(),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! `bouncewatch ingest`
+
+use std::fmt::Write;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use bouncewatch_ingest::pipeline::{self, BatchLimits, Settings, Source, Summary};
+use bouncewatch_ingest::source::sqs::{self, Queue};
+use bouncewatch_ingest::source::{Progress, files};
+use bouncewatch_ingest::store::Store;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::json;
+use tokio::sync::watch;
+
+use super::{Answer, store_path};
+use crate::cli::{EXIT_FAILED, EXIT_LOOK, IngestArgs, SummaryFormat};
+use crate::config::Config;
+
+/// How often the progress bar is drawn.
+const DRAW_EVERY: Duration = Duration::from_millis(200);
+
+pub(super) fn run(args: &IngestArgs, config: &Config, quiet: bool) -> anyhow::Result<Answer> {
+    let store = Store::new(store_path(args.store.clone(), config)?);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("could not start the runtime")?;
+    let started = Instant::now();
+    let ended = runtime.block_on(ingest(args, store, quiet));
+    // a thread that still reads stdin must not keep the program
+    runtime.shutdown_background();
+    answer(&ended?, started.elapsed(), args.format)
+}
+
+async fn ingest(args: &IngestArgs, store: Store, quiet: bool) -> anyhow::Result<Summary> {
+    let progress = Arc::new(Progress::default());
+    let sources = sources(args, &progress).await?;
+    let workers = match args.workers {
+        Some(workers) => usize::from(workers),
+        None => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+    };
+    let limits =
+        BatchLimits { age_max: Duration::from_secs(args.batch_age), ..BatchLimits::default() };
+    let settings = Settings { limits, workers, follow: args.follow };
+    let (ask, stop) = watch::channel(false);
+    let signals = tokio::spawn(stop_on_signal(ask));
+    let drawing = (!quiet).then(|| tokio::spawn(draw(bar(&progress), Arc::clone(&progress))));
+    let ended =
+        pipeline::run(sources, store, settings, Arc::new(crate::now_ms), progress, stop).await;
+    signals.abort();
+    if let Some(drawing) = drawing {
+        drawing.abort();
+    }
+    Ok(ended?)
+}
+
+async fn sources(args: &IngestArgs, progress: &Progress) -> anyhow::Result<Vec<Source>> {
+    let mut sources = Vec::new();
+    for word in &args.sources {
+        let source = if word == "-" {
+            Source::Stdin
+        } else if word.starts_with("s3://") {
+            anyhow::bail!(
+                "cannot read `{word}`: S3 is not a source yet; copy the objects to a folder (`aws s3 sync`) and ingest that"
+            )
+        } else if sqs::is_queue(word) {
+            Source::Queue(Box::new(Queue::connect(word, args.endpoint_url.as_deref()).await?))
+        } else {
+            let paths = files::expand(word)?;
+            let bytes = paths
+                .iter()
+                .filter_map(|path| path.metadata().ok())
+                .map(|metadata| metadata.len())
+                .sum();
+            progress.bytes_total.fetch_add(bytes, Ordering::Relaxed);
+            Source::Files(paths)
+        };
+        sources.push(source);
+    }
+    Ok(sources)
+}
+
+/// The first signal asks the run to end, the second one leaves at once.
+async fn stop_on_signal(ask: watch::Sender<bool>) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut terminate), Ok(mut interrupt)) =
+        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        tracing::warn!(
+            "cannot listen for signals: a signal will end the program at once, and lose nothing"
+        );
+        return;
+    };
+    for again in [false, true] {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        if again {
+            leave();
+        }
+        tracing::info!(
+            "stopping: what was received is being stored; a second signal leaves at once"
+        );
+        ask.send_replace(true);
+    }
+    std::future::pending::<()>().await;
+}
+
+#[expect(
+    clippy::exit,
+    reason = "asked twice, nothing is waited for; what is not durable was not acknowledged"
+)]
+fn leave() -> ! {
+    std::process::exit(130)
+}
+
+/// A bar for files, whose size is known, and a spinner for queues; hidden where stderr is no terminal.
+fn bar(progress: &Progress) -> ProgressBar {
+    let total = progress.bytes_total.load(Ordering::Relaxed);
+    let (bar, template) = if total > 0 {
+        (ProgressBar::new(total), "{bar:30} {bytes}/{total_bytes} {binary_bytes_per_sec}  {msg}")
+    } else {
+        (ProgressBar::new_spinner(), "{spinner} {elapsed}  {msg}")
+    };
+    ProgressStyle::with_template(template).map(|style| bar.clone().with_style(style)).unwrap_or(bar)
+}
+
+async fn draw(bar: ProgressBar, progress: Arc<Progress>) {
+    loop {
+        let of = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+        bar.set_position(of(&progress.bytes_read));
+        bar.set_message(format!(
+            "{} messages, {} rows stored",
+            of(&progress.messages),
+            of(&progress.rows)
+        ));
+        bar.tick();
+        tokio::time::sleep(DRAW_EVERY).await;
+    }
+}
+
+fn answer(summary: &Summary, took: Duration, format: SummaryFormat) -> anyhow::Result<Answer> {
+    let counts = &summary.counts;
+    let seconds = took.as_secs_f64();
+    let quarantined = counts.quarantined_total();
+    let mut answer = match format {
+        SummaryFormat::Json => Answer::json(&json!({
+            "version": 1, "messages": counts.messages, "events": counts.events, "rows": counts.rows,
+            "ignored": counts.ignored, "quarantined": quarantined, "quarantined_by_reason": counts.quarantined,
+            "segments": counts.segments, "bytes": counts.bytes, "seconds": seconds,
+            "deleted": counts.deleted, "delete_failed": counts.delete_failed, "interrupted": summary.interrupted,
+        }))?,
+        SummaryFormat::Table => Answer::data(text(summary, seconds)),
+    };
+    answer.notes = summary.failures.iter().map(|failure| format!("error: {failure}")).collect();
+    if summary.interrupted {
+        answer.notes.push("interrupted: not every file was read to its end; run again, what is stored twice counts once".to_owned());
+    }
+    answer.exit_code = if !summary.failures.is_empty() {
+        EXIT_FAILED
+    } else if quarantined > 0 || counts.delete_failed > 0 || summary.interrupted {
+        EXIT_LOOK
+    } else {
+        0
+    };
+    Ok(answer)
+}
+
+fn text(summary: &Summary, seconds: f64) -> String {
+    let counts = &summary.counts;
+    let mut out = format!(
+        "{} messages: {} events stored in {} rows, {} ignored, {} quarantined, in {seconds:.1} s\n",
+        counts.messages,
+        counts.events,
+        counts.rows,
+        counts.ignored_total(),
+        counts.quarantined_total()
+    );
+    // writing to a String cannot fail
+    for (reason, count) in &counts.ignored {
+        _ = writeln!(out, "  ignored {count}: {reason}");
+    }
+    for (reason, count) in &counts.quarantined {
+        _ = writeln!(
+            out,
+            "  quarantined {count}: {reason} (see `bouncewatch store quarantine list`)"
+        );
+    }
+    if counts.deleted + counts.delete_failed > 0 {
+        _ = writeln!(
+            out,
+            "  deleted {} from the queue, {} could not be deleted and come again",
+            counts.deleted, counts.delete_failed
+        );
+    }
+    out
+}

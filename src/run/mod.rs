@@ -1,0 +1,114 @@
+//! One file a command: settles what was meant, calls a room, and says what to print.
+
+#[cfg(feature = "analyze")]
+mod check;
+mod ingest;
+#[cfg(feature = "analyze")]
+mod report;
+mod store;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use bouncewatch_schemas::table::COLUMNS;
+
+use crate::cli::{Cli, Command, ConfigCommand, StoreArg};
+use crate::config::{Config, DEFAULTS};
+
+/// What a command has to say.
+#[derive(Debug, Default)]
+pub(crate) struct Answer {
+    /// For stdout.
+    pub(crate) data: Vec<u8>,
+    /// For stderr, a line each.
+    pub(crate) notes: Vec<String>,
+    /// The exit code.
+    pub(crate) exit_code: u8,
+}
+
+impl Answer {
+    fn data(data: impl Into<Vec<u8>>) -> Self {
+        Self { data: data.into(), ..Self::default() }
+    }
+
+    fn json(value: &impl serde::Serialize) -> anyhow::Result<Self> {
+        let mut data = serde_json::to_vec(value).context("could not write JSON")?;
+        data.push(b'\n');
+        Ok(Self::data(data))
+    }
+}
+
+pub(crate) fn run(cli: Cli, now: i64) -> anyhow::Result<Answer> {
+    let config = Config::read(cli.config.as_deref())?;
+    match cli.command {
+        Command::Ingest(args) => ingest::run(&args, &config, cli.quiet > 0),
+        #[cfg(feature = "analyze")]
+        Command::Check(args) => check::run(args, &config, now),
+        #[cfg(feature = "analyze")]
+        Command::Report(args) => report::run(args, &config, now),
+        Command::Store(command) => store::run(command, &config, now),
+        Command::Config(ConfigCommand::Init) => Ok(Answer::data(DEFAULTS)),
+        Command::Config(ConfigCommand::Show) => Ok(Answer::data(toml::to_string(&config)?)),
+        Command::Schema => Ok(Answer::data(schema())),
+    }
+}
+
+fn schema() -> String {
+    let line = |column: &bouncewatch_schemas::table::Column| {
+        let null = if column.nullable { "or null" } else { "" };
+        format!(
+            "{:<20} {:<6} {:<8} {}\n",
+            column.name,
+            format!("{:?}", column.column_type).to_lowercase(),
+            null,
+            column.doc
+        )
+    };
+    COLUMNS.iter().map(line).collect()
+}
+
+/// The store that was named, on the command line or in the settings.
+fn store_path(typed: StoreArg, config: &Config) -> anyhow::Result<PathBuf> {
+    typed
+        .store
+        .or_else(|| config.store.clone())
+        .context("no store: give --store DIR, or `store` in the settings file")
+}
+
+/// Writes an answer to a file, which appears when it is whole.
+#[expect(clippy::disallowed_methods, reason = "this is a file of the user's, not of a store")]
+pub(crate) fn write_file(path: &Path, data: &[u8]) -> std::io::Result<()> {
+    let mut staged = path.as_os_str().to_owned();
+    staged.push(format!(".{}.staged", std::process::id()));
+    let staged = PathBuf::from(staged);
+    let written = std::fs::write(&staged, data).and_then(|()| std::fs::rename(&staged, path));
+    if written.is_err() {
+        // what is half written helps nobody
+        _ = std::fs::remove_file(&staged);
+    }
+    written
+}
+
+#[cfg(feature = "analyze")]
+fn time_ms(flag: &str, text: Option<&str>) -> anyhow::Result<Option<i64>> {
+    let read = |text: &str| {
+        bouncewatch_schemas::time::parse_ms(text).with_context(|| {
+            format!("{flag}: not a time: `{text}`; write 2026-11-20T00:00:00Z or 2026-11-20")
+        })
+    };
+    text.map(read).transpose()
+}
+
+#[cfg(feature = "analyze")]
+fn duration_ms(flag: &str, text: &str) -> anyhow::Result<i64> {
+    bouncewatch_analyze::windows::parse_duration_ms(text)
+        .with_context(|| format!("{flag}: not a duration: `{text}`; write 90s, 15m, 24h, 7d"))
+}
+
+#[cfg(feature = "analyze")]
+fn cuts(by: &[String]) -> anyhow::Result<Vec<bouncewatch_analyze::model::Cut>> {
+    Ok(by
+        .iter()
+        .map(|text| bouncewatch_analyze::model::Cut::parse(text))
+        .collect::<Result<_, _>>()?)
+}

@@ -1,0 +1,35 @@
+//! `bouncewatch report`
+
+use bouncewatch_analyze::report::{Request, csv, parquet, report, table};
+
+use super::{Answer, cuts, duration_ms, store_path, time_ms};
+use crate::cli::{ReportArgs, ReportFormat};
+use crate::config::Config;
+
+/// Length of the span where none is given.
+const SPAN_MS: i64 = 7 * 86_400_000;
+
+pub(super) fn run(args: ReportArgs, config: &Config, now: i64) -> anyhow::Result<Answer> {
+    let to = time_ms("--to", args.to.as_deref())?.unwrap_or(now);
+    let request = Request {
+        store: store_path(args.store, config)?,
+        from: time_ms("--from", args.from.as_deref())?.unwrap_or(to - SPAN_MS),
+        to,
+        every: duration_ms("--every", &args.every)?,
+        windows: args.window.iter().map(|text| text.parse()).collect::<Result<_, _>>()?,
+        cuts: cuts(&args.by)?,
+        top: args.top,
+        own_domains: [config.own_domains.clone(), args.own_domain].concat(),
+    };
+    let found = report(&request)?;
+    let mut answer = match args.format {
+        ReportFormat::Table => Answer::data(table::report(&found)),
+        ReportFormat::Json => Answer::json(&found)?,
+        ReportFormat::Csv => Answer::data(csv::report(&found)),
+        ReportFormat::Parquet => Answer::data(parquet::report(&found)?),
+    };
+    if found.rows.is_empty() {
+        answer.notes.push("note: no scope has any event in this span".to_owned());
+    }
+    Ok(answer)
+}

@@ -1,0 +1,155 @@
+//! `bouncewatch store`
+
+use std::fmt::Write;
+
+use bouncewatch_ingest::pipeline::replay_quarantine;
+use bouncewatch_ingest::store::inspect::{Stats, Verification, stats, verify};
+use bouncewatch_ingest::store::quarantine::{Quarantined, list};
+use bouncewatch_ingest::store::{Store, StoreError};
+use bouncewatch_schemas::time::format_ms;
+use serde_json::{Value, json};
+
+use super::{Answer, store_path};
+use crate::cli::{
+    EXIT_LOOK, QuarantineCommand, QuarantineListArgs, StoreArg, StoreCommand, SummaryFormat,
+};
+use crate::config::Config;
+
+/// Characters of a body that the table shows.
+const BODY_CHARS_MAX: usize = 200;
+
+pub(super) fn run(command: StoreCommand, config: &Config, now: i64) -> anyhow::Result<Answer> {
+    let open = |arg: StoreArg| existing(arg, config);
+    match command {
+        StoreCommand::Stats(args) => {
+            let found = stats(&open(args.store)?)?;
+            match args.format {
+                SummaryFormat::Json => Answer::json(&found),
+                SummaryFormat::Table => Ok(Answer::data(stats_text(&found))),
+            }
+        }
+        StoreCommand::Verify(args) => {
+            let found = verify(&open(args.store)?)?;
+            let answer = match args.format {
+                SummaryFormat::Json => Answer::json(&found)?,
+                SummaryFormat::Table => Answer::data(verify_text(&found)),
+            };
+            Ok(Answer {
+                exit_code: if found.problems.is_empty() { 0 } else { EXIT_LOOK },
+                ..answer
+            })
+        }
+        StoreCommand::Quarantine(QuarantineCommand::List(args)) => {
+            quarantined(&open(args.common.store.clone())?, &args)
+        }
+        StoreCommand::Quarantine(QuarantineCommand::Replay(args)) => {
+            let counts = replay_quarantine(&open(args.store)?, now)?;
+            let left = counts.quarantined_total();
+            let answer = match args.format {
+                SummaryFormat::Json => Answer::json(&json!({
+                    "version": 1, "replayed": counts.messages, "events": counts.events, "rows": counts.rows,
+                    "ignored": counts.ignored, "quarantined": left,
+                }))?,
+                SummaryFormat::Table => Answer::data(format!(
+                    "{} bodies read again: {} events, {} rows; {left} stay in quarantine\n",
+                    counts.messages, counts.events, counts.rows
+                )),
+            };
+            Ok(Answer { exit_code: if left == 0 { 0 } else { EXIT_LOOK }, ..answer })
+        }
+    }
+}
+
+/// A store that is there: looking after one that is not is a mistake in its name.
+fn existing(arg: StoreArg, config: &Config) -> anyhow::Result<Store> {
+    let path = store_path(arg, config)?;
+    anyhow::ensure!(path.is_dir(), "no store at `{}`", path.display());
+    Ok(Store::new(path))
+}
+
+fn stats_text(stats: &Stats) -> String {
+    let mut out = String::new();
+    let span = match (&stats.first_day, &stats.last_day) {
+        (Some(first), Some(last)) => format!("{first} to {last}"),
+        _ => "none".to_owned(),
+    };
+    // writing to a String cannot fail
+    _ = writeln!(out, "segments     {}", stats.segments);
+    _ = writeln!(
+        out,
+        "stored rows  {}   (copies of an event are stored as often as they came, and counted once)",
+        stats.rows
+    );
+    _ = writeln!(out, "bytes        {}", stats.bytes);
+    _ = writeln!(out, "days         {span}");
+    _ = writeln!(out, "quarantined  {}", stats.quarantined);
+    if stats.unpublished > 0 {
+        _ = writeln!(
+            out,
+            "unpublished  {}   (left by a crash or being written; `store verify` names them)",
+            stats.unpublished
+        );
+    }
+    for (title, counts) in
+        [("by kind", &stats.rows_by_kind), ("by channel", &stats.rows_by_channel)]
+    {
+        _ = writeln!(out, "\n{title}");
+        for (word, count) in counts {
+            _ = writeln!(out, "  {word:<20} {count}");
+        }
+    }
+    out
+}
+
+fn verify_text(found: &Verification) -> String {
+    let mut out = format!("{} segments with {} rows can be read\n", found.segments, found.rows);
+    for problem in &found.problems {
+        _ = writeln!(out, "problem: {}", problem.problem);
+    }
+    for path in &found.unpublished {
+        _ = writeln!(out, "unpublished: `{}`: delete it when no consumer runs", path.display());
+    }
+    out
+}
+
+fn quarantined(store: &Store, args: &QuarantineListArgs) -> anyhow::Result<Answer> {
+    let entries: Vec<Quarantined> =
+        list(store).map_err(|error: StoreError| anyhow::anyhow!(error))?;
+    if args.common.format == SummaryFormat::Json {
+        let entry = |entry: &Quarantined| {
+            let body = args.bodies.then(|| Value::from(String::from_utf8_lossy(&entry.body)));
+            json!({
+                "id": entry.id, "received_at": format_ms(entry.received_at), "reason": entry.reason,
+                "detail": entry.detail, "origin": entry.origin, "bytes": entry.body.len(), "body": body,
+            })
+        };
+        return Answer::json(
+            &json!({"version": 1, "entries": entries.iter().map(entry).collect::<Vec<_>>()}),
+        );
+    }
+    let mut out = String::new();
+    for entry in &entries {
+        let detail = printable(entry.detail.as_deref().unwrap_or_default());
+        _ = writeln!(
+            out,
+            "{}  {}  {}: {detail}",
+            format_ms(entry.received_at),
+            entry.reason,
+            printable(&entry.origin)
+        );
+        if args.bodies {
+            let body: String =
+                String::from_utf8_lossy(&entry.body).chars().take(BODY_CHARS_MAX).collect();
+            _ = writeln!(out, "    {}", printable(&body));
+        }
+    }
+    _ = writeln!(out, "{} in quarantine", entries.len());
+    Ok(Answer::data(out))
+}
+
+/// Text of strangers, without what a terminal would obey.
+fn printable(text: &str) -> String {
+    text.chars()
+        .flat_map(|c| if c.is_control() { c.escape_unicode().collect::<Vec<_>>() } else { vec![c] })
+        .collect()
+}
