@@ -198,7 +198,8 @@ impl Part<'_> {
         Ok(Some(older.join(keys, key(), key(), JoinArgs::new(JoinType::Semi))))
     }
 
-    /// The provider of each domain that some row knows: a bounce tells who hosts a domain, a send does not.
+    /// The provider of each domain that some row of the whole history knows: a bounce tells who hosts a domain, a send
+    /// does not.
     fn hosts(&self) -> Result<Option<DataFrame>, AnalyzeError> {
         let provider = ScopeWord::Column(table::PROVIDER);
         if !self.words.contains(&provider) {
@@ -206,7 +207,7 @@ impl Part<'_> {
         }
         let hosts = self
             .scan
-            .rows(self.first_day, self.last_day)?
+            .rows(i64::MIN, i64::MAX)?
             .filter(measures::is_of_ses())
             .select([col(table::RECIPIENT_DOMAIN), measures::word(&provider)])
             .filter(col(table::PROVIDER).is_not_null())

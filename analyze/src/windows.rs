@@ -127,7 +127,8 @@ pub fn measure(timeline: &Timeline, window: &Window, to: i64) -> Measured {
         Span::Attempts(n) => {
             let until = upto(tried, to);
             let Some(first) = tried.get(until.saturating_sub(n)).filter(|_| until > 0) else {
-                return Measured { from: None, ..count(timeline, to, to) };
+                // nothing was tried, as far as is known: everything that is known is told
+                return Measured { from: None, ..count(timeline, i64::MIN, to) };
             };
             // the first attempt itself is in the window, and whatever happened in its millisecond
             Measured { from: Some(*first), ..count(timeline, first - 1, to) }

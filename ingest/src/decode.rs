@@ -140,6 +140,9 @@ fn peel_text(text: &str, context: Context<'_>, sink: &mut impl Sink) -> Result<(
 /// Reads every document in some bytes; the first that cannot be read is returned after the others were.
 pub fn peel_all(bytes: &[u8], context: Context<'_>, sink: &mut impl Sink) -> Result<(), Rejected> {
     let (pieces, _) = documents::split(bytes, true);
+    if pieces.is_empty() {
+        return Err(Rejected::new(Reason::NotAnEvent, "nothing in it"));
+    }
     all(pieces.iter().map(|piece| document(&bytes[piece.start..piece.end], context, sink)))
 }
 

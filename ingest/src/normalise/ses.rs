@@ -48,6 +48,7 @@ pub(crate) fn ses(
     let Some(message_id) = mail.message_id.get() else {
         return Err(Rejected::new(Reason::NoMessageId, "mail.messageId is missing"));
     };
+    let has_detail = envelope.event_detail.0.is_some();
     let nothing = Detail::default();
     let detail = envelope.event_detail.0.as_deref().unwrap_or(&nothing);
     let sent_at =
@@ -61,7 +62,17 @@ pub(crate) fn ses(
     let published = envelope.event_type.0.is_some()
         || context.channel == Some(Channel::EventPublishing)
         || !mail.tags.0.is_empty();
-    let event = Event { kind, mail, detail, message_id, sent_at, happened_at, published, context };
+    let event = Event {
+        kind,
+        mail,
+        detail,
+        message_id,
+        sent_at,
+        happened_at,
+        has_detail,
+        published,
+        context,
+    };
     event.rows(sink)
 }
 
@@ -94,6 +105,8 @@ struct Event<'a> {
     message_id: &'a str,
     sent_at: Option<i64>,
     happened_at: i64,
+    /// Whether the event says anything but its type.
+    has_detail: bool,
     published: bool,
     context: Context<'a>,
 }
@@ -131,7 +144,7 @@ impl<'a> Event<'a> {
             Kind::Send | Kind::Reject | Kind::RenderingFailure => usable(&self.mail.destination.0),
             _ => usable(&self.detail.recipients.0),
         };
-        if recipients.is_empty() && self.mail.destination.0.len() == 1 {
+        if recipients.is_empty() && self.has_detail && self.mail.destination.0.len() == 1 {
             // who else could it be about
             (recipients, all_usable) = usable(&self.mail.destination.0);
         }

@@ -1,0 +1,116 @@
+//! A real SQS and SNS server that we did not write (`rustack`), on a port of its own.
+
+use std::net::TcpListener;
+use std::process::{Child, Command, Stdio};
+
+use aws_config::BehaviorVersion;
+use aws_sdk_sqs::config::{Credentials, Region};
+use aws_sdk_sqs::types::{QueueAttributeName, SendMessageBatchRequestEntry};
+
+use crate::command::tool;
+
+pub(crate) struct Emulator {
+    server: Child,
+    pub(crate) url: String,
+    pub(crate) sqs: aws_sdk_sqs::Client,
+    pub(crate) sns: aws_sdk_sns::Client,
+}
+
+impl Drop for Emulator {
+    fn drop(&mut self) {
+        self.server.kill().unwrap();
+        self.server.wait().unwrap();
+    }
+}
+
+/// Environment under which the command talks to an emulator.
+pub(crate) const CREDENTIALS: [(&str, &str); 4] = [
+    ("AWS_ACCESS_KEY_ID", "test"),
+    ("AWS_SECRET_ACCESS_KEY", "test"),
+    ("AWS_REGION", "us-east-1"),
+    ("AWS_EC2_METADATA_DISABLED", "true"),
+];
+
+impl Emulator {
+    pub(crate) async fn start() -> Self {
+        // a port that is free now; nobody else takes ports of the loopback on a test machine
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let listen = format!("127.0.0.1:{port}");
+        let server = Command::new(tool("bin/rustack"))
+            .env("GATEWAY_LISTEN", &listen)
+            .env("LOG_LEVEL", "error")
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        for attempt in 0..200 {
+            if std::net::TcpStream::connect(&listen).is_ok() {
+                break;
+            }
+            assert!(attempt < 199, "the emulator does not listen on {listen}");
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+        let url = format!("http://{listen}");
+        let config = aws_config::defaults(BehaviorVersion::latest())
+            .endpoint_url(&url)
+            .region(Region::new("us-east-1"))
+            .credentials_provider(Credentials::new("test", "test", None, None, "test"))
+            .load()
+            .await;
+        Self {
+            server,
+            url,
+            sqs: aws_sdk_sqs::Client::new(&config),
+            sns: aws_sdk_sns::Client::new(&config),
+        }
+    }
+
+    pub(crate) async fn queue(&self, name: &str) -> String {
+        self.sqs.create_queue().queue_name(name).send().await.unwrap().queue_url.unwrap()
+    }
+
+    /// Puts bodies into a queue, ten a call, sixteen calls at a time.
+    pub(crate) async fn put(&self, queue: &str, bodies: &[String]) {
+        let mut sending = tokio::task::JoinSet::new();
+        for chunk in bodies.chunks(10) {
+            let entries = chunk.iter().enumerate().map(|(at, body)| {
+                SendMessageBatchRequestEntry::builder()
+                    .id(at.to_string())
+                    .message_body(body)
+                    .build()
+                    .unwrap()
+            });
+            let call =
+                self.sqs.send_message_batch().queue_url(queue).set_entries(Some(entries.collect()));
+            sending.spawn(async move {
+                let answer = call.send().await.unwrap();
+                assert!(answer.failed.is_empty(), "{answer:?}");
+            });
+            if sending.len() >= 16 {
+                sending.join_next().await.unwrap().unwrap();
+            }
+        }
+        while let Some(sent) = sending.join_next().await {
+            sent.unwrap();
+        }
+    }
+
+    /// Messages that are visible, and that are in flight.
+    pub(crate) async fn left(&self, queue: &str) -> (u64, u64) {
+        let names = [
+            QueueAttributeName::ApproximateNumberOfMessages,
+            QueueAttributeName::ApproximateNumberOfMessagesNotVisible,
+        ];
+        let answer = self
+            .sqs
+            .get_queue_attributes()
+            .queue_url(queue)
+            .set_attribute_names(Some(names.to_vec()))
+            .send()
+            .await
+            .unwrap();
+        let attributes = answer.attributes.unwrap();
+        let [visible, hidden] = names.map(|name| attributes[&name].parse().unwrap());
+        (visible, hidden)
+    }
+}

@@ -1,0 +1,14 @@
+//! The whole command: what it prints, its exit code, and its numbers, against servers and a referee that are not ours.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests read the environment and write files of their own"
+)]
+
+mod command;
+mod counting;
+mod emulator;
+mod levels;
+mod messages;
+mod numbers;
+mod queue;

@@ -1,0 +1,72 @@
+//! Small hand-made events, for tests whose numbers one can count on one's fingers.
+
+use serde_json::{Value, json};
+
+/// The moment before which the events of these tests happen.
+pub(crate) const NOW: &str = "2026-11-20T00:00:00Z";
+
+/// One message with one recipient, an hour before [`NOW`].
+pub(crate) struct Message {
+    pub(crate) id: String,
+    pub(crate) to: String,
+    pub(crate) at: &'static str,
+    pub(crate) tags: Value,
+}
+
+pub(crate) fn message(number: usize) -> Message {
+    Message {
+        id: format!("message-{number}"),
+        to: format!("user{number}@example.org"),
+        at: "2026-11-19T23:00:00.000Z",
+        tags: json!({"ses:configuration-set": ["main"], "campaign": ["spring"]}),
+    }
+}
+
+impl Message {
+    fn mail(&self) -> Value {
+        json!({
+            "timestamp": self.at, "messageId": self.id, "source": "shop@example.com",
+            "sourceArn": "arn:aws:ses:us-east-1:123456789012:identity/example.com",
+            "sendingAccountId": "123456789012", "destination": [self.to],
+        })
+    }
+
+    /// An event as a configuration set publishes it.
+    pub(crate) fn event(&self, kind: &str, key: &str, detail: Value) -> String {
+        let mut mail = self.mail();
+        mail["tags"] = self.tags.clone();
+        format!("{}\n", json!({"eventType": kind, "mail": mail, key: detail}))
+    }
+
+    /// The same as identity feedback: no tags.
+    pub(crate) fn feedback(&self, kind: &str, key: &str, detail: Value) -> String {
+        format!("{}\n", json!({"notificationType": kind, "mail": self.mail(), key: detail}))
+    }
+
+    pub(crate) fn send(&self) -> String {
+        self.event("Send", "send", json!({}))
+    }
+
+    pub(crate) fn delivery(&self) -> String {
+        self.event("Delivery", "delivery", json!({"timestamp": self.at, "recipients": [self.to]}))
+    }
+
+    pub(crate) fn bounce_detail(&self, bounce_type: &str, subtype: &str) -> Value {
+        json!({
+            "bounceType": bounce_type, "bounceSubType": subtype, "timestamp": self.at, "feedbackId": "f",
+            "bouncedRecipients": [{"emailAddress": self.to, "action": "failed", "status": "5.1.1",
+                "diagnosticCode": "smtp; 550 5.1.1 user unknown"}],
+        })
+    }
+
+    pub(crate) fn bounce(&self) -> String {
+        self.event("Bounce", "bounce", self.bounce_detail("Permanent", "General"))
+    }
+}
+
+/// So many messages sent, of which the first ones bounce hard.
+pub(crate) fn sent_and_bounced(sent: usize, bounced: usize) -> String {
+    let sends = (0..sent).map(|number| message(number).send());
+    let bounces = (0..bounced).map(|number| message(number).bounce());
+    sends.chain(bounces).collect()
+}

@@ -1,0 +1,161 @@
+//! The queue: everything that is put in comes out once, and nothing is deleted that is not stored.
+
+use std::process::Command;
+
+use bouncewatch_fixtures::broken::broken;
+use bouncewatch_fixtures::notices::notices;
+use bouncewatch_fixtures::traffic::{Envelope, Options, Traffic, truth};
+use serde_json::json;
+
+use crate::command::{Place, Said, said};
+use crate::emulator::{CREDENTIALS, Emulator};
+
+const END: &str = "2026-11-20T00:00:00Z";
+
+async fn run(place: &Place, emulator: &Emulator, words: &str) -> Said {
+    let mut command: Command = place.command(words);
+    command.args(["--endpoint-url", &emulator.url]).envs(CREDENTIALS);
+    tokio::task::spawn_blocking(move || said(command.output().unwrap())).await.unwrap()
+}
+
+/// Counts of the whole span, summed over accounts.
+fn total(place: &Place, field: &str) -> u64 {
+    let words = format!(
+        "report --store STORE --to {END} --from 2026-10-21 --every 30d --window 30d --format json"
+    );
+    let report = place.run(&words).json();
+    report["rows"].as_array().unwrap().iter().map(|row| row[field].as_u64().unwrap()).sum()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_queue_is_drained_into_the_store() {
+    let (emulator, place) = (Emulator::start().await, Place::new());
+    let queue = emulator.queue("bounces").await;
+    // logical events, 1 % of their envelopes twice, broken bodies and every set-up notice
+    let options = Options {
+        events: 17_500,
+        seed: 11,
+        envelope: Envelope::Mixed,
+        duplicates: 0.01,
+        ..Options::default()
+    };
+    let mut bodies: Vec<String> = Traffic::new(&options).unwrap().collect();
+    let events = bodies.len();
+    bodies.extend(notices().into_iter().map(|notice| notice.body));
+    let ignored = bodies.len() - events;
+    bodies.extend(broken(50, 3).map(|broken| broken.body));
+    emulator.put(&queue, &bodies).await;
+
+    let drained =
+        run(&place, &emulator, &format!("ingest {queue} --store STORE --format json")).await;
+    let summary = drained.json();
+    assert_eq!(drained.code, 1, "{drained:?}");
+    assert_eq!(emulator.left(&queue).await, (0, 0));
+    assert_eq!(summary["messages"], json!(bodies.len()), "{summary}");
+    assert_eq!(summary["deleted"], json!(bodies.len()), "{summary}");
+    assert_eq!(summary["quarantined"], 50, "{summary}");
+    assert_eq!(
+        summary["ignored"]
+            .as_object()
+            .unwrap()
+            .values()
+            .filter_map(serde_json::Value::as_u64)
+            .sum::<u64>(),
+        ignored as u64
+    );
+
+    let truth = truth(&options).unwrap();
+    let sum = |count: &dyn Fn(&bouncewatch_fixtures::traffic::Counts) -> u64| -> u64 {
+        truth.scopes.iter().map(|scope| count(&scope.span)).sum()
+    };
+    for (field, expected) in [
+        ("sends", sum(&|counts| counts.sends)),
+        ("deliveries", sum(&|counts| counts.deliveries)),
+        ("bounces", sum(&|counts| counts.counted_bounces)),
+        ("soft", sum(&|counts| counts.soft_bounces)),
+        ("auto_replies", sum(&|counts| counts.auto_replies)),
+        ("complaints", sum(&|counts| counts.complaint_reports)),
+        ("rejects", sum(&|counts| counts.rejects)),
+        ("rendering_failures", sum(&|counts| counts.rendering_failures)),
+    ] {
+        assert_eq!(total(&place, field), expected, "{field}");
+    }
+
+    // everything once more changes no number
+    let before = total(&place, "bounces");
+    emulator.put(&queue, bodies.get(..2_000).unwrap()).await;
+    run(&place, &emulator, &format!("ingest {queue} --store STORE")).await;
+    assert_eq!(total(&place, "bounces"), before);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_topic_reaches_the_store_through_its_queue() {
+    let (emulator, place) = (Emulator::start().await, Place::new());
+    let queue = emulator.queue("from-topic").await;
+    let topic =
+        emulator.sns.create_topic().name("ses-events").send().await.unwrap().topic_arn.unwrap();
+    let arn = "arn:aws:sqs:us-east-1:000000000000:from-topic";
+    emulator.sns.subscribe().topic_arn(&topic).protocol("sqs").endpoint(arn).send().await.unwrap();
+    let options = Options { events: 300, seed: 5, envelope: Envelope::Raw, ..Options::default() };
+    for event in Traffic::new(&options).unwrap() {
+        emulator.sns.publish().topic_arn(&topic).message(event).send().await.unwrap();
+    }
+    let drained =
+        run(&place, &emulator, &format!("ingest {arn} --store STORE --format json")).await;
+    assert_eq!(drained.code, 0, "{drained:?}");
+    assert_eq!(emulator.left(&queue).await, (0, 0));
+    let sends: u64 = truth(&options).unwrap().scopes.iter().map(|scope| scope.span.sends).sum();
+    assert_eq!(total(&place, "sends"), sends);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_that_cannot_be_written_deletes_nothing() {
+    let (emulator, place) = (Emulator::start().await, Place::new());
+    let queue = emulator.queue("kept").await;
+    let bodies: Vec<String> =
+        Traffic::new(&Options { events: 50, ..Options::default() }).unwrap().collect();
+    emulator.put(&queue, &bodies).await;
+    std::fs::write(place.store(), "a file where the store should be").unwrap();
+    let failed = run(&place, &emulator, &format!("ingest {queue} --store STORE")).await;
+    assert_eq!(failed.code, 2, "{failed:?}");
+    let (visible, hidden) = emulator.left(&queue).await;
+    assert_eq!(visible + hidden, bodies.len() as u64);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sigterm_stores_what_was_received() {
+    let (emulator, place) = (Emulator::start().await, Place::new());
+    let queue = emulator.queue("followed").await;
+    let bodies: Vec<String> =
+        Traffic::new(&Options { events: 500, ..Options::default() }).unwrap().collect();
+    emulator.put(&queue, &bodies).await;
+    let mut command =
+        place.command(&format!("ingest {queue} --store STORE --follow --format json"));
+    command
+        .args(["--endpoint-url", &emulator.url])
+        .envs(CREDENTIALS)
+        .stdout(std::process::Stdio::piped());
+    let child = command.spawn().unwrap();
+    let pid = child.id().to_string();
+    while emulator.left(&queue).await.0 > 0 {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    let ended =
+        tokio::task::spawn_blocking(move || said(child.wait_with_output().unwrap())).await.unwrap();
+    assert_eq!(ended.code, 0, "{ended:?}");
+    let (visible, hidden) = emulator.left(&queue).await;
+    let deleted = ended.json()["deleted"].as_u64().unwrap();
+    // what was received and not handed over in time comes again; what is deleted is stored
+    assert_eq!(deleted + visible + hidden, bodies.len() as u64);
+    assert_eq!(ended.json()["messages"], deleted);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_queue_that_is_not_there_is_told_plainly() {
+    let (emulator, place) = (Emulator::start().await, Place::new());
+    let missing = format!("{}/000000000000/missing", emulator.url);
+    let failed = run(&place, &emulator, &format!("ingest {missing} --store STORE")).await;
+    assert_eq!(failed.code, 2, "{failed:?}");
+    assert!(failed.err.contains("no such queue") && failed.err.contains("hint:"), "{failed:?}");
+}
