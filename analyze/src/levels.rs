@@ -127,7 +127,7 @@ mod tests {
     fn few_mails_must_be_sure() {
         assert_eq!(level(2, 20), Level::Ok);
         assert_eq!(level(15, 20), Level::Critical);
-        assert_eq!(level(1, 3), Level::Ok);
+        assert_eq!(level(1, 5), Level::Ok);
         assert_eq!(level(60, 999), Level::Ok);
         assert_eq!(level(80, 999), Level::Warning);
     }
