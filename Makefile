@@ -1,0 +1,71 @@
+# Two commands do all: `make run` shows the main job on the shipped sample, `make test` runs every test.
+# Both install what they need: Debian packages where they are missing, the rest below $(TOOLS).
+
+SHELL := /bin/bash
+TARGET := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
+TOOLS ?= .tools
+TOOLS_DIR := $(abspath $(TOOLS))
+EMULATOR_VERSION := 0.12.0
+DUCKDB_VERSION := 1.4.5
+EMULATOR := $(TOOLS_DIR)/bin/rustack
+PYTHON := $(TOOLS_DIR)/venv/bin/python
+export BOUNCEWATCH_TOOLS := $(TOOLS_DIR)
+export CARGO_TERM_COLOR ?= auto
+
+.PHONY: help run test ci fmt lint tools referee clean system
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+run: system ## build, drain the shipped sample into .run/store, print rates and verdict (no AWS account)
+	@echo "== building (the first time some five minutes: most of it is polars)"
+	cargo build --quiet
+	@rm -rf .run/store && mkdir -p .run
+	@echo; echo "== ingest: the sample (a week of mail of one account) into .run/store"
+	$(TARGET)/debug/bouncewatch ingest fixtures/sample --store .run/store
+	@echo; echo "== check: how do we stand at the end of that week?"
+	$(TARGET)/debug/bouncewatch check --store .run/store --at 2026-11-20T00:00:00Z; \
+		code=$$?; echo; echo "exit code $$code (0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN)"; test $$code -lt 3
+	@echo; echo "== report: which campaign is it?"
+	$(TARGET)/debug/bouncewatch report --store .run/store --to 2026-11-20T00:00:00Z --from 2026-11-19T00:00:00Z \
+		--every 1d --window 24h --by tag:campaign --top 5
+
+test: tools ## run all tests
+	cargo test --workspace
+
+ci: ## what CI runs: format, lints, tests
+	cargo fmt --all --check
+	$(MAKE) lint
+	$(MAKE) test
+
+fmt: ## format the code
+	cargo fmt --all
+
+lint: system
+	cargo clippy --workspace --all-targets -- --deny warnings
+	cargo clippy --package bouncewatch --no-default-features -- --deny warnings
+
+tools: system $(EMULATOR) $(PYTHON) ## install what the tests need: an SQS and SNS server, DuckDB
+
+system:
+	@command -v cargo >/dev/null || { echo "Rust is missing: install it from https://rustup.rs, then run make again"; exit 1; }
+	@command -v cc >/dev/null || { echo "== installing a C compiler"; apt-get update -qq && apt-get install -y -qq gcc libc6-dev; }
+
+$(EMULATOR):
+	@echo "== installing the SQS and SNS server for the tests (a few minutes)"
+	cargo install rustack-cli@$(EMULATOR_VERSION) --no-default-features --features sqs,sns --root $(TOOLS_DIR) \
+		--target-dir $(TARGET)/tools --quiet
+
+$(PYTHON):
+	@echo "== installing DuckDB, the referee for the numbers"
+	@python3 -c 'import ensurepip, venv' 2>/dev/null || { apt-get update -qq && apt-get install -y -qq python3-venv; }
+	python3 -m venv $(TOOLS_DIR)/venv
+	$(TOOLS_DIR)/venv/bin/pip install --quiet duckdb==$(DUCKDB_VERSION)
+
+referee: tools ## 1,000,000 events, three runs, one interrupted: every number against DuckDB, then all of it once more
+	cargo build --release --workspace
+	TARGET=$(TARGET) PYTHON=$(PYTHON) bash fixtures/referee/full.sh
+
+clean: ## remove what was built, tools and runs included
+	cargo clean
+	rm -rf $(TOOLS_DIR) .run
