@@ -176,9 +176,11 @@ pub(crate) fn load(
     let (longest, most) = (longest.max().unwrap_or_default(), most.max());
     let mut back = if most.is_some() { longest.max(FIRST_DAYS * DAY_MS) } else { longest };
     loop {
-        let history = scan.history(cuts, first.saturating_sub(back), last)?;
+        let history = scan.history(cuts, first.saturating_sub(back), first, last)?;
         let enough = |timeline: &Timeline| {
-            most.is_none_or(|n| attempts(timeline).partition_point(|time| *time <= first) >= n)
+            most.is_none_or(|n| {
+                attempts(timeline, first).partition_point(|time| *time <= first) >= n
+            })
         };
         if history.is_all || history.cuts.iter().flat_map(BTreeMap::values).all(enough) {
             return Ok(history);
@@ -276,8 +278,12 @@ fn add_contributors(
         let earliest = earliest.filter_map(|verdict| {
             verdict.from.as_deref().and_then(bouncewatch_schemas::time::parse_ms)
         });
-        let history =
-            scan.history(&[finer], earliest.min().unwrap_or(request.at) - 1, request.at)?;
+        let history = scan.history(
+            &[finer],
+            earliest.min().unwrap_or(request.at) - 1,
+            request.at,
+            request.at,
+        )?;
         let Some(timelines) = history.cuts.first() else { continue };
         for verdict in verdicts.iter_mut().filter(|verdict| over(verdict) && is_here(verdict)) {
             verdict.contributors = of_scope(verdict, timelines, BY, request.at);

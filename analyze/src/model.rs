@@ -220,7 +220,7 @@ impl Outcome {
 pub struct Timeline {
     /// Times by outcome, epoch milliseconds.
     pub times: BTreeMap<Outcome, Vec<i64>>,
-    /// Times of (message, recipient) pairs that were delivered or bounced for good; only where there are no sends.
+    /// Times of (message, recipient) pairs that were delivered or bounced for good; only where sends are lacking.
     pub delivered_or_bounced: Vec<i64>,
 }
 

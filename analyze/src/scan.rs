@@ -15,9 +15,8 @@ use polars::prelude::*;
 
 use crate::error::AnalyzeError;
 use crate::measures;
-use crate::model::{Cut, Denominator, Outcome, ScopeValues, ScopeWord, Timeline};
+use crate::model::{Cut, Outcome, ScopeValues, ScopeWord, Timeline};
 use crate::segments;
-use crate::windows::denominator;
 
 /// Rows that are worked on at a time.
 const SHARD_ROWS: u64 = 4_000_000;
@@ -75,11 +74,12 @@ impl Scan {
         Ok(None)
     }
 
-    /// Timelines of everything from `from` to `to`.
+    /// Timelines of everything from `from` to `to`, for windows of which the first ends at `first_end`.
     pub(crate) fn history(
         &self,
         cuts: &[Cut],
         from: i64,
+        first_end: i64,
         to: i64,
     ) -> Result<History, AnalyzeError> {
         // a day before, because copies may disagree by seconds, also across midnight
@@ -101,14 +101,20 @@ impl Scan {
         for shard in 0..shards {
             part.add(shard, shards, &mut timelines)?;
         }
-        let lacks_sends =
-            |timeline: &Timeline| denominator(timeline) == Some(Denominator::DeliveriesAndBounces);
-        if timelines.iter().flat_map(BTreeMap::values).any(lacks_sends) {
+        let sort = |timelines: &mut [Timelines]| {
+            timelines.iter_mut().flat_map(BTreeMap::values_mut).for_each(Timeline::sort);
+        };
+        sort(&mut timelines);
+        if timelines
+            .iter()
+            .flat_map(BTreeMap::values)
+            .any(|timeline| lacks_sends(timeline, first_end))
+        {
             for shard in 0..shards {
-                part.add_pairs(shard, shards, &mut timelines)?;
+                part.add_pairs(shard, shards, first_end, &mut timelines)?;
             }
+            sort(&mut timelines);
         }
-        timelines.iter_mut().flat_map(BTreeMap::values_mut).for_each(Timeline::sort);
         let is_all = self.segments.first().is_none_or(|(day, _)| *day >= first_day);
         Ok(History { is_all, cuts: timelines })
     }
@@ -347,6 +353,7 @@ impl Part<'_> {
         &self,
         shard: u64,
         shards: u64,
+        first_end: i64,
         timelines: &mut [Timelines],
     ) -> Result<(), AnalyzeError> {
         let tried = Outcome::FINAL_BOUNCES
@@ -369,13 +376,19 @@ impl Part<'_> {
                 pairs.group_by(names).agg([col(table::EVENT_AT), col(OUTCOME).max()]).collect()?;
             each_list(&lists, cut, |values, _, times| {
                 let timeline = timelines.entry(values).or_default();
-                if timeline.of(Outcome::Send).is_empty() {
+                if lacks_sends(timeline, first_end) {
                     timeline.delivered_or_bounced.extend(times);
                 }
             })?;
         }
         Ok(())
     }
+}
+
+/// Whether some window of a scope, of which the first ends at `first_end`, must do without sends, but has deliveries.
+fn lacks_sends(timeline: &Timeline, first_end: i64) -> bool {
+    let sent = timeline.of(Outcome::Send).first().is_some_and(|sent| *sent <= first_end);
+    !sent && !timeline.of(Outcome::Delivery).is_empty()
 }
 
 /// Name of the column that holds what a message's other events know.

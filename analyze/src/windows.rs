@@ -99,17 +99,18 @@ pub struct Measured {
     pub denominator: Option<Denominator>,
 }
 
-/// The best denominator that a scope has: sends, else deliveries and final bounces, else none.
-pub fn denominator(timeline: &Timeline) -> Option<Denominator> {
-    if !timeline.of(Outcome::Send).is_empty() {
+/// The best denominator that a scope has up to a moment: sends, else deliveries and final bounces, else none.
+pub fn denominator(timeline: &Timeline, to: i64) -> Option<Denominator> {
+    let has = |outcome| timeline.of(outcome).first().is_some_and(|first| *first <= to);
+    if has(Outcome::Send) {
         return Some(Denominator::Sends);
     }
-    (!timeline.of(Outcome::Delivery).is_empty()).then_some(Denominator::DeliveriesAndBounces)
+    has(Outcome::Delivery).then_some(Denominator::DeliveriesAndBounces)
 }
 
-/// Times of the attempts of a scope.
-pub fn attempts(timeline: &Timeline) -> &[i64] {
-    match denominator(timeline) {
+/// Times of the attempts of a scope, by the denominator that it has up to a moment.
+pub fn attempts(timeline: &Timeline, to: i64) -> &[i64] {
+    match denominator(timeline, to) {
         Some(Denominator::Sends) => timeline.of(Outcome::Send),
         Some(Denominator::DeliveriesAndBounces) => &timeline.delivered_or_bounced,
         None => &[],
@@ -118,7 +119,7 @@ pub fn attempts(timeline: &Timeline) -> &[i64] {
 
 /// What is in a window that ends at `to` (inclusive).
 pub fn measure(timeline: &Timeline, window: &Window, to: i64) -> Measured {
-    let tried = attempts(timeline);
+    let tried = attempts(timeline, to);
     match window.span() {
         Span::Millis(ms) => {
             let from = to.saturating_sub(ms);
@@ -143,7 +144,7 @@ pub fn count(timeline: &Timeline, after: i64, to: i64) -> Measured {
     let of = |outcome| between(timeline.of(outcome));
     let hard = of(Outcome::Hard);
     let suppressed_counted = of(Outcome::SuppressedCounted);
-    let denominator = denominator(timeline);
+    let denominator = denominator(timeline, to);
     Measured {
         from: Some(after),
         denominator,
@@ -160,7 +161,7 @@ pub fn count(timeline: &Timeline, after: i64, to: i64) -> Measured {
             rejects: of(Outcome::Reject),
             rendering_failures: of(Outcome::RenderingFailure),
             bounces: hard + suppressed_counted,
-            attempts: denominator.map(|_| between(attempts(timeline))),
+            attempts: denominator.map(|_| between(attempts(timeline, to))),
         },
     }
 }

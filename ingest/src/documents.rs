@@ -232,7 +232,8 @@ mod tests {
         #[test]
         fn chunks_make_no_difference(lines in proptest::collection::vec("[a-c{}\"\\\\:,]{0,12}", 0..12), cut in 0usize..80) {
             // documents that are whole in one piece are whole in two
-            let text: String = lines.iter().map(|line| format!("{{\"k\":{}}}\n", serde_json::Value::from(line.as_str()))).collect();
+            let documents = lines.iter().map(|line| serde_json::json!({"k": line}).to_string() + "\n");
+            let text: String = documents.collect();
             let bytes = text.as_bytes();
             let cut = cut.min(bytes.len());
             let (first, done) = split(&bytes[..cut], false);

@@ -29,7 +29,7 @@ fn both_channels_report_one_bounce() {
     place.ingest(&other_clock.feedback(
         "Bounce",
         "bounce",
-        other_clock.bounce_detail("Permanent", "General"),
+        &other_clock.bounce_detail("Permanent", "General"),
     ));
     place.ingest(&one.bounce());
     let row = row(&place, "");
@@ -47,7 +47,7 @@ fn copies_on_both_sides_of_midnight_are_one() {
     place.ingest(&before.feedback(
         "Bounce",
         "bounce",
-        before.bounce_detail("Permanent", "General"),
+        &before.bounce_detail("Permanent", "General"),
     ));
     // the earliest clock wins, and it lies before the window
     assert_eq!(row(&place, "")["bounces"], 0);
@@ -60,7 +60,7 @@ fn a_copy_long_before_the_window_is_found() {
     let bounce = |at: &str| {
         let mut detail = message(1).bounce_detail("Permanent", "General");
         detail["timestamp"] = json!(at);
-        Message { at: sent, ..message(1) }.event("Bounce", "bounce", detail)
+        Message { at: sent, ..message(1) }.event("Bounce", "bounce", &detail)
     };
     place.ingest(&sends(10));
     place.ingest(&bounce("2026-11-19T10:00:00.000Z"));
@@ -76,7 +76,7 @@ fn what_is_in_no_bounce_rate() {
         message(number).event(
             "Bounce",
             "bounce",
-            message(number).bounce_detail(bounce_type, subtype),
+            &message(number).bounce_detail(bounce_type, subtype),
         )
     };
     place.ingest(&sends(20));
@@ -87,10 +87,10 @@ fn what_is_in_no_bounce_rate() {
     place.ingest(&bounced(5, "Undetermined", "Undetermined"));
     let reply = json!({"bounceType": "Transient", "bounceSubType": "General", "timestamp": message(6).at,
         "bouncedRecipients": [{"emailAddress": message(6).to}]});
-    place.ingest(&message(6).event("Bounce", "bounce", reply));
+    place.ingest(&message(6).event("Bounce", "bounce", &reply));
     let delay = json!({"timestamp": message(7).at, "delayType": "MailboxFull",
         "delayedRecipients": [{"emailAddress": message(7).to, "status": "4.2.2"}]});
-    place.ingest(&message(7).event("DeliveryDelay", "deliveryDelay", delay));
+    place.ingest(&message(7).event("DeliveryDelay", "deliveryDelay", &delay));
     let simulator = Message { to: "bounce@simulator.amazonses.com".to_owned(), ..message(8) };
     place.ingest(&(simulator.send() + &simulator.bounce()));
     place.ingest(&bounced(9, "Permanent", "Suppressed"));
@@ -142,7 +142,7 @@ fn one_report_is_one_complaint() {
         ];
         let detail =
             json!({"timestamp": at, "complainedRecipients": listed, "complaintFeedbackType": kind});
-        message.event("Complaint", "complaint", detail)
+        message.event("Complaint", "complaint", &detail)
     };
     place.ingest(&sends(10));
     place.ingest(&complaint(&message(1), "2026-11-19T23:30:00.000Z", "abuse"));
@@ -169,7 +169,7 @@ fn feedback_without_tags_takes_those_of_its_message() {
     place.ingest(&message(1).feedback(
         "Bounce",
         "bounce",
-        message(1).bounce_detail("Permanent", "General"),
+        &message(1).bounce_detail("Permanent", "General"),
     ));
     let row = row(&place, "--by tag:campaign,configuration_set");
     assert_eq!(row["scope"]["tag:campaign"], "spring");

@@ -32,23 +32,23 @@ impl Message {
     }
 
     /// An event as a configuration set publishes it.
-    pub(crate) fn event(&self, kind: &str, key: &str, detail: Value) -> String {
+    pub(crate) fn event(&self, kind: &str, key: &str, detail: &Value) -> String {
         let mut mail = self.mail();
         mail["tags"] = self.tags.clone();
         format!("{}\n", json!({"eventType": kind, "mail": mail, key: detail}))
     }
 
     /// The same as identity feedback: no tags.
-    pub(crate) fn feedback(&self, kind: &str, key: &str, detail: Value) -> String {
+    pub(crate) fn feedback(&self, kind: &str, key: &str, detail: &Value) -> String {
         format!("{}\n", json!({"notificationType": kind, "mail": self.mail(), key: detail}))
     }
 
     pub(crate) fn send(&self) -> String {
-        self.event("Send", "send", json!({}))
+        self.event("Send", "send", &json!({}))
     }
 
     pub(crate) fn delivery(&self) -> String {
-        self.event("Delivery", "delivery", json!({"timestamp": self.at, "recipients": [self.to]}))
+        self.event("Delivery", "delivery", &json!({"timestamp": self.at, "recipients": [self.to]}))
     }
 
     pub(crate) fn bounce_detail(&self, bounce_type: &str, subtype: &str) -> Value {
@@ -60,7 +60,7 @@ impl Message {
     }
 
     pub(crate) fn bounce(&self) -> String {
-        self.event("Bounce", "bounce", self.bounce_detail("Permanent", "General"))
+        self.event("Bounce", "bounce", &self.bounce_detail("Permanent", "General"))
     }
 }
 

@@ -83,7 +83,7 @@ async fn a_queue_is_drained_into_the_store() {
 
     // everything once more changes no number
     let before = total(&place, "bounces");
-    emulator.put(&queue, bodies.get(..2_000).unwrap()).await;
+    emulator.put(&queue, &bodies[..2_000]).await;
     run(&place, &emulator, &format!("ingest {queue} --store STORE")).await;
     assert_eq!(total(&place, "bounces"), before);
 }
