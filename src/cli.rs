@@ -138,6 +138,12 @@ pub(crate) struct CheckArgs {
     /// A domain of your own, verified with SES: mail to it is in no rate; repeat for several
     #[arg(long, value_name = "DOMAIN")]
     pub(crate) own_domain: Vec<String>,
+    /// Publish to this SNS topic when the answer is not OK; each run that is not OK publishes
+    #[arg(long, value_name = "ARN")]
+    pub(crate) alert_sns: Option<String>,
+    /// Where AWS is, for emulators and private endpoints; `AWS_ENDPOINT_URL` works as well
+    #[arg(long, value_name = "URL")]
+    pub(crate) endpoint_url: Option<String>,
     /// Form of the answer
     #[arg(long, value_enum, default_value = "table")]
     pub(crate) format: CheckFormat,

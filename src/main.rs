@@ -51,9 +51,12 @@ fn print(answer: &Answer, output: Option<&std::path::Path>, quiet: bool, failed:
         Some(path) => run::write_file(path, &answer.data),
         None => std::io::stdout().write_all(&answer.data).and_then(|()| std::io::stdout().flush()),
     };
-    if !quiet {
-        answer.notes.iter().for_each(|note| say(note));
-    }
+    // errors are told however quiet it shall be
+    answer
+        .notes
+        .iter()
+        .filter(|note| !quiet || note.starts_with("error"))
+        .for_each(|note| say(note));
     match written {
         Ok(()) => ExitCode::from(answer.exit_code),
         // who reads us has read enough

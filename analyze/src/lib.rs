@@ -2,6 +2,7 @@
 //!
 //! polars is named in `scan`, `measures` and `report/parquet` alone; everything behind `scan` sees plain structs.
 
+pub mod alert;
 pub mod check;
 pub mod confidence;
 pub mod contribution;

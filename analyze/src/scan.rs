@@ -19,7 +19,7 @@ use crate::model::{Cut, Outcome, ScopeValues, ScopeWord, Timeline};
 use crate::segments;
 
 /// Rows that are worked on at a time.
-const SHARD_ROWS: u64 = 4_000_000;
+const SHARD_ROWS: u64 = 1_000_000;
 /// Column of the outcome's number.
 const OUTCOME: &str = "outcome";
 

@@ -1,5 +1,6 @@
 //! `bouncewatch check`
 
+use bouncewatch_analyze::alert::{Message, message, sns};
 use bouncewatch_analyze::check::{Check, Request, check};
 use bouncewatch_analyze::levels::Thresholds;
 use bouncewatch_analyze::report::table;
@@ -31,7 +32,23 @@ pub(super) fn run(args: CheckArgs, config: &Config, now: i64) -> anyhow::Result<
         CheckFormat::Table => Answer::data(table::check(&found)),
         CheckFormat::Json => Answer::json(&found)?,
     };
-    Ok(Answer { notes: notes(&found), exit_code: found.exit_code, ..answer })
+    let mut notes = notes(&found);
+    if let Some(topic) = &args.alert_sns
+        && let Some(message) = message(&found)?
+    {
+        // whether or not people could be told, the exit code tells
+        notes.extend(
+            publish(topic, args.endpoint_url.as_deref(), &message)
+                .err()
+                .map(|error| format!("error: {error:#}")),
+        );
+    }
+    Ok(Answer { notes, exit_code: found.exit_code, ..answer })
+}
+
+fn publish(topic: &str, endpoint_url: Option<&str>, message: &Message) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    Ok(runtime.block_on(sns::publish(topic, endpoint_url, message))?)
 }
 
 /// Why something is unknown, and the way out.

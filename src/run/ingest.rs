@@ -31,7 +31,7 @@ pub(super) fn run(args: &IngestArgs, config: &Config, quiet: bool) -> anyhow::Re
     let ended = runtime.block_on(ingest(args, store, quiet));
     // a thread that still reads stdin must not keep the program
     runtime.shutdown_background();
-    answer(&ended?, started.elapsed(), args.format)
+    answer(&ended?, started.elapsed(), args.format, quiet)
 }
 
 async fn ingest(args: &IngestArgs, store: Store, quiet: bool) -> anyhow::Result<Summary> {
@@ -142,7 +142,12 @@ async fn draw(bar: ProgressBar, progress: Arc<Progress>) {
     }
 }
 
-fn answer(summary: &Summary, took: Duration, format: SummaryFormat) -> anyhow::Result<Answer> {
+fn answer(
+    summary: &Summary,
+    took: Duration,
+    format: SummaryFormat,
+    quiet: bool,
+) -> anyhow::Result<Answer> {
     let counts = &summary.counts;
     let seconds = took.as_secs_f64();
     let quarantined = counts.quarantined_total();
@@ -153,6 +158,7 @@ fn answer(summary: &Summary, took: Duration, format: SummaryFormat) -> anyhow::R
             "segments": counts.segments, "bytes": counts.bytes, "seconds": seconds,
             "deleted": counts.deleted, "delete_failed": counts.delete_failed, "interrupted": summary.interrupted,
         }))?,
+        SummaryFormat::Table if quiet => Answer::default(),
         SummaryFormat::Table => Answer::data(text(summary, seconds)),
     };
     answer.notes = summary.failures.iter().map(|failure| format!("error: {failure}")).collect();

@@ -9,6 +9,7 @@ use serde_json::json;
 
 use crate::command::{Place, Said, said};
 use crate::emulator::{CREDENTIALS, Emulator};
+use crate::messages::{NOW, sent_and_bounced};
 
 const END: &str = "2026-11-20T00:00:00Z";
 
@@ -158,4 +159,36 @@ async fn a_queue_that_is_not_there_is_told_plainly() {
     let failed = run(&place, &emulator, &format!("ingest {missing} --store STORE")).await;
     assert_eq!(failed.code, 2, "{failed:?}");
     assert!(failed.err.contains("no such queue") && failed.err.contains("hint:"), "{failed:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_alarm_goes_to_a_topic() {
+    let (emulator, place) = (Emulator::start().await, Place::new());
+    let queue = emulator.queue("alarms").await;
+    let topic = emulator.sns.create_topic().name("alarms").send().await.unwrap().topic_arn.unwrap();
+    let arn = "arn:aws:sqs:us-east-1:000000000000:alarms";
+    emulator.sns.subscribe().topic_arn(&topic).protocol("sqs").endpoint(arn).send().await.unwrap();
+    let check = format!("check --store STORE --at {NOW} --alert-sns {topic}");
+
+    place.ingest(&sent_and_bounced(1_000, 10));
+    assert_eq!(run(&place, &emulator, &check).await.code, 0);
+    assert_eq!(emulator.left(&queue).await, (0, 0));
+
+    place.ingest(&sent_and_bounced(1_000, 62));
+    assert_eq!(run(&place, &emulator, &check).await.code, 1);
+    let got =
+        emulator.sqs.receive_message().queue_url(&queue).send().await.unwrap().messages.unwrap();
+    let envelope: serde_json::Value = serde_json::from_str(got[0].body.as_ref().unwrap()).unwrap();
+    assert_eq!(
+        envelope["Subject"],
+        "SES WARNING: bounce rate 6.20 % (62 of 1000) in 24h, 123456789012 us-east-1"
+    );
+    let alarm: serde_json::Value =
+        serde_json::from_str(envelope["Message"].as_str().unwrap()).unwrap();
+    assert_eq!(alarm["status"], "warning");
+
+    // a topic that is not there is told, and the exit code stays that of the verdict
+    let failed = run(&place, &emulator, &check.replace(":alarms", ":nowhere")).await;
+    assert_eq!(failed.code, 1, "{failed:?}");
+    assert!(failed.err.contains("could not publish to the topic"), "{failed:?}");
 }
