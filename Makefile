@@ -22,7 +22,8 @@ run: system ## build, drain the shipped sample into .run/store, print rates and 
 	cargo build --quiet
 	@rm -rf .run/store && mkdir -p .run
 	@echo; echo "== ingest: the sample (a week of mail of one account) into .run/store"
-	$(TARGET)/debug/bouncewatch ingest fixtures/sample --store .run/store
+	$(TARGET)/debug/bouncewatch ingest fixtures/sample --store .run/store; \
+		code=$$?; echo "exit code $$code (0 done, 1 done but something was set aside, 2 failed)"; test $$code -lt 2
 	@echo; echo "== check: how do we stand at the end of that week?"
 	$(TARGET)/debug/bouncewatch check --store .run/store --at 2026-11-20T00:00:00Z; \
 		code=$$?; echo; echo "exit code $$code (0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN)"; test $$code -lt 3

@@ -17,7 +17,10 @@ pub fn wilson(count: u64, n: u64) -> Option<[f64; 2]> {
     let centre = p + z2 / (2.0 * n);
     let spread = Z * (p * (1.0 - p) / n + z2 / (4.0 * n * n)).sqrt();
     let scale = 1.0 + z2 / n;
-    Some([((centre - spread) / scale).max(0.0), ((centre + spread) / scale).min(1.0)])
+    // the bounds at none and at all are exactly 0 and 1; floating point would miss them by a little
+    let low = if count > 0.0 { ((centre - spread) / scale).max(0.0) } else { 0.0 };
+    let high = if count < n { ((centre + spread) / scale).min(1.0) } else { 1.0 };
+    Some([low, high])
 }
 
 /// `count` out of `n`; `None` where there is no n.

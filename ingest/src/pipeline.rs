@@ -13,7 +13,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::batch::Batch;
 pub use crate::batch::BatchLimits;
 use crate::source::files::{self, FileError};
-use crate::source::sqs::{self, Queue};
+use crate::source::sqs::{self, Queue, Settled};
 use crate::source::{Clock, Parcel, Progress, Receipt};
 use crate::store::{Store, StoreError};
 use crate::telemetry::Counts;
@@ -136,26 +136,16 @@ struct Parts {
 
 async fn run_source(source: Source, parts: Parts, settings: Settings) -> Summary {
     match source {
-        Source::Queue(queue) => match sqs::run(
-            *queue,
-            parts.out,
-            parts.stop,
-            parts.progress,
-            parts.clock,
-            settings.follow,
-        )
-        .await
-        {
-            Ok(settled) => Summary {
-                counts: Counts {
-                    deleted: settled.deleted,
-                    delete_failed: settled.delete_failed,
-                    ..Counts::default()
-                },
-                ..Summary::default()
-            },
-            Err(error) => failure(&error),
-        },
+        Source::Queue(queue) => {
+            let Parts { out, stop, progress, clock } = parts;
+            let settled = sqs::run(*queue, out, stop, progress, clock, settings.follow).await;
+            let Settled { deleted, delete_failed, failure } = settled;
+            Summary {
+                counts: Counts { deleted, delete_failed, ..Counts::default() },
+                failures: failure.iter().map(ToString::to_string).collect(),
+                interrupted: false,
+            }
+        }
         Source::Files(paths) => blocking(move || read_files(&paths, &parts)).await,
         Source::Stdin => {
             blocking(move || {

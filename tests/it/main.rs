@@ -11,4 +11,5 @@ mod emulator;
 mod levels;
 mod messages;
 mod numbers;
+mod outputs;
 mod queue;

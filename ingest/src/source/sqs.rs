@@ -168,19 +168,18 @@ where
     }
 }
 
-/// What was settled.
-#[derive(Debug, Default, Clone, Copy)]
+/// What was settled, and why the queue was left.
+#[derive(Debug, Default)]
 pub struct Settled {
     /// Messages that were deleted.
     pub deleted: u64,
     /// Messages that could not be deleted, and come again.
     pub delete_failed: u64,
+    /// Why the queue was left before it was empty; what was received before is settled all the same.
+    pub failure: Option<QueueError>,
 }
 
 /// Receives until the queue is empty, or for ever with `follow`, and deletes what is settled.
-///
-/// # Errors
-/// If the queue goes away or access to it is lost; what was received before is settled all the same.
 pub async fn run(
     queue: Queue,
     out: mpsc::Sender<Parcel>,
@@ -188,7 +187,7 @@ pub async fn run(
     progress: Arc<Progress>,
     clock: Clock,
     follow: bool,
-) -> Result<Settled, QueueError> {
+) -> Settled {
     let (settle, settled) = mpsc::unbounded_channel();
     let deleting = tokio::spawn(delete_settled(queue.clone(), settled));
     let mut receivers = JoinSet::new();
@@ -207,17 +206,16 @@ pub async fn run(
     // the workers see the end of the queue, and the deleter the end of the receipts, when the last clone is gone
     drop(out);
     drop(settle);
-    let mut ended = Ok(());
+    let mut failure = None;
     while let Some(joined) = receivers.join_next().await {
-        let one = joined.map_err(|error| task_failed(&queue.url, &error)).and_then(|one| one);
-        ended = ended.and(one);
+        let ended = joined.map_err(|error| task_failed(&queue.url, &error)).and_then(|ended| ended);
+        failure = failure.or(ended.err());
     }
-    let counts = deleting.await.map_err(|error| task_failed(&queue.url, &error))?;
-    if let Err(error) = ended {
-        tracing::error!(%error, deleted = counts.deleted, "the queue was not read to its end");
-        return Err(error);
-    }
-    Ok(counts)
+    let settled = deleting.await.unwrap_or_else(|error| Settled {
+        failure: Some(task_failed(&queue.url, &error)),
+        ..Settled::default()
+    });
+    Settled { failure: failure.or(settled.failure), ..settled }
 }
 
 fn task_failed(url: &str, error: &tokio::task::JoinError) -> QueueError {

@@ -7,7 +7,7 @@ use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
-use super::lenient::{List, Put, Text, wire_object};
+use super::lenient::{List, Put, Text, scalars_are_missing, wire_object};
 
 wire_object! {
     /// `mail`: the message that an event is about.
@@ -104,21 +104,7 @@ impl<'de> Visitor<'de> for RecipientVisitor {
     fn visit_str<E: Error>(self, value: &str) -> Result<Self::Value, E> {
         Ok(bare(Cow::Owned(value.to_owned())))
     }
-    fn visit_i64<E: Error>(self, _: i64) -> Result<Self::Value, E> {
-        Ok(Recipient::default())
-    }
-    fn visit_u64<E: Error>(self, _: u64) -> Result<Self::Value, E> {
-        Ok(Recipient::default())
-    }
-    fn visit_f64<E: Error>(self, _: f64) -> Result<Self::Value, E> {
-        Ok(Recipient::default())
-    }
-    fn visit_bool<E: Error>(self, _: bool) -> Result<Self::Value, E> {
-        Ok(Recipient::default())
-    }
-    fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
-        Ok(Recipient::default())
-    }
+    scalars_are_missing!();
     fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Self::Value, A::Error> {
         super::lenient::skip_seq(seq).map(|()| Recipient::default())
     }
@@ -200,21 +186,7 @@ impl<'de> Visitor<'de> for TagsVisitor {
     fn visit_str<E: Error>(self, _: &str) -> Result<Self::Value, E> {
         Ok(Tags::default())
     }
-    fn visit_i64<E: Error>(self, _: i64) -> Result<Self::Value, E> {
-        Ok(Tags::default())
-    }
-    fn visit_u64<E: Error>(self, _: u64) -> Result<Self::Value, E> {
-        Ok(Tags::default())
-    }
-    fn visit_f64<E: Error>(self, _: f64) -> Result<Self::Value, E> {
-        Ok(Tags::default())
-    }
-    fn visit_bool<E: Error>(self, _: bool) -> Result<Self::Value, E> {
-        Ok(Tags::default())
-    }
-    fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
-        Ok(Tags::default())
-    }
+    scalars_are_missing!();
 }
 
 impl<'de: 'a, 'a> Deserialize<'de> for Tags<'a> {
