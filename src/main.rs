@@ -38,10 +38,7 @@ fn told(error: &clap::Error) -> ExitCode {
     if !error.use_stderr() {
         return ExitCode::SUCCESS;
     }
-    let is_check = std::env::args()
-        .skip(1)
-        .find(|word| !word.starts_with('-'))
-        .is_some_and(|word| word == "check");
+    let is_check = std::env::args().skip(1).any(|word| word == "check");
     ExitCode::from(if is_check { cli::EXIT_UNKNOWN } else { cli::EXIT_FAILED })
 }
 

@@ -38,7 +38,7 @@ pub fn contributors(
             attempts: tried,
             rate_without: confidence::rate(
                 count.saturating_sub(part),
-                attempts.saturating_sub(tried.unwrap_or(part)),
+                attempts.saturating_sub(tried.unwrap_or_default()),
             ),
         })
         .collect();

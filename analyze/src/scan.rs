@@ -20,6 +20,8 @@ use crate::segments;
 
 /// Rows that are worked on at a time.
 const SHARD_ROWS: u64 = 1_000_000;
+/// The first columns of events are the keys.
+const KEYS: usize = 2;
 /// Column of the outcome's number.
 const OUTCOME: &str = "outcome";
 
@@ -172,15 +174,15 @@ struct Part<'a> {
     to: i64,
     cuts: &'a [Cut],
     words: Vec<ScopeWord>,
-    /// Rows before the part, of messages that have rows in it.
-    older: Option<LazyFrame>,
+    /// Rows before the part, of messages that have rows in it; few, so they are read once.
+    older: Option<DataFrame>,
     /// Who hosts a domain, where a cut asks for providers.
     hosts: Option<DataFrame>,
 }
 
 impl Part<'_> {
     /// Rows in days before the part, of messages that have rows in it.
-    fn older_rows(&self) -> Result<Option<LazyFrame>, AnalyzeError> {
+    fn older_rows(&self) -> Result<Option<DataFrame>, AnalyzeError> {
         let start = self.first_day.saturating_mul(DAY_MS);
         if self.scan.segments.first().is_none_or(|(day, _)| *day >= self.first_day) {
             return Ok(None);
@@ -201,7 +203,9 @@ impl Part<'_> {
         let keys = messages.lazy().select([col(table::MESSAGE_KEY)]);
         let older = self.scan.rows(day_of(oldest) - 1, self.first_day - 1)?;
         let key = || [col(table::MESSAGE_KEY)];
-        Ok(Some(older.join(keys, key(), key(), JoinArgs::new(JoinType::Semi))))
+        let older = older.join(keys, key(), key(), JoinArgs::new(JoinType::Semi));
+        collect_streaming(self.prepared(older, &[table::RECIPIENT, table::RECIPIENT_DOMAIN]))
+            .map(Some)
     }
 
     /// The provider of each domain that some row of the whole history knows: a bounce tells who hosts a domain, a send
@@ -229,35 +233,59 @@ impl Part<'_> {
         Ok(count.unwrap_or_default().div_ceil(SHARD_ROWS).max(1))
     }
 
+    /// Names of the columns that events are made of: the two keys, the time, the outcome, the words, and further ones.
+    fn columns(&self, further: &[&str]) -> Vec<String> {
+        let fixed =
+            [table::MESSAGE_KEY, table::EVENT_KEY, table::EVENT_AT, OUTCOME].map(str::to_owned);
+        let words = self.words.iter().map(ScopeWord::name);
+        let mut names: Vec<String> = fixed.into_iter().chain(words).collect();
+        for column in further {
+            if !names.iter().any(|name| name == column) {
+                names.push((*column).to_owned());
+            }
+        }
+        names
+    }
+
+    /// Rows that count at all, with the columns that events are made of.
+    fn prepared(&self, rows: LazyFrame, further: &[&str]) -> LazyFrame {
+        let words: Vec<String> = self.words.iter().map(ScopeWord::name).collect();
+        let column = |name: &String| match name.as_str() {
+            OUTCOME => measures::outcome().alias(OUTCOME),
+            table::EVENT_AT => col(name).cast(DataType::Int64),
+            _ => match words.iter().position(|word| word == name) {
+                Some(at) => measures::word(&self.words[at]),
+                None => col(name),
+            },
+        };
+        let columns: Vec<Expr> = self.columns(further).iter().map(column).collect();
+        rows.filter(measures::is_of_ses().and(measures::is_foreign_mail(&self.scan.own_domains)))
+            .select(columns)
+    }
+
     /// The events of one shard, each once: the earliest of its times, and of each word the value that is known. Where
     /// copies disagree the greatest value is taken, so that order makes no difference.
     fn events(&self, shard: u64, shards: u64, further: &[&str]) -> Result<DataFrame, AnalyzeError> {
-        let domain = ScopeWord::Column(table::RECIPIENT_DOMAIN);
         let mut further = further.to_vec();
-        if self.hosts.is_some() && !self.words.contains(&domain) {
+        if self.hosts.is_some() {
             further.push(table::RECIPIENT_DOMAIN);
         }
-        let mut columns = vec![
-            col(table::MESSAGE_KEY),
-            col(table::EVENT_KEY),
-            col(table::EVENT_AT).cast(DataType::Int64),
-            measures::outcome().alias(OUTCOME),
-        ];
-        columns.extend(self.words.iter().map(measures::word));
-        columns.extend(further.iter().map(|column| col(*column)));
-        let keep = measures::is_of_ses().and(measures::is_foreign_mail(&self.scan.own_domains));
-        let prepared = |rows: LazyFrame| {
-            let mine = col(table::MESSAGE_KEY) % lit(shards);
-            let rows = if shards > 1 { rows.filter(mine.eq(lit(shard))) } else { rows };
-            rows.filter(keep.clone()).select(columns.clone())
+        let mine = |rows: LazyFrame| {
+            let shard_of_row = col(table::MESSAGE_KEY) % lit(shards);
+            if shards > 1 { rows.filter(shard_of_row.eq(lit(shard))) } else { rows }
         };
-        let mut rows = prepared(self.scan.rows(self.first_day, self.last_day)?);
+        let within = self.scan.rows(self.first_day, self.last_day)?;
+        let mut rows = self.prepared(mine(within), &further);
         if let Some(older) = &self.older {
-            rows = concat([rows, prepared(older.clone())], UnionArgs::default())?;
+            let columns: Vec<Expr> = self.columns(&further).iter().map(col).collect();
+            rows =
+                concat([rows, mine(older.clone().lazy()).select(columns)], UnionArgs::default())?;
         }
-        let mut merged = vec![col(table::EVENT_AT).min(), col(OUTCOME).max()];
-        merged.extend(self.words.iter().map(|word| col(word.name()).max()));
-        merged.extend(further.iter().map(|column| col(*column).max()));
+        let merge = |name: &String| match name.as_str() {
+            table::EVENT_AT => col(name).min(),
+            _ => col(name).max(),
+        };
+        let merged: Vec<Expr> = self.columns(&further).iter().skip(KEYS).map(merge).collect();
         let events = rows.group_by([col(table::MESSAGE_KEY), col(table::EVENT_KEY)]).agg(merged);
         let events = collect_streaming(events)?;
         self.completed(events)

@@ -205,7 +205,8 @@ fn peel_eventbridge(
         return Err(object_notification());
     }
     // "Email Bounced" and its like; not "Sending Status Enabled", "Advisor Recommendation Status Open", CloudTrail
-    if !detail_type.starts_with("Email ") {
+    // which have no mail in them; a bus may also pass mail events on under a name of its own
+    if !detail_type.starts_with("Email ") && !holds_mail(detail) {
         sink.ignored(Ignored::NotAMailEvent);
         return Ok(());
     }
@@ -217,6 +218,11 @@ fn peel_eventbridge(
         ..context
     };
     peel_raw(detail, context, sink)
+}
+
+/// Whether a nested document is a mail event.
+fn holds_mail(detail: &str) -> bool {
+    serde_json::from_str::<Envelope<'_>>(detail).is_ok_and(|envelope| envelope.mail.0.is_some())
 }
 
 fn peel_sns(

@@ -14,7 +14,7 @@ use crate::batch::Batch;
 pub use crate::batch::BatchLimits;
 use crate::source::files::{self, FileError};
 use crate::source::sqs::{self, Queue, Settled};
-use crate::source::{Clock, Parcel, Progress, Receipt};
+use crate::source::{Clock, Parcel, Progress, Receipt, stopped};
 use crate::store::{Store, StoreError};
 use crate::telemetry::Counts;
 
@@ -82,6 +82,10 @@ pub async fn run(
     stop: watch::Receiver<bool>,
 ) -> Result<Summary, IngestError> {
     store.prepare()?;
+    // what ends the sources: the caller, or a worker that cannot store
+    let (halt, halted) = watch::channel(false);
+    let halt = Arc::new(halt);
+    let passing_on = tokio::spawn(pass_on(stop, Arc::clone(&halt)));
     let (out, intake) = mpsc::channel(CHANNEL_PARCELS);
     let intake = Arc::new(Mutex::new(intake));
     let mut workers = JoinSet::new();
@@ -92,6 +96,7 @@ pub async fn run(
             limits: settings.limits,
             clock: Arc::clone(&clock),
             progress: Arc::clone(&progress),
+            halt: Arc::clone(&halt),
         };
         let handle = tokio::runtime::Handle::current();
         workers.spawn_blocking(move || worker.run(&handle));
@@ -102,7 +107,7 @@ pub async fn run(
     for source in sources {
         let parts = Parts {
             out: out.clone(),
-            stop: stop.clone(),
+            stop: halted.clone(),
             progress: Arc::clone(&progress),
             clock: Arc::clone(&clock),
         };
@@ -123,7 +128,14 @@ pub async fn run(
         summary.failures.extend(ended.failures);
         summary.interrupted |= ended.interrupted;
     }
+    passing_on.abort();
     failed.map_or(Ok(summary), Err)
+}
+
+/// Tells the sources to end when the caller does.
+async fn pass_on(mut stop: watch::Receiver<bool>, halt: Arc<watch::Sender<bool>>) {
+    stopped(&mut stop).await;
+    halt.send_replace(true);
 }
 
 /// What a source needs to run.
@@ -203,14 +215,31 @@ struct Worker {
     limits: BatchLimits,
     clock: Clock,
     progress: Arc<Progress>,
+    halt: Arc<watch::Sender<bool>>,
+}
+
+/// A run that cannot store ends as a whole: without this, sources would go on for the workers that are left.
+struct HaltUnlessDone<'a> {
+    halt: &'a watch::Sender<bool>,
+    done: bool,
+}
+
+impl Drop for HaltUnlessDone<'_> {
+    fn drop(&mut self) {
+        if !self.done {
+            self.halt.send_replace(true);
+        }
+    }
 }
 
 impl Worker {
     fn run(&self, handle: &tokio::runtime::Handle) -> Result<Counts, StoreError> {
+        // set when this ends without having stored everything, a panic included
+        let mut halting = HaltUnlessDone { halt: &self.halt, done: false };
         let ended = self.work(handle);
-        if ended.is_err() {
-            // a run that cannot store ends as a whole: with the intake closed, the sources stop
-            handle.block_on(async { self.intake.lock().await.close() });
+        match &ended {
+            Ok(_) => halting.done = true,
+            Err(error) => tracing::error!(%error, "the store cannot be written, stopping"),
         }
         ended
     }

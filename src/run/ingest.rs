@@ -58,26 +58,27 @@ async fn ingest(args: &IngestArgs, store: Store, quiet: bool) -> anyhow::Result<
 
 async fn sources(args: &IngestArgs, progress: &Progress) -> anyhow::Result<Vec<Source>> {
     let mut sources = Vec::new();
+    let mut paths = Vec::new();
     for word in &args.sources {
-        let source = if word == "-" {
-            Source::Stdin
+        if word == "-" {
+            sources.push(Source::Stdin);
         } else if word.starts_with("s3://") {
             anyhow::bail!(
                 "cannot read `{word}`: S3 is not a source yet; copy the objects to a folder (`aws s3 sync`) and ingest that"
             )
         } else if sqs::is_queue(word) {
-            Source::Queue(Box::new(Queue::connect(word, args.endpoint_url.as_deref()).await?))
+            let queue = Queue::connect(word, args.endpoint_url.as_deref()).await?;
+            sources.push(Source::Queue(Box::new(queue)));
         } else {
-            let paths = files::expand(word)?;
-            let bytes = paths
-                .iter()
-                .filter_map(|path| path.metadata().ok())
-                .map(|metadata| metadata.len())
-                .sum();
-            progress.bytes_total.fetch_add(bytes, Ordering::Relaxed);
-            Source::Files(paths)
-        };
-        sources.push(source);
+            paths.extend(files::expand(word)?);
+        }
+    }
+    if !paths.is_empty() {
+        let sizes =
+            paths.iter().filter_map(|path| path.metadata().ok()).map(|metadata| metadata.len());
+        progress.bytes_total.store(sizes.sum(), Ordering::Relaxed);
+        // one source for all files, so that they are read one after the other
+        sources.push(Source::Files(paths));
     }
     Ok(sources)
 }

@@ -48,9 +48,10 @@ pub(crate) fn ses(
     let Some(message_id) = mail.message_id.get() else {
         return Err(Rejected::new(Reason::NoMessageId, "mail.messageId is missing"));
     };
-    let has_detail = envelope.event_detail.0.is_some();
     let nothing = Detail::default();
-    let detail = envelope.event_detail.0.as_deref().unwrap_or(&nothing);
+    let found = detail_of(kind, envelope);
+    let has_detail = found.is_some();
+    let detail = found.unwrap_or(&nothing);
     let sent_at =
         mail.timestamp.get().and_then(parse_ms).or_else(|| message_id_clock_ms(message_id));
     let Some(happened_at) = detail.timestamp.get().and_then(parse_ms).or(sent_at) else {
@@ -95,6 +96,24 @@ fn kind_of(word: &str) -> Option<Kind> {
         "subscription" => Kind::Subscription,
         _ => return None,
     })
+}
+
+/// The detail of an event, under the key that its kind has.
+fn detail_of<'e, 'a>(kind: Kind, envelope: &'e Envelope<'a>) -> Option<&'e Detail<'a>> {
+    let object = match kind {
+        Kind::Bounce => &envelope.bounce,
+        Kind::Complaint => &envelope.complaint,
+        Kind::Delivery => &envelope.delivery,
+        Kind::Send => &envelope.send,
+        Kind::Reject => &envelope.reject,
+        Kind::Open => &envelope.open,
+        Kind::Click => &envelope.click,
+        Kind::RenderingFailure => &envelope.failure,
+        Kind::DeliveryDelay => &envelope.delivery_delay,
+        Kind::Subscription => &envelope.subscription,
+        _ => return None,
+    };
+    object.0.as_deref()
 }
 
 /// An event with what identifies it.

@@ -139,18 +139,19 @@ pub fn read(
     let counted = Counted { inner: reader, progress: Arc::clone(progress) };
     let mut input = unpacked(counted, origin)?;
     let shared: Arc<str> = Arc::from(origin);
+    let mut chunk = vec![0; CHUNK_BYTES];
     let mut pending = Vec::new();
     let mut taken: u64 = 0;
     loop {
         if *stop.borrow() {
             return Ok(false);
         }
-        let before = pending.len();
-        let read = (&mut input).take(CHUNK_BYTES as u64).read_to_end(&mut pending);
-        // what was unpacked before the error is good
-        let length = pending.len() - before;
+        // one read a turn: what comes through a slow pipe is handed over as it comes
+        let read = read_some(&mut input, &mut chunk);
+        let length = *read.as_ref().unwrap_or(&0);
+        pending.extend_from_slice(&chunk[..length]);
         taken += length as u64;
-        let last = length == 0 || read.is_err();
+        let last = length == 0;
         let (pieces, done) = documents::split(&pending, last);
         let rest = pending.split_off(done);
         let bytes = std::mem::replace(&mut pending, rest);
@@ -171,6 +172,16 @@ pub fn read(
         read.map_err(failed(taken))?;
         if last {
             return Ok(true);
+        }
+    }
+}
+
+/// One read, begun again where a signal interrupted it.
+fn read_some(input: &mut impl Read, buffer: &mut [u8]) -> std::io::Result<usize> {
+    loop {
+        match input.read(buffer) {
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            read => return read,
         }
     }
 }

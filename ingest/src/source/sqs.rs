@@ -4,10 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_config::meta::region::RegionProviderChain;
+use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region};
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::error::{DisplayErrorContext, ProvideErrorMetadata};
-use aws_sdk_sqs::types::{DeleteMessageBatchRequestEntry, QueueAttributeName};
+use aws_sdk_sqs::types::{
+    DeleteMessageBatchRequestEntry, Message, MessageSystemAttributeName, QueueAttributeName,
+};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
@@ -25,6 +28,8 @@ const POLL_SECS_DRAIN: i32 = 2;
 const EMPTY_ANSWERS: u32 = 2;
 /// Seconds for which a received message is hidden from others: many times the age at which a batch is written.
 const VISIBILITY_SECS: i32 = 300;
+/// Longest silence of a connection: more than the longest poll.
+const READ_TIMEOUT: Duration = Duration::from_secs(45);
 /// Longest pause after a failed call.
 const BACKOFF_MAX: Duration = Duration::from_secs(30);
 /// Tries to delete one message.
@@ -49,7 +54,7 @@ pub enum QueueError {
     NoSuchQueue(String),
     /// An IAM action is missing.
     #[error(
-        "access to the queue is denied: {action} on {queue}\n  hint: allow sqs:ReceiveMessage, sqs:DeleteMessage, sqs:ChangeMessageVisibility, sqs:GetQueueAttributes and sqs:GetQueueUrl, and kms:Decrypt where the queue is encrypted"
+        "access to the queue is denied: {action} on {queue}\n  hint: allow sqs:ReceiveMessage, sqs:DeleteMessage, sqs:GetQueueAttributes and sqs:GetQueueUrl, and kms:Decrypt where the queue is encrypted"
     )]
     Denied {
         /// What was tried.
@@ -90,15 +95,18 @@ pub fn region_of(word: &str) -> Option<String> {
 impl Queue {
     /// Connects with the SDK's usual settings (environment, profile, role), and finds the queue.
     ///
-    /// The region is that of the settings, else that of the word. `endpoint_url` is where AWS is, if not where it
+    /// The region is that of the word, else that of the settings. `endpoint_url` is where AWS is, if not where it
     /// always is.
     ///
     /// # Errors
     /// As [`Self::open`].
     pub async fn connect(word: &str, endpoint_url: Option<&str>) -> Result<Self, QueueError> {
-        let region =
-            RegionProviderChain::default_provider().or_else(region_of(word).map(Region::new));
-        let loader = aws_config::defaults(BehaviorVersion::latest()).region(region);
+        let region = RegionProviderChain::first_try(region_of(word).map(Region::new));
+        // the SDK has no read timeout of its own, and a connection that died during a long poll would never tell
+        let timeouts = TimeoutConfig::builder().read_timeout(READ_TIMEOUT).build();
+        let loader = aws_config::defaults(BehaviorVersion::latest())
+            .region(region.or_default_provider())
+            .timeout_config(timeouts);
         let loader = match endpoint_url {
             Some(url) => loader.endpoint_url(url),
             None => loader,
@@ -199,6 +207,7 @@ pub async fn run(
             settle: settle.clone(),
             progress: Arc::clone(&progress),
             clock: Arc::clone(&clock),
+            started_at: clock(),
             follow,
         };
         receivers.spawn(receiver.run(stop.clone()));
@@ -229,6 +238,7 @@ struct Receiver {
     settle: mpsc::UnboundedSender<String>,
     progress: Arc<Progress>,
     clock: Clock,
+    started_at: i64,
     follow: bool,
 }
 
@@ -268,19 +278,22 @@ impl Receiver {
                 continue;
             }
             empty_answers = 0;
-            if self.hand_over(messages).await.is_none() {
+            // on a queue that never rests, a drain ends with what was there when it began
+            let caught_up = !self.follow && messages.iter().all(|message| self.is_younger(message));
+            if self.hand_over(messages).await.is_none() || caught_up {
                 return Ok(());
             }
         }
     }
 
-    async fn receive(&self) -> Result<Vec<aws_sdk_sqs::types::Message>, QueueError> {
+    async fn receive(&self) -> Result<Vec<Message>, QueueError> {
         let answer = self
             .queue
             .client
             .receive_message()
             .queue_url(&self.queue.url)
             .max_number_of_messages(MESSAGES_PER_CALL)
+            .message_system_attribute_names(MessageSystemAttributeName::SentTimestamp)
             .visibility_timeout(VISIBILITY_SECS)
             .wait_time_seconds(if self.follow { POLL_SECS_FOLLOW } else { POLL_SECS_DRAIN })
             .send()
@@ -289,8 +302,15 @@ impl Receiver {
         Ok(answer.messages.unwrap_or_default())
     }
 
+    /// Whether a message came into the queue after this run began.
+    fn is_younger(&self, message: &Message) -> bool {
+        let attributes = message.attributes.as_ref();
+        let sent = attributes.and_then(|all| all.get(&MessageSystemAttributeName::SentTimestamp));
+        sent.and_then(|text| text.parse::<i64>().ok()).is_some_and(|sent| sent > self.started_at)
+    }
+
     /// Hands messages to the workers; `None` when there are no workers any more.
-    async fn hand_over(&self, messages: Vec<aws_sdk_sqs::types::Message>) -> Option<()> {
+    async fn hand_over(&self, messages: Vec<Message>) -> Option<()> {
         let received_at = (self.clock)();
         Progress::add(&self.progress.messages, messages.len());
         for message in messages {
@@ -380,8 +400,8 @@ async fn delete(queue: Queue, mut handles: Vec<String>) -> Settled {
             Err(_) => {}
         }
         settled.deleted += u64::try_from(before - handles.len()).unwrap_or_default();
-        if handles.is_empty() {
-            return settled;
+        if handles.is_empty() || attempt == DELETE_TRIES {
+            break;
         }
         tokio::time::sleep(Duration::from_millis(100 << attempt).mul_f64(jitter())).await;
     }

@@ -15,7 +15,7 @@ const STAGED_SUFFIX: &str = ".staged";
 /// Publishes bytes as a new segment in a folder and returns its path. When this returns, a power cut loses nothing.
 ///
 /// # Errors
-/// If any step fails; then nothing was published.
+/// If any step fails; then nothing can be relied on to be published.
 pub fn segment(folder: &Path, received_at: i64, bytes: &[u8]) -> Result<PathBuf, StoreError> {
     make_folder(folder)?;
     let name = unique_name(received_at);
@@ -27,6 +27,8 @@ pub fn segment(folder: &Path, received_at: i64, bytes: &[u8]) -> Result<PathBuf,
     }
     rename(&staged, &published)?;
     sync_folder(folder)?;
+    // the folder may have been made by somebody who did not live to sync its name
+    folder.parent().map_or(Ok(()), sync_folder)?;
     Ok(published)
 }
 

@@ -38,9 +38,26 @@ wire_object! {
         pub event_type: Text<'a> = "eventType",
         /// The message.
         pub mail: Object<Mail<'a>> = "mail",
-        /// The detail, under whichever key the kind gives it.
-        pub event_detail: Object<Detail<'a>> = "bounce" | "complaint" | "delivery" | "send" | "reject" | "open"
-            | "click" | "failure" | "deliveryDelay" | "subscription",
+        /// Detail of a bounce.
+        pub bounce: Object<Detail<'a>> = "bounce",
+        /// Detail of a complaint.
+        pub complaint: Object<Detail<'a>> = "complaint",
+        /// Detail of a delivery.
+        pub delivery: Object<Detail<'a>> = "delivery",
+        /// Detail of a send; always empty.
+        pub send: Object<Detail<'a>> = "send",
+        /// Detail of a reject.
+        pub reject: Object<Detail<'a>> = "reject",
+        /// Detail of an open.
+        pub open: Object<Detail<'a>> = "open",
+        /// Detail of a click.
+        pub click: Object<Detail<'a>> = "click",
+        /// Detail of a rendering failure.
+        pub failure: Object<Detail<'a>> = "failure",
+        /// Detail of a delivery delay.
+        pub delivery_delay: Object<Detail<'a>> = "deliveryDelay",
+        /// Detail of a subscription.
+        pub subscription: Object<Detail<'a>> = "subscription",
         // SNS
         /// `Notification`, `SubscriptionConfirmation`, `UnsubscribeConfirmation`.
         pub sns_type: Text<'a> = "Type",
