@@ -7,6 +7,7 @@ mod run;
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
+use bouncewatch_schemas::printable::printable;
 use clap::Parser;
 
 use cli::{Cli, Command, LogFormat};
@@ -20,7 +21,7 @@ fn main() -> ExitCode {
     log_to_stderr(&cli);
     let failed = cli.command.exit_code_of_failure();
     let quiet = cli.quiet > 0;
-    let output = cli.command.output().cloned();
+    let output = cli.command.output().filter(|path| path.as_os_str() != "-").cloned();
     match run::run(cli, now_ms()) {
         Ok(answer) => print(&answer, output.as_deref(), quiet, failed),
         Err(error) => {
@@ -71,7 +72,9 @@ fn print(answer: &Answer, output: Option<&std::path::Path>, quiet: bool, failed:
 
 /// A line to stderr; a closed stderr is no error.
 fn say(line: &str) {
-    _ = writeln!(std::io::stderr(), "{line}");
+    for line in line.lines() {
+        _ = writeln!(std::io::stderr(), "{}", printable(line));
+    }
 }
 
 #[expect(clippy::disallowed_methods, reason = "this is where the clock is read")]

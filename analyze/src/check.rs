@@ -11,8 +11,8 @@ use crate::contribution::{Contributor, contributors};
 use crate::error::AnalyzeError;
 use crate::levels::{Judged, Level, MINIMUM_VOLUME, Thresholds, judge};
 use crate::model::{Cut, Denominator, Outcome, Scope, ScopeValues, ScopeWord, Timeline};
-use crate::scan::{History, Scan, Timelines};
-use crate::windows::{Measured, Span, Window, attempts, count, measure};
+use crate::scan::{History, Part, Scan, Timelines};
+use crate::windows::{Measured, Span, Window, attempts_until, count, measure, wants_pairs};
 
 /// How much further back each try looks for the attempts of a volume window.
 const FURTHER: i64 = 4;
@@ -67,7 +67,7 @@ impl Request {
 }
 
 /// The answer of a check; its JSON is a contract (design 5).
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 pub struct Check {
     /// Version of this output.
     pub version: u32,
@@ -84,7 +84,7 @@ pub struct Check {
 }
 
 /// Whether events still come.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 pub struct Feed {
     /// Time of the newest event.
     pub newest_event_at: Option<String>,
@@ -110,6 +110,8 @@ pub struct Verdict {
     pub basis: &'static str,
     pub from: Option<String>,
     pub to: String,
+    #[serde(skip)]
+    pub after: i64,
     pub count: u64,
     pub attempts: Option<u64>,
     pub denominator: Option<Denominator>,
@@ -140,7 +142,7 @@ pub fn check(request: &Request) -> Result<Check, AnalyzeError> {
     let scan = Scan::open(&request.store, request.own_domains.clone())?;
     let mut cuts = vec![Cut::account()];
     cuts.extend(request.cuts.iter().filter(|cut| !cut.is_account()).cloned());
-    let history = load(&scan, &cuts, &request.windows, request.at, request.at)?;
+    let history = load(&scan, &cuts, &request.windows, &[request.at])?;
     let mut verdicts = verdicts(request, &cuts, &history);
     add_contributors(request, &scan, &cuts, &mut verdicts)?;
     let feed = feed(request, &scan, history.cuts.first())?;
@@ -156,33 +158,44 @@ pub fn check(request: &Request) -> Result<Check, AnalyzeError> {
     })
 }
 
-/// Loads history that holds every window which ends between `first` and `last`. A volume window ends where a scope's
-/// attempts say; so history is loaded further back until every scope has enough of them, or nothing older exists.
+/// Loads history that holds every window which ends at one of `ends` (in order). A volume window begins where a
+/// scope's attempts say; so history is loaded further back until every scope that there is has enough of them, or
+/// nothing older exists.
 pub(crate) fn load(
     scan: &Scan,
     cuts: &[Cut],
     windows: &[Window],
-    first: i64,
-    last: i64,
+    ends: &[i64],
 ) -> Result<History, AnalyzeError> {
-    let longest = windows.iter().filter_map(|window| match window.span() {
-        Span::Millis(ms) => Some(ms),
-        Span::Attempts(_) => None,
-    });
-    let most = windows.iter().filter_map(|window| match window.span() {
-        Span::Millis(_) => None,
-        Span::Attempts(n) => Some(n),
-    });
-    let (longest, most) = (longest.max().unwrap_or_default(), most.max());
+    let (first, last) = match ends {
+        [first, .., last] => (*first, *last),
+        [only] => (*only, *only),
+        [] => return Err(AnalyzeError::Span("no window ends in this span".to_owned())),
+    };
+    let mut longest = 0;
+    let mut most = None;
+    for window in windows {
+        match window.span() {
+            Span::Millis(ms) => longest = longest.max(ms),
+            Span::Attempts(n) => most = most.max(Some(n)),
+        }
+    }
     let mut back = if most.is_some() { longest.max(FIRST_DAYS * DAY_MS) } else { longest };
     loop {
-        let history = scan.history(cuts, first.saturating_sub(back), first, last)?;
-        let enough = |timeline: &Timeline| {
-            most.is_none_or(|n| {
-                attempts(timeline, first).partition_point(|time| *time <= first) >= n
-            })
+        let part = Part::new(scan, cuts, first.saturating_sub(back), last)?;
+        let mut history = part.history()?;
+        let all = || history.cuts.iter().flat_map(BTreeMap::values);
+        let wanted = |timeline: &Timeline| {
+            windows.iter().any(|window| ends.iter().any(|end| wants_pairs(timeline, window, *end)))
         };
-        if history.is_all || history.cuts.iter().flat_map(BTreeMap::values).all(enough) {
+        if all().any(wanted) {
+            part.add_all_pairs(&mut history)?;
+        }
+        let all = || history.cuts.iter().flat_map(BTreeMap::values);
+        let enough =
+            |timeline: &Timeline| most.is_none_or(|n| attempts_until(timeline, first) >= n);
+        let nothing_older = part.is_all() || most.is_none();
+        if nothing_older || (all().all(enough) && !part.older_scopes_differ(&history)?) {
             return Ok(history);
         }
         back = back.saturating_mul(FURTHER);
@@ -238,6 +251,7 @@ impl Place<'_> {
             basis: "event",
             from: self.measured.from.map(format_ms),
             to: format_ms(self.request.at),
+            after: self.measured.after,
             count,
             attempts: tried,
             denominator: self.measured.denominator,
@@ -274,16 +288,9 @@ fn add_contributors(
         }
         let mut finer = cut.clone();
         finer.0.push(ScopeWord::Column(BY));
-        let earliest = verdicts.iter().filter(|verdict| over(verdict) && is_here(verdict));
-        let earliest = earliest.filter_map(|verdict| {
-            verdict.from.as_deref().and_then(bouncewatch_schemas::time::parse_ms)
-        });
-        let history = scan.history(
-            &[finer],
-            earliest.min().unwrap_or(request.at) - 1,
-            request.at,
-            request.at,
-        )?;
+        let here = verdicts.iter().filter(|verdict| over(verdict) && is_here(verdict));
+        let earliest = here.map(|verdict| verdict.after).min().unwrap_or(request.at);
+        let history = Part::new(scan, &[finer], earliest, request.at)?.history()?;
         let Some(timelines) = history.cuts.first() else { continue };
         for verdict in verdicts.iter_mut().filter(|verdict| over(verdict) && is_here(verdict)) {
             verdict.contributors = of_scope(verdict, timelines, BY, request.at);
@@ -294,14 +301,11 @@ fn add_contributors(
 
 fn of_scope(verdict: &Verdict, timelines: &Timelines, by: &str, to: i64) -> Vec<Contributor> {
     let values: Vec<&Option<String>> = verdict.scope.0.iter().map(|(_, value)| value).collect();
-    let from = verdict.from.as_deref().and_then(bouncewatch_schemas::time::parse_ms).unwrap_or(to);
-    // volume windows begin with their first attempt, others behind their first moment
-    let after = if verdict.window.starts_with("volume:") { from - 1 } else { from };
     let parts = timelines
         .iter()
         .filter(|(finer, _)| finer.iter().take(values.len()).eq(values.iter().copied()))
         .map(|(finer, timeline)| {
-            let counts = count(timeline, after, to).counts;
+            let counts = count(timeline, verdict.after, to).counts;
             (finer.last().cloned().flatten(), counts.bounces, counts.attempts)
         });
     contributors(by, verdict.count, verdict.attempts.unwrap_or_default(), parts)

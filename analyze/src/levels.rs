@@ -86,7 +86,9 @@ pub fn judge(
     whole_account: bool,
 ) -> Judged {
     let Some(n) = attempts else {
-        return Judged { level: Level::Unknown, rate: None, interval: None, sure: false };
+        // below an account, nothing that happened is nothing to know
+        let level = if whole_account || count > 0 { Level::Unknown } else { Level::Ok };
+        return Judged { level, rate: None, interval: None, sure: false };
     };
     let (Some(rate), Some(interval)) = (confidence::rate(count, n), confidence::wilson(count, n))
     else {
@@ -137,6 +139,8 @@ mod tests {
         let judge =
             |count, attempts, whole| judge(count, attempts, Thresholds::BOUNCE, 1_000, whole).level;
         assert_eq!(judge(5, None, true), Level::Unknown);
+        assert_eq!(judge(5, None, false), Level::Unknown);
+        assert_eq!(judge(0, None, false), Level::Ok);
         assert_eq!(judge(5, Some(0), true), Level::Unknown);
         assert_eq!(judge(5, Some(0), false), Level::Ok);
         assert_eq!(judge(0, Some(0), true), Level::Ok);

@@ -58,8 +58,6 @@ pub(crate) fn outcome() -> Expr {
         .then(code(Outcome::Hard))
         .when(class(BounceClass::Suppressed).and(counts()))
         .then(code(Outcome::SuppressedCounted))
-        .when(class(BounceClass::Hard))
-        .then(code(Outcome::HardNotCounted))
         .when(class(BounceClass::Undetermined))
         .then(code(Outcome::Undetermined))
         .when(class(BounceClass::Soft))

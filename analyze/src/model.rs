@@ -154,8 +154,6 @@ pub enum Outcome {
     Soft = 33,
     /// A bounce of unknown kind.
     Undetermined = 34,
-    /// A hard bounce that SES does not count.
-    HardNotCounted = 35,
     /// On SES's global suppression list: counted.
     SuppressedCounted = 36,
     /// A hard bounce that counts.
@@ -174,7 +172,7 @@ pub enum Outcome {
 
 impl Outcome {
     /// All outcomes.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 15] = [
         Self::Other,
         Self::Send,
         Self::Delivery,
@@ -183,7 +181,6 @@ impl Outcome {
         Self::Suppressed,
         Self::Soft,
         Self::Undetermined,
-        Self::HardNotCounted,
         Self::SuppressedCounted,
         Self::Hard,
         Self::Complaint,
@@ -194,14 +191,8 @@ impl Outcome {
     ];
 
     /// Outcomes after which nothing more is tried, automatic replies left out.
-    pub const FINAL_BOUNCES: [Self; 6] = [
-        Self::Suppressed,
-        Self::Soft,
-        Self::Undetermined,
-        Self::HardNotCounted,
-        Self::SuppressedCounted,
-        Self::Hard,
-    ];
+    pub const FINAL_BOUNCES: [Self; 5] =
+        [Self::Suppressed, Self::Soft, Self::Undetermined, Self::SuppressedCounted, Self::Hard];
 
     /// Its number in the scan.
     pub const fn code(self) -> i32 {
@@ -220,8 +211,13 @@ impl Outcome {
 pub struct Timeline {
     /// Times by outcome, epoch milliseconds.
     pub times: BTreeMap<Outcome, Vec<i64>>,
-    /// Times of (message, recipient) pairs that were delivered or bounced for good; only where sends are lacking.
+    /// Times of (message, recipient) pairs that were delivered or bounced for good; only where some window lacks sends.
     pub delivered_or_bounced: Vec<i64>,
+    /// Time of the first send that is known, also one before the part of history that was loaded: with it, a window
+    /// without sends is an empty window, and not one whose sends nobody reports.
+    pub first_send: Option<i64>,
+    /// The same of deliveries.
+    pub first_delivery: Option<i64>,
 }
 
 impl Timeline {

@@ -5,6 +5,7 @@
 //! before the part begins, older days are asked for their other rows, by message. Rows are worked on in shards by
 //! message, so that memory does not grow with the part.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -20,6 +21,8 @@ use crate::segments;
 
 /// Rows that are worked on at a time.
 const SHARD_ROWS: u64 = 1_000_000;
+/// By how much two clocks of one mail may disagree.
+const CLOCK_SLACK_MS: i64 = 3_600_000;
 /// The first columns of events are the keys.
 const KEYS: usize = 2;
 /// Column of the outcome's number.
@@ -36,13 +39,12 @@ pub(crate) type Timelines = BTreeMap<ScopeValues, Timeline>;
 pub(crate) struct Scan {
     segments: Vec<(i64, PathBuf)>,
     own_domains: Vec<String>,
+    hosts: OnceCell<DataFrame>,
 }
 
 /// A part of history, as timelines.
 #[derive(Debug)]
 pub(crate) struct History {
-    /// Whether nothing older exists.
-    pub(crate) is_all: bool,
     /// Timelines, one map for each cut that was asked for.
     pub(crate) cuts: Vec<Timelines>,
 }
@@ -55,7 +57,7 @@ impl From<PolarsError> for AnalyzeError {
 
 impl Scan {
     pub(crate) fn open(store: &Path, own_domains: Vec<String>) -> Result<Self, AnalyzeError> {
-        Ok(Self { segments: segments::list(store)?, own_domains })
+        Ok(Self { segments: segments::list(store)?, own_domains, hosts: OnceCell::new() })
     }
 
     /// Time of the newest SES event at or before `at`.
@@ -76,51 +78,6 @@ impl Scan {
         Ok(None)
     }
 
-    /// Timelines of everything from `from` to `to`, for windows of which the first ends at `first_end`.
-    pub(crate) fn history(
-        &self,
-        cuts: &[Cut],
-        from: i64,
-        first_end: i64,
-        to: i64,
-    ) -> Result<History, AnalyzeError> {
-        // a day before, because copies may disagree by seconds, also across midnight
-        let first_day = day_of(from) - 1;
-        let mut part = Part {
-            scan: self,
-            first_day,
-            last_day: day_of(to) + 1,
-            to,
-            cuts,
-            words: words(cuts),
-            older: None,
-            hosts: None,
-        };
-        part.older = part.older_rows()?;
-        part.hosts = part.hosts()?;
-        let mut timelines: Vec<Timelines> = cuts.iter().map(|_| Timelines::new()).collect();
-        let shards = part.shards()?;
-        for shard in 0..shards {
-            part.add(shard, shards, &mut timelines)?;
-        }
-        let sort = |timelines: &mut [Timelines]| {
-            timelines.iter_mut().flat_map(BTreeMap::values_mut).for_each(Timeline::sort);
-        };
-        sort(&mut timelines);
-        if timelines
-            .iter()
-            .flat_map(BTreeMap::values)
-            .any(|timeline| lacks_sends(timeline, first_end))
-        {
-            for shard in 0..shards {
-                part.add_pairs(shard, shards, first_end, &mut timelines)?;
-            }
-            sort(&mut timelines);
-        }
-        let is_all = self.segments.first().is_none_or(|(day, _)| *day >= first_day);
-        Ok(History { is_all, cuts: timelines })
-    }
-
     /// All rows of some days.
     fn rows(&self, first_day: i64, last_day: i64) -> Result<LazyFrame, AnalyzeError> {
         let paths: Vec<PlRefPath> = self
@@ -132,7 +89,14 @@ impl Scan {
         if paths.is_empty() {
             return Ok(empty_rows());
         }
-        let arguments = ScanArgsParquet { glob: false, cache: false, ..ScanArgsParquet::default() };
+        // folders such as `account=x` in the path of a store are names, and not columns
+        let hive_options = HiveOptions { enabled: Some(false), ..HiveOptions::default() };
+        let arguments = ScanArgsParquet {
+            glob: false,
+            cache: false,
+            hive_options,
+            ..ScanArgsParquet::default()
+        };
         Ok(LazyFrame::scan_parquet_files(paths.into(), arguments)?)
     }
 }
@@ -161,47 +125,119 @@ fn empty_rows() -> LazyFrame {
     DataFrame::empty_with_schema(&table::COLUMNS.iter().map(field).collect::<Schema>()).lazy()
 }
 
-/// The words of all cuts, each once.
-fn words(cuts: &[Cut]) -> Vec<ScopeWord> {
-    cuts.iter().flat_map(|cut| cut.0.iter().cloned()).collect::<BTreeSet<_>>().into_iter().collect()
-}
-
 /// The part of history that one question looks at.
-struct Part<'a> {
+pub(crate) struct Part<'a> {
     scan: &'a Scan,
     first_day: i64,
     last_day: i64,
     to: i64,
     cuts: &'a [Cut],
     words: Vec<ScopeWord>,
+    /// Into how many shards the rows are cut.
+    shards: u64,
     /// Rows before the part, of messages that have rows in it; few, so they are read once.
     older: Option<DataFrame>,
     /// Who hosts a domain, where a cut asks for providers.
     hosts: Option<DataFrame>,
 }
 
-impl Part<'_> {
+impl<'a> Part<'a> {
+    /// The part that holds everything from `from` to `to`.
+    pub(crate) fn new(
+        scan: &'a Scan,
+        cuts: &'a [Cut],
+        from: i64,
+        to: i64,
+    ) -> Result<Self, AnalyzeError> {
+        let words: BTreeSet<ScopeWord> =
+            cuts.iter().flat_map(|cut| cut.0.iter().cloned()).collect();
+        let mut part = Part {
+            scan,
+            // a day before, because copies may disagree by seconds, also across midnight
+            first_day: day_of(from) - 1,
+            last_day: day_of(to) + 1,
+            to,
+            cuts,
+            words: words.into_iter().collect(),
+            shards: 1,
+            older: None,
+            hosts: None,
+        };
+        part.shards = part.shards_of_rows()?;
+        part.older = part.older_rows()?;
+        part.hosts = part.hosts()?;
+        Ok(part)
+    }
+
+    /// Timelines of everything in the part.
+    pub(crate) fn history(&self) -> Result<History, AnalyzeError> {
+        let mut cuts: Vec<Timelines> = self.cuts.iter().map(|_| Timelines::new()).collect();
+        for shard in 0..self.shards {
+            self.add(shard, &mut cuts)?;
+        }
+        // a scope of which only older sends are known has no events here
+        for timelines in &mut cuts {
+            timelines.retain(|_, timeline| !timeline.times.is_empty());
+        }
+        sort(&mut cuts);
+        Ok(History { cuts })
+    }
+
+    /// Adds (message, recipient) pairs that were delivered or bounced for good: attempts of windows without sends.
+    pub(crate) fn add_all_pairs(&self, history: &mut History) -> Result<(), AnalyzeError> {
+        for shard in 0..self.shards {
+            self.add_pairs(shard, &mut history.cuts)?;
+        }
+        sort(&mut history.cuts);
+        Ok(())
+    }
+
+    /// Whether nothing older exists.
+    pub(crate) fn is_all(&self) -> bool {
+        self.scan.segments.first().is_none_or(|(day, _)| *day >= self.first_day)
+    }
+
+    /// Whether days before the part have scopes that a history of the part lacks.
+    pub(crate) fn older_scopes_differ(&self, history: &History) -> Result<bool, AnalyzeError> {
+        for (cut, timelines) in self.cuts.iter().zip(&history.cuts) {
+            let older =
+                self.scan.rows(i64::MIN, self.first_day - 1)?.filter(measures::is_counted_kind());
+            let names: Vec<Expr> = cut.0.iter().map(|word| col(word.name())).collect();
+            let scopes = exploded(self.prepared(older, &[]), cut).group_by(names).agg([len()]);
+            let scopes = collect_streaming(scopes)?;
+            let words = words_of(&scopes, cut)?;
+            if (0..scopes.height()).any(|row| !timelines.contains_key(&values_at(&words, row))) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Rows in days before the part, of messages that have rows in it.
     fn older_rows(&self) -> Result<Option<DataFrame>, AnalyzeError> {
         let start = self.first_day.saturating_mul(DAY_MS);
         if self.scan.segments.first().is_none_or(|(day, _)| *day >= self.first_day) {
             return Ok(None);
         }
-        let sent_at = col(table::SENT_AT).cast(DataType::Int64);
+        // clocks of one mail disagree by seconds; a mail without clock may have been sent at any time
+        let sent_at = col(table::SENT_AT)
+            .cast(DataType::Int64)
+            .fill_null(lit(i64::MIN))
+            .alias(table::SENT_AT);
         let messages = self
             .scan
             .rows(self.first_day, self.last_day)?
             .filter(
                 measures::is_of_ses()
                     .and(measures::is_counted_kind())
-                    .and(sent_at.clone().lt(lit(start))),
+                    .and(sent_at.clone().lt(lit(start.saturating_add(CLOCK_SLACK_MS)))),
             )
             .group_by([col(table::MESSAGE_KEY)])
             .agg([sent_at.min()])
             .collect()?;
         let Some(oldest) = messages.column(table::SENT_AT)?.i64()?.min() else { return Ok(None) };
         let keys = messages.lazy().select([col(table::MESSAGE_KEY)]);
-        let older = self.scan.rows(day_of(oldest) - 1, self.first_day - 1)?;
+        let older = self.scan.rows(day_of(oldest).saturating_sub(1), self.first_day - 1)?;
         let key = || [col(table::MESSAGE_KEY)];
         let older = older.join(keys, key(), key(), JoinArgs::new(JoinType::Semi));
         collect_streaming(self.prepared(older, &[table::RECIPIENT, table::RECIPIENT_DOMAIN]))
@@ -215,6 +251,9 @@ impl Part<'_> {
         if !self.words.contains(&provider) {
             return Ok(None);
         }
+        if let Some(known) = self.scan.hosts.get() {
+            return Ok(Some(known.clone()));
+        }
         let hosts = self
             .scan
             .rows(i64::MIN, i64::MAX)?
@@ -223,11 +262,12 @@ impl Part<'_> {
             .filter(col(table::PROVIDER).is_not_null())
             .group_by([col(table::RECIPIENT_DOMAIN)])
             .agg([col(table::PROVIDER).max().alias(HOST)]);
-        collect_streaming(hosts).map(Some)
+        let hosts = collect_streaming(hosts)?;
+        Ok(Some(self.scan.hosts.get_or_init(|| hosts).clone()))
     }
 
-    /// Into how many shards the rows are cut.
-    fn shards(&self) -> Result<u64, AnalyzeError> {
+    /// Into how many shards the rows shall be cut.
+    fn shards_of_rows(&self) -> Result<u64, AnalyzeError> {
         let rows = self.scan.rows(self.first_day, self.last_day)?.select([len()]).collect()?;
         let count = rows.columns().first().and_then(|column| column.get(0).ok()?.extract::<u64>());
         Ok(count.unwrap_or_default().div_ceil(SHARD_ROWS).max(1))
@@ -265,14 +305,14 @@ impl Part<'_> {
 
     /// The events of one shard, each once: the earliest of its times, and of each word the value that is known. Where
     /// copies disagree the greatest value is taken, so that order makes no difference.
-    fn events(&self, shard: u64, shards: u64, further: &[&str]) -> Result<DataFrame, AnalyzeError> {
+    fn events(&self, shard: u64, further: &[&str]) -> Result<DataFrame, AnalyzeError> {
         let mut further = further.to_vec();
         if self.hosts.is_some() {
             further.push(table::RECIPIENT_DOMAIN);
         }
         let mine = |rows: LazyFrame| {
-            let shard_of_row = col(table::MESSAGE_KEY) % lit(shards);
-            if shards > 1 { rows.filter(shard_of_row.eq(lit(shard))) } else { rows }
+            let shard_of_row = col(table::MESSAGE_KEY) % lit(self.shards);
+            if self.shards > 1 { rows.filter(shard_of_row.eq(lit(shard))) } else { rows }
         };
         let within = self.scan.rows(self.first_day, self.last_day)?;
         let mut rows = self.prepared(mine(within), &further);
@@ -322,24 +362,16 @@ impl Part<'_> {
         collect_streaming(completed)
     }
 
-    /// What counts in this part: complete, not later than its end.
-    fn is_within(&self) -> Expr {
-        let time = || col(table::EVENT_AT);
-        let start = self.first_day.saturating_mul(DAY_MS);
-        time()
-            .gt_eq(lit(start))
-            .and(time().lt_eq(lit(self.to)))
-            .and(col(OUTCOME).neq(lit(Outcome::Other.code())))
+    /// First moment from which the part is complete.
+    fn start(&self) -> i64 {
+        self.first_day.saturating_mul(DAY_MS)
     }
 
     /// Adds the events of one shard to the timelines.
-    fn add(
-        &self,
-        shard: u64,
-        shards: u64,
-        timelines: &mut [Timelines],
-    ) -> Result<(), AnalyzeError> {
-        let events = self.events(shard, shards, &[])?.lazy().filter(self.is_within()).collect()?;
+    fn add(&self, shard: u64, timelines: &mut [Timelines]) -> Result<(), AnalyzeError> {
+        let counted = col(OUTCOME).neq(lit(Outcome::Other.code()));
+        let until = col(table::EVENT_AT).lt_eq(lit(self.to));
+        let events = self.events(shard, &[])?.lazy().filter(counted.and(until)).collect()?;
         for (cut, timelines) in self.cuts.iter().zip(timelines) {
             let names: Vec<Expr> = cut.0.iter().map(|word| col(word.name())).collect();
             let events = exploded(events.clone().lazy(), cut);
@@ -362,36 +394,45 @@ impl Part<'_> {
             )?;
             let by = [names, vec![col(OUTCOME)]].concat();
             let lists = all.group_by(by).agg([col(table::EVENT_AT)]).collect()?;
-            each_list(&lists, cut, |values, outcome, times| {
-                let Some(outcome) = outcome.and_then(Outcome::of_code) else { return };
-                timelines
-                    .entry(values)
-                    .or_default()
-                    .times
-                    .entry(outcome)
-                    .or_default()
-                    .extend(times);
-            })?;
+            self.take_lists(&lists, cut, timelines)?;
         }
         Ok(())
     }
 
-    /// Adds the (message, recipient) pairs that were delivered or bounced for good, for scopes that have no sends.
-    fn add_pairs(
+    /// Takes lists of times into the timelines of their scopes. What lies before the part is not complete, so of that
+    /// only the first send and the first delivery of a scope are kept.
+    fn take_lists(
         &self,
-        shard: u64,
-        shards: u64,
-        first_end: i64,
-        timelines: &mut [Timelines],
+        lists: &DataFrame,
+        cut: &Cut,
+        timelines: &mut Timelines,
     ) -> Result<(), AnalyzeError> {
+        each_list(lists, cut, |values, outcome, mut times| {
+            let Some(outcome) = outcome.and_then(Outcome::of_code) else { return };
+            let timeline = timelines.entry(values).or_default();
+            let first = |known: Option<i64>| times.iter().copied().chain(known).min();
+            match outcome {
+                Outcome::Send => timeline.first_send = first(timeline.first_send),
+                Outcome::Delivery => timeline.first_delivery = first(timeline.first_delivery),
+                _ => {}
+            }
+            times.retain(|time| *time >= self.start());
+            if !times.is_empty() {
+                timeline.times.entry(outcome).or_default().extend(times);
+            }
+        })
+    }
+
+    /// Adds the pairs of one shard.
+    fn add_pairs(&self, shard: u64, timelines: &mut [Timelines]) -> Result<(), AnalyzeError> {
+        let time = || col(table::EVENT_AT);
         let tried = Outcome::FINAL_BOUNCES
             .into_iter()
             .chain([Outcome::Delivery])
             .map(|outcome| col(OUTCOME).eq(lit(outcome.code())))
             .reduce(Expr::or)
             .expect("there are outcomes");
-        let events =
-            self.events(shard, shards, &[table::RECIPIENT])?.lazy().filter(tried).collect()?;
+        let events = self.events(shard, &[table::RECIPIENT])?.lazy().filter(tried).collect()?;
         for (cut, timelines) in self.cuts.iter().zip(timelines) {
             let names: Vec<Expr> = cut.0.iter().map(|word| col(word.name())).collect();
             let pair =
@@ -399,24 +440,19 @@ impl Part<'_> {
             let pairs = exploded(events.clone().lazy(), cut)
                 .group_by(pair)
                 .agg([col(table::EVENT_AT).min(), col(OUTCOME).max()])
-                .filter(self.is_within());
+                .filter(time().gt_eq(lit(self.start())).and(time().lt_eq(lit(self.to))));
             let lists =
                 pairs.group_by(names).agg([col(table::EVENT_AT), col(OUTCOME).max()]).collect()?;
             each_list(&lists, cut, |values, _, times| {
-                let timeline = timelines.entry(values).or_default();
-                if lacks_sends(timeline, first_end) {
-                    timeline.delivered_or_bounced.extend(times);
-                }
+                timelines.entry(values).or_default().delivered_or_bounced.extend(times);
             })?;
         }
         Ok(())
     }
 }
 
-/// Whether some window of a scope, of which the first ends at `first_end`, must do without sends, but has deliveries.
-fn lacks_sends(timeline: &Timeline, first_end: i64) -> bool {
-    let sent = timeline.of(Outcome::Send).first().is_some_and(|sent| *sent <= first_end);
-    !sent && !timeline.of(Outcome::Delivery).is_empty()
+fn sort(cuts: &mut [Timelines]) {
+    cuts.iter_mut().flat_map(BTreeMap::values_mut).for_each(Timeline::sort);
 }
 
 /// Name of the column that holds what a message's other events know.
@@ -450,22 +486,31 @@ fn collect_streaming(frame: LazyFrame) -> Result<DataFrame, AnalyzeError> {
     Ok(frame.collect_with_engine(Engine::Streaming)?.unwrap_single())
 }
 
+/// The columns of a cut's words in a frame.
+fn words_of<'f>(frame: &'f DataFrame, cut: &Cut) -> Result<Vec<&'f StringChunked>, AnalyzeError> {
+    let mut words = Vec::with_capacity(cut.0.len());
+    for word in &cut.0 {
+        words.push(frame.column(&word.name())?.str()?);
+    }
+    Ok(words)
+}
+
+fn values_at(words: &[&StringChunked], row: usize) -> ScopeValues {
+    words.iter().map(|word| word.get(row).map(str::to_owned)).collect()
+}
+
 /// Goes through a frame of scopes, outcomes and lists of times.
 fn each_list(
     lists: &DataFrame,
     cut: &Cut,
     mut each: impl FnMut(ScopeValues, Option<i32>, Vec<i64>),
 ) -> Result<(), AnalyzeError> {
-    let mut words = Vec::with_capacity(cut.0.len());
-    for word in &cut.0 {
-        words.push(lists.column(&word.name())?.str()?);
-    }
+    let words = words_of(lists, cut)?;
     let outcomes = lists.column(OUTCOME)?.i32()?;
     let times = lists.column(table::EVENT_AT)?.list()?;
     for row in 0..lists.height() {
-        let values = words.iter().map(|word| word.get(row).map(str::to_owned)).collect();
         let Some(times) = times.get_as_series(row) else { continue };
-        each(values, outcomes.get(row), times.i64()?.into_no_null_iter().collect());
+        each(values_at(&words, row), outcomes.get(row), times.i64()?.into_no_null_iter().collect());
     }
     Ok(())
 }

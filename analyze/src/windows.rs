@@ -93,65 +93,53 @@ pub struct Counts {
 pub struct Measured {
     /// Where it begins; `None` where a volume window has no attempt to begin at.
     pub from: Option<i64>,
+    /// What counts lies behind this moment.
+    pub after: i64,
     /// What is in it.
     pub counts: Counts,
     /// What the attempts were counted from.
     pub denominator: Option<Denominator>,
 }
 
-/// The best denominator that a scope has up to a moment: sends, else deliveries and final bounces, else none.
-pub fn denominator(timeline: &Timeline, to: i64) -> Option<Denominator> {
-    let has = |outcome| timeline.of(outcome).first().is_some_and(|first| *first <= to);
-    if has(Outcome::Send) {
-        return Some(Denominator::Sends);
-    }
-    has(Outcome::Delivery).then_some(Denominator::DeliveriesAndBounces)
-}
-
-/// Times of the attempts of a scope, by the denominator that it has up to a moment.
-pub fn attempts(timeline: &Timeline, to: i64) -> &[i64] {
-    match denominator(timeline, to) {
-        Some(Denominator::Sends) => timeline.of(Outcome::Send),
-        Some(Denominator::DeliveriesAndBounces) => &timeline.delivered_or_bounced,
-        None => &[],
-    }
-}
-
 /// What is in a window that ends at `to` (inclusive).
 pub fn measure(timeline: &Timeline, window: &Window, to: i64) -> Measured {
-    let tried = attempts(timeline, to);
     match window.span() {
-        Span::Millis(ms) => {
-            let from = to.saturating_sub(ms);
-            Measured { from: Some(from), ..count(timeline, from, to) }
-        }
+        Span::Millis(ms) => count(timeline, to.saturating_sub(ms), to),
         Span::Attempts(n) => {
-            let until = upto(tried, to);
-            let Some(first) = tried.get(until.saturating_sub(n)).filter(|_| until > 0) else {
+            let tried = attempts(timeline, i64::MIN, to);
+            let times = tried.map_or(&[][..], |(_, times)| times);
+            let until = upto(times, to);
+            let Some(first) = times.get(until.saturating_sub(n)).filter(|_| until > 0) else {
                 // nothing was tried, as far as is known: everything that is known is told
-                return Measured { from: None, ..count(timeline, i64::MIN, to) };
+                return Measured { from: None, ..count_out_of(timeline, i64::MIN, to, tried) };
             };
             // the first attempt itself is in the window, and whatever happened in its millisecond
-            Measured { from: Some(*first), ..count(timeline, first - 1, to) }
+            Measured { from: Some(*first), ..count_out_of(timeline, first - 1, to, tried) }
         }
     }
 }
 
-/// Counts `(after, to]`.
+/// Counts `(after, to]`, out of the best denominator that this span has.
 pub fn count(timeline: &Timeline, after: i64, to: i64) -> Measured {
-    let between =
-        |times: &[i64]| (upto(times, to) - upto(times, after).min(upto(times, to))) as u64;
-    let of = |outcome| between(timeline.of(outcome));
-    let hard = of(Outcome::Hard);
+    count_out_of(timeline, after, to, attempts(timeline, after, to))
+}
+
+fn count_out_of(
+    timeline: &Timeline,
+    after: i64,
+    to: i64,
+    tried: Option<(Denominator, &[i64])>,
+) -> Measured {
+    let of = |outcome| between(timeline.of(outcome), after, to);
     let suppressed_counted = of(Outcome::SuppressedCounted);
-    let denominator = denominator(timeline, to);
     Measured {
         from: Some(after),
-        denominator,
+        after,
+        denominator: tried.map(|(denominator, _)| denominator),
         counts: Counts {
             sends: of(Outcome::Send),
             deliveries: of(Outcome::Delivery),
-            hard: hard + of(Outcome::HardNotCounted),
+            hard: of(Outcome::Hard),
             soft: of(Outcome::Soft),
             undetermined: of(Outcome::Undetermined),
             suppressed: of(Outcome::Suppressed) + suppressed_counted,
@@ -160,10 +148,48 @@ pub fn count(timeline: &Timeline, after: i64, to: i64) -> Measured {
             delays: of(Outcome::Delay),
             rejects: of(Outcome::Reject),
             rendering_failures: of(Outcome::RenderingFailure),
-            bounces: hard + suppressed_counted,
-            attempts: denominator.map(|_| between(attempts(timeline, to))),
+            bounces: of(Outcome::Hard) + suppressed_counted,
+            attempts: tried.map(|(_, times)| between(times, after, to)),
         },
     }
+}
+
+/// The best denominator of `(after, to]`, and the times of its attempts: sends where the window has any; else
+/// deliveries and final bounces, where it has deliveries; else whatever the scope is known to have at all; else nobody
+/// knows. It depends on the window alone, not on how much history was loaded.
+fn attempts(timeline: &Timeline, after: i64, to: i64) -> Option<(Denominator, &[i64])> {
+    let sends = timeline.of(Outcome::Send);
+    if between(sends, after, to) > 0 {
+        return Some((Denominator::Sends, sends));
+    }
+    if between(timeline.of(Outcome::Delivery), after, to) > 0 {
+        return Some((Denominator::DeliveriesAndBounces, &timeline.delivered_or_bounced));
+    }
+    let is_known = |first: Option<i64>| first.is_some_and(|first| first <= to);
+    if is_known(timeline.first_send) {
+        return Some((Denominator::Sends, sends));
+    }
+    is_known(timeline.first_delivery)
+        .then_some((Denominator::DeliveriesAndBounces, &timeline.delivered_or_bounced))
+}
+
+/// Whether a window must do without sends but has deliveries, so that pairs are wanted.
+pub fn wants_pairs(timeline: &Timeline, window: &Window, to: i64) -> bool {
+    let after = match window.span() {
+        Span::Millis(ms) => to.saturating_sub(ms),
+        Span::Attempts(_) => i64::MIN,
+    };
+    attempts(timeline, after, to).is_some_and(|(from, _)| from == Denominator::DeliveriesAndBounces)
+}
+
+/// How many attempts are known up to a moment.
+pub fn attempts_until(timeline: &Timeline, to: i64) -> usize {
+    attempts(timeline, i64::MIN, to).map_or(0, |(_, times)| upto(times, to))
+}
+
+/// How many times lie in `(after, to]`.
+fn between(times: &[i64], after: i64, to: i64) -> u64 {
+    upto(times, to).saturating_sub(upto(times, after)) as u64
 }
 
 /// How many times lie at or before `to`.
@@ -196,6 +222,7 @@ mod tests {
     fn timeline(sends: &[i64], hard: &[i64]) -> Timeline {
         let mut timeline = Timeline::default();
         timeline.times.insert(Outcome::Send, sends.to_vec());
+        timeline.first_send = sends.iter().min().copied();
         timeline.times.insert(Outcome::Hard, hard.to_vec());
         timeline.sort();
         timeline
@@ -228,6 +255,23 @@ mod tests {
         assert_eq!(at(2, 50), (Some(20), Some(3), 2));
         assert_eq!(at(100, 50), (Some(10), Some(4), 2));
         assert_eq!(at(1, 9), (None, None, 1));
+    }
+
+    #[test]
+    fn each_window_has_the_best_denominator_that_it_has() {
+        // sends ended at 20, deliveries go on
+        let mut timeline = timeline(&[10, 20], &[35]);
+        timeline.times.insert(Outcome::Delivery, vec![11, 21, 31, 32]);
+        timeline.delivered_or_bounced = vec![11, 21, 31, 32, 35];
+        let at = |window: &str, to| {
+            let measured = measure(&timeline, &window.parse().unwrap(), to);
+            (measured.denominator, measured.counts.attempts)
+        };
+        assert_eq!(at("1s", 40), (Some(Denominator::Sends), Some(2)));
+        assert_eq!(at("10ms", 40), (Some(Denominator::DeliveriesAndBounces), Some(3)));
+        assert_eq!(at("5ms", 60), (Some(Denominator::Sends), Some(0)));
+        assert_eq!(at("5ms", 9), (None, None));
+        assert_eq!(at("volume:1", 40), (Some(Denominator::Sends), Some(1)));
     }
 
     #[test]

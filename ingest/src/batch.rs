@@ -16,6 +16,9 @@ use crate::store::segment::EventSegment;
 use crate::store::{Store, StoreError, publish};
 use crate::telemetry::Counts;
 
+/// Event days of one batch; each has builders of its own.
+const DAYS_MAX: usize = 128;
+
 /// When a batch is written.
 #[derive(Debug, Clone, Copy)]
 pub struct BatchLimits {
@@ -90,7 +93,9 @@ impl Batch {
     }
 
     pub(crate) fn is_full(&self, limits: &BatchLimits) -> bool {
-        self.rows >= limits.rows_max || self.bytes >= limits.bytes_max
+        self.rows >= limits.rows_max
+            || self.bytes >= limits.bytes_max
+            || self.days.len() >= DAYS_MAX
     }
 
     /// Makes everything durable and returns what was done. On an error some segments may be published; reading the

@@ -6,6 +6,9 @@
 /// Documents longer than this are set aside unread; SES's own end at 1 MiB (facts 3.8).
 pub const DOCUMENT_BYTES_MAX: usize = 16 * 1024 * 1024;
 
+/// How often the bytes of an input may be looked at on the average; only hostile input needs more.
+const RESCANS_MAX: usize = 16;
+
 /// A part of the input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Piece {
@@ -24,10 +27,18 @@ pub struct Piece {
 pub fn split(bytes: &[u8], last: bool) -> (Vec<Piece>, usize) {
     let mut pieces = Vec::new();
     let mut at = 0;
+    // each byte is looked at once, and again only behind what is broken: that is not allowed to go on for ever
+    let mut budget = bytes.len().saturating_mul(RESCANS_MAX);
     loop {
         at += bytes[at..].iter().take_while(|byte| is_between(**byte)).count();
         if at >= bytes.len() {
             return (pieces, at);
+        }
+        if budget == 0 {
+            let end = line_end(bytes, at);
+            pieces.push(Piece { start: at, end, whole: true });
+            at = end;
+            continue;
         }
         match scan(&bytes[at..]) {
             Scan::Whole(length) => {
@@ -37,8 +48,11 @@ pub fn split(bytes: &[u8], last: bool) -> (Vec<Piece>, usize) {
             Scan::Unfinished if !last && bytes.len() - at <= DOCUMENT_BYTES_MAX => {
                 return (pieces, at);
             }
-            Scan::Unfinished | Scan::Broken => {
-                let end = line_end(bytes, at);
+            broken => {
+                let end = broken_end(bytes, at, &broken);
+                let looked_at =
+                    if let Scan::Broken(length) = broken { length } else { bytes.len() - at };
+                budget = budget.saturating_sub(looked_at);
                 pieces.push(Piece { start: at, end, whole: false });
                 at = end;
             }
@@ -57,8 +71,8 @@ enum Scan {
     Whole(usize),
     /// The input ends inside a document.
     Unfinished,
-    /// What stands here cannot become a document.
-    Broken,
+    /// What stands here cannot become a document; behind so many bytes something else begins.
+    Broken(usize),
 }
 
 fn scan(bytes: &[u8]) -> Scan {
@@ -67,7 +81,7 @@ fn scan(bytes: &[u8]) -> Scan {
         Some(b'"') => match string_end(bytes, 0) {
             Ok(Some(end)) => Scan::Whole(end),
             Ok(None) => Scan::Unfinished,
-            Err(()) => Scan::Broken,
+            Err(end) => Scan::Broken(end),
         },
         _ => match scalar_end(bytes).or_else(|| memchr::memchr(b'\n', bytes)) {
             // text that is no JSON: a notice, perhaps, or a log line with a time before the document
@@ -104,7 +118,7 @@ fn scan_object(bytes: &[u8]) -> Scan {
             b'"' => match string_end(bytes, at) {
                 Ok(Some(end)) => at = end - 1,
                 Ok(None) => return Scan::Unfinished,
-                Err(()) => return Scan::Broken,
+                Err(end) => return Scan::Broken(end),
             },
             b'{' | b'[' => {
                 let fits = match open.last() {
@@ -113,14 +127,14 @@ fn scan_object(bytes: &[u8]) -> Scan {
                     Some(_) => matches!(before, b'[' | b','),
                 };
                 if !fits {
-                    return Scan::Broken;
+                    return Scan::Broken(at);
                 }
                 open.push(byte);
             }
             b'}' | b']' => {
                 let opened = open.pop();
                 if opened != Some(if byte == b'}' { b'{' } else { b'[' }) {
-                    return Scan::Broken;
+                    return Scan::Broken(at + 1);
                 }
                 if open.is_empty() {
                     return Scan::Whole(at + 1);
@@ -134,8 +148,9 @@ fn scan_object(bytes: &[u8]) -> Scan {
     Scan::Unfinished
 }
 
-/// The byte behind the string that starts at `at`; `None` if the input ends first, an error if its line does.
-fn string_end(bytes: &[u8], at: usize) -> Result<Option<usize>, ()> {
+/// The byte behind the string that starts at `at`; `None` if the input ends first, the end of its line as an
+/// error if that ends first.
+fn string_end(bytes: &[u8], at: usize) -> Result<Option<usize>, usize> {
     let mut from = at + 1;
     loop {
         let Some(offset) =
@@ -146,8 +161,19 @@ fn string_end(bytes: &[u8], at: usize) -> Result<Option<usize>, ()> {
         match bytes[from + offset] {
             b'"' => return Ok(Some(from + offset + 1)),
             b'\\' => from += offset + 2,
-            _ => return Err(()),
+            _ => return Err(from + offset),
         }
+    }
+}
+
+/// Where the next document may begin behind a broken one: at the end of the line; in a line of many documents, where
+/// the scan stumbled or one document follows another.
+fn broken_end(bytes: &[u8], at: usize, broken: &Scan) -> usize {
+    let line = line_end(bytes, at);
+    let next = memchr::memmem::find(&bytes[at..line], b"}{").map_or(line, |offset| at + offset + 1);
+    match broken {
+        Scan::Broken(length) if *length > 0 && at + length < next => at + length,
+        _ => next,
     }
 }
 
@@ -205,6 +231,31 @@ mod tests {
                 &[("{\"x\":1}", true), (cut, cut == "}"), ("{\"y\":2}", true), ("{\"z\":3}", true)],
             );
         }
+    }
+
+    #[test]
+    fn a_broken_document_in_a_line_of_many_costs_at_most_its_neighbour() {
+        let documents: Vec<String> =
+            (0..50).map(|n| format!("{{\"n\":{n},\"a\":[{{\"b\":\"c\"}}]}}")).collect();
+        for cut in 1..documents[7].len() {
+            let mut all = documents.clone();
+            all[7].truncate(cut);
+            let line = all.concat();
+            let (pieces, _) = split(line.as_bytes(), true);
+            let whole = |document: &&String| {
+                pieces.iter().any(|piece| {
+                    piece.whole && line.get(piece.start..piece.end) == Some(document.as_str())
+                })
+            };
+            assert!(documents.iter().filter(whole).count() >= 48, "cut at {cut}: {line}");
+        }
+    }
+
+    #[test]
+    fn hostile_nesting_takes_linear_time() {
+        let text = "{\"a\":[\n".repeat(100_000);
+        let (pieces, done) = split(text.as_bytes(), true);
+        assert_eq!((pieces.len(), done), (100_000, text.len()));
     }
 
     #[test]

@@ -15,7 +15,7 @@ pub struct Diagnostic<'a> {
 
 /// Reads a diagnostic and, where the report has one of its own, a status field (which is believed first).
 pub fn read<'a>(diagnostic: Option<Cow<'a, str>>, status: Option<&'a str>) -> Diagnostic<'a> {
-    let text = diagnostic.and_then(one_line);
+    let text = diagnostic.map(cut).and_then(one_line);
     let smtp_code = text.as_deref().and_then(reply_code).filter(|code| *code >= 400);
     let enhanced_status = match status.and_then(leading_status) {
         Some(status) => Some(Cow::Borrowed(status)),
@@ -24,6 +24,21 @@ pub fn read<'a>(diagnostic: Option<Cow<'a, str>>, status: Option<&'a str>) -> Di
         }
     };
     Diagnostic { text, smtp_code, enhanced_status }
+}
+
+/// Bytes of a diagnostic that are kept; replies of SMTP are far shorter, and a text stands once for each recipient.
+const BYTES_MAX: usize = 8 * 1024;
+
+/// A text that is not too long, cut between two letters.
+fn cut(text: Cow<'_, str>) -> Cow<'_, str> {
+    let end = text.floor_char_boundary(BYTES_MAX);
+    match text {
+        Cow::Borrowed(text) => Cow::Borrowed(text.get(..end).unwrap_or(text)),
+        Cow::Owned(mut text) => {
+            text.truncate(end);
+            Cow::Owned(text)
+        }
+    }
 }
 
 /// Takes the type prefix off, joins the lines of one reply and drops the codes that its further lines repeat.
@@ -40,6 +55,7 @@ fn one_line(text: Cow<'_, str>) -> Option<Cow<'_, str>> {
     }
     let mut joined = String::with_capacity(body.len());
     let mut code = "";
+    let mut status = None;
     for line in body.split(['\n', '\r']).map(str::trim).filter(|line| !line.is_empty()) {
         if joined.is_empty() {
             code = line.get(..3).filter(|_| reply_code(line).is_some()).unwrap_or_default();
@@ -48,21 +64,22 @@ fn one_line(text: Cow<'_, str>) -> Option<Cow<'_, str>> {
                 Some(rest) => joined.extend([code, " ", rest.trim()]),
                 None => joined.push_str(line),
             }
+            status = status_in_text(line);
             continue;
         }
         joined.push(' ');
-        joined.push_str(without_repeated_codes(line, code, &joined.clone()));
+        joined.push_str(without_repeated_codes(line, code, status));
     }
     Some(Cow::Owned(joined))
 }
 
 /// The rest of a further line of a reply: without the reply code and the status code that the first line had.
-fn without_repeated_codes<'l>(line: &'l str, code: &str, first: &str) -> &'l str {
+fn without_repeated_codes<'l>(line: &'l str, code: &str, status: Option<&str>) -> &'l str {
     let Some(rest) = line.strip_prefix(code).filter(|_| !code.is_empty()) else { return line };
     let Some(rest) = rest.strip_prefix(['-', ' ']) else {
         return if rest.is_empty() { rest } else { line };
     };
-    match (leading_status(rest), status_in_text(first)) {
+    match (leading_status(rest), status) {
         (Some(again), Some(status)) if again == status => {
             rest.strip_prefix(again).unwrap_or(rest).trim_start()
         }

@@ -8,6 +8,7 @@ pub mod address;
 pub mod bounce;
 pub mod diagnostic;
 pub mod event;
+pub mod printable;
 pub mod provider;
 pub mod table;
 pub mod time;

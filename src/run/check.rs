@@ -5,7 +5,7 @@ use bouncewatch_analyze::check::{Check, Request, check};
 use bouncewatch_analyze::levels::Thresholds;
 use bouncewatch_analyze::report::table;
 
-use super::{Answer, cuts, duration_ms, store_path, time_ms};
+use super::{Answer, cuts, duration_ms, own_domains, store_path, time_ms};
 use crate::cli::{CheckArgs, CheckFormat};
 use crate::config::{Config, Levels};
 
@@ -18,7 +18,7 @@ pub(super) fn run(args: CheckArgs, config: &Config, now: i64) -> anyhow::Result<
         at: time_ms("--at", args.at.as_deref())?.unwrap_or(now),
         windows: windows.iter().map(|text| text.parse()).collect::<Result<_, _>>()?,
         cuts: cuts(&args.by)?,
-        own_domains: [config.own_domains.clone(), args.own_domain].concat(),
+        own_domains: own_domains(config, &args.own_domain)?,
         bounce: thresholds(config.bounce),
         complaint: thresholds(config.complaint),
         minimum_volume: args.minimum_volume.unwrap_or(config.minimum_volume),

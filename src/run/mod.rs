@@ -7,6 +7,7 @@ mod ingest;
 mod report;
 mod store;
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -78,6 +79,11 @@ fn store_path(typed: StoreArg, config: &Config) -> anyhow::Result<PathBuf> {
 /// Writes an answer to a file, which appears when it is whole.
 #[expect(clippy::disallowed_methods, reason = "this is a file of the user's, not of a store")]
 pub(crate) fn write_file(path: &Path, data: &[u8]) -> std::io::Result<()> {
+    // a device or a pipe is written to; only a file, or one that a link points to, is replaced as a whole
+    let path = &std::fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
+    if std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
+        return std::fs::OpenOptions::new().write(true).open(path)?.write_all(data);
+    }
     let mut staged = path.as_os_str().to_owned();
     staged.push(format!(".{}.staged", std::process::id()));
     let staged = PathBuf::from(staged);
@@ -103,6 +109,22 @@ fn time_ms(flag: &str, text: Option<&str>) -> anyhow::Result<Option<i64>> {
 fn duration_ms(flag: &str, text: &str) -> anyhow::Result<i64> {
     bouncewatch_analyze::windows::parse_duration_ms(text)
         .with_context(|| format!("{flag}: not a duration: `{text}`; write 90s, 15m, 24h, 7d"))
+}
+
+/// Domains as they stand in the table; what is no domain would silently do nothing.
+#[cfg(feature = "analyze")]
+fn own_domains(config: &Config, typed: &[String]) -> anyhow::Result<Vec<String>> {
+    let domain = |text: &String| {
+        let domain =
+            text.trim().trim_start_matches(['.', '@']).trim_end_matches('.').to_lowercase();
+        let good = !domain.is_empty() && !domain.contains([',', '@', ' ', '/']);
+        anyhow::ensure!(
+            good,
+            "not a domain: `{text}`; write example.com, one for each --own-domain"
+        );
+        Ok(domain)
+    };
+    config.own_domains.iter().chain(typed).map(domain).collect()
 }
 
 #[cfg(feature = "analyze")]

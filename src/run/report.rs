@@ -2,7 +2,7 @@
 
 use bouncewatch_analyze::report::{Request, csv, parquet, report, table};
 
-use super::{Answer, cuts, duration_ms, store_path, time_ms};
+use super::{Answer, cuts, duration_ms, own_domains, store_path, time_ms};
 use crate::cli::{ReportArgs, ReportFormat};
 use crate::config::Config;
 
@@ -19,7 +19,7 @@ pub(super) fn run(args: ReportArgs, config: &Config, now: i64) -> anyhow::Result
         windows: args.window.iter().map(|text| text.parse()).collect::<Result<_, _>>()?,
         cuts: cuts(&args.by)?,
         top: args.top,
-        own_domains: [config.own_domains.clone(), args.own_domain].concat(),
+        own_domains: own_domains(config, &args.own_domain)?,
     };
     let found = report(&request)?;
     let mut answer = match args.format {

@@ -3,9 +3,10 @@
 use std::fmt::Write;
 
 use bouncewatch_ingest::pipeline::replay_quarantine;
+use bouncewatch_ingest::store::Store;
 use bouncewatch_ingest::store::inspect::{Stats, Verification, stats, verify};
 use bouncewatch_ingest::store::quarantine::{Quarantined, list};
-use bouncewatch_ingest::store::{Store, StoreError};
+use bouncewatch_schemas::printable::printable;
 use bouncewatch_schemas::time::format_ms;
 use serde_json::{Value, json};
 
@@ -104,7 +105,7 @@ fn stats_text(stats: &Stats) -> String {
 fn verify_text(found: &Verification) -> String {
     let mut out = format!("{} segments with {} rows can be read\n", found.segments, found.rows);
     for problem in &found.problems {
-        _ = writeln!(out, "problem: {}", problem.problem);
+        _ = writeln!(out, "problem: {}", printable(&problem.problem));
     }
     for path in &found.unpublished {
         _ = writeln!(out, "unpublished: `{}`: delete it when no consumer runs", path.display());
@@ -113,8 +114,7 @@ fn verify_text(found: &Verification) -> String {
 }
 
 fn quarantined(store: &Store, args: &QuarantineListArgs) -> anyhow::Result<Answer> {
-    let entries: Vec<Quarantined> =
-        list(store).map_err(|error: StoreError| anyhow::anyhow!(error))?;
+    let entries: Vec<Quarantined> = list(store)?;
     if args.common.format == SummaryFormat::Json {
         let entry = |entry: &Quarantined| {
             let body = args.bodies.then(|| Value::from(String::from_utf8_lossy(&entry.body)));
@@ -145,11 +145,4 @@ fn quarantined(store: &Store, args: &QuarantineListArgs) -> anyhow::Result<Answe
     }
     _ = writeln!(out, "{} in quarantine", entries.len());
     Ok(Answer::data(out))
-}
-
-/// Text of strangers, without what a terminal would obey.
-fn printable(text: &str) -> String {
-    text.chars()
-        .flat_map(|c| if c.is_control() { c.escape_unicode().collect::<Vec<_>>() } else { vec![c] })
-        .collect()
 }

@@ -9,6 +9,8 @@ use crate::error::AnalyzeError;
 use crate::levels::Level;
 use crate::report::table;
 
+/// Verdicts that one message holds.
+const VERDICTS_MAX: usize = 50;
 /// Longest subject that SNS takes.
 const SUBJECT_CHARS_MAX: usize = 100;
 
@@ -31,9 +33,19 @@ pub fn message(check: &Check) -> Result<Option<Message>, AnalyzeError> {
     if check.status == Level::Ok {
         return Ok(None);
     }
+    let check = &shortened(check);
     let json =
         serde_json::to_string(check).map_err(|error| AnalyzeError::Write(error.to_string()))?;
     Ok(Some(Message { subject: subject(check), text: table::check(check), json }))
+}
+
+/// The check with the verdicts that matter alone, worst first: SNS takes 256 KiB.
+fn shortened(check: &Check) -> Check {
+    let mut verdicts: Vec<_> =
+        check.verdicts.iter().filter(|verdict| verdict.level != Level::Ok).cloned().collect();
+    verdicts.sort_by_key(|verdict| std::cmp::Reverse(verdict.level));
+    verdicts.truncate(VERDICTS_MAX);
+    Check { verdicts, ..check.clone() }
 }
 
 /// The worst verdict in one line, such as `SES WARNING: bounce rate 6.12 % (612 of 10000) in 24h, 123456789012 us-east-1`.

@@ -18,7 +18,8 @@ pub struct SnsError {
     why: String,
 }
 
-/// Publishes a message to a topic: subscriptions by queue, function or web hook get the JSON, all others the text.
+/// Publishes a message to a topic: subscriptions by mail get the text, those by telephone
+/// the subject, all others the JSON.
 ///
 /// Credentials come from the SDK's usual chain, the region from the ARN.
 ///
@@ -38,9 +39,7 @@ pub async fn publish(
     }
     let client = Client::new(&loader.load().await);
     let (text, machine) = (&message.text, &message.json);
-    let bodies = json!({
-        "default": text, "sqs": machine, "lambda": machine, "http": machine, "https": machine, "firehose": machine,
-    });
+    let bodies = json!({"default": machine, "email": text, "sms": message.subject});
     client
         .publish()
         .topic_arn(topic)

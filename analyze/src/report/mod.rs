@@ -97,14 +97,14 @@ pub struct Row {
 /// If there is no store, it cannot be read, or the span makes no sense.
 pub fn report(request: &Request) -> Result<Report, AnalyzeError> {
     let ends = ends(request)?;
-    let (Some(first), Some(last)) = (ends.first(), ends.last()) else {
+    if ends.is_empty() {
         return Err(AnalyzeError::Span(
             "no window ends between --from and --to: --every is longer than the span".to_owned(),
         ));
-    };
+    }
     let scan = Scan::open(&request.store, request.own_domains.clone())?;
     let cuts = if request.cuts.is_empty() { vec![Cut::account()] } else { request.cuts.clone() };
-    let history = load(&scan, &cuts, &request.windows, *first, *last)?;
+    let history = load(&scan, &cuts, &request.windows, &ends)?;
     let mut report = Report {
         version: 1,
         as_of: format_ms(request.to),
@@ -171,8 +171,7 @@ fn row(timeline: &Timeline, window: &Window, scope: &Scope, to: i64) -> Row {
     let counts = measured.counts;
     let of = |count: u64| counts.attempts.and_then(|attempts| rate(count, attempts));
     let interval = |count: u64| counts.attempts.and_then(|attempts| wilson(count, attempts));
-    // suppressed bounces that SES counts are in `bounces`, hard ones that it does not count only in `hard`
-    let total = counts.bounces.max(counts.hard) + counts.soft;
+    let total = counts.bounces + counts.soft;
     Row {
         from: measured.from.map(format_ms),
         to: format_ms(to),

@@ -3,6 +3,8 @@
 use std::fmt::Write;
 
 use super::Report;
+use bouncewatch_schemas::printable::printable;
+
 use crate::check::{Check, Verdict};
 use crate::levels::Level;
 
@@ -43,7 +45,7 @@ pub fn check(check: &Check) -> String {
             out,
             "\n{} of {} in {} comes from",
             words(verdict.metric),
-            verdict.scope,
+            printable(&verdict.scope.to_string()),
             verdict.window
         );
         for part in &verdict.contributors {
@@ -51,7 +53,7 @@ pub fn check(check: &Check) -> String {
             _ = writeln!(
                 out,
                 "  {}  {} of {} bounces; without it {}",
-                shown(value),
+                printable(value),
                 part.count,
                 verdict.count,
                 percent(part.rate_without)
@@ -142,7 +144,8 @@ pub fn report(report: &Report) -> String {
 /// Columns padded to their widest cell; the first `texts` columns are texts, the others numbers. A long table is cut
 /// in the middle and says so.
 pub fn grid(header: &[&str], rows: &[Vec<String>], texts: usize) -> String {
-    let cells = |row: &[String]| row.iter().map(|cell| shown(cell)).collect::<Vec<_>>();
+    let cells =
+        |row: &[String]| row.iter().map(|cell| printable(cell).into_owned()).collect::<Vec<_>>();
     let mut lines = vec![header.iter().map(|cell| (*cell).to_owned()).collect::<Vec<_>>()];
     let half = LINES_MAX / 2;
     let cut = rows.len() > LINES_MAX;
@@ -181,20 +184,6 @@ pub fn grid(header: &[&str], rows: &[Vec<String>], texts: usize) -> String {
     out
 }
 
-/// Text of strangers without what a terminal would obey.
-pub fn shown(text: &str) -> String {
-    let hostile = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
-    if !text.contains(hostile) {
-        return text.to_owned();
-    }
-    text.chars()
-        .map(|c| if hostile(c) { c.escape_unicode().to_string() } else { c.to_string() })
-        .collect()
-}
-
 /// A fraction as percent; unknown where there is none.
 fn percent(rate: Option<f64>) -> String {
     rate.map_or_else(|| "unknown".to_owned(), |rate| format!("{:.2} %", rate * 100.0))
@@ -217,12 +206,6 @@ fn duration(seconds: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_terminal_is_not_obeyed() {
-        assert_eq!(shown("a\u{1b}[31mb\u{202e}c"), "a\\u{1b}[31mb\\u{202e}c");
-        assert_eq!(shown("exämple.org"), "exämple.org");
-    }
 
     #[test]
     fn long_tables_say_what_was_cut() {

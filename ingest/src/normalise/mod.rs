@@ -6,13 +6,16 @@ mod ses;
 mod workmail;
 
 use std::borrow::Cow;
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use bouncewatch_schemas::address;
 use bouncewatch_schemas::wire::ses::{Recipient, RecipientObject};
 
 pub(crate) use ses::ses;
 pub(crate) use workmail::workmail;
+
+/// Recipients that one event may have; SES sends to 50 at a time, WorkMail to 500.
+const RECIPIENTS_MAX: usize = 1_000;
 
 /// A recipient with its address in normal form.
 struct Addressed<'a> {
@@ -25,7 +28,7 @@ struct Addressed<'a> {
 /// Of two entries for one address the one that failed wins: `delayed`, then `failed` is a failure.
 fn usable<'a>(recipients: &'a [Recipient<'a>]) -> (Vec<Addressed<'a>>, bool) {
     let mut out: Vec<Addressed<'a>> = Vec::with_capacity(recipients.len());
-    let mut seen: HashSet<Cow<'a, str>> = HashSet::new();
+    let mut seen: HashMap<Cow<'a, str>, usize> = HashMap::new();
     let mut all_usable = true;
     for Recipient(wire) in recipients {
         let text = wire.email_address.get().unwrap_or_default();
@@ -33,18 +36,16 @@ fn usable<'a>(recipients: &'a [Recipient<'a>]) -> (Vec<Addressed<'a>>, bool) {
             all_usable = false;
             continue;
         };
-        // most events have one recipient: the set is only asked from the second on
-        if !out.is_empty() && (seen.contains(&address) || out[0].address == address) {
-            if let Some(known) = out.iter_mut().find(|known| known.address == address)
-                && action(known.wire) != Action::Failed
-                && action(wire) == Action::Failed
-            {
-                known.wire = wire;
-            }
-            continue;
-        }
+        // most events have one recipient: the map is only asked where there are more
         if recipients.len() > 1 {
-            seen.insert(address.clone());
+            if let Some(at) = seen.get(&address) {
+                let known = &mut out[*at];
+                if action(known.wire) != Action::Failed && action(wire) == Action::Failed {
+                    known.wire = wire;
+                }
+                continue;
+            }
+            seen.insert(address.clone(), out.len());
         }
         out.push(Addressed { address, wire });
     }

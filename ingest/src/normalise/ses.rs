@@ -11,12 +11,16 @@ use bouncewatch_schemas::time::{message_id_clock_ms, parse_ms};
 use bouncewatch_schemas::wire::envelope::Envelope;
 use bouncewatch_schemas::wire::ses::{Detail, Mail, RecipientObject};
 
-use super::{Action, Addressed, action, usable};
+use super::{Action, Addressed, RECIPIENTS_MAX, action, usable};
 use crate::decode::{Context, Sink};
 use crate::outcome::Ignored;
 use crate::outcome::Reason;
 use crate::outcome::Rejected;
 
+/// By how much clocks may disagree before one of them is wrong.
+const CLOCK_SLACK_MS: i64 = 3_600_000;
+/// Tags that one message may have; SES allows a few dozen.
+const TAGS_MAX: usize = 500;
 /// Longest type word that is quoted in a message.
 const QUOTED_CHARS_MAX: usize = 40;
 
@@ -48,13 +52,18 @@ pub(crate) fn ses(
     let Some(message_id) = mail.message_id.get() else {
         return Err(Rejected::new(Reason::NoMessageId, "mail.messageId is missing"));
     };
+    if mail.tags.0.len() > TAGS_MAX {
+        return Err(Rejected::new(Reason::TooLarge, format!("{} message tags", mail.tags.0.len())));
+    }
     let nothing = Detail::default();
     let found = detail_of(kind, envelope);
     let has_detail = found.is_some();
     let detail = found.unwrap_or(&nothing);
     let sent_at =
         mail.timestamp.get().and_then(parse_ms).or_else(|| message_id_clock_ms(message_id));
-    let Some(happened_at) = detail.timestamp.get().and_then(parse_ms).or(sent_at) else {
+    let reported_at = detail.timestamp.get().and_then(parse_ms);
+    let reported_at = reported_at.map(|time| plausible(time, sent_at, &context));
+    let Some(happened_at) = reported_at.or(sent_at) else {
         return Err(Rejected::new(
             Reason::NoTime,
             "neither the event nor the mail has a readable time",
@@ -75,6 +84,16 @@ pub(crate) fn ses(
         context,
     };
     event.rows(sink)
+}
+
+/// The time of an event by a foreign clock, which may be wrong by years: never before its mail was sent, nor after it
+/// was reported. Small differences are ordinary and stay (facts 1.9).
+fn plausible(time: i64, sent_at: Option<i64>, context: &Context<'_>) -> i64 {
+    let latest = context.published_at.unwrap_or(context.received_at);
+    if time > latest.saturating_add(CLOCK_SLACK_MS) {
+        return latest;
+    }
+    sent_at.filter(|sent| time < sent.saturating_sub(CLOCK_SLACK_MS)).unwrap_or(time)
 }
 
 /// A type word without case, blanks and underscores: `Rendering Failure` and `RENDERING_FAILURE` are one.
@@ -171,6 +190,12 @@ impl<'a> Event<'a> {
             return Err(Rejected::new(
                 Reason::NoRecipient,
                 format!("the {} names no recipient", self.kind.as_str()),
+            ));
+        }
+        if recipients.len() > RECIPIENTS_MAX {
+            return Err(Rejected::new(
+                Reason::TooLarge,
+                format!("{} recipients", recipients.len()),
             ));
         }
         sink.event();

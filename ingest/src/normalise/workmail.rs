@@ -11,7 +11,7 @@ use bouncewatch_schemas::provider;
 use bouncewatch_schemas::time::parse_ms;
 use bouncewatch_schemas::wire::envelope::{Envelope, WorkMailEvent};
 
-use super::{Addressed, usable};
+use super::{Addressed, RECIPIENTS_MAX, usable};
 use crate::decode::{Context, Sink};
 use crate::outcome::Reason;
 use crate::outcome::Rejected;
@@ -69,6 +69,9 @@ pub(crate) fn workmail(
     let (recipients, all_usable) = usable(&event.recipients.0);
     if recipients.is_empty() && needs_recipient(kind) {
         return Err(Rejected::new(Reason::NoRecipient, format!("{name} names no recipient")));
+    }
+    if recipients.len() > RECIPIENTS_MAX {
+        return Err(Rejected::new(Reason::TooLarge, format!("{} recipients", recipients.len())));
     }
     sink.event();
     if recipients.is_empty() {

@@ -79,6 +79,9 @@ pub fn expand(word: &str) -> Result<Vec<PathBuf>, FileError> {
     if files.is_empty() {
         return Err(FileError::NotFound(word.to_owned()));
     }
+    // a pattern may fit a folder and the files in it
+    files.sort();
+    files.dedup();
     Ok(files)
 }
 
@@ -94,10 +97,18 @@ fn walk(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), FileError> {
     }
     entries.sort();
     for path in entries {
-        if path.is_dir() {
-            walk(&path, files)?;
-        } else {
-            files.push(path);
+        // a link to a folder may lead in a circle, and a pipe would be waited for
+        let is_link = path.is_symlink();
+        match path.metadata() {
+            Ok(metadata) if metadata.is_dir() && !is_link => walk(&path, files)?,
+            Ok(metadata) if metadata.is_dir() => {
+                tracing::warn!(path = %path.display(), "a link to a folder is not followed");
+            }
+            Ok(metadata) if !metadata.is_file() => {
+                tracing::warn!(path = %path.display(), "neither a file nor a folder, passed over");
+            }
+            // what cannot be looked at is told when it is read
+            _ => files.push(path),
         }
     }
     Ok(())
@@ -202,6 +213,8 @@ fn unpacked(reader: impl Read + 'static, origin: &str) -> Result<Box<dyn Read>, 
         Some("an ORC file")
     } else if is(b"BZh") {
         Some("packed with bzip2")
+    } else if is(&[0xff, 0xfe]) || is(&[0xfe, 0xff]) {
+        Some("UTF-16 text")
     } else {
         None
     };
@@ -210,7 +223,9 @@ fn unpacked(reader: impl Read + 'static, origin: &str) -> Result<Box<dyn Read>, 
     }
     Ok(if is(&[0x1f, 0x8b]) {
         Box::new(flate2::bufread::MultiGzDecoder::new(reader))
-    } else if is(&[0x28, 0xb5, 0x2f, 0xfd]) {
+    } else if is(&[0x28, 0xb5, 0x2f, 0xfd])
+        || (head.len() > 4 && head[0] & 0xf0 == 0x50 && head[1..4] == [0x2a, 0x4d, 0x18])
+    {
         Box::new(zstd::Decoder::with_buffer(reader).map_err(read)?)
     } else {
         Box::new(reader)
