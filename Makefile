@@ -2,6 +2,7 @@
 # Both install what they need: Debian packages where they are missing, the rest below $(TOOLS).
 
 SHELL := /bin/bash
+.DELETE_ON_ERROR:
 TARGET := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
 TOOLS ?= .tools
 TOOLS_DIR := $(abspath $(TOOLS))
@@ -19,7 +20,7 @@ help: ## list the targets
 
 run: system ## build, drain the shipped sample into .run/store, print rates and verdict (no AWS account)
 	@echo "== building (the first time some five minutes: most of it is polars)"
-	cargo build --quiet
+	cargo build --quiet --target-dir $(TARGET)
 	@rm -rf .run/store && mkdir -p .run
 	@echo; echo "== ingest: the sample (a week of mail of one account) into .run/store"
 	$(TARGET)/debug/bouncewatch ingest fixtures/sample --store .run/store; \
@@ -46,7 +47,7 @@ lint: system
 	cargo clippy --workspace --all-targets -- --deny warnings
 	cargo clippy --package bouncewatch --no-default-features -- --deny warnings
 
-tools: system $(EMULATOR) $(PYTHON) ## install what the tests need: an SQS and SNS server, DuckDB
+tools: system $(EMULATOR) $(TOOLS_DIR)/venv/.made ## install what the tests need: an SQS and SNS server, DuckDB
 
 system:
 	@command -v cargo >/dev/null || { echo "Rust is missing: install it from https://rustup.rs, then run make again"; exit 1; }
@@ -57,14 +58,16 @@ $(EMULATOR):
 	cargo install rustack-cli@$(EMULATOR_VERSION) --no-default-features --features sqs,sns --root $(TOOLS_DIR) \
 		--target-dir $(TARGET)/tools --quiet
 
-$(PYTHON):
+# the mark is set last, so that a half-made environment is made again
+$(TOOLS_DIR)/venv/.made:
 	@echo "== installing DuckDB, the referee for the numbers"
 	@python3 -c 'import ensurepip, venv' 2>/dev/null || { apt-get update -qq && apt-get install -y -qq python3-venv; }
 	python3 -m venv $(TOOLS_DIR)/venv
 	$(TOOLS_DIR)/venv/bin/pip install --quiet duckdb==$(DUCKDB_VERSION)
+	@touch $@
 
 referee: tools ## 1,000,000 events, three runs, one interrupted: every number against DuckDB, then all of it once more
-	cargo build --release --workspace
+	cargo build --release --workspace --target-dir $(TARGET)
 	TARGET=$(TARGET) PYTHON=$(PYTHON) bash fixtures/referee/full.sh
 
 clean: ## remove what was built, tools and runs included

@@ -189,3 +189,58 @@ fn own_domains_leave_both_sides() {
     let row = row(&place, "--own-domain example.com");
     assert_eq!((&row["bounces"], &row["attempts"]), (&json!(0), &json!(10)));
 }
+
+#[test]
+fn a_scope_that_was_silent_for_long_is_in_its_volume_window() {
+    let place = Place::new();
+    let long_ago = |number: usize| {
+        let tags = json!({"campaign": ["winter"]});
+        Message { at: "2026-10-20T10:00:00.000Z", tags, ..message(10_000 + number) }
+    };
+    let bounces: String = (0..30).map(|number| long_ago(number).bounce()).collect();
+    place.ingest(&((0..100).map(|number| long_ago(number).send()).collect::<String>() + &bounces));
+    for sent_today in [9, 11] {
+        place.ingest(&sends(sent_today));
+        let words = format!(
+            "check --store STORE --at {NOW} --window volume:10 --by tag:campaign --format json"
+        );
+        let check = place.run(&words).json();
+        let winter = check["verdicts"].as_array().unwrap().iter().find(|verdict| {
+            verdict["metric"] == "bounce_rate" && verdict["scope"]["tag:campaign"] == "winter"
+        });
+        // all hundred were sent in one millisecond
+        assert_eq!(winter.unwrap()["attempts"], 100, "{sent_today} sent today");
+        assert_eq!(check["status"], "critical");
+    }
+}
+
+#[test]
+fn late_feedback_of_a_campaign_is_no_missing_denominator() {
+    let place = Place::new();
+    let campaign = Message {
+        at: "2026-11-14T10:00:00.000Z",
+        tags: json!({"campaign": ["old"]}),
+        ..message(100)
+    };
+    let complaint = json!({"timestamp": "2026-11-19T10:00:00.000Z", "complainedRecipients": [{"emailAddress": campaign.to}]});
+    place.ingest(
+        &(sends(50) + &campaign.send() + &campaign.event("Complaint", "complaint", &complaint)),
+    );
+    let said = place.run(&format!("check --store STORE --at {NOW} --window 24h --by tag:campaign"));
+    assert!(!said.out.contains("UNKNOWN"), "{said:?}");
+}
+
+#[test]
+fn words_in_the_path_of_a_store_are_no_columns() {
+    let place = Place::new();
+    std::fs::create_dir_all(place.path("account=prod/kind=send")).unwrap();
+    let store = "account=prod/kind=send/store";
+    let ingested = place.run_with(
+        &format!("ingest - --store {store}"),
+        &crate::messages::sent_and_bounced(100, 20),
+    );
+    assert_eq!(ingested.code, 0);
+    let check = place.run(&format!("check --store {store} --at {NOW} --window 24h --format json"));
+    assert_eq!(check.code, 2, "{check:?}");
+    assert_eq!(check.json()["verdicts"][0]["scope"]["account"], "123456789012");
+}

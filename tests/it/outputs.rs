@@ -114,3 +114,24 @@ fn files_that_cannot_be_read_are_named_and_the_others_are_taken() {
     );
     assert_eq!(said.json()["rows"], 5);
 }
+
+#[test]
+fn an_answer_goes_into_a_pipe_and_replaces_no_device() {
+    let place = Place::new();
+    place.ingest(&sent_and_bounced(50, 2));
+    let said = place.run(&format!("check --store STORE --at {NOW} -o /dev/null"));
+    assert_eq!((said.code, said.out.as_str()), (0, ""), "{said:?}");
+    assert!(!std::fs::metadata("/dev/null").unwrap().is_file());
+    let said = place.run(&format!("check --store STORE --at {NOW} -o -"));
+    assert!(said.out.starts_with("OK"), "{said:?}");
+    for words in ["--config c.toml check --nope", "--log-format json check --nope"] {
+        assert_eq!(place.run(words).code, 3, "{words}");
+    }
+    for own in [".own.example", "@own.example", "own.example."] {
+        assert_eq!(
+            place.run(&format!("check --store STORE --at {NOW} --own-domain {own}")).code,
+            0
+        );
+    }
+    assert_eq!(place.run(&format!("check --store STORE --at {NOW} --own-domain a,b")).code, 3);
+}

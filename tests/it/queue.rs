@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::command::{Place, Said, said};
 use crate::emulator::{CREDENTIALS, Emulator};
-use crate::messages::{NOW, sent_and_bounced};
+use crate::messages::{NOW, message, sent_and_bounced};
 
 const END: &str = "2026-11-20T00:00:00Z";
 
@@ -191,4 +191,43 @@ async fn an_alarm_goes_to_a_topic() {
     let failed = run(&place, &emulator, &check.replace(":alarms", ":nowhere")).await;
     assert_eq!(failed.code, 1, "{failed:?}");
     assert!(failed.err.contains("could not publish to the topic"), "{failed:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_drain_of_a_queue_that_never_rests_ends() {
+    let (emulator, place) = (Emulator::start().await, Place::new());
+    let queue = emulator.queue("busy").await;
+    let bodies: Vec<String> =
+        Traffic::new(&Options { events: 100, ..Options::default() }).unwrap().collect();
+    emulator.put(&queue, &bodies).await;
+    let feeding = tokio::spawn({
+        let (sqs, queue, body) = (emulator.sqs.clone(), queue.clone(), bodies[0].clone());
+        async move {
+            loop {
+                sqs.send_message().queue_url(&queue).message_body(&body).send().await.unwrap();
+                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+            }
+        }
+    });
+    let ended =
+        run(&place, &emulator, &format!("ingest {queue} --store STORE --format json")).await;
+    feeding.abort();
+    assert_eq!(ended.code, 0, "{ended:?}");
+    assert!(ended.json()["deleted"].as_u64().unwrap() >= bodies.len() as u64, "{ended:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_follower_ends_when_its_store_fails() {
+    let (emulator, place) = (Emulator::start().await, Place::new());
+    let queue = emulator.queue("failing").await;
+    // the store can be made, but the day of the event is a file
+    std::fs::create_dir_all(place.path("store/events")).unwrap();
+    std::fs::write(place.path("store/events/date=2026-11-19"), "").unwrap();
+    emulator.put(&queue, &[message(1).send()]).await;
+    let ended =
+        run(&place, &emulator, &format!("ingest {queue} --store STORE --follow --batch-age 1"))
+            .await;
+    assert_eq!(ended.code, 2, "{ended:?}");
+    assert!(ended.err.contains("the store cannot be written, stopping"), "{ended:?}");
+    assert_eq!(emulator.left(&queue).await, (0, 1));
 }

@@ -1,23 +1,16 @@
-//! Store -> the timelines of scopes. The one place where copies of an event become one event (invariant I-5).
-//!
-//! A part of history is loaded whole: from its first day on, every event is complete. Copies of an event may lie far
-//! apart (a replayed archive, feedback that comes twice), but never before their mail was sent; so for messages sent
-//! before the part begins, older days are asked for their other rows, by message. Rows are worked on in shards by
-//! message, so that memory does not grow with the part.
+//! The part of history that one question looks at: its rows as events, each once, and the events as timelines.
 
-use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
 
 use bouncewatch_schemas::provider;
 use bouncewatch_schemas::table;
 use bouncewatch_schemas::time::{DAY_MS, day_of};
 use polars::prelude::*;
 
+use super::{HOST, History, Scan, Timelines, collect_streaming};
 use crate::error::AnalyzeError;
 use crate::measures;
 use crate::model::{Cut, Outcome, ScopeValues, ScopeWord, Timeline};
-use crate::segments;
 
 /// Rows that are worked on at a time.
 const SHARD_ROWS: u64 = 1_000_000;
@@ -27,103 +20,6 @@ const CLOCK_SLACK_MS: i64 = 3_600_000;
 const KEYS: usize = 2;
 /// Column of the outcome's number.
 const OUTCOME: &str = "outcome";
-
-/// Column of the provider that hosts a domain.
-const HOST: &str = "host";
-
-/// Timelines of one cut.
-pub(crate) type Timelines = BTreeMap<ScopeValues, Timeline>;
-
-/// A store that can be asked.
-#[derive(Debug)]
-pub(crate) struct Scan {
-    segments: Vec<(i64, PathBuf)>,
-    own_domains: Vec<String>,
-    hosts: OnceCell<DataFrame>,
-}
-
-/// A part of history, as timelines.
-#[derive(Debug)]
-pub(crate) struct History {
-    /// Timelines, one map for each cut that was asked for.
-    pub(crate) cuts: Vec<Timelines>,
-}
-
-impl From<PolarsError> for AnalyzeError {
-    fn from(error: PolarsError) -> Self {
-        Self::Compute(error.to_string())
-    }
-}
-
-impl Scan {
-    pub(crate) fn open(store: &Path, own_domains: Vec<String>) -> Result<Self, AnalyzeError> {
-        Ok(Self { segments: segments::list(store)?, own_domains, hosts: OnceCell::new() })
-    }
-
-    /// Time of the newest SES event at or before `at`.
-    pub(crate) fn newest_event(&self, at: i64) -> Result<Option<i64>, AnalyzeError> {
-        let days: BTreeSet<i64> =
-            self.segments.iter().map(|(day, _)| *day).filter(|day| *day <= day_of(at)).collect();
-        for day in days.into_iter().rev() {
-            let time = col(table::EVENT_AT).cast(DataType::Int64);
-            let newest = self
-                .rows(day, day)?
-                .filter(measures::is_of_ses().and(time.clone().lt_eq(lit(at))))
-                .select([time.max()])
-                .collect()?;
-            if let Some(newest) = newest.column(table::EVENT_AT)?.i64()?.get(0) {
-                return Ok(Some(newest));
-            }
-        }
-        Ok(None)
-    }
-
-    /// All rows of some days.
-    fn rows(&self, first_day: i64, last_day: i64) -> Result<LazyFrame, AnalyzeError> {
-        let paths: Vec<PlRefPath> = self
-            .segments
-            .iter()
-            .filter(|(day, _)| (first_day..=last_day).contains(day))
-            .map(|(_, path)| PlRefPath::new(path.to_string_lossy()))
-            .collect();
-        if paths.is_empty() {
-            return Ok(empty_rows());
-        }
-        // folders such as `account=x` in the path of a store are names, and not columns
-        let hive_options = HiveOptions { enabled: Some(false), ..HiveOptions::default() };
-        let arguments = ScanArgsParquet {
-            glob: false,
-            cache: false,
-            hive_options,
-            ..ScanArgsParquet::default()
-        };
-        Ok(LazyFrame::scan_parquet_files(paths.into(), arguments)?)
-    }
-}
-
-/// A frame of the table's columns without rows.
-fn empty_rows() -> LazyFrame {
-    let field = |column: &table::Column| {
-        let text = DataType::String;
-        let data_type = match column.column_type {
-            table::ColumnType::Text => text,
-            table::ColumnType::Time => {
-                DataType::Datetime(TimeUnit::Milliseconds, Some(TimeZone::UTC))
-            }
-            table::ColumnType::Int32 => DataType::Int32,
-            table::ColumnType::Int64 => DataType::Int64,
-            table::ColumnType::Hash => DataType::UInt64,
-            table::ColumnType::Bool => DataType::Boolean,
-            table::ColumnType::Bytes => DataType::Binary,
-            table::ColumnType::Tags => DataType::List(Box::new(DataType::Struct(vec![
-                Field::new("key".into(), text.clone()),
-                Field::new("value".into(), text),
-            ]))),
-        };
-        Field::new(column.name.into(), data_type)
-    };
-    DataFrame::empty_with_schema(&table::COLUMNS.iter().map(field).collect::<Schema>()).lazy()
-}
 
 /// The part of history that one question looks at.
 pub(crate) struct Part<'a> {
@@ -165,7 +61,9 @@ impl<'a> Part<'a> {
         };
         part.shards = part.shards_of_rows()?;
         part.older = part.older_rows()?;
-        part.hosts = part.hosts()?;
+        if part.words.contains(&ScopeWord::Column(table::PROVIDER)) {
+            part.hosts = Some(scan.hosts()?.clone());
+        }
         Ok(part)
     }
 
@@ -242,28 +140,6 @@ impl<'a> Part<'a> {
         let older = older.join(keys, key(), key(), JoinArgs::new(JoinType::Semi));
         collect_streaming(self.prepared(older, &[table::RECIPIENT, table::RECIPIENT_DOMAIN]))
             .map(Some)
-    }
-
-    /// The provider of each domain that some row of the whole history knows: a bounce tells who hosts a domain, a send
-    /// does not.
-    fn hosts(&self) -> Result<Option<DataFrame>, AnalyzeError> {
-        let provider = ScopeWord::Column(table::PROVIDER);
-        if !self.words.contains(&provider) {
-            return Ok(None);
-        }
-        if let Some(known) = self.scan.hosts.get() {
-            return Ok(Some(known.clone()));
-        }
-        let hosts = self
-            .scan
-            .rows(i64::MIN, i64::MAX)?
-            .filter(measures::is_of_ses())
-            .select([col(table::RECIPIENT_DOMAIN), measures::word(&provider)])
-            .filter(col(table::PROVIDER).is_not_null())
-            .group_by([col(table::RECIPIENT_DOMAIN)])
-            .agg([col(table::PROVIDER).max().alias(HOST)]);
-        let hosts = collect_streaming(hosts)?;
-        Ok(Some(self.scan.hosts.get_or_init(|| hosts).clone()))
     }
 
     /// Into how many shards the rows shall be cut.
@@ -479,11 +355,6 @@ fn exploded(events: LazyFrame, cut: &Cut) -> LazyFrame {
             ScopeWord::Column(_) => events,
         }
     })
-}
-
-/// Collects with the engine that works through rows in pieces.
-fn collect_streaming(frame: LazyFrame) -> Result<DataFrame, AnalyzeError> {
-    Ok(frame.collect_with_engine(Engine::Streaming)?.unwrap_single())
 }
 
 /// The columns of a cut's words in a frame.
