@@ -1,7 +1,6 @@
 //! The one place that knows the order: receive -> decode -> batch -> make durable -> settle. `pipeline.md` beside
 //! this file tells why it is safe.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +14,7 @@ pub use crate::batch::BatchLimits;
 use crate::source::files::{self, FileError};
 use crate::source::sqs::{self, Queue, Settled};
 use crate::source::{Clock, Parcel, Progress, Receipt, stopped};
+use crate::store::quarantine;
 use crate::store::{Store, StoreError};
 use crate::telemetry::Counts;
 
@@ -331,13 +331,7 @@ pub fn replay_quarantine(store: &Store, now: i64) -> Result<Counts, StoreError> 
     let mut done = Counts::default();
     let mut batch = Batch::default();
     let segments = store.segments(bouncewatch_schemas::table::QUARANTINE)?;
-    let mut bodies = BTreeMap::new();
-    for segment in &segments {
-        for entry in crate::store::quarantine::read(segment)? {
-            bodies.entry(entry.id.clone()).or_insert(entry);
-        }
-    }
-    for entry in bodies.values() {
+    for entry in quarantine::read_all(&segments)? {
         batch.take(&entry.body, &entry.origin, entry.received_at);
         done.messages += 1;
     }

@@ -39,11 +39,6 @@ pub fn domain(address: &str) -> Option<&str> {
     address.rsplit_once('@').map(|(_, domain)| domain).filter(|domain| !domain.is_empty())
 }
 
-/// Whether `domain` is `parent` or lies below it.
-pub fn is_within(domain: &str, parent: &str) -> bool {
-    domain.strip_suffix(parent).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -81,9 +76,6 @@ mod tests {
         assert_eq!(domain("\"a@b\"@example.com"), Some("example.com"));
         assert_eq!(domain("nobody"), None);
         assert_eq!(domain("nobody@"), None);
-        assert!(is_within("mail.example.com", "example.com"));
-        assert!(is_within("example.com", "example.com"));
-        assert!(!is_within("badexample.com", "example.com"));
     }
 
     proptest::proptest! {

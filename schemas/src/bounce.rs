@@ -16,10 +16,6 @@ pub enum BounceClass {
 }
 
 impl BounceClass {
-    /// All classes, in the order in which the worse of two copies of one event is chosen.
-    pub const ALL: [Self; 5] =
-        [Self::AutoReply, Self::Suppressed, Self::Soft, Self::Undetermined, Self::Hard];
-
     /// The word in the table.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -13,9 +13,6 @@ macro_rules! words {
         pub enum $name { $( $(#[$variant_meta])* $variant ),* }
 
         impl $name {
-            /// Every value, in order.
-            pub const ALL: &'static [Self] = &[ $( Self::$variant ),* ];
-
             /// The word in the table.
             pub const fn as_str(self) -> &'static str {
                 match self { $( Self::$variant => $word ),* }

@@ -34,7 +34,7 @@ async fn a_queue_is_drained_into_the_store() {
     let queue = emulator.queue("bounces").await;
     // logical events, 1 % of their envelopes twice, broken bodies and every set-up notice
     let options = Options {
-        events: 17_500,
+        events: 18_000,
         seed: 11,
         envelope: Envelope::Mixed,
         duplicates: 0.01,

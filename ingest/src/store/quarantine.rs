@@ -17,7 +17,6 @@ use crate::outcome::Rejected;
 #[derive(Default)]
 pub struct QuarantineSegment {
     builder: Option<TableBuilder>,
-    bytes: usize,
 }
 
 impl std::fmt::Debug for QuarantineSegment {
@@ -37,36 +36,19 @@ impl QuarantineSegment {
         self.len() == 0
     }
 
-    /// Bytes of the bodies so far.
-    pub fn bytes(&self) -> usize {
-        self.bytes
-    }
-
     /// Sets a body aside.
     pub fn push(&mut self, body: &[u8], rejected: &Rejected, origin: &str, received_at: i64) {
         let reason = rejected.reason.as_str();
         let id = format!("{:032x}", xxh3_128(&[reason.as_bytes(), b"\0", body].concat()));
-        self.push_stored(&Quarantined {
-            id,
-            received_at,
-            reason: reason.to_owned(),
-            detail: Some(rejected.detail.clone()),
-            origin: origin.to_owned(),
-            body: body.to_vec(),
-        });
-    }
-
-    fn push_stored(&mut self, entry: &Quarantined) {
-        self.bytes += entry.body.len();
         self.builder
             .get_or_insert_with(|| TableBuilder::new(table::QUARANTINE_COLUMNS))
             .row()
-            .text(Some(&entry.id))
-            .time(Some(entry.received_at))
-            .text(Some(&entry.reason))
-            .text(entry.detail.as_deref())
-            .text(Some(&entry.origin))
-            .bytes(&entry.body);
+            .text(Some(&id))
+            .time(Some(received_at))
+            .text(Some(reason))
+            .text(Some(&rejected.detail))
+            .text(Some(origin))
+            .bytes(body);
     }
 
     /// Publishes what was collected; nothing, where nothing was.
@@ -103,10 +85,7 @@ pub struct Quarantined {
 }
 
 /// Reads one segment of the quarantine.
-///
-/// # Errors
-/// If it cannot be read.
-pub fn read(path: &Path) -> Result<Vec<Quarantined>, StoreError> {
+fn read(path: &Path) -> Result<Vec<Quarantined>, StoreError> {
     let failed = |error: &dyn std::fmt::Display| StoreError::Read {
         path: path.to_path_buf(),
         why: error.to_string(),
@@ -151,9 +130,17 @@ pub fn read(path: &Path) -> Result<Vec<Quarantined>, StoreError> {
 /// # Errors
 /// If a segment cannot be read.
 pub fn list(store: &Store) -> Result<Vec<Quarantined>, StoreError> {
+    read_all(&store.segments(table::QUARANTINE)?)
+}
+
+/// Everything in some segments of the quarantine, each body once, oldest first.
+///
+/// # Errors
+/// If a segment cannot be read.
+pub fn read_all(segments: &[PathBuf]) -> Result<Vec<Quarantined>, StoreError> {
     let mut entries = Vec::new();
-    for segment in store.segments(table::QUARANTINE)? {
-        entries.extend(read(&segment)?);
+    for segment in segments {
+        entries.extend(read(segment)?);
     }
     entries.sort_by(|a, b| a.received_at.cmp(&b.received_at).then_with(|| a.id.cmp(&b.id)));
     let mut seen = std::collections::HashSet::new();
