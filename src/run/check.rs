@@ -5,18 +5,18 @@ use bouncewatch_analyze::check::{Check, Request, check};
 use bouncewatch_analyze::levels::Thresholds;
 use bouncewatch_analyze::report::table;
 
-use super::{Answer, cuts, duration_ms, own_domains, store_path, time_ms};
+use super::{Answer, cuts, duration_ms, own_domains, store_path, time_ms, windows};
 use crate::cli::{CheckArgs, CheckFormat};
 use crate::config::{Config, Levels};
 
 pub(super) fn run(args: CheckArgs, config: &Config, now: i64) -> anyhow::Result<Answer> {
-    let windows = if args.window.is_empty() { &config.windows } else { &args.window };
+    let typed = if args.window.is_empty() { &config.windows } else { &args.window };
     let thresholds =
         |levels: Levels| Thresholds { warning: levels.warning, critical: levels.critical };
     let request = Request {
         store: store_path(args.store, config)?,
         at: time_ms("--at", args.at.as_deref())?.unwrap_or(now),
-        windows: windows.iter().map(|text| text.parse()).collect::<Result<_, _>>()?,
+        windows: windows(typed)?,
         cuts: cuts(&args.by)?,
         own_domains: own_domains(config, &args.own_domain)?,
         bounce: thresholds(config.bounce),

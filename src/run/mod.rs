@@ -127,10 +127,28 @@ fn own_domains(config: &Config, typed: &[String]) -> anyhow::Result<Vec<String>>
     config.own_domains.iter().chain(typed).map(domain).collect()
 }
 
+/// The cuts that were typed, each once.
 #[cfg(feature = "analyze")]
 fn cuts(by: &[String]) -> anyhow::Result<Vec<bouncewatch_analyze::model::Cut>> {
-    Ok(by
-        .iter()
-        .map(|text| bouncewatch_analyze::model::Cut::parse(text))
-        .collect::<Result<_, _>>()?)
+    each_once(by.iter().map(|text| bouncewatch_analyze::model::Cut::parse(text)))
+}
+
+/// The windows that were typed, each once.
+#[cfg(feature = "analyze")]
+fn windows(typed: &[String]) -> anyhow::Result<Vec<bouncewatch_analyze::windows::Window>> {
+    each_once(typed.iter().map(|text| text.parse()))
+}
+
+#[cfg(feature = "analyze")]
+fn each_once<T: PartialEq>(
+    all: impl Iterator<Item = Result<T, bouncewatch_analyze::error::AnalyzeError>>,
+) -> anyhow::Result<Vec<T>> {
+    let mut once = Vec::new();
+    for one in all {
+        let one = one?;
+        if !once.contains(&one) {
+            once.push(one);
+        }
+    }
+    Ok(once)
 }

@@ -2,7 +2,7 @@
 
 use bouncewatch_analyze::report::{Request, csv, parquet, report, table};
 
-use super::{Answer, cuts, duration_ms, own_domains, store_path, time_ms};
+use super::{Answer, cuts, duration_ms, own_domains, store_path, time_ms, windows};
 use crate::cli::{ReportArgs, ReportFormat};
 use crate::config::Config;
 
@@ -16,7 +16,7 @@ pub(super) fn run(args: ReportArgs, config: &Config, now: i64) -> anyhow::Result
         from: time_ms("--from", args.from.as_deref())?.unwrap_or(to - SPAN_MS),
         to,
         every: duration_ms("--every", &args.every)?,
-        windows: args.window.iter().map(|text| text.parse()).collect::<Result<_, _>>()?,
+        windows: windows(&args.window)?,
         cuts: cuts(&args.by)?,
         top: args.top,
         own_domains: own_domains(config, &args.own_domain)?,

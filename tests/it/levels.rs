@@ -65,6 +65,17 @@ fn the_json_is_a_contract() {
 }
 
 #[test]
+fn what_is_asked_twice_is_told_once() {
+    let place = Place::new();
+    place.ingest(&sent_and_bounced(10, 1));
+    let words = format!(
+        "check --store STORE --at {NOW} --window 24h,24h --by identity --by identity --format json"
+    );
+    // two scopes, one window, two metrics
+    assert_eq!(place.run(&words).json()["verdicts"].as_array().unwrap().len(), 4);
+}
+
+#[test]
 fn a_silent_feed_is_unknown() {
     let place = Place::new();
     place.ingest(&sent_and_bounced(1_000, 10));
