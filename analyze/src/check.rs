@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::confidence;
 use crate::contribution::{Contributor, contributors};
 use crate::error::AnalyzeError;
-use crate::levels::{Judged, Level, MINIMUM_VOLUME, Thresholds, judge};
+use crate::levels::{Judged, Level, Thresholds, judge};
 use crate::model::{Cut, Denominator, Outcome, Scope, ScopeValues, ScopeWord, Timeline};
 use crate::scan::{History, Part, Scan, Timelines};
 use crate::windows::{Measured, Span, Window, attempts_until, count, measure, wants_pairs};
@@ -42,28 +42,6 @@ pub struct Request {
     pub minimum_volume: u64,
     /// Silence after which the feed is stale, in milliseconds.
     pub stale_after: i64,
-}
-
-impl Request {
-    /// A request with AWS's thresholds and the default windows.
-    ///
-    /// # Errors
-    /// Never for the windows given here; the type is that of windows that are typed.
-    pub fn new(store: PathBuf, at: i64) -> Result<Self, AnalyzeError> {
-        let windows =
-            ["24h", "7d", "volume:10000"].into_iter().map(str::parse).collect::<Result<_, _>>()?;
-        Ok(Self {
-            store,
-            at,
-            windows,
-            cuts: Vec::new(),
-            own_domains: Vec::new(),
-            bounce: Thresholds::BOUNCE,
-            complaint: Thresholds::COMPLAINT,
-            minimum_volume: MINIMUM_VOLUME,
-            stale_after: DAY_MS,
-        })
-    }
 }
 
 /// The answer of a check; its JSON is a contract (design 5).

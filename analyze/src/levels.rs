@@ -49,16 +49,6 @@ pub struct Thresholds {
     pub critical: f64,
 }
 
-impl Thresholds {
-    /// AWS's thresholds of the bounce rate.
-    pub const BOUNCE: Self = Self { warning: 0.05, critical: 0.10 };
-    /// AWS's thresholds of the complaint rate.
-    pub const COMPLAINT: Self = Self { warning: 0.001, critical: 0.005 };
-}
-
-/// Attempts below which a rate must be sure to be over a threshold, and not only be over it.
-pub const MINIMUM_VOLUME: u64 = 1_000;
-
 /// A rate with its level.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Judged {
@@ -112,8 +102,11 @@ pub fn judge(
 mod tests {
     use super::*;
 
+    const BOUNCE: Thresholds = Thresholds { warning: 0.05, critical: 0.10 };
+    const MINIMUM_VOLUME: u64 = 1_000;
+
     fn level(count: u64, attempts: u64) -> Level {
-        judge(count, Some(attempts), Thresholds::BOUNCE, MINIMUM_VOLUME, true).level
+        judge(count, Some(attempts), BOUNCE, MINIMUM_VOLUME, true).level
     }
 
     #[test]
@@ -136,8 +129,7 @@ mod tests {
 
     #[test]
     fn no_attempts() {
-        let judge =
-            |count, attempts, whole| judge(count, attempts, Thresholds::BOUNCE, 1_000, whole).level;
+        let judge = |count, attempts, whole| judge(count, attempts, BOUNCE, 1_000, whole).level;
         assert_eq!(judge(5, None, true), Level::Unknown);
         assert_eq!(judge(5, None, false), Level::Unknown);
         assert_eq!(judge(0, None, false), Level::Ok);

@@ -29,13 +29,14 @@ pub fn split(bytes: &[u8], last: bool) -> (Vec<Piece>, usize) {
     let mut at = 0;
     // each byte is looked at once, and again only behind what is broken: that is not allowed to go on for ever
     let mut budget = bytes.len().saturating_mul(RESCANS_MAX);
+    let mut ends = Ends::default();
     loop {
         at += bytes[at..].iter().take_while(|byte| is_between(**byte)).count();
         if at >= bytes.len() {
             return (pieces, at);
         }
         if budget == 0 {
-            let end = line_end(bytes, at);
+            let end = ends.line(bytes, at);
             pieces.push(Piece { start: at, end, whole: true });
             at = end;
             continue;
@@ -49,7 +50,7 @@ pub fn split(bytes: &[u8], last: bool) -> (Vec<Piece>, usize) {
                 return (pieces, at);
             }
             broken => {
-                let end = broken_end(bytes, at, &broken);
+                let end = ends.broken(bytes, at, &broken);
                 let looked_at =
                     if let Scan::Broken(length) = broken { length } else { bytes.len() - at };
                 budget = budget.saturating_sub(looked_at);
@@ -166,19 +167,36 @@ fn string_end(bytes: &[u8], at: usize) -> Result<Option<usize>, usize> {
     }
 }
 
-/// Where the next document may begin behind a broken one: at the end of the line; in a line of many documents, where
-/// the scan stumbled or one document follows another.
-fn broken_end(bytes: &[u8], at: usize, broken: &Scan) -> usize {
-    let line = line_end(bytes, at);
-    let next = memchr::memmem::find(&bytes[at..line], b"}{").map_or(line, |offset| at + offset + 1);
-    match broken {
-        Scan::Broken(length) if *length > 0 && at + length < next => at + length,
-        _ => next,
-    }
+/// Where lines end, and where one document follows another in a line. Both are looked for once and kept until the
+/// input is beyond them: a line may hold very many broken documents.
+#[derive(Default)]
+struct Ends {
+    line: Option<usize>,
+    next: Option<usize>,
 }
 
-fn line_end(bytes: &[u8], at: usize) -> usize {
-    memchr::memchr(b'\n', &bytes[at..]).map_or(bytes.len(), |offset| at + offset)
+impl Ends {
+    /// The end of the line that `at` is in.
+    fn line(&mut self, bytes: &[u8], at: usize) -> usize {
+        let find = || memchr::memchr(b'\n', &bytes[at..]).map_or(bytes.len(), |offset| at + offset);
+        let line = self.line.filter(|line| at <= *line).unwrap_or_else(find);
+        self.line = Some(line);
+        line
+    }
+
+    /// Where the next document may begin behind a broken one: at the end of the line; in a line of many documents,
+    /// where the scan stumbled or one document follows another.
+    fn broken(&mut self, bytes: &[u8], at: usize, broken: &Scan) -> usize {
+        let line = self.line(bytes, at);
+        let find =
+            || memchr::memmem::find(&bytes[at..line], b"}{").map_or(line, |offset| at + offset + 1);
+        let next = self.next.filter(|next| at < *next && *next <= line).unwrap_or_else(find);
+        self.next = Some(next);
+        match broken {
+            Scan::Broken(length) if *length > 0 && at + length < next => at + length,
+            _ => next,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -253,9 +271,12 @@ mod tests {
 
     #[test]
     fn hostile_nesting_takes_linear_time() {
-        let text = "{\"a\":[\n".repeat(100_000);
-        let (pieces, done) = split(text.as_bytes(), true);
-        assert_eq!((pieces.len(), done), (100_000, text.len()));
+        for part in ["{\"a\":[\n", "{", "{}{{"] {
+            let text = part.repeat(100_000);
+            let (pieces, done) = split(text.as_bytes(), true);
+            assert_eq!(done, text.len());
+            assert!(pieces.len() >= 100_000, "{part}");
+        }
     }
 
     #[test]

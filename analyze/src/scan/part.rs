@@ -34,7 +34,7 @@ pub(crate) struct Part<'a> {
     /// Rows before the part, of messages that have rows in it; few, so they are read once.
     older: Option<DataFrame>,
     /// Who hosts a domain, where a cut asks for providers.
-    hosts: Option<DataFrame>,
+    hosts: Option<&'a DataFrame>,
 }
 
 impl<'a> Part<'a> {
@@ -62,7 +62,7 @@ impl<'a> Part<'a> {
         part.shards = part.shards_of_rows()?;
         part.older = part.older_rows()?;
         if part.words.contains(&ScopeWord::Column(table::PROVIDER)) {
-            part.hosts = Some(scan.hosts()?.clone());
+            part.hosts = Some(scan.hosts()?);
         }
         Ok(part)
     }
@@ -100,7 +100,7 @@ impl<'a> Part<'a> {
         for (cut, timelines) in self.cuts.iter().zip(&history.cuts) {
             let older =
                 self.scan.rows(i64::MIN, self.first_day - 1)?.filter(measures::is_counted_kind());
-            let names: Vec<Expr> = cut.0.iter().map(|word| col(word.name())).collect();
+            let names = columns_of(cut);
             let scopes = exploded(self.prepared(older, &[]), cut).group_by(names).agg([len()]);
             let scopes = collect_streaming(scopes)?;
             let words = words_of(&scopes, cut)?;
@@ -113,8 +113,7 @@ impl<'a> Part<'a> {
 
     /// Rows in days before the part, of messages that have rows in it.
     fn older_rows(&self) -> Result<Option<DataFrame>, AnalyzeError> {
-        let start = self.first_day.saturating_mul(DAY_MS);
-        if self.scan.segments.first().is_none_or(|(day, _)| *day >= self.first_day) {
+        if self.is_all() {
             return Ok(None);
         }
         // clocks of one mail disagree by seconds; a mail without clock may have been sent at any time
@@ -128,7 +127,7 @@ impl<'a> Part<'a> {
             .filter(
                 measures::is_of_ses()
                     .and(measures::is_counted_kind())
-                    .and(sent_at.clone().lt(lit(start.saturating_add(CLOCK_SLACK_MS)))),
+                    .and(sent_at.clone().lt(lit(self.start().saturating_add(CLOCK_SLACK_MS)))),
             )
             .group_by([col(table::MESSAGE_KEY)])
             .agg([sent_at.min()])
@@ -228,7 +227,7 @@ impl<'a> Part<'a> {
                 .join(messages, key(), key(), JoinArgs::new(JoinType::Left))
                 .with_columns(wanted.iter().map(filled).collect::<Vec<_>>());
         }
-        if let Some(hosts) = &self.hosts {
+        if let Some(hosts) = self.hosts {
             let key = || [col(table::RECIPIENT_DOMAIN)];
             let known = or_else(col(table::PROVIDER), or_else(col(HOST), lit(provider::OTHER)));
             completed = completed
@@ -249,7 +248,7 @@ impl<'a> Part<'a> {
         let until = col(table::EVENT_AT).lt_eq(lit(self.to));
         let events = self.events(shard, &[])?.lazy().filter(counted.and(until)).collect()?;
         for (cut, timelines) in self.cuts.iter().zip(timelines) {
-            let names: Vec<Expr> = cut.0.iter().map(|word| col(word.name())).collect();
+            let names = columns_of(cut);
             let events = exploded(events.clone().lazy(), cut);
             let is_complaint = || col(OUTCOME).eq(lit(Outcome::Complaint.code()));
             // one report is one complaint, however many recipients it lists
@@ -310,7 +309,7 @@ impl<'a> Part<'a> {
             .expect("there are outcomes");
         let events = self.events(shard, &[table::RECIPIENT])?.lazy().filter(tried).collect()?;
         for (cut, timelines) in self.cuts.iter().zip(timelines) {
-            let names: Vec<Expr> = cut.0.iter().map(|word| col(word.name())).collect();
+            let names = columns_of(cut);
             let pair =
                 [names.clone(), vec![col(table::MESSAGE_KEY), col(table::RECIPIENT)]].concat();
             let pairs = exploded(events.clone().lazy(), cut)
@@ -355,6 +354,11 @@ fn exploded(events: LazyFrame, cut: &Cut) -> LazyFrame {
             ScopeWord::Column(_) => events,
         }
     })
+}
+
+/// The columns by which a cut groups.
+fn columns_of(cut: &Cut) -> Vec<Expr> {
+    cut.0.iter().map(|word| col(word.name())).collect()
 }
 
 /// The columns of a cut's words in a frame.
