@@ -55,7 +55,7 @@ system:
 
 $(EMULATOR):
 	@echo "== installing the SQS and SNS server for the tests (a few minutes)"
-	cargo install rustack-cli@$(EMULATOR_VERSION) --no-default-features --features sqs,sns --root $(TOOLS_DIR) \
+	cargo install rustack-cli@$(EMULATOR_VERSION) --no-default-features --features sqs,sns,s3,logs --root $(TOOLS_DIR) \
 		--target-dir $(TARGET)/tools --quiet
 
 # the mark is set last, so that a half-made environment is made again
