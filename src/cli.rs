@@ -72,9 +72,12 @@ pub(crate) enum Command {
 /// The store, which most commands need.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct StoreArg {
-    /// Folder of the store
+    /// Folder of the store, or s3://BUCKET/PREFIX
     #[arg(long, value_name = "DIR")]
-    pub(crate) store: Option<PathBuf>,
+    pub(crate) store: Option<String>,
+    /// Where AWS is, for emulators and private endpoints; `AWS_ENDPOINT_URL` works as well
+    #[arg(long, value_name = "URL")]
+    pub(crate) endpoint_url: Option<String>,
 }
 
 /// Where an answer goes.
@@ -95,12 +98,12 @@ pub(crate) struct IngestArgs {
     /// Run on and take what comes, until SIGTERM or SIGINT
     #[arg(long)]
     pub(crate) follow: bool,
-    /// Where AWS is, for emulators and private endpoints; `AWS_ENDPOINT_URL` works as well
-    #[arg(long, value_name = "URL")]
-    pub(crate) endpoint_url: Option<String>,
     /// Write a batch at the latest after so many seconds
     #[arg(long, value_name = "SECONDS", default_value = "20", value_parser = clap::value_parser!(u64).range(1..=120))]
     pub(crate) batch_age: u64,
+    /// Hide a received message from others for so many seconds; it is hidden again while it is worked on [default: 4 times the batch age, at least 60]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(2..=43_200))]
+    pub(crate) visibility: Option<u64>,
     /// Threads that decode and write
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
     pub(crate) workers: Option<u16>,
@@ -141,9 +144,6 @@ pub(crate) struct CheckArgs {
     /// Publish to this SNS topic when the answer is not OK; each run that is not OK publishes
     #[arg(long, value_name = "ARN")]
     pub(crate) alert_sns: Option<String>,
-    /// Where AWS is, for emulators and private endpoints; `AWS_ENDPOINT_URL` works as well
-    #[arg(long, value_name = "URL")]
-    pub(crate) endpoint_url: Option<String>,
     /// Form of the answer
     #[arg(long, value_enum, default_value = "table")]
     pub(crate) format: CheckFormat,

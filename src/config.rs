@@ -1,6 +1,6 @@
 //! The settings file. All defaults stand in `config.toml` beside this file, which `config init` prints.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, ensure};
 use serde::{Deserialize, Serialize};
@@ -12,7 +12,7 @@ pub(crate) const DEFAULTS: &str = include_str!("config.toml");
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Config {
-    pub(crate) store: Option<PathBuf>,
+    pub(crate) store: Option<String>,
     pub(crate) own_domains: Vec<String>,
     pub(crate) windows: Vec<String>,
     pub(crate) minimum_volume: u64,

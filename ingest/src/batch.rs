@@ -13,7 +13,7 @@ use crate::outcome::Reason;
 use crate::outcome::Rejected;
 use crate::store::quarantine::QuarantineSegment;
 use crate::store::segment::EventSegment;
-use crate::store::{Store, StoreError, publish};
+use crate::store::{Store, StoreError};
 use crate::telemetry::Counts;
 
 /// Event days of one batch; each has builders of its own.
@@ -100,19 +100,22 @@ impl Batch {
 
     /// Makes everything durable and returns what was done. On an error some segments may be published; reading the
     /// same documents again only repeats rows, which the scan removes.
-    pub(crate) fn flush(&mut self, store: &Store, now: i64) -> Result<Counts, StoreError> {
+    pub(crate) async fn flush(&mut self, store: &Store, now: i64) -> Result<Counts, StoreError> {
         let batch = std::mem::take(self);
         let mut counts = batch.counts;
         for (day, segment) in batch.days {
-            counts.rows += u64::try_from(segment.len()).unwrap_or(u64::MAX);
+            let rows = segment.len();
             let bytes = segment.finish()?;
-            publish::segment(&store.day(table::EVENTS, day), now, &bytes)?;
+            counts.rows += count(rows);
             counts.segments += 1;
-            counts.bytes += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+            counts.bytes += count(bytes.len());
+            store.publish(table::EVENTS, day, now, bytes).await?;
         }
-        if let Some((_, bytes)) = batch.quarantine.publish(store, now)? {
-            counts.bytes += u64::try_from(bytes).unwrap_or(u64::MAX);
-        }
+        counts.bytes += count(batch.quarantine.publish(store, now).await?);
         Ok(counts)
     }
+}
+
+fn count(length: usize) -> u64 {
+    u64::try_from(length).unwrap_or(u64::MAX)
 }

@@ -5,21 +5,18 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Mutex, mpsc, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use crate::batch::Batch;
 pub use crate::batch::BatchLimits;
 use crate::source::files::{self, FileError};
 use crate::source::sqs::{self, Queue, Settled};
-use crate::source::{Clock, Parcel, Progress, Receipt, stopped};
-use crate::store::quarantine;
-use crate::store::{Store, StoreError};
-use crate::telemetry::Counts;
+use crate::source::{Clock, Delivered, Intake, Parcel, Receipt, stopped};
+use crate::store::{Store, StoreError, quarantine};
+use crate::telemetry::{Counts, Telemetry};
 
-/// Parcels between the sources and the workers.
-const CHANNEL_PARCELS: usize = 64;
 /// How long an idle worker waits before it looks at its batch again.
 const IDLE: Duration = Duration::from_hours(1);
 
@@ -41,8 +38,8 @@ pub struct Settings {
     pub limits: BatchLimits,
     /// Threads that decode and write.
     pub workers: usize,
-    /// Whether queues are followed until the run is stopped, or drained until they are empty.
-    pub follow: bool,
+    /// How queues are read.
+    pub queue: sqs::Settings,
 }
 
 /// What stops a run.
@@ -78,42 +75,35 @@ pub async fn run(
     store: Store,
     settings: Settings,
     clock: Clock,
-    progress: Arc<Progress>,
+    telemetry: Arc<Telemetry>,
     stop: watch::Receiver<bool>,
 ) -> Result<Summary, IngestError> {
-    store.prepare()?;
+    store.prepare().await?;
     // what ends the sources: the caller, or a worker that cannot store
-    let (halt, halted) = watch::channel(false);
-    let halt = Arc::new(halt);
+    let halt = Arc::new(watch::Sender::new(false));
     let passing_on = tokio::spawn(pass_on(stop, Arc::clone(&halt)));
-    let (out, intake) = mpsc::channel(CHANNEL_PARCELS);
-    let intake = Arc::new(Mutex::new(intake));
+    let (intake, delivered) =
+        Intake::new(Arc::clone(&telemetry), Arc::clone(&clock), Arc::clone(&halt));
     let mut workers = JoinSet::new();
     for _ in 0..settings.workers.max(1) {
         let worker = Worker {
-            intake: Arc::clone(&intake),
+            delivered: delivered.clone(),
             store: store.clone(),
             limits: settings.limits,
             clock: Arc::clone(&clock),
-            progress: Arc::clone(&progress),
+            telemetry: Arc::clone(&telemetry),
             halt: Arc::clone(&halt),
         };
         let handle = tokio::runtime::Handle::current();
         workers.spawn_blocking(move || worker.run(&handle));
     }
     // when all workers are gone, senders see a closed channel and the sources end
-    drop(intake);
+    drop(delivered);
     let mut running = JoinSet::new();
     for source in sources {
-        let parts = Parts {
-            out: out.clone(),
-            stop: halted.clone(),
-            progress: Arc::clone(&progress),
-            clock: Arc::clone(&clock),
-        };
-        running.spawn(run_source(source, parts, settings.clone()));
+        running.spawn(run_source(source, intake.clone(), settings.clone()));
     }
-    drop(out);
+    drop(intake);
     let mut summary = Summary::default();
     let mut failed: Option<IngestError> = None;
     while let Some(ended) = workers.join_next().await {
@@ -138,41 +128,20 @@ async fn pass_on(mut stop: watch::Receiver<bool>, halt: Arc<watch::Sender<bool>>
     halt.send_replace(true);
 }
 
-/// What a source needs to run.
-struct Parts {
-    out: mpsc::Sender<Parcel>,
-    stop: watch::Receiver<bool>,
-    progress: Arc<Progress>,
-    clock: Clock,
-}
-
-async fn run_source(source: Source, parts: Parts, settings: Settings) -> Summary {
+async fn run_source(source: Source, intake: Intake, settings: Settings) -> Summary {
     match source {
         Source::Queue(queue) => {
-            let Parts { out, stop, progress, clock } = parts;
-            let settled = sqs::run(*queue, out, stop, progress, clock, settings.follow).await;
-            let Settled { deleted, delete_failed, failure } = settled;
+            let Settled { deleted, delete_failed, left, failure } =
+                sqs::run(*queue, intake, settings.queue).await;
             Summary {
-                counts: Counts { deleted, delete_failed, ..Counts::default() },
+                counts: Counts { deleted, delete_failed, left, ..Counts::default() },
                 failures: failure.iter().map(ToString::to_string).collect(),
                 interrupted: false,
             }
         }
-        Source::Files(paths) => blocking(move || read_files(&paths, &parts)).await,
+        Source::Files(paths) => blocking(move || read_files(&paths, &intake)).await,
         Source::Stdin => {
-            blocking(move || {
-                one_file(&parts, |parts| {
-                    files::read(
-                        std::io::stdin(),
-                        "-",
-                        &parts.out,
-                        &parts.stop,
-                        &parts.progress,
-                        &parts.clock,
-                    )
-                })
-            })
-            .await
+            blocking(move || one_file(files::read(std::io::stdin(), "-", &intake))).await
         }
     }
 }
@@ -185,12 +154,10 @@ fn failure(error: &dyn std::fmt::Display) -> Summary {
     Summary { failures: vec![error.to_string()], ..Summary::default() }
 }
 
-fn read_files(paths: &[PathBuf], parts: &Parts) -> Summary {
+fn read_files(paths: &[PathBuf], intake: &Intake) -> Summary {
     let mut summary = Summary::default();
     for path in paths {
-        let one = one_file(parts, |parts| {
-            files::read_file(path, &parts.out, &parts.stop, &parts.progress, &parts.clock)
-        });
+        let one = one_file(files::read_file(path, intake));
         summary.failures.extend(one.failures);
         summary.interrupted |= one.interrupted;
         if summary.interrupted {
@@ -200,8 +167,8 @@ fn read_files(paths: &[PathBuf], parts: &Parts) -> Summary {
     summary
 }
 
-fn one_file(parts: &Parts, read: impl FnOnce(&Parts) -> Result<bool, FileError>) -> Summary {
-    match read(parts) {
+fn one_file(read: Result<bool, FileError>) -> Summary {
+    match read {
         Ok(to_the_end) => Summary { interrupted: !to_the_end, ..Summary::default() },
         Err(error) => failure(&error),
     }
@@ -210,11 +177,11 @@ fn one_file(parts: &Parts, read: impl FnOnce(&Parts) -> Result<bool, FileError>)
 /// Decodes parcels into its own batch, makes the batch durable, and settles what was in it. Workers share nothing
 /// but the intake, so that two cores write two segments at a time.
 struct Worker {
-    intake: Arc<Mutex<mpsc::Receiver<Parcel>>>,
+    delivered: Delivered,
     store: Store,
     limits: BatchLimits,
     clock: Clock,
-    progress: Arc<Progress>,
+    telemetry: Arc<Telemetry>,
     halt: Arc<watch::Sender<bool>>,
 }
 
@@ -233,9 +200,10 @@ impl Drop for HaltUnlessDone<'_> {
 }
 
 impl Worker {
-    fn run(&self, handle: &tokio::runtime::Handle) -> Result<Counts, StoreError> {
+    fn run(mut self, handle: &tokio::runtime::Handle) -> Result<Counts, StoreError> {
         // set when this ends without having stored everything, a panic included
-        let mut halting = HaltUnlessDone { halt: &self.halt, done: false };
+        let halt = Arc::clone(&self.halt);
+        let mut halting = HaltUnlessDone { halt: &halt, done: false };
         let ended = self.work(handle);
         match &ended {
             Ok(_) => halting.done = true,
@@ -244,43 +212,61 @@ impl Worker {
         ended
     }
 
-    fn work(&self, handle: &tokio::runtime::Handle) -> Result<Counts, StoreError> {
+    fn work(&mut self, handle: &tokio::runtime::Handle) -> Result<Counts, StoreError> {
         let mut state = Pending::default();
         loop {
-            let deadline = state
-                .since
-                .map_or_else(|| Instant::now() + IDLE, |since| since + self.limits.age_max);
-            let next = handle.block_on(async {
-                timeout_at(deadline, async { self.intake.lock().await.recv().await }).await
-            });
-            match next {
-                Ok(Some(parcel)) => {
+            match handle.block_on(self.next(state.since)) {
+                Next::Parcel(parcel) => {
                     state.take(parcel);
                     if state.batch.is_full(&self.limits) || state.is_old(&self.limits) {
-                        self.flush(&mut state)?;
+                        handle.block_on(self.flush(&mut state))?;
                     }
                 }
-                Ok(None) => {
-                    self.flush(&mut state)?;
+                Next::Flush => handle.block_on(self.flush(&mut state))?,
+                Next::End => {
+                    handle.block_on(self.flush(&mut state))?;
                     return Ok(state.done);
                 }
-                Err(_) => self.flush(&mut state)?,
             }
         }
     }
 
+    /// Waits for a parcel, for the batch to grow old, or for a source that wants it written.
+    async fn next(&mut self, since: Option<Instant>) -> Next {
+        let deadline =
+            since.map_or_else(|| Instant::now() + IDLE, |since| since + self.limits.age_max);
+        let Delivered { parcels, urged } = &mut self.delivered;
+        tokio::select! {
+            parcel = async { parcels.lock().await.recv().await } => {
+                parcel.map_or(Next::End, Next::Parcel)
+            }
+            // the sources are gone when the sender is, and then the parcels end
+            Ok(()) = urged.changed() => Next::Flush,
+            () = tokio::time::sleep_until(deadline) => Next::Flush,
+        }
+    }
+
     /// Makes the batch durable, then settles it (I-1). If it cannot be made durable, the receipts are dropped unsettled.
-    fn flush(&self, state: &mut Pending) -> Result<(), StoreError> {
-        let flushed = state.batch.flush(&self.store, (self.clock)());
+    async fn flush(&self, state: &mut Pending) -> Result<(), StoreError> {
         let receipts = std::mem::take(&mut state.receipts);
-        let counts = flushed?;
+        let started = Instant::now();
+        let counts = state.batch.flush(&self.store, (self.clock)()).await?;
         receipts.into_iter().for_each(Receipt::settle);
-        self.progress.rows.fetch_add(counts.rows, std::sync::atomic::Ordering::Relaxed);
+        if state.since.is_some() {
+            self.telemetry.flushed(&counts, started.elapsed(), (self.clock)());
+        }
         state.done.add(&counts);
         state.done.messages += std::mem::take(&mut state.messages);
         state.since = None;
         Ok(())
     }
+}
+
+/// What a worker does next.
+enum Next {
+    Parcel(Parcel),
+    Flush,
+    End,
 }
 
 /// What a worker holds that is not durable yet, and what it has done.
@@ -327,17 +313,17 @@ impl Pending {
 ///
 /// # Errors
 /// If the store cannot be read or written.
-pub fn replay_quarantine(store: &Store, now: i64) -> Result<Counts, StoreError> {
+pub async fn replay_quarantine(store: &Store, now: i64) -> Result<Counts, StoreError> {
     let mut done = Counts::default();
     let mut batch = Batch::default();
-    let segments = store.segments(bouncewatch_schemas::table::QUARANTINE)?;
-    for entry in quarantine::read_all(&segments)? {
+    let segments = store.segments(bouncewatch_schemas::table::QUARANTINE).await?;
+    for entry in quarantine::read_all(store, &segments).await? {
         batch.take(&entry.body, &entry.origin, entry.received_at);
         done.messages += 1;
     }
-    done.add(&batch.flush(store, now)?);
+    done.add(&batch.flush(store, now).await?);
     for segment in &segments {
-        crate::store::publish::remove(segment)?;
+        store.delete(&segment.path).await?;
     }
     Ok(done)
 }

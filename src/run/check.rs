@@ -5,7 +5,7 @@ use bouncewatch_analyze::check::{Check, Request, check};
 use bouncewatch_analyze::levels::Thresholds;
 use bouncewatch_analyze::report::table;
 
-use super::{Answer, cuts, duration_ms, own_domains, store_path, time_ms, windows};
+use super::{Answer, analyzed_folder, block_on, cuts, duration_ms, own_domains, time_ms, windows};
 use crate::cli::{CheckArgs, CheckFormat};
 use crate::config::{Config, Levels};
 
@@ -14,7 +14,7 @@ pub(super) fn run(args: CheckArgs, config: &Config, now: i64) -> anyhow::Result<
     let thresholds =
         |levels: Levels| Thresholds { warning: levels.warning, critical: levels.critical };
     let request = Request {
-        store: store_path(args.store, config)?,
+        store: analyzed_folder(&args.store, config)?,
         at: time_ms("--at", args.at.as_deref())?.unwrap_or(now),
         windows: windows(typed)?,
         cuts: cuts(&args.by)?,
@@ -38,7 +38,7 @@ pub(super) fn run(args: CheckArgs, config: &Config, now: i64) -> anyhow::Result<
     {
         // whether or not people could be told, the exit code tells
         notes.extend(
-            publish(topic, args.endpoint_url.as_deref(), &message)
+            publish(topic, args.store.endpoint_url.as_deref(), &message)
                 .err()
                 .map(|error| format!("error: {error:#}")),
         );
@@ -47,8 +47,7 @@ pub(super) fn run(args: CheckArgs, config: &Config, now: i64) -> anyhow::Result<
 }
 
 fn publish(topic: &str, endpoint_url: Option<&str>, message: &Message) -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    Ok(runtime.block_on(sns::publish(topic, endpoint_url, message))?)
+    block_on(async { Ok(sns::publish(topic, endpoint_url, message).await?) })
 }
 
 /// Why something is unknown, and the way out.

@@ -6,15 +6,16 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use bouncewatch_ingest::aws;
 use bouncewatch_ingest::pipeline::{self, BatchLimits, Settings, Source, Summary};
+use bouncewatch_ingest::source::files;
 use bouncewatch_ingest::source::sqs::{self, Queue};
-use bouncewatch_ingest::source::{Progress, files};
-use bouncewatch_ingest::store::Store;
+use bouncewatch_ingest::telemetry::Telemetry;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 use tokio::sync::watch;
 
-use super::{Answer, store_path};
+use super::{Answer, Missing, open_store};
 use crate::cli::{EXIT_FAILED, EXIT_LOOK, IngestArgs, SummaryFormat};
 use crate::config::Config;
 
@@ -22,33 +23,33 @@ use crate::config::Config;
 const DRAW_EVERY: Duration = Duration::from_millis(200);
 
 pub(super) fn run(args: &IngestArgs, config: &Config, quiet: bool) -> anyhow::Result<Answer> {
-    let store = Store::new(store_path(args.store.clone(), config)?);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .context("could not start the runtime")?;
     let started = Instant::now();
-    let ended = runtime.block_on(ingest(args, store, quiet));
+    let ended = runtime.block_on(ingest(args, config, quiet));
     // a thread that still reads stdin must not keep the program
     runtime.shutdown_background();
     answer(&ended?, started.elapsed(), args.format, quiet)
 }
 
-async fn ingest(args: &IngestArgs, store: Store, quiet: bool) -> anyhow::Result<Summary> {
-    let progress = Arc::new(Progress::default());
-    let sources = sources(args, &progress).await?;
+async fn ingest(args: &IngestArgs, config: &Config, quiet: bool) -> anyhow::Result<Summary> {
+    let store = open_store(&args.store, config, Missing::IsMade).await?;
+    let telemetry = Arc::new(Telemetry::new());
+    let sources = sources(args, &telemetry).await?;
     let workers = match args.workers {
         Some(workers) => usize::from(workers),
         None => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
     };
     let limits =
         BatchLimits { age_max: Duration::from_secs(args.batch_age), ..BatchLimits::default() };
-    let settings = Settings { limits, workers, follow: args.follow };
+    let settings = Settings { limits, workers, queue: queue_settings(args)? };
     let (ask, stop) = watch::channel(false);
     let signals = tokio::spawn(stop_on_signal(ask));
-    let drawing = (!quiet).then(|| tokio::spawn(draw(bar(&progress), Arc::clone(&progress))));
+    let drawing = (!quiet).then(|| tokio::spawn(draw(bar(&telemetry), Arc::clone(&telemetry))));
     let ended =
-        pipeline::run(sources, store, settings, Arc::new(crate::now_ms), progress, stop).await;
+        pipeline::run(sources, store, settings, Arc::new(crate::now_ms), telemetry, stop).await;
     signals.abort();
     if let Some(drawing) = drawing {
         drawing.abort();
@@ -56,7 +57,21 @@ async fn ingest(args: &IngestArgs, store: Store, quiet: bool) -> anyhow::Result<
     Ok(ended?)
 }
 
-async fn sources(args: &IngestArgs, progress: &Progress) -> anyhow::Result<Vec<Source>> {
+fn queue_settings(args: &IngestArgs) -> anyhow::Result<sqs::Settings> {
+    let batch_age = Duration::from_secs(args.batch_age);
+    let visibility = args
+        .visibility
+        .map_or_else(|| sqs::Settings::visibility_for(batch_age), Duration::from_secs);
+    anyhow::ensure!(
+        visibility >= batch_age * 2,
+        "--visibility {} is too short for --batch-age {}: a message must be hidden for at least twice the age at which it is stored",
+        visibility.as_secs(),
+        args.batch_age
+    );
+    Ok(sqs::Settings { follow: args.follow, visibility, ..sqs::Settings::default() })
+}
+
+async fn sources(args: &IngestArgs, telemetry: &Telemetry) -> anyhow::Result<Vec<Source>> {
     let mut sources = Vec::new();
     let mut paths = Vec::new();
     for word in &args.sources {
@@ -67,8 +82,8 @@ async fn sources(args: &IngestArgs, progress: &Progress) -> anyhow::Result<Vec<S
                 "cannot read `{word}`: S3 is not a source yet; copy the objects to a folder (`aws s3 sync`) and ingest that"
             )
         } else if sqs::is_queue(word) {
-            let queue = Queue::connect(word, args.endpoint_url.as_deref()).await?;
-            sources.push(Source::Queue(Box::new(queue)));
+            let aws = aws::load(sqs::region_of(word), args.store.endpoint_url.as_deref()).await;
+            sources.push(Source::Queue(Box::new(Queue::open(&aws, word).await?)));
         } else {
             paths.extend(files::expand(word)?);
         }
@@ -76,7 +91,7 @@ async fn sources(args: &IngestArgs, progress: &Progress) -> anyhow::Result<Vec<S
     if !paths.is_empty() {
         let sizes =
             paths.iter().filter_map(|path| path.metadata().ok()).map(|metadata| metadata.len());
-        progress.bytes_total.store(sizes.sum(), Ordering::Relaxed);
+        telemetry.bytes_total.store(sizes.sum(), Ordering::Relaxed);
         // one source for all files, so that they are read one after the other
         sources.push(Source::Files(paths));
     }
@@ -119,8 +134,8 @@ fn leave() -> ! {
 }
 
 /// A bar for files, whose size is known, and a spinner for queues; hidden where stderr is no terminal.
-fn bar(progress: &Progress) -> ProgressBar {
-    let total = progress.bytes_total.load(Ordering::Relaxed);
+fn bar(telemetry: &Telemetry) -> ProgressBar {
+    let total = telemetry.bytes_total.load(Ordering::Relaxed);
     let (bar, template) = if total > 0 {
         (ProgressBar::new(total), "{bar:30} {bytes}/{total_bytes} {binary_bytes_per_sec}  {msg}")
     } else {
@@ -129,14 +144,13 @@ fn bar(progress: &Progress) -> ProgressBar {
     ProgressStyle::with_template(template).map(|style| bar.clone().with_style(style)).unwrap_or(bar)
 }
 
-async fn draw(bar: ProgressBar, progress: Arc<Progress>) {
+async fn draw(bar: ProgressBar, telemetry: Arc<Telemetry>) {
     loop {
-        let of = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
-        bar.set_position(of(&progress.bytes_read));
+        bar.set_position(telemetry.bytes_read.get());
         bar.set_message(format!(
             "{} messages, {} rows stored",
-            of(&progress.messages),
-            of(&progress.rows)
+            telemetry.received.get(),
+            telemetry.rows.get()
         ));
         bar.tick();
         tokio::time::sleep(DRAW_EVERY).await;
@@ -157,7 +171,7 @@ fn answer(
             "version": 1, "messages": counts.messages, "events": counts.events, "rows": counts.rows,
             "ignored": counts.ignored, "quarantined": quarantined, "quarantined_by_reason": counts.quarantined,
             "segments": counts.segments, "bytes": counts.bytes, "seconds": seconds,
-            "deleted": counts.deleted, "delete_failed": counts.delete_failed, "interrupted": summary.interrupted,
+            "deleted": counts.deleted, "delete_failed": counts.delete_failed, "left": counts.left, "interrupted": summary.interrupted,
         }))?,
         SummaryFormat::Table if quiet => Answer::default(),
         SummaryFormat::Table => Answer::data(text(summary, seconds)),

@@ -11,6 +11,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use bouncewatch_ingest::aws::{self, Buckets};
+use bouncewatch_ingest::store::{Store, StoreUrl};
 use bouncewatch_schemas::table::COLUMNS;
 
 use crate::cli::{Cli, Command, ConfigCommand, StoreArg};
@@ -68,12 +70,60 @@ fn schema() -> String {
     COLUMNS.iter().map(line).collect()
 }
 
-/// The store that was named, on the command line or in the settings.
-fn store_path(typed: StoreArg, config: &Config) -> anyhow::Result<PathBuf> {
-    typed
-        .store
-        .or_else(|| config.store.clone())
-        .context("no store: give --store DIR, or `store` in the settings file")
+/// The word for the store that was named, on the command line or in the settings.
+fn store_word(typed: &StoreArg, config: &Config) -> anyhow::Result<String> {
+    typed.store.clone().or_else(|| config.store.clone()).context(
+        "no store: give --store DIR or --store s3://BUCKET/PREFIX, or `store` in the settings file",
+    )
+}
+
+/// What to do where there is no store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Missing {
+    /// It is made.
+    IsMade,
+    /// That is a mistake in its name.
+    IsWrong,
+}
+
+/// Opens the store that was named.
+async fn open_store(typed: &StoreArg, config: &Config, missing: Missing) -> anyhow::Result<Store> {
+    let word = store_word(typed, config)?;
+    match StoreUrl::parse(&word) {
+        StoreUrl::Folder(folder) => {
+            anyhow::ensure!(
+                missing == Missing::IsMade || folder.is_dir(),
+                "no store at `{}`",
+                folder.display()
+            );
+            Ok(Store::in_folder(folder)?)
+        }
+        StoreUrl::Bucket { bucket, prefix } => {
+            let buckets = Buckets::new(aws::load(None, typed.endpoint_url.as_deref()).await);
+            let objects = buckets
+                .open(&bucket)
+                .with_context(|| format!("could not open the store `{word}`"))?;
+            Ok(Store::in_objects(objects, &prefix, word.trim_end_matches('/')))
+        }
+    }
+}
+
+/// The folder in which the store that was named can be analysed.
+#[cfg(feature = "analyze")]
+fn analyzed_folder(typed: &StoreArg, config: &Config) -> anyhow::Result<PathBuf> {
+    match StoreUrl::parse(&store_word(typed, config)?) {
+        StoreUrl::Folder(folder) => Ok(folder),
+        StoreUrl::Bucket { .. } => anyhow::bail!("a store in S3 cannot be analysed yet"),
+    }
+}
+
+/// Runs what waits for a store or for AWS.
+fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("could not start the runtime")?
+        .block_on(work)
 }
 
 /// Writes an answer to a file, which appears when it is whole.

@@ -3,14 +3,14 @@
 use std::fmt::Write;
 
 use bouncewatch_ingest::pipeline::replay_quarantine;
-use bouncewatch_ingest::store::Store;
 use bouncewatch_ingest::store::inspect::{Stats, Verification, stats, verify};
 use bouncewatch_ingest::store::quarantine::{Quarantined, list};
+use bouncewatch_ingest::telemetry::Counts;
 use bouncewatch_schemas::printable::printable;
 use bouncewatch_schemas::time::format_ms;
 use serde_json::{Value, json};
 
-use super::{Answer, store_path};
+use super::{Answer, Missing, block_on, open_store};
 use crate::cli::{
     EXIT_LOOK, QuarantineCommand, QuarantineListArgs, StoreArg, StoreCommand, SummaryFormat,
 };
@@ -20,17 +20,22 @@ use crate::config::Config;
 const BODY_CHARS_MAX: usize = 200;
 
 pub(super) fn run(command: StoreCommand, config: &Config, now: i64) -> anyhow::Result<Answer> {
-    let open = |arg: StoreArg| existing(arg, config);
+    block_on(run_on_store(command, config, now))
+}
+
+async fn run_on_store(command: StoreCommand, config: &Config, now: i64) -> anyhow::Result<Answer> {
+    // looking after a store that is not there is a mistake in its name
+    let open = async |arg: &StoreArg| open_store(arg, config, Missing::IsWrong).await;
     match command {
         StoreCommand::Stats(args) => {
-            let found = stats(&open(args.store)?)?;
+            let found = stats(&open(&args.store).await?).await?;
             match args.format {
                 SummaryFormat::Json => Answer::json(&found),
                 SummaryFormat::Table => Ok(Answer::data(stats_text(&found))),
             }
         }
         StoreCommand::Verify(args) => {
-            let found = verify(&open(args.store)?)?;
+            let found = verify(&open(&args.store).await?).await?;
             let answer = match args.format {
                 SummaryFormat::Json => Answer::json(&found)?,
                 SummaryFormat::Table => Answer::data(verify_text(&found)),
@@ -41,31 +46,29 @@ pub(super) fn run(command: StoreCommand, config: &Config, now: i64) -> anyhow::R
             })
         }
         StoreCommand::Quarantine(QuarantineCommand::List(args)) => {
-            quarantined(&open(args.common.store.clone())?, &args)
+            let entries = list(&open(&args.common.store).await?).await?;
+            quarantined(&entries, &args)
         }
         StoreCommand::Quarantine(QuarantineCommand::Replay(args)) => {
-            let counts = replay_quarantine(&open(args.store)?, now)?;
-            let left = counts.quarantined_total();
-            let answer = match args.format {
-                SummaryFormat::Json => Answer::json(&json!({
-                    "version": 1, "replayed": counts.messages, "events": counts.events, "rows": counts.rows,
-                    "ignored": counts.ignored, "quarantined": left,
-                }))?,
-                SummaryFormat::Table => Answer::data(format!(
-                    "{} bodies read again: {} events, {} rows; {left} stay in quarantine\n",
-                    counts.messages, counts.events, counts.rows
-                )),
-            };
-            Ok(Answer { exit_code: if left == 0 { 0 } else { EXIT_LOOK }, ..answer })
+            let counts = replay_quarantine(&open(&args.store).await?, now).await?;
+            replayed(&counts, args.format)
         }
     }
 }
 
-/// A store that is there: looking after one that is not is a mistake in its name.
-fn existing(arg: StoreArg, config: &Config) -> anyhow::Result<Store> {
-    let path = store_path(arg, config)?;
-    anyhow::ensure!(path.is_dir(), "no store at `{}`", path.display());
-    Ok(Store::new(path))
+fn replayed(counts: &Counts, format: SummaryFormat) -> anyhow::Result<Answer> {
+    let left = counts.quarantined_total();
+    let answer = match format {
+        SummaryFormat::Json => Answer::json(&json!({
+            "version": 1, "replayed": counts.messages, "events": counts.events, "rows": counts.rows,
+            "ignored": counts.ignored, "quarantined": left,
+        }))?,
+        SummaryFormat::Table => Answer::data(format!(
+            "{} bodies read again: {} events, {} rows; {left} stay in quarantine\n",
+            counts.messages, counts.events, counts.rows
+        )),
+    };
+    Ok(Answer { exit_code: if left == 0 { 0 } else { EXIT_LOOK }, ..answer })
 }
 
 fn stats_text(stats: &Stats) -> String {
@@ -113,8 +116,7 @@ fn verify_text(found: &Verification) -> String {
     out
 }
 
-fn quarantined(store: &Store, args: &QuarantineListArgs) -> anyhow::Result<Answer> {
-    let entries: Vec<Quarantined> = list(store)?;
+fn quarantined(entries: &[Quarantined], args: &QuarantineListArgs) -> anyhow::Result<Answer> {
     if args.common.format == SummaryFormat::Json {
         let entry = |entry: &Quarantined| {
             let body = args.bodies.then(|| Value::from(String::from_utf8_lossy(&entry.body)));
@@ -128,7 +130,7 @@ fn quarantined(store: &Store, args: &QuarantineListArgs) -> anyhow::Result<Answe
         );
     }
     let mut out = String::new();
-    for entry in &entries {
+    for entry in entries {
         let detail = printable(entry.detail.as_deref().unwrap_or_default());
         _ = writeln!(
             out,

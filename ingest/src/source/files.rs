@@ -5,10 +5,9 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tokio::sync::{mpsc, watch};
-
-use super::{Clock, Parcel, Progress};
+use super::{Intake, Parcel};
 use crate::documents;
+use crate::telemetry::Telemetry;
 
 /// Bytes that are read and handed over at a time.
 const CHUNK_BYTES: usize = 1024 * 1024;
@@ -118,43 +117,31 @@ fn walk(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), FileError> {
 ///
 /// # Errors
 /// If the file cannot be read to its end; what was read before was handed over.
-pub fn read_file(
-    path: &Path,
-    out: &mpsc::Sender<Parcel>,
-    stop: &watch::Receiver<bool>,
-    progress: &Arc<Progress>,
-    clock: &Clock,
-) -> Result<bool, FileError> {
+pub fn read_file(path: &Path, intake: &Intake) -> Result<bool, FileError> {
     let origin = path.display().to_string();
     let file = File::open(path).map_err(|source| FileError::Read {
         origin: origin.clone(),
         at: 0,
         source,
     })?;
-    read(file, &origin, out, stop, progress, clock)
+    read(file, &origin, intake)
 }
 
 /// Reads anything into parcels, as [`read_file`] does.
 ///
 /// # Errors
 /// If it cannot be read to its end; what was read before was handed over.
-pub fn read(
-    reader: impl Read + 'static,
-    origin: &str,
-    out: &mpsc::Sender<Parcel>,
-    stop: &watch::Receiver<bool>,
-    progress: &Arc<Progress>,
-    clock: &Clock,
-) -> Result<bool, FileError> {
+pub fn read(reader: impl Read + 'static, origin: &str, intake: &Intake) -> Result<bool, FileError> {
+    let handle = tokio::runtime::Handle::current();
     let failed = |at: u64| move |source| FileError::Read { origin: origin.to_owned(), at, source };
-    let counted = Counted { inner: reader, progress: Arc::clone(progress) };
+    let counted = Counted { inner: reader, telemetry: Arc::clone(&intake.telemetry) };
     let mut input = unpacked(counted, origin)?;
     let shared: Arc<str> = Arc::from(origin);
     let mut chunk = vec![0; CHUNK_BYTES];
     let mut pending = Vec::new();
     let mut taken: u64 = 0;
     loop {
-        if *stop.borrow() {
+        if *intake.stop.borrow() {
             return Ok(false);
         }
         // one read a turn: what comes through a slow pipe is handed over as it comes
@@ -167,16 +154,10 @@ pub fn read(
         let rest = pending.split_off(done);
         let bytes = std::mem::replace(&mut pending, rest);
         if !pieces.is_empty() {
-            Progress::add(&progress.messages, pieces.len());
-            let parcel = Parcel {
-                bytes,
-                pieces: Some(pieces),
-                origin: Arc::clone(&shared),
-                received_at: clock(),
-                receipt: None,
-            };
-            if out.blocking_send(parcel).is_err() {
-                // the workers are gone: they tell why
+            intake.telemetry.received.inc_by(pieces.len() as u64);
+            let parcel = Parcel::documents(bytes, pieces, Arc::clone(&shared), (intake.clock)());
+            // without workers there is nothing to do: they tell why
+            if handle.block_on(intake.send(parcel)).is_none() {
                 return Ok(false);
             }
         }
@@ -235,13 +216,13 @@ fn unpacked(reader: impl Read + 'static, origin: &str) -> Result<Box<dyn Read>, 
 /// Counts the bytes that are read from below.
 struct Counted<R> {
     inner: R,
-    progress: Arc<Progress>,
+    telemetry: Arc<Telemetry>,
 }
 
 impl<R: Read> Read for Counted<R> {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         let length = self.inner.read(buffer)?;
-        Progress::add(&self.progress.bytes_read, length);
+        self.telemetry.bytes_read.inc_by(length as u64);
         Ok(length)
     }
 }

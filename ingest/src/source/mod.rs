@@ -1,15 +1,21 @@
-//! Where events come from. A source hands over parcels; a parcel of a queue carries a receipt, which goes back to the
-//! source when everything in the parcel is durable, and not before (invariant I-1).
+//! Where events come from. A source hands over parcels; a parcel may carry a receipt, which tells the source when
+//! everything in it is durable, and not before (invariant I-1).
 
 pub mod files;
 pub mod sqs;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc, watch};
 
 use crate::documents::Piece;
+use crate::telemetry::Telemetry;
+
+/// Parcels that wait for the workers.
+const PARCELS_MAX: usize = 1_024;
+/// Bytes in them.
+const WAITING_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// Bytes that were taken together.
 #[derive(Debug)]
@@ -24,47 +30,167 @@ pub struct Parcel {
     pub received_at: i64,
     /// What settles them.
     pub receipt: Option<Receipt>,
+    room: Option<OwnedSemaphorePermit>,
 }
 
-/// The duty to tell the source that a parcel is durable. Dropped without it, the message comes again.
+impl Parcel {
+    /// Documents of a file or an object.
+    pub fn documents(
+        bytes: Vec<u8>,
+        pieces: Vec<Piece>,
+        origin: Arc<str>,
+        received_at: i64,
+    ) -> Self {
+        Self { pieces: Some(pieces), ..Self::message(bytes, origin, received_at) }
+    }
+
+    /// One message.
+    pub fn message(bytes: Vec<u8>, origin: Arc<str>, received_at: i64) -> Self {
+        Self { bytes, pieces: None, origin, received_at, receipt: None, room: None }
+    }
+
+    /// The same with the duty to tell what became of it.
+    #[must_use]
+    pub fn with_receipt(self, receipt: Option<Receipt>) -> Self {
+        Self { receipt, ..self }
+    }
+}
+
+/// What became of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Outcome {
+    /// The number that the source gave it.
+    pub id: u64,
+    /// Whether everything in it is durable; else it has to come again.
+    pub durable: bool,
+}
+
+/// The duty to tell a source what became of a message. A message that becomes several parcels (an object that a
+/// notification points to) has a receipt for each, all clones of one: it is durable when all of them are settled. A
+/// receipt that is dropped without (the store failed) makes it come again.
 #[derive(Debug)]
 pub struct Receipt {
-    handle: String,
-    settle: mpsc::UnboundedSender<String>,
+    duty: Arc<Duty>,
+    settled: bool,
+}
+
+#[derive(Debug)]
+struct Duty {
+    id: u64,
+    broken: AtomicBool,
+    outcomes: mpsc::UnboundedSender<Outcome>,
 }
 
 impl Receipt {
-    /// A receipt that is settled through a channel.
-    pub fn new(handle: String, settle: mpsc::UnboundedSender<String>) -> Self {
-        Self { handle, settle }
+    /// The first receipt of a message; what becomes of it is told to a channel.
+    pub fn new(id: u64, outcomes: mpsc::UnboundedSender<Outcome>) -> Self {
+        Self {
+            duty: Arc::new(Duty { id, broken: AtomicBool::new(false), outcomes }),
+            settled: false,
+        }
     }
 
-    /// Tells the source: stored, ignored or quarantined, and durable.
-    pub fn settle(self) {
+    /// Tells that this part is stored, ignored or quarantined, and durable.
+    pub fn settle(mut self) {
+        self.settled = true;
+    }
+}
+
+impl Clone for Receipt {
+    fn clone(&self) -> Self {
+        Self { duty: Arc::clone(&self.duty), settled: false }
+    }
+}
+
+impl Drop for Receipt {
+    fn drop(&mut self) {
+        if !self.settled {
+            self.duty.broken.store(true, Ordering::Release);
+        }
+    }
+}
+
+impl Drop for Duty {
+    fn drop(&mut self) {
+        let durable = !self.broken.load(Ordering::Acquire);
         // a source that is gone has no use for it: the message comes again, and nothing is lost
-        _ = self.settle.send(self.handle);
+        _ = self.outcomes.send(Outcome { id: self.id, durable });
     }
 }
 
 /// The clock, handed in: only the command reads it.
 pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
 
-/// How far a run is, for whoever shows it.
-#[derive(Debug, Default)]
-pub struct Progress {
-    /// Messages or documents taken.
-    pub messages: AtomicU64,
-    /// Bytes read from files, as they lie on disk.
-    pub bytes_read: AtomicU64,
-    /// Bytes there are to read, where that is known.
-    pub bytes_total: AtomicU64,
-    /// Rows that are durable.
-    pub rows: AtomicU64,
+/// What every source needs to run: where its parcels go, and when it shall end.
+#[derive(Clone)]
+pub struct Intake {
+    out: mpsc::Sender<Parcel>,
+    /// Bytes that may wait for the workers.
+    room: Arc<Semaphore>,
+    urge: Arc<watch::Sender<u64>>,
+    halt: Arc<watch::Sender<bool>>,
+    /// Whether the run shall end.
+    pub stop: watch::Receiver<bool>,
+    /// What is counted.
+    pub telemetry: Arc<Telemetry>,
+    /// The clock.
+    pub clock: Clock,
 }
 
-impl Progress {
-    pub(crate) fn add(counter: &AtomicU64, count: usize) {
-        counter.fetch_add(u64::try_from(count).unwrap_or_default(), Ordering::Relaxed);
+impl std::fmt::Debug for Intake {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Intake").finish_non_exhaustive()
+    }
+}
+
+/// The other end of an intake, for the workers.
+#[derive(Debug, Clone)]
+pub(crate) struct Delivered {
+    pub(crate) parcels: Arc<Mutex<mpsc::Receiver<Parcel>>>,
+    pub(crate) urged: watch::Receiver<u64>,
+}
+
+impl Intake {
+    /// Both ends of an intake, and what ends the sources.
+    pub(crate) fn new(
+        telemetry: Arc<Telemetry>,
+        clock: Clock,
+        halt: Arc<watch::Sender<bool>>,
+    ) -> (Self, Delivered) {
+        let (out, parcels) = mpsc::channel(PARCELS_MAX);
+        let (urge, urged) = watch::channel(0);
+        let intake = Self {
+            out,
+            room: Arc::new(Semaphore::new(WAITING_BYTES_MAX)),
+            urge: Arc::new(urge),
+            stop: halt.subscribe(),
+            halt,
+            telemetry,
+            clock,
+        };
+        (intake, Delivered { parcels: Arc::new(Mutex::new(parcels)), urged })
+    }
+
+    /// Hands a parcel to the workers, when there is room for it; `None` when there are no workers any more, who tell
+    /// why.
+    pub async fn send(&self, mut parcel: Parcel) -> Option<()> {
+        let bytes = u32::try_from(parcel.bytes.len().clamp(1, WAITING_BYTES_MAX)).ok()?;
+        let room = tokio::select! {
+            room = Arc::clone(&self.room).acquire_many_owned(bytes) => room.ok()?,
+            () = self.out.closed() => return None,
+        };
+        parcel.room = Some(room);
+        self.out.send(parcel).await.ok()
+    }
+
+    /// Asks the workers to write what they hold: a source waits for it.
+    pub fn hurry(&self) {
+        self.urge.send_modify(|asked| *asked += 1);
+    }
+
+    /// Ends all sources: going on would do harm.
+    pub fn halt(&self) {
+        self.halt.send_replace(true);
     }
 }
 
@@ -73,5 +199,32 @@ pub(crate) async fn stopped(stop: &mut watch::Receiver<bool>) {
     // a sender that is gone can no longer ask
     if stop.wait_for(|stop| *stop).await.is_err() {
         std::future::pending::<()>().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outcome(parts: usize, settled: usize) -> Outcome {
+        let (outcomes, mut told) = mpsc::unbounded_channel();
+        let first = Receipt::new(7, outcomes);
+        let mut receipts: Vec<Receipt> = (1..parts).map(|_| first.clone()).collect();
+        receipts.push(first);
+        for (at, receipt) in receipts.into_iter().enumerate() {
+            assert!(told.try_recv().is_err(), "told before all parts were settled");
+            if at < settled {
+                receipt.settle();
+            }
+        }
+        told.try_recv().unwrap()
+    }
+
+    #[test]
+    fn a_message_is_durable_when_all_its_parts_are() {
+        assert_eq!(outcome(1, 1), Outcome { id: 7, durable: true });
+        assert_eq!(outcome(1, 0), Outcome { id: 7, durable: false });
+        assert_eq!(outcome(3, 3), Outcome { id: 7, durable: true });
+        assert_eq!(outcome(3, 2), Outcome { id: 7, durable: false });
     }
 }

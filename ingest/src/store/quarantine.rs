@@ -1,16 +1,14 @@
 //! The second table: bodies that could not be read, with the reason, until they can.
 
-use std::path::{Path, PathBuf};
-
+use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray;
 use arrow_array::types::TimestampMillisecondType;
 use bouncewatch_schemas::table;
 use bouncewatch_schemas::time::day_of;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::segment::TableBuilder;
-use super::{Store, StoreError, publish};
+use super::{Segment, Store, StoreError};
 use crate::outcome::Rejected;
 
 /// Collects what is set aside.
@@ -51,19 +49,16 @@ impl QuarantineSegment {
             .bytes(body);
     }
 
-    /// Publishes what was collected; nothing, where nothing was.
+    /// Publishes what was collected and returns its bytes; 0, where nothing was.
     ///
     /// # Errors
     /// If it cannot be made durable.
-    pub fn publish(
-        self,
-        store: &Store,
-        received_at: i64,
-    ) -> Result<Option<(PathBuf, usize)>, StoreError> {
-        let Some(builder) = self.builder else { return Ok(None) };
+    pub async fn publish(self, store: &Store, received_at: i64) -> Result<usize, StoreError> {
+        let Some(builder) = self.builder else { return Ok(0) };
         let bytes = builder.finish(table::QUARANTINE)?;
-        let folder = store.day(table::QUARANTINE, day_of(received_at));
-        publish::segment(&folder, received_at, &bytes).map(|path| Some((path, bytes.len())))
+        let length = bytes.len();
+        store.publish(table::QUARANTINE, day_of(received_at), received_at, bytes).await?;
+        Ok(length)
     }
 }
 
@@ -84,66 +79,53 @@ pub struct Quarantined {
     pub body: Vec<u8>,
 }
 
-/// Reads one segment of the quarantine.
-fn read(path: &Path) -> Result<Vec<Quarantined>, StoreError> {
-    let failed = |error: &dyn std::fmt::Display| StoreError::Read {
-        path: path.to_path_buf(),
-        why: error.to_string(),
+/// The entries of a part of a segment; in words what is wrong with it, where it is none.
+fn entries(batch: &RecordBatch) -> Result<Vec<Quarantined>, String> {
+    let column =
+        |name: &str| batch.column_by_name(name).ok_or_else(|| format!("it has no column `{name}`"));
+    let text = |name: &str| {
+        column(name)?.as_string_opt::<i32>().ok_or_else(|| format!("column `{name}` is no text"))
     };
-    let file = std::fs::File::open(path).map_err(StoreError::io("open", path))?;
-    let reader = ParquetRecordBatchReaderBuilder::try_new(file)
-        .and_then(ParquetRecordBatchReaderBuilder::build)
-        .map_err(|error| failed(&error))?;
-    let mut entries = Vec::new();
-    for batch in reader {
-        let batch = batch.map_err(|error| failed(&error))?;
-        let column = |name: &str| {
-            batch.column_by_name(name).ok_or_else(|| failed(&format!("it has no column `{name}`")))
-        };
-        let text = |name: &str| {
-            column(name)?
-                .as_string_opt::<i32>()
-                .ok_or_else(|| failed(&format!("column `{name}` is no text")))
-        };
-        let (ids, reasons, details, origins) =
-            (text("id")?, text("reason")?, text("detail")?, text(table::ORIGIN)?);
-        let times = column(table::RECEIVED_AT)?
-            .as_primitive_opt::<TimestampMillisecondType>()
-            .ok_or_else(|| failed(&"column `received_at` is no time"))?;
-        let bodies = column("body")?
-            .as_binary_opt::<i32>()
-            .ok_or_else(|| failed(&"column `body` holds no bytes"))?;
-        entries.extend((0..batch.num_rows()).map(|row| Quarantined {
-            id: ids.value(row).to_owned(),
-            received_at: times.value(row),
-            reason: reasons.value(row).to_owned(),
-            detail: Some(details.value(row)).filter(|detail| !detail.is_empty()).map(str::to_owned),
-            origin: origins.value(row).to_owned(),
-            body: bodies.value(row).to_vec(),
-        }));
-    }
-    Ok(entries)
+    let (ids, reasons, details, origins) =
+        (text("id")?, text("reason")?, text("detail")?, text(table::ORIGIN)?);
+    let times = column(table::RECEIVED_AT)?
+        .as_primitive_opt::<TimestampMillisecondType>()
+        .ok_or("column `received_at` is no time")?;
+    let bodies = column("body")?.as_binary_opt::<i32>().ok_or("column `body` holds no bytes")?;
+    let entry = |row| Quarantined {
+        id: ids.value(row).to_owned(),
+        received_at: times.value(row),
+        reason: reasons.value(row).to_owned(),
+        detail: Some(details.value(row)).filter(|detail| !detail.is_empty()).map(str::to_owned),
+        origin: origins.value(row).to_owned(),
+        body: bodies.value(row).to_vec(),
+    };
+    Ok((0..batch.num_rows()).map(entry).collect())
 }
 
 /// Everything in quarantine, each body once, oldest first.
 ///
 /// # Errors
 /// If a segment cannot be read.
-pub fn list(store: &Store) -> Result<Vec<Quarantined>, StoreError> {
-    read_all(&store.segments(table::QUARANTINE)?)
+pub async fn list(store: &Store) -> Result<Vec<Quarantined>, StoreError> {
+    read_all(store, &store.segments(table::QUARANTINE).await?).await
 }
 
 /// Everything in some segments of the quarantine, each body once, oldest first.
 ///
 /// # Errors
 /// If a segment cannot be read.
-pub fn read_all(segments: &[PathBuf]) -> Result<Vec<Quarantined>, StoreError> {
-    let mut entries = Vec::new();
+pub async fn read_all(store: &Store, segments: &[Segment]) -> Result<Vec<Quarantined>, StoreError> {
+    let mut all = Vec::new();
     for segment in segments {
-        entries.extend(read(segment)?);
+        let each = |batch: &RecordBatch| {
+            all.extend(entries(batch).map_err(|why| store.wrong(segment, &why))?);
+            Ok(())
+        };
+        store.read(segment, None, each).await?;
     }
-    entries.sort_by(|a, b| a.received_at.cmp(&b.received_at).then_with(|| a.id.cmp(&b.id)));
+    all.sort_by(|a, b| a.received_at.cmp(&b.received_at).then_with(|| a.id.cmp(&b.id)));
     let mut seen = std::collections::HashSet::new();
-    entries.retain(|entry| seen.insert(entry.id.clone()));
-    Ok(entries)
+    all.retain(|entry| seen.insert(entry.id.clone()));
+    Ok(all)
 }

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bouncewatch_ingest::pipeline::{BatchLimits, Settings, Source, Summary, run};
-use bouncewatch_ingest::source::Progress;
+use bouncewatch_ingest::source::sqs;
 use bouncewatch_ingest::store::Store;
+use bouncewatch_ingest::telemetry::Telemetry;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use tokio::sync::watch;
@@ -32,14 +33,15 @@ fn fixtures(folder: &str) -> PathBuf {
 
 async fn ingest(payload: &Path, store: &Path) -> Summary {
     let (_keep, stop) = watch::channel(false);
-    let settings = Settings { limits: BatchLimits::default(), workers: 1, follow: false };
+    let settings =
+        Settings { limits: BatchLimits::default(), workers: 1, queue: sqs::Settings::default() };
     let sources = vec![Source::Files(vec![payload.to_path_buf()])];
     run(
         sources,
-        Store::new(store),
+        Store::in_folder(store).unwrap(),
         settings,
         Arc::new(|| 1_800_000_000_000),
-        Arc::new(Progress::default()),
+        Arc::new(Telemetry::new()),
         stop,
     )
     .await
@@ -51,7 +53,8 @@ async fn differences(payload: &Path, expected: &Expected) -> Vec<String> {
     let folder = tempfile::tempdir().unwrap();
     let summary = ingest(payload, folder.path()).await;
     let mut wrong = Vec::new();
-    let mut left = rows(folder.path());
+    let mut left = rows(folder.path()).await;
+    let stored = left.len();
     for row in &expected.rows {
         let fits = |got: &Map<String, Value>| {
             row.iter().all(|(column, value)| got.get(column) == Some(value))
@@ -75,8 +78,8 @@ async fn differences(payload: &Path, expected: &Expected) -> Vec<String> {
             .collect();
         wrong.push(format!("no row fits: {}", off.join("; ")));
     }
-    if rows(folder.path()).len() != expected.rows.len() {
-        wrong.push(format!("{} rows, expected {}", rows(folder.path()).len(), expected.rows.len()));
+    if stored != expected.rows.len() {
+        wrong.push(format!("{} rows, expected {}", stored, expected.rows.len()));
     }
     let ignored: BTreeMap<String, u64> = summary
         .counts

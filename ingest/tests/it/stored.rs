@@ -12,10 +12,10 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::{Map, Value, json};
 
 /// All rows of the event table.
-pub(crate) fn rows(store: &Path) -> Vec<Map<String, Value>> {
+pub(crate) async fn rows(store: &Path) -> Vec<Map<String, Value>> {
     let mut rows = Vec::new();
-    for segment in Store::new(store).segments(table::EVENTS).unwrap() {
-        let file = std::fs::File::open(segment).unwrap();
+    for segment in Store::in_folder(store).unwrap().segments(table::EVENTS).await.unwrap() {
+        let file = std::fs::File::open(store.join(segment.path.as_ref())).unwrap();
         for batch in ParquetRecordBatchReaderBuilder::try_new(file).unwrap().build().unwrap() {
             let batch = batch.unwrap();
             rows.extend((0..batch.num_rows()).map(|row| object(&batch, row)));

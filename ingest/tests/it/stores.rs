@@ -5,10 +5,11 @@ use std::sync::Arc;
 use bouncewatch_ingest::pipeline::{
     BatchLimits, Settings, Source, Summary, replay_quarantine, run,
 };
-use bouncewatch_ingest::source::Progress;
+use bouncewatch_ingest::source::sqs;
 use bouncewatch_ingest::store::Store;
 use bouncewatch_ingest::store::inspect::{stats, verify};
 use bouncewatch_ingest::store::quarantine::list;
+use bouncewatch_ingest::telemetry::Telemetry;
 use bouncewatch_schemas::table;
 use tokio::sync::watch;
 
@@ -18,14 +19,15 @@ async fn ingest(store: &Store, folder: &std::path::Path, text: &str) -> Summary 
     let file = folder.join("in.ndjson");
     std::fs::write(&file, text).unwrap();
     let (_keep, stop) = watch::channel(false);
-    let settings = Settings { limits: BatchLimits::default(), workers: 2, follow: false };
+    let settings =
+        Settings { limits: BatchLimits::default(), workers: 2, queue: sqs::Settings::default() };
     let clock = Arc::new(|| 1_800_000_000_000);
     run(
         vec![Source::Files(vec![file])],
         store.clone(),
         settings,
         clock,
-        Arc::new(Progress::default()),
+        Arc::new(Telemetry::new()),
         stop,
     )
     .await
@@ -35,36 +37,34 @@ async fn ingest(store: &Store, folder: &std::path::Path, text: &str) -> Summary 
 #[tokio::test]
 async fn what_is_written_can_be_verified_and_counted() {
     let folder = tempfile::tempdir().unwrap();
-    let store = Store::new(folder.path().join("store"));
+    let store = Store::in_folder(folder.path().join("store")).unwrap();
     ingest(&store, folder.path(), &format!("{SEND}\nbroken\n{SEND}\n")).await;
-    let found = stats(&store).unwrap();
+    let found = stats(&store).await.unwrap();
     assert_eq!((found.rows, found.quarantined), (4, 1));
     assert_eq!(found.rows_by_kind["send"], 4);
     assert_eq!(found.first_day.as_deref(), Some("2026-11-19"));
-    let verified = verify(&store).unwrap();
+    let verified = verify(&store).await.unwrap();
     assert!(verified.problems.is_empty() && verified.unpublished.is_empty(), "{verified:?}");
 }
 
 #[tokio::test]
 async fn what_cannot_be_trusted_is_named() {
     let folder = tempfile::tempdir().unwrap();
-    let store = Store::new(folder.path().join("store"));
+    let store = Store::in_folder(folder.path().join("store")).unwrap();
     ingest(&store, folder.path(), SEND).await;
-    let good = store.segments(table::EVENTS).unwrap().remove(0);
+    let good = store.segments(table::EVENTS).await.unwrap().remove(0);
+    let good = folder.path().join("store").join(good.path.as_ref());
     let bytes = std::fs::read(&good).unwrap();
     let day = good.parent().unwrap();
     std::fs::write(day.join("cut.parquet"), &bytes[..bytes.len() / 2]).unwrap();
     std::fs::write(day.join("empty.parquet"), b"").unwrap();
-    std::fs::write(day.join("left.staged"), b"half").unwrap();
-    let other = store.day(table::EVENTS, 0);
+    std::fs::write(day.join("left.parquet#1"), b"half").unwrap();
+    let other = folder.path().join("store/events/date=1970-01-01");
     std::fs::create_dir_all(&other).unwrap();
     std::fs::copy(&good, other.join("elsewhere.parquet")).unwrap();
-    let verified = verify(&store).unwrap();
-    let named: Vec<String> = verified
-        .problems
-        .iter()
-        .map(|p| p.path.file_name().unwrap().to_string_lossy().into_owned())
-        .collect();
+    let verified = verify(&store).await.unwrap();
+    let named: Vec<String> =
+        verified.problems.iter().map(|p| p.path.rsplit('/').next().unwrap().to_owned()).collect();
     assert_eq!(named, ["elsewhere.parquet", "cut.parquet", "empty.parquet"], "{verified:?}");
     assert_eq!((verified.segments, verified.unpublished.len()), (1, 1));
 }
@@ -72,23 +72,23 @@ async fn what_cannot_be_trusted_is_named() {
 #[tokio::test]
 async fn quarantine_keeps_what_still_cannot_be_read() {
     let folder = tempfile::tempdir().unwrap();
-    let store = Store::new(folder.path().join("store"));
+    let store = Store::in_folder(folder.path().join("store")).unwrap();
     // twice, as an archive that is ingested twice
     for _ in 0..2 {
         ingest(&store, folder.path(), "broken one\nbroken two\n").await;
     }
-    assert_eq!(list(&store).unwrap().len(), 2);
-    let before = list(&store).unwrap();
-    let counts = replay_quarantine(&store, 1_800_000_100_000).unwrap();
+    assert_eq!(list(&store).await.unwrap().len(), 2);
+    let before = list(&store).await.unwrap();
+    let counts = replay_quarantine(&store, 1_800_000_100_000).await.unwrap();
     assert_eq!((counts.messages, counts.quarantined_total(), counts.rows), (2, 2, 0));
-    assert_eq!(list(&store).unwrap(), before);
-    assert_eq!(store.segments(table::QUARANTINE).unwrap().len(), 1);
+    assert_eq!(list(&store).await.unwrap(), before);
+    assert_eq!(store.segments(table::QUARANTINE).await.unwrap().len(), 1);
 }
 
 #[tokio::test]
 async fn replay_stores_what_can_be_read_now() {
     let folder = tempfile::tempdir().unwrap();
-    let store = Store::new(folder.path().join("store"));
+    let store = Store::in_folder(folder.path().join("store")).unwrap();
     ingest(&store, folder.path(), "broken\n").await;
     // an older version could not read this body
     let mut segment = bouncewatch_ingest::store::quarantine::QuarantineSegment::default();
@@ -97,9 +97,9 @@ async fn replay_stores_what_can_be_read_now() {
         "old",
     );
     segment.push(SEND.as_bytes(), &rejected, "queue", 1_800_000_000_000);
-    segment.publish(&store, 1_800_000_000_000).unwrap();
-    let counts = replay_quarantine(&store, 1_800_000_100_000).unwrap();
+    segment.publish(&store, 1_800_000_000_000).await.unwrap();
+    let counts = replay_quarantine(&store, 1_800_000_100_000).await.unwrap();
     assert_eq!((counts.events, counts.rows, counts.quarantined_total()), (1, 2, 1));
-    assert_eq!(list(&store).unwrap().len(), 1);
-    assert_eq!(crate::stored::rows(&folder.path().join("store")).len(), 2);
+    assert_eq!(list(&store).await.unwrap().len(), 1);
+    assert_eq!(crate::stored::rows(&folder.path().join("store")).await.len(), 2);
 }
