@@ -104,12 +104,21 @@ pub(crate) struct IngestArgs {
     /// Hide a received message from others for so many seconds; it is hidden again while it is worked on [default: 4 times the batch age, at least 60]
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(2..=43_200))]
     pub(crate) visibility: Option<u64>,
+    /// What to do with a message that cannot be read: set it aside in the store, or leave it to the queue's dead-letter queue
+    #[arg(long, value_enum, default_value = "quarantine")]
+    pub(crate) poison: PoisonArg,
     /// Threads that decode and write
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
     pub(crate) workers: Option<u16>,
     /// Form of the summary
     #[arg(long, value_enum, default_value = "table")]
     pub(crate) format: SummaryFormat,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PoisonArg {
+    Quarantine,
+    Leave,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -1,8 +1,10 @@
 //! The settings file. All defaults stand in `config.toml` beside this file, which `config init` prints.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::{Context, ensure};
+use bouncewatch_ingest::allow::Allowed;
 use serde::{Deserialize, Serialize};
 
 /// The settings file with all defaults.
@@ -19,6 +21,26 @@ pub(crate) struct Config {
     pub(crate) stale_after: String,
     pub(crate) bounce: Levels,
     pub(crate) complaint: Levels,
+    pub(crate) allow: Allow,
+}
+
+/// Whose events are taken; an empty list takes all.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Allow {
+    pub(crate) accounts: Vec<String>,
+    pub(crate) topics: Vec<String>,
+    pub(crate) identities: Vec<String>,
+}
+
+impl Allow {
+    pub(crate) fn allowed(&self) -> Arc<Allowed> {
+        Arc::new(Allowed {
+            accounts: self.accounts.clone(),
+            topics: self.topics.clone(),
+            identities: self.identities.clone(),
+        })
+    }
 }
 
 /// Thresholds of one rate, as fractions.

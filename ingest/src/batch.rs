@@ -1,12 +1,14 @@
 //! Rows on their way to the store: collected by event day, flushed when one of the limits is reached.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bouncewatch_schemas::event::EventRow;
 use bouncewatch_schemas::table;
 use bouncewatch_schemas::time::day_of;
 
+use crate::allow::Allowed;
 use crate::decode::{Context, Sink, document};
 use crate::outcome::Ignored;
 use crate::outcome::Reason;
@@ -18,6 +20,9 @@ use crate::telemetry::Counts;
 
 /// Event days of one batch; each has builders of its own.
 const DAYS_MAX: usize = 128;
+
+/// Rows of one batch that are not encoded yet, over all its days.
+const PLAIN_ROWS_MAX: usize = 8 * 1024;
 
 /// When a batch is written.
 #[derive(Debug, Clone, Copy)]
@@ -34,18 +39,30 @@ impl Default for BatchLimits {
     fn default() -> Self {
         Self {
             rows_max: 128 * 1024,
-            bytes_max: 128 * 1024 * 1024,
+            bytes_max: 256 * 1024 * 1024,
             age_max: Duration::from_secs(20),
         }
     }
 }
 
+/// What is done with a document that cannot be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Poison {
+    /// It is set aside durably, and the message is deleted.
+    #[default]
+    Quarantine,
+    /// A message is left to its queue, which passes it to its dead-letter queue. What comes from files is set aside.
+    Leave,
+}
+
 /// Rows and rejected bodies that are not durable yet.
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
+    allowed: Arc<Allowed>,
     days: BTreeMap<i64, EventSegment>,
     quarantine: QuarantineSegment,
     rows: usize,
+    plain_rows: usize,
     bytes: usize,
     counts: Counts,
 }
@@ -58,6 +75,7 @@ impl Sink for Batch {
     fn row(&mut self, row: &EventRow<'_>) {
         self.days.entry(day_of(row.event_at)).or_default().push(row);
         self.rows += 1;
+        self.plain_rows += 1;
     }
 
     fn ignored(&mut self, reason: Ignored) {
@@ -66,11 +84,36 @@ impl Sink for Batch {
 }
 
 impl Batch {
-    /// Reads a document into the batch.
-    pub(crate) fn take(&mut self, bytes: &[u8], origin: &str, received_at: i64) {
+    /// An empty batch that takes the events of some.
+    pub(crate) fn new(allowed: Arc<Allowed>) -> Self {
+        Self { allowed, ..Self::default() }
+    }
+
+    /// Reads a document into the batch. What cannot be read is set aside, or left: then this is false.
+    pub(crate) fn take(
+        &mut self,
+        bytes: &[u8],
+        origin: &str,
+        received_at: i64,
+        poison: Poison,
+    ) -> bool {
         self.bytes += bytes.len();
-        if let Err(rejected) = document(bytes, Context::new(origin, received_at), self) {
-            self.reject(bytes, &rejected, origin, received_at);
+        let allowed = Arc::clone(&self.allowed);
+        let context = Context::new(origin, received_at).allowing(&allowed);
+        match (document(bytes, context, self), poison) {
+            (Ok(()), _) => true,
+            (Err(rejected), Poison::Quarantine) => {
+                self.reject(bytes, &rejected, origin, received_at);
+                true
+            }
+            (Err(rejected), Poison::Leave) => {
+                tracing::info!(
+                    reason = rejected.reason.as_str(),
+                    detail = rejected.detail,
+                    "a message that cannot be read is left to its queue"
+                );
+                false
+            }
         }
     }
 
@@ -83,13 +126,22 @@ impl Batch {
             self.reject(bytes, &rejected, origin, received_at);
         } else {
             // the decoder says what is wrong with it
-            self.take(bytes, origin, received_at);
+            self.take(bytes, origin, received_at, Poison::Quarantine);
         }
     }
 
     fn reject(&mut self, bytes: &[u8], rejected: &Rejected, origin: &str, received_at: i64) {
         self.quarantine.push(bytes, rejected, origin, received_at);
         *self.counts.quarantined.entry(rejected.reason.as_str()).or_default() += 1;
+    }
+
+    /// Keeps what is held small; called between documents.
+    pub(crate) fn shrink(&mut self) -> Result<(), StoreError> {
+        if self.plain_rows >= PLAIN_ROWS_MAX {
+            self.plain_rows = 0;
+            self.days.values_mut().try_for_each(EventSegment::encode)?;
+        }
+        Ok(())
     }
 
     pub(crate) fn is_full(&self, limits: &BatchLimits) -> bool {
@@ -101,7 +153,7 @@ impl Batch {
     /// Makes everything durable and returns what was done. On an error some segments may be published; reading the
     /// same documents again only repeats rows, which the scan removes.
     pub(crate) async fn flush(&mut self, store: &Store, now: i64) -> Result<Counts, StoreError> {
-        let batch = std::mem::take(self);
+        let batch = std::mem::replace(self, Self::new(Arc::clone(&self.allowed)));
         let mut counts = batch.counts;
         for (day, segment) in batch.days {
             let rows = segment.len();

@@ -8,11 +8,12 @@ use std::io::Read;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use bouncewatch_schemas::event::{Channel, EventRow};
+use bouncewatch_schemas::event::{Channel, EventRow, Service};
 use bouncewatch_schemas::time::parse_ms;
 use bouncewatch_schemas::wire::envelope::{Envelope, LogEvent, Raw, Record};
 use bouncewatch_schemas::wire::lenient::Text;
 
+use crate::allow::{Allowed, Provenance};
 use crate::documents;
 use crate::normalise;
 use crate::outcome::Ignored;
@@ -51,6 +52,9 @@ pub struct Context<'a> {
     pub region: Option<&'a str>,
     /// Time of the log event.
     pub logged_at: Option<i64>,
+    /// ARN of the topic.
+    pub topic: Option<&'a str>,
+    allowed: Option<&'a Allowed>,
     depth: u8,
 }
 
@@ -65,7 +69,25 @@ impl<'a> Context<'a> {
             account: None,
             region: None,
             logged_at: None,
+            topic: None,
+            allowed: None,
             depth: 0,
+        }
+    }
+
+    /// The same where only the events of some are taken.
+    #[must_use]
+    pub fn allowing(self, allowed: &'a Allowed) -> Self {
+        Self { allowed: Some(allowed), ..self }
+    }
+
+    /// Refuses events of those who are not on the list.
+    pub(crate) fn check(&self, row: &EventRow<'_>) -> Result<(), Rejected> {
+        let from = Provenance { account: row.account, topic: self.topic, identity: row.identity };
+        match (self.allowed, row.service) {
+            (None, _) => Ok(()),
+            (Some(allowed), Service::Ses) => allowed.check(from),
+            (Some(allowed), Service::WorkMail) => allowed.check_log(from),
         }
     }
 }
@@ -248,6 +270,7 @@ fn peel_sns(
         published_at: envelope.sns_timestamp.get().and_then(parse_ms),
         region: context.region.or(arn.next().filter(|part| !part.is_empty())),
         account: context.account.or(arn.next().filter(|part| !part.is_empty())),
+        topic: envelope.topic_arn.get().or(context.topic),
         ..context
     };
     peel_raw(message, context, sink)

@@ -58,6 +58,8 @@ pub enum Reason {
     BadPayload,
     /// Longer than any document that is read.
     TooLarge,
+    /// Of an account, topic or identity that is not on the list.
+    NotAllowed,
 }
 
 impl Reason {
@@ -73,6 +75,7 @@ impl Reason {
             Self::ObjectNotification => "object_notification",
             Self::BadPayload => "bad_payload",
             Self::TooLarge => "too_large",
+            Self::NotAllowed => "not_allowed",
         }
     }
 }

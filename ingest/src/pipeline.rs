@@ -9,8 +9,9 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use crate::allow::Allowed;
 use crate::batch::Batch;
-pub use crate::batch::BatchLimits;
+pub use crate::batch::{BatchLimits, Poison};
 use crate::source::files::{self, FileError};
 use crate::source::sqs::{self, Queue, Settled};
 use crate::source::{Clock, Delivered, Intake, Parcel, Receipt, stopped};
@@ -32,7 +33,7 @@ pub enum Source {
 }
 
 /// How a run goes about it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Settings {
     /// When a batch is written.
     pub limits: BatchLimits,
@@ -40,6 +41,10 @@ pub struct Settings {
     pub workers: usize,
     /// How queues are read.
     pub queue: sqs::Settings,
+    /// Whose events are taken.
+    pub allowed: Arc<Allowed>,
+    /// What is done with messages that cannot be read.
+    pub poison: Poison,
 }
 
 /// What stops a run.
@@ -90,6 +95,8 @@ pub async fn run(
             delivered: delivered.clone(),
             store: store.clone(),
             limits: settings.limits,
+            allowed: Arc::clone(&settings.allowed),
+            poison: settings.poison,
             clock: Arc::clone(&clock),
             telemetry: Arc::clone(&telemetry),
             halt: Arc::clone(&halt),
@@ -180,6 +187,8 @@ struct Worker {
     delivered: Delivered,
     store: Store,
     limits: BatchLimits,
+    allowed: Arc<Allowed>,
+    poison: Poison,
     clock: Clock,
     telemetry: Arc<Telemetry>,
     halt: Arc<watch::Sender<bool>>,
@@ -213,11 +222,16 @@ impl Worker {
     }
 
     fn work(&mut self, handle: &tokio::runtime::Handle) -> Result<Counts, StoreError> {
-        let mut state = Pending::default();
+        let mut state = Pending {
+            batch: Batch::new(Arc::clone(&self.allowed)),
+            poison: self.poison,
+            ..Pending::default()
+        };
         loop {
             match handle.block_on(self.next(state.since)) {
                 Next::Parcel(parcel) => {
                     state.take(parcel);
+                    state.batch.shrink()?;
                     if state.batch.is_full(&self.limits) || state.is_old(&self.limits) {
                         handle.block_on(self.flush(&mut state))?;
                     }
@@ -273,6 +287,7 @@ enum Next {
 #[derive(Default)]
 struct Pending {
     batch: Batch,
+    poison: Poison,
     receipts: Vec<Receipt>,
     messages: u64,
     since: Option<Instant>,
@@ -285,14 +300,19 @@ impl Pending {
         let (origin, received_at) = (parcel.origin.as_ref(), parcel.received_at);
         match &parcel.pieces {
             None => {
-                self.batch.take(&parcel.bytes, origin, received_at);
+                let poison =
+                    if parcel.receipt.is_some() { self.poison } else { Poison::Quarantine };
                 self.messages += 1;
+                if !self.batch.take(&parcel.bytes, origin, received_at, poison) {
+                    // the receipt is dropped unsettled
+                    return;
+                }
             }
             Some(pieces) => {
                 for piece in pieces {
                     let Some(bytes) = parcel.bytes.get(piece.start..piece.end) else { continue };
                     if piece.whole {
-                        self.batch.take(bytes, origin, received_at);
+                        self.batch.take(bytes, origin, received_at, Poison::Quarantine);
                     } else {
                         self.batch.take_broken(bytes, origin, received_at);
                     }
@@ -313,12 +333,16 @@ impl Pending {
 ///
 /// # Errors
 /// If the store cannot be read or written.
-pub async fn replay_quarantine(store: &Store, now: i64) -> Result<Counts, StoreError> {
+pub async fn replay_quarantine(
+    store: &Store,
+    allowed: Arc<Allowed>,
+    now: i64,
+) -> Result<Counts, StoreError> {
     let mut done = Counts::default();
-    let mut batch = Batch::default();
+    let mut batch = Batch::new(allowed);
     let segments = store.segments(bouncewatch_schemas::table::QUARANTINE).await?;
     for entry in quarantine::read_all(store, &segments).await? {
-        batch.take(&entry.body, &entry.origin, entry.received_at);
+        batch.take(&entry.body, &entry.origin, entry.received_at, Poison::Quarantine);
         done.messages += 1;
     }
     done.add(&batch.flush(store, now).await?);

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use bouncewatch_ingest::aws;
-use bouncewatch_ingest::pipeline::{self, BatchLimits, Settings, Source, Summary};
+use bouncewatch_ingest::pipeline::{self, BatchLimits, Poison, Settings, Source, Summary};
 use bouncewatch_ingest::source::files;
 use bouncewatch_ingest::source::sqs::{self, Queue};
 use bouncewatch_ingest::telemetry::Telemetry;
@@ -16,7 +16,7 @@ use serde_json::json;
 use tokio::sync::watch;
 
 use super::{Answer, Missing, open_store};
-use crate::cli::{EXIT_FAILED, EXIT_LOOK, IngestArgs, SummaryFormat};
+use crate::cli::{EXIT_FAILED, EXIT_LOOK, IngestArgs, PoisonArg, SummaryFormat};
 use crate::config::Config;
 
 /// How often the progress bar is drawn.
@@ -44,7 +44,13 @@ async fn ingest(args: &IngestArgs, config: &Config, quiet: bool) -> anyhow::Resu
     };
     let limits =
         BatchLimits { age_max: Duration::from_secs(args.batch_age), ..BatchLimits::default() };
-    let settings = Settings { limits, workers, queue: queue_settings(args)? };
+    let settings = Settings {
+        limits,
+        workers,
+        queue: queue_settings(args)?,
+        allowed: config.allow.allowed(),
+        poison: if args.poison == PoisonArg::Leave { Poison::Leave } else { Poison::Quarantine },
+    };
     let (ask, stop) = watch::channel(false);
     let signals = tokio::spawn(stop_on_signal(ask));
     let drawing = (!quiet).then(|| tokio::spawn(draw(bar(&telemetry), Arc::clone(&telemetry))));
@@ -83,7 +89,12 @@ async fn sources(args: &IngestArgs, telemetry: &Telemetry) -> anyhow::Result<Vec
             )
         } else if sqs::is_queue(word) {
             let aws = aws::load(sqs::region_of(word), args.store.endpoint_url.as_deref()).await;
-            sources.push(Source::Queue(Box::new(Queue::open(&aws, word).await?)));
+            let queue = Queue::open(&aws, word).await?;
+            anyhow::ensure!(
+                args.poison == PoisonArg::Quarantine || queue.attributes().has_dead_letter_queue,
+                "--poison leave needs a dead-letter queue, and {word} has none: what cannot be read would come again for ever\n  hint: give the queue a redrive policy, or leave --poison out"
+            );
+            sources.push(Source::Queue(Box::new(queue)));
         } else {
             paths.extend(files::expand(word)?);
         }
@@ -182,7 +193,8 @@ fn answer(
     }
     answer.exit_code = if !summary.failures.is_empty() {
         EXIT_FAILED
-    } else if quarantined > 0 || counts.delete_failed > 0 || summary.interrupted {
+    } else if quarantined > 0 || counts.delete_failed > 0 || counts.left > 0 || summary.interrupted
+    {
         EXIT_LOOK
     } else {
         0
@@ -215,6 +227,13 @@ fn text(summary: &Summary, seconds: f64) -> String {
             out,
             "  deleted {} from the queue, {} could not be deleted and come again",
             counts.deleted, counts.delete_failed
+        );
+    }
+    if counts.left > 0 {
+        _ = writeln!(
+            out,
+            "  left {} to the queue: they come again, or go to its dead-letter queue",
+            counts.left
         );
     }
     out

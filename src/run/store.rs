@@ -50,7 +50,8 @@ async fn run_on_store(command: StoreCommand, config: &Config, now: i64) -> anyho
             quarantined(&entries, &args)
         }
         StoreCommand::Quarantine(QuarantineCommand::Replay(args)) => {
-            let counts = replay_quarantine(&open(&args.store).await?, now).await?;
+            let counts =
+                replay_quarantine(&open(&args.store).await?, config.allow.allowed(), now).await?;
             replayed(&counts, args.format)
         }
     }

@@ -173,6 +173,7 @@ impl<'a> Event<'a> {
         let source =
             self.mail.source.get().and_then(|source| address::normalise(Cow::Borrowed(source)));
         let base = self.base(source.as_deref());
+        self.context.check(&base)?;
         if matches!(self.kind, Kind::Open | Kind::Click | Kind::Subscription) {
             sink.event();
             sink.row(&base);

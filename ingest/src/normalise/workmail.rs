@@ -66,6 +66,7 @@ pub(crate) fn workmail(
     let source = event.from.get().or(event.sender.get());
     let source = source.and_then(|source| address::normalise(Cow::Borrowed(source)));
     let base = base(kind, event, message_id, event_at, source.as_deref(), context);
+    context.check(&base)?;
     let (recipients, all_usable) = usable(&event.recipients.0);
     if recipients.is_empty() && needs_recipient(kind) {
         return Err(Rejected::new(Reason::NoRecipient, format!("{name} names no recipient")));

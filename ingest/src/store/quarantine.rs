@@ -39,7 +39,7 @@ impl QuarantineSegment {
         let reason = rejected.reason.as_str();
         let id = format!("{:032x}", xxh3_128(&[reason.as_bytes(), b"\0", body].concat()));
         self.builder
-            .get_or_insert_with(|| TableBuilder::new(table::QUARANTINE_COLUMNS))
+            .get_or_insert_with(|| TableBuilder::new(table::QUARANTINE, table::QUARANTINE_COLUMNS))
             .row()
             .text(Some(&id))
             .time(Some(received_at))
@@ -55,7 +55,7 @@ impl QuarantineSegment {
     /// If it cannot be made durable.
     pub async fn publish(self, store: &Store, received_at: i64) -> Result<usize, StoreError> {
         let Some(builder) = self.builder else { return Ok(0) };
-        let bytes = builder.finish(table::QUARANTINE)?;
+        let bytes = builder.finish()?;
         let length = bytes.len();
         store.publish(table::QUARANTINE, day_of(received_at), received_at, bytes).await?;
         Ok(length)

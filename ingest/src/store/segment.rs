@@ -56,11 +56,16 @@ fn schema(columns: &[Column]) -> SchemaRef {
     Arc::new(Schema::new(fields))
 }
 
-/// Builds the columns of a table, row by row.
+/// Builds the columns of a table, row by row. Rows are encoded in portions: an encoded row takes a tenth of the room.
 pub(super) struct TableBuilder {
+    table: &'static str,
     schema: SchemaRef,
     columns: Vec<Box<dyn ArrayBuilder>>,
+    /// Rows in `columns`.
     rows: usize,
+    /// Rows in `writer`.
+    encoded: usize,
+    writer: Option<ArrowWriter<Vec<u8>>>,
 }
 
 /// Writes the values of one row in the order of the table's columns.
@@ -126,7 +131,7 @@ impl RowWriter<'_> {
 }
 
 impl TableBuilder {
-    pub(super) fn new(columns: &[Column]) -> Self {
+    pub(super) fn new(table: &'static str, columns: &[Column]) -> Self {
         let builder = |column: &Column| -> Box<dyn ArrayBuilder> {
             match column.column_type {
                 ColumnType::Text => Box::new(StringBuilder::new()),
@@ -143,7 +148,14 @@ impl TableBuilder {
                 }
             }
         };
-        Self { schema: schema(columns), columns: columns.iter().map(builder).collect(), rows: 0 }
+        Self {
+            table,
+            schema: schema(columns),
+            columns: columns.iter().map(builder).collect(),
+            rows: 0,
+            encoded: 0,
+            writer: None,
+        }
     }
 
     pub(super) fn row(&mut self) -> RowWriter<'_> {
@@ -152,22 +164,35 @@ impl TableBuilder {
     }
 
     pub(super) fn len(&self) -> usize {
-        self.rows
+        self.rows + self.encoded
     }
 
-    /// The finished Parquet file of a table.
-    pub(super) fn finish(mut self, table: &str) -> Result<Vec<u8>, StoreError> {
+    /// Encodes the rows so far.
+    pub(super) fn encode(&mut self) -> Result<(), StoreError> {
         let build = |error: &dyn std::fmt::Display| StoreError::Build(error.to_string());
         let arrays: Vec<ArrayRef> =
             self.columns.iter_mut().map(arrow_array::builder::ArrayBuilder::finish).collect();
         let batch = RecordBatch::try_new(Arc::clone(&self.schema), arrays)
             .map_err(|error| build(&error))?;
-        let mut bytes = Vec::new();
-        let mut writer = ArrowWriter::try_new(&mut bytes, self.schema, Some(properties(table)))
-            .map_err(|error| build(&error))?;
+        let mut writer = match self.writer.take() {
+            Some(writer) => writer,
+            None => {
+                let properties = Some(properties(self.table));
+                ArrowWriter::try_new(Vec::new(), Arc::clone(&self.schema), properties)
+                    .map_err(|error| build(&error))?
+            }
+        };
         writer.write(&batch).map_err(|error| build(&error))?;
-        writer.close().map_err(|error| build(&error))?;
-        Ok(bytes)
+        self.encoded += std::mem::take(&mut self.rows);
+        self.writer = Some(writer);
+        Ok(())
+    }
+
+    /// The finished Parquet file.
+    pub(super) fn finish(mut self) -> Result<Vec<u8>, StoreError> {
+        self.encode()?;
+        let writer = self.writer.take().expect("rows were encoded");
+        writer.into_inner().map_err(|error| StoreError::Build(error.to_string()))
     }
 }
 
@@ -204,7 +229,7 @@ impl std::fmt::Debug for EventSegment {
 
 impl Default for EventSegment {
     fn default() -> Self {
-        Self { builder: TableBuilder::new(table::COLUMNS), scratch: Vec::new() }
+        Self { builder: TableBuilder::new(table::EVENTS, table::COLUMNS), scratch: Vec::new() }
     }
 }
 
@@ -275,6 +300,14 @@ impl EventSegment {
     /// # Errors
     /// If the rows do not make a Parquet file.
     pub fn finish(self) -> Result<Vec<u8>, StoreError> {
-        self.builder.finish(table::EVENTS)
+        self.builder.finish()
+    }
+
+    /// Encodes the rows so far, which takes less room.
+    ///
+    /// # Errors
+    /// If the rows do not make a Parquet file.
+    pub fn encode(&mut self) -> Result<(), StoreError> {
+        self.builder.encode()
     }
 }

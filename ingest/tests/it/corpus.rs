@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use bouncewatch_ingest::pipeline::{BatchLimits, Settings, Source, Summary, run};
-use bouncewatch_ingest::source::sqs;
+use bouncewatch_ingest::pipeline::{Settings, Source, Summary, run};
 use bouncewatch_ingest::store::Store;
 use bouncewatch_ingest::telemetry::Telemetry;
 use serde::Deserialize;
@@ -33,8 +32,7 @@ fn fixtures(folder: &str) -> PathBuf {
 
 async fn ingest(payload: &Path, store: &Path) -> Summary {
     let (_keep, stop) = watch::channel(false);
-    let settings =
-        Settings { limits: BatchLimits::default(), workers: 1, queue: sqs::Settings::default() };
+    let settings = Settings { workers: 1, ..Settings::default() };
     let sources = vec![Source::Files(vec![payload.to_path_buf()])];
     run(
         sources,
