@@ -6,5 +6,8 @@
 )]
 
 mod corpus;
+mod gate;
+mod queue;
+mod scripted;
 mod stored;
 mod stores;

@@ -1,0 +1,155 @@
+//! What a queue may do to a consumer: fail, throttle, deny, forget, and answer half.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bouncewatch_ingest::pipeline::{BatchLimits, Settings, Source, Summary, run};
+use bouncewatch_ingest::source::sqs::{self, Queue, QueueError};
+use bouncewatch_ingest::store::Store;
+use bouncewatch_ingest::telemetry::Telemetry;
+use serde_json::{Value, json};
+use tokio::sync::watch;
+
+use crate::gate::Gate;
+use crate::scripted::{Script, error, messages};
+
+const URL: &str = "https://sqs.us-east-1.amazonaws.com/123456789012/bounces";
+
+fn nothing() -> Box<dyn Fn(&str, &Value) + Send + Sync> {
+    Box::new(|_, _| {})
+}
+
+/// Runs until the queue is empty, or `stop` says so.
+async fn ingest(
+    script: &Arc<Script>,
+    store: Store,
+    queue_settings: sqs::Settings,
+    stop: watch::Receiver<bool>,
+) -> Summary {
+    let queue = Queue::open(&script.config(), URL).await.unwrap();
+    let limits = BatchLimits { age_max: Duration::from_millis(50), ..BatchLimits::default() };
+    let settings = Settings { workers: 1, limits, queue: queue_settings, ..Settings::default() };
+    let sources = vec![Source::Queue(Box::new(queue))];
+    let clock = Arc::new(|| 1_800_000_000_000);
+    run(sources, store, settings, clock, Arc::new(Telemetry::new()), stop).await.unwrap()
+}
+
+async fn in_a_folder(script: &Arc<Script>, follow: bool, stop: watch::Receiver<bool>) -> Summary {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::in_folder(folder.path()).unwrap();
+    ingest(script, store, sqs::Settings { follow, ..sqs::Settings::default() }, stop).await
+}
+
+async fn drained(script: &Arc<Script>) -> Summary {
+    let (_keep, stop) = watch::channel(false);
+    in_a_folder(script, false, stop).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn failed_calls_are_tried_again() {
+    let script = Script::new(
+        vec![
+            error("ReceiveMessage", 503, "ServiceUnavailable"),
+            error("ReceiveMessage", 400, "RequestThrottled"),
+            messages(&["a", "b"]),
+            error("DeleteMessageBatch", 500, "InternalError"),
+        ],
+        nothing(),
+    );
+    let summary = drained(&script).await;
+    assert_eq!((summary.counts.deleted, summary.counts.delete_failed), (2, 0), "{summary:?}");
+    assert!(summary.failures.is_empty(), "{summary:?}");
+    assert_eq!(script.handles("DeleteMessageBatch").len(), 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn entries_that_fail_are_deleted_again_and_only_those() {
+    // ids are given in the order of receipt; what an answer does not name is not known to be deleted
+    let half = json!({"Successful": [{"Id": "0"}], "Failed": [{"Id": "1", "SenderFault": false, "Code": "InternalError"}]});
+    let script =
+        Script::new(vec![messages(&["a", "b", "c"]), ("DeleteMessageBatch", 200, half)], nothing());
+    let summary = drained(&script).await;
+    assert_eq!((summary.counts.deleted, summary.counts.delete_failed), (3, 0), "{summary:?}");
+    let handles = script.handles("DeleteMessageBatch");
+    assert_eq!(handles[..3], ["handle-a", "handle-b", "handle-c"]);
+    let mut again = handles[3..].to_vec();
+    again.sort();
+    assert_eq!(again, ["handle-b", "handle-c"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_may_not_receive_is_told_at_once() {
+    let script = Script::new(vec![error("ReceiveMessage", 403, "AccessDenied")], nothing());
+    let summary = drained(&script).await;
+    assert_eq!(summary.failures.len(), 1, "{summary:?}");
+    assert!(summary.failures[0].contains("denied: sqs:ReceiveMessage on"), "{summary:?}");
+    assert_eq!(script.calls("ReceiveMessage"), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_may_not_delete_does_not_store_the_same_for_ever() {
+    let script = Script::new(
+        vec![messages(&["a"]), error("DeleteMessageBatch", 403, "AccessDenied")],
+        nothing(),
+    );
+    let (_keep, stop) = watch::channel(false);
+    let summary = in_a_folder(&script, true, stop).await;
+    assert!(summary.failures[0].contains("denied: sqs:DeleteMessage on"), "{summary:?}");
+    assert_eq!(summary.counts.delete_failed, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn expired_credentials_are_waited_for_by_a_follower() {
+    let (ask, stop) = watch::channel(false);
+    let ended = Box::new(move |action: &str, _: &Value| {
+        if action == "DeleteMessageBatch" {
+            ask.send_replace(true);
+        }
+    });
+    let script = Script::new(
+        vec![
+            error("ReceiveMessage", 403, "ExpiredToken"),
+            error("ReceiveMessage", 403, "ExpiredToken"),
+            messages(&["a"]),
+        ],
+        ended,
+    );
+    let summary = in_a_folder(&script, true, stop).await;
+    assert!(summary.failures.is_empty(), "{summary:?}");
+    assert_eq!(summary.counts.deleted, 1);
+}
+
+#[tokio::test]
+async fn what_is_wrong_at_the_start_has_its_way_out() {
+    for (code, hint) in [
+        ("AccessDeniedException", "allow sqs:GetQueueAttributes"),
+        ("QueueDoesNotExist", "aws sqs list-queues"),
+        ("ExpiredToken", "aws sts get-caller-identity"),
+        ("UnrecognizedClientException", "aws sts get-caller-identity"),
+    ] {
+        let script = Script::new(vec![error("GetQueueAttributes", 400, code)], nothing());
+        let failed: QueueError = Queue::open(&script.config(), URL).await.unwrap_err();
+        assert!(failed.to_string().contains(hint), "{code}: {failed}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_stay_hidden_while_the_store_is_slow() {
+    let (gate, opener) = Gate::new();
+    // the store goes on when the message was hidden again, and not before
+    let watching = Box::new(move |action: &str, body: &Value| {
+        if action == "ChangeMessageVisibilityBatch" {
+            assert_eq!(body["Entries"][0]["ReceiptHandle"], "handle-a");
+            assert_eq!(body["Entries"][0]["VisibilityTimeout"], 2);
+            opener.send_replace(true);
+        }
+    });
+    let script = Script::new(vec![messages(&["a"])], watching);
+    let store = Store::in_objects(Arc::new(gate), "", "slow");
+    let (_keep, stop) = watch::channel(false);
+    let visibility = Duration::from_secs(2);
+    let settings = sqs::Settings { visibility, ..sqs::Settings::default() };
+    let summary = ingest(&script, store, settings, stop).await;
+    assert_eq!(summary.counts.deleted, 1, "{summary:?}");
+    assert!(script.calls("ChangeMessageVisibilityBatch") >= 1);
+}
