@@ -10,10 +10,13 @@ EMULATOR_VERSION := 0.12.0
 DUCKDB_VERSION := 1.4.5
 EMULATOR := $(TOOLS_DIR)/bin/rustack
 PYTHON := $(TOOLS_DIR)/venv/bin/python
+BENCH_PYTHON := $(TOOLS_DIR)/bench-venv/bin/python
+BENCH_SCALE ?= full
+BENCH_ONLY ?=
 export BOUNCEWATCH_TOOLS := $(TOOLS_DIR)
 export CARGO_TERM_COLOR ?= auto
 
-.PHONY: help run test ci fmt lint tools referee clean system
+.PHONY: help run test ci fmt lint tools referee bench clean system
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -44,7 +47,7 @@ fmt: ## format the code
 	cargo fmt --all
 
 lint: system
-	cargo clippy --workspace --all-targets -- --deny warnings
+	cargo clippy --workspace --all-targets --features bouncewatch-fixtures/bench -- --deny warnings
 	cargo clippy --package bouncewatch --no-default-features -- --deny warnings
 
 tools: system $(EMULATOR) $(TOOLS_DIR)/venv/.made ## install what the tests need: an SQS and SNS server, DuckDB
@@ -69,6 +72,20 @@ $(TOOLS_DIR)/venv/.made:
 referee: tools ## 1,000,000 events, three runs, one interrupted: every number against DuckDB, then all of it once more
 	cargo build --release --workspace --target-dir $(TARGET)
 	TARGET=$(TARGET) PYTHON=$(PYTHON) bash fixtures/referee/full.sh
+
+# apart from the referee's: nothing that is only measured against is installed for tests
+$(TOOLS_DIR)/bench-venv/.made: fixtures/bench/requirements.txt
+	@echo "== installing what we are measured against: DuckDB, django-anymail"
+	@python3 -c 'import ensurepip, venv' 2>/dev/null || { apt-get update -qq && apt-get install -y -qq python3-venv; }
+	python3 -m venv $(TOOLS_DIR)/bench-venv
+	$(TOOLS_DIR)/bench-venv/bin/pip install --quiet --requirement fixtures/bench/requirements.txt duckdb==$(DUCKDB_VERSION)
+	@touch $@
+
+bench: system $(EMULATOR) $(TOOLS_DIR)/bench-venv/.made ## speed against what people would use instead, as ratios (BENCH_SCALE=small, BENCH_ONLY=decode,drain)
+	cargo build --release --package bouncewatch --package bouncewatch-fixtures --no-default-features \
+		--features bouncewatch-fixtures/bench --target-dir $(TARGET)
+	$(BENCH_PYTHON) -B fixtures/bench/bench.py --programs $(TARGET)/release --tools $(TOOLS_DIR) --scale $(BENCH_SCALE) \
+		--only "$(BENCH_ONLY)"
 
 clean: ## remove what was built, tools and runs included
 	cargo clean
