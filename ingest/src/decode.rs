@@ -11,6 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use bouncewatch_schemas::event::{Channel, EventRow, Service};
 use bouncewatch_schemas::time::parse_ms;
 use bouncewatch_schemas::wire::envelope::{Envelope, LogEvent, Raw, Record};
+use bouncewatch_schemas::wire::inplace;
 use bouncewatch_schemas::wire::lenient::Text;
 
 use crate::allow::{Allowed, Provenance};
@@ -115,6 +116,14 @@ fn peel(text: &str, context: Context<'_>, sink: &mut impl Sink) -> Result<(), Re
     let context = Context { depth: context.depth + 1, ..context };
     if !text.starts_with('{') {
         return peel_text(text, context, sink);
+    }
+    // what comes every day is read where it stands
+    if let Ok(found) = inplace::notification(text) {
+        let context = of_topic(&found.topic_arn, &found.timestamp, context);
+        return peel_envelope(&found.message, context, sink);
+    }
+    if let Ok(envelope) = inplace::document::<Envelope<'_>>(text) {
+        return peel_envelope(&envelope, context, sink);
     }
     let error = match serde_json::from_str::<Envelope<'_>>(text) {
         Ok(envelope) => return peel_envelope(&envelope, context, sink),
@@ -264,16 +273,19 @@ fn peel_sns(
     let Raw(Some(message)) = envelope.sns_message else {
         return Err(Rejected::new(Reason::NotAnEvent, "an SNS notification without Message"));
     };
-    // arn:aws:sns:REGION:ACCOUNT:TOPIC
-    let mut arn = envelope.topic_arn.get().unwrap_or_default().split(':').skip(3);
-    let context = Context {
-        published_at: envelope.sns_timestamp.get().and_then(parse_ms),
-        region: context.region.or(arn.next().filter(|part| !part.is_empty())),
-        account: context.account.or(arn.next().filter(|part| !part.is_empty())),
-        topic: envelope.topic_arn.get().or(context.topic),
+    peel_raw(message, of_topic(&envelope.topic_arn, &envelope.sns_timestamp, context), sink)
+}
+
+/// The context of what came through a topic: `arn:aws:sns:REGION:ACCOUNT:TOPIC`.
+fn of_topic<'c>(arn: &'c Text<'_>, timestamp: &Text<'_>, context: Context<'c>) -> Context<'c> {
+    let mut parts = arn.get().unwrap_or_default().split(':').skip(3);
+    Context {
+        published_at: timestamp.get().and_then(parse_ms),
+        region: context.region.or(parts.next().filter(|part| !part.is_empty())),
+        account: context.account.or(parts.next().filter(|part| !part.is_empty())),
+        topic: arn.get().or(context.topic),
         ..context
-    };
-    peel_raw(message, context, sink)
+    }
 }
 
 /// A nested document: an object as it stands, or a string that holds it.

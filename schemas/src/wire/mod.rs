@@ -4,5 +4,6 @@
 //! counts as missing, the last of two equal keys wins. Only text that is not JSON at all is an error.
 
 pub mod envelope;
+pub mod inplace;
 pub mod lenient;
 pub mod ses;

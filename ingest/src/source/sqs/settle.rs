@@ -30,7 +30,18 @@ pub(super) async fn settle(
     let mut total = Settled::default();
     let mut deleting = JoinSet::new();
     let mut batch = Vec::with_capacity(MESSAGES_PER_CALL);
-    while outcomes.recv_many(&mut batch, MESSAGES_PER_CALL).await > 0 {
+    loop {
+        tokio::select! {
+            received = outcomes.recv_many(&mut batch, MESSAGES_PER_CALL) => {
+                if received == 0 {
+                    break;
+                }
+            }
+            ended = deleting.join_next(), if !deleting.is_empty() => {
+                add(&mut total, ended, &intake);
+                continue;
+            }
+        }
         // receipts are settled one by one, in a burst: full batches are worth a moment
         while batch.len() < MESSAGES_PER_CALL {
             let missing = MESSAGES_PER_CALL - batch.len();
