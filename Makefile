@@ -10,10 +10,14 @@ EMULATOR_VERSION := 0.12.0
 DUCKDB_VERSION := 1.4.5
 EMULATOR := $(TOOLS_DIR)/bin/rustack
 PYTHON := $(TOOLS_DIR)/venv/bin/python
+# of the kill test
+KILLS ?= 300
+FAULT_KILLS ?= 100
+SEED ?= 1
 export BOUNCEWATCH_TOOLS := $(TOOLS_DIR)
 export CARGO_TERM_COLOR ?= auto
 
-.PHONY: help run test ci fmt lint tools referee clean system
+.PHONY: help run test ci fmt lint tools referee kill-test clean system
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -69,6 +73,12 @@ $(TOOLS_DIR)/venv/.made:
 referee: tools ## 1,000,000 events, three runs, one interrupted: every number against DuckDB, then all of it once more
 	cargo build --release --workspace --target-dir $(TARGET)
 	TARGET=$(TARGET) PYTHON=$(PYTHON) bash fixtures/referee/full.sh
+
+kill-test: tools ## kill -9 at any moment, a queue that fails, a full disk: no event is lost (20 minutes; KILLS= FAULT_KILLS= SEED=)
+	cargo build --package bouncewatch --no-default-features --target-dir $(TARGET)
+	cargo build --package bouncewatch-fixtures --bins --target-dir $(TARGET)
+	$(PYTHON) -B fixtures/kill/kill_test.py --programs $(TARGET)/debug --server $(EMULATOR) --work .run/kill \
+		--kills $(KILLS) --fault-kills $(FAULT_KILLS) --seed $(SEED)
 
 clean: ## remove what was built, tools and runs included
 	cargo clean
