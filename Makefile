@@ -13,10 +13,14 @@ PYTHON := $(TOOLS_DIR)/venv/bin/python
 BENCH_PYTHON := $(TOOLS_DIR)/bench-venv/bin/python
 BENCH_SCALE ?= full
 BENCH_ONLY ?=
+# of the kill test
+KILLS ?= 300
+FAULT_KILLS ?= 100
+SEED ?= 1
 export BOUNCEWATCH_TOOLS := $(TOOLS_DIR)
 export CARGO_TERM_COLOR ?= auto
 
-.PHONY: help run test ci fmt lint tools referee bench clean system
+.PHONY: help run test ci fmt lint tools referee bench kill-test clean system
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -86,6 +90,12 @@ bench: system $(EMULATOR) $(TOOLS_DIR)/bench-venv/.made ## speed against what pe
 		--features bouncewatch-fixtures/bench --target-dir $(TARGET)
 	$(BENCH_PYTHON) -B fixtures/bench/bench.py --programs $(TARGET)/release --tools $(TOOLS_DIR) --scale $(BENCH_SCALE) \
 		--only "$(BENCH_ONLY)"
+
+kill-test: tools ## kill -9 at any moment, a queue that fails, a full disk: no event is lost (20 minutes; KILLS= FAULT_KILLS= SEED=)
+	cargo build --package bouncewatch --no-default-features --target-dir $(TARGET)
+	cargo build --package bouncewatch-fixtures --bins --target-dir $(TARGET)
+	$(PYTHON) -B fixtures/kill/kill_test.py --programs $(TARGET)/debug --server $(EMULATOR) --work .run/kill \
+		--kills $(KILLS) --fault-kills $(FAULT_KILLS) --seed $(SEED)
 
 clean: ## remove what was built, tools and runs included
 	cargo clean
