@@ -26,7 +26,7 @@ async fn ingest(
     queue_settings: sqs::Settings,
     stop: watch::Receiver<bool>,
 ) -> Summary {
-    let queue = Queue::open(&script.config(), URL).await.unwrap();
+    let queue = Queue::open(&script.config(), URL, &Telemetry::new()).await.unwrap();
     let limits = BatchLimits { age_max: Duration::from_millis(50), ..BatchLimits::default() };
     let settings = Settings { workers: 1, limits, queue: queue_settings, ..Settings::default() };
     let sources = vec![Source::Queue(Box::new(queue))];
@@ -128,7 +128,8 @@ async fn what_is_wrong_at_the_start_has_its_way_out() {
         ("UnrecognizedClientException", "aws sts get-caller-identity"),
     ] {
         let script = Script::new(vec![error("GetQueueAttributes", 400, code)], nothing());
-        let failed: QueueError = Queue::open(&script.config(), URL).await.unwrap_err();
+        let failed: QueueError =
+            Queue::open(&script.config(), URL, &Telemetry::new()).await.unwrap_err();
         assert!(failed.to_string().contains(hint), "{code}: {failed}");
     }
 }
