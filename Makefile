@@ -8,6 +8,7 @@ TOOLS ?= .tools
 TOOLS_DIR := $(abspath $(TOOLS))
 EMULATOR_VERSION := 0.12.0
 DUCKDB_VERSION := 1.4.5
+PROMETHEUS_CLIENT_VERSION := 0.26.0
 EMULATOR := $(TOOLS_DIR)/bin/rustack
 PYTHON := $(TOOLS_DIR)/venv/bin/python
 BENCH_PYTHON := $(TOOLS_DIR)/bench-venv/bin/python
@@ -17,6 +18,8 @@ BENCH_ONLY ?=
 KILLS ?= 300
 FAULT_KILLS ?= 100
 SEED ?= 1
+# tells which packages are in the environment: one that has others is made again
+VENV := $(TOOLS_DIR)/venv/.made-$(DUCKDB_VERSION)-$(PROMETHEUS_CLIENT_VERSION)
 export BOUNCEWATCH_TOOLS := $(TOOLS_DIR)
 export CARGO_TERM_COLOR ?= auto
 
@@ -54,7 +57,7 @@ lint: system
 	cargo clippy --workspace --all-targets --features bouncewatch-fixtures/bench -- --deny warnings
 	cargo clippy --package bouncewatch --no-default-features -- --deny warnings
 
-tools: system $(EMULATOR) $(TOOLS_DIR)/venv/.made ## install what the tests need: an SQS and SNS server, DuckDB
+tools: system $(EMULATOR) $(VENV) ## install what the tests need: an SQS and SNS server, DuckDB, a parser for metrics
 
 system:
 	@command -v cargo >/dev/null || { echo "Rust is missing: install it from https://rustup.rs, then run make again"; exit 1; }
@@ -66,11 +69,11 @@ $(EMULATOR):
 		--target-dir $(TARGET)/tools --quiet
 
 # the mark is set last, so that a half-made environment is made again
-$(TOOLS_DIR)/venv/.made:
-	@echo "== installing DuckDB, the referee for the numbers"
+$(VENV):
+	@echo "== installing DuckDB, the referee for the numbers, and the reader of metrics that Prometheus has for Python"
 	@python3 -c 'import ensurepip, venv' 2>/dev/null || { apt-get update -qq && apt-get install -y -qq python3-venv; }
 	python3 -m venv $(TOOLS_DIR)/venv
-	$(TOOLS_DIR)/venv/bin/pip install --quiet duckdb==$(DUCKDB_VERSION)
+	$(TOOLS_DIR)/venv/bin/pip install --quiet duckdb==$(DUCKDB_VERSION) prometheus-client==$(PROMETHEUS_CLIENT_VERSION)
 	@touch $@
 
 referee: tools ## 1,000,000 events, three runs, one interrupted: every number against DuckDB, then all of it once more

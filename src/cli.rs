@@ -110,6 +110,9 @@ pub(crate) struct IngestArgs {
     /// Threads that decode and write
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
     pub(crate) workers: Option<u16>,
+    /// Tell metrics (/metrics) and health (/healthz) over HTTP: a port, for this machine alone, or IP:PORT; port 0 takes one that is free and logs it
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) metrics_addr: Option<String>,
     /// Form of the summary
     #[arg(long, value_enum, default_value = "table")]
     pub(crate) format: SummaryFormat,

@@ -9,6 +9,9 @@ use std::process::ExitCode;
 
 use bouncewatch_schemas::printable::printable;
 use clap::Parser;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::prelude::*;
+use tracing_subscriber::registry;
 
 use cli::{Cli, Command, LogFormat};
 use run::Answer;
@@ -90,14 +93,17 @@ fn log_to_stderr(cli: &Cli) {
         2 => tracing::Level::DEBUG,
         3.. => tracing::Level::TRACE,
     };
-    let builder = tracing_subscriber::fmt()
-        .with_max_level(level)
+    // at their lower levels others tell whole answers, and with them messages and mailboxes (invariant I-8)
+    let others = level.min(tracing::Level::WARN);
+    // this is how the names of all our rooms begin
+    let filter = Targets::new().with_default(others).with_target("bouncewatch", level);
+    let lines = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
         .with_target(false)
         .with_ansi(std::io::stderr().is_terminal());
     match cli.log_format {
-        LogFormat::Text => builder.init(),
-        LogFormat::Json => builder.json().init(),
+        LogFormat::Text => registry().with(lines.with_filter(filter)).init(),
+        LogFormat::Json => registry().with(lines.json().with_filter(filter)).init(),
     }
 }
 

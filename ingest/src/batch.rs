@@ -13,6 +13,7 @@ use crate::decode::{Context, Sink, document};
 use crate::outcome::Ignored;
 use crate::outcome::Reason;
 use crate::outcome::Rejected;
+use crate::recent::Recent;
 use crate::store::quarantine::QuarantineSegment;
 use crate::store::segment::EventSegment;
 use crate::store::{Store, StoreError};
@@ -65,6 +66,7 @@ pub(crate) struct Batch {
     plain_rows: usize,
     bytes: usize,
     counts: Counts,
+    recent: Recent,
 }
 
 impl Sink for Batch {
@@ -73,9 +75,13 @@ impl Sink for Batch {
     }
 
     fn row(&mut self, row: &EventRow<'_>) {
-        self.days.entry(day_of(row.event_at)).or_default().push(row);
+        let event_key = self.days.entry(day_of(row.event_at)).or_default().push(row);
         self.rows += 1;
         self.plain_rows += 1;
+        self.counts.duplicates += u64::from(self.recent.is_again(event_key));
+        // a clock that is ahead must not make a silent feed look alive
+        let known = Some(row.event_at).filter(|at| *at <= row.received_at);
+        self.counts.newest_event_at = self.counts.newest_event_at.max(known);
     }
 
     fn ignored(&mut self, reason: Ignored) {
@@ -107,11 +113,7 @@ impl Batch {
                 true
             }
             (Err(rejected), Poison::Leave) => {
-                tracing::info!(
-                    reason = rejected.reason.as_str(),
-                    detail = rejected.detail,
-                    "a message that cannot be read is left to its queue"
-                );
+                *self.counts.poison.entry(rejected.reason.as_str()).or_default() += 1;
                 false
             }
         }
@@ -153,7 +155,9 @@ impl Batch {
     /// Makes everything durable and returns what was done. On an error some segments may be published; reading the
     /// same documents again only repeats rows, which the scan removes.
     pub(crate) async fn flush(&mut self, store: &Store, now: i64) -> Result<Counts, StoreError> {
-        let batch = std::mem::replace(self, Self::new(Arc::clone(&self.allowed)));
+        let recent = std::mem::take(&mut self.recent);
+        let fresh = Self { recent, ..Self::new(Arc::clone(&self.allowed)) };
+        let batch = std::mem::replace(self, fresh);
         let mut counts = batch.counts;
         for (day, segment) in batch.days {
             let rows = segment.len();

@@ -22,6 +22,18 @@ pub enum Ignored {
 }
 
 impl Ignored {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::SnsTopicValidated,
+        Self::FeedbackTopicSubscribed,
+        Self::SubscriptionConfirmation,
+        Self::UnsubscribeConfirmation,
+        Self::S3TestEvent,
+        Self::CloudWatchControlMessage,
+        Self::InboundMail,
+        Self::NotAMailEvent,
+    ];
+
     /// The word for it in summaries and metrics.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -63,6 +75,20 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// All of them.
+    pub const ALL: [Self; 10] = [
+        Self::NotJson,
+        Self::NotAnEvent,
+        Self::UnknownKind,
+        Self::NoMessageId,
+        Self::NoRecipient,
+        Self::NoTime,
+        Self::ObjectNotification,
+        Self::BadPayload,
+        Self::TooLarge,
+        Self::NotAllowed,
+    ];
+
     /// The word for it in the quarantine table and in summaries.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -12,6 +12,8 @@ use tokio::time::Instant;
 use crate::allow::Allowed;
 use crate::batch::Batch;
 pub use crate::batch::{BatchLimits, Poison};
+use crate::journal;
+use crate::live::Slot;
 use crate::source::files::{self, FileError};
 use crate::source::sqs::{self, Queue, Settled};
 use crate::source::{Clock, Delivered, Intake, Parcel, Receipt, stopped};
@@ -87,6 +89,7 @@ pub async fn run(
     // what ends the sources: the caller, or a worker that cannot store
     let halt = Arc::new(watch::Sender::new(false));
     let passing_on = tokio::spawn(pass_on(stop, Arc::clone(&halt)));
+    let ending = tokio::spawn(note_end(halt.subscribe(), Arc::clone(&telemetry)));
     let (intake, delivered) =
         Intake::new(Arc::clone(&telemetry), Arc::clone(&clock), Arc::clone(&halt));
     let mut workers = JoinSet::new();
@@ -100,6 +103,8 @@ pub async fn run(
             clock: Arc::clone(&clock),
             telemetry: Arc::clone(&telemetry),
             halt: Arc::clone(&halt),
+            oldest: telemetry.vitals.waiting.slot(),
+            follow: settings.queue.follow,
         };
         let handle = tokio::runtime::Handle::current();
         workers.spawn_blocking(move || worker.run(&handle));
@@ -126,6 +131,7 @@ pub async fn run(
         summary.interrupted |= ended.interrupted;
     }
     passing_on.abort();
+    ending.abort();
     failed.map_or(Ok(summary), Err)
 }
 
@@ -133,6 +139,12 @@ pub async fn run(
 async fn pass_on(mut stop: watch::Receiver<bool>, halt: Arc<watch::Sender<bool>>) {
     stopped(&mut stop).await;
     halt.send_replace(true);
+}
+
+/// Lets whoever watches know that the run ends, whoever ended it.
+async fn note_end(mut halted: watch::Receiver<bool>, telemetry: Arc<Telemetry>) {
+    stopped(&mut halted).await;
+    telemetry.vitals.stopping();
 }
 
 async fn run_source(source: Source, intake: Intake, settings: Settings) -> Summary {
@@ -192,6 +204,9 @@ struct Worker {
     clock: Clock,
     telemetry: Arc<Telemetry>,
     halt: Arc<watch::Sender<bool>>,
+    /// When the oldest document in its batch was taken.
+    oldest: Slot<Instant>,
+    follow: bool,
 }
 
 /// A run that cannot store ends as a whole: without this, sources would go on for the workers that are left.
@@ -216,7 +231,10 @@ impl Worker {
         let ended = self.work(handle);
         match &ended {
             Ok(_) => halting.done = true,
-            Err(error) => tracing::error!(%error, "the store cannot be written, stopping"),
+            Err(error) => {
+                self.telemetry.vitals.store_failed(error);
+                tracing::error!(%error, "the store cannot be written, stopping");
+            }
         }
         ended
     }
@@ -230,6 +248,7 @@ impl Worker {
         loop {
             match handle.block_on(self.next(state.since)) {
                 Next::Parcel(parcel) => {
+                    self.oldest.set_if_empty(parcel.taken);
                     state.take(parcel);
                     state.batch.shrink()?;
                     if state.batch.is_full(&self.limits) || state.is_old(&self.limits) {
@@ -266,11 +285,16 @@ impl Worker {
         let started = Instant::now();
         let counts = state.batch.flush(&self.store, (self.clock)()).await?;
         receipts.into_iter().for_each(Receipt::settle);
+        self.oldest.clear();
+        let messages = std::mem::take(&mut state.messages);
         if state.since.is_some() {
-            self.telemetry.flushed(&counts, started.elapsed(), (self.clock)());
+            let took = started.elapsed();
+            self.telemetry.flushed(&counts, took, (self.clock)());
+            journal::durable(&counts, messages, took);
+            self.telemetry.hush.set_aside(&counts, self.follow, Instant::now());
         }
         state.done.add(&counts);
-        state.done.messages += std::mem::take(&mut state.messages);
+        state.done.messages += messages;
         state.since = None;
         Ok(())
     }

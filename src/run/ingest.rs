@@ -7,14 +7,19 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use bouncewatch_ingest::aws;
+use bouncewatch_ingest::journal;
 use bouncewatch_ingest::pipeline::{self, BatchLimits, Poison, Settings, Source, Summary};
 use bouncewatch_ingest::source::files;
+use bouncewatch_ingest::source::sqs::cost::Billed;
 use bouncewatch_ingest::source::sqs::{self, Queue};
 use bouncewatch_ingest::telemetry::Telemetry;
+use bouncewatch_ingest::watch::{self, Server, Watched, health};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
-use tokio::sync::watch;
+use tokio::sync::watch::{Sender, channel};
+use tokio::task::JoinSet;
 
+use super::cost::Cost;
 use super::{Answer, Missing, open_store};
 use crate::cli::{EXIT_FAILED, EXIT_LOOK, IngestArgs, PoisonArg, SummaryFormat};
 use crate::config::Config;
@@ -28,16 +33,27 @@ pub(super) fn run(args: &IngestArgs, config: &Config, quiet: bool) -> anyhow::Re
         .build()
         .context("could not start the runtime")?;
     let started = Instant::now();
-    let ended = runtime.block_on(ingest(args, config, quiet));
+    let telemetry = Arc::new(Telemetry::new());
+    let ended = runtime.block_on(ingest(args, config, quiet, &telemetry));
     // a thread that still reads stdin must not keep the program
     runtime.shutdown_background();
-    answer(&ended?, started.elapsed(), args.format, quiet)
+    let (summary, idle) = ended?;
+    let cost = Cost { billed: telemetry.billed_requests(), idle };
+    answer(&summary, &telemetry, &cost, started.elapsed(), args.format, quiet)
 }
 
-async fn ingest(args: &IngestArgs, config: &Config, quiet: bool) -> anyhow::Result<Summary> {
+/// Takes everything in; what it did, and what it would ask of SQS in a month in which nothing comes.
+async fn ingest(
+    args: &IngestArgs,
+    config: &Config,
+    quiet: bool,
+    telemetry: &Arc<Telemetry>,
+) -> anyhow::Result<(Summary, Option<Billed>)> {
+    // the port is taken before anything is received
+    let server = server(args).await?;
     let store = open_store(&args.store, config, Missing::IsMade).await?;
-    let telemetry = Arc::new(Telemetry::new());
-    let sources = sources(args, &telemetry).await?;
+    let sources = sources(args, telemetry).await?;
+    let idle = idle(args, &sources);
     let workers = match args.workers {
         Some(workers) => usize::from(workers),
         None => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
@@ -51,16 +67,69 @@ async fn ingest(args: &IngestArgs, config: &Config, quiet: bool) -> anyhow::Resu
         allowed: config.allow.allowed(),
         poison: if args.poison == PoisonArg::Leave { Poison::Leave } else { Poison::Quarantine },
     };
-    let (ask, stop) = watch::channel(false);
-    let signals = tokio::spawn(stop_on_signal(ask));
-    let drawing = (!quiet).then(|| tokio::spawn(draw(bar(&telemetry), Arc::clone(&telemetry))));
-    let ended =
-        pipeline::run(sources, store, settings, Arc::new(crate::now_ms), telemetry, stop).await;
-    signals.abort();
-    if let Some(drawing) = drawing {
-        drawing.abort();
+    begins(args, &sources, store.shown(), &settings);
+    let (ask, stop) = channel(false);
+    let mut beside = JoinSet::new();
+    beside.spawn(stop_on_signal(ask));
+    if !quiet {
+        beside.spawn(draw(bar(telemetry), Arc::clone(telemetry)));
     }
-    Ok(ended?)
+    if args.follow {
+        beside.spawn(journal::keep(Arc::clone(telemetry)));
+    }
+    if let Some(server) = server {
+        let stuck_after = health::stuck_after(limits.age_max);
+        let watched = Watched { telemetry: Arc::clone(telemetry), stuck_after };
+        beside.spawn(server.serve(Arc::new(watched)));
+    }
+    let clock = Arc::new(crate::now_ms);
+    let ended = pipeline::run(sources, store, settings, clock, Arc::clone(telemetry), stop).await;
+    beside.abort_all();
+    Ok((ended?, idle))
+}
+
+/// The server for metrics, with its port; says where it is.
+async fn server(args: &IngestArgs) -> anyhow::Result<Option<Server>> {
+    let Some(word) = &args.metrics_addr else { return Ok(None) };
+    let server = Server::bind(watch::address(word)?).await?;
+    let metrics_addr = server.address();
+    tracing::info!(%metrics_addr, "metrics and health are told over http");
+    if !metrics_addr.ip().is_loopback() {
+        tracing::warn!(%metrics_addr, "other machines can read metrics and health");
+    }
+    Ok(Some(server))
+}
+
+/// What following the queues asks of SQS in a month in which nothing comes; `None` for a drain, which ends.
+fn idle(args: &IngestArgs, sources: &[Source]) -> Option<Billed> {
+    let fifo = sources.iter().filter_map(|source| match source {
+        Source::Queue(queue) => Some(queue.attributes().fifo),
+        _ => None,
+    });
+    let (fifo, standard): (Vec<bool>, Vec<bool>) = fifo.partition(|fifo| *fifo);
+    let idle = Billed::idle_month(standard.len() as u64, fifo.len() as u64);
+    (args.follow && idle.requests() > 0).then_some(idle)
+}
+
+/// Says what is about to be done.
+fn begins(args: &IngestArgs, sources: &[Source], store: &str, settings: &Settings) {
+    let shown = sources.iter().map(|source| match source {
+        Source::Queue(queue) => queue.url().to_owned(),
+        Source::Files(files) => format!("{} files", files.len()),
+        Source::Stdin => "stdin".to_owned(),
+    });
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        sources = shown.collect::<Vec<_>>().join(", "),
+        store,
+        follow = args.follow,
+        workers = settings.workers,
+        batch_age_secs = settings.limits.age_max.as_secs(),
+        batch_rows = settings.limits.rows_max,
+        visibility_secs = settings.queue.visibility.as_secs(),
+        receivers_max = settings.queue.receivers_max,
+        "ingest begins"
+    );
 }
 
 fn queue_settings(args: &IngestArgs) -> anyhow::Result<sqs::Settings> {
@@ -89,7 +158,7 @@ async fn sources(args: &IngestArgs, telemetry: &Telemetry) -> anyhow::Result<Vec
             )
         } else if sqs::is_queue(word) {
             let aws = aws::load(sqs::region_of(word), args.store.endpoint_url.as_deref()).await;
-            let queue = Queue::open(&aws, word).await?;
+            let queue = Queue::open(&aws, word, telemetry).await?;
             anyhow::ensure!(
                 args.poison == PoisonArg::Quarantine || queue.attributes().has_dead_letter_queue,
                 "--poison leave needs a dead-letter queue, and {word} has none: what cannot be read would come again for ever\n  hint: give the queue a redrive policy, or leave --poison out"
@@ -110,7 +179,7 @@ async fn sources(args: &IngestArgs, telemetry: &Telemetry) -> anyhow::Result<Vec
 }
 
 /// The first signal asks the run to end, the second one leaves at once.
-async fn stop_on_signal(ask: watch::Sender<bool>) {
+async fn stop_on_signal(ask: Sender<bool>) {
     use tokio::signal::unix::{SignalKind, signal};
     let (Ok(mut terminate), Ok(mut interrupt)) =
         (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
@@ -170,6 +239,8 @@ async fn draw(bar: ProgressBar, telemetry: Arc<Telemetry>) {
 
 fn answer(
     summary: &Summary,
+    telemetry: &Telemetry,
+    cost: &Cost,
     took: Duration,
     format: SummaryFormat,
     quiet: bool,
@@ -183,9 +254,13 @@ fn answer(
             "ignored": counts.ignored, "quarantined": quarantined, "quarantined_by_reason": counts.quarantined,
             "segments": counts.segments, "bytes": counts.bytes, "seconds": seconds,
             "deleted": counts.deleted, "delete_failed": counts.delete_failed, "left": counts.left, "interrupted": summary.interrupted,
+            "duplicate_rows": counts.duplicates, "requests": telemetry.calls_by_action(), "cost": cost.json(took),
         }))?,
         SummaryFormat::Table if quiet => Answer::default(),
-        SummaryFormat::Table => Answer::data(text(summary, seconds)),
+        SummaryFormat::Table => {
+            let cost = cost.text(took).map_or_else(String::new, |line| format!("  {line}\n"));
+            Answer::data(text(summary, seconds) + &cost)
+        }
     };
     answer.notes = summary.failures.iter().map(|failure| format!("error: {failure}")).collect();
     if summary.interrupted {

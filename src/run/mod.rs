@@ -2,6 +2,7 @@
 
 #[cfg(feature = "analyze")]
 mod check;
+mod cost;
 mod ingest;
 #[cfg(feature = "analyze")]
 mod report;

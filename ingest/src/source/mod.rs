@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::time::Instant;
 
 use crate::documents::Piece;
 use crate::telemetry::Telemetry;
@@ -30,6 +31,8 @@ pub struct Parcel {
     pub received_at: i64,
     /// What settles them.
     pub receipt: Option<Receipt>,
+    /// When they were taken, by the clock that never jumps.
+    pub(crate) taken: Instant,
     room: Option<OwnedSemaphorePermit>,
 }
 
@@ -46,7 +49,8 @@ impl Parcel {
 
     /// One message.
     pub fn message(bytes: Vec<u8>, origin: Arc<str>, received_at: i64) -> Self {
-        Self { bytes, pieces: None, origin, received_at, receipt: None, room: None }
+        let taken = Instant::now();
+        Self { bytes, pieces: None, origin, received_at, receipt: None, taken, room: None }
     }
 
     /// The same with the duty to tell what became of it.

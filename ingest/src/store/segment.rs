@@ -244,8 +244,8 @@ impl EventSegment {
         self.len() == 0
     }
 
-    /// Adds a row.
-    pub fn push(&mut self, row: &EventRow<'_>) {
+    /// Adds a row, and returns its event key.
+    pub fn push(&mut self, row: &EventRow<'_>) -> u64 {
         let event_key = row.event_key(&mut self.scratch);
         let mut writer = self.builder.row();
         writer
@@ -293,6 +293,7 @@ impl EventSegment {
             .hash(row.message_key())
             .hash(event_key);
         debug_assert!(writer.columns.next().is_none(), "every column has its value");
+        event_key
     }
 
     /// The finished segment.

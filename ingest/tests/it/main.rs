@@ -11,3 +11,4 @@ mod queue;
 mod scripted;
 mod stored;
 mod stores;
+mod watched;

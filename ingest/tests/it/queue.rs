@@ -26,7 +26,7 @@ async fn ingest(
     queue_settings: sqs::Settings,
     stop: watch::Receiver<bool>,
 ) -> Summary {
-    let queue = Queue::open(&script.config(), URL).await.unwrap();
+    let queue = Queue::open(&script.config(), URL, &Telemetry::new()).await.unwrap();
     let limits = BatchLimits { age_max: Duration::from_millis(50), ..BatchLimits::default() };
     let settings = Settings { workers: 1, limits, queue: queue_settings, ..Settings::default() };
     let sources = vec![Source::Queue(Box::new(queue))];
@@ -128,7 +128,8 @@ async fn what_is_wrong_at_the_start_has_its_way_out() {
         ("UnrecognizedClientException", "aws sts get-caller-identity"),
     ] {
         let script = Script::new(vec![error("GetQueueAttributes", 400, code)], nothing());
-        let failed: QueueError = Queue::open(&script.config(), URL).await.unwrap_err();
+        let failed: QueueError =
+            Queue::open(&script.config(), URL, &Telemetry::new()).await.unwrap_err();
         assert!(failed.to_string().contains(hint), "{code}: {failed}");
     }
 }
@@ -152,4 +153,47 @@ async fn messages_stay_hidden_while_the_store_is_slow() {
     let summary = ingest(&script, store, settings, stop).await;
     assert_eq!(summary.counts.deleted, 1, "{summary:?}");
     assert!(script.calls("ChangeMessageVisibilityBatch") >= 1);
+}
+
+/// Invariant I-8: the SDK's errors hold the answer that could not be read.
+#[tokio::test]
+async fn an_answer_that_cannot_be_read_names_nobody() {
+    let answer = json!({"Attributes": "ann@example.org"});
+    let script = Script::new(vec![("GetQueueAttributes", 200, answer)], nothing());
+    let error = Queue::open(&script.config(), URL, &Telemetry::new()).await.unwrap_err();
+    let told = error.to_string();
+    assert!(told.contains("sqs:GetQueueAttributes failed: ") && !told.contains('@'), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_are_counted_as_they_are_made_and_charged() {
+    let large = "x".repeat(100_000);
+    let script = Script::new(
+        vec![
+            messages(&["a", "b"]),
+            error("ReceiveMessage", 503, "ServiceUnavailable"),
+            messages(&[&large]),
+        ],
+        nothing(),
+    );
+    let telemetry = Arc::new(Telemetry::new());
+    let queue = Queue::open(&script.config(), URL, &telemetry).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::in_folder(folder.path()).unwrap();
+    let (_keep, stop) = watch::channel(false);
+    let sources = vec![Source::Queue(Box::new(queue))];
+    let clock = Arc::new(|| 1_800_000_000_000);
+    let settings = Settings { workers: 1, ..Settings::default() };
+    run(sources, store, settings, clock, Arc::clone(&telemetry), stop).await.unwrap();
+    let made = |action: &str| u64::try_from(script.calls(action)).unwrap();
+    let counted = telemetry.calls_by_action();
+    assert_eq!(counted["sqs:ReceiveMessage"], made("ReceiveMessage"));
+    assert_eq!(counted["sqs:DeleteMessage"], made("DeleteMessageBatch"));
+    assert_eq!(counted["sqs:GetQueueAttributes"], made("GetQueueAttributes"));
+    // 100,000 bytes are charged as two requests
+    let billed = telemetry.billed_requests();
+    assert_eq!((billed.standard, billed.fifo), (counted.values().sum::<u64>() + 1, 0));
+    // who is gone holds nothing any more
+    assert_eq!((telemetry.held.sum(), telemetry.receivers.sum()), (0, 0));
+    assert_eq!(telemetry.oldest_message_age.max(), None);
 }

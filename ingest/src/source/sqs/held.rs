@@ -8,6 +8,8 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::live::Slot;
+
 /// How long SQS lets a message be hidden after it was received, however often that is extended.
 const HIDDEN_MAX: Duration = Duration::from_hours(12);
 
@@ -17,6 +19,8 @@ pub(super) struct Held {
     next: AtomicU64,
     messages: Mutex<HashMap<u64, Message>>,
     count: watch::Sender<usize>,
+    /// The same for whoever watches.
+    shown: Slot<i64>,
 }
 
 #[derive(Debug, Clone)]
@@ -26,13 +30,13 @@ struct Message {
     hidden_until: Instant,
 }
 
-impl Default for Held {
-    fn default() -> Self {
-        Self { next: AtomicU64::new(0), messages: Mutex::default(), count: watch::Sender::new(0) }
-    }
-}
-
 impl Held {
+    /// Nothing is held yet.
+    pub(super) fn new(shown: Slot<i64>) -> Self {
+        let count = watch::Sender::new(0);
+        Self { next: AtomicU64::new(0), messages: Mutex::default(), count, shown }
+    }
+
     fn messages(&self) -> std::sync::MutexGuard<'_, HashMap<u64, Message>> {
         self.messages.lock().expect("nobody panics while holding this lock")
     }
@@ -41,13 +45,16 @@ impl Held {
     pub(super) fn take(&self, handle: String, received: Instant, visibility: Duration) -> u64 {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let message = Message { handle, received, hidden_until: received + visibility };
-        let count = {
-            let mut messages = self.messages();
-            messages.insert(id, message);
-            messages.len()
-        };
-        self.count.send_replace(count);
+        let mut messages = self.messages();
+        messages.insert(id, message);
+        self.tell(&messages);
         id
+    }
+
+    /// Tells how many are held, while nobody can change that: the last number told is the last one that was true.
+    fn tell(&self, messages: &HashMap<u64, Message>) {
+        self.count.send_replace(messages.len());
+        self.shown.set(i64::try_from(messages.len()).unwrap_or(i64::MAX));
     }
 
     /// The receipt handle of a message.
@@ -57,14 +64,11 @@ impl Held {
 
     /// Forgets messages: they are deleted, or come again.
     pub(super) fn forget(&self, ids: impl IntoIterator<Item = u64>) {
-        let count = {
-            let mut messages = self.messages();
-            for id in ids {
-                messages.remove(&id);
-            }
-            messages.len()
-        };
-        self.count.send_replace(count);
+        let mut messages = self.messages();
+        for id in ids {
+            messages.remove(&id);
+        }
+        self.tell(&messages);
     }
 
     /// How many messages are held.
@@ -108,11 +112,13 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn messages_are_hidden_again_until_they_are_forgotten() {
-        let (held, start) = (Held::default(), Instant::now());
+        let shown = std::sync::Arc::<crate::live::Slots<i64>>::default();
+        let (held, start) = (Held::new(shown.slot()), Instant::now());
         let secs = Duration::from_secs;
         let one = held.take("one".into(), start, secs(60));
         let two = held.take("two".into(), start + secs(30), secs(60));
         let wanted = |soon, until| held.to_hide(start + secs(soon), start + secs(until));
+        assert_eq!(shown.sum(), 2);
         assert!(wanted(59, 119).is_empty());
         assert_eq!(wanted(60, 120), [(one, "one".to_owned())]);
         held.hidden([one], start + secs(120));
@@ -122,6 +128,7 @@ mod tests {
         assert_eq!(wanted(43_000, 43_210), [(two, "two".to_owned())]);
         held.forget([one, two]);
         held.at_most(0).await;
+        assert_eq!(shown.sum(), 0);
         assert!(wanted(90, 150).is_empty() && held.handle(one).is_none());
     }
 }

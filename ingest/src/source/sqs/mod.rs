@@ -3,6 +3,7 @@
 //! This file knows the queue and what can be wrong with it; `receive` takes messages, `settle` deletes them and keeps
 //! them hidden while they are worked on, `held` is the list of what is worked on.
 
+pub mod cost;
 mod held;
 mod receive;
 mod settle;
@@ -11,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_sqs::Client;
-use aws_sdk_sqs::error::{DisplayErrorContext, ProvideErrorMetadata};
+use aws_sdk_sqs::error::ProvideErrorMetadata;
 use aws_sdk_sqs::types::QueueAttributeName;
 use tokio::sync::mpsc;
 
@@ -22,6 +23,8 @@ use receive::Crew;
 
 /// Messages of one call; SQS allows no more.
 const MESSAGES_PER_CALL: usize = 10;
+/// Seconds that SQS waits for a message while the queue is followed; it allows no more.
+const POLL_SECS_FOLLOW: i32 = 20;
 /// Seconds for which a message can be hidden; SQS allows no more.
 const VISIBILITY_SECS_MAX: u64 = 43_200;
 
@@ -143,15 +146,24 @@ impl Queue {
     ///
     /// # Errors
     /// If there is no such queue, or access is denied.
-    pub async fn open(config: &aws_config::SdkConfig, word: &str) -> Result<Self, QueueError> {
+    pub async fn open(
+        config: &aws_config::SdkConfig,
+        word: &str,
+        telemetry: &Telemetry,
+    ) -> Result<Self, QueueError> {
         let client = Client::new(config);
         let url = match word.strip_prefix("arn:") {
             None => word.to_owned(),
-            Some(arn) => url_of(&client, word, arn).await?,
+            Some(arn) => url_of(&client, word, arn, telemetry).await?,
         };
         let mut queue = Self { client, url, attributes: Attributes::default() };
-        queue.attributes = queue.ask().await?;
+        queue.attributes = queue.ask(telemetry).await?;
         Ok(queue)
+    }
+
+    /// Its URL.
+    pub fn url(&self) -> &str {
+        &self.url
     }
 
     /// What the queue said of itself when it was opened.
@@ -160,20 +172,15 @@ impl Queue {
     }
 
     /// What the queue says of itself now.
-    async fn ask(&self) -> Result<Attributes, QueueError> {
-        let answer = self
-            .client
-            .get_queue_attributes()
-            .queue_url(&self.url)
-            .attribute_names(QueueAttributeName::All)
-            .send()
-            .await
-            .map_err(|error| failed("sqs:GetQueueAttributes", &self.url, error))?;
+    async fn ask(&self, telemetry: &Telemetry) -> Result<Attributes, QueueError> {
+        let call = self.client.get_queue_attributes().queue_url(&self.url);
+        let answer = call.attribute_names(QueueAttributeName::All).send();
+        let answer = called("sqs:GetQueueAttributes", &self.url, telemetry, answer).await?;
         let all = answer.attributes.unwrap_or_default();
         let number = |name| all.get(&name).and_then(|text: &String| text.parse::<u64>().ok());
         Ok(Attributes {
             visible: number(QueueAttributeName::ApproximateNumberOfMessages).unwrap_or_default(),
-            fifo: self.url.ends_with(".fifo"),
+            fifo: is_fifo(&self.url),
             retention_secs: number(QueueAttributeName::MessageRetentionPeriod),
             has_dead_letter_queue: all
                 .get(&QueueAttributeName::RedrivePolicy)
@@ -182,23 +189,28 @@ impl Queue {
     }
 }
 
-async fn url_of(client: &Client, word: &str, arn: &str) -> Result<String, QueueError> {
+/// A FIFO queue's name says so, and SQS insists on it.
+fn is_fifo(queue: &str) -> bool {
+    queue.rsplit_once('.').is_some_and(|(_, end)| end == "fifo")
+}
+
+async fn url_of(
+    client: &Client,
+    word: &str,
+    arn: &str,
+    telemetry: &Telemetry,
+) -> Result<String, QueueError> {
     // PARTITION:sqs:REGION:ACCOUNT:NAME
     let parts: Vec<&str> = arn.split(':').collect();
     let [_, "sqs", _, account, name] = parts.as_slice() else {
         return Err(QueueError::NotAQueue(word.to_owned()));
     };
-    let answer = client
-        .get_queue_url()
-        .queue_name(*name)
-        .queue_owner_aws_account_id(*account)
-        .send()
-        .await
-        .map_err(|error| failed("sqs:GetQueueUrl", word, error))?;
+    let call = client.get_queue_url().queue_name(*name).queue_owner_aws_account_id(*account);
+    let answer = called("sqs:GetQueueUrl", word, telemetry, call.send()).await?;
     answer.queue_url.ok_or_else(|| QueueError::NoSuchQueue(word.to_owned()))
 }
 
-fn failed<E>(action: &'static str, queue: &str, error: E) -> QueueError
+fn failed<E>(action: &'static str, queue: &str, error: &E) -> QueueError
 where
     E: ProvideErrorMetadata + std::error::Error,
 {
@@ -226,10 +238,10 @@ where
             | "InvalidSecurity"
             | "SignatureDoesNotMatch"
             | "MissingAuthenticationToken",
-        ) => QueueError::Credentials { action, queue, why: said(&error) },
-        Some(_) => QueueError::Failed { action, queue, why: said(&error) },
+        ) => QueueError::Credentials { action, queue, why: said(error) },
+        Some(_) => QueueError::Failed { action, queue, why: said(error) },
         None => {
-            let why = DisplayErrorContext(error).to_string();
+            let why = chain(error);
             if why.contains("credential") {
                 QueueError::Credentials {
                     action,
@@ -241,6 +253,31 @@ where
             }
         }
     }
+}
+
+/// An error and what is behind it, in their own words. Not as `Debug` has it: an answer that cannot be read is in there,
+/// with messages and the mailboxes in them (invariant I-8).
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |told, cause| format!("{told}: {cause}"))
+}
+
+/// Makes a call, counts it, and says what failed.
+async fn called<T, E>(
+    action: &'static str,
+    queue: &str,
+    telemetry: &Telemetry,
+    call: impl Future<Output = Result<T, E>>,
+) -> Result<T, QueueError>
+where
+    E: ProvideErrorMetadata + std::error::Error,
+{
+    telemetry.requested("sqs", action);
+    telemetry.billed(is_fifo(queue), 1);
+    call.await.map_err(|error| {
+        telemetry.request_failed("sqs", action);
+        failed(action, queue, &error)
+    })
 }
 
 /// What was settled, and why the queue was left.
@@ -259,7 +296,7 @@ pub struct Settled {
 /// Receives until the queue is empty, or for ever with `follow`, and deletes what is settled.
 pub async fn run(queue: Queue, intake: Intake, settings: Settings) -> Settled {
     let (outcomes, told) = mpsc::unbounded_channel();
-    let held = Arc::new(Held::default());
+    let held = Arc::new(Held::new(intake.telemetry.held.slot()));
     let line = Line { queue, settings, held, telemetry: Arc::clone(&intake.telemetry) };
     let settling = tokio::spawn(settle::settle(line.clone(), told, intake.clone()));
     let hiding = tokio::spawn(settle::keep_hidden(line.clone()));
@@ -282,13 +319,16 @@ struct Line {
 }
 
 impl Line {
-    /// Counts a call, and says what failed.
-    fn called<T, E>(&self, action: &'static str, answer: Result<T, E>) -> Result<T, QueueError>
+    /// Makes a call to this queue, counts it, and says what failed.
+    async fn called<T, E>(
+        &self,
+        action: &'static str,
+        call: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, QueueError>
     where
         E: ProvideErrorMetadata + std::error::Error,
     {
-        self.telemetry.request("sqs", action, answer.is_err());
-        answer.map_err(|error| failed(action, &self.queue.url, error))
+        called(action, &self.queue.url, &self.telemetry, call).await
     }
 
     fn task_failed(&self, error: &tokio::task::JoinError) -> QueueError {

@@ -9,11 +9,12 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::{Line, MESSAGES_PER_CALL, QueueError, jitter};
+use super::cost::chunks;
+use super::{Line, MESSAGES_PER_CALL, POLL_SECS_FOLLOW, QueueError, jitter};
+use crate::live::Slot;
 use crate::source::{Intake, Outcome, Parcel, Receipt, stopped};
+use crate::telemetry::Telemetry;
 
-/// Seconds that SQS waits for a message while the queue is followed; it allows no more.
-const POLL_SECS_FOLLOW: i32 = 20;
 /// Seconds that SQS waits for a message while the queue is drained.
 const POLL_SECS_DRAIN: i32 = 2;
 /// Empty answers in a row after which a queue that says it is empty is believed.
@@ -40,6 +41,7 @@ pub(super) struct Crew {
     outcomes: mpsc::UnboundedSender<Outcome>,
     intake: Intake,
     look: Look,
+    shown_active: Slot<i64>,
 }
 
 impl Crew {
@@ -57,9 +59,10 @@ impl Crew {
             started_at: (intake.clock)(),
             outcomes,
             intake,
-            look: Look::default(),
+            look: Look::new(&line.telemetry),
+            shown_active: line.telemetry.receivers.slot(),
         });
-        crew.line.telemetry.receivers.set(1);
+        crew.show_active();
         let mut receivers = JoinSet::new();
         for _ in 0..line.settings.receivers_max.max(1) {
             receivers.spawn(Arc::clone(&crew).receiver());
@@ -91,6 +94,7 @@ impl Crew {
                     if self.active.fetch_sub(1, Ordering::AcqRel) == 1 {
                         self.places.close();
                     }
+                    self.show_active();
                     return Ok(());
                 }
                 Err(error) => {
@@ -148,6 +152,7 @@ impl Crew {
 
     /// What to do when an answer was empty.
     async fn nothing_came(&self, empty_answers: u32) -> Result<Option<Leave>, QueueError> {
+        self.look.lag.set(0);
         if self.waits_for_its_own() {
             // messages of a group come only when those before them are deleted
             self.intake.hurry();
@@ -157,12 +162,11 @@ impl Crew {
                 () = self.line.held.at_most(0) => return Ok(None),
             }
         }
-        if !self.line.settings.follow && empty_answers >= EMPTY_ANSWERS {
-            let said = self.line.queue.ask().await;
-            self.line.telemetry.request("sqs", "sqs:GetQueueAttributes", said.is_err());
-            if said?.visible == 0 {
-                return Ok(Some(Leave::ForGood));
-            }
+        if !self.line.settings.follow
+            && empty_answers >= EMPTY_ANSWERS
+            && self.line.queue.ask(&self.line.telemetry).await?.visible == 0
+        {
+            return Ok(Some(Leave::ForGood));
         }
         Ok(self.shrink().then_some(Leave::ForNow))
     }
@@ -174,8 +178,7 @@ impl Crew {
 
     /// One more receiver, if there was more than one answer could hold.
     fn is_growing(&self, messages: &[Message]) -> bool {
-        let bytes: usize = messages.iter().map(|m| m.body.as_ref().map_or(0, String::len)).sum();
-        if messages.len() < MESSAGES_PER_CALL || bytes > GROWTH_BYTES_MAX {
+        if messages.len() < MESSAGES_PER_CALL || bytes_of(messages) > GROWTH_BYTES_MAX {
             return false;
         }
         let max = self.line.settings.receivers_max;
@@ -196,8 +199,8 @@ impl Crew {
     }
 
     fn show_active(&self) {
-        let active = self.active.load(Ordering::Acquire);
-        self.line.telemetry.receivers.set(i64::try_from(active).unwrap_or(i64::MAX));
+        let active = || i64::try_from(self.active.load(Ordering::Acquire)).unwrap_or(i64::MAX);
+        self.shown_active.set_with(active);
     }
 
     /// Receives once, and tells when it asked: from then on messages are hidden.
@@ -222,11 +225,13 @@ impl Crew {
             .message_system_attribute_names(MessageSystemAttributeName::ApproximateReceiveCount)
             .visibility_timeout(i32::try_from(settings.visibility.as_secs()).unwrap_or(i32::MAX))
             .wait_time_seconds(wait)
-            .send()
-            .await;
+            .send();
         // a long poll hides a message when it answers
-        let answer = self.line.called("sqs:ReceiveMessage", answer)?;
-        Ok((answer.messages.unwrap_or_default(), Instant::now()))
+        let answer = self.line.called("sqs:ReceiveMessage", answer).await?;
+        let messages = answer.messages.unwrap_or_default();
+        let fifo = self.line.queue.attributes.fifo;
+        self.line.telemetry.billed(fifo, chunks(bytes_of(&messages)) - 1);
+        Ok((messages, Instant::now()))
     }
 
     /// Whether a message came into the queue after this run began.
@@ -267,6 +272,11 @@ enum Leave {
     ForGood,
 }
 
+/// Bytes of the bodies of an answer.
+fn bytes_of(messages: &[Message]) -> usize {
+    messages.iter().map(|message| message.body.as_ref().map_or(0, String::len)).sum()
+}
+
 fn attribute(message: &Message, name: &MessageSystemAttributeName) -> Option<i64> {
     message.attributes.as_ref()?.get(name)?.parse().ok()
 }
@@ -276,14 +286,27 @@ fn sent_at(message: &Message) -> Option<i64> {
 }
 
 /// What is watched, and told once.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Look {
     most_deliveries: AtomicBool,
     old: AtomicBool,
     failing: AtomicBool,
+    /// How old the oldest message of the last answer was, milliseconds.
+    lag: Slot<i64>,
+    failing_since: Slot<Instant>,
 }
 
 impl Look {
+    fn new(telemetry: &Telemetry) -> Self {
+        Self {
+            most_deliveries: AtomicBool::new(false),
+            old: AtomicBool::new(false),
+            failing: AtomicBool::new(false),
+            lag: telemetry.oldest_message_age.slot(),
+            failing_since: telemetry.vitals.receiving_fails.slot(),
+        }
+    }
+
     /// Looks at how often messages came and how old they are.
     fn at(&self, messages: &[Message], now: i64, line: &Line) {
         let telemetry = &line.telemetry;
@@ -304,7 +327,7 @@ impl Look {
         }
         let age_ms =
             messages.iter().filter_map(sent_at).min().map_or(0, |sent| (now - sent).max(0));
-        telemetry.oldest_message_age.set(crate::telemetry::seconds(age_ms));
+        self.lag.set(age_ms);
         let retention_ms = line
             .queue
             .attributes
@@ -321,12 +344,14 @@ impl Look {
 
     /// Says once that receiving fails, however many receivers see it.
     fn failing(&self, error: &QueueError) {
+        self.failing_since.set_if_empty(Instant::now());
         if !self.failing.swap(true, Ordering::AcqRel) {
             tracing::warn!(%error, "receiving failed, trying again with growing pauses");
         }
     }
 
     fn recovered(&self) {
+        self.failing_since.clear();
         if self.failing.swap(false, Ordering::AcqRel) {
             tracing::warn!("receiving works again");
         }

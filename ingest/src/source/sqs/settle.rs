@@ -132,8 +132,8 @@ async fn delete_once(line: &Line, ids: &[u64]) -> Result<Vec<u64>, QueueError> {
     });
     let client = &line.queue.client;
     let call = client.delete_message_batch().queue_url(&line.queue.url);
-    let answer = call.set_entries(Some(entries.collect())).send().await;
-    let answer = line.called("sqs:DeleteMessage", answer)?;
+    let answer = call.set_entries(Some(entries.collect())).send();
+    let answer = line.called("sqs:DeleteMessage", answer).await?;
     // an answer of 200 may list entries that failed, and what is in neither list is not known to be deleted
     let deleted: Vec<u64> =
         answer.successful.iter().filter_map(|entry| entry.id.parse().ok()).collect();
@@ -179,8 +179,8 @@ async fn hide(line: &Line, messages: &[(u64, String)], until: Instant) -> Result
             .expect("an entry has its id and its handle")
     });
     let call = line.queue.client.change_message_visibility_batch().queue_url(&line.queue.url);
-    let answer = call.set_entries(Some(entries.collect())).send().await;
-    let answer = line.called("sqs:ChangeMessageVisibility", answer)?;
+    let answer = call.set_entries(Some(entries.collect())).send();
+    let answer = line.called("sqs:ChangeMessageVisibility", answer).await?;
     let hidden: Vec<u64> =
         answer.successful.iter().filter_map(|entry| entry.id.parse().ok()).collect();
     line.telemetry.extended.inc_by(count(hidden.len()));
