@@ -13,6 +13,7 @@ use crate::allow::Allowed;
 use crate::batch::Batch;
 pub use crate::batch::{BatchLimits, Poison};
 use crate::source::files::{self, FileError};
+use crate::source::logs;
 use crate::source::sqs::{self, Queue, Settled};
 use crate::source::{Clock, Delivered, Intake, Parcel, Receipt, stopped};
 use crate::store::{Store, StoreError, quarantine};
@@ -30,6 +31,8 @@ pub enum Source {
     Stdin,
     /// A queue.
     Queue(Box<Queue>),
+    /// A log group.
+    Logs(Box<logs::Group>, logs::Settings),
 }
 
 /// How a run goes about it.
@@ -108,7 +111,7 @@ pub async fn run(
     drop(delivered);
     let mut running = JoinSet::new();
     for source in sources {
-        running.spawn(run_source(source, intake.clone(), settings.clone()));
+        running.spawn(run_source(source, intake.clone(), settings.clone(), store.clone()));
     }
     drop(intake);
     let mut summary = Summary::default();
@@ -135,7 +138,12 @@ async fn pass_on(mut stop: watch::Receiver<bool>, halt: Arc<watch::Sender<bool>>
     halt.send_replace(true);
 }
 
-async fn run_source(source: Source, intake: Intake, settings: Settings) -> Summary {
+async fn run_source(
+    source: Source,
+    intake: Intake,
+    settings: Settings,
+    store: Store,
+) -> Summary {
     match source {
         Source::Queue(queue) => {
             let Settled { deleted, delete_failed, left, failure } =
@@ -145,6 +153,10 @@ async fn run_source(source: Source, intake: Intake, settings: Settings) -> Summa
                 failures: failure.iter().map(ToString::to_string).collect(),
                 interrupted: false,
             }
+        }
+        Source::Logs(group, settings) => {
+            let ended = logs::run(*group, store, intake, settings).await;
+            ended.map_or_else(|error| failure(&error), |()| Summary::default())
         }
         Source::Files(paths) => blocking(move || read_files(&paths, &intake)).await,
         Source::Stdin => {

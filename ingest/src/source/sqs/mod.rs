@@ -300,14 +300,6 @@ impl Line {
     }
 }
 
-/// Between 0.5 and 1.
-fn jitter() -> f64 {
-    use std::hash::{BuildHasher, Hasher, RandomState};
-    let random =
-        u32::try_from(RandomState::new().build_hasher().finish() >> 32).unwrap_or_default();
-    0.5 + f64::from(random) / f64::from(u32::MAX) / 2.0
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

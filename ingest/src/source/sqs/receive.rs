@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Duration;
 
 use aws_sdk_sqs::types::{Message, MessageSystemAttributeName};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::{Line, MESSAGES_PER_CALL, QueueError, jitter};
+use super::{Line, MESSAGES_PER_CALL, QueueError};
+use crate::source::backoff::Backoff;
 use crate::source::{Intake, Outcome, Parcel, Receipt, stopped};
 
 /// Seconds that SQS waits for a message while the queue is followed; it allows no more.
@@ -22,11 +22,6 @@ const EMPTY_ANSWERS: u32 = 2;
 const GROWTH_BYTES_MAX: usize = 256 * 1024;
 /// Messages that are held at the same time; SQS allows 120,000 of one queue to be in flight.
 const HELD_MAX: usize = 100_000;
-/// First pause after a failed call, and the longest one.
-const BACKOFF: Duration = Duration::from_millis(200);
-const BACKOFF_MAX: Duration = Duration::from_secs(30);
-/// Failures in a row after which a drain gives up; a follower never does.
-const FAILURES_MAX: u32 = 6;
 /// Deliveries of one message that are a sign that something is wrong.
 const RECEIVE_COUNT_LOOK: i64 = 5;
 
@@ -118,7 +113,7 @@ impl Crew {
                 Err(error) => {
                     tokio::select! {
                         () = stopped(&mut stop) => return Ok(Leave::ForGood),
-                        went_on = backoff.pause(error, self.line.settings.follow, &self.look) => went_on?,
+                        went_on = pause(&mut backoff, error, self.line.settings.follow, &self.look) => went_on?,
                     }
                     continue;
                 }
@@ -333,27 +328,17 @@ impl Look {
     }
 }
 
-/// Pauses that grow after each failure, with jitter so that many receivers do not come back together.
-#[derive(Debug, Default)]
-struct Backoff {
-    failures: u32,
-}
-
-impl Backoff {
-    /// Waits, or gives up: at once where waiting cannot help, after a while where a drain may end.
-    async fn pause(
-        &mut self,
-        error: QueueError,
-        follow: bool,
-        look: &Look,
-    ) -> Result<(), QueueError> {
-        self.failures += 1;
-        if error.is_final() || (!follow && self.failures >= FAILURES_MAX) {
-            return Err(error);
-        }
-        look.failing(&error);
-        let pause = BACKOFF.saturating_mul(1 << self.failures.min(10)).min(BACKOFF_MAX);
-        tokio::time::sleep(pause.mul_f64(jitter())).await;
-        Ok(())
-    }
+/// Waits, or gives up: at once where waiting cannot help, after a while where a drain may end.
+async fn pause(
+    backoff: &mut Backoff,
+    error: QueueError,
+    follow: bool,
+    look: &Look,
+) -> Result<(), QueueError> {
+    let Some(pause) = backoff.pause(follow).filter(|_| !error.is_final()) else {
+        return Err(error);
+    };
+    look.failing(&error);
+    tokio::time::sleep(pause).await;
+    Ok(())
 }

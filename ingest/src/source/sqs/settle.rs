@@ -9,7 +9,8 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::{Line, MESSAGES_PER_CALL, QueueError, Settled, jitter};
+use super::{Line, MESSAGES_PER_CALL, QueueError, Settled};
+use crate::source::backoff::jitter;
 use crate::source::{Intake, Outcome};
 
 /// Tries to delete one message; with the pauses between them, some seconds.
