@@ -138,12 +138,7 @@ async fn pass_on(mut stop: watch::Receiver<bool>, halt: Arc<watch::Sender<bool>>
     halt.send_replace(true);
 }
 
-async fn run_source(
-    source: Source,
-    intake: Intake,
-    settings: Settings,
-    store: Store,
-) -> Summary {
+async fn run_source(source: Source, intake: Intake, settings: Settings, store: Store) -> Summary {
     match source {
         Source::Queue(queue) => {
             let Settled { deleted, delete_failed, left, failure } =

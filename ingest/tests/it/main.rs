@@ -6,5 +6,6 @@
 )]
 
 mod corpus;
+mod logs;
 mod stored;
 mod stores;
