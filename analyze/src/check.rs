@@ -308,9 +308,14 @@ fn add_contributors(
         }
         let mut finer = cut.clone();
         finer.0.push(ScopeWord::Column(BY));
-        let here = verdicts.iter().filter(|verdict| over(verdict) && is_here(verdict));
-        let earliest = here.map(|verdict| verdict.after).min().unwrap_or(request.at);
-        let history = Part::new(scan, &[finer], earliest, request.at)?.history()?;
+        let here = || verdicts.iter().filter(|verdict| over(verdict) && is_here(verdict));
+        let earliest = here().map(|verdict| verdict.after).min().unwrap_or(request.at);
+        let finer = [finer];
+        let part = Part::new(scan, &finer, earliest, request.at)?;
+        let mut history = part.history()?;
+        if here().any(|verdict| verdict.denominator.is_some_and(Denominator::is_of_pairs)) {
+            part.add_all_pairs(&mut history)?;
+        }
         let Some(timelines) = history.cuts.first() else { continue };
         for verdict in verdicts.iter_mut().filter(|verdict| over(verdict) && is_here(verdict)) {
             verdict.contributors = of_scope(verdict, timelines, BY, request.at);

@@ -258,11 +258,14 @@ print(json.dumps({domain: [tried, bounced] for domain, tried, bounced in rows}))
     assert_eq!(ours, duckdb);
 }
 
-/// So many recipients, an hour ago, of whom the first ones bounce.
+/// So many recipients at two domains in turn, an hour ago, of whom the first ones bounce.
 fn one_mail_each(recipients: usize, bounces: usize) -> String {
     let at = NOW_MS - HOUR_MS;
     let line = |number: usize| {
-        let (trace, to) = (format!("t{number}"), format!("user{number}@example.org"));
+        let (trace, to) = (
+            format!("t{number}"),
+            format!("user{number}@{}", ["example.org", "example.net"][number % 2]),
+        );
         let end = if number < bounces {
             bounced(at + 1_000, &trace, &to, Some("5.1.1"))
         } else {
@@ -289,7 +292,9 @@ fn a_check_of_workmail() {
     assert_eq!((&verdict["count"], &verdict["attempts"]), (&json!(62), &json!(1_000)));
     assert_eq!(verdict["denominator"], "sent_and_bounced");
     assert_eq!(verdict["incoming_bounces"], 1);
-    assert_eq!(verdict["contributors"][0]["value"], "example.org");
+    let part = &verdict["contributors"][0];
+    assert_eq!((&part["value"], &part["count"]), (&json!("example.net"), &json!(31)));
+    assert_eq!((&part["attempts"], &part["rate_without"]), (&json!(500), &json!(0.062)));
     // nobody reports complaints to WorkMail, so there is no rate of them
     assert_eq!(found["verdicts"].as_array().unwrap().len(), 1);
     insta::assert_snapshot!("workmail_report", place.run(&format!(
