@@ -90,7 +90,7 @@ pub(crate) struct OutputArg {
 
 #[derive(Debug, Args)]
 pub(crate) struct IngestArgs {
-    /// SQS queue URL or ARN, file, folder, glob, or - for stdin
+    /// SQS queue URL or ARN, cloudwatch-logs:GROUP or its ARN, file, folder, glob, or - for stdin
     #[arg(required = true, value_name = "SOURCE")]
     pub(crate) sources: Vec<String>,
     #[command(flatten)]
@@ -98,6 +98,9 @@ pub(crate) struct IngestArgs {
     /// Run on and take what comes, until SIGTERM or SIGINT
     #[arg(long)]
     pub(crate) follow: bool,
+    /// Of a log group that was never read only what was logged at this time or later (RFC 3339 or a date)
+    #[arg(long, value_name = "TIME")]
+    pub(crate) since: Option<String>,
     /// Write a batch at the latest after so many seconds
     #[arg(long, value_name = "SECONDS", default_value = "20", value_parser = clap::value_parser!(u64).range(1..=120))]
     pub(crate) batch_age: u64,
@@ -130,11 +133,22 @@ pub(crate) enum SummaryFormat {
     Json,
 }
 
+/// Whose mail a rate is about.
+#[cfg(feature = "analyze")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ServiceWord {
+    Ses,
+    Workmail,
+}
+
 #[cfg(feature = "analyze")]
 #[derive(Debug, Args)]
 pub(crate) struct CheckArgs {
     #[command(flatten)]
     pub(crate) store: StoreArg,
+    /// Whose mail: that of SES, or that of WorkMail, where every bounce counts, out of what was sent or bounced
+    #[arg(long, value_enum, default_value = "ses")]
+    pub(crate) service: ServiceWord,
     /// Windows that end now: durations such as 24h or 7d, or volume:N for the last N attempts [default: 24h,7d,volume:10000]
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     pub(crate) window: Vec<String>,
@@ -175,6 +189,9 @@ pub(crate) enum CheckFormat {
 pub(crate) struct ReportArgs {
     #[command(flatten)]
     pub(crate) store: StoreArg,
+    /// Whose mail: that of SES, or that of WorkMail, where every bounce counts, out of what was sent or bounced
+    #[arg(long, value_enum, default_value = "ses")]
+    pub(crate) service: ServiceWord,
     /// Begin of the span (RFC 3339 or a date) [default: 7 days before its end]
     #[arg(long, value_name = "TIME")]
     pub(crate) from: Option<String>,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use bouncewatch_schemas::event::Service;
 use bouncewatch_schemas::time::{DAY_MS, format_ms};
 use serde::Serialize;
 
@@ -26,6 +27,8 @@ const SENDS_WITHOUT_BOUNCE: usize = 1_000;
 pub struct Request {
     /// The store.
     pub store: PathBuf,
+    /// Whose mail.
+    pub service: Service,
     /// The moment for which levels are told, epoch milliseconds.
     pub at: i64,
     /// Windows that end at that moment.
@@ -51,6 +54,9 @@ pub struct Check {
     pub version: u32,
     /// The moment for which it holds.
     pub as_of: String,
+    /// Whose mail it is about; left out for SES.
+    #[serde(serialize_with = "as_word", skip_serializing_if = "is_ses")]
+    pub service: Service,
     /// The worst level.
     pub status: Level,
     /// Its exit code.
@@ -59,6 +65,22 @@ pub struct Check {
     pub feed: Feed,
     /// One for each metric, scope and window.
     pub verdicts: Vec<Verdict>,
+    /// Another service of which the store holds events, where it holds none of the one that was asked about.
+    #[serde(skip)]
+    pub other_service: Option<Service>,
+}
+
+/// Whether an output is about SES, as those are that do not say.
+pub(crate) fn is_ses(service: &Service) -> bool {
+    *service == Service::Ses
+}
+
+/// A service by its word.
+pub(crate) fn as_word<S: serde::Serializer>(
+    service: &Service,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(service.as_str())
 }
 
 /// Whether events still come.
@@ -99,6 +121,9 @@ pub struct Verdict {
     pub critical: f64,
     pub sure: bool,
     pub headroom: Option<Headroom>,
+    /// WorkMail alone: bounces of others' mail, which are in no rate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub incoming_bounces: Option<u64>,
     pub crosses_critical_at: Option<String>,
     pub contributors: Vec<Contributor>,
 }
@@ -117,7 +142,7 @@ pub struct Headroom {
 /// # Errors
 /// If there is no store or it cannot be read.
 pub fn check(request: &Request) -> Result<Check, AnalyzeError> {
-    let scan = Scan::open(&request.store, request.own_domains.clone())?;
+    let scan = Scan::open(&request.store, request.service, request.own_domains.clone())?;
     let mut cuts = vec![Cut::account()];
     cuts.extend(request.cuts.iter().filter(|cut| !cut.is_account()).cloned());
     let history = load(&scan, &cuts, &request.windows, &[request.at])?;
@@ -125,15 +150,27 @@ pub fn check(request: &Request) -> Result<Check, AnalyzeError> {
     add_contributors(request, &scan, &cuts, &mut verdicts)?;
     let feed = feed(request, &scan, history.cuts.first())?;
     let unknown = if feed.stale || verdicts.is_empty() { Level::Unknown } else { Level::Ok };
+    let other_service = match (&feed.newest_event_at, request.service) {
+        (None, Service::Ses) => other(&scan, Service::WorkMail, request.at)?,
+        (None, Service::WorkMail) => other(&scan, Service::Ses, request.at)?,
+        (Some(_), _) => None,
+    };
     let status = verdicts.iter().map(|verdict| verdict.level).fold(unknown, Level::max);
     Ok(Check {
         version: 1,
         as_of: format_ms(request.at),
+        service: request.service,
         status,
         exit_code: status.exit_code(),
         feed,
         verdicts,
+        other_service,
     })
+}
+
+/// The other service, if the store holds any event of it.
+fn other(scan: &Scan, service: Service, at: i64) -> Result<Option<Service>, AnalyzeError> {
+    Ok(scan.newest_event(service, at)?.map(|_| service))
 }
 
 /// Loads history that holds every window which ends at one of `ends` (in order). A volume window begins where a
@@ -192,11 +229,14 @@ fn verdicts(request: &Request, cuts: &[Cut], history: &History) -> Vec<Verdict> 
                     measured.counts.bounces,
                     request.bounce,
                 ));
-                verdicts.push(place.verdict(
-                    "complaint_rate",
-                    measured.counts.complaints,
-                    request.complaint,
-                ));
+                // WorkMail hears of no complaints: none were counted, which is not that there are none
+                if request.service == Service::Ses {
+                    verdicts.push(place.verdict(
+                        "complaint_rate",
+                        measured.counts.complaints,
+                        request.complaint,
+                    ));
+                }
             }
         }
     }
@@ -239,6 +279,8 @@ impl Place<'_> {
             critical: thresholds.critical,
             sure,
             headroom,
+            incoming_bounces: (self.request.service == Service::WorkMail)
+                .then_some(self.measured.counts.incoming_bounces),
             crosses_critical_at: None,
             contributors: Vec::new(),
         }
@@ -266,9 +308,14 @@ fn add_contributors(
         }
         let mut finer = cut.clone();
         finer.0.push(ScopeWord::Column(BY));
-        let here = verdicts.iter().filter(|verdict| over(verdict) && is_here(verdict));
-        let earliest = here.map(|verdict| verdict.after).min().unwrap_or(request.at);
-        let history = Part::new(scan, &[finer], earliest, request.at)?.history()?;
+        let here = || verdicts.iter().filter(|verdict| over(verdict) && is_here(verdict));
+        let earliest = here().map(|verdict| verdict.after).min().unwrap_or(request.at);
+        let finer = [finer];
+        let part = Part::new(scan, &finer, earliest, request.at)?;
+        let mut history = part.history()?;
+        if here().any(|verdict| verdict.denominator.is_some_and(Denominator::is_of_pairs)) {
+            part.add_all_pairs(&mut history)?;
+        }
         let Some(timelines) = history.cuts.first() else { continue };
         for verdict in verdicts.iter_mut().filter(|verdict| over(verdict) && is_here(verdict)) {
             verdict.contributors = of_scope(verdict, timelines, BY, request.at);
@@ -294,7 +341,7 @@ fn feed(
     scan: &Scan,
     accounts: Option<&Timelines>,
 ) -> Result<Feed, AnalyzeError> {
-    let newest = scan.newest_event(request.at)?;
+    let newest = scan.newest_event(scan.service(), request.at)?;
     let silent = newest.map(|newest| request.at - newest);
     let seen = |outcomes: &[Outcome]| {
         let lists = accounts.into_iter().flat_map(BTreeMap::values);
@@ -310,10 +357,12 @@ fn feed(
     if sends == 0 && bounces + deliveries > 0 {
         missing.push("send");
     }
-    if deliveries == 0 && bounces + sends > 0 {
+    // WorkMail's sends tell what was delivered
+    if deliveries == 0 && bounces + sends > 0 && scan.service() == Service::Ses {
         missing.push("delivery");
     }
-    if bounces == 0 && sends >= SENDS_WITHOUT_BOUNCE {
+    // in WorkMail's log both stand beside each other
+    if bounces == 0 && sends >= SENDS_WITHOUT_BOUNCE && scan.service() == Service::Ses {
         missing.push("bounce");
     }
     Ok(Feed {

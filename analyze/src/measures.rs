@@ -11,8 +11,8 @@ use crate::model::{Outcome, ScopeWord};
 /// Between the values of a tag that has several.
 pub(crate) const TAG_SEPARATOR: &str = "\u{1f}";
 
-/// Kinds that a rate, or the denominator of one, is made of.
-const COUNTED_KINDS: [Kind; 7] = [
+/// Kinds that a rate, or the denominator of one, is made of, or that are counted beside it.
+const COUNTED_KINDS: [Kind; 8] = [
     Kind::Send,
     Kind::Delivery,
     Kind::Bounce,
@@ -20,11 +20,12 @@ const COUNTED_KINDS: [Kind; 7] = [
     Kind::DeliveryDelay,
     Kind::Reject,
     Kind::RenderingFailure,
+    Kind::IncomingBounce,
 ];
 
-/// Events of SES; WorkMail's own are in no rate of SES. Null counts as no.
-pub(crate) fn is_of_ses() -> Expr {
-    col(table::SERVICE).eq(lit(Service::Ses.as_str()))
+/// Events of one service; those of another are in no rate of it. Null counts as no.
+pub(crate) fn is_of(service: Service) -> Expr {
+    col(table::SERVICE).eq(lit(service.as_str()))
 }
 
 fn is_kind(kind: Kind) -> Expr {
@@ -37,7 +38,7 @@ pub(crate) fn is_counted_kind() -> Expr {
 }
 
 /// Mail to the simulator or to one's own domains, which SES leaves out of numerator and denominator (facts 5.1). An
-/// event without recipient stays.
+/// event without recipient stays, and so do bounces of others' mail to us, which are in no rate.
 pub(crate) fn is_foreign_mail(own_domains: &[String]) -> Expr {
     let domain = || col(table::RECIPIENT_DOMAIN);
     let own = own_domains.iter().map(|own| {
@@ -46,14 +47,15 @@ pub(crate) fn is_foreign_mail(own_domains: &[String]) -> Expr {
         domain().eq(lit(own)).or(below)
     });
     let left_out = own.fold(domain().eq(lit(SIMULATOR_DOMAIN)), Expr::or);
-    left_out.fill_null(lit(false)).not()
+    left_out.fill_null(lit(false)).not().or(is_kind(Kind::IncomingBounce))
 }
 
 /// What an event is for the rates, as the number of an [`Outcome`].
 pub(crate) fn outcome() -> Expr {
     let code = |outcome: Outcome| lit(outcome.code());
     let class = |class: BounceClass| col(table::CLASS).eq(lit(class.as_str()));
-    let counts = || col(table::COUNTS);
+    // what SES counts says nothing of WorkMail's bounces: there a class is all that there is
+    let counts = || col(table::COUNTS).or(is_of(Service::WorkMail));
     let bounce = when(class(BounceClass::Hard).and(counts()))
         .then(code(Outcome::Hard))
         .when(class(BounceClass::Suppressed).and(counts()))
@@ -84,6 +86,8 @@ pub(crate) fn outcome() -> Expr {
         .then(code(Outcome::Reject))
         .when(is_kind(Kind::RenderingFailure))
         .then(code(Outcome::RenderingFailure))
+        .when(is_kind(Kind::IncomingBounce))
+        .then(code(Outcome::IncomingBounce))
         .otherwise(code(Outcome::Other))
 }
 

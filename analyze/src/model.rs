@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
+use bouncewatch_schemas::event::Service;
 use serde::{Serialize, Serializer};
 
 use crate::error::AnalyzeError;
@@ -168,11 +169,13 @@ pub enum Outcome {
     Reject = 60,
     /// A template that could not be rendered.
     RenderingFailure = 70,
+    /// Somebody else's mail to us that bounced.
+    IncomingBounce = 80,
 }
 
 impl Outcome {
     /// All outcomes.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Other,
         Self::Send,
         Self::Delivery,
@@ -188,11 +191,29 @@ impl Outcome {
         Self::Delay,
         Self::Reject,
         Self::RenderingFailure,
+        Self::IncomingBounce,
     ];
 
     /// Outcomes after which nothing more is tried, automatic replies left out.
     pub const FINAL_BOUNCES: [Self; 5] =
         [Self::Suppressed, Self::Soft, Self::Undetermined, Self::SuppressedCounted, Self::Hard];
+
+    /// Outcomes that enter the bounce rate. SES leaves out what is not hard; WorkMail's metrics have one bounce.
+    pub const fn bounces(service: Service) -> &'static [Self] {
+        match service {
+            Service::Ses => &[Self::Hard, Self::SuppressedCounted],
+            Service::WorkMail => &[Self::Hard, Self::Soft, Self::Undetermined],
+        }
+    }
+
+    /// The outcome of mail that reached the recipient's server: with the final bounces, what was tried. WorkMail has
+    /// no delivery beside its send.
+    pub const fn passed_on(service: Service) -> Self {
+        match service {
+            Service::Ses => Self::Delivery,
+            Service::WorkMail => Self::Send,
+        }
+    }
 
     /// Its number in the scan.
     pub const fn code(self) -> i32 {
@@ -207,20 +228,34 @@ impl Outcome {
 
 /// The events of one scope: their times by outcome, each list sorted. Everything that a window counts is a
 /// difference of two positions in these lists, so windows are exact to the millisecond.
-#[derive(Debug, Default, Clone)]
+#[derive(Debug, Clone)]
 pub struct Timeline {
+    /// Whose events they are.
+    pub service: Service,
     /// Times by outcome, epoch milliseconds.
     pub times: BTreeMap<Outcome, Vec<i64>>,
     /// Times of (message, recipient) pairs that were delivered or bounced for good; only where some window lacks sends.
+    /// Of WorkMail always, and of pairs that were sent or bounced.
     pub delivered_or_bounced: Vec<i64>,
     /// Time of the first send that is known, also one before the part of history that was loaded: with it, a window
-    /// without sends is an empty window, and not one whose sends nobody reports.
+    /// without sends is an empty window, and not one whose sends nobody reports. Of WorkMail that of the whole account.
     pub first_send: Option<i64>,
     /// The same of deliveries.
     pub first_delivery: Option<i64>,
 }
 
 impl Timeline {
+    /// No events.
+    pub fn new(service: Service) -> Self {
+        Self {
+            service,
+            times: BTreeMap::new(),
+            delivered_or_bounced: Vec::new(),
+            first_send: None,
+            first_delivery: None,
+        }
+    }
+
     /// Times of one outcome.
     pub fn of(&self, outcome: Outcome) -> &[i64] {
         self.times.get(&outcome).map_or(&[], Vec::as_slice)
@@ -241,6 +276,8 @@ pub enum Denominator {
     Sends,
     /// Deliveries and final bounces.
     DeliveriesAndBounces,
+    /// WorkMail: recipients to whom mail was sent, or bounced.
+    SentAndBounced,
 }
 
 impl Denominator {
@@ -249,6 +286,12 @@ impl Denominator {
         match self {
             Self::Sends => "sends",
             Self::DeliveriesAndBounces => "deliveries_and_bounces",
+            Self::SentAndBounced => "sent_and_bounced",
         }
+    }
+
+    /// Whether attempts are (message, recipient) pairs of several outcomes.
+    pub const fn is_of_pairs(self) -> bool {
+        matches!(self, Self::DeliveriesAndBounces | Self::SentAndBounced)
     }
 }

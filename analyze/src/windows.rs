@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use bouncewatch_schemas::event::Service;
+
 use crate::error::AnalyzeError;
 use crate::model::{Denominator, Outcome, Timeline};
 
@@ -82,7 +84,8 @@ pub struct Counts {
     pub delays: u64,
     pub rejects: u64,
     pub rendering_failures: u64,
-    /// What enters SES's bounce rate.
+    pub incoming_bounces: u64,
+    /// What enters the bounce rate.
     pub bounces: u64,
     /// (message, recipient) pairs that were tried; `None` where that is not known.
     pub attempts: Option<u64>,
@@ -131,7 +134,6 @@ fn count_out_of(
     tried: Option<(Denominator, &[i64])>,
 ) -> Measured {
     let of = |outcome| between(timeline.of(outcome), after, to);
-    let suppressed_counted = of(Outcome::SuppressedCounted);
     Measured {
         from: Some(after),
         after,
@@ -142,13 +144,14 @@ fn count_out_of(
             hard: of(Outcome::Hard),
             soft: of(Outcome::Soft),
             undetermined: of(Outcome::Undetermined),
-            suppressed: of(Outcome::Suppressed) + suppressed_counted,
+            suppressed: of(Outcome::Suppressed) + of(Outcome::SuppressedCounted),
             auto_replies: of(Outcome::AutoReply),
             complaints: of(Outcome::Complaint),
             delays: of(Outcome::Delay),
             rejects: of(Outcome::Reject),
             rendering_failures: of(Outcome::RenderingFailure),
-            bounces: of(Outcome::Hard) + suppressed_counted,
+            incoming_bounces: of(Outcome::IncomingBounce),
+            bounces: Outcome::bounces(timeline.service).iter().copied().map(of).sum(),
             attempts: tried.map(|(_, times)| between(times, after, to)),
         },
     }
@@ -157,7 +160,14 @@ fn count_out_of(
 /// The best denominator of `(after, to]`, and the times of its attempts: sends where the window has any; else
 /// deliveries and final bounces, where it has deliveries; else whatever the scope is known to have at all; else nobody
 /// knows. It depends on the window alone, not on how much history was loaded.
+///
+/// WorkMail's log has a line for each recipient to whom mail was sent and for each that bounced, and none for both.
 fn attempts(timeline: &Timeline, after: i64, to: i64) -> Option<(Denominator, &[i64])> {
+    let is_known = |first: Option<i64>| first.is_some_and(|first| first <= to);
+    if timeline.service == Service::WorkMail {
+        return is_known(timeline.first_send)
+            .then_some((Denominator::SentAndBounced, &timeline.delivered_or_bounced));
+    }
     let sends = timeline.of(Outcome::Send);
     if between(sends, after, to) > 0 {
         return Some((Denominator::Sends, sends));
@@ -165,7 +175,6 @@ fn attempts(timeline: &Timeline, after: i64, to: i64) -> Option<(Denominator, &[
     if between(timeline.of(Outcome::Delivery), after, to) > 0 {
         return Some((Denominator::DeliveriesAndBounces, &timeline.delivered_or_bounced));
     }
-    let is_known = |first: Option<i64>| first.is_some_and(|first| first <= to);
     if is_known(timeline.first_send) {
         return Some((Denominator::Sends, sends));
     }
@@ -179,7 +188,7 @@ pub fn wants_pairs(timeline: &Timeline, window: &Window, to: i64) -> bool {
         Span::Millis(ms) => to.saturating_sub(ms),
         Span::Attempts(_) => i64::MIN,
     };
-    attempts(timeline, after, to).is_some_and(|(from, _)| from == Denominator::DeliveriesAndBounces)
+    attempts(timeline, after, to).is_some_and(|(from, _)| from.is_of_pairs())
 }
 
 /// How many attempts are known up to a moment.
@@ -220,7 +229,7 @@ mod tests {
     }
 
     fn timeline(sends: &[i64], hard: &[i64]) -> Timeline {
-        let mut timeline = Timeline::default();
+        let mut timeline = Timeline::new(Service::Ses);
         timeline.times.insert(Outcome::Send, sends.to_vec());
         timeline.first_send = sends.iter().min().copied();
         timeline.times.insert(Outcome::Hard, hard.to_vec());
@@ -276,13 +285,36 @@ mod tests {
 
     #[test]
     fn without_attempts_nothing_is_known() {
-        let mut timeline = Timeline::default();
+        let mut timeline = Timeline::new(Service::Ses);
         timeline.times.insert(Outcome::Hard, vec![1, 2, 3]);
         let measured = measure(&timeline, &"1d".parse().unwrap(), 10);
         assert_eq!(
             (measured.denominator, measured.counts.attempts, measured.counts.bounces),
             (None, None, 3)
         );
+    }
+
+    #[test]
+    fn of_workmail_every_bounce_counts_out_of_what_was_sent_or_bounced() {
+        let mut timeline = timeline(&[10, 20, 30], &[21]);
+        timeline.service = Service::WorkMail;
+        timeline.times.insert(Outcome::Soft, vec![22]);
+        timeline.times.insert(Outcome::Undetermined, vec![55]);
+        timeline.times.insert(Outcome::IncomingBounce, vec![23, 24]);
+        timeline.delivered_or_bounced = vec![10, 20, 21, 22, 30, 55];
+        let at = |window: &str, to| {
+            let measured = measure(&timeline, &window.parse().unwrap(), to);
+            (measured.denominator, measured.counts.attempts, measured.counts.bounces)
+        };
+        let sent_and_bounced = Some(Denominator::SentAndBounced);
+        assert_eq!(at("1s", 60), (sent_and_bounced, Some(6), 3));
+        assert_eq!(at("1s", 25), (sent_and_bounced, Some(4), 2));
+        // a window in which everything bounced, and one before anything was sent
+        assert_eq!(at("10ms", 60), (sent_and_bounced, Some(1), 1));
+        assert_eq!(at("10ms", 9), (None, None, 0));
+        assert_eq!(at("volume:3", 60), (sent_and_bounced, Some(3), 2));
+        let measured = measure(&timeline, &"1s".parse().unwrap(), 60);
+        assert_eq!((measured.counts.sends, measured.counts.incoming_bounces), (3, 2));
     }
 
     proptest::proptest! {

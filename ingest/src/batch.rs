@@ -8,6 +8,8 @@ use bouncewatch_schemas::event::EventRow;
 use bouncewatch_schemas::table;
 use bouncewatch_schemas::time::day_of;
 
+use futures::{StreamExt, TryStreamExt, stream};
+
 use crate::allow::Allowed;
 use crate::decode::{Context, Sink, document};
 use crate::outcome::Ignored;
@@ -22,6 +24,8 @@ use crate::telemetry::Counts;
 /// Event days of one batch; each has builders of its own.
 const DAYS_MAX: usize = 128;
 
+/// Segments of one batch that are published at the same time: an fsync or a put waits most of the time.
+const PUBLISHES_AT_ONCE: usize = 8;
 /// Rows of one batch that are not encoded yet, over all its days.
 const PLAIN_ROWS_MAX: usize = 8 * 1024;
 
@@ -159,13 +163,18 @@ impl Batch {
         let fresh = Self { recent, ..Self::new(Arc::clone(&self.allowed)) };
         let batch = std::mem::replace(self, fresh);
         let mut counts = batch.counts;
-        for (day, segment) in batch.days {
+        let publishing = batch.days.into_iter().map(async |(day, segment)| {
             let rows = segment.len();
             let bytes = segment.finish()?;
+            let length = bytes.len();
+            store.publish(table::EVENTS, day, now, bytes).await?;
+            Ok::<_, StoreError>((rows, length))
+        });
+        let mut publishing = stream::iter(publishing).buffer_unordered(PUBLISHES_AT_ONCE);
+        while let Some((rows, length)) = publishing.try_next().await? {
             counts.rows += count(rows);
             counts.segments += 1;
-            counts.bytes += count(bytes.len());
-            store.publish(table::EVENTS, day, now, bytes).await?;
+            counts.bytes += count(length);
         }
         counts.bytes += count(batch.quarantine.publish(store, now).await?);
         Ok(counts)

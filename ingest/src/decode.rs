@@ -10,7 +10,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bouncewatch_schemas::event::{Channel, EventRow, Service};
 use bouncewatch_schemas::time::parse_ms;
-use bouncewatch_schemas::wire::envelope::{Envelope, LogEvent, Raw, Record};
+use bouncewatch_schemas::wire::envelope::{Envelope, LogEvent, QueryField, Raw, Record};
 use bouncewatch_schemas::wire::inplace;
 use bouncewatch_schemas::wire::lenient::Text;
 
@@ -206,8 +206,15 @@ fn peel_envelope(
         return Ok(());
     }
     if !envelope.log_events.0.is_empty() {
-        let context = Context { account: envelope.owner.get().or(context.account), ..context };
+        let context = Context {
+            account: envelope.owner.get().or(context.account),
+            region: envelope.region.get().or(context.region),
+            ..context
+        };
         return all(envelope.log_events.0.iter().map(|event| peel_log_event(event, context, sink)));
+    }
+    if !envelope.results.0.is_empty() {
+        return all(envelope.results.0.iter().map(|row| peel_query_row(&row.0, context, sink)));
     }
     if !envelope.records.0.is_empty() {
         return all(envelope.records.0.iter().map(|record| peel_record(record, context, sink)));
@@ -221,6 +228,10 @@ fn peel_envelope(
     }
     if envelope.workmail.0.is_some() {
         return normalise::workmail(envelope, context, sink);
+    }
+    if let (Raw(Some(message)), Some(time)) = (envelope.logged, envelope.logged_at.get()) {
+        let account = envelope.logged_in.get().and_then(account_of_log);
+        return peel_logged(message, Some(time), account, context, sink);
     }
     Err(Rejected::new(Reason::NotAnEvent, "no `mail`, and no envelope that we know"))
 }
@@ -310,11 +321,40 @@ fn peel_log_event(
     let Raw(Some(message)) = event.message else {
         return Err(Rejected::new(Reason::NotAnEvent, "a log event without message"));
     };
-    peel_raw(
-        message,
-        Context { logged_at: event.timestamp.get().and_then(parse_ms), ..context },
-        sink,
-    )
+    peel_logged(message, event.timestamp.get(), None, context, sink)
+}
+
+/// A line of a log, with what the log knows of it.
+fn peel_logged(
+    message: &str,
+    time: Option<&str>,
+    account: Option<&str>,
+    context: Context<'_>,
+    sink: &mut impl Sink,
+) -> Result<(), Rejected> {
+    let logged_at = time.and_then(parse_ms);
+    peel_raw(message, Context { logged_at, account: account.or(context.account), ..context }, sink)
+}
+
+/// The account in `ACCOUNT:GROUP`.
+fn account_of_log(log: &str) -> Option<&str> {
+    log.split_once(':').map(|(account, _)| account).filter(|account| !account.is_empty())
+}
+
+/// One row of a query of Logs Insights.
+fn peel_query_row(
+    row: &[QueryField<'_>],
+    context: Context<'_>,
+    sink: &mut impl Sink,
+) -> Result<(), Rejected> {
+    let raw = |name: &str| row.iter().find(|field| field.field.is(name))?.value.0;
+    // a value is a JSON string, and times and groups have nothing to escape
+    let text = |name: &str| raw(name).map(|value| value.trim_matches('"'));
+    let Some(message) = raw("@message") else {
+        return Err(Rejected::new(Reason::NotAnEvent, "a row of a query without @message"));
+    };
+    let account = text("@log").and_then(account_of_log);
+    peel_logged(message, text("@timestamp"), account, context, sink)
 }
 
 fn peel_record(

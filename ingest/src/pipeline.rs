@@ -15,6 +15,7 @@ pub use crate::batch::{BatchLimits, Poison};
 use crate::journal;
 use crate::live::Slot;
 use crate::source::files::{self, FileError};
+use crate::source::logs;
 use crate::source::sqs::{self, Queue, Settled};
 use crate::source::{Clock, Delivered, Intake, Parcel, Receipt, stopped};
 use crate::store::{Store, StoreError, quarantine};
@@ -32,6 +33,8 @@ pub enum Source {
     Stdin,
     /// A queue.
     Queue(Box<Queue>),
+    /// A log group.
+    Logs(Box<logs::Group>, logs::Settings),
 }
 
 /// How a run goes about it.
@@ -113,7 +116,7 @@ pub async fn run(
     drop(delivered);
     let mut running = JoinSet::new();
     for source in sources {
-        running.spawn(run_source(source, intake.clone(), settings.clone()));
+        running.spawn(run_source(source, intake.clone(), settings.clone(), store.clone()));
     }
     drop(intake);
     let mut summary = Summary::default();
@@ -147,7 +150,7 @@ async fn note_end(mut halted: watch::Receiver<bool>, telemetry: Arc<Telemetry>) 
     telemetry.vitals.stopping();
 }
 
-async fn run_source(source: Source, intake: Intake, settings: Settings) -> Summary {
+async fn run_source(source: Source, intake: Intake, settings: Settings, store: Store) -> Summary {
     match source {
         Source::Queue(queue) => {
             let Settled { deleted, delete_failed, left, failure } =
@@ -157,6 +160,10 @@ async fn run_source(source: Source, intake: Intake, settings: Settings) -> Summa
                 failures: failure.iter().map(ToString::to_string).collect(),
                 interrupted: false,
             }
+        }
+        Source::Logs(group, settings) => {
+            let ended = logs::run(*group, store, intake, settings).await;
+            ended.map_or_else(|error| failure(&error), |()| Summary::default())
         }
         Source::Files(paths) => blocking(move || read_files(&paths, &intake)).await,
         Source::Stdin => {

@@ -10,6 +10,7 @@ use bouncewatch_ingest::aws;
 use bouncewatch_ingest::journal;
 use bouncewatch_ingest::pipeline::{self, BatchLimits, Poison, Settings, Source, Summary};
 use bouncewatch_ingest::source::files;
+use bouncewatch_ingest::source::logs::{self, Group};
 use bouncewatch_ingest::source::sqs::cost::Billed;
 use bouncewatch_ingest::source::sqs::{self, Queue};
 use bouncewatch_ingest::telemetry::Telemetry;
@@ -20,7 +21,7 @@ use tokio::sync::watch::{Sender, channel};
 use tokio::task::JoinSet;
 
 use super::cost::Cost;
-use super::{Answer, Missing, open_store};
+use super::{Answer, Missing, open_store, time_ms};
 use crate::cli::{EXIT_FAILED, EXIT_LOOK, IngestArgs, PoisonArg, SummaryFormat};
 use crate::config::Config;
 
@@ -156,6 +157,11 @@ async fn sources(args: &IngestArgs, telemetry: &Telemetry) -> anyhow::Result<Vec
             anyhow::bail!(
                 "cannot read `{word}`: S3 is not a source yet; copy the objects to a folder (`aws s3 sync`) and ingest that"
             )
+        } else if logs::is_group(word) {
+            let aws = aws::load(logs::region_of(word), args.store.endpoint_url.as_deref()).await;
+            let since = time_ms("--since", args.since.as_deref())?;
+            let settings = logs::Settings { follow: args.follow, since };
+            sources.push(Source::Logs(Box::new(Group::open(&aws, word).await?), settings));
         } else if sqs::is_queue(word) {
             let aws = aws::load(sqs::region_of(word), args.store.endpoint_url.as_deref()).await;
             let queue = Queue::open(&aws, word, telemetry).await?;

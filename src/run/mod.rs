@@ -146,7 +146,6 @@ pub(crate) fn write_file(path: &Path, data: &[u8]) -> std::io::Result<()> {
     written
 }
 
-#[cfg(feature = "analyze")]
 fn time_ms(flag: &str, text: Option<&str>) -> anyhow::Result<Option<i64>> {
     let read = |text: &str| {
         bouncewatch_schemas::time::parse_ms(text).with_context(|| {
@@ -154,6 +153,14 @@ fn time_ms(flag: &str, text: Option<&str>) -> anyhow::Result<Option<i64>> {
         })
     };
     text.map(read).transpose()
+}
+
+#[cfg(feature = "analyze")]
+fn service(word: crate::cli::ServiceWord) -> bouncewatch_schemas::event::Service {
+    match word {
+        crate::cli::ServiceWord::Ses => bouncewatch_schemas::event::Service::Ses,
+        crate::cli::ServiceWord::Workmail => bouncewatch_schemas::event::Service::WorkMail,
+    }
 }
 
 #[cfg(feature = "analyze")]

@@ -2,7 +2,7 @@
 
 use bouncewatch_analyze::report::{Request, csv, parquet, report, table};
 
-use super::{Answer, analyzed_folder, cuts, duration_ms, own_domains, time_ms, windows};
+use super::{Answer, analyzed_folder, cuts, duration_ms, own_domains, service, time_ms, windows};
 use crate::cli::{ReportArgs, ReportFormat};
 use crate::config::Config;
 
@@ -13,6 +13,7 @@ pub(super) fn run(args: ReportArgs, config: &Config, now: i64) -> anyhow::Result
     let to = time_ms("--to", args.to.as_deref())?.unwrap_or(now);
     let request = Request {
         store: analyzed_folder(&args.store, config)?,
+        service: service(args.service),
         from: time_ms("--from", args.from.as_deref())?.unwrap_or(to - SPAN_MS),
         to,
         every: duration_ms("--every", &args.every)?,

@@ -1,4 +1,4 @@
-//! A real SQS and SNS server that we did not write (`rustack`), on a port of its own.
+//! A real SQS, SNS and CloudWatch Logs server that we did not write (`rustack`), on a port of its own.
 
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
@@ -14,6 +14,7 @@ pub(crate) struct Emulator {
     pub(crate) url: String,
     pub(crate) sqs: aws_sdk_sqs::Client,
     pub(crate) sns: aws_sdk_sns::Client,
+    pub(crate) logs: aws_sdk_cloudwatchlogs::Client,
 }
 
 impl Drop for Emulator {
@@ -62,6 +63,7 @@ impl Emulator {
             url,
             sqs: aws_sdk_sqs::Client::new(&config),
             sns: aws_sdk_sns::Client::new(&config),
+            logs: aws_sdk_cloudwatchlogs::Client::new(&config),
         }
     }
 

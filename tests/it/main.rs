@@ -14,3 +14,4 @@ mod numbers;
 mod outputs;
 mod queue;
 mod watch;
+mod workmail;

@@ -2,6 +2,7 @@
 
 pub mod sns;
 
+use bouncewatch_schemas::event::Service;
 use serde::Serialize;
 
 use crate::check::Check;
@@ -65,7 +66,11 @@ fn subject(check: &Check) -> String {
         _ => "the rate is not known".to_owned(),
     };
     // SNS takes printable ASCII alone, and scopes may hold what strangers wrote
-    let line: String = format!("SES {}: {what}", check.status.as_upper())
+    let service = match check.service {
+        Service::Ses => "SES",
+        Service::WorkMail => "WorkMail",
+    };
+    let line: String = format!("{service} {}: {what}", check.status.as_upper())
         .chars()
         .map(|c| if c.is_ascii_graphic() || c == ' ' { c } else { '?' })
         .collect();

@@ -1,5 +1,7 @@
 //! A report as columns: what the CSV and the Parquet form have in common.
 
+use bouncewatch_schemas::event::Service;
+
 use super::{Report, Row};
 
 /// The values of a column, one for each row; unknown is `None`.
@@ -51,6 +53,10 @@ pub(super) fn columns(report: &Report) -> Vec<(String, Values)> {
     count("delays", &|row| Some(row.delays));
     count("rejects", &|row| Some(row.rejects));
     count("rendering_failures", &|row| Some(row.rendering_failures));
+    // of SES there are none, and its columns stay as they are
+    if report.service == Service::WorkMail {
+        count("incoming_bounces", &|row| row.incoming_bounces);
+    }
     let mut rate = |name: &str, value: &dyn Fn(&Row) -> Option<f64>| {
         out.push((name.to_owned(), Values::Rate(rows.iter().map(value).collect())));
     };

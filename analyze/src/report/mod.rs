@@ -7,10 +7,11 @@ pub mod table;
 
 use std::path::PathBuf;
 
+use bouncewatch_schemas::event::Service;
 use bouncewatch_schemas::time::format_ms;
 use serde::Serialize;
 
-use crate::check::load;
+use crate::check::{as_word, is_ses, load};
 use crate::confidence::{rate, wilson};
 use crate::error::AnalyzeError;
 use crate::model::{Cut, Denominator, Scope, ScopeValues, Timeline};
@@ -25,6 +26,8 @@ const ROWS_MAX: usize = 5_000_000;
 pub struct Request {
     /// The store.
     pub store: PathBuf,
+    /// Whose mail.
+    pub service: Service,
     /// Begin of the span, epoch milliseconds.
     pub from: i64,
     /// End of the span: the last window ends here at the latest.
@@ -48,6 +51,9 @@ pub struct Report {
     pub version: u32,
     /// End of the span.
     pub as_of: String,
+    /// Whose mail it is about; left out for SES.
+    #[serde(serialize_with = "as_word", skip_serializing_if = "is_ses")]
+    pub service: Service,
     /// Begin of the span.
     pub from: String,
     /// Distance of the windows' ends, in seconds.
@@ -82,6 +88,9 @@ pub struct Row {
     pub delays: u64,
     pub rejects: u64,
     pub rendering_failures: u64,
+    /// WorkMail alone: bounces of others' mail, which are in no rate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub incoming_bounces: Option<u64>,
     pub bounce_rate: Option<f64>,
     pub bounce_interval: Option<[f64; 2]>,
     pub complaint_rate: Option<f64>,
@@ -102,12 +111,13 @@ pub fn report(request: &Request) -> Result<Report, AnalyzeError> {
             "no window ends between --from and --to: --every is longer than the span".to_owned(),
         ));
     }
-    let scan = Scan::open(&request.store, request.own_domains.clone())?;
+    let scan = Scan::open(&request.store, request.service, request.own_domains.clone())?;
     let cuts = if request.cuts.is_empty() { vec![Cut::account()] } else { request.cuts.clone() };
     let history = load(&scan, &cuts, &request.windows, &ends)?;
     let mut report = Report {
         version: 1,
         as_of: format_ms(request.to),
+        service: request.service,
         from: format_ms(request.from),
         #[expect(
             clippy::cast_precision_loss,
@@ -171,7 +181,10 @@ fn row(timeline: &Timeline, window: &Window, scope: &Scope, to: i64) -> Row {
     let counts = measured.counts;
     let of = |count: u64| counts.attempts.and_then(|attempts| rate(count, attempts));
     let interval = |count: u64| counts.attempts.and_then(|attempts| wilson(count, attempts));
-    let total = counts.bounces + counts.soft;
+    // what only SES reports is not known of WorkMail
+    let of_ses = |count: u64| of(count).filter(|_| timeline.service == Service::Ses);
+    let soft_beside = if timeline.service == Service::Ses { counts.soft } else { 0 };
+    let total = counts.bounces + soft_beside;
     Row {
         from: measured.from.map(format_ms),
         to: format_ms(to),
@@ -191,12 +204,15 @@ fn row(timeline: &Timeline, window: &Window, scope: &Scope, to: i64) -> Row {
         delays: counts.delays,
         rejects: counts.rejects,
         rendering_failures: counts.rendering_failures,
+        incoming_bounces: (timeline.service == Service::WorkMail)
+            .then_some(counts.incoming_bounces),
         bounce_rate: of(counts.bounces),
         bounce_interval: interval(counts.bounces),
-        complaint_rate: of(counts.complaints),
-        complaint_interval: interval(counts.complaints),
+        complaint_rate: of_ses(counts.complaints),
+        complaint_interval: interval(counts.complaints)
+            .filter(|_| timeline.service == Service::Ses),
         total_bounce_rate: of(total),
-        delay_rate: of(counts.delays),
-        delivery_rate: of(counts.deliveries),
+        delay_rate: of_ses(counts.delays),
+        delivery_rate: of_ses(counts.deliveries),
     }
 }

@@ -2,7 +2,8 @@
 
 use std::fmt::Write;
 
-use super::Report;
+use super::{Report, Row};
+use bouncewatch_schemas::event::Service;
 use bouncewatch_schemas::printable::printable;
 
 use crate::check::{Check, Verdict};
@@ -13,7 +14,11 @@ const LINES_MAX: usize = 400;
 
 /// A check: the verdict first, then the feed, then one line for each rate.
 pub fn check(check: &Check) -> String {
-    let mut out = format!("{}  as of {}\n", check.status.as_upper(), check.as_of);
+    let whose = match check.service {
+        Service::Ses => "",
+        Service::WorkMail => "WorkMail, ",
+    };
+    let mut out = format!("{}  {whose}as of {}\n", check.status.as_upper(), check.as_of);
     let feed = match (&check.feed.newest_event_at, check.feed.silent_seconds) {
         (Some(newest), Some(silent)) => {
             let stale = if check.feed.stale { ": STALE, no newer event came" } else { "" };
@@ -92,44 +97,52 @@ fn verdict(verdict: &Verdict) -> Vec<String> {
     ]
 }
 
+/// A column of a report's table: its head, and its cell of a row.
+type Column = (&'static str, fn(&Row) -> String);
+
+/// The columns of every report.
+const COLUMNS: [Column; 7] = [
+    ("to", |row| row.to.clone()),
+    ("window", |row| row.window.clone()),
+    ("scope", |row| row.scope.to_string()),
+    ("attempts", |row| row.attempts.map_or_else(|| "unknown".to_owned(), |n| n.to_string())),
+    ("bounces", |row| row.bounces.to_string()),
+    ("bounce rate", |row| percent(row.bounce_rate)),
+    ("95 % interval", |row| {
+        row.bounce_interval.map_or_else(String::new, |[low, high]| {
+            format!("{} to {}", percent(Some(low)), percent(Some(high)))
+        })
+    }),
+];
+
+/// Further columns of a report on SES.
+const COLUMNS_OF_SES: [Column; 5] = [
+    ("complaints", |row| row.complaints.to_string()),
+    ("complaint rate", |row| percent(row.complaint_rate)),
+    ("soft", |row| row.soft.to_string()),
+    ("delays", |row| row.delays.to_string()),
+    ("deliveries", |row| row.deliveries.to_string()),
+];
+
+/// Further columns of a report on WorkMail.
+const COLUMNS_OF_WORKMAIL: [Column; 5] = [
+    ("hard", |row| row.hard.to_string()),
+    ("soft", |row| row.soft.to_string()),
+    ("undetermined", |row| row.undetermined.to_string()),
+    ("sends", |row| row.sends.to_string()),
+    ("incoming bounces", |row| row.incoming_bounces.unwrap_or_default().to_string()),
+];
+
 /// A report: one line for each scope, window and end.
 pub fn report(report: &Report) -> String {
-    let header = [
-        "to",
-        "window",
-        "scope",
-        "attempts",
-        "bounces",
-        "bounce rate",
-        "95 % interval",
-        "complaints",
-        "complaint rate",
-        "soft",
-        "delays",
-        "deliveries",
-    ];
-    let rows: Vec<Vec<String>> = report
-        .rows
-        .iter()
-        .map(|row| {
-            vec![
-                row.to.clone(),
-                row.window.clone(),
-                row.scope.to_string(),
-                row.attempts.map_or_else(|| "unknown".to_owned(), |n| n.to_string()),
-                row.bounces.to_string(),
-                percent(row.bounce_rate),
-                row.bounce_interval.map_or_else(String::new, |[low, high]| {
-                    format!("{} to {}", percent(Some(low)), percent(Some(high)))
-                }),
-                row.complaints.to_string(),
-                percent(row.complaint_rate),
-                row.soft.to_string(),
-                row.delays.to_string(),
-                row.deliveries.to_string(),
-            ]
-        })
-        .collect();
+    let further = match report.service {
+        Service::Ses => COLUMNS_OF_SES,
+        Service::WorkMail => COLUMNS_OF_WORKMAIL,
+    };
+    let (header, cells): (Vec<&str>, Vec<fn(&Row) -> String>) =
+        COLUMNS.into_iter().chain(further).unzip();
+    let rows: Vec<Vec<String>> =
+        report.rows.iter().map(|row| cells.iter().map(|cell| cell(row)).collect()).collect();
     let mut out = grid(&header, &rows, 3);
     if report.scopes_shown < report.scopes {
         _ = writeln!(

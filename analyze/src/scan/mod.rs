@@ -13,6 +13,7 @@ use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use bouncewatch_schemas::event::Service;
 use bouncewatch_schemas::table;
 use bouncewatch_schemas::time::day_of;
 use polars::prelude::*;
@@ -30,9 +31,10 @@ const HOST: &str = "host";
 /// Timelines of one cut.
 pub(crate) type Timelines = BTreeMap<ScopeValues, Timeline>;
 
-/// A store that can be asked.
+/// A store that can be asked about the mail of one service.
 #[derive(Debug)]
 pub(crate) struct Scan {
+    service: Service,
     segments: Vec<(i64, PathBuf)>,
     own_domains: Vec<String>,
     hosts: OnceCell<DataFrame>,
@@ -52,19 +54,33 @@ impl From<PolarsError> for AnalyzeError {
 }
 
 impl Scan {
-    pub(crate) fn open(store: &Path, own_domains: Vec<String>) -> Result<Self, AnalyzeError> {
-        Ok(Self { segments: segments::list(store)?, own_domains, hosts: OnceCell::new() })
+    pub(crate) fn open(
+        store: &Path,
+        service: Service,
+        own_domains: Vec<String>,
+    ) -> Result<Self, AnalyzeError> {
+        let segments = segments::list(store)?;
+        Ok(Self { service, segments, own_domains, hosts: OnceCell::new() })
     }
 
-    /// Time of the newest SES event at or before `at`.
-    pub(crate) fn newest_event(&self, at: i64) -> Result<Option<i64>, AnalyzeError> {
+    /// Whose mail is asked about.
+    pub(crate) fn service(&self) -> Service {
+        self.service
+    }
+
+    /// Time of a service's newest event at or before `at`.
+    pub(crate) fn newest_event(
+        &self,
+        service: Service,
+        at: i64,
+    ) -> Result<Option<i64>, AnalyzeError> {
         let days: BTreeSet<i64> =
             self.segments.iter().map(|(day, _)| *day).filter(|day| *day <= day_of(at)).collect();
         for day in days.into_iter().rev() {
             let time = col(table::EVENT_AT).cast(DataType::Int64);
             let newest = self
                 .rows(day, day)?
-                .filter(measures::is_of_ses().and(time.clone().lt_eq(lit(at))))
+                .filter(measures::is_of(service).and(time.clone().lt_eq(lit(at))))
                 .select([time.max()])
                 .collect()?;
             if let Some(newest) = newest.column(table::EVENT_AT)?.i64()?.get(0) {
@@ -83,7 +99,7 @@ impl Scan {
         let provider = measures::word(&ScopeWord::Column(table::PROVIDER));
         let hosts = self
             .rows(i64::MIN, i64::MAX)?
-            .filter(measures::is_of_ses())
+            .filter(measures::is_of(self.service))
             .select([col(table::RECIPIENT_DOMAIN), provider])
             .filter(col(table::PROVIDER).is_not_null())
             .group_by([col(table::RECIPIENT_DOMAIN)])

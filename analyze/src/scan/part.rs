@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use bouncewatch_schemas::event::Service;
 use bouncewatch_schemas::provider;
 use bouncewatch_schemas::table;
 use bouncewatch_schemas::time::{DAY_MS, day_of};
@@ -10,12 +11,14 @@ use polars::prelude::*;
 use super::{HOST, History, Scan, Timelines, collect_streaming};
 use crate::error::AnalyzeError;
 use crate::measures;
-use crate::model::{Cut, Outcome, ScopeValues, ScopeWord, Timeline};
+use crate::model::{ACCOUNT_COLUMNS, Cut, Outcome, ScopeValues, ScopeWord, Timeline};
 
 /// Rows that are worked on at a time.
 const SHARD_ROWS: u64 = 1_000_000;
 /// By how much two clocks of one mail may disagree.
 const CLOCK_SLACK_MS: i64 = 3_600_000;
+/// How long before an event of WorkMail, whose log does not tell it, its mail may have been handed in.
+const TRACE_MS: i64 = 14 * DAY_MS;
 /// The first columns of events are the keys.
 const KEYS: usize = 2;
 /// Column of the outcome's number.
@@ -75,6 +78,9 @@ impl<'a> Part<'a> {
         }
         // a scope of which only older sends are known has no events here
         for timelines in &mut cuts {
+            if self.scan.service == Service::WorkMail {
+                share_first_sends(timelines);
+            }
             timelines.retain(|_, timeline| !timeline.times.is_empty());
         }
         sort(&mut cuts);
@@ -117,15 +123,17 @@ impl<'a> Part<'a> {
             return Ok(None);
         }
         // clocks of one mail disagree by seconds; a mail without clock may have been sent at any time
-        let sent_at = col(table::SENT_AT)
-            .cast(DataType::Int64)
-            .fill_null(lit(i64::MIN))
-            .alias(table::SENT_AT);
+        let long_ago = match self.scan.service {
+            Service::Ses => lit(i64::MIN),
+            Service::WorkMail => col(table::EVENT_AT).cast(DataType::Int64) - lit(TRACE_MS),
+        };
+        let sent_at =
+            col(table::SENT_AT).cast(DataType::Int64).fill_null(long_ago).alias(table::SENT_AT);
         let messages = self
             .scan
             .rows(self.first_day, self.last_day)?
             .filter(
-                measures::is_of_ses()
+                measures::is_of(self.scan.service)
                     .and(measures::is_counted_kind())
                     .and(sent_at.clone().lt(lit(self.start().saturating_add(CLOCK_SLACK_MS)))),
             )
@@ -174,8 +182,8 @@ impl<'a> Part<'a> {
             },
         };
         let columns: Vec<Expr> = self.columns(further).iter().map(column).collect();
-        rows.filter(measures::is_of_ses().and(measures::is_foreign_mail(&self.scan.own_domains)))
-            .select(columns)
+        let is_foreign = measures::is_foreign_mail(&self.scan.own_domains);
+        rows.filter(measures::is_of(self.scan.service).and(is_foreign)).select(columns)
     }
 
     /// The events of one shard, each once: the earliest of its times, and of each word the value that is known. Where
@@ -284,7 +292,7 @@ impl<'a> Part<'a> {
     ) -> Result<(), AnalyzeError> {
         each_list(lists, cut, |values, outcome, mut times| {
             let Some(outcome) = outcome.and_then(Outcome::of_code) else { return };
-            let timeline = timelines.entry(values).or_default();
+            let timeline = self.timeline(timelines, values);
             let first = |known: Option<i64>| times.iter().copied().chain(known).min();
             match outcome {
                 Outcome::Send => timeline.first_send = first(timeline.first_send),
@@ -298,12 +306,17 @@ impl<'a> Part<'a> {
         })
     }
 
+    /// The timeline of a scope, which is begun if there is none.
+    fn timeline<'t>(&self, timelines: &'t mut Timelines, values: ScopeValues) -> &'t mut Timeline {
+        timelines.entry(values).or_insert_with(|| Timeline::new(self.scan.service))
+    }
+
     /// Adds the pairs of one shard.
     fn add_pairs(&self, shard: u64, timelines: &mut [Timelines]) -> Result<(), AnalyzeError> {
         let time = || col(table::EVENT_AT);
         let tried = Outcome::FINAL_BOUNCES
             .into_iter()
-            .chain([Outcome::Delivery])
+            .chain([Outcome::passed_on(self.scan.service)])
             .map(|outcome| col(OUTCOME).eq(lit(outcome.code())))
             .reduce(Expr::or)
             .expect("there are outcomes");
@@ -319,10 +332,27 @@ impl<'a> Part<'a> {
             let lists =
                 pairs.group_by(names).agg([col(table::EVENT_AT), col(OUTCOME).max()]).collect()?;
             each_list(&lists, cut, |values, _, times| {
-                timelines.entry(values).or_default().delivered_or_bounced.extend(times);
+                self.timeline(timelines, values).delivered_or_bounced.extend(times);
             })?;
         }
         Ok(())
+    }
+}
+
+/// Gives each scope the first send of its account and region: it tells that sends are reported, and a scope whose mail
+/// all bounced has none of its own.
+fn share_first_sends(timelines: &mut Timelines) {
+    let account =
+        |values: &ScopeValues| values.iter().take(ACCOUNT_COLUMNS.len()).cloned().collect();
+    let mut firsts: BTreeMap<ScopeValues, i64> = BTreeMap::new();
+    for (values, timeline) in timelines.iter() {
+        if let Some(send) = timeline.first_send {
+            let first = firsts.entry(account(values)).or_insert(send);
+            *first = send.min(*first);
+        }
+    }
+    for (values, timeline) in timelines {
+        timeline.first_send = firsts.get(&account(values)).copied();
     }
 }
 

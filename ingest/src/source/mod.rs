@@ -1,7 +1,9 @@
 //! Where events come from. A source hands over parcels; a parcel may carry a receipt, which tells the source when
 //! everything in it is durable, and not before (invariant I-1).
 
+mod backoff;
 pub mod files;
+pub mod logs;
 pub mod sqs;
 
 use std::sync::Arc;

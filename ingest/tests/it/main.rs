@@ -7,6 +7,7 @@
 
 mod corpus;
 mod gate;
+mod logs;
 mod queue;
 mod scripted;
 mod stored;

@@ -94,8 +94,16 @@ wire_object! {
         pub message_type: Text<'a> = "messageType",
         /// The account that owns the log group.
         pub owner: Text<'a> = "owner",
-        /// The log events.
-        pub log_events: List<LogEvent<'a>> = "logEvents",
+        /// The log events; `events` where the AWS command line lists them.
+        pub log_events: List<LogEvent<'a>> = "logEvents" | "events",
+        /// When a log event that stands alone was written; with an `@` as Logs Insights exports it.
+        pub logged_at: Text<'a> = "timestamp" | "@timestamp",
+        /// The line of a log event that stands alone.
+        pub logged: Raw<'a> = "message" | "@message",
+        /// `ACCOUNT:GROUP` of a log event that Logs Insights exports.
+        pub logged_in: Text<'a> = "@log",
+        /// Rows of a query of Logs Insights as the AWS command line lists them.
+        pub results: List<List<QueryField<'a>>> = "results",
         // WorkMail
         /// One submission's trace.
         pub trace_id: Text<'a> = "traceId",
@@ -135,6 +143,16 @@ wire_object! {
         pub timestamp: Text<'a> = "timestamp",
         /// The line that was logged.
         pub message: Raw<'a> = "message",
+    }
+}
+
+wire_object! {
+    /// One field of one row that a query of Logs Insights found.
+    pub struct QueryField<'a> {
+        /// `@timestamp`, `@message`, ...
+        pub field: Text<'a> = "field",
+        /// What stands in it, always as text.
+        pub value: Raw<'a> = "value",
     }
 }
 

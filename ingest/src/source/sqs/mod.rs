@@ -9,6 +9,7 @@ mod receive;
 mod settle;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use aws_sdk_sqs::Client;
@@ -40,6 +41,12 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// Deletes, or renewals of visibility, that are under way at the same time: no fewer than receivers, which would
+    /// take more than can be settled while it is hidden.
+    fn calls_at_once(&self) -> usize {
+        self.receivers_max.max(8)
+    }
+
     /// The default for a batch age: a message is hidden for some batches, and at least a minute.
     pub fn visibility_for(batch_age: Duration) -> Duration {
         let secs = (batch_age.as_secs().saturating_mul(4)).clamp(60, VISIBILITY_SECS_MAX);
@@ -297,7 +304,9 @@ pub struct Settled {
 pub async fn run(queue: Queue, intake: Intake, settings: Settings) -> Settled {
     let (outcomes, told) = mpsc::unbounded_channel();
     let held = Arc::new(Held::new(intake.telemetry.held.slot()));
-    let line = Line { queue, settings, held, telemetry: Arc::clone(&intake.telemetry) };
+    let told_before = Arc::default();
+    let telemetry = Arc::clone(&intake.telemetry);
+    let line = Line { queue, settings, held, told: told_before, telemetry };
     let settling = tokio::spawn(settle::settle(line.clone(), told, intake.clone()));
     let hiding = tokio::spawn(settle::keep_hidden(line.clone()));
     let failure = Crew::run(&line, intake, outcomes).await;
@@ -315,7 +324,25 @@ struct Line {
     queue: Queue,
     settings: Settings,
     held: Arc<Held>,
+    told: Arc<Told>,
     telemetry: Arc<Telemetry>,
+}
+
+/// What was told already, and is not told again in this run.
+#[derive(Debug, Default)]
+struct Told {
+    hiding: Once,
+    deleting: Once,
+}
+
+/// True the first time it is asked.
+#[derive(Debug, Default)]
+struct Once(AtomicBool);
+
+impl Once {
+    fn first(&self) -> bool {
+        !self.0.swap(true, Ordering::AcqRel)
+    }
 }
 
 impl Line {
@@ -338,14 +365,6 @@ impl Line {
             why: error.to_string(),
         }
     }
-}
-
-/// Between 0.5 and 1.
-fn jitter() -> f64 {
-    use std::hash::{BuildHasher, Hasher, RandomState};
-    let random =
-        u32::try_from(RandomState::new().build_hasher().finish() >> 32).unwrap_or_default();
-    0.5 + f64::from(random) / f64::from(u32::MAX) / 2.0
 }
 
 #[cfg(test)]

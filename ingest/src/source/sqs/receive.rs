@@ -1,7 +1,7 @@
 //! Receivers: long polls that grow in number while answers come back full, and shrink when they come back empty.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use aws_sdk_sqs::types::{Message, MessageSystemAttributeName};
@@ -10,8 +10,9 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::cost::chunks;
-use super::{Line, MESSAGES_PER_CALL, POLL_SECS_FOLLOW, QueueError, jitter};
+use super::{Line, MESSAGES_PER_CALL, POLL_SECS_FOLLOW, QueueError};
 use crate::live::Slot;
+use crate::source::backoff::Backoff;
 use crate::source::{Intake, Outcome, Parcel, Receipt, stopped};
 use crate::telemetry::Telemetry;
 
@@ -21,13 +22,12 @@ const POLL_SECS_DRAIN: i32 = 2;
 const EMPTY_ANSWERS: u32 = 2;
 /// Bytes of one answer beyond which no further receiver is started: ten messages can be 10 MiB.
 const GROWTH_BYTES_MAX: usize = 256 * 1024;
+/// How often the workers are asked to write while a FIFO queue waits for its own messages.
+const HURRY_EVERY: Duration = Duration::from_millis(50);
+/// How often they are asked at the end of a drain, in milliseconds: a queue that trickles makes no tiny segments.
+const DRAIN_HURRY_EVERY_MS: i64 = 1_000;
 /// Messages that are held at the same time; SQS allows 120,000 of one queue to be in flight.
 const HELD_MAX: usize = 100_000;
-/// First pause after a failed call, and the longest one.
-const BACKOFF: Duration = Duration::from_millis(200);
-const BACKOFF_MAX: Duration = Duration::from_secs(30);
-/// Failures in a row after which a drain gives up; a follower never does.
-const FAILURES_MAX: u32 = 6;
 /// Deliveries of one message that are a sign that something is wrong.
 const RECEIVE_COUNT_LOOK: i64 = 5;
 
@@ -36,6 +36,8 @@ pub(super) struct Crew {
     line: Line,
     places: Semaphore,
     active: AtomicUsize,
+    /// When the workers were last asked to write, epoch milliseconds.
+    hurried_at: AtomicI64,
     origin: Arc<str>,
     started_at: i64,
     outcomes: mpsc::UnboundedSender<Outcome>,
@@ -55,6 +57,7 @@ impl Crew {
             line: line.clone(),
             places: Semaphore::new(1),
             active: AtomicUsize::new(1),
+            hurried_at: AtomicI64::new(i64::MIN),
             origin: Arc::from(line.queue.url.as_str()),
             started_at: (intake.clock)(),
             outcomes,
@@ -122,7 +125,7 @@ impl Crew {
                 Err(error) => {
                     tokio::select! {
                         () = stopped(&mut stop) => return Ok(Leave::ForGood),
-                        went_on = backoff.pause(error, self.line.settings.follow, &self.look) => went_on?,
+                        went_on = pause(&mut backoff, error, self.line.settings.follow, &self.look) => went_on?,
                     }
                     continue;
                 }
@@ -143,8 +146,12 @@ impl Crew {
             // on a queue that never rests, a drain ends with what was there when it began
             let follow = self.line.settings.follow;
             let caught_up = !follow && messages.iter().all(|message| self.is_younger(message));
+            let is_full = messages.len() == MESSAGES_PER_CALL;
             if self.hand_over(messages, asked).await.is_none() || caught_up {
                 return Ok(Leave::ForGood);
+            }
+            if !is_full {
+                self.nears_the_end();
             }
         }
         Ok(Leave::ForGood)
@@ -159,16 +166,35 @@ impl Crew {
             let mut stop = self.intake.stop.clone();
             tokio::select! {
                 () = stopped(&mut stop) => return Ok(Some(Leave::ForGood)),
+                // some may not have reached the workers yet when they were asked
+                () = tokio::time::sleep(HURRY_EVERY) => return Ok(None),
                 () = self.line.held.at_most(0) => return Ok(None),
             }
         }
-        if !self.line.settings.follow
-            && empty_answers >= EMPTY_ANSWERS
-            && self.line.queue.ask(&self.line.telemetry).await?.visible == 0
-        {
-            return Ok(Some(Leave::ForGood));
+        if !self.line.settings.follow && empty_answers >= EMPTY_ANSWERS {
+            match self.line.queue.ask(&self.line.telemetry).await {
+                Ok(said) if said.visible == 0 => return Ok(Some(Leave::ForGood)),
+                Err(error) if error.is_final() => return Err(error),
+                // it cannot say: then more empty answers have to do
+                Err(_) if empty_answers >= 2 * EMPTY_ANSWERS => return Ok(Some(Leave::ForGood)),
+                Ok(_) | Err(_) => {}
+            }
         }
         Ok(self.shrink().then_some(Leave::ForNow))
+    }
+
+    /// Where a drain comes near the end of its queue, what is held is stored and deleted while the last polls wait.
+    fn nears_the_end(&self) {
+        if self.line.settings.follow {
+            return;
+        }
+        let (now, pause) = ((self.intake.clock)(), DRAIN_HURRY_EVERY_MS);
+        let due = self.hurried_at.fetch_update(Ordering::AcqRel, Ordering::Acquire, |before| {
+            (now.saturating_sub(before) >= pause).then_some(now)
+        });
+        if due.is_ok() {
+            self.intake.hurry();
+        }
     }
 
     /// Whether a FIFO queue may hold messages back because of those that are held here.
@@ -358,27 +384,17 @@ impl Look {
     }
 }
 
-/// Pauses that grow after each failure, with jitter so that many receivers do not come back together.
-#[derive(Debug, Default)]
-struct Backoff {
-    failures: u32,
-}
-
-impl Backoff {
-    /// Waits, or gives up: at once where waiting cannot help, after a while where a drain may end.
-    async fn pause(
-        &mut self,
-        error: QueueError,
-        follow: bool,
-        look: &Look,
-    ) -> Result<(), QueueError> {
-        self.failures += 1;
-        if error.is_final() || (!follow && self.failures >= FAILURES_MAX) {
-            return Err(error);
-        }
-        look.failing(&error);
-        let pause = BACKOFF.saturating_mul(1 << self.failures.min(10)).min(BACKOFF_MAX);
-        tokio::time::sleep(pause.mul_f64(jitter())).await;
-        Ok(())
-    }
+/// Waits, or gives up: at once where waiting cannot help, after a while where a drain may end.
+async fn pause(
+    backoff: &mut Backoff,
+    error: QueueError,
+    follow: bool,
+    look: &Look,
+) -> Result<(), QueueError> {
+    let Some(pause) = backoff.pause(follow).filter(|_| !error.is_final()) else {
+        return Err(error);
+    };
+    look.failing(&error);
+    tokio::time::sleep(pause).await;
+    Ok(())
 }

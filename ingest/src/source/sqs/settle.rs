@@ -5,11 +5,13 @@ use std::time::Duration;
 use aws_sdk_sqs::types::{
     ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry,
 };
+use futures::{StreamExt, stream};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::{Line, MESSAGES_PER_CALL, QueueError, Settled, jitter};
+use super::{Line, MESSAGES_PER_CALL, QueueError, Settled};
+use crate::source::backoff::jitter;
 use crate::source::{Intake, Outcome};
 
 /// Tries to delete one message; with the pauses between them, some seconds.
@@ -18,8 +20,6 @@ const DELETE_TRIES: u32 = 6;
 const DELETE_PAUSE: Duration = Duration::from_millis(100);
 /// How long a batch that is not full waits for more.
 const LINGER: Duration = Duration::from_millis(20);
-/// Deletes that are under way at the same time.
-const DELETES_AT_ONCE: usize = 8;
 
 /// Deletes what is durable, in batches, until no receipt can come any more.
 pub(super) async fn settle(
@@ -58,7 +58,7 @@ pub(super) async fn settle(
         if durable.is_empty() {
             continue;
         }
-        if deleting.len() >= DELETES_AT_ONCE {
+        if deleting.len() >= line.settings.calls_at_once() {
             add(&mut total, deleting.join_next().await, &intake);
         }
         deleting.spawn(delete(line.clone(), durable.iter().map(|outcome| outcome.id).collect()));
@@ -103,7 +103,7 @@ async fn delete(line: Line, mut ids: Vec<u64>) -> Settled {
                 settled.failure = Some(error);
                 break;
             }
-            Err(error) if attempt == DELETE_TRIES => {
+            Err(error) if attempt == DELETE_TRIES && line.told.deleting.first() => {
                 tracing::warn!(%error, "deleting failed; the messages come again");
             }
             Err(_) => {}
@@ -151,16 +151,19 @@ async fn delete_once(line: &Line, ids: &[u64]) -> Result<Vec<u64>, QueueError> {
 /// else receives meanwhile is worked on twice.
 pub(super) async fn keep_hidden(line: Line) {
     let visibility = line.settings.visibility;
-    let mut told = false;
     loop {
         tokio::time::sleep(visibility / 6).await;
         let now = Instant::now();
+        let until = now + visibility;
         // well before the end, so that a failed call can be tried again
-        for batch in
-            line.held.to_hide(now + visibility / 2, now + visibility).chunks(MESSAGES_PER_CALL)
-        {
-            if let Err(error) = hide(&line, batch, now + visibility).await
-                && !std::mem::replace(&mut told, true)
+        let wanted = line.held.to_hide(now + visibility / 2, until);
+        // as many calls at a time as receive: one after the other, they would fall behind
+        let batches = wanted.chunks(MESSAGES_PER_CALL).map(<[_]>::to_vec);
+        let calls: Vec<_> = batches.map(|batch| hide(line.clone(), batch, until)).collect();
+        let mut calls = stream::iter(calls).buffer_unordered(line.settings.calls_at_once());
+        while let Some(hidden) = calls.next().await {
+            if let Err(error) = hidden
+                && line.told.hiding.first()
             {
                 tracing::warn!(%error, "could not hide messages for longer; some may come twice, which changes no number");
             }
@@ -168,7 +171,7 @@ pub(super) async fn keep_hidden(line: Line) {
     }
 }
 
-async fn hide(line: &Line, messages: &[(u64, String)], until: Instant) -> Result<(), QueueError> {
+async fn hide(line: Line, messages: Vec<(u64, String)>, until: Instant) -> Result<(), QueueError> {
     let secs = i32::try_from(line.settings.visibility.as_secs()).unwrap_or(i32::MAX);
     let entries = messages.iter().map(|(id, handle)| {
         ChangeMessageVisibilityBatchRequestEntry::builder()

@@ -1,0 +1,54 @@
+//! Pauses that grow after each failure, with jitter so that those who failed together do not come back together.
+
+use std::time::Duration;
+
+/// First pause after a failed call, and the longest one.
+const PAUSE: Duration = Duration::from_millis(200);
+const PAUSE_MAX: Duration = Duration::from_secs(30);
+/// Failures in a row after which a drain gives up; a follower never does.
+const FAILURES_MAX: u32 = 6;
+
+/// Failures in a row.
+#[derive(Debug, Default)]
+pub(super) struct Backoff {
+    failures: u32,
+}
+
+impl Backoff {
+    /// How long to wait after one more failure; `None` when a drain gives up.
+    pub(super) fn pause(&mut self, follow: bool) -> Option<Duration> {
+        self.failures += 1;
+        if !follow && self.failures >= FAILURES_MAX {
+            return None;
+        }
+        let pause = PAUSE.saturating_mul(1 << self.failures.min(10)).min(PAUSE_MAX);
+        Some(pause.mul_f64(jitter()))
+    }
+}
+
+/// Between 0.5 and 1.
+pub(super) fn jitter() -> f64 {
+    use std::hash::{BuildHasher, Hasher, RandomState};
+    let random =
+        u32::try_from(RandomState::new().build_hasher().finish() >> 32).unwrap_or_default();
+    0.5 + f64::from(random) / f64::from(u32::MAX) / 2.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_and_a_drain_gives_up() {
+        let mut backoff = Backoff::default();
+        let pauses: Vec<Option<Duration>> = (0..7).map(|_| backoff.pause(false)).collect();
+        for (at, pause) in pauses.iter().take(5).enumerate() {
+            let longest = Duration::from_millis(400 << at);
+            assert!(pause.is_some_and(|pause| longest / 2 <= pause && pause <= longest));
+        }
+        assert_eq!(pauses[5..], [None, None]);
+        let mut backoff = Backoff::default();
+        let longest = (0..1_000).filter_map(|_| backoff.pause(true)).max();
+        assert!(longest.is_some_and(|pause| pause <= PAUSE_MAX && pause > PAUSE_MAX / 2));
+    }
+}
