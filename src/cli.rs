@@ -209,6 +209,27 @@ pub(crate) enum StoreCommand {
     /// What could not be read, and trying again
     #[command(subcommand)]
     Quarantine(QuarantineCommand),
+    /// Make one segment of the many of a day, with copies of events merged; changes no number
+    ///
+    /// Days that are over, and today when it has many segments. What was replaced is removed by a later run, when readers
+    /// are done with it. Safe at any time, beside consumers and readers. Exit codes: 0 done, 1 done but a day was left
+    /// (see the answer), 2 failed.
+    Compact(CompactArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CompactArgs {
+    #[command(flatten)]
+    pub(crate) common: StoreFormatArgs,
+    /// How old what replaces a segment must be before the segment is removed; 0s where nobody else reads the files
+    #[arg(long, value_name = "DURATION", default_value = "10m")]
+    pub(crate) grace: String,
+    /// The last day that is compacted, YYYY-MM-DD
+    #[arg(long, value_name = "DAY")]
+    pub(crate) until: Option<String>,
+    /// Tell what would be done, and do nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
 #[derive(Debug, Subcommand)]

@@ -6,6 +6,7 @@ mod ingest;
 #[cfg(feature = "analyze")]
 mod report;
 mod store;
+mod upkeep;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

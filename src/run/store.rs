@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use bouncewatch_ingest::pipeline::replay_quarantine;
+use bouncewatch_ingest::store::compact::compact;
 use bouncewatch_ingest::store::inspect::{Stats, Verification, stats, verify};
 use bouncewatch_ingest::store::quarantine::{Quarantined, list};
 use bouncewatch_ingest::telemetry::Counts;
@@ -10,7 +11,7 @@ use bouncewatch_schemas::printable::printable;
 use bouncewatch_schemas::time::format_ms;
 use serde_json::{Value, json};
 
-use super::{Answer, Missing, block_on, open_store};
+use super::{Answer, Missing, block_on, open_store, upkeep};
 use crate::cli::{
     EXIT_LOOK, QuarantineCommand, QuarantineListArgs, StoreArg, StoreCommand, SummaryFormat,
 };
@@ -52,6 +53,11 @@ async fn run_on_store(command: StoreCommand, config: &Config, now: i64) -> anyho
         StoreCommand::Quarantine(QuarantineCommand::Replay(args)) => {
             let counts = replay_quarantine(&open(&args.store).await?, now).await?;
             replayed(&counts, args.format)
+        }
+        StoreCommand::Compact(args) => {
+            let settings = upkeep::compaction(&args)?;
+            let store = open(&args.common.store).await?;
+            upkeep::compacted(&compact(&store, &settings, now).await?, args.common.format)
         }
     }
 }

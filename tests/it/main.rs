@@ -13,3 +13,4 @@ mod messages;
 mod numbers;
 mod outputs;
 mod queue;
+mod upkeep;

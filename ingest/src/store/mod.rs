@@ -3,11 +3,20 @@
 //!
 //! `place` opens a store and is the one place that makes segments durable, `segment` builds the event table's
 //! segments, `quarantine` those of the second table, `read` reads them, `inspect` looks at what is there.
+//!
+//! `compact` makes one segment of the many of a day: `day` tells from a listing what is live, `seal`, `merge`
+//! and `seal_bodies` make the rows, `output` writes them.
 
+pub mod compact;
+mod day;
 pub mod inspect;
+mod merge;
+mod output;
 mod place;
 pub mod quarantine;
 mod read;
+mod seal;
+mod seal_bodies;
 pub mod segment;
 
 pub use place::{Segment, Store, StoreUrl};
@@ -36,6 +45,14 @@ pub enum StoreError {
     /// A segment could not be built.
     #[error("could not build a segment: {0}")]
     Build(String),
+    /// A segment that is made of others could not be written.
+    #[error("could not write segment `{path}`: {why}")]
+    Write {
+        /// The segment.
+        path: String,
+        /// Why.
+        why: String,
+    },
     /// A segment could not be read.
     #[error("could not read segment `{path}`: {why}")]
     Read {

@@ -48,7 +48,7 @@ fn data_type(column_type: ColumnType) -> DataType {
     }
 }
 
-fn schema(columns: &[Column]) -> SchemaRef {
+pub(super) fn schema(columns: &[Column]) -> SchemaRef {
     let fields: Vec<Field> = columns
         .iter()
         .map(|column| Field::new(column.name, data_type(column.column_type), column.nullable))
@@ -171,7 +171,7 @@ impl TableBuilder {
     }
 }
 
-fn properties(table: &str) -> WriterProperties {
+pub(super) fn properties(table: &str) -> WriterProperties {
     let level = ZstdLevel::try_new(ZSTD_LEVEL).expect("a level that zstd has");
     let footer = vec![
         KeyValue::new(table::VERSION_KEY.to_owned(), table::FORMAT_VERSION.to_string()),
@@ -221,7 +221,17 @@ impl EventSegment {
 
     /// Adds a row.
     pub fn push(&mut self, row: &EventRow<'_>) {
-        let event_key = row.event_key(&mut self.scratch);
+        let event_key = self.event_key(row);
+        self.push_as(row, event_key);
+    }
+
+    /// The identity of an event.
+    pub(crate) fn event_key(&mut self, row: &EventRow<'_>) -> u64 {
+        row.event_key(&mut self.scratch)
+    }
+
+    /// Adds a row under the identity that it had before its recipient was replaced.
+    pub(crate) fn push_as(&mut self, row: &EventRow<'_>, event_key: u64) {
         let mut writer = self.builder.row();
         writer
             .text(Some(row.kind.as_str()))

@@ -8,3 +8,4 @@
 mod corpus;
 mod stored;
 mod stores;
+mod upkeep;

@@ -15,7 +15,7 @@ use tokio::sync::watch;
 
 const SEND: &str = r#"{"eventType":"Send","mail":{"timestamp":"2026-11-19T10:00:00.000Z","messageId":"m1","destination":["a@example.org","b@example.org"]},"send":{}}"#;
 
-async fn ingest(store: &Store, folder: &std::path::Path, text: &str) -> Summary {
+pub(crate) async fn ingest(store: &Store, folder: &std::path::Path, text: &str) -> Summary {
     let file = folder.join("in.ndjson");
     std::fs::write(&file, text).unwrap();
     let (_keep, stop) = watch::channel(false);
