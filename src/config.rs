@@ -1,9 +1,11 @@
 //! The settings file. All defaults stand in `config.toml` beside this file, which `config init` prints.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
 use serde::{Deserialize, Serialize};
+
+use crate::cli::AddressPolicy;
 
 /// The settings file with all defaults.
 pub(crate) const DEFAULTS: &str = include_str!("config.toml");
@@ -19,6 +21,15 @@ pub(crate) struct Config {
     pub(crate) stale_after: String,
     pub(crate) bounce: Levels,
     pub(crate) complaint: Levels,
+    pub(crate) addresses: AddressSettings,
+}
+
+/// What becomes of recipients' addresses before they are stored.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AddressSettings {
+    pub(crate) policy: AddressPolicy,
+    pub(crate) key_file: Option<PathBuf>,
 }
 
 /// Thresholds of one rate, as fractions.

@@ -7,6 +7,7 @@ use bouncewatch_schemas::event::EventRow;
 use bouncewatch_schemas::table;
 use bouncewatch_schemas::time::day_of;
 
+use crate::addresses::Addresses;
 use crate::decode::{Context, Sink, document};
 use crate::outcome::Ignored;
 use crate::outcome::Reason;
@@ -43,6 +44,7 @@ impl Default for BatchLimits {
 /// Rows and rejected bodies that are not durable yet.
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
+    addresses: Addresses,
     days: BTreeMap<i64, EventSegment>,
     quarantine: QuarantineSegment,
     rows: usize,
@@ -56,7 +58,9 @@ impl Sink for Batch {
     }
 
     fn row(&mut self, row: &EventRow<'_>) {
-        self.days.entry(day_of(row.event_at)).or_default().push(row);
+        let segment = self.days.entry(day_of(row.event_at)).or_default();
+        let event_key = segment.event_key(row);
+        self.addresses.apply(row, |row| segment.push_as(row, event_key));
         self.rows += 1;
     }
 
@@ -66,6 +70,11 @@ impl Sink for Batch {
 }
 
 impl Batch {
+    /// An empty batch, for rows whose addresses become what a policy makes of them.
+    pub(crate) fn new(addresses: Addresses) -> Self {
+        Self { addresses, ..Self::default() }
+    }
+
     /// Reads a document into the batch.
     pub(crate) fn take(&mut self, bytes: &[u8], origin: &str, received_at: i64) {
         self.bytes += bytes.len();
@@ -101,7 +110,8 @@ impl Batch {
     /// Makes everything durable and returns what was done. On an error some segments may be published; reading the
     /// same documents again only repeats rows, which the scan removes.
     pub(crate) async fn flush(&mut self, store: &Store, now: i64) -> Result<Counts, StoreError> {
-        let batch = std::mem::take(self);
+        let empty = Self::new(self.addresses.clone());
+        let batch = std::mem::replace(self, empty);
         let mut counts = batch.counts;
         for (day, segment) in batch.days {
             let rows = segment.len();

@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use crate::addresses::Addresses;
 use crate::batch::Batch;
 pub use crate::batch::BatchLimits;
 use crate::source::files::{self, FileError};
@@ -40,6 +41,8 @@ pub struct Settings {
     pub workers: usize,
     /// How queues are read.
     pub queue: sqs::Settings,
+    /// What becomes of recipients' addresses.
+    pub addresses: Addresses,
 }
 
 /// What stops a run.
@@ -90,6 +93,7 @@ pub async fn run(
             delivered: delivered.clone(),
             store: store.clone(),
             limits: settings.limits,
+            addresses: settings.addresses.clone(),
             clock: Arc::clone(&clock),
             telemetry: Arc::clone(&telemetry),
             halt: Arc::clone(&halt),
@@ -180,6 +184,7 @@ struct Worker {
     delivered: Delivered,
     store: Store,
     limits: BatchLimits,
+    addresses: Addresses,
     clock: Clock,
     telemetry: Arc<Telemetry>,
     halt: Arc<watch::Sender<bool>>,
@@ -213,7 +218,8 @@ impl Worker {
     }
 
     fn work(&mut self, handle: &tokio::runtime::Handle) -> Result<Counts, StoreError> {
-        let mut state = Pending::default();
+        let batch = Batch::new(self.addresses.clone());
+        let mut state = Pending { batch, ..Pending::default() };
         loop {
             match handle.block_on(self.next(state.since)) {
                 Next::Parcel(parcel) => {
@@ -313,9 +319,13 @@ impl Pending {
 ///
 /// # Errors
 /// If the store cannot be read or written.
-pub async fn replay_quarantine(store: &Store, now: i64) -> Result<Counts, StoreError> {
+pub async fn replay_quarantine(
+    store: &Store,
+    addresses: &Addresses,
+    now: i64,
+) -> Result<Counts, StoreError> {
     let mut done = Counts::default();
-    let mut batch = Batch::default();
+    let mut batch = Batch::new(addresses.clone());
     let segments = store.segments(bouncewatch_schemas::table::QUARANTINE).await?;
     for entry in quarantine::read_all(store, &segments).await? {
         batch.take(&entry.body, &entry.origin, entry.received_at);

@@ -15,7 +15,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 use tokio::sync::watch;
 
-use super::{Answer, Missing, open_store};
+use super::{Answer, Missing, addresses, open_store};
 use crate::cli::{EXIT_FAILED, EXIT_LOOK, IngestArgs, SummaryFormat};
 use crate::config::Config;
 
@@ -44,7 +44,8 @@ async fn ingest(args: &IngestArgs, config: &Config, quiet: bool) -> anyhow::Resu
     };
     let limits =
         BatchLimits { age_max: Duration::from_secs(args.batch_age), ..BatchLimits::default() };
-    let settings = Settings { limits, workers, queue: queue_settings(args)? };
+    let addresses = addresses(config, args.addresses)?;
+    let settings = Settings { limits, workers, queue: queue_settings(args)?, addresses };
     let (ask, stop) = watch::channel(false);
     let signals = tokio::spawn(stop_on_signal(ask));
     let drawing = (!quiet).then(|| tokio::spawn(draw(bar(&telemetry), Arc::clone(&telemetry))));

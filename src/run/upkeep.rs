@@ -1,14 +1,18 @@
-//! `bouncewatch store compact`: what was meant, and what the answer looks like.
+//! `bouncewatch store compact`, `retain` and `forget`: what was meant, and what the answers look like.
 
 use std::fmt::Write;
 
 use anyhow::Context;
 use bouncewatch_ingest::store::compact::{Compacted, CompactedDay, Limits, Settings};
+use bouncewatch_ingest::store::forget::Forgotten;
+use bouncewatch_ingest::store::inspect::Problem;
+use bouncewatch_ingest::store::retain::{self, Retained};
+use bouncewatch_schemas::event::Kind;
 use bouncewatch_schemas::printable::printable;
 use bouncewatch_schemas::time::{parse_day, parse_duration_ms};
 
 use super::Answer;
-use crate::cli::{CompactArgs, EXIT_LOOK, SummaryFormat};
+use crate::cli::{CompactArgs, EXIT_LOOK, RetainArgs, SummaryFormat};
 
 /// What shall be compacted.
 pub(super) fn compaction(args: &CompactArgs) -> anyhow::Result<Settings> {
@@ -40,14 +44,12 @@ fn compacted_text(done: &Compacted) -> String {
     for day in &done.skipped {
         _ = writeln!(out, "{day}  was changed by somebody else meanwhile, and left; run again");
     }
-    for problem in &done.problems {
-        let (path, why) = (printable(&problem.path), printable(&problem.problem));
-        _ = writeln!(out, "problem: `{path}`: {why}; its day is left as it is");
-    }
-    let would = if done.dry_run { "would be " } else { "" };
+    problems(&mut out, &done.problems, "its day is left as it is");
+    let (merge, remove) =
+        if done.dry_run { ("would merge", "would remove") } else { ("merged", "removed") };
     _ = writeln!(
         out,
-        "{} {would}merged, {} need nothing; {} replaced segments {would}removed, {} wait for the grace",
+        "{merge} {}, left {}; {remove} {} replaced segments, {} wait for the grace",
         days(done.days.len()),
         days(done.days_left),
         done.inputs_removed,
@@ -82,4 +84,84 @@ fn compacted_day(day: &CompactedDay) -> String {
         }
     }
     line
+}
+
+fn problems(out: &mut String, problems: &[Problem], end: &str) {
+    for problem in problems {
+        let (path, why) = (printable(&problem.path), printable(&problem.problem));
+        _ = writeln!(out, "problem: `{path}`: {why}; {end}");
+    }
+}
+
+/// What shall be kept.
+pub(super) fn retention(args: &RetainArgs) -> anyhow::Result<retain::Settings> {
+    let kind = |word: &String| {
+        Kind::ALL.iter().copied().find(|kind| kind.as_str() == word.trim()).with_context(|| {
+            let words: Vec<&str> = Kind::ALL.iter().map(|kind| kind.as_str()).collect();
+            format!("--kind: not a kind of event: `{word}`; there are {}", words.join(", "))
+        })
+    };
+    Ok(retain::Settings {
+        days: args.days,
+        kinds: args.kind.iter().map(kind).collect::<anyhow::Result<_>>()?,
+        quarantine_days: args.quarantine_days,
+        dry_run: args.dry_run,
+    })
+}
+
+pub(super) fn retained(done: &Retained, format: SummaryFormat) -> anyhow::Result<Answer> {
+    let answer = match format {
+        SummaryFormat::Json => Answer::json(done)?,
+        SummaryFormat::Table => Answer::data(retained_text(done)),
+    };
+    Ok(Answer { exit_code: if done.problems.is_empty() { 0 } else { EXIT_LOOK }, ..answer })
+}
+
+fn retained_text(done: &Retained) -> String {
+    let mut out = String::new();
+    let remove = if done.dry_run { "would remove" } else { "removed" };
+    if let Some(day) = &done.events_kept_from {
+        let rows: u64 = done.rows_by_kind.values().sum();
+        let of = days(done.days);
+        _ = writeln!(out, "events before {day}: {remove} {rows} rows of {of}");
+        for (kind, rows) in &done.rows_by_kind {
+            _ = writeln!(out, "  {kind:<20} {rows}");
+        }
+    }
+    if let Some(day) = &done.quarantine_kept_from {
+        _ = writeln!(out, "quarantine before {day}: {remove} {} bodies", done.bodies);
+    }
+    problems(&mut out, &done.problems, "it is not touched");
+    out
+}
+
+/// The address that was typed, or stands in the first line of stdin.
+pub(super) fn address(typed: &str) -> anyhow::Result<String> {
+    if typed != "-" {
+        return Ok(typed.to_owned());
+    }
+    let mut line = String::new();
+    std::io::stdin().read_line(&mut line).context("could not read the address from stdin")?;
+    Ok(line)
+}
+
+pub(super) fn forgotten(done: &Forgotten, format: SummaryFormat) -> anyhow::Result<Answer> {
+    let answer = match format {
+        SummaryFormat::Json => Answer::json(done)?,
+        SummaryFormat::Table => Answer::data(forgotten_text(done)),
+    };
+    let needs_look = done.left > 0 || !done.problems.is_empty();
+    Ok(Answer { exit_code: if needs_look { EXIT_LOOK } else { 0 }, ..answer })
+}
+
+fn forgotten_text(done: &Forgotten) -> String {
+    let mut out = format!(
+        "taken out of {} rows in {} segments; {} bodies removed from {} segments of the quarantine\n",
+        done.rows, done.segments, done.bodies, done.quarantine_segments
+    );
+    if done.left > 0 {
+        _ = writeln!(out, "{} rows or bodies have it still or again: run this again", done.left);
+    }
+    problems(&mut out, &done.problems, "it may hold the address");
+    out
 }

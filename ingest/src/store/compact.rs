@@ -3,14 +3,13 @@
 //! The order is always: publish what replaces, durably; then, when no reader can have them open any more, remove what
 //! was replaced. What a crash or a second compactor leaves are copies, which the scan counts once.
 
-use std::collections::BTreeMap;
-
 use bouncewatch_schemas::table;
 use bouncewatch_schemas::time::{day_of, format_day};
 use serde::Serialize;
 
 use super::day::{Day, remove};
 use super::inspect::Problem;
+use super::rewrite::days;
 use super::seal::{Sealed, Task};
 use super::{Segment, Store, StoreError};
 
@@ -111,10 +110,7 @@ pub async fn compact(
 ) -> Result<Compacted, StoreError> {
     let mut done = Compacted { version: 1, dry_run: settings.dry_run, ..Compacted::default() };
     for table in [table::EVENTS, table::QUARANTINE] {
-        let mut days: BTreeMap<i64, Vec<Segment>> = BTreeMap::new();
-        for segment in store.segments(table).await? {
-            days.entry(segment.day).or_default().push(segment);
-        }
+        let mut days = days(store, table).await?;
         days.retain(|day, _| settings.until_day.is_none_or(|until| *day <= until));
         for (day, segments) in days {
             let one = OneDay { store, settings, now, table, day };

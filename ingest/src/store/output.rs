@@ -22,7 +22,7 @@ const ROW_GROUP_BYTES: usize = 64 * 1024 * 1024;
 /// A segment that is being written.
 pub(super) struct Output<'a> {
     store: &'a Store,
-    table: &'static str,
+    pub(super) table: &'static str,
     path: Path,
     writer: AsyncArrowWriter<BufWriter>,
     /// Its rows so far.

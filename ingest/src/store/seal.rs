@@ -94,7 +94,7 @@ impl Task<'_> {
     pub(super) async fn size(&self) -> Result<Size, StoreError> {
         let sizes = stream::iter(self.live).map(async |segment| {
             let opened = self.store.open(segment).await?;
-            self.check(segment, &opened)?;
+            check(self.store, self.table, segment, &opened)?;
             let groups = opened.metadata().row_groups().iter();
             Ok(Size {
                 rows: count(opened.metadata().file_metadata().num_rows()),
@@ -110,19 +110,6 @@ impl Task<'_> {
             })
         };
         sizes.buffered(READS_AT_A_TIME).try_fold(Size::default(), add).await
-    }
-
-    /// Makes sure that a segment can be merged without losing anything.
-    fn check(&self, segment: &Segment, opened: &Opened) -> Result<(), StoreError> {
-        check_footer(opened, self.table).map_err(|why| self.store.wrong(segment, &why))?;
-        let schema = table_schema(self.table);
-        match opened.schema().fields().iter().find(|field| schema.index_of(field.name()).is_err()) {
-            None => Ok(()),
-            Some(field) => {
-                let why = format!("it has a column `{}` that is not known", field.name());
-                Err(self.store.wrong(segment, &why))
-            }
-        }
     }
 
     /// Merges the live segments of the event table into a set. `None`, where one of them was removed meanwhile: then
@@ -260,6 +247,24 @@ impl Task<'_> {
                 .map(|batch| conformed(batch, &schema).map_err(|why| wrong(&why)))
                 .collect(),
             Err(error) => Err(self.store.unreadable(segment, error).await),
+        }
+    }
+}
+
+/// Makes sure that a segment can be made into another without losing anything.
+pub(super) fn check(
+    store: &Store,
+    table: &str,
+    segment: &Segment,
+    opened: &Opened,
+) -> Result<(), StoreError> {
+    check_footer(opened, table).map_err(|why| store.wrong(segment, &why))?;
+    let schema = table_schema(table);
+    match opened.schema().fields().iter().find(|field| schema.index_of(field.name()).is_err()) {
+        None => Ok(()),
+        Some(field) => {
+            let why = format!("it has a column `{}` that is not known", field.name());
+            Err(store.wrong(segment, &why))
         }
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use bouncewatch_ingest::addresses::Addresses;
 use bouncewatch_ingest::pipeline::{BatchLimits, Settings, Source, Summary, run};
 use bouncewatch_ingest::source::sqs;
 use bouncewatch_ingest::store::Store;
@@ -33,8 +34,12 @@ fn fixtures(folder: &str) -> PathBuf {
 
 async fn ingest(payload: &Path, store: &Path) -> Summary {
     let (_keep, stop) = watch::channel(false);
-    let settings =
-        Settings { limits: BatchLimits::default(), workers: 1, queue: sqs::Settings::default() };
+    let settings = Settings {
+        limits: BatchLimits::default(),
+        workers: 1,
+        queue: sqs::Settings::default(),
+        addresses: Addresses::default(),
+    };
     let sources = vec![Source::Files(vec![payload.to_path_buf()])];
     run(
         sources,

@@ -6,6 +6,7 @@
 )]
 
 mod corpus;
+mod erasure;
 mod stored;
 mod stores;
 mod upkeep;
