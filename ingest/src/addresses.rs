@@ -5,7 +5,7 @@
 //! nobody can tell by it that two messages went to one person.
 
 use std::borrow::Cow;
-use std::fmt;
+use std::fmt::{self, Write};
 use std::ops::Range;
 
 use bouncewatch_schemas::address;
@@ -75,8 +75,12 @@ impl Addresses {
         let mut hasher = self.hasher.clone()?;
         hasher.update(recipient.as_bytes());
         let hash = hasher.finalize().into_bytes();
-        let hash: String = hash.iter().take(HASH_BYTES).map(|byte| format!("{byte:02x}")).collect();
-        Some(at_its_domain(&format!("h-{hash}"), recipient))
+        let mut local = "h-".to_owned();
+        for byte in hash.iter().take(HASH_BYTES) {
+            // writing to a String cannot fail
+            _ = write!(local, "{byte:02x}");
+        }
+        Some(at_its_domain(&local, recipient))
     }
 
     /// What the policy makes of an address; `None`, where it is kept.

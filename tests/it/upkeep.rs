@@ -26,7 +26,7 @@ const CUTS: [&str; 11] = [
 fn told(place: &Place) -> Vec<String> {
     let cuts = CUTS.join(" ");
     let check = "check --store STORE --window 24h,7d,volume:1000,volume:100000 --format json";
-    let report = "report --store STORE --every 31h --window 24h,volume:500 --format json";
+    let report = "report --store STORE --every 71h --window 24h,volume:500 --format json";
     [
         format!("{check} --at {NOW} {cuts}"),
         format!("{check} --at 2025-11-13T05:06:07.089Z {cuts}"),
@@ -42,7 +42,7 @@ fn told(place: &Place) -> Vec<String> {
 fn compaction_changes_no_byte_of_any_answer() {
     let place = Place::new();
     let options = Options {
-        events: 5_000,
+        events: 3_000,
         seed: 11,
         scenario: Scenario::Mixed,
         envelope: Envelope::Mixed,
@@ -65,7 +65,7 @@ fn compaction_changes_no_byte_of_any_answer() {
     assert_eq!(done.code, 0, "{done:?}");
     let days = done.json()["days"].as_array().unwrap().clone();
     let merged: u64 = days.iter().map(|day| day["copies_merged"].as_u64().unwrap()).sum();
-    assert!(days.len() == 30 && merged > 1_500, "{done:?}");
+    assert!(days.len() == 30 && merged > 1_000, "{done:?}");
     assert_eq!(told(&place), before);
     let removed = place.run("store compact --store STORE --grace 0s --format json").json();
     assert_eq!((&removed["days"], &removed["inputs_waiting"]), (&serde_json::json!([]), &0.into()));
@@ -147,11 +147,8 @@ fn addresses_are_stored_as_the_policy_says() {
     std::fs::write(place.path("key"), "a key of twenty bytes\n").unwrap();
     std::fs::write(place.path("short"), "a key\n").unwrap();
     let config = |policy: &str, key: &str| {
-        std::fs::write(
-            place.path("c.toml"),
-            format!("[addresses]\npolicy = \"{policy}\"\n{key}"),
-        )
-        .unwrap();
+        std::fs::write(place.path("c.toml"), format!("[addresses]\npolicy = \"{policy}\"\n{key}"))
+            .unwrap();
     };
     std::fs::write(place.path("in.ndjson"), message(0).send() + &message(0).bounce()).unwrap();
     let ingest = "ingest in.ndjson --store STORE --config c.toml";
@@ -164,13 +161,19 @@ fn addresses_are_stored_as_the_policy_says() {
     config("hash", "key_file = \"key\"\n");
     assert_eq!(place.run(ingest).code, 0);
     let check = |config: &str| {
-        place.run(&format!("check --store STORE --at {} --format json {config}", crate::messages::NOW)).out
+        place
+            .run(&format!(
+                "check --store STORE --at {} --format json {config}",
+                crate::messages::NOW
+            ))
+            .out
     };
     let hashed = check("");
     // the same events once more, under another policy, change no number
     assert_eq!(place.run(&format!("{ingest} --addresses drop")).code, 0);
     assert_eq!(check("").replace(' ', ""), hashed.replace(' ', ""));
-    let forgotten = place.run("store forget user0@example.org --store STORE --config c.toml --format json");
+    let forgotten =
+        place.run("store forget user0@example.org --store STORE --config c.toml --format json");
     assert_eq!((forgotten.code, &forgotten.json()["rows"]), (0, &2.into()), "{forgotten:?}");
     assert_eq!(check(""), hashed);
 }

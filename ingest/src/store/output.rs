@@ -40,14 +40,14 @@ pub(super) fn table_schema(table: &str) -> SchemaRef {
 }
 
 /// By what the rows of a merged segment of the event table are sorted.
-fn sorting() -> Option<Vec<SortingColumn>> {
+fn sorting() -> Vec<SortingColumn> {
     let leaves = |column: &Column| if column.column_type == ColumnType::Tags { 2 } else { 1 };
     let sorted = |name: &str| {
         let before = table::COLUMNS.iter().take_while(|column| column.name != name);
         let column_idx = before.map(leaves).sum();
         SortingColumn { column_idx, descending: false, nulls_first: false }
     };
-    Some(vec![sorted(table::MESSAGE_KEY), sorted(table::EVENT_KEY)])
+    vec![sorted(table::MESSAGE_KEY), sorted(table::EVENT_KEY)]
 }
 
 impl<'a> Output<'a> {
@@ -65,7 +65,7 @@ impl<'a> Output<'a> {
             properties = properties
                 .into_builder()
                 .set_max_row_group_row_count(Some(SORTED_ROW_GROUP_ROWS))
-                .set_sorting_columns(sorting())
+                .set_sorting_columns(Some(sorting()))
                 .build();
         }
         let writer = store.writer(&path);
@@ -81,7 +81,7 @@ impl<'a> Output<'a> {
         if written.is_ok() && self.writer.in_progress_size() >= ROW_GROUP_BYTES {
             written = self.writer.flush().await;
         }
-        written.map_err(|error| self.failed(error))
+        written.map_err(|error| self.failed(&error))
     }
 
     /// Adds a value to the footer.
@@ -92,7 +92,7 @@ impl<'a> Output<'a> {
     /// Publishes the segment and returns its bytes. When this returns, a power cut loses nothing.
     pub(super) async fn finish(mut self) -> Result<u64, StoreError> {
         let ended = self.writer.finish().await;
-        ended.map_err(|error| self.failed(error))?;
+        ended.map_err(|error| self.failed(&error))?;
         self.store.sync_days(self.table)?;
         Ok(u64::try_from(self.writer.bytes_written()).unwrap_or_default())
     }
@@ -103,7 +103,7 @@ impl<'a> Output<'a> {
         self.writer.into_inner().abort().await.map_err(store.failed("abandon", &path))
     }
 
-    fn failed(&self, error: ParquetError) -> StoreError {
+    fn failed(&self, error: &ParquetError) -> StoreError {
         StoreError::Write { path: self.store.shown_path(&self.path), why: error.to_string() }
     }
 }

@@ -25,6 +25,11 @@ const READ_ROWS: usize = 8 * 1024;
 /// Rows of one portion that is merged and written.
 const MERGED_ROWS: usize = 16 * 1024;
 
+/// The two keys of a row.
+type Key = (u64, u64);
+/// In which batch a row stands, and where in it.
+type Place = (usize, usize);
+
 /// A day that is to be sealed.
 pub(super) struct Task<'a> {
     pub(super) store: &'a Store,
@@ -197,7 +202,8 @@ impl Task<'_> {
             batches.buffered(READS_AT_A_TIME).try_collect().await?;
         let batches: Vec<&RecordBatch> = batches.iter().flatten().collect();
         let build = |error: ArrowError| StoreError::Build(error.to_string());
-        let mut order = Vec::with_capacity(batches.iter().map(|batch| batch.num_rows()).sum());
+        let mut order: Vec<(Key, Place)> =
+            Vec::with_capacity(batches.iter().map(|batch| batch.num_rows()).sum());
         for (batch, rows) in batches.iter().enumerate() {
             let messages = keys(rows, table::MESSAGE_KEY).map_err(build)?;
             let events = keys(rows, table::EVENT_KEY).map_err(build)?;
@@ -210,7 +216,7 @@ impl Task<'_> {
         while !rest.is_empty() {
             let (portion, after) = rest.split_at(portion(rest));
             rest = after;
-            let places: Vec<(usize, usize)> = portion.iter().map(|(_, place)| *place).collect();
+            let places: Vec<Place> = portion.iter().map(|(_, place)| *place).collect();
             let sorted = interleave_record_batch(&batches, &places).map_err(build)?;
             let merged = merge::merge(sorted).map_err(build)?;
             contradicted += merged.contradicted;
@@ -236,7 +242,7 @@ impl Task<'_> {
         let mask = ProjectionMask::leaves(opened.parquet_schema(), [column]);
         let is_in_range = ArrowPredicateFn::new(mask, move |rows: RecordBatch| {
             let keys = keys(&rows, table::MESSAGE_KEY)?;
-            Ok(BooleanArray::from_iter(keys.iter().map(|key| Some(range.contains(*key)))))
+            Ok(keys.iter().map(|key| Some(range.contains(*key))).collect::<BooleanArray>())
         });
         let schema = table_schema(self.table);
         let opened = opened.with_row_groups(groups).with_batch_size(READ_ROWS);
@@ -270,7 +276,7 @@ pub(super) fn check(
 }
 
 /// How many rows the next portion has: whole events.
-fn portion(rows: &[((u64, u64), (usize, usize))]) -> usize {
+fn portion(rows: &[(Key, Place)]) -> usize {
     let Some((last, _)) = rows.get(MERGED_ROWS - 1) else { return rows.len() };
     MERGED_ROWS + rows.iter().skip(MERGED_ROWS).take_while(|(key, _)| key == last).count()
 }

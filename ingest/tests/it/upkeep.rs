@@ -62,11 +62,11 @@ async fn known(store: &Path) -> BTreeSet<String> {
             match column.name {
                 // the earliest counts
                 table::EVENT_AT | table::SENT_AT | table::PUBLISHED_AT | table::RECEIVED_AT => {
-                    values.truncate(1)
+                    values.truncate(1);
                 }
                 // how a copy came is not kept
                 table::CHANNEL | table::ORIGIN | table::FEEDBACK_ID | table::PROCESSING_MS => {
-                    values.clear()
+                    values.clear();
                 }
                 table::PROVIDER if values.len() > 1 => values.retain(|value| value != "\"other\""),
                 _ => {}
