@@ -110,6 +110,9 @@ pub(crate) struct IngestArgs {
     /// What to do with a message that cannot be read: set it aside in the store, or leave it to the queue's dead-letter queue
     #[arg(long, value_enum, default_value = "quarantine")]
     pub(crate) poison: PoisonArg,
+    /// What becomes of recipients' addresses: kept; replaced by a keyed hash, the same wherever they come; or replaced by a word that is the same only within a message [default: keep]
+    #[arg(long, value_enum, value_name = "POLICY")]
+    pub(crate) addresses: Option<AddressPolicy>,
     /// Threads that decode and write
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
     pub(crate) workers: Option<u16>,
@@ -119,6 +122,15 @@ pub(crate) struct IngestArgs {
     /// Form of the summary
     #[arg(long, value_enum, default_value = "table")]
     pub(crate) format: SummaryFormat,
+}
+
+/// What becomes of recipients' addresses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, serde::Deserialize, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum AddressPolicy {
+    Keep,
+    Hash,
+    Drop,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -238,6 +250,64 @@ pub(crate) enum StoreCommand {
     /// What could not be read, and trying again
     #[command(subcommand)]
     Quarantine(QuarantineCommand),
+    /// Make one segment of the many of a day, with copies of events merged; changes no number
+    ///
+    /// Days that are over, and today when it has many segments. What was replaced is removed by a later run, when readers
+    /// are done with it. Safe at any time, beside consumers and readers. Exit codes: 0 done, 1 done but a day was left
+    /// (see the answer), 2 failed.
+    Compact(CompactArgs),
+    /// Remove what is older than it shall be kept
+    ///
+    /// Exit codes: 0 done, 1 done but something cannot be read and was not touched, 2 failed.
+    Retain(RetainArgs),
+    /// Take an address out of the store; its rows stay for the numbers, without it
+    ///
+    /// Rows whose recipient or sender it is, or whose texts hold it, lose it, and bodies in quarantine that hold it are
+    /// removed. What is packed inside a body (base64, gzip) is not looked into. Hashed addresses are found with the key
+    /// of the settings. Exit codes: 0 done, 1 some came while this ran (run it again) or cannot be read, 2 failed.
+    Forget(ForgetArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RetainArgs {
+    #[command(flatten)]
+    pub(crate) common: StoreFormatArgs,
+    /// Keep the events of today and so many days before
+    #[arg(long, value_name = "N", required_unless_present = "quarantine_days", value_parser = clap::value_parser!(i64).range(0..))]
+    pub(crate) days: Option<i64>,
+    /// Remove only events of these kinds, such as open,click
+    #[arg(long, value_name = "LIST", value_delimiter = ',', requires = "days")]
+    pub(crate) kind: Vec<String>,
+    /// Keep the bodies in quarantine of today and so many days before, by the day on which they came
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(0..))]
+    pub(crate) quarantine_days: Option<i64>,
+    /// Tell what would be done, and do nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ForgetArgs {
+    #[command(flatten)]
+    pub(crate) common: StoreFormatArgs,
+    /// The address, or - to read it from stdin, where nobody sees it in the list of processes
+    #[arg(value_name = "ADDRESS")]
+    pub(crate) address: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CompactArgs {
+    #[command(flatten)]
+    pub(crate) common: StoreFormatArgs,
+    /// How old what replaces a segment must be before the segment is removed; 0s where nobody else reads the files
+    #[arg(long, value_name = "DURATION", default_value = "10m")]
+    pub(crate) grace: String,
+    /// The last day that is compacted, YYYY-MM-DD
+    #[arg(long, value_name = "DAY")]
+    pub(crate) until: Option<String>,
+    /// Tell what would be done, and do nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
 #[derive(Debug, Subcommand)]

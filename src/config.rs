@@ -1,11 +1,13 @@
 //! The settings file. All defaults stand in `config.toml` beside this file, which `config init` prints.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, ensure};
 use bouncewatch_ingest::allow::Allowed;
 use serde::{Deserialize, Serialize};
+
+use crate::cli::AddressPolicy;
 
 /// The settings file with all defaults.
 pub(crate) const DEFAULTS: &str = include_str!("config.toml");
@@ -22,6 +24,7 @@ pub(crate) struct Config {
     pub(crate) bounce: Levels,
     pub(crate) complaint: Levels,
     pub(crate) allow: Allow,
+    pub(crate) addresses: AddressSettings,
 }
 
 /// Whose events are taken; an empty list takes all.
@@ -41,6 +44,14 @@ impl Allow {
             identities: self.identities.clone(),
         })
     }
+}
+
+/// What becomes of recipients' addresses before they are stored.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AddressSettings {
+    pub(crate) policy: AddressPolicy,
+    pub(crate) key_file: Option<PathBuf>,
 }
 
 /// Thresholds of one rate, as fractions.

@@ -53,20 +53,7 @@ impl FromStr for Window {
 
 /// `90s`, `15m`, `1h`, `24h`, `7d`, `2w`; more than nothing, less than a century.
 pub fn parse_duration_ms(text: &str) -> Option<i64> {
-    const CENTURY_MS: i64 = 100 * 366 * 86_400_000;
-    let split = text.find(|c: char| !c.is_ascii_digit())?;
-    let (number, unit) = text.split_at_checked(split)?;
-    let unit_ms = match unit {
-        "ms" => 1,
-        "s" => 1_000,
-        "m" | "min" => 60_000,
-        "h" => 3_600_000,
-        "d" => 86_400_000,
-        "w" => 604_800_000,
-        _ => return None,
-    };
-    let ms = number.parse::<i64>().ok()?.checked_mul(unit_ms)?;
-    (ms > 0 && ms <= CENTURY_MS).then_some(ms)
+    bouncewatch_schemas::time::parse_duration_ms(text).filter(|ms| *ms > 0)
 }
 
 /// What a window holds.

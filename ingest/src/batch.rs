@@ -10,6 +10,7 @@ use bouncewatch_schemas::time::day_of;
 
 use futures::{StreamExt, TryStreamExt, stream};
 
+use crate::addresses::Addresses;
 use crate::allow::Allowed;
 use crate::decode::{Context, Sink, document};
 use crate::outcome::Ignored;
@@ -50,6 +51,15 @@ impl Default for BatchLimits {
     }
 }
 
+/// What is stored of what comes.
+#[derive(Debug, Clone, Default)]
+pub struct Rules {
+    /// Whose events are taken.
+    pub allowed: Arc<Allowed>,
+    /// What becomes of recipients' addresses.
+    pub addresses: Addresses,
+}
+
 /// What is done with a document that cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Poison {
@@ -63,7 +73,7 @@ pub enum Poison {
 /// Rows and rejected bodies that are not durable yet.
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
-    allowed: Arc<Allowed>,
+    rules: Rules,
     days: BTreeMap<i64, EventSegment>,
     quarantine: QuarantineSegment,
     rows: usize,
@@ -79,7 +89,9 @@ impl Sink for Batch {
     }
 
     fn row(&mut self, row: &EventRow<'_>) {
-        let event_key = self.days.entry(day_of(row.event_at)).or_default().push(row);
+        let segment = self.days.entry(day_of(row.event_at)).or_default();
+        let event_key = segment.event_key(row);
+        self.rules.addresses.apply(row, |row| segment.push_as(row, event_key));
         self.rows += 1;
         self.plain_rows += 1;
         self.counts.duplicates += u64::from(self.recent.is_again(event_key));
@@ -94,9 +106,9 @@ impl Sink for Batch {
 }
 
 impl Batch {
-    /// An empty batch that takes the events of some.
-    pub(crate) fn new(allowed: Arc<Allowed>) -> Self {
-        Self { allowed, ..Self::default() }
+    /// An empty batch under some rules.
+    pub(crate) fn new(rules: Rules) -> Self {
+        Self { rules, ..Self::default() }
     }
 
     /// Reads a document into the batch. What cannot be read is set aside, or left: then this is false.
@@ -108,7 +120,7 @@ impl Batch {
         poison: Poison,
     ) -> bool {
         self.bytes += bytes.len();
-        let allowed = Arc::clone(&self.allowed);
+        let allowed = Arc::clone(&self.rules.allowed);
         let context = Context::new(origin, received_at).allowing(&allowed);
         match (document(bytes, context, self), poison) {
             (Ok(()), _) => true,
@@ -160,7 +172,7 @@ impl Batch {
     /// same documents again only repeats rows, which the scan removes.
     pub(crate) async fn flush(&mut self, store: &Store, now: i64) -> Result<Counts, StoreError> {
         let recent = std::mem::take(&mut self.recent);
-        let fresh = Self { recent, ..Self::new(Arc::clone(&self.allowed)) };
+        let fresh = Self { recent, ..Self::new(self.rules.clone()) };
         let batch = std::mem::replace(self, fresh);
         let mut counts = batch.counts;
         let publishing = batch.days.into_iter().map(async |(day, segment)| {

@@ -3,6 +3,7 @@
 //! The room that takes delivery events and makes them durable. It knows nothing of polars, and the store is all that
 //! it shares with the room that computes rates.
 
+pub mod addresses;
 pub mod allow;
 pub mod aws;
 mod batch;

@@ -9,9 +9,8 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::allow::Allowed;
 use crate::batch::Batch;
-pub use crate::batch::{BatchLimits, Poison};
+pub use crate::batch::{BatchLimits, Poison, Rules};
 use crate::journal;
 use crate::live::Slot;
 use crate::source::files::{self, FileError};
@@ -46,8 +45,8 @@ pub struct Settings {
     pub workers: usize,
     /// How queues are read.
     pub queue: sqs::Settings,
-    /// Whose events are taken.
-    pub allowed: Arc<Allowed>,
+    /// What is stored of what comes.
+    pub rules: Rules,
     /// What is done with messages that cannot be read.
     pub poison: Poison,
 }
@@ -101,7 +100,7 @@ pub async fn run(
             delivered: delivered.clone(),
             store: store.clone(),
             limits: settings.limits,
-            allowed: Arc::clone(&settings.allowed),
+            rules: settings.rules.clone(),
             poison: settings.poison,
             clock: Arc::clone(&clock),
             telemetry: Arc::clone(&telemetry),
@@ -206,7 +205,7 @@ struct Worker {
     delivered: Delivered,
     store: Store,
     limits: BatchLimits,
-    allowed: Arc<Allowed>,
+    rules: Rules,
     poison: Poison,
     clock: Clock,
     telemetry: Arc<Telemetry>,
@@ -248,7 +247,7 @@ impl Worker {
 
     fn work(&mut self, handle: &tokio::runtime::Handle) -> Result<Counts, StoreError> {
         let mut state = Pending {
-            batch: Batch::new(Arc::clone(&self.allowed)),
+            batch: Batch::new(self.rules.clone()),
             poison: self.poison,
             ..Pending::default()
         };
@@ -366,11 +365,11 @@ impl Pending {
 /// If the store cannot be read or written.
 pub async fn replay_quarantine(
     store: &Store,
-    allowed: Arc<Allowed>,
+    rules: Rules,
     now: i64,
 ) -> Result<Counts, StoreError> {
     let mut done = Counts::default();
-    let mut batch = Batch::new(allowed);
+    let mut batch = Batch::new(rules);
     let segments = store.segments(bouncewatch_schemas::table::QUARANTINE).await?;
     for entry in quarantine::read_all(store, &segments).await? {
         batch.take(&entry.body, &entry.origin, entry.received_at, Poison::Quarantine);

@@ -13,6 +13,9 @@ macro_rules! words {
         pub enum $name { $( $(#[$variant_meta])* $variant ),* }
 
         impl $name {
+            /// All of them.
+            pub const ALL: &[Self] = &[$( Self::$variant ),*];
+
             /// The word in the table.
             pub const fn as_str(self) -> &'static str {
                 match self { $( Self::$variant => $word ),* }

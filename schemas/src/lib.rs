@@ -10,6 +10,7 @@ pub mod diagnostic;
 pub mod event;
 pub mod printable;
 pub mod provider;
+pub mod sealed;
 pub mod table;
 pub mod time;
 pub mod wire;

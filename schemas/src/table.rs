@@ -9,6 +9,10 @@ pub const FORMAT_VERSION: u32 = 1;
 pub const VERSION_KEY: &str = "bouncewatch.format_version";
 /// Footer key that tells which table a segment belongs to: `events` or `quarantine`.
 pub const TABLE_KEY: &str = "bouncewatch.table";
+/// Footer key of a segment that was made of others: the names of the segments of its day that it replaces, a line each.
+pub const INPUTS_KEY: &str = "bouncewatch.inputs";
+/// Footer key of a segment of the event table in which every (`message_key`, `event_key`) stands once: `true`.
+pub const UNIQUE_KEY: &str = "bouncewatch.unique";
 /// Folder of the event table below a store.
 pub const EVENTS: &str = "events";
 /// Folder of the quarantine table below a store.

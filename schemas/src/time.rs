@@ -118,6 +118,24 @@ pub fn parse_day(text: &str) -> Option<i64> {
     Some(day_of(date.and_hms_opt(0, 0, 0)?.and_utc().timestamp_millis()))
 }
 
+/// The milliseconds of `90s`, `15m`, `1h`, `24h`, `7d`, `2w`; less than a century.
+pub fn parse_duration_ms(text: &str) -> Option<i64> {
+    const CENTURY_MS: i64 = 100 * 366 * DAY_MS;
+    let split = text.find(|c: char| !c.is_ascii_digit())?;
+    let (number, unit) = text.split_at_checked(split)?;
+    let unit_ms = match unit {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" | "min" => 60_000,
+        "h" => 3_600_000,
+        "d" => DAY_MS,
+        "w" => 7 * DAY_MS,
+        _ => return None,
+    };
+    let ms = number.parse::<i64>().ok()?.checked_mul(unit_ms)?;
+    (ms <= CENTURY_MS).then_some(ms)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

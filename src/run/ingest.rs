@@ -21,7 +21,7 @@ use tokio::sync::watch::{Sender, channel};
 use tokio::task::JoinSet;
 
 use super::cost::Cost;
-use super::{Answer, Missing, open_store, time_ms};
+use super::{Answer, Missing, open_store, rules, time_ms};
 use crate::cli::{EXIT_FAILED, EXIT_LOOK, IngestArgs, PoisonArg, SummaryFormat};
 use crate::config::Config;
 
@@ -65,7 +65,7 @@ async fn ingest(
         limits,
         workers,
         queue: queue_settings(args)?,
-        allowed: config.allow.allowed(),
+        rules: rules(config, args.addresses)?,
         poison: if args.poison == PoisonArg::Leave { Poison::Leave } else { Poison::Quarantine },
     };
     begins(args, &sources, store.shown(), &settings);
@@ -116,6 +116,7 @@ fn idle(args: &IngestArgs, sources: &[Source]) -> Option<Billed> {
 fn begins(args: &IngestArgs, sources: &[Source], store: &str, settings: &Settings) {
     let shown = sources.iter().map(|source| match source {
         Source::Queue(queue) => queue.url().to_owned(),
+        Source::Logs(group, _) => group.shown(),
         Source::Files(files) => format!("{} files", files.len()),
         Source::Stdin => "stdin".to_owned(),
     });

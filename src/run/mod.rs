@@ -7,16 +7,19 @@ mod ingest;
 #[cfg(feature = "analyze")]
 mod report;
 mod store;
+mod upkeep;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use bouncewatch_ingest::addresses::{Addresses, Policy};
 use bouncewatch_ingest::aws::{self, Buckets};
+use bouncewatch_ingest::pipeline::Rules;
 use bouncewatch_ingest::store::{Store, StoreUrl};
 use bouncewatch_schemas::table::COLUMNS;
 
-use crate::cli::{Cli, Command, ConfigCommand, StoreArg};
+use crate::cli::{AddressPolicy, Cli, Command, ConfigCommand, StoreArg};
 use crate::config::{Config, DEFAULTS};
 
 /// What a command has to say.
@@ -107,6 +110,39 @@ async fn open_store(typed: &StoreArg, config: &Config, missing: Missing) -> anyh
             Ok(Store::in_objects(objects, &prefix, word.trim_end_matches('/')))
         }
     }
+}
+
+/// What is stored of what comes, as typed or as the settings say.
+fn rules(config: &Config, typed: Option<AddressPolicy>) -> anyhow::Result<Rules> {
+    Ok(Rules { allowed: config.allow.allowed(), addresses: addresses(config, typed)? })
+}
+
+/// What becomes of recipients' addresses, as typed or as the settings say.
+fn addresses(config: &Config, typed: Option<AddressPolicy>) -> anyhow::Result<Addresses> {
+    let settings = &config.addresses;
+    let policy = match typed.unwrap_or(settings.policy) {
+        AddressPolicy::Keep => Policy::Keep,
+        AddressPolicy::Hash => Policy::Hash,
+        AddressPolicy::Drop => Policy::Drop,
+    };
+    let key = match &settings.key_file {
+        None => None,
+        Some(path) => Some(
+            std::fs::read(path)
+                .with_context(|| format!("could not read the key file `{}`", path.display()))?,
+        ),
+    };
+    // the newline that an editor leaves is no part of a key
+    let key = key.as_deref().map(<[u8]>::trim_ascii);
+    Addresses::new(policy, key).map_err(|error| match &settings.key_file {
+        Some(path) => anyhow::anyhow!(
+            "the key file `{}` cannot be used: {error}\nhint: make one with `openssl rand -hex 32`",
+            path.display()
+        ),
+        None => anyhow::anyhow!(
+            "{error}\nhint: put the output of `openssl rand -hex 32` into a file and name it as `key_file` in [addresses] of the settings file"
+        ),
+    })
 }
 
 /// The folder in which the store that was named can be analysed.

@@ -3,14 +3,17 @@
 use std::fmt::Write;
 
 use bouncewatch_ingest::pipeline::replay_quarantine;
+use bouncewatch_ingest::store::compact::compact;
+use bouncewatch_ingest::store::forget::forget;
 use bouncewatch_ingest::store::inspect::{Stats, Verification, stats, verify};
 use bouncewatch_ingest::store::quarantine::{Quarantined, list};
+use bouncewatch_ingest::store::retain::retain;
 use bouncewatch_ingest::telemetry::Counts;
 use bouncewatch_schemas::printable::printable;
 use bouncewatch_schemas::time::format_ms;
 use serde_json::{Value, json};
 
-use super::{Answer, Missing, block_on, open_store};
+use super::{Answer, Missing, addresses, block_on, open_store, rules, upkeep};
 use crate::cli::{
     EXIT_LOOK, QuarantineCommand, QuarantineListArgs, StoreArg, StoreCommand, SummaryFormat,
 };
@@ -50,9 +53,26 @@ async fn run_on_store(command: StoreCommand, config: &Config, now: i64) -> anyho
             quarantined(&entries, &args)
         }
         StoreCommand::Quarantine(QuarantineCommand::Replay(args)) => {
-            let counts =
-                replay_quarantine(&open(&args.store).await?, config.allow.allowed(), now).await?;
+            let store = open(&args.store).await?;
+            let counts = replay_quarantine(&store, rules(config, None)?, now).await?;
             replayed(&counts, args.format)
+        }
+        StoreCommand::Compact(args) => {
+            let settings = upkeep::compaction(&args)?;
+            let store = open(&args.common.store).await?;
+            upkeep::compacted(&compact(&store, &settings, now).await?, args.common.format)
+        }
+        StoreCommand::Retain(args) => {
+            let settings = upkeep::retention(&args)?;
+            let store = open(&args.common.store).await?;
+            upkeep::retained(&retain(&store, &settings, now).await?, args.common.format)
+        }
+        StoreCommand::Forget(args) => {
+            let addresses = addresses(config, None)?;
+            let address = upkeep::address(&args.address)?;
+            let store = open(&args.common.store).await?;
+            let done = forget(&store, &address, &addresses, now).await?;
+            upkeep::forgotten(&done, args.common.format)
         }
     }
 }

@@ -13,5 +13,6 @@ mod messages;
 mod numbers;
 mod outputs;
 mod queue;
+mod upkeep;
 mod watch;
 mod workmail;

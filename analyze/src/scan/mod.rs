@@ -78,10 +78,13 @@ impl Scan {
             self.segments.iter().map(|(day, _)| *day).filter(|day| *day <= day_of(at)).collect();
         for day in days.into_iter().rev() {
             let time = col(table::EVENT_AT).cast(DataType::Int64);
+            // an event is as old as the earliest of its copies, whether they were merged already or not
             let newest = self
                 .rows(day, day)?
                 .filter(measures::is_of(service).and(time.clone().lt_eq(lit(at))))
-                .select([time.max()])
+                .group_by([col(table::MESSAGE_KEY), col(table::EVENT_KEY)])
+                .agg([time.min()])
+                .select([col(table::EVENT_AT).max()])
                 .collect()?;
             if let Some(newest) = newest.column(table::EVENT_AT)?.i64()?.get(0) {
                 return Ok(Some(newest));

@@ -3,11 +3,24 @@
 //!
 //! `place` opens a store and is the one place that makes segments durable, `segment` builds the event table's
 //! segments, `quarantine` those of the second table, `read` reads them, `inspect` looks at what is there.
+//!
+//! `compact` makes one segment of the many of a day: `day` tells from a listing what is live, `seal`, `merge`
+//! and `seal_bodies` make the rows, `output` writes them. `retain` and `forget` put other segments in the place of old
+//! ones (`rewrite`).
 
+pub mod compact;
+mod day;
+pub mod forget;
 pub mod inspect;
+mod merge;
+mod output;
 mod place;
 pub mod quarantine;
 mod read;
+pub mod retain;
+mod rewrite;
+mod seal;
+mod seal_bodies;
 pub mod segment;
 
 pub use place::{Segment, Store, StoreUrl};
@@ -36,6 +49,17 @@ pub enum StoreError {
     /// A segment could not be built.
     #[error("could not build a segment: {0}")]
     Build(String),
+    /// A segment that is made of others could not be written.
+    #[error("could not write segment `{path}`: {why}")]
+    Write {
+        /// The segment.
+        path: String,
+        /// Why.
+        why: String,
+    },
+    /// What shall be forgotten is no address; it is not shown, because it may be one all the same.
+    #[error("what shall be forgotten is no mail address")]
+    NoAddress,
     /// A segment could not be read.
     #[error("could not read segment `{path}`: {why}")]
     Read {

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use bouncewatch_schemas::table;
 use bouncewatch_schemas::time::{format_day, parse_day};
 use futures::TryStreamExt;
+use object_store::buffered::BufWriter;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, PutMode};
@@ -144,6 +145,12 @@ impl Store {
         Ok(path)
     }
 
+    /// A writer of a new segment, which appears when the writer is shut down, wholly and durably. Afterwards the
+    /// folder of the days needs [`Self::sync_days`].
+    pub(super) fn writer(&self, path: &Path) -> BufWriter {
+        BufWriter::new(Arc::clone(&self.objects), path.clone())
+    }
+
     /// The folder of a day may have been made by somebody who did not live to fsync its name.
     pub(super) fn sync_days(&self, table: &str) -> Result<(), StoreError> {
         let Some(folder) = self.folder.as_ref().map(|folder| folder.join(table)) else {
@@ -154,10 +161,24 @@ impl Store {
             .map_err(|source| StoreError::Folder { folder: folder.display().to_string(), source })
     }
 
+    /// Makes durable which files a day has: what was published stands, what was removed stays away.
+    ///
+    /// # Errors
+    /// If the folder cannot be fsynced. A day that has no folder has nothing to keep.
+    pub(super) fn sync_day(&self, table: &str, day: i64) -> Result<(), StoreError> {
+        let Some(folder) = &self.folder else { return Ok(()) };
+        let folder = folder.join(table).join(day_folder(day));
+        match File::open(&folder).and_then(|folder| folder.sync_all()) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(StoreError::Folder { folder: folder.display().to_string(), source: error })
+            }
+            _ => self.sync_days(table),
+        }
+    }
+
     /// The path of a segment by its name, without the ending.
     pub(super) fn segment_path(&self, table: &str, day: i64, name: &str) -> Path {
-        let folder = format!("{}{}", table::DATE_PREFIX, format_day(day));
-        self.path(&format!("{table}/{folder}/{name}{}", table::SEGMENT_SUFFIX))
+        self.path(&format!("{table}/{}/{name}{}", day_folder(day), table::SEGMENT_SUFFIX))
     }
 
     /// Writes a new object durably, or replaces one as a whole.
@@ -195,10 +216,18 @@ impl Store {
     /// # Errors
     /// If they cannot be listed.
     pub async fn segments(&self, table: &str) -> Result<Vec<Segment>, StoreError> {
-        let below = self.path(table);
-        let found = self.objects.list(Some(&below)).try_filter_map(async |meta| Ok(segment(meta)));
+        self.segments_below(&self.path(table)).await
+    }
+
+    /// The published segments of one day of a table, in order of their names.
+    pub(super) async fn day(&self, table: &str, day: i64) -> Result<Vec<Segment>, StoreError> {
+        self.segments_below(&self.path(&format!("{table}/{}", day_folder(day)))).await
+    }
+
+    async fn segments_below(&self, below: &Path) -> Result<Vec<Segment>, StoreError> {
+        let found = self.objects.list(Some(below)).try_filter_map(async |meta| Ok(segment(meta)));
         let mut found: Vec<Segment> =
-            found.try_collect().await.map_err(self.failed("list", &below))?;
+            found.try_collect().await.map_err(self.failed("list", below))?;
         found.sort();
         Ok(found)
     }
@@ -233,6 +262,11 @@ fn segment(meta: ObjectMeta) -> Option<Segment> {
         published_at: meta.last_modified.timestamp_millis(),
         path: meta.location,
     })
+}
+
+/// Name of the folder of a day.
+fn day_folder(day: i64) -> String {
+    format!("{}{}", table::DATE_PREFIX, format_day(day))
 }
 
 /// Makes a folder and those above it, durably.

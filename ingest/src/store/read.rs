@@ -106,7 +106,7 @@ impl Store {
     }
 
     /// The same, where it may also be that the segment is gone.
-    async fn unreadable(
+    pub(super) async fn unreadable(
         &self,
         segment: &Segment,
         error: parquet::errors::ParquetError,

@@ -48,7 +48,7 @@ fn data_type(column_type: ColumnType) -> DataType {
     }
 }
 
-fn schema(columns: &[Column]) -> SchemaRef {
+pub(super) fn schema(columns: &[Column]) -> SchemaRef {
     let fields: Vec<Field> = columns
         .iter()
         .map(|column| Field::new(column.name, data_type(column.column_type), column.nullable))
@@ -196,7 +196,7 @@ impl TableBuilder {
     }
 }
 
-fn properties(table: &str) -> WriterProperties {
+pub(super) fn properties(table: &str) -> WriterProperties {
     let level = ZstdLevel::try_new(ZSTD_LEVEL).expect("a level that zstd has");
     let footer = vec![
         KeyValue::new(table::VERSION_KEY.to_owned(), table::FORMAT_VERSION.to_string()),
@@ -244,9 +244,19 @@ impl EventSegment {
         self.len() == 0
     }
 
-    /// Adds a row, and returns its event key.
-    pub fn push(&mut self, row: &EventRow<'_>) -> u64 {
-        let event_key = row.event_key(&mut self.scratch);
+    /// Adds a row.
+    pub fn push(&mut self, row: &EventRow<'_>) {
+        let event_key = self.event_key(row);
+        self.push_as(row, event_key);
+    }
+
+    /// The identity of an event.
+    pub(crate) fn event_key(&mut self, row: &EventRow<'_>) -> u64 {
+        row.event_key(&mut self.scratch)
+    }
+
+    /// Adds a row under the identity that it had before its recipient was replaced.
+    pub(crate) fn push_as(&mut self, row: &EventRow<'_>, event_key: u64) {
         let mut writer = self.builder.row();
         writer
             .text(Some(row.kind.as_str()))
@@ -293,7 +303,6 @@ impl EventSegment {
             .hash(row.message_key())
             .hash(event_key);
         debug_assert!(writer.columns.next().is_none(), "every column has its value");
-        event_key
     }
 
     /// The finished segment.

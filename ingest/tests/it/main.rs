@@ -6,10 +6,12 @@
 )]
 
 mod corpus;
+mod erasure;
 mod gate;
 mod logs;
 mod queue;
 mod scripted;
 mod stored;
 mod stores;
+mod upkeep;
 mod watched;

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use bouncewatch_ingest::pipeline::{Settings, Source, Summary, replay_quarantine, run};
+use bouncewatch_ingest::addresses::Addresses;
+use bouncewatch_ingest::pipeline::{Rules, Settings, Source, Summary, replay_quarantine, run};
 use bouncewatch_ingest::store::Store;
 use bouncewatch_ingest::store::inspect::{stats, verify};
 use bouncewatch_ingest::store::quarantine::list;
@@ -12,11 +13,21 @@ use tokio::sync::watch;
 
 const SEND: &str = r#"{"eventType":"Send","mail":{"timestamp":"2026-11-19T10:00:00.000Z","messageId":"m1","destination":["a@example.org","b@example.org"]},"send":{}}"#;
 
-async fn ingest(store: &Store, folder: &std::path::Path, text: &str) -> Summary {
+pub(crate) async fn ingest(store: &Store, folder: &std::path::Path, text: &str) -> Summary {
+    ingest_with(store, folder, text, Addresses::default()).await
+}
+
+pub(crate) async fn ingest_with(
+    store: &Store,
+    folder: &std::path::Path,
+    text: &str,
+    addresses: Addresses,
+) -> Summary {
     let file = folder.join("in.ndjson");
     std::fs::write(&file, text).unwrap();
     let (_keep, stop) = watch::channel(false);
-    let settings = Settings { workers: 2, ..Settings::default() };
+    let rules = Rules { addresses, ..Rules::default() };
+    let settings = Settings { workers: 2, rules, ..Settings::default() };
     let clock = Arc::new(|| 1_800_000_000_000);
     run(
         vec![Source::Files(vec![file])],
@@ -75,7 +86,7 @@ async fn quarantine_keeps_what_still_cannot_be_read() {
     }
     assert_eq!(list(&store).await.unwrap().len(), 2);
     let before = list(&store).await.unwrap();
-    let counts = replay_quarantine(&store, Arc::default(), 1_800_000_100_000).await.unwrap();
+    let counts = replay_quarantine(&store, Rules::default(), 1_800_000_100_000).await.unwrap();
     assert_eq!((counts.messages, counts.quarantined_total(), counts.rows), (2, 2, 0));
     assert_eq!(list(&store).await.unwrap(), before);
     assert_eq!(store.segments(table::QUARANTINE).await.unwrap().len(), 1);
@@ -94,7 +105,7 @@ async fn replay_stores_what_can_be_read_now() {
     );
     segment.push(SEND.as_bytes(), &rejected, "queue", 1_800_000_000_000);
     segment.publish(&store, 1_800_000_000_000).await.unwrap();
-    let counts = replay_quarantine(&store, Arc::default(), 1_800_000_100_000).await.unwrap();
+    let counts = replay_quarantine(&store, Rules::default(), 1_800_000_100_000).await.unwrap();
     assert_eq!((counts.events, counts.rows, counts.quarantined_total()), (1, 2, 1));
     assert_eq!(list(&store).await.unwrap().len(), 1);
     assert_eq!(crate::stored::rows(&folder.path().join("store")).await.len(), 2);

@@ -158,6 +158,11 @@ struct Page {
 }
 
 impl Group {
+    /// Its name in messages and in the table: `cloudwatch-logs:NAME`.
+    pub fn shown(&self) -> String {
+        format!("{PREFIX}{}", self.name)
+    }
+
     /// Finds the log group that a word names. One that is given by its ARN is not asked for yet.
     ///
     /// # Errors

@@ -45,7 +45,7 @@ pub async fn run(
     let (outcomes, told) = mpsc::unbounded_channel();
     let ledger = Arc::new(Mutex::new(Ledger::new(until)));
     let puller = Puller {
-        origin: Arc::from(format!("{}{}", super::PREFIX, group.name)),
+        origin: Arc::from(group.shown()),
         started_at: (intake.clock)(),
         newest: until,
         remembered: BTreeSet::new(),
