@@ -1,5 +1,6 @@
 //! What an ingest run asked of AWS, and what that costs, as text and as JSON. All of it is an estimate.
 
+use std::fmt::Write;
 use std::time::Duration;
 
 use bouncewatch_ingest::source::sqs::cost::Billed;
@@ -28,13 +29,14 @@ impl Cost {
         }
         let (requests, cost) = shown(self.billed);
         let mut line = format!("{requests} requests to SQS ({cost})");
+        // writing to a String cannot fail
         if let Some(month) = self.month(took) {
             let (requests, cost) = shown(month);
-            line += &format!("; at this pace {requests} a month ({cost})");
+            _ = write!(line, "; at this pace {requests} a month ({cost})");
         }
         if let Some(idle) = self.idle {
             let (requests, cost) = shown(idle);
-            line += &format!("; idle, this consumer makes {requests} a month ({cost})");
+            _ = write!(line, "; idle, this consumer makes {requests} a month ({cost})");
         }
         Some(line)
     }
@@ -59,7 +61,7 @@ fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut out = String::with_capacity(digits.len() * 4 / 3);
     for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at) % 3 == 0 {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
             out.push(',');
         }
         out.push(digit);

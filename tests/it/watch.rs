@@ -171,9 +171,8 @@ async fn a_follower_is_watched_until_its_store_fails() {
     let refused = follower.get("/healthz", "*/*");
     assert_eq!(refused, Some((200, "ok\n".to_owned())));
     emulator.put(&queue, &bodies).await;
-    let total = bodies.len() as u32;
-    follower
-        .wait_for("all are deleted", |it| it.metric("messages_deleted_total") >= f64::from(total));
+    let total = f64::from(u32::try_from(bodies.len()).unwrap());
+    follower.wait_for("all are deleted", |it| it.metric("messages_deleted_total") >= total);
     for (name, count) in [
         ("messages_received_total", bodies.len()),
         ("messages_deleted_total", bodies.len()),
@@ -184,12 +183,13 @@ async fn a_follower_is_watched_until_its_store_fails() {
         ("messages_held", 0),
         ("batch_age_seconds", 0),
     ] {
-        assert!((follower.metric(name) - count as f64).abs() < 0.5, "{name} is not {count}");
+        let count = f64::from(u32::try_from(count).unwrap());
+        assert!((follower.metric(name) - count).abs() < 0.5, "{name} is not {count}");
     }
     assert!(follower.metric("receivers") >= 1.0);
     assert!(follower.metric("newest_event_timestamp_seconds") > 1.7e9);
     assert!(follower.metric("last_flush_timestamp_seconds") > 1.7e9);
-    assert!(follower.metric("aws_requests_total") >= f64::from(total / 10 * 2));
+    assert!(follower.metric("aws_requests_total") >= total / 10.0 * 2.0);
 
     // what comes again is counted; the memory is small, so that not each of them is known
     let (rows, first) =
