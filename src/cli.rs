@@ -11,7 +11,7 @@ pub(crate) const EXIT_FAILED: u8 = 2;
 /// Exit code of `check` where nobody can say.
 pub(crate) const EXIT_UNKNOWN: u8 = 3;
 
-/// Keeps an Amazon SES account out of review: takes bounce, complaint and delivery events from SQS and files, keeps
+/// Keeps an Amazon SES account out of review: takes bounce, complaint and delivery events from SQS, S3 and files, keeps
 /// them in one table of Parquet files, and tells rolling bounce and complaint rates before SES acts on them.
 #[derive(Debug, Parser)]
 #[command(
@@ -90,7 +90,7 @@ pub(crate) struct OutputArg {
 
 #[derive(Debug, Args)]
 pub(crate) struct IngestArgs {
-    /// SQS queue URL or ARN, file, folder, glob, or - for stdin
+    /// SQS queue URL or ARN, file, folder, glob, s3://BUCKET/PREFIX, or - for stdin
     #[arg(required = true, value_name = "SOURCE")]
     pub(crate) sources: Vec<String>,
     #[command(flatten)]
@@ -98,6 +98,9 @@ pub(crate) struct IngestArgs {
     /// Run on and take what comes, until SIGTERM or SIGINT
     #[arg(long)]
     pub(crate) follow: bool,
+    /// Of objects in S3 only those that were last modified at this time or later (RFC 3339 or a date)
+    #[arg(long, value_name = "TIME")]
+    pub(crate) since: Option<String>,
     /// Write a batch at the latest after so many seconds
     #[arg(long, value_name = "SECONDS", default_value = "20", value_parser = clap::value_parser!(u64).range(1..=120))]
     pub(crate) batch_age: u64,

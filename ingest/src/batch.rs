@@ -68,9 +68,19 @@ impl Sink for Batch {
 impl Batch {
     /// Reads a document into the batch.
     pub(crate) fn take(&mut self, bytes: &[u8], origin: &str, received_at: i64) {
-        self.bytes += bytes.len();
-        if let Err(rejected) = document(bytes, Context::new(origin, received_at), self) {
-            self.reject(bytes, &rejected, origin, received_at);
+        self.take_in(bytes, Context::new(origin, received_at));
+    }
+
+    /// Reads a document whose pointers to objects somebody follows.
+    pub(crate) fn take_followed(&mut self, bytes: &[u8], origin: &str, received_at: i64) {
+        self.take_in(bytes, Context::new(origin, received_at).following());
+    }
+
+    fn take_in(&mut self, bytes: &[u8], context: Context<'_>) {
+        if let Err(rejected) = document(bytes, context, self) {
+            self.set_aside(bytes, &rejected, context.origin, context.received_at);
+        } else {
+            self.bytes += bytes.len();
         }
     }
 
@@ -79,15 +89,22 @@ impl Batch {
         if bytes.len() > crate::documents::DOCUMENT_BYTES_MAX {
             let rejected =
                 Rejected::new(Reason::TooLarge, format!("{} bytes without an end", bytes.len()));
-            self.bytes += bytes.len();
-            self.reject(bytes, &rejected, origin, received_at);
+            self.set_aside(bytes, &rejected, origin, received_at);
         } else {
             // the decoder says what is wrong with it
             self.take(bytes, origin, received_at);
         }
     }
 
-    fn reject(&mut self, bytes: &[u8], rejected: &Rejected, origin: &str, received_at: i64) {
+    /// Puts bytes into quarantine.
+    pub(crate) fn set_aside(
+        &mut self,
+        bytes: &[u8],
+        rejected: &Rejected,
+        origin: &str,
+        received_at: i64,
+    ) {
+        self.bytes += bytes.len();
         self.quarantine.push(bytes, rejected, origin, received_at);
         *self.counts.quarantined.entry(rejected.reason.as_str()).or_default() += 1;
     }

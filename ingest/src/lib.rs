@@ -10,6 +10,7 @@ pub mod documents;
 mod normalise;
 pub mod outcome;
 pub mod pipeline;
+pub mod pointers;
 pub mod source;
 pub mod store;
 pub mod telemetry;

@@ -12,8 +12,9 @@ use tokio::time::Instant;
 use crate::batch::Batch;
 pub use crate::batch::BatchLimits;
 use crate::source::files::{self, FileError};
+use crate::source::objects::Objects;
 use crate::source::sqs::{self, Queue, Settled};
-use crate::source::{Clock, Delivered, Intake, Parcel, Receipt, stopped};
+use crate::source::{Clock, Delivered, Handling, Intake, Parcel, Receipt, stopped};
 use crate::store::{Store, StoreError, quarantine};
 use crate::telemetry::{Counts, Telemetry};
 
@@ -27,6 +28,8 @@ pub enum Source {
     Files(Vec<PathBuf>),
     /// Standard input.
     Stdin,
+    /// Objects in S3.
+    Objects(Box<Objects>),
     /// A queue.
     Queue(Box<Queue>),
 }
@@ -131,12 +134,22 @@ async fn pass_on(mut stop: watch::Receiver<bool>, halt: Arc<watch::Sender<bool>>
 async fn run_source(source: Source, intake: Intake, settings: Settings) -> Summary {
     match source {
         Source::Queue(queue) => {
-            let Settled { deleted, delete_failed, left, failure } =
+            let Settled { deleted, delete_failed, left, failure, object_failure } =
                 sqs::run(*queue, intake, settings.queue).await;
+            let failure = failure.map(|failure| failure.to_string());
+            let object_failure = object_failure.map(|failure| failure.to_string());
             Summary {
                 counts: Counts { deleted, delete_failed, left, ..Counts::default() },
-                failures: failure.iter().map(ToString::to_string).collect(),
+                failures: failure.into_iter().chain(object_failure).collect(),
                 interrupted: false,
+            }
+        }
+        Source::Objects(objects) => {
+            let taken = objects.run(intake).await;
+            Summary {
+                failures: taken.failures,
+                interrupted: taken.interrupted,
+                ..Summary::default()
             }
         }
         Source::Files(paths) => blocking(move || read_files(&paths, &intake)).await,
@@ -283,12 +296,20 @@ impl Pending {
     fn take(&mut self, parcel: Parcel) {
         self.since.get_or_insert_with(Instant::now);
         let (origin, received_at) = (parcel.origin.as_ref(), parcel.received_at);
-        match &parcel.pieces {
-            None => {
+        match (&parcel.handling, &parcel.pieces) {
+            // its message was counted with the part that is read
+            (Handling::SetAside(rejected), _) => {
+                self.batch.set_aside(&parcel.bytes, rejected, origin, received_at);
+            }
+            (Handling::Followed, _) => {
+                self.batch.take_followed(&parcel.bytes, origin, received_at);
+                self.messages += 1;
+            }
+            (Handling::Read, None) => {
                 self.batch.take(&parcel.bytes, origin, received_at);
                 self.messages += 1;
             }
-            Some(pieces) => {
+            (Handling::Read, Some(pieces)) => {
                 for piece in pieces {
                     let Some(bytes) = parcel.bytes.get(piece.start..piece.end) else { continue };
                     if piece.whole {

@@ -6,16 +6,17 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use bouncewatch_ingest::aws;
+use bouncewatch_ingest::aws::{self, Buckets};
 use bouncewatch_ingest::pipeline::{self, BatchLimits, Settings, Source, Summary};
 use bouncewatch_ingest::source::files;
+use bouncewatch_ingest::source::objects::{self, Objects};
 use bouncewatch_ingest::source::sqs::{self, Queue};
 use bouncewatch_ingest::telemetry::Telemetry;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 use tokio::sync::watch;
 
-use super::{Answer, Missing, open_store};
+use super::{Answer, Missing, open_store, time_ms};
 use crate::cli::{EXIT_FAILED, EXIT_LOOK, IngestArgs, SummaryFormat};
 use crate::config::Config;
 
@@ -47,7 +48,7 @@ async fn ingest(args: &IngestArgs, config: &Config, quiet: bool) -> anyhow::Resu
     let settings = Settings { limits, workers, queue: queue_settings(args)? };
     let (ask, stop) = watch::channel(false);
     let signals = tokio::spawn(stop_on_signal(ask));
-    let drawing = (!quiet).then(|| tokio::spawn(draw(bar(&telemetry), Arc::clone(&telemetry))));
+    let drawing = (!quiet).then(|| tokio::spawn(draw(bar(), Arc::clone(&telemetry))));
     let ended =
         pipeline::run(sources, store, settings, Arc::new(crate::now_ms), telemetry, stop).await;
     signals.abort();
@@ -74,13 +75,14 @@ fn queue_settings(args: &IngestArgs) -> anyhow::Result<sqs::Settings> {
 async fn sources(args: &IngestArgs, telemetry: &Telemetry) -> anyhow::Result<Vec<Source>> {
     let mut sources = Vec::new();
     let mut paths = Vec::new();
+    let since = time_ms("--since", args.since.as_deref())?;
     for word in &args.sources {
         if word == "-" {
             sources.push(Source::Stdin);
-        } else if word.starts_with("s3://") {
-            anyhow::bail!(
-                "cannot read `{word}`: S3 is not a source yet; copy the objects to a folder (`aws s3 sync`) and ingest that"
-            )
+        } else if objects::is_object(word) {
+            let aws = aws::load(None, args.store.endpoint_url.as_deref()).await;
+            let objects = Objects::open(&Buckets::new(aws), word, since).await?;
+            sources.push(Source::Objects(Box::new(objects)));
         } else if sqs::is_queue(word) {
             let aws = aws::load(sqs::region_of(word), args.store.endpoint_url.as_deref()).await;
             sources.push(Source::Queue(Box::new(Queue::open(&aws, word).await?)));
@@ -91,7 +93,7 @@ async fn sources(args: &IngestArgs, telemetry: &Telemetry) -> anyhow::Result<Vec
     if !paths.is_empty() {
         let sizes =
             paths.iter().filter_map(|path| path.metadata().ok()).map(|metadata| metadata.len());
-        telemetry.bytes_total.store(sizes.sum(), Ordering::Relaxed);
+        telemetry.bytes_total.fetch_add(sizes.sum(), Ordering::Relaxed);
         // one source for all files, so that they are read one after the other
         sources.push(Source::Files(paths));
     }
@@ -133,19 +135,24 @@ fn leave() -> ! {
     std::process::exit(130)
 }
 
-/// A bar for files, whose size is known, and a spinner for queues; hidden where stderr is no terminal.
-fn bar(telemetry: &Telemetry) -> ProgressBar {
-    let total = telemetry.bytes_total.load(Ordering::Relaxed);
-    let (bar, template) = if total > 0 {
-        (ProgressBar::new(total), "{bar:30} {bytes}/{total_bytes} {binary_bytes_per_sec}  {msg}")
-    } else {
-        (ProgressBar::new_spinner(), "{spinner} {elapsed}  {msg}")
-    };
-    ProgressStyle::with_template(template).map(|style| bar.clone().with_style(style)).unwrap_or(bar)
+/// A bar for files and objects, whose size is known, and a spinner for queues; hidden where stderr is no terminal.
+fn bar() -> ProgressBar {
+    let bar = ProgressBar::new_spinner();
+    let style = ProgressStyle::with_template("{spinner} {elapsed}  {msg}");
+    style.map(|style| bar.clone().with_style(style)).unwrap_or(bar)
 }
 
 async fn draw(bar: ProgressBar, telemetry: Arc<Telemetry>) {
+    const SIZED: &str = "{bar:30} {bytes}/{total_bytes} {binary_bytes_per_sec}  {msg}";
     loop {
+        // objects are read while the others are still listed
+        let total = telemetry.bytes_total.load(Ordering::Relaxed);
+        if total > bar.length().unwrap_or_default() {
+            bar.set_length(total);
+            if let Ok(style) = ProgressStyle::with_template(SIZED) {
+                bar.set_style(style);
+            }
+        }
         bar.set_position(telemetry.bytes_read.get());
         bar.set_message(format!(
             "{} messages, {} rows stored",
@@ -178,7 +185,7 @@ fn answer(
     };
     answer.notes = summary.failures.iter().map(|failure| format!("error: {failure}")).collect();
     if summary.interrupted {
-        answer.notes.push("interrupted: not every file was read to its end; run again, what is stored twice counts once".to_owned());
+        answer.notes.push("interrupted: not every file or object was read to its end; run again, what is stored twice counts once".to_owned());
     }
     answer.exit_code = if !summary.failures.is_empty() {
         EXIT_FAILED

@@ -145,7 +145,6 @@ pub(crate) fn write_file(path: &Path, data: &[u8]) -> std::io::Result<()> {
     written
 }
 
-#[cfg(feature = "analyze")]
 fn time_ms(flag: &str, text: Option<&str>) -> anyhow::Result<Option<i64>> {
     let read = |text: &str| {
         bouncewatch_schemas::time::parse_ms(text).with_context(|| {

@@ -2,6 +2,7 @@
 //! everything in it is durable, and not before (invariant I-1).
 
 pub mod files;
+pub mod objects;
 pub mod sqs;
 
 use std::sync::Arc;
@@ -10,12 +11,25 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc, watch};
 
 use crate::documents::Piece;
+use crate::outcome::Rejected;
 use crate::telemetry::Telemetry;
 
 /// Parcels that wait for the workers.
 const PARCELS_MAX: usize = 1_024;
 /// Bytes in them.
 const WAITING_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// What shall be done with a parcel.
+#[derive(Debug, Default)]
+pub enum Handling {
+    /// What is in it is read.
+    #[default]
+    Read,
+    /// It is read, and its source follows the pointers to objects that are in it.
+    Followed,
+    /// It goes to quarantine: a message whose other parts were handed over before.
+    SetAside(Rejected),
+}
 
 /// Bytes that were taken together.
 #[derive(Debug)]
@@ -30,6 +44,8 @@ pub struct Parcel {
     pub received_at: i64,
     /// What settles them.
     pub receipt: Option<Receipt>,
+    /// What shall be done with them.
+    pub handling: Handling,
     room: Option<OwnedSemaphorePermit>,
 }
 
@@ -46,7 +62,15 @@ impl Parcel {
 
     /// One message.
     pub fn message(bytes: Vec<u8>, origin: Arc<str>, received_at: i64) -> Self {
-        Self { bytes, pieces: None, origin, received_at, receipt: None, room: None }
+        Self {
+            bytes,
+            pieces: None,
+            origin,
+            received_at,
+            receipt: None,
+            handling: Handling::Read,
+            room: None,
+        }
     }
 
     /// The same with the duty to tell what became of it.

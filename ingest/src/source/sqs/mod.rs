@@ -16,6 +16,9 @@ use aws_sdk_sqs::types::QueueAttributeName;
 use tokio::sync::mpsc;
 
 use super::Intake;
+use super::objects::ObjectError;
+use super::objects::follow::Follower;
+use crate::aws::Buckets;
 use crate::telemetry::Telemetry;
 use held::Held;
 use receive::Crew;
@@ -54,6 +57,7 @@ impl Default for Settings {
 #[derive(Debug, Clone)]
 pub struct Queue {
     client: Client,
+    buckets: Buckets,
     url: String,
     attributes: Attributes,
 }
@@ -149,7 +153,9 @@ impl Queue {
             None => word.to_owned(),
             Some(arn) => url_of(&client, word, arn).await?,
         };
-        let mut queue = Self { client, url, attributes: Attributes::default() };
+        // a queue that hears of objects is in the region of their bucket
+        let buckets = Buckets::new(config.clone());
+        let mut queue = Self { client, buckets, url, attributes: Attributes::default() };
         queue.attributes = queue.ask().await?;
         Ok(queue)
     }
@@ -254,13 +260,17 @@ pub struct Settled {
     pub left: u64,
     /// Why the queue was left before it was empty; what was received before is settled all the same.
     pub failure: Option<QueueError>,
+    /// Why objects that messages point to could not be read; those messages come again.
+    pub object_failure: Option<ObjectError>,
 }
 
 /// Receives until the queue is empty, or for ever with `follow`, and deletes what is settled.
 pub async fn run(queue: Queue, intake: Intake, settings: Settings) -> Settled {
     let (outcomes, told) = mpsc::unbounded_channel();
     let held = Arc::new(Held::default());
-    let line = Line { queue, settings, held, telemetry: Arc::clone(&intake.telemetry) };
+    let follower = Arc::new(Follower::new(queue.buckets.clone()));
+    let telemetry = Arc::clone(&intake.telemetry);
+    let line = Line { queue, settings, held, follower, telemetry };
     let settling = tokio::spawn(settle::settle(line.clone(), told, intake.clone()));
     let hiding = tokio::spawn(settle::keep_hidden(line.clone()));
     let failure = Crew::run(&line, intake, outcomes).await;
@@ -269,7 +279,9 @@ pub async fn run(queue: Queue, intake: Intake, settings: Settings) -> Settled {
         ..Settled::default()
     });
     hiding.abort();
-    Settled { failure: failure.or(settled.failure), ..settled }
+    // all receipts are settled or dropped, so nobody follows a pointer any more
+    let object_failure = line.follower.failure();
+    Settled { failure: failure.or(settled.failure), object_failure, ..settled }
 }
 
 /// A queue in use: what receivers and deleters share.
@@ -278,6 +290,7 @@ struct Line {
     queue: Queue,
     settings: Settings,
     held: Arc<Held>,
+    follower: Arc<Follower>,
     telemetry: Arc<Telemetry>,
 }
 

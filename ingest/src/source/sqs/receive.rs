@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::{Line, MESSAGES_PER_CALL, QueueError, jitter};
+use crate::pointers::pointers;
 use crate::source::{Intake, Outcome, Parcel, Receipt, stopped};
 
 /// Seconds that SQS waits for a message while the queue is followed; it allows no more.
@@ -253,7 +254,10 @@ impl Crew {
             })
             .collect();
         for parcel in parcels {
-            self.intake.send(parcel).await?;
+            match pointers(&parcel.bytes) {
+                None => self.intake.send(parcel).await?,
+                Some(pointers) => self.line.follower.take(parcel, pointers, &self.intake).await,
+            }
         }
         Some(())
     }

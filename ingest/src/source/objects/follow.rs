@@ -1,0 +1,156 @@
+//! Messages that point to objects: the objects are read, and the message is settled when all that is in them is
+//! durable. What can never be read goes to quarantine with the message; what may be read later lets it come again.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+use tokio::sync::Semaphore;
+
+use super::{Found, OBJECTS_AT_ONCE, ObjectError};
+use crate::aws::Buckets;
+use crate::outcome::{Reason, Rejected};
+use crate::pointers::Pointer;
+use crate::source::{Handling, Intake, Parcel, Receipt, stopped};
+
+/// Follows the pointers of messages, some messages at a time.
+#[derive(Debug)]
+pub struct Follower {
+    buckets: Buckets,
+    places: Arc<Semaphore>,
+    failing: AtomicBool,
+    failure: Mutex<Option<ObjectError>>,
+}
+
+/// What became of the objects of a message.
+enum Followed {
+    /// All were read, or will never be, for these reasons.
+    Wholly(BTreeMap<Reason, String>),
+    /// The run ends.
+    Stopped,
+    /// Some could not be read now.
+    NotNow(ObjectError),
+}
+
+impl Follower {
+    /// One that opens buckets so.
+    pub fn new(buckets: Buckets) -> Self {
+        Self {
+            buckets,
+            places: Arc::new(Semaphore::new(OBJECTS_AT_ONCE)),
+            failing: AtomicBool::new(false),
+            failure: Mutex::new(None),
+        }
+    }
+
+    /// Why objects could not be read, the first time; their messages come again.
+    pub fn failure(&self) -> Option<ObjectError> {
+        self.failure.lock().expect("nobody panics while holding this lock").take()
+    }
+
+    /// Takes a message, when there is a place for it, and goes on with it by itself.
+    pub async fn take(self: &Arc<Self>, message: Parcel, pointers: Vec<Pointer>, intake: &Intake) {
+        let mut stop = intake.stop.clone();
+        let place = tokio::select! {
+            biased;
+            // a receipt that is dropped makes the message come again
+            () = stopped(&mut stop) => return,
+            place = Arc::clone(&self.places).acquire_owned() => place,
+        };
+        let (follower, intake) = (Arc::clone(self), intake.clone());
+        tokio::spawn(async move {
+            let _place = place;
+            follower.settle(message, &pointers, &intake).await;
+        });
+    }
+
+    /// Reads what a message points to, and settles it unless it has to come again. `None` when it has.
+    async fn settle(&self, message: Parcel, pointers: &[Pointer], intake: &Intake) -> Option<()> {
+        let receipt = message.receipt.clone();
+        let (body, origin) = (message.bytes.clone(), Arc::clone(&message.origin));
+        let received_at = message.received_at;
+        // the workers look for what else is in it
+        intake.send(Parcel { handling: Handling::Followed, ..message }).await?;
+        let part = receipt.clone();
+        let parcel = |bytes| Parcel::message(bytes, Arc::clone(&origin), received_at);
+        let reasons = match self.read_all(pointers, part.as_ref(), intake).await {
+            Followed::Wholly(reasons) => reasons,
+            Followed::Stopped => return None,
+            Followed::NotNow(error) => {
+                self.not_now(error);
+                return None;
+            }
+        };
+        for (reason, detail) in reasons {
+            let handling = Handling::SetAside(Rejected::new(reason, detail));
+            let parcel = parcel(body.clone()).with_receipt(receipt.clone());
+            intake.send(Parcel { handling, ..parcel }).await?;
+        }
+        if self.failing.swap(false, Ordering::AcqRel) {
+            tracing::warn!("objects can be read again");
+        }
+        // all its parts were handed over; each has a receipt of its own
+        [part, receipt].into_iter().flatten().for_each(Receipt::settle);
+        Some(())
+    }
+
+    async fn read_all(
+        &self,
+        pointers: &[Pointer],
+        receipt: Option<&Receipt>,
+        intake: &Intake,
+    ) -> Followed {
+        let mut reasons: BTreeMap<Reason, String> = BTreeMap::new();
+        for pointer in pointers {
+            let error = match self.read(pointer, receipt, intake).await {
+                Ok(true) => continue,
+                Ok(false) => return Followed::Stopped,
+                Err(error) => error,
+            };
+            let reason = match &error {
+                error if !error.is_lasting() => None,
+                ObjectError::Missing(_) => Some(Reason::ObjectMissing),
+                _ => Some(Reason::ObjectUnreadable),
+            };
+            let Some(reason) = reason else { return Followed::NotNow(error) };
+            let detail = reasons.entry(reason).or_default();
+            if !detail.is_empty() {
+                detail.push_str("; ");
+            }
+            detail.push_str(&error.to_string());
+        }
+        Followed::Wholly(reasons)
+    }
+
+    async fn read(
+        &self,
+        pointer: &Pointer,
+        receipt: Option<&Receipt>,
+        intake: &Intake,
+    ) -> Result<bool, ObjectError> {
+        let name = format!("s3://{}/{}", pointer.bucket, pointer.key);
+        let objects = self
+            .buckets
+            .open_in(pointer.region.as_deref(), &pointer.bucket)
+            .map_err(|_| ObjectError::NotAnAddress(name.clone()))?;
+        let found = Found::look(&objects, name, &pointer.key, pointer.version.clone()).await?;
+        let (intake, receipt) = (intake.clone(), receipt.cloned());
+        let reading = tokio::task::spawn_blocking(move || {
+            let read = found.read(&intake, receipt.as_ref());
+            let is_done = read.as_ref().map_or_else(ObjectError::is_lasting, |to_end| *to_end);
+            if is_done {
+                receipt.into_iter().for_each(Receipt::settle);
+            }
+            read
+        });
+        reading.await?
+    }
+
+    /// Tells that objects cannot be read: once, however many messages come again.
+    fn not_now(&self, error: ObjectError) {
+        if !self.failing.swap(true, Ordering::AcqRel) {
+            tracing::warn!(%error, "an object cannot be read; its message comes again");
+        }
+        self.failure.lock().expect("nobody panics while holding this lock").get_or_insert(error);
+    }
+}
