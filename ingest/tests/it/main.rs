@@ -5,6 +5,9 @@
     reason = "tests read the environment and write files of their own"
 )]
 
+mod contract;
 mod corpus;
+mod objects;
+mod server;
 mod stored;
 mod stores;

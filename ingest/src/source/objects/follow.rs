@@ -154,3 +154,90 @@ impl Follower {
         self.failure.lock().expect("nobody panics while holding this lock").get_or_insert(error);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+
+    use aws_config::{BehaviorVersion, Region, SdkConfig};
+    use tokio::sync::{mpsc, watch};
+
+    use super::*;
+    use crate::pointers::pointers;
+    use crate::source::{Delivered, Outcome};
+    use crate::telemetry::Telemetry;
+
+    /// What answers every request with the same words.
+    fn answering(words: &'static str) -> Follower {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                _ = stream.read(&mut [0; 4096]);
+                let answer =
+                    format!("HTTP/1.1 {words}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+                _ = stream.write_all(answer.as_bytes());
+            }
+        });
+        let config = SdkConfig::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new("us-east-1"))
+            .credentials_provider(aws_credential_types::provider::SharedCredentialsProvider::new(
+                aws_credential_types::Credentials::new("a", "b", None, None, "test"),
+            ))
+            .endpoint_url(url)
+            .build();
+        Follower::new(Buckets::new(config))
+    }
+
+    const BODY: &[u8] = br#"{"Records":[{"eventSource":"aws:s3","eventName":"ObjectCreated:Put","s3":{"bucket":{"name":"archive"},"object":{"key":"a/b"}}}]}"#;
+
+    /// What is told of a message, and the parcels that the workers got of it.
+    async fn followed(follower: Follower, stop: bool) -> (Outcome, Vec<Parcel>, Arc<Follower>) {
+        let (outcomes, mut told) = mpsc::unbounded_channel();
+        let halt = Arc::new(watch::Sender::new(stop));
+        let (intake, delivered) =
+            Intake::new(Arc::new(Telemetry::new()), Arc::new(|| 0), Arc::clone(&halt));
+        let message = Parcel::message(BODY.to_vec(), Arc::from("queue"), 0)
+            .with_receipt(Some(Receipt::new(1, outcomes)));
+        let follower = Arc::new(follower);
+        follower.take(message, pointers(BODY).unwrap(), &intake).await;
+        drop(intake);
+        let Delivered { parcels, .. } = delivered;
+        let mut got = Vec::new();
+        while let Some(mut parcel) = parcels.lock().await.recv().await {
+            // what the workers do when a batch is durable
+            parcel.receipt.take().unwrap().settle();
+            got.push(parcel);
+        }
+        (told.recv().await.unwrap(), got, follower)
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn what_is_denied_now_comes_again_and_is_told() {
+        let (outcome, got, follower) = followed(answering("403 Forbidden"), false).await;
+        assert!(!outcome.durable && got.len() == 1);
+        let told = follower.failure().unwrap().to_string();
+        assert!(told.starts_with("could not read `s3://archive/a/b`: access denied: s3:GetObject"));
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn what_is_not_there_is_set_aside_with_its_message() {
+        let (outcome, got, follower) = followed(answering("404 Not Found"), false).await;
+        assert!(outcome.durable && follower.failure().is_none());
+        let [read, aside] = got.as_slice() else { panic!("{got:?}") };
+        assert!(matches!(read.handling, Handling::Followed));
+        let Handling::SetAside(rejected) = &aside.handling else { panic!("{aside:?}") };
+        assert_eq!(rejected.reason, Reason::ObjectMissing);
+        assert!(rejected.detail.contains("s3://archive/a/b"));
+        assert_eq!((read.bytes.as_slice(), aside.bytes.as_slice()), (BODY, BODY));
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_run_that_shall_end_follows_nothing() {
+        let (outcome, got, _) = followed(answering("404 Not Found"), true).await;
+        assert!(!outcome.durable && got.is_empty());
+    }
+}

@@ -113,6 +113,11 @@ impl Found {
         let options = GetOptions { head: true, version: version.clone(), ..GetOptions::default() };
         let head = async {
             let path = Path::parse(key)?;
+            if path.as_ref() != key {
+                // the client would ask for another one
+                let source = object_store::path::Error::EmptySegment { path: key.to_owned() };
+                return Err(object_store::Error::InvalidPath { source });
+            }
             objects.get_opts(&path, options).await.map(|found| found.meta)
         };
         match head.await {
@@ -213,6 +218,9 @@ impl Objects {
         let address = word.strip_prefix("s3://").ok_or_else(wrong)?;
         let (bucket, key) = address.split_once('/').unwrap_or((address, ""));
         let below = Path::parse(key).map_err(|_| wrong())?;
+        if key.strip_suffix('/').unwrap_or(key) != below.as_ref() {
+            return Err(wrong());
+        }
         let objects = buckets.open(bucket).map_err(|_| wrong())?;
         let bucket = bucket.to_owned();
         // what ends in a slash is a folder; a folder may also be named without

@@ -41,8 +41,9 @@ impl ObjectReader {
             return;
         }
         let object = self.object.clone();
+        let is_all = self.asked == 0 && end == object.bytes;
         let options = GetOptions {
-            range: Some(GetRange::Bounded(self.asked..end)),
+            range: (!is_all).then_some(GetRange::Bounded(self.asked..end)),
             // all parts are of one object, also where it is replaced meanwhile
             if_match: object.e_tag,
             version: object.version,
@@ -74,5 +75,54 @@ impl Drop for ObjectReader {
         if let Some(coming) = &self.coming {
             coming.abort();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use object_store::ObjectStoreExt;
+    use object_store::memory::InMemory;
+    use object_store::path::Path;
+
+    use super::*;
+
+    fn content(length: u64) -> Vec<u8> {
+        (0..length).map(|at| u8::try_from(at % 251).unwrap_or_default()).collect()
+    }
+
+    /// Puts an object, and reads it after so many bytes it was replaced.
+    async fn read(length: u64, replaced_after: Option<usize>) -> Result<Vec<u8>> {
+        let objects: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+        let path = Path::from("a");
+        objects.put(&path, content(length).into()).await.unwrap();
+        let found = Found::look(&objects, "s3://b/a".to_owned(), "a", None).await.unwrap();
+        let handle = Handle::current();
+        let work = move || {
+            let mut reader = ObjectReader::new(found, handle.clone());
+            let mut all = vec![0; replaced_after.unwrap_or_default()];
+            reader.read_exact(&mut all)?;
+            if replaced_after.is_some() {
+                handle.block_on(objects.put(&path, content(length).into())).unwrap();
+            }
+            reader.read_to_end(&mut all)?;
+            Ok(all)
+        };
+        tokio::task::spawn_blocking(work).await.unwrap()
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn an_object_is_read_whole_whatever_its_size() {
+        for length in [0, 1, PART_BYTES - 1, PART_BYTES, PART_BYTES + 1, 3 * PART_BYTES + 17] {
+            assert!(read(length, None).await.unwrap() == content(length), "{length} bytes");
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn an_object_that_is_replaced_meanwhile_is_not_mixed() {
+        let error = read(4 * PART_BYTES, Some(7)).await.unwrap_err();
+        let error = error.downcast::<object_store::Error>().unwrap();
+        assert!(matches!(error, object_store::Error::Precondition { .. }), "{error}");
     }
 }
