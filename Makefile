@@ -8,8 +8,10 @@ TOOLS ?= .tools
 TOOLS_DIR := $(abspath $(TOOLS))
 EMULATOR_VERSION := 0.12.0
 DUCKDB_VERSION := 1.4.5
+MOTO_VERSION := 5.2.5
 EMULATOR := $(TOOLS_DIR)/bin/rustack
 PYTHON := $(TOOLS_DIR)/venv/bin/python
+PYTHON_MADE := $(TOOLS_DIR)/venv/.made-duckdb-$(DUCKDB_VERSION)-moto-$(MOTO_VERSION)
 export BOUNCEWATCH_TOOLS := $(TOOLS_DIR)
 export CARGO_TERM_COLOR ?= auto
 
@@ -47,7 +49,7 @@ lint: system
 	cargo clippy --workspace --all-targets -- --deny warnings
 	cargo clippy --package bouncewatch --no-default-features -- --deny warnings
 
-tools: system $(EMULATOR) $(TOOLS_DIR)/venv/.made ## install what the tests need: an SQS and SNS server, DuckDB
+tools: system $(EMULATOR) $(PYTHON_MADE) ## install what the tests need: servers for SQS, SNS and S3, DuckDB
 
 system:
 	@command -v cargo >/dev/null || { echo "Rust is missing: install it from https://rustup.rs, then run make again"; exit 1; }
@@ -59,11 +61,12 @@ $(EMULATOR):
 		--target-dir $(TARGET)/tools --quiet
 
 # the mark is set last, so that a half-made environment is made again
-$(TOOLS_DIR)/venv/.made:
-	@echo "== installing DuckDB, the referee for the numbers"
+$(PYTHON_MADE):
+	@echo "== installing DuckDB, the referee for the numbers, and the S3 server for the tests"
 	@python3 -c 'import ensurepip, venv' 2>/dev/null || { apt-get update -qq && apt-get install -y -qq python3-venv; }
 	python3 -m venv $(TOOLS_DIR)/venv
-	$(TOOLS_DIR)/venv/bin/pip install --quiet duckdb==$(DUCKDB_VERSION)
+	$(TOOLS_DIR)/venv/bin/pip install --quiet duckdb==$(DUCKDB_VERSION) \
+		'moto[s3]==$(MOTO_VERSION)' flask==3.1.3 flask-cors==6.0.5
 	@touch $@
 
 referee: tools ## 1,000,000 events, three runs, one interrupted: every number against DuckDB, then all of it once more

@@ -80,6 +80,15 @@ pub(crate) struct StoreArg {
     pub(crate) endpoint_url: Option<String>,
 }
 
+/// Where a store in S3 is kept for answers about it.
+#[cfg(feature = "analyze")]
+#[derive(Debug, Clone, Args)]
+pub(crate) struct CacheArg {
+    /// Folder that keeps the segments of a store in S3, so that each is fetched once [default: bouncewatch in the user's cache folder]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) cache: Option<PathBuf>,
+}
+
 /// Where an answer goes.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct OutputArg {
@@ -126,6 +135,8 @@ pub(crate) enum SummaryFormat {
 pub(crate) struct CheckArgs {
     #[command(flatten)]
     pub(crate) store: StoreArg,
+    #[command(flatten)]
+    pub(crate) cache: CacheArg,
     /// Windows that end now: durations such as 24h or 7d, or volume:N for the last N attempts [default: 24h,7d,volume:10000]
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     pub(crate) window: Vec<String>,
@@ -166,6 +177,8 @@ pub(crate) enum CheckFormat {
 pub(crate) struct ReportArgs {
     #[command(flatten)]
     pub(crate) store: StoreArg,
+    #[command(flatten)]
+    pub(crate) cache: CacheArg,
     /// Begin of the span (RFC 3339 or a date) [default: 7 days before its end]
     #[arg(long, value_name = "TIME")]
     pub(crate) from: Option<String>,

@@ -11,5 +11,6 @@ mod emulator;
 mod levels;
 mod messages;
 mod numbers;
+mod objects;
 mod outputs;
 mod queue;
