@@ -9,13 +9,17 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use crate::aws::Buckets;
 use crate::batch::Batch;
 pub use crate::batch::BatchLimits;
+use crate::pointers::pointers;
 use crate::source::files::{self, FileError};
 use crate::source::objects::Objects;
+use crate::source::objects::follow::Follower;
 use crate::source::sqs::{self, Queue, Settled};
 use crate::source::{Clock, Delivered, Handling, Intake, Parcel, Receipt, stopped};
-use crate::store::{Store, StoreError, quarantine};
+use crate::store::quarantine::{self, Quarantined};
+use crate::store::{Store, StoreError};
 use crate::telemetry::{Counts, Telemetry};
 
 /// How long an idle worker waits before it looks at its batch again.
@@ -32,6 +36,8 @@ pub enum Source {
     Objects(Box<Objects>),
     /// A queue.
     Queue(Box<Queue>),
+    /// Bodies of the quarantine, and who follows the pointers in them.
+    Bodies(Vec<Quarantined>, Box<Follower>),
 }
 
 /// How a run goes about it.
@@ -152,6 +158,7 @@ async fn run_source(source: Source, intake: Intake, settings: Settings) -> Summa
                 ..Summary::default()
             }
         }
+        Source::Bodies(bodies, follower) => read_again(bodies, &follower, intake).await,
         Source::Files(paths) => blocking(move || read_files(&paths, &intake)).await,
         Source::Stdin => {
             blocking(move || one_file(files::read(std::io::stdin(), "-", &intake))).await
@@ -329,22 +336,46 @@ impl Pending {
     }
 }
 
-/// Reads the quarantine again: what can be read now becomes rows, what still cannot stays. Bodies leave the quarantine
-/// only after their rows are durable.
+/// Reads the quarantine again: what can be read now becomes rows, also objects that a body points to; what still
+/// cannot stays. Bodies leave the quarantine only after their rows are durable.
 ///
 /// # Errors
 /// If the store cannot be read or written.
-pub async fn replay_quarantine(store: &Store, now: i64) -> Result<Counts, StoreError> {
-    let mut done = Counts::default();
-    let mut batch = Batch::default();
+pub async fn replay_quarantine(
+    store: &Store,
+    buckets: Buckets,
+    now: i64,
+) -> Result<Counts, IngestError> {
     let segments = store.segments(bouncewatch_schemas::table::QUARANTINE).await?;
-    for entry in quarantine::read_all(store, &segments).await? {
-        batch.take(&entry.body, &entry.origin, entry.received_at);
-        done.messages += 1;
+    let entries = quarantine::read_all(store, &segments).await?;
+    let bodies = u64::try_from(entries.len()).unwrap_or(u64::MAX);
+    if entries.is_empty() {
+        return Ok(Counts::default());
     }
-    done.add(&batch.flush(store, now).await?);
-    for segment in &segments {
-        store.delete(&segment.path).await?;
+    let (_never, stop) = watch::channel(false);
+    let settings =
+        Settings { limits: BatchLimits::default(), workers: 1, queue: sqs::Settings::default() };
+    let sources = vec![Source::Bodies(entries, Box::new(Follower::new(buckets)))];
+    let (clock, telemetry) = (Arc::new(move || now), Arc::new(Telemetry::new()));
+    let summary = run(sources, store.clone(), settings, clock, telemetry, stop).await?;
+    if !summary.interrupted {
+        for segment in &segments {
+            store.delete(&segment.path).await?;
+        }
     }
-    Ok(done)
+    Ok(Counts { messages: bodies, ..summary.counts })
+}
+
+async fn read_again(bodies: Vec<Quarantined>, follower: &Follower, intake: Intake) -> Summary {
+    for body in bodies {
+        let parcel = Parcel::message(body.body, Arc::from(body.origin), body.received_at);
+        let sent = match pointers(&parcel.bytes) {
+            None => intake.send(parcel).await,
+            Some(pointers) => follower.again(parcel, &pointers, &intake).await,
+        };
+        if sent.is_none() {
+            return Summary { interrupted: true, ..Summary::default() };
+        }
+    }
+    Summary::default()
 }

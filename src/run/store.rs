@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use bouncewatch_ingest::aws::{self, Buckets};
 use bouncewatch_ingest::pipeline::replay_quarantine;
 use bouncewatch_ingest::store::inspect::{Stats, Verification, stats, verify};
 use bouncewatch_ingest::store::quarantine::{Quarantined, list};
@@ -50,7 +51,9 @@ async fn run_on_store(command: StoreCommand, config: &Config, now: i64) -> anyho
             quarantined(&entries, &args)
         }
         StoreCommand::Quarantine(QuarantineCommand::Replay(args)) => {
-            let counts = replay_quarantine(&open(&args.store).await?, now).await?;
+            let store = open(&args.store).await?;
+            let aws = aws::load(None, args.store.endpoint_url.as_deref()).await;
+            let counts = replay_quarantine(&store, Buckets::new(aws), now).await?;
             replayed(&counts, args.format)
         }
     }

@@ -7,7 +7,7 @@ use bouncewatch_ingest::store::inspect::{stats, verify};
 use bouncewatch_ingest::store::quarantine::{QuarantineSegment, list};
 use bouncewatch_schemas::table;
 
-use crate::server::{ingest, sends, server};
+use crate::server::{ingest, nowhere, sends, server};
 
 const NOW: i64 = 1_800_000_000_000;
 
@@ -65,7 +65,7 @@ async fn quarantine(store: &Store) {
     segment.push(sends("old", 1).as_bytes(), &rejected, "queue", NOW - 1);
     segment.publish(store, NOW).await.unwrap();
     assert_eq!(list(store).await.unwrap().len(), 2);
-    let counts = replay_quarantine(store, NOW + 1).await.unwrap();
+    let counts = replay_quarantine(store, nowhere(), NOW + 1).await.unwrap();
     assert_eq!((counts.messages, counts.rows, counts.quarantined_total()), (2, 1, 1));
     let left = list(store).await.unwrap();
     assert_eq!(left.iter().map(|entry| entry.body.as_slice()).collect::<Vec<_>>(), [b"broken"]);
@@ -94,4 +94,32 @@ async fn a_store_may_be_a_whole_bucket() {
     let store = Store::in_objects(buckets.open("root").unwrap(), "", "s3://root");
     take(&store, &sends("root", 2)).await;
     assert_eq!(stats(&store).await.unwrap().rows, 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn replay_follows_what_a_body_points_to() {
+    let (server, buckets) = server("archive");
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::in_folder(folder.path()).unwrap();
+    let pointer = |key: &str| {
+        format!(
+            r#"{{"Records":[{{"eventSource":"aws:s3","eventName":"ObjectCreated:Put","s3":{{"bucket":{{"name":"archive"}},"object":{{"key":"{key}"}}}}}}]}}{}"#,
+            "\n"
+        )
+    };
+    // a file is not followed
+    take(&store, &(pointer("a+b") + &pointer("late") + &sends("beside", 1))).await;
+    let reasons = async || -> Vec<String> {
+        list(&store).await.unwrap().into_iter().map(|entry| entry.reason).collect()
+    };
+    assert_eq!(reasons().await, ["object_notification", "object_notification"]);
+    server.put_object("archive", "a b", sends("a", 3).as_bytes()).unwrap();
+    let counts = replay_quarantine(&store, buckets.clone(), NOW + 1).await.unwrap();
+    assert_eq!((counts.messages, counts.rows, counts.quarantined_total()), (2, 3, 1));
+    assert_eq!(reasons().await, ["object_missing"]);
+    server.put_object("archive", "late", sends("late", 2).as_bytes()).unwrap();
+    let counts = replay_quarantine(&store, buckets, NOW + 2).await.unwrap();
+    assert_eq!((counts.messages, counts.rows, counts.quarantined_total()), (1, 2, 0));
+    assert!(reasons().await.is_empty());
+    assert_eq!(stats(&store).await.unwrap().rows, 6);
 }

@@ -36,6 +36,11 @@ pub(crate) fn buckets(url: &str) -> Buckets {
     Buckets::new(config)
 }
 
+/// Buckets where nobody listens, for tests that ask none.
+pub(crate) fn nowhere() -> Buckets {
+    buckets("http://127.0.0.1:9")
+}
+
 /// Takes sources into a store.
 pub(crate) async fn ingest(sources: Vec<Source>, store: &Store, stopped: bool) -> Summary {
     let (_keep, stop) = watch::channel(stopped);

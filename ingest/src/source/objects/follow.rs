@@ -22,10 +22,8 @@ pub struct Follower {
     failure: Mutex<Option<ObjectError>>,
 }
 
-/// What became of the objects of a message.
-enum Followed {
-    /// All were read, or will never be, for these reasons.
-    Wholly(BTreeMap<Reason, String>),
+/// Why the objects of a message were not all handed over.
+enum Unfinished {
     /// The run ends.
     Stopped,
     /// Some could not be read now.
@@ -64,47 +62,81 @@ impl Follower {
         });
     }
 
-    /// Reads what a message points to, and settles it unless it has to come again. `None` when it has.
-    async fn settle(&self, message: Parcel, pointers: &[Pointer], intake: &Intake) -> Option<()> {
+    /// Reads what a message points to, and settles it unless it has to come again.
+    async fn settle(&self, message: Parcel, pointers: &[Pointer], intake: &Intake) {
+        // dropped unsettled, it makes the message come again
+        let receipt = message.receipt.clone();
+        match self.hand_over(message, pointers, intake).await {
+            Ok(()) => {
+                if self.failing.swap(false, Ordering::AcqRel) {
+                    tracing::warn!("objects can be read again");
+                }
+                // all its parts were handed over; each has a receipt of its own
+                receipt.into_iter().for_each(Receipt::settle);
+            }
+            Err(Unfinished::NotNow(error)) => self.not_now(error),
+            Err(Unfinished::Stopped) => {}
+        }
+    }
+
+    /// Reads what a message of the quarantine points to; what cannot be read now stays there. `None` when the run ends.
+    pub(crate) async fn again(
+        &self,
+        message: Parcel,
+        pointers: &[Pointer],
+        intake: &Intake,
+    ) -> Option<()> {
+        let (body, origin) = (message.bytes.clone(), Arc::clone(&message.origin));
+        let stays = Parcel::message(body, origin, message.received_at);
+        match self.hand_over(message, pointers, intake).await {
+            Ok(()) => Some(()),
+            Err(Unfinished::Stopped) => None,
+            Err(Unfinished::NotNow(error)) => {
+                let rejected = Rejected::new(Reason::ObjectNotification, error.to_string());
+                intake.send(Parcel { handling: Handling::SetAside(rejected), ..stays }).await
+            }
+        }
+    }
+
+    /// Hands over a message and everything that it points to.
+    async fn hand_over(
+        &self,
+        message: Parcel,
+        pointers: &[Pointer],
+        intake: &Intake,
+    ) -> Result<(), Unfinished> {
         let receipt = message.receipt.clone();
         let (body, origin) = (message.bytes.clone(), Arc::clone(&message.origin));
         let received_at = message.received_at;
-        // the workers look for what else is in it
-        intake.send(Parcel { handling: Handling::Followed, ..message }).await?;
-        let part = receipt.clone();
-        let parcel = |bytes| Parcel::message(bytes, Arc::clone(&origin), received_at);
-        let reasons = match self.read_all(pointers, part.as_ref(), intake).await {
-            Followed::Wholly(reasons) => reasons,
-            Followed::Stopped => return None,
-            Followed::NotNow(error) => {
-                self.not_now(error);
-                return None;
+        let send = async |parcel| intake.send(parcel).await.ok_or(Unfinished::Stopped);
+        let done = async {
+            // the workers look for what else is in it
+            send(Parcel { handling: Handling::Followed, ..message }).await?;
+            for (reason, detail) in self.read_all(pointers, receipt.as_ref(), intake).await? {
+                let handling = Handling::SetAside(Rejected::new(reason, detail));
+                let parcel = Parcel::message(body.clone(), Arc::clone(&origin), received_at)
+                    .with_receipt(receipt.clone());
+                send(Parcel { handling, ..parcel }).await?;
             }
+            Ok(())
         };
-        for (reason, detail) in reasons {
-            let handling = Handling::SetAside(Rejected::new(reason, detail));
-            let parcel = parcel(body.clone()).with_receipt(receipt.clone());
-            intake.send(Parcel { handling, ..parcel }).await?;
-        }
-        if self.failing.swap(false, Ordering::AcqRel) {
-            tracing::warn!("objects can be read again");
-        }
-        // all its parts were handed over; each has a receipt of its own
-        [part, receipt].into_iter().flatten().for_each(Receipt::settle);
-        Some(())
+        done.await?;
+        receipt.into_iter().for_each(Receipt::settle);
+        Ok(())
     }
 
+    /// Reads objects; those that will never be read are returned, by reason.
     async fn read_all(
         &self,
         pointers: &[Pointer],
         receipt: Option<&Receipt>,
         intake: &Intake,
-    ) -> Followed {
+    ) -> Result<BTreeMap<Reason, String>, Unfinished> {
         let mut reasons: BTreeMap<Reason, String> = BTreeMap::new();
         for pointer in pointers {
             let error = match self.read(pointer, receipt, intake).await {
                 Ok(true) => continue,
-                Ok(false) => return Followed::Stopped,
+                Ok(false) => return Err(Unfinished::Stopped),
                 Err(error) => error,
             };
             let reason = match &error {
@@ -112,14 +144,14 @@ impl Follower {
                 ObjectError::Missing(_) => Some(Reason::ObjectMissing),
                 _ => Some(Reason::ObjectUnreadable),
             };
-            let Some(reason) = reason else { return Followed::NotNow(error) };
+            let Some(reason) = reason else { return Err(Unfinished::NotNow(error)) };
             let detail = reasons.entry(reason).or_default();
             if !detail.is_empty() {
                 detail.push_str("; ");
             }
             detail.push_str(&error.to_string());
         }
-        Followed::Wholly(reasons)
+        Ok(reasons)
     }
 
     async fn read(

@@ -159,7 +159,7 @@ impl Found {
 /// Objects to read.
 #[derive(Debug)]
 pub struct Objects {
-    objects: Arc<dyn ObjectStore>,
+    client: Arc<dyn ObjectStore>,
     bucket: String,
     what: What,
     since: Option<i64>,
@@ -221,24 +221,24 @@ impl Objects {
         if key.strip_suffix('/').unwrap_or(key) != below.as_ref() {
             return Err(wrong());
         }
-        let objects = buckets.open(bucket).map_err(|_| wrong())?;
+        let client = buckets.open(bucket).map_err(|_| wrong())?;
         let bucket = bucket.to_owned();
         // what ends in a slash is a folder; a folder may also be named without
         let is_folder = below.is_root() || key.ends_with('/');
         let mut refused = None;
         if !is_folder {
-            match Found::look(&objects, word.to_owned(), key, None).await {
+            match Found::look(&client, word.to_owned(), key, None).await {
                 Ok(found) if found.bytes > 0 => {
                     let what = What::One(Box::new(found));
-                    return Ok(Self { objects, bucket, what, since: None });
+                    return Ok(Self { client, bucket, what, since: None });
                 }
                 Ok(_) | Err(ObjectError::Missing(_)) => {}
                 // S3 says so of what is not there, too
                 Err(error) => refused = Some(error),
             }
         }
-        match objects.list(Some(&below)).next().await {
-            Some(Ok(_)) => Ok(Self { objects, bucket, what: What::Below(below), since }),
+        match client.list(Some(&below)).next().await {
+            Some(Ok(_)) => Ok(Self { client, bucket, what: What::Below(below), since }),
             None => Err(refused.unwrap_or_else(|| ObjectError::NothingThere(word.to_owned()))),
             Some(Err(error)) => Err(refused.unwrap_or_else(|| {
                 ObjectError::refused("list", "s3:ListBucket", word.to_owned(), &error)
@@ -293,7 +293,7 @@ impl Objects {
             }
             What::Below(below) => below,
         };
-        let mut metas = self.objects.list(Some(&below));
+        let mut metas = self.client.list(Some(&below));
         while let Some(meta) = metas.next().await {
             let meta = meta.map_err(|error| {
                 let name = format!("s3://{}/{below}", self.bucket);
@@ -307,7 +307,7 @@ impl Objects {
             }
             total.fetch_add(meta.size, Ordering::Relaxed);
             let name = format!("s3://{}/{}", self.bucket, meta.location);
-            if out.send(Found::new(&self.objects, name, meta)).await.is_err() {
+            if out.send(Found::new(&self.client, name, meta)).await.is_err() {
                 break;
             }
         }
