@@ -9,6 +9,7 @@ TOOLS_DIR := $(abspath $(TOOLS))
 EMULATOR_VERSION := 0.12.0
 DUCKDB_VERSION := 1.4.5
 PROMETHEUS_CLIENT_VERSION := 0.26.0
+MOTO_VERSION := 5.2.5
 EMULATOR := $(TOOLS_DIR)/bin/rustack
 PYTHON := $(TOOLS_DIR)/venv/bin/python
 BENCH_PYTHON := $(TOOLS_DIR)/bench-venv/bin/python
@@ -19,7 +20,7 @@ KILLS ?= 300
 FAULT_KILLS ?= 100
 SEED ?= 1
 # tells which packages are in the environment: one that has others is made again
-VENV := $(TOOLS_DIR)/venv/.made-$(DUCKDB_VERSION)-$(PROMETHEUS_CLIENT_VERSION)
+VENV := $(TOOLS_DIR)/venv/.made-$(DUCKDB_VERSION)-$(PROMETHEUS_CLIENT_VERSION)-$(MOTO_VERSION)
 export BOUNCEWATCH_TOOLS := $(TOOLS_DIR)
 export CARGO_TERM_COLOR ?= auto
 
@@ -57,7 +58,7 @@ lint: system
 	cargo clippy --workspace --all-targets --features bouncewatch-fixtures/bench -- --deny warnings
 	cargo clippy --package bouncewatch --no-default-features -- --deny warnings
 
-tools: system $(EMULATOR) $(VENV) ## install what the tests need: an SQS and SNS server, DuckDB, a parser for metrics
+tools: system $(EMULATOR) $(VENV) ## install what the tests need: servers for AWS, DuckDB, a parser for metrics
 
 system:
 	@command -v cargo >/dev/null || { echo "Rust is missing: install it from https://rustup.rs, then run make again"; exit 1; }
@@ -70,10 +71,11 @@ $(EMULATOR):
 
 # the mark is set last, so that a half-made environment is made again
 $(VENV):
-	@echo "== installing DuckDB, the referee for the numbers, and the reader of metrics that Prometheus has for Python"
+	@echo "== installing DuckDB, the referee for the numbers, the S3 server for the tests, and the reader of metrics for Python"
 	@python3 -c 'import ensurepip, venv' 2>/dev/null || { apt-get update -qq && apt-get install -y -qq python3-venv; }
 	python3 -m venv $(TOOLS_DIR)/venv
-	$(TOOLS_DIR)/venv/bin/pip install --quiet duckdb==$(DUCKDB_VERSION) prometheus-client==$(PROMETHEUS_CLIENT_VERSION)
+	$(TOOLS_DIR)/venv/bin/pip install --quiet duckdb==$(DUCKDB_VERSION) \
+		prometheus-client==$(PROMETHEUS_CLIENT_VERSION) 'moto[s3]==$(MOTO_VERSION)' flask==3.1.3 flask-cors==6.0.5
 	@touch $@
 
 referee: tools ## 1,000,000 events, three runs, one interrupted: every number against DuckDB, then all of it once more

@@ -11,7 +11,7 @@ pub(crate) const EXIT_FAILED: u8 = 2;
 /// Exit code of `check` where nobody can say.
 pub(crate) const EXIT_UNKNOWN: u8 = 3;
 
-/// Keeps an Amazon SES account out of review: takes bounce, complaint and delivery events from SQS and files, keeps
+/// Keeps an Amazon SES account out of review: takes bounce, complaint and delivery events from SQS, S3 and files, keeps
 /// them in one table of Parquet files, and tells rolling bounce and complaint rates before SES acts on them.
 #[derive(Debug, Parser)]
 #[command(
@@ -80,6 +80,15 @@ pub(crate) struct StoreArg {
     pub(crate) endpoint_url: Option<String>,
 }
 
+/// Where a store in S3 is kept for answers about it.
+#[cfg(feature = "analyze")]
+#[derive(Debug, Clone, Args)]
+pub(crate) struct CacheArg {
+    /// Folder that keeps the segments of a store in S3, so that each is fetched once [default: bouncewatch in the user's cache folder]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) cache: Option<PathBuf>,
+}
+
 /// Where an answer goes.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct OutputArg {
@@ -90,7 +99,7 @@ pub(crate) struct OutputArg {
 
 #[derive(Debug, Args)]
 pub(crate) struct IngestArgs {
-    /// SQS queue URL or ARN, cloudwatch-logs:GROUP or its ARN, file, folder, glob, or - for stdin
+    /// SQS queue URL or ARN, file, folder, glob, s3://BUCKET/PREFIX, cloudwatch-logs:GROUP or its ARN, or - for stdin
     #[arg(required = true, value_name = "SOURCE")]
     pub(crate) sources: Vec<String>,
     #[command(flatten)]
@@ -98,7 +107,7 @@ pub(crate) struct IngestArgs {
     /// Run on and take what comes, until SIGTERM or SIGINT
     #[arg(long)]
     pub(crate) follow: bool,
-    /// Of a log group that was never read only what was logged at this time or later (RFC 3339 or a date)
+    /// Of objects in S3 only those modified since, of a log group that was never read only what was logged since (RFC 3339 or a date)
     #[arg(long, value_name = "TIME")]
     pub(crate) since: Option<String>,
     /// Write a batch at the latest after so many seconds
@@ -161,6 +170,8 @@ pub(crate) struct CheckArgs {
     /// Whose mail: that of SES, or that of WorkMail, where every bounce counts, out of what was sent or bounced
     #[arg(long, value_enum, default_value = "ses")]
     pub(crate) service: ServiceWord,
+    #[command(flatten)]
+    pub(crate) cache: CacheArg,
     /// Windows that end now: durations such as 24h or 7d, or volume:N for the last N attempts [default: 24h,7d,volume:10000]
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     pub(crate) window: Vec<String>,
@@ -204,6 +215,8 @@ pub(crate) struct ReportArgs {
     /// Whose mail: that of SES, or that of WorkMail, where every bounce counts, out of what was sent or bounced
     #[arg(long, value_enum, default_value = "ses")]
     pub(crate) service: ServiceWord,
+    #[command(flatten)]
+    pub(crate) cache: CacheArg,
     /// Begin of the span (RFC 3339 or a date) [default: 7 days before its end]
     #[arg(long, value_name = "TIME")]
     pub(crate) from: Option<String>,

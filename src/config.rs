@@ -17,6 +17,7 @@ pub(crate) const DEFAULTS: &str = include_str!("config.toml");
 #[serde(deny_unknown_fields)]
 pub(crate) struct Config {
     pub(crate) store: Option<String>,
+    pub(crate) cache: Option<PathBuf>,
     pub(crate) own_domains: Vec<String>,
     pub(crate) windows: Vec<String>,
     pub(crate) minimum_volume: u64,
@@ -87,6 +88,15 @@ impl Config {
         }
         Ok(config)
     }
+}
+
+/// The user's folder for what can be fetched again.
+#[cfg(feature = "analyze")]
+#[expect(clippy::disallowed_methods, reason = "the environment is read here")]
+pub(crate) fn user_cache() -> Option<PathBuf> {
+    let is_set = |path: &PathBuf| path.is_absolute();
+    let named = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(is_set);
+    named.or_else(|| Some(std::env::home_dir().filter(is_set)?.join(".cache")))
 }
 
 /// Keys of `over` replace those of `table`, tables key by key.

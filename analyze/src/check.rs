@@ -142,13 +142,16 @@ pub struct Headroom {
 /// # Errors
 /// If there is no store or it cannot be read.
 pub fn check(request: &Request) -> Result<Check, AnalyzeError> {
-    let scan = Scan::open(&request.store, request.service, request.own_domains.clone())?;
+    Scan::over(&request.store, request.service, &request.own_domains, |scan| answer(request, scan))
+}
+
+fn answer(request: &Request, scan: &Scan) -> Result<Check, AnalyzeError> {
     let mut cuts = vec![Cut::account()];
     cuts.extend(request.cuts.iter().filter(|cut| !cut.is_account()).cloned());
-    let history = load(&scan, &cuts, &request.windows, &[request.at])?;
+    let history = load(scan, &cuts, &request.windows, &[request.at])?;
     let mut verdicts = verdicts(request, &cuts, &history);
-    add_contributors(request, &scan, &cuts, &mut verdicts)?;
-    let feed = feed(request, &scan, history.cuts.first())?;
+    add_contributors(request, scan, &cuts, &mut verdicts)?;
+    let feed = feed(request, scan, history.cuts.first())?;
     let unknown = if feed.stale || verdicts.is_empty() { Level::Unknown } else { Level::Ok };
     let other_service = match (&feed.newest_event_at, request.service) {
         (None, Service::Ses) => other(&scan, Service::WorkMail, request.at)?,

@@ -16,6 +16,34 @@ pub enum AnalyzeError {
         /// Why.
         source: std::io::Error,
     },
+    /// The store changes all the time.
+    #[error(
+        "could not read `{0}`: its segments are replaced faster than they can be read\n  hint: try again when the compaction that runs is done"
+    )]
+    Restless(String),
+    /// A segment is gone: it was replaced.
+    #[error("could not read `{0}`: it is gone")]
+    Vanished(String),
+    /// A bucket refuses.
+    #[error("could not {act} `{name}`: {why}")]
+    Bucket {
+        /// What was tried.
+        act: &'static str,
+        /// On what.
+        name: String,
+        /// Why it failed.
+        why: String,
+    },
+    /// The mirror of a bucket could not be written.
+    #[error(
+        "could not write `{}`, in the cache for a store in S3: {source}\n  hint: --cache DIR names another folder", path.display()
+    )]
+    Cache {
+        /// The file or folder.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
     /// The segments could not be read or computed.
     #[error(
         "could not compute over the store: {0}\n  hint: `bouncewatch store verify` tells which segment cannot be read"

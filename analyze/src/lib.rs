@@ -9,6 +9,7 @@ pub mod contribution;
 pub mod error;
 pub mod levels;
 mod measures;
+pub mod mirror;
 pub mod model;
 pub mod report;
 mod scan;

@@ -119,20 +119,29 @@ impl Batch {
         received_at: i64,
         poison: Poison,
     ) -> bool {
-        self.bytes += bytes.len();
+        self.take_in(bytes, Context::new(origin, received_at), poison)
+    }
+
+    /// Reads a document whose pointers to objects somebody follows.
+    pub(crate) fn take_followed(&mut self, bytes: &[u8], origin: &str, received_at: i64) {
+        let context = Context::new(origin, received_at).following();
+        self.take_in(bytes, context, Poison::Quarantine);
+    }
+
+    fn take_in(&mut self, bytes: &[u8], context: Context<'_>, poison: Poison) -> bool {
         let allowed = Arc::clone(&self.rules.allowed);
-        let context = Context::new(origin, received_at).allowing(&allowed);
-        match (document(bytes, context, self), poison) {
-            (Ok(()), _) => true,
+        let (origin, received_at) = (context.origin, context.received_at);
+        match (document(bytes, context.allowing(&allowed), self), poison) {
+            (Ok(()), _) => self.bytes += bytes.len(),
             (Err(rejected), Poison::Quarantine) => {
-                self.reject(bytes, &rejected, origin, received_at);
-                true
+                self.set_aside(bytes, &rejected, origin, received_at);
             }
             (Err(rejected), Poison::Leave) => {
                 *self.counts.poison.entry(rejected.reason.as_str()).or_default() += 1;
-                false
+                return false;
             }
         }
+        true
     }
 
     /// Sets bytes aside that do not even look like a document.
@@ -140,15 +149,22 @@ impl Batch {
         if bytes.len() > crate::documents::DOCUMENT_BYTES_MAX {
             let rejected =
                 Rejected::new(Reason::TooLarge, format!("{} bytes without an end", bytes.len()));
-            self.bytes += bytes.len();
-            self.reject(bytes, &rejected, origin, received_at);
+            self.set_aside(bytes, &rejected, origin, received_at);
         } else {
             // the decoder says what is wrong with it
             self.take(bytes, origin, received_at, Poison::Quarantine);
         }
     }
 
-    fn reject(&mut self, bytes: &[u8], rejected: &Rejected, origin: &str, received_at: i64) {
+    /// Puts bytes into quarantine.
+    pub(crate) fn set_aside(
+        &mut self,
+        bytes: &[u8],
+        rejected: &Rejected,
+        origin: &str,
+        received_at: i64,
+    ) {
+        self.bytes += bytes.len();
         self.quarantine.push(bytes, rejected, origin, received_at);
         *self.counts.quarantined.entry(rejected.reason.as_str()).or_default() += 1;
     }

@@ -10,7 +10,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bouncewatch_schemas::event::{Channel, EventRow, Service};
 use bouncewatch_schemas::time::parse_ms;
-use bouncewatch_schemas::wire::envelope::{Envelope, LogEvent, QueryField, Raw, Record};
+use bouncewatch_schemas::wire::envelope::{
+    Envelope, LogEvent, ObjectPointer, QueryField, Raw, Record,
+};
 use bouncewatch_schemas::wire::inplace;
 use bouncewatch_schemas::wire::lenient::Text;
 
@@ -20,9 +22,12 @@ use crate::normalise;
 use crate::outcome::Ignored;
 use crate::outcome::Reason;
 use crate::outcome::Rejected;
+use crate::pointers::{KeyForm, Pointed, Pointer};
 
 /// Envelopes inside envelopes, deeper than which nobody packs.
 const DEPTH_MAX: u8 = 8;
+/// How the names of S3's events for new objects begin.
+const CREATED: &str = "ObjectCreated";
 /// Bytes that a packed payload may unpack to.
 const UNPACKED_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
@@ -34,6 +39,8 @@ pub trait Sink {
     fn row(&mut self, row: &EventRow<'_>);
     /// Something that is no event of ours.
     fn ignored(&mut self, reason: Ignored);
+    /// An object in S3 that the document points to.
+    fn object(&mut self, _: Pointer) {}
 }
 
 /// What the envelopes around an event said of it.
@@ -56,6 +63,8 @@ pub struct Context<'a> {
     /// ARN of the topic.
     pub topic: Option<&'a str>,
     allowed: Option<&'a Allowed>,
+    /// Whether somebody follows the pointers to objects; if not, a document with one is set aside.
+    pub followed: bool,
     depth: u8,
 }
 
@@ -72,6 +81,7 @@ impl<'a> Context<'a> {
             logged_at: None,
             topic: None,
             allowed: None,
+            followed: false,
             depth: 0,
         }
     }
@@ -90,6 +100,11 @@ impl<'a> Context<'a> {
             (Some(allowed), Service::Ses) => allowed.check(from),
             (Some(allowed), Service::WorkMail) => allowed.check_log(from),
         }
+    }
+
+    /// The same, where somebody follows the pointers to objects.
+    pub(crate) fn following(self) -> Self {
+        Self { followed: true, ..self }
     }
 }
 
@@ -243,8 +258,11 @@ fn peel_eventbridge(
     context: Context<'_>,
     sink: &mut impl Sink,
 ) -> Result<(), Rejected> {
-    if envelope.event_source.is("aws.s3") && detail_type.starts_with("Object Created") {
-        return Err(object_notification());
+    if envelope.event_source.is("aws.s3") {
+        let wire = detail_type
+            .starts_with("Object Created")
+            .then(|| serde_json::from_str(detail).unwrap_or_default());
+        return peel_pointer(wire.as_ref(), KeyForm::Plain, envelope.region.get(), context, sink);
     }
     // "Email Bounced" and its like; not "Sending Status Enabled", "Advisor Recommendation Status Open", CloudTrail
     // which have no mail in them; a bus may also pass mail events on under a name of its own
@@ -365,8 +383,11 @@ fn peel_record(
     if let Some(inner) = record.body.0.or(record.sns.0) {
         return peel_raw(inner, context, sink);
     }
-    if record.s3.0.is_some() {
-        return Err(object_notification());
+    if let Some(wire) = &record.s3.0 {
+        let name = record.event_name.get().unwrap_or(CREATED);
+        let is_created = name.strip_prefix("s3:").unwrap_or(name).starts_with(CREATED);
+        let wire = is_created.then_some(wire.as_ref());
+        return peel_pointer(wire, KeyForm::Urlencoded, record.region.get(), context, sink);
     }
     if let Some(kinesis) = &record.kinesis.0 {
         return peel_packed(&kinesis.data, Packing::GzipOrNot, context, sink);
@@ -377,11 +398,30 @@ fn peel_record(
     Err(Rejected::new(Reason::NotAnEvent, "a record without body"))
 }
 
-fn object_notification() -> Rejected {
-    Rejected::new(
-        Reason::ObjectNotification,
-        "points to an object in S3; ingest the object itself, then replay the quarantine or leave it",
-    )
+/// A pointer to an object that was created, or to nothing of that sort.
+fn peel_pointer(
+    wire: Option<&ObjectPointer<'_>>,
+    form: KeyForm,
+    region: Option<&str>,
+    context: Context<'_>,
+    sink: &mut impl Sink,
+) -> Result<(), Rejected> {
+    let pointed = wire.map_or(Pointed::Folder, |wire| Pointed::read(wire, form, region));
+    let why = match pointed {
+        Pointed::Folder => {
+            sink.ignored(Ignored::OtherObjectEvent);
+            return Ok(());
+        }
+        Pointed::Object(pointer) => {
+            sink.object(pointer);
+            if context.followed {
+                return Ok(());
+            }
+            "points to an object in S3, which is not followed from here; `bouncewatch store quarantine replay` follows it"
+        }
+        Pointed::Nothing => "points to an object in S3, but does not name it",
+    };
+    Err(Rejected::new(Reason::ObjectNotification, why))
 }
 
 /// What stands inside base64.

@@ -14,6 +14,7 @@ pub mod live;
 mod normalise;
 pub mod outcome;
 pub mod pipeline;
+pub mod pointers;
 mod recent;
 pub mod source;
 pub mod store;

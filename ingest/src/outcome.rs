@@ -19,6 +19,8 @@ pub enum Ignored {
     InboundMail,
     /// An EventBridge event about something else.
     NotAMailEvent,
+    /// S3 tells something else than that an object with content was created.
+    OtherObjectEvent,
 }
 
 impl Ignored {
@@ -45,6 +47,7 @@ impl Ignored {
             Self::CloudWatchControlMessage => "cloudwatch_control_message",
             Self::InboundMail => "inbound_mail",
             Self::NotAMailEvent => "not_a_mail_event",
+            Self::OtherObjectEvent => "other_object_event",
         }
     }
 }
@@ -64,8 +67,12 @@ pub enum Reason {
     NoRecipient,
     /// Nothing tells when it happened.
     NoTime,
-    /// A pointer to an S3 object.
+    /// A pointer to an S3 object, which was not followed.
     ObjectNotification,
+    /// A pointer to an S3 object that is not there.
+    ObjectMissing,
+    /// A pointer to an S3 object of a form in which events are not read, or that is broken.
+    ObjectUnreadable,
     /// The packed payload cannot be unpacked.
     BadPayload,
     /// Longer than any document that is read.
@@ -99,6 +106,8 @@ impl Reason {
             Self::NoRecipient => "no_recipient",
             Self::NoTime => "no_time",
             Self::ObjectNotification => "object_notification",
+            Self::ObjectMissing => "object_missing",
+            Self::ObjectUnreadable => "object_unreadable",
             Self::BadPayload => "bad_payload",
             Self::TooLarge => "too_large",
             Self::NotAllowed => "not_allowed",

@@ -9,15 +9,20 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use crate::aws::Buckets;
 use crate::batch::Batch;
 pub use crate::batch::{BatchLimits, Poison, Rules};
 use crate::journal;
 use crate::live::Slot;
+use crate::pointers::pointers;
 use crate::source::files::{self, FileError};
 use crate::source::logs;
+use crate::source::objects::Objects;
+use crate::source::objects::follow::Follower;
 use crate::source::sqs::{self, Queue, Settled};
-use crate::source::{Clock, Delivered, Intake, Parcel, Receipt, stopped};
-use crate::store::{Store, StoreError, quarantine};
+use crate::source::{Clock, Delivered, Handling, Intake, Parcel, Receipt, stopped};
+use crate::store::quarantine::{self, Quarantined};
+use crate::store::{Store, StoreError};
 use crate::telemetry::{Counts, Telemetry};
 
 /// How long an idle worker waits before it looks at its batch again.
@@ -30,10 +35,14 @@ pub enum Source {
     Files(Vec<PathBuf>),
     /// Standard input.
     Stdin,
+    /// Objects in S3.
+    Objects(Box<Objects>),
     /// A queue.
     Queue(Box<Queue>),
     /// A log group.
     Logs(Box<logs::Group>, logs::Settings),
+    /// Bodies of the quarantine, and who follows the pointers in them.
+    Bodies(Vec<Quarantined>, Box<Follower>),
 }
 
 /// How a run goes about it.
@@ -152,11 +161,13 @@ async fn note_end(mut halted: watch::Receiver<bool>, telemetry: Arc<Telemetry>) 
 async fn run_source(source: Source, intake: Intake, settings: Settings, store: Store) -> Summary {
     match source {
         Source::Queue(queue) => {
-            let Settled { deleted, delete_failed, left, failure } =
+            let Settled { deleted, delete_failed, left, failure, object_failure } =
                 sqs::run(*queue, intake, settings.queue).await;
+            let failure = failure.map(|failure| failure.to_string());
+            let object_failure = object_failure.map(|failure| failure.to_string());
             Summary {
                 counts: Counts { deleted, delete_failed, left, ..Counts::default() },
-                failures: failure.iter().map(ToString::to_string).collect(),
+                failures: failure.into_iter().chain(object_failure).collect(),
                 interrupted: false,
             }
         }
@@ -164,6 +175,15 @@ async fn run_source(source: Source, intake: Intake, settings: Settings, store: S
             let ended = logs::run(*group, store, intake, settings).await;
             ended.map_or_else(|error| failure(&error), |()| Summary::default())
         }
+        Source::Objects(objects) => {
+            let taken = objects.run(intake).await;
+            Summary {
+                failures: taken.failures,
+                interrupted: taken.interrupted,
+                ..Summary::default()
+            }
+        }
+        Source::Bodies(bodies, follower) => read_again(bodies, &follower, intake).await,
         Source::Files(paths) => blocking(move || read_files(&paths, &intake)).await,
         Source::Stdin => {
             blocking(move || one_file(files::read(std::io::stdin(), "-", &intake))).await
@@ -328,8 +348,16 @@ impl Pending {
     fn take(&mut self, parcel: Parcel) {
         self.since.get_or_insert_with(Instant::now);
         let (origin, received_at) = (parcel.origin.as_ref(), parcel.received_at);
-        match &parcel.pieces {
-            None => {
+        match (&parcel.handling, &parcel.pieces) {
+            // its message was counted with the part that is read
+            (Handling::SetAside(rejected), _) => {
+                self.batch.set_aside(&parcel.bytes, rejected, origin, received_at);
+            }
+            (Handling::Followed, _) => {
+                self.batch.take_followed(&parcel.bytes, origin, received_at);
+                self.messages += 1;
+            }
+            (Handling::Read, None) => {
                 let poison =
                     if parcel.receipt.is_some() { self.poison } else { Poison::Quarantine };
                 self.messages += 1;
@@ -338,7 +366,7 @@ impl Pending {
                     return;
                 }
             }
-            Some(pieces) => {
+            (Handling::Read, Some(pieces)) => {
                 for piece in pieces {
                     let Some(bytes) = parcel.bytes.get(piece.start..piece.end) else { continue };
                     if piece.whole {
@@ -358,26 +386,46 @@ impl Pending {
     }
 }
 
-/// Reads the quarantine again: what can be read now becomes rows, what still cannot stays. Bodies leave the quarantine
-/// only after their rows are durable.
+/// Reads the quarantine again: what can be read now becomes rows, also objects that a body points to; what still
+/// cannot stays. Bodies leave the quarantine only after their rows are durable.
 ///
 /// # Errors
 /// If the store cannot be read or written.
 pub async fn replay_quarantine(
     store: &Store,
+    buckets: Buckets,
     rules: Rules,
     now: i64,
-) -> Result<Counts, StoreError> {
-    let mut done = Counts::default();
-    let mut batch = Batch::new(rules);
+) -> Result<Counts, IngestError> {
     let segments = store.segments(bouncewatch_schemas::table::QUARANTINE).await?;
-    for entry in quarantine::read_all(store, &segments).await? {
-        batch.take(&entry.body, &entry.origin, entry.received_at, Poison::Quarantine);
-        done.messages += 1;
+    let entries = quarantine::read_all(store, &segments).await?;
+    let bodies = u64::try_from(entries.len()).unwrap_or(u64::MAX);
+    if entries.is_empty() {
+        return Ok(Counts::default());
     }
-    done.add(&batch.flush(store, now).await?);
-    for segment in &segments {
-        store.delete(&segment.path).await?;
+    let (_never, stop) = watch::channel(false);
+    let settings = Settings { workers: 1, rules, ..Settings::default() };
+    let sources = vec![Source::Bodies(entries, Box::new(Follower::new(buckets)))];
+    let (clock, telemetry) = (Arc::new(move || now), Arc::new(Telemetry::new()));
+    let summary = run(sources, store.clone(), settings, clock, telemetry, stop).await?;
+    if !summary.interrupted {
+        for segment in &segments {
+            store.delete(&segment.path).await?;
+        }
     }
-    Ok(done)
+    Ok(Counts { messages: bodies, ..summary.counts })
+}
+
+async fn read_again(bodies: Vec<Quarantined>, follower: &Follower, intake: Intake) -> Summary {
+    for body in bodies {
+        let parcel = Parcel::message(body.body, Arc::from(body.origin), body.received_at);
+        let sent = match pointers(&parcel.bytes) {
+            None => intake.send(parcel).await,
+            Some(pointers) => follower.again(parcel, &pointers, &intake).await,
+        };
+        if sent.is_none() {
+            return Summary { interrupted: true, ..Summary::default() };
+        }
+    }
+    Summary::default()
 }

@@ -19,7 +19,7 @@ pub(super) fn run(args: CheckArgs, config: &Config, now: i64) -> anyhow::Result<
     let thresholds =
         |levels: Levels| Thresholds { warning: levels.warning, critical: levels.critical };
     let request = Request {
-        store: analyzed_folder(&args.store, config)?,
+        store: analyzed_folder(&args.store, &args.cache, config)?,
         service: service(args.service),
         at: time_ms("--at", args.at.as_deref())?.unwrap_or(now),
         windows: windows(typed)?,

@@ -6,11 +6,12 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use bouncewatch_ingest::aws;
+use bouncewatch_ingest::aws::{self, Buckets};
 use bouncewatch_ingest::journal;
 use bouncewatch_ingest::pipeline::{self, BatchLimits, Poison, Settings, Source, Summary};
 use bouncewatch_ingest::source::files;
 use bouncewatch_ingest::source::logs::{self, Group};
+use bouncewatch_ingest::source::objects::{self, Objects};
 use bouncewatch_ingest::source::sqs::cost::Billed;
 use bouncewatch_ingest::source::sqs::{self, Queue};
 use bouncewatch_ingest::telemetry::Telemetry;
@@ -73,7 +74,7 @@ async fn ingest(
     let mut beside = JoinSet::new();
     beside.spawn(stop_on_signal(ask));
     if !quiet {
-        beside.spawn(draw(bar(telemetry), Arc::clone(telemetry)));
+        beside.spawn(draw(bar(), Arc::clone(telemetry)));
     }
     if args.follow {
         beside.spawn(journal::keep(Arc::clone(telemetry)));
@@ -117,6 +118,8 @@ fn begins(args: &IngestArgs, sources: &[Source], store: &str, settings: &Setting
     let shown = sources.iter().map(|source| match source {
         Source::Queue(queue) => queue.url().to_owned(),
         Source::Logs(group, _) => group.shown(),
+        Source::Objects(objects) => objects.shown(),
+        Source::Bodies(bodies, _) => format!("{} bodies", bodies.len()),
         Source::Files(files) => format!("{} files", files.len()),
         Source::Stdin => "stdin".to_owned(),
     });
@@ -151,18 +154,18 @@ fn queue_settings(args: &IngestArgs) -> anyhow::Result<sqs::Settings> {
 async fn sources(args: &IngestArgs, telemetry: &Telemetry) -> anyhow::Result<Vec<Source>> {
     let mut sources = Vec::new();
     let mut paths = Vec::new();
+    let since = time_ms("--since", args.since.as_deref())?;
     for word in &args.sources {
         if word == "-" {
             sources.push(Source::Stdin);
-        } else if word.starts_with("s3://") {
-            anyhow::bail!(
-                "cannot read `{word}`: S3 is not a source yet; copy the objects to a folder (`aws s3 sync`) and ingest that"
-            )
         } else if logs::is_group(word) {
             let aws = aws::load(logs::region_of(word), args.store.endpoint_url.as_deref()).await;
-            let since = time_ms("--since", args.since.as_deref())?;
             let settings = logs::Settings { follow: args.follow, since };
             sources.push(Source::Logs(Box::new(Group::open(&aws, word).await?), settings));
+        } else if objects::is_object(word) {
+            let aws = aws::load(None, args.store.endpoint_url.as_deref()).await;
+            let objects = Objects::open(&Buckets::new(aws), word, since).await?;
+            sources.push(Source::Objects(Box::new(objects)));
         } else if sqs::is_queue(word) {
             let aws = aws::load(sqs::region_of(word), args.store.endpoint_url.as_deref()).await;
             let queue = Queue::open(&aws, word, telemetry).await?;
@@ -178,7 +181,7 @@ async fn sources(args: &IngestArgs, telemetry: &Telemetry) -> anyhow::Result<Vec
     if !paths.is_empty() {
         let sizes =
             paths.iter().filter_map(|path| path.metadata().ok()).map(|metadata| metadata.len());
-        telemetry.bytes_total.store(sizes.sum(), Ordering::Relaxed);
+        telemetry.bytes_total.fetch_add(sizes.sum(), Ordering::Relaxed);
         // one source for all files, so that they are read one after the other
         sources.push(Source::Files(paths));
     }
@@ -220,19 +223,24 @@ fn leave() -> ! {
     std::process::exit(130)
 }
 
-/// A bar for files, whose size is known, and a spinner for queues; hidden where stderr is no terminal.
-fn bar(telemetry: &Telemetry) -> ProgressBar {
-    let total = telemetry.bytes_total.load(Ordering::Relaxed);
-    let (bar, template) = if total > 0 {
-        (ProgressBar::new(total), "{bar:30} {bytes}/{total_bytes} {binary_bytes_per_sec}  {msg}")
-    } else {
-        (ProgressBar::new_spinner(), "{spinner} {elapsed}  {msg}")
-    };
-    ProgressStyle::with_template(template).map(|style| bar.clone().with_style(style)).unwrap_or(bar)
+/// A bar for files and objects, whose size is known, and a spinner for queues; hidden where stderr is no terminal.
+fn bar() -> ProgressBar {
+    let bar = ProgressBar::new_spinner();
+    let style = ProgressStyle::with_template("{spinner} {elapsed}  {msg}");
+    style.map(|style| bar.clone().with_style(style)).unwrap_or(bar)
 }
 
 async fn draw(bar: ProgressBar, telemetry: Arc<Telemetry>) {
+    const SIZED: &str = "{bar:30} {bytes}/{total_bytes} {binary_bytes_per_sec}  {msg}";
     loop {
+        // objects are read while the others are still listed
+        let total = telemetry.bytes_total.load(Ordering::Relaxed);
+        if total > bar.length().unwrap_or_default() {
+            bar.set_length(total);
+            if let Ok(style) = ProgressStyle::with_template(SIZED) {
+                bar.set_style(style);
+            }
+        }
         bar.set_position(telemetry.bytes_read.get());
         bar.set_message(format!(
             "{} messages, {} rows stored",
@@ -271,7 +279,7 @@ fn answer(
     };
     answer.notes = summary.failures.iter().map(|failure| format!("error: {failure}")).collect();
     if summary.interrupted {
-        answer.notes.push("interrupted: not every file was read to its end; run again, what is stored twice counts once".to_owned());
+        answer.notes.push("interrupted: not every file or object was read to its end; run again, what is stored twice counts once".to_owned());
     }
     answer.exit_code = if !summary.failures.is_empty() {
         EXIT_FAILED

@@ -19,6 +19,8 @@ use bouncewatch_ingest::pipeline::Rules;
 use bouncewatch_ingest::store::{Store, StoreUrl};
 use bouncewatch_schemas::table::COLUMNS;
 
+#[cfg(feature = "analyze")]
+use crate::cli::CacheArg;
 use crate::cli::{AddressPolicy, Cli, Command, ConfigCommand, StoreArg};
 use crate::config::{Config, DEFAULTS};
 
@@ -145,13 +147,31 @@ fn addresses(config: &Config, typed: Option<AddressPolicy>) -> anyhow::Result<Ad
     })
 }
 
-/// The folder in which the store that was named can be analysed.
+/// The folder in which the store that was named can be analysed: itself, or a mirror of a bucket.
 #[cfg(feature = "analyze")]
-fn analyzed_folder(typed: &StoreArg, config: &Config) -> anyhow::Result<PathBuf> {
-    match StoreUrl::parse(&store_word(typed, config)?) {
-        StoreUrl::Folder(folder) => Ok(folder),
-        StoreUrl::Bucket { .. } => anyhow::bail!("a store in S3 cannot be analysed yet"),
-    }
+fn analyzed_folder(typed: &StoreArg, cache: &CacheArg, config: &Config) -> anyhow::Result<PathBuf> {
+    use bouncewatch_analyze::mirror;
+
+    let word = store_word(typed, config)?;
+    let (bucket, prefix) = match StoreUrl::parse(&word) {
+        StoreUrl::Folder(folder) => return Ok(folder),
+        StoreUrl::Bucket { bucket, prefix } => (bucket, prefix),
+    };
+    let cache = cache.cache.clone().or_else(|| config.cache.clone());
+    let cache = cache.or_else(|| Some(crate::config::user_cache()?.join("bouncewatch"))).context(
+        "no cache folder for a store in S3: give --cache DIR, or `cache` in the settings file",
+    )?;
+    block_on(async {
+        let aws = aws::load(None, typed.endpoint_url.as_deref()).await;
+        let shown = format!("s3://{bucket}/{prefix}").trim_end_matches('/').to_owned();
+        let folder = cache.join(mirror::folder_name(&shown, aws.endpoint_url()));
+        let objects = Buckets::new(aws)
+            .open(&bucket)
+            .with_context(|| format!("could not open the store `{word}`"))?;
+        let explain = |error: &_, action: &str| aws::Refusal::of(error, action).to_string();
+        mirror::sync(&mirror::Bucket { objects, prefix, shown, explain }, &folder).await?;
+        Ok(folder)
+    })
 }
 
 /// Runs what waits for a store or for AWS.

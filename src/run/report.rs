@@ -12,7 +12,7 @@ const SPAN_MS: i64 = 7 * 86_400_000;
 pub(super) fn run(args: ReportArgs, config: &Config, now: i64) -> anyhow::Result<Answer> {
     let to = time_ms("--to", args.to.as_deref())?.unwrap_or(now);
     let request = Request {
-        store: analyzed_folder(&args.store, config)?,
+        store: analyzed_folder(&args.store, &args.cache, config)?,
         service: service(args.service),
         from: time_ms("--from", args.from.as_deref())?.unwrap_or(to - SPAN_MS),
         to,

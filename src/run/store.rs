@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use bouncewatch_ingest::aws::{self, Buckets};
 use bouncewatch_ingest::pipeline::replay_quarantine;
 use bouncewatch_ingest::store::compact::compact;
 use bouncewatch_ingest::store::forget::forget;
@@ -54,7 +55,9 @@ async fn run_on_store(command: StoreCommand, config: &Config, now: i64) -> anyho
         }
         StoreCommand::Quarantine(QuarantineCommand::Replay(args)) => {
             let store = open(&args.store).await?;
-            let counts = replay_quarantine(&store, rules(config, None)?, now).await?;
+            let aws = aws::load(None, args.store.endpoint_url.as_deref()).await;
+            let counts =
+                replay_quarantine(&store, Buckets::new(aws), rules(config, None)?, now).await?;
             replayed(&counts, args.format)
         }
         StoreCommand::Compact(args) => {

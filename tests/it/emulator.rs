@@ -32,6 +32,16 @@ pub(crate) const CREDENTIALS: [(&str, &str); 4] = [
     ("AWS_EC2_METADATA_DISABLED", "true"),
 ];
 
+/// Settings for a server at an address.
+pub(crate) async fn config(url: &str) -> aws_config::SdkConfig {
+    aws_config::defaults(BehaviorVersion::latest())
+        .endpoint_url(url)
+        .region(Region::new("us-east-1"))
+        .credentials_provider(Credentials::new("test", "test", None, None, "test"))
+        .load()
+        .await
+}
+
 impl Emulator {
     pub(crate) async fn start() -> Self {
         // a port that is free now; nobody else takes ports of the loopback on a test machine
@@ -52,12 +62,7 @@ impl Emulator {
             tokio::time::sleep(std::time::Duration::from_millis(50)).await;
         }
         let url = format!("http://{listen}");
-        let config = aws_config::defaults(BehaviorVersion::latest())
-            .endpoint_url(&url)
-            .region(Region::new("us-east-1"))
-            .credentials_provider(Credentials::new("test", "test", None, None, "test"))
-            .load()
-            .await;
+        let config = config(&url).await;
         Self {
             server,
             url,

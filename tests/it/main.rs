@@ -11,6 +11,7 @@ mod emulator;
 mod levels;
 mod messages;
 mod numbers;
+mod objects;
 mod outputs;
 mod queue;
 mod upkeep;

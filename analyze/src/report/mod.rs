@@ -111,9 +111,14 @@ pub fn report(request: &Request) -> Result<Report, AnalyzeError> {
             "no window ends between --from and --to: --every is longer than the span".to_owned(),
         ));
     }
-    let scan = Scan::open(&request.store, request.service, request.own_domains.clone())?;
+    Scan::over(&request.store, request.service, &request.own_domains, |scan| {
+        answer(request, &ends, scan)
+    })
+}
+
+fn answer(request: &Request, ends: &[i64], scan: &Scan) -> Result<Report, AnalyzeError> {
     let cuts = if request.cuts.is_empty() { vec![Cut::account()] } else { request.cuts.clone() };
-    let history = load(&scan, &cuts, &request.windows, &ends)?;
+    let history = load(scan, &cuts, &request.windows, ends)?;
     let mut report = Report {
         version: 1,
         as_of: format_ms(request.to),

@@ -28,6 +28,9 @@ pub(crate) use part::Part;
 /// Column of the provider that hosts a domain.
 const HOST: &str = "host";
 
+/// How often a store is asked when its segments vanish meanwhile.
+const TRIES: usize = 5;
+
 /// Timelines of one cut.
 pub(crate) type Timelines = BTreeMap<ScopeValues, Timeline>;
 
@@ -54,13 +57,28 @@ impl From<PolarsError> for AnalyzeError {
 }
 
 impl Scan {
-    pub(crate) fn open(
+    /// Asks a store. A segment may be replaced and removed while it is asked; then it is asked again from the start,
+    /// so that an answer is never made of two states.
+    pub(crate) fn over<T>(
         store: &Path,
         service: Service,
-        own_domains: Vec<String>,
-    ) -> Result<Self, AnalyzeError> {
-        let segments = segments::list(store)?;
-        Ok(Self { service, segments, own_domains, hosts: OnceCell::new() })
+        own_domains: &[String],
+        ask: impl Fn(&Self) -> Result<T, AnalyzeError>,
+    ) -> Result<T, AnalyzeError> {
+        for _ in 0..TRIES {
+            let segments = segments::list(store)?;
+            let own_domains = own_domains.to_vec();
+            let scan = Self { service, segments, own_domains, hosts: OnceCell::new() };
+            match ask(&scan) {
+                Err(_) if scan.has_lost_a_segment() => {}
+                answer => return answer,
+            }
+        }
+        Err(AnalyzeError::Restless(store.display().to_string()))
+    }
+
+    fn has_lost_a_segment(&self) -> bool {
+        self.segments.iter().any(|(_, path)| matches!(path.try_exists(), Ok(false)))
     }
 
     /// Whose mail is asked about.
@@ -161,4 +179,71 @@ fn empty_rows() -> LazyFrame {
 /// Collects with the engine that works through rows in pieces.
 fn collect_streaming(frame: LazyFrame) -> Result<DataFrame, AnalyzeError> {
     Ok(frame.collect_with_engine(Engine::Streaming)?.unwrap_single())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    /// A segment with an event at a time.
+    fn publish(store: &Path, name: &str, time: i64) -> PathBuf {
+        let folder = store.join("events/date=2026-11-19");
+        std::fs::create_dir_all(&folder).unwrap();
+        let mut columns: Vec<Column> = Vec::new();
+        for column in empty_rows().collect().unwrap().columns() {
+            let value = match column.name().as_str() {
+                table::EVENT_AT => {
+                    Column::new(column.name().clone(), [time]).cast(column.dtype()).unwrap()
+                }
+                table::SERVICE => Column::new(column.name().clone(), ["ses"]),
+                _ => Column::full_null(column.name().clone(), 1, column.dtype()),
+            };
+            columns.push(value);
+        }
+        let path = folder.join(name);
+        let file = std::fs::File::create(&path).unwrap();
+        ParquetWriter::new(file).finish(&mut DataFrame::new(1, columns).unwrap()).unwrap();
+        path
+    }
+
+    #[test]
+    fn a_store_that_is_compacted_meanwhile_is_asked_again() {
+        let store = tempfile::tempdir().unwrap();
+        let time = 1_795_082_400_000;
+        let inputs = [
+            publish(store.path(), "a.parquet", time),
+            publish(store.path(), "b.parquet", time + 1),
+        ];
+        let asked = Cell::new(0);
+        let newest = Scan::over(store.path(), &[], |scan| {
+            asked.set(asked.get() + 1);
+            if asked.get() == 1 {
+                publish(store.path(), "c.sealed.parquet", time + 2);
+                inputs.iter().for_each(|path| std::fs::remove_file(path).unwrap());
+            }
+            scan.newest_event(i64::MAX / 2)
+        });
+        assert_eq!((newest.unwrap(), asked.get()), (Some(time + 2), 2));
+    }
+
+    #[test]
+    fn a_store_that_never_rests_and_one_that_cannot_be_read_are_told_apart() {
+        let store = tempfile::tempdir().unwrap();
+        let restless = Scan::over(store.path().join("x").as_path(), &[], |_| Ok(()));
+        assert!(matches!(restless, Err(AnalyzeError::NoStore(_))));
+        let number = Cell::new(0);
+        publish(store.path(), "0.parquet", 1);
+        let restless = Scan::over(store.path(), &[], |scan| {
+            number.set(number.get() + 1);
+            publish(store.path(), &format!("{}.parquet", number.get()), 1);
+            scan.segments.iter().for_each(|(_, path)| std::fs::remove_file(path).unwrap());
+            scan.newest_event(i64::MAX / 2)
+        });
+        assert!(matches!(restless, Err(AnalyzeError::Restless(_))), "{restless:?}");
+        std::fs::File::create(store.path().join("events/date=2026-11-19/empty.parquet")).unwrap();
+        let broken = Scan::over(store.path(), &[], |scan| scan.newest_event(i64::MAX / 2));
+        assert!(matches!(broken, Err(AnalyzeError::Compute(_))), "{broken:?}");
+    }
 }

@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{Intake, Parcel};
+use super::{Intake, Parcel, Receipt};
 use crate::documents;
 use crate::telemetry::Telemetry;
 
@@ -132,6 +132,19 @@ pub fn read_file(path: &Path, intake: &Intake) -> Result<bool, FileError> {
 /// # Errors
 /// If it cannot be read to its end; what was read before was handed over.
 pub fn read(reader: impl Read + 'static, origin: &str, intake: &Intake) -> Result<bool, FileError> {
+    read_settled(reader, origin, intake, None)
+}
+
+/// Reads anything into parcels, each with a clone of a receipt, if there is one.
+///
+/// # Errors
+/// If it cannot be read to its end; what was read before was handed over.
+pub(super) fn read_settled(
+    reader: impl Read + 'static,
+    origin: &str,
+    intake: &Intake,
+    receipt: Option<&Receipt>,
+) -> Result<bool, FileError> {
     let handle = tokio::runtime::Handle::current();
     let failed = |at: u64| move |source| FileError::Read { origin: origin.to_owned(), at, source };
     let counted = Counted { inner: reader, telemetry: Arc::clone(&intake.telemetry) };
@@ -155,7 +168,8 @@ pub fn read(reader: impl Read + 'static, origin: &str, intake: &Intake) -> Resul
         let bytes = std::mem::replace(&mut pending, rest);
         if !pieces.is_empty() {
             intake.telemetry.received.inc_by(pieces.len() as u64);
-            let parcel = Parcel::documents(bytes, pieces, Arc::clone(&shared), (intake.clock)());
+            let parcel = Parcel::documents(bytes, pieces, Arc::clone(&shared), (intake.clock)())
+                .with_receipt(receipt.cloned());
             // without workers there is nothing to do: they tell why
             if handle.block_on(intake.send(parcel)).is_none() {
                 return Ok(false);

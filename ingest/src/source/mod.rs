@@ -4,6 +4,7 @@
 mod backoff;
 pub mod files;
 pub mod logs;
+pub mod objects;
 pub mod sqs;
 
 use std::sync::Arc;
@@ -13,12 +14,25 @@ use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::time::Instant;
 
 use crate::documents::Piece;
+use crate::outcome::Rejected;
 use crate::telemetry::Telemetry;
 
 /// Parcels that wait for the workers.
 const PARCELS_MAX: usize = 1_024;
 /// Bytes in them.
 const WAITING_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// What shall be done with a parcel.
+#[derive(Debug, Default)]
+pub enum Handling {
+    /// What is in it is read.
+    #[default]
+    Read,
+    /// It is read, and its source follows the pointers to objects that are in it.
+    Followed,
+    /// It goes to quarantine: a message whose other parts were handed over before.
+    SetAside(Rejected),
+}
 
 /// Bytes that were taken together.
 #[derive(Debug)]
@@ -35,6 +49,8 @@ pub struct Parcel {
     pub receipt: Option<Receipt>,
     /// When they were taken, by the clock that never jumps.
     pub(crate) taken: Instant,
+    /// What shall be done with them.
+    pub handling: Handling,
     room: Option<OwnedSemaphorePermit>,
 }
 
@@ -51,8 +67,16 @@ impl Parcel {
 
     /// One message.
     pub fn message(bytes: Vec<u8>, origin: Arc<str>, received_at: i64) -> Self {
-        let taken = Instant::now();
-        Self { bytes, pieces: None, origin, received_at, receipt: None, taken, room: None }
+        Self {
+            bytes,
+            pieces: None,
+            origin,
+            received_at,
+            receipt: None,
+            handling: Handling::Read,
+            taken: Instant::now(),
+            room: None,
+        }
     }
 
     /// The same with the duty to tell what became of it.

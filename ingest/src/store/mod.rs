@@ -25,6 +25,8 @@ pub mod segment;
 
 pub use place::{Segment, Store, StoreUrl};
 
+use crate::aws::Refusal;
+
 /// What can go wrong with a store.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -37,7 +39,7 @@ pub enum StoreError {
         source: std::io::Error,
     },
     /// A file or an object could not be handled.
-    #[error("could not {act} `{path}`: {source}")]
+    #[error("could not {act} `{path}`: {}", refused(act, path, source))]
     Object {
         /// What was tried.
         act: &'static str,
@@ -68,6 +70,17 @@ pub enum StoreError {
         /// Why.
         why: String,
     },
+}
+
+/// Why an object could not be handled; for a bucket with what would have to be allowed.
+fn refused(act: &str, path: &str, source: &object_store::Error) -> String {
+    let action = match act {
+        "list" => "s3:ListBucket",
+        "write" => "s3:PutObject",
+        "remove" => "s3:DeleteObject",
+        _ => "s3:GetObject",
+    };
+    if path.starts_with("s3://") { Refusal::of(source, action).line() } else { source.to_string() }
 }
 
 impl StoreError {

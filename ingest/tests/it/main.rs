@@ -5,12 +5,15 @@
     reason = "tests read the environment and write files of their own"
 )]
 
+mod contract;
 mod corpus;
 mod erasure;
 mod gate;
 mod logs;
+mod objects;
 mod queue;
 mod scripted;
+mod server;
 mod stored;
 mod stores;
 mod upkeep;

@@ -11,6 +11,8 @@ use bouncewatch_ingest::telemetry::Telemetry;
 use bouncewatch_schemas::table;
 use tokio::sync::watch;
 
+use crate::server::nowhere;
+
 const SEND: &str = r#"{"eventType":"Send","mail":{"timestamp":"2026-11-19T10:00:00.000Z","messageId":"m1","destination":["a@example.org","b@example.org"]},"send":{}}"#;
 
 pub(crate) async fn ingest(store: &Store, folder: &std::path::Path, text: &str) -> Summary {
@@ -86,7 +88,8 @@ async fn quarantine_keeps_what_still_cannot_be_read() {
     }
     assert_eq!(list(&store).await.unwrap().len(), 2);
     let before = list(&store).await.unwrap();
-    let counts = replay_quarantine(&store, Rules::default(), 1_800_000_100_000).await.unwrap();
+    let counts =
+        replay_quarantine(&store, nowhere(), Rules::default(), 1_800_000_100_000).await.unwrap();
     assert_eq!((counts.messages, counts.quarantined_total(), counts.rows), (2, 2, 0));
     assert_eq!(list(&store).await.unwrap(), before);
     assert_eq!(store.segments(table::QUARANTINE).await.unwrap().len(), 1);
@@ -105,7 +108,8 @@ async fn replay_stores_what_can_be_read_now() {
     );
     segment.push(SEND.as_bytes(), &rejected, "queue", 1_800_000_000_000);
     segment.publish(&store, 1_800_000_000_000).await.unwrap();
-    let counts = replay_quarantine(&store, Rules::default(), 1_800_000_100_000).await.unwrap();
+    let counts =
+        replay_quarantine(&store, nowhere(), Rules::default(), 1_800_000_100_000).await.unwrap();
     assert_eq!((counts.events, counts.rows, counts.quarantined_total()), (1, 2, 1));
     assert_eq!(list(&store).await.unwrap().len(), 1);
     assert_eq!(crate::stored::rows(&folder.path().join("store")).await.len(), 2);

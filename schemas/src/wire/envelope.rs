@@ -120,11 +120,45 @@ wire_object! {
         /// An SNS message.
         pub sns: Raw<'a> = "Sns",
         /// A pointer to an S3 object.
-        pub s3: Raw<'a> = "s3",
+        pub s3: Object<ObjectPointer<'a>> = "s3",
+        /// What happened to the object: `ObjectCreated:Put`.
+        pub event_name: Text<'a> = "eventName",
+        /// The region in which it happened.
+        pub region: Text<'a> = "awsRegion",
         /// A Kinesis record.
         pub kinesis: Object<AwsLogs<'a>> = "kinesis",
         /// A Firehose record's bytes in base64.
         pub data: Text<'a> = "data",
+    }
+}
+
+wire_object! {
+    /// A pointer to an S3 object, in a record of S3 or as the detail of an EventBridge event.
+    pub struct ObjectPointer<'a> {
+        /// The bucket.
+        pub bucket: Object<BucketName<'a>> = "bucket",
+        /// The object in it.
+        pub object: Object<ObjectKey<'a>> = "object",
+    }
+}
+
+wire_object! {
+    /// A bucket.
+    pub struct BucketName<'a> {
+        /// Its name.
+        pub name: Text<'a> = "name",
+    }
+}
+
+wire_object! {
+    /// An object in a bucket.
+    pub struct ObjectKey<'a> {
+        /// Its key: form-urlencoded in a record of S3, plain in EventBridge.
+        pub key: Text<'a> = "key",
+        /// Its bytes.
+        pub size: Text<'a> = "size",
+        /// Which of its versions, where the bucket keeps them.
+        pub version: Text<'a> = "versionId" | "version-id",
     }
 }
 

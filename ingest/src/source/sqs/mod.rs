@@ -18,6 +18,9 @@ use aws_sdk_sqs::types::QueueAttributeName;
 use tokio::sync::mpsc;
 
 use super::Intake;
+use super::objects::ObjectError;
+use super::objects::follow::Follower;
+use crate::aws::Buckets;
 use crate::telemetry::Telemetry;
 use held::Held;
 use receive::Crew;
@@ -64,6 +67,7 @@ impl Default for Settings {
 #[derive(Debug, Clone)]
 pub struct Queue {
     client: Client,
+    buckets: Buckets,
     url: String,
     attributes: Attributes,
 }
@@ -163,7 +167,9 @@ impl Queue {
             None => word.to_owned(),
             Some(arn) => url_of(&client, word, arn, telemetry).await?,
         };
-        let mut queue = Self { client, url, attributes: Attributes::default() };
+        // a queue that hears of objects is in the region of their bucket
+        let buckets = Buckets::new(config.clone());
+        let mut queue = Self { client, buckets, url, attributes: Attributes::default() };
         queue.attributes = queue.ask(telemetry).await?;
         Ok(queue)
     }
@@ -298,6 +304,8 @@ pub struct Settled {
     pub left: u64,
     /// Why the queue was left before it was empty; what was received before is settled all the same.
     pub failure: Option<QueueError>,
+    /// Why objects that messages point to could not be read; those messages come again.
+    pub object_failure: Option<ObjectError>,
 }
 
 /// Receives until the queue is empty, or for ever with `follow`, and deletes what is settled.
@@ -306,7 +314,8 @@ pub async fn run(queue: Queue, intake: Intake, settings: Settings) -> Settled {
     let held = Arc::new(Held::new(intake.telemetry.held.slot()));
     let told_before = Arc::default();
     let telemetry = Arc::clone(&intake.telemetry);
-    let line = Line { queue, settings, held, told: told_before, telemetry };
+    let follower = Arc::new(Follower::new(queue.buckets.clone()));
+    let line = Line { queue, settings, held, told: told_before, follower, telemetry };
     let settling = tokio::spawn(settle::settle(line.clone(), told, intake.clone()));
     let hiding = tokio::spawn(settle::keep_hidden(line.clone()));
     let failure = Crew::run(&line, intake, outcomes).await;
@@ -315,7 +324,9 @@ pub async fn run(queue: Queue, intake: Intake, settings: Settings) -> Settled {
         ..Settled::default()
     });
     hiding.abort();
-    Settled { failure: failure.or(settled.failure), ..settled }
+    // all receipts are settled or dropped, so nobody follows a pointer any more
+    let object_failure = line.follower.failure();
+    Settled { failure: failure.or(settled.failure), object_failure, ..settled }
 }
 
 /// A queue in use: what receivers and deleters share.
@@ -325,6 +336,7 @@ struct Line {
     settings: Settings,
     held: Arc<Held>,
     told: Arc<Told>,
+    follower: Arc<Follower>,
     telemetry: Arc<Telemetry>,
 }
 

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use super::cost::chunks;
 use super::{Line, MESSAGES_PER_CALL, POLL_SECS_FOLLOW, QueueError};
 use crate::live::Slot;
+use crate::pointers::pointers;
 use crate::source::backoff::Backoff;
 use crate::source::{Intake, Outcome, Parcel, Receipt, stopped};
 use crate::telemetry::Telemetry;
@@ -284,7 +285,10 @@ impl Crew {
             })
             .collect();
         for parcel in parcels {
-            self.intake.send(parcel).await?;
+            match pointers(&parcel.bytes) {
+                None => self.intake.send(parcel).await?,
+                Some(pointers) => self.line.follower.take(parcel, pointers, &self.intake).await,
+            }
         }
         Some(())
     }
