@@ -7,6 +7,7 @@
 
 mod corpus;
 mod erasure;
+mod meddling;
 mod stored;
 mod stores;
 mod upkeep;
