@@ -126,7 +126,7 @@ fn what_retention_and_forgetting_say() {
             }
             None => format!("{line}\n"),
         });
-        said.push_str(&format!("$ {words}\n{}\n", lines.collect::<String>()));
+        said.extend([format!("$ {words}\n"), lines.collect(), "\n".to_owned()]);
     };
     say("store forget user0@example.org --store STORE");
     say("store forget user0@example.org --store STORE --format json");

@@ -31,8 +31,8 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            rows_at_a_time: 250_000,
-            bytes_at_a_time: 128 * 1024 * 1024,
+            rows_at_a_time: 125_000,
+            bytes_at_a_time: 64 * 1024 * 1024,
             segment_rows_max: 8_000_000,
             segment_bytes_max: 512 * 1024 * 1024,
             open_day_segments_min: 32,

@@ -115,7 +115,7 @@ impl Store {
 
     /// A path below the store's prefix.
     pub fn path(&self, below: &str) -> Path {
-        below.split('/').fold(self.prefix.clone(), |path, part| path.join(part))
+        below.split('/').fold(self.prefix.clone(), Path::join)
     }
 
     /// Makes sure that the store can be written, before anything is taken from a source.

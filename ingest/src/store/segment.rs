@@ -174,13 +174,12 @@ impl TableBuilder {
             self.columns.iter_mut().map(arrow_array::builder::ArrayBuilder::finish).collect();
         let batch = RecordBatch::try_new(Arc::clone(&self.schema), arrays)
             .map_err(|error| build(&error))?;
-        let mut writer = match self.writer.take() {
-            Some(writer) => writer,
-            None => {
-                let properties = Some(properties(self.table));
-                ArrowWriter::try_new(Vec::new(), Arc::clone(&self.schema), properties)
-                    .map_err(|error| build(&error))?
-            }
+        let mut writer = if let Some(writer) = self.writer.take() {
+            writer
+        } else {
+            let properties = Some(properties(self.table));
+            ArrowWriter::try_new(Vec::new(), Arc::clone(&self.schema), properties)
+                .map_err(|error| build(&error))?
         };
         writer.write(&batch).map_err(|error| build(&error))?;
         self.encoded += std::mem::take(&mut self.rows);

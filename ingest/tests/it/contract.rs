@@ -1,7 +1,7 @@
 //! What every store promises, in a folder and in a bucket on a real server alike.
 
 use bouncewatch_ingest::outcome::{Reason, Rejected};
-use bouncewatch_ingest::pipeline::{Source, replay_quarantine};
+use bouncewatch_ingest::pipeline::{Rules, Source, replay_quarantine};
 use bouncewatch_ingest::store::Store;
 use bouncewatch_ingest::store::inspect::{stats, verify};
 use bouncewatch_ingest::store::quarantine::{QuarantineSegment, list};
@@ -65,7 +65,7 @@ async fn quarantine(store: &Store) {
     segment.push(sends("old", 1).as_bytes(), &rejected, "queue", NOW - 1);
     segment.publish(store, NOW).await.unwrap();
     assert_eq!(list(store).await.unwrap().len(), 2);
-    let counts = replay_quarantine(store, nowhere(), NOW + 1).await.unwrap();
+    let counts = replay_quarantine(store, nowhere(), Rules::default(), NOW + 1).await.unwrap();
     assert_eq!((counts.messages, counts.rows, counts.quarantined_total()), (2, 1, 1));
     let left = list(store).await.unwrap();
     assert_eq!(left.iter().map(|entry| entry.body.as_slice()).collect::<Vec<_>>(), [b"broken"]);
@@ -114,11 +114,12 @@ async fn replay_follows_what_a_body_points_to() {
     };
     assert_eq!(reasons().await, ["object_notification", "object_notification"]);
     server.put_object("archive", "a b", sends("a", 3).as_bytes()).unwrap();
-    let counts = replay_quarantine(&store, buckets.clone(), NOW + 1).await.unwrap();
+    let counts =
+        replay_quarantine(&store, buckets.clone(), Rules::default(), NOW + 1).await.unwrap();
     assert_eq!((counts.messages, counts.rows, counts.quarantined_total()), (2, 3, 1));
     assert_eq!(reasons().await, ["object_missing"]);
     server.put_object("archive", "late", sends("late", 2).as_bytes()).unwrap();
-    let counts = replay_quarantine(&store, buckets, NOW + 2).await.unwrap();
+    let counts = replay_quarantine(&store, buckets, Rules::default(), NOW + 2).await.unwrap();
     assert_eq!((counts.messages, counts.rows, counts.quarantined_total()), (1, 2, 0));
     assert!(reasons().await.is_empty());
     assert_eq!(stats(&store).await.unwrap().rows, 6);

@@ -10,6 +10,7 @@ mod corpus;
 mod erasure;
 mod gate;
 mod logs;
+mod meddling;
 mod objects;
 mod queue;
 mod scripted;

@@ -11,11 +11,11 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use crate::gate::Gate;
-use crate::scripted::{Script, error, messages};
+use crate::scripted::{Script, Watch, error, messages};
 
 const URL: &str = "https://sqs.us-east-1.amazonaws.com/123456789012/bounces";
 
-fn nothing() -> Box<dyn Fn(&str, &Value) + Send + Sync> {
+fn nothing() -> Watch {
     Box::new(|_, _| {})
 }
 

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 /// One answer of a script: to which action, with which status, and what.
 type Scripted = (&'static str, u16, Value);
 /// Looks at each call.
-type Watch = Box<dyn Fn(&str, &Value) + Send + Sync>;
+pub(crate) type Watch = Box<dyn Fn(&str, &Value) + Send + Sync>;
 
 /// The server side.
 pub(crate) struct Script {

@@ -8,8 +8,7 @@ use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use bouncewatch_fixtures::bucket_server::BucketServer;
 use bouncewatch_ingest::aws::Buckets;
-use bouncewatch_ingest::pipeline::{BatchLimits, Settings, Source, Summary, run};
-use bouncewatch_ingest::source::sqs;
+use bouncewatch_ingest::pipeline::{Settings, Source, Summary, run};
 use bouncewatch_ingest::store::Store;
 use bouncewatch_ingest::telemetry::Telemetry;
 use tokio::sync::watch;
@@ -44,8 +43,7 @@ pub(crate) fn nowhere() -> Buckets {
 /// Takes sources into a store.
 pub(crate) async fn ingest(sources: Vec<Source>, store: &Store, stopped: bool) -> Summary {
     let (_keep, stop) = watch::channel(stopped);
-    let settings =
-        Settings { limits: BatchLimits::default(), workers: 2, queue: sqs::Settings::default() };
+    let settings = Settings { workers: 2, ..Settings::default() };
     let clock = Arc::new(|| 1_800_000_000_000);
     run(sources, store.clone(), settings, clock, Arc::new(Telemetry::new()), stop).await.unwrap()
 }

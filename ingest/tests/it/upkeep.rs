@@ -2,15 +2,17 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::Arc;
 
 use bouncewatch_fixtures::traffic::{DEFAULT_END, Envelope, Options, Shuffle, Traffic};
-use bouncewatch_ingest::store::Store;
 use bouncewatch_ingest::store::compact::{Compacted, Limits, Settings, compact};
 use bouncewatch_ingest::store::inspect::verify;
 use bouncewatch_ingest::store::quarantine::list;
-use bouncewatch_schemas::sealed::is_sealed;
+use bouncewatch_ingest::store::{Segment, Store};
+use bouncewatch_schemas::sealed::{is_sealed, whole_sets};
 use bouncewatch_schemas::table;
 
+use crate::meddling::{Meddle, Meddling};
 use crate::stored::rows;
 use crate::stores::ingest;
 
@@ -324,4 +326,66 @@ async fn quarantine_keeps_each_body_once() {
     assert_eq!(place.store.segments(table::QUARANTINE).await.unwrap().len(), 1);
     assert!(verify(&place.store).await.unwrap().problems.is_empty());
     assert!(place.compact(0).await.days.is_empty());
+}
+
+/// A day of two segments, both with copies, which becomes two sealed ones.
+fn small() -> [String; 2] {
+    let options = Options { events: 40, seed: 3, duplicates: 0.5, ..Options::default() }
+        .spanning(DEFAULT_END - chrono::TimeDelta::hours(6), 1);
+    let day = options.end.date_naive().to_string();
+    let of_day = |event: &String| event.matches(&day).count() > 2;
+    let events: Vec<String> = Traffic::new(&options).unwrap().filter(of_day).collect();
+    [events.join("\n"), events[events.len() / 3..].join("\n")]
+}
+
+fn two_parts(grace_ms: i64) -> Settings {
+    let limits = Limits { rows_at_a_time: 20, segment_rows_max: 40, ..Limits::default() };
+    Settings { grace_ms, until_day: None, dry_run: false, limits }
+}
+
+#[tokio::test]
+async fn a_crash_at_any_call_loses_nothing() {
+    for (grace, first) in [(0, 0), (i64::MAX, 1)] {
+        for at in (first..).step_by(2) {
+            let place = Place::with(&small()).await;
+            place.take("broken\n").await;
+            place.take("broken\n").await;
+            let (before, bodies) = (place.known().await, list(&place.store).await.unwrap());
+            let dying = Arc::new(Meddling::new(&place.path(), at, Meddle::Die));
+            let store = Store::in_objects(Arc::clone(&dying) as _, "", "dying");
+            let ended = compact(&store, &two_parts(grace), NOW).await;
+            assert_eq!(place.known().await, before, "{at}");
+            assert_eq!(list(&place.store).await.unwrap(), bodies, "{at}");
+            compact(&place.store, &two_parts(0), NOW).await.unwrap();
+            compact(&place.store, &two_parts(0), NOW).await.unwrap();
+            assert_eq!(place.known().await, before, "{at}");
+            place.expect_sealed().await;
+            if !dying.is_reached() {
+                assert!(ended.unwrap().days.iter().any(|day| day.segments_after > Some(1)));
+                break;
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_goes_while_it_is_merged_does_not_come_back() {
+    for at in 1.. {
+        let place = Place::with(&small()).await;
+        let segments = place.store.segments(table::EVENTS).await.unwrap();
+        let gone = segments.last().unwrap().path.clone();
+        let meddling = Arc::new(Meddling::new(&place.path(), at, Meddle::Remove(gone.clone())));
+        let store = Store::in_objects(Arc::clone(&meddling) as _, "", "meddling");
+        let done = compact(&store, &two_parts(i64::MAX), NOW).await.unwrap();
+        if !meddling.is_reached() {
+            assert!(done.skipped.is_empty() && !done.days.is_empty(), "{done:?}");
+            break;
+        }
+        assert!(done.problems.is_empty(), "{done:?}");
+        // the day waits, unless the removal came after the last look at what is there
+        let listed = place.store.segments(table::EVENTS).await.unwrap();
+        let is_whole = !whole_sets(listed.iter().map(Segment::name)).is_empty();
+        assert_eq!(is_whole, done.skipped.is_empty(), "{at} {done:?}");
+        assert!(listed.iter().all(|segment| segment.path != gone));
+    }
 }

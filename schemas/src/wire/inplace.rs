@@ -76,7 +76,8 @@ pub fn document<'de, T: Deserialize<'de>>(text: &'de str) -> Result<T, Unusual> 
 
 /// Whether there is a control character, sixteen bytes at a time.
 fn has_control(bytes: &[u8]) -> bool {
-    let any = |chunk: &[u8]| chunk.iter().fold(false, |found, byte| found | (*byte < b' '));
+    let any =
+        |chunk: &[u8]| chunk.iter().fold(0, |found, byte| found | u8::from(*byte < b' ')) != 0;
     let chunks = bytes.chunks_exact(64);
     any(chunks.remainder()) || chunks.into_iter().any(any)
 }
@@ -140,7 +141,7 @@ impl<'de, const INSIDE_STRING: bool> Reader<'de, INSIDE_STRING> {
     }
 
     /// Goes to the next quote or backslash of the text.
-    fn to_mark(&mut self) -> Result<u8, Unusual> {
+    fn next_mark(&mut self) -> Result<u8, Unusual> {
         let rest = self.text.as_bytes().get(self.at..).ok_or(Unusual)?;
         let offset = memchr2(b'"', b'\\', rest).ok_or(Unusual)?;
         self.at += offset;
@@ -164,7 +165,7 @@ impl<'de, const INSIDE_STRING: bool> Reader<'de, INSIDE_STRING> {
     /// A string whose opening quote is passed.
     fn string(&mut self) -> Result<Cow<'de, str>, Unusual> {
         let from = self.at;
-        let mark = self.to_mark()?;
+        let mark = self.next_mark()?;
         let plain = self.since(from)?;
         if self.closes_string(mark)? {
             return Ok(Cow::Borrowed(plain));
@@ -173,7 +174,7 @@ impl<'de, const INSIDE_STRING: bool> Reader<'de, INSIDE_STRING> {
         loop {
             text.push(self.escape()?);
             let from = self.at;
-            let mark = self.to_mark()?;
+            let mark = self.next_mark()?;
             text.push_str(self.since(from)?);
             if self.closes_string(mark)? {
                 return Ok(Cow::Owned(text));
@@ -231,7 +232,7 @@ impl<'de, const INSIDE_STRING: bool> Reader<'de, INSIDE_STRING> {
     /// Passes a string whose opening quote is passed.
     fn skip_string(&mut self) -> Result<(), Unusual> {
         loop {
-            let mark = self.to_mark()?;
+            let mark = self.next_mark()?;
             if self.closes_string(mark)? {
                 return Ok(());
             }
