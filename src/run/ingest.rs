@@ -117,7 +117,7 @@ fn idle(args: &IngestArgs, sources: &[Source]) -> Option<Billed> {
 fn begins(args: &IngestArgs, sources: &[Source], store: &str, settings: &Settings) {
     let shown = sources.iter().map(|source| match source {
         Source::Queue(queue) => queue.url().to_owned(),
-        Source::Logs(group, _) => group.shown(),
+        Source::Logs(group, _) => group.arn().to_owned(),
         Source::Objects(objects) => objects.shown(),
         Source::Bodies(bodies, _) => format!("{} bodies", bodies.len()),
         Source::Files(files) => format!("{} files", files.len()),

@@ -1,5 +1,5 @@
 //! The log groups of CloudWatch Logs: everything that is logged comes into the store, and the cursor never stands behind
-//! what is not durable. Against a server of ours that pages as AWS does; `tests/it/workmail.rs` of the command runs
+//! what is not durable. Against a server of ours behind the SDK that pages as AWS does; `tests/it/workmail.rs` of the command runs
 //! against one that others wrote.
 
 use std::collections::{BTreeSet, VecDeque};
@@ -7,9 +7,12 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use aws_config::retry::RetryConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_smithy_http_client::test_util::infallible_client_fn;
+use aws_smithy_types::body::SdkBody;
 use bouncewatch_ingest::pipeline::{
     BatchLimits, IngestError, Settings, Source, Summary, run as pipeline_run,
 };
@@ -18,8 +21,6 @@ use bouncewatch_ingest::store::Store;
 use bouncewatch_ingest::telemetry::Telemetry;
 use bouncewatch_schemas::time::format_ms;
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
 use crate::stored::rows;
@@ -35,7 +36,6 @@ const OLD_TOKEN: &str = "InvalidParameterException";
 
 /// A server that answers `FilterLogEvents` and `DescribeLogGroups` for one group.
 struct Logs {
-    url: String,
     state: Arc<Mutex<State>>,
 }
 
@@ -88,19 +88,8 @@ impl State {
 }
 
 impl Logs {
-    async fn start(page: usize) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        let state = Arc::new(Mutex::new(State { page, ..State::default() }));
-        tokio::spawn({
-            let state = Arc::clone(&state);
-            async move {
-                while let Ok((stream, _)) = listener.accept().await {
-                    tokio::spawn(serve(stream, Arc::clone(&state)));
-                }
-            }
-        });
-        Self { url, state }
+    fn new(page: usize) -> Self {
+        Self { state: Arc::new(Mutex::new(State { page, ..State::default() })) }
     }
 
     /// Logs one mail that was sent, so many minutes before now.
@@ -124,56 +113,33 @@ impl Logs {
         std::mem::take(&mut self.state.lock().unwrap().asked)
     }
 
+    /// Settings under which the SDK talks to it.
     fn config(&self) -> SdkConfig {
+        let state = Arc::clone(&self.state);
+        let client = infallible_client_fn(move |request| {
+            let target = request.headers().get("x-amz-target").unwrap().to_str().unwrap();
+            let asked = serde_json::from_slice(request.body().bytes().unwrap()).unwrap();
+            let (status, answer) = match state.lock().unwrap().answer(target, asked) {
+                Ok(answer) => (200, answer),
+                Err(code) => (400, json!({"__type": code, "message": "as told"})),
+            };
+            http::Response::builder()
+                .status(status)
+                .body(SdkBody::from(answer.to_string()))
+                .unwrap()
+        });
         let credentials = Credentials::new("test", "test", None, None, "test");
         SdkConfig::builder()
             .behavior_version(BehaviorVersion::latest())
-            .endpoint_url(&self.url)
             .region(Region::new("us-east-1"))
             .credentials_provider(SharedCredentialsProvider::new(credentials))
+            .retry_config(RetryConfig::disabled())
+            .http_client(client)
             .build()
     }
 
     async fn open(&self, word: &str) -> Result<Group, LogsError> {
         Group::open(&self.config(), word).await
-    }
-}
-
-/// Answers the requests of one connection.
-async fn serve(mut stream: TcpStream, state: Arc<Mutex<State>>) {
-    let mut bytes = Vec::new();
-    loop {
-        let Some(head) = bytes.windows(4).position(|window| window == b"\r\n\r\n") else {
-            if stream.read_buf(&mut bytes).await.unwrap_or(0) == 0 {
-                return;
-            }
-            continue;
-        };
-        let text = String::from_utf8_lossy(&bytes[..head]).to_lowercase();
-        let header = |name: &str| {
-            text.lines()
-                .find_map(|line| line.strip_prefix(name))
-                .map(|value| value.trim().to_owned())
-        };
-        let length: usize = header("content-length:").unwrap().parse().unwrap();
-        let target = header("x-amz-target:").unwrap().replace("filterlogevents", "FilterLogEvents");
-        let target = target.replace("describeloggroups", "DescribeLogGroups");
-        while bytes.len() < head + 4 + length {
-            stream.read_buf(&mut bytes).await.unwrap();
-        }
-        let asked = serde_json::from_slice(&bytes[head + 4..head + 4 + length]).unwrap();
-        bytes.drain(..head + 4 + length);
-        let answer = state.lock().unwrap().answer(&target, asked);
-        let (status, body) = match answer {
-            Ok(body) => ("200 OK", body),
-            Err(code) => ("400 Bad Request", json!({"__type": code, "message": "as told"})),
-        };
-        let body = body.to_string();
-        let answer = format!(
-            "HTTP/1.1 {status}\r\ncontent-type: application/x-amz-json-1.1\r\ncontent-length: {}\r\n\r\n{body}",
-            body.len()
-        );
-        stream.write_all(answer.as_bytes()).await.unwrap();
     }
 }
 
@@ -248,7 +214,7 @@ fn minutes_ago(minutes: i64) -> Option<String> {
 
 #[tokio::test]
 async fn a_group_is_drained_page_by_page_and_read_on_from_the_cursor() {
-    let (logs, place) = (Logs::start(10).await, Place::new());
+    let (logs, place) = (Logs::new(10), Place::new());
     // one a minute: 25 of them, the newest five minutes old
     (0..25).for_each(|trace| logs.sent(trace, 5 + i64::try_from(trace).unwrap()));
     // each is taken once, though the drain looks again whether there is more
@@ -274,7 +240,7 @@ async fn a_group_is_drained_page_by_page_and_read_on_from_the_cursor() {
 
 #[tokio::test]
 async fn a_first_run_begins_where_it_is_told() {
-    let (logs, place) = (Logs::start(10).await, Place::new());
+    let (logs, place) = (Logs::new(10), Place::new());
     (0..10).for_each(|trace| logs.sent(trace, 60 * i64::try_from(trace).unwrap()));
     drain_since(&logs, &place, Some(NOW - 150 * MINUTE)).await;
     assert_eq!(place.traces().await.len(), 3);
@@ -286,7 +252,7 @@ async fn a_first_run_begins_where_it_is_told() {
 
 #[tokio::test]
 async fn what_cannot_be_stored_does_not_move_the_cursor() {
-    let (logs, place) = (Logs::start(10).await, Place::new());
+    let (logs, place) = (Logs::new(10), Place::new());
     (0..25).for_each(|trace| logs.sent(trace, 5 + i64::try_from(trace).unwrap()));
     let day = format!("events/date={}", format_ms(NOW).get(..10).unwrap());
     std::fs::create_dir_all(place.path().join("events")).unwrap();
@@ -307,7 +273,7 @@ async fn what_cannot_be_stored_does_not_move_the_cursor() {
 
 #[tokio::test]
 async fn a_line_that_cannot_be_read_is_set_aside_alone() {
-    let (logs, place) = (Logs::start(10).await, Place::new());
+    let (logs, place) = (Logs::new(10), Place::new());
     logs.sent(1, 3);
     logs.line("START RequestId: 1", 2);
     logs.line("{\"traceId\":\"cut off", 2);
@@ -319,7 +285,7 @@ async fn a_line_that_cannot_be_read_is_set_aside_alone() {
 
 #[tokio::test]
 async fn a_clock_that_runs_ahead_does_not_carry_the_cursor_along() {
-    let (logs, place) = (Logs::start(10).await, Place::new());
+    let (logs, place) = (Logs::new(10), Place::new());
     logs.sent(1, 3);
     logs.sent(2, -90);
     drain(&logs, &place).await;
@@ -329,10 +295,10 @@ async fn a_clock_that_runs_ahead_does_not_carry_the_cursor_along() {
 
 #[tokio::test]
 async fn failures_that_pass_are_waited_for_and_an_old_token_begins_the_pull_again() {
-    let (logs, place) = (Logs::start(10).await, Place::new());
+    let (logs, place) = (Logs::new(10), Place::new());
     (0..25).for_each(|trace| logs.sent(trace, 5 + i64::try_from(trace).unwrap()));
     let group = logs.open(ARN).await.unwrap();
-    logs.fail_with(&["ExpiredTokenException", OLD_TOKEN]);
+    logs.fail_with(&["ThrottlingException", "ExpiredTokenException", OLD_TOKEN]);
     let telemetry = Arc::new(Telemetry::new());
     let (ask, stop) = watch::channel(false);
     let running = tokio::spawn({
@@ -353,12 +319,12 @@ async fn failures_that_pass_are_waited_for_and_an_old_token_begins_the_pull_agai
     let asked = logs.asked();
     assert!(asked.iter().all(|asked| asked["logGroupIdentifier"] == ARN), "{asked:?}");
     let begins = asked.iter().filter(|asked| asked["nextToken"].is_null()).count();
-    assert_eq!(begins, 3, "the first, the one after it failed, and the one after the old token");
+    assert_eq!(begins, 4, "the first, the two after it failed, and the one after the old token");
 }
 
 #[tokio::test]
 async fn a_drain_gives_up_on_what_does_not_pass() {
-    let (logs, place) = (Logs::start(10).await, Place::new());
+    let (logs, place) = (Logs::new(10), Place::new());
     logs.sent(1, 3);
     let group = logs.open(ARN).await.unwrap();
     logs.fail_with(&["AccessDeniedException"]);
@@ -373,7 +339,7 @@ async fn a_drain_gives_up_on_what_does_not_pass() {
 
 #[tokio::test]
 async fn groups_that_are_not_there_or_not_ours_are_told() {
-    let logs = Logs::start(10).await;
+    let logs = Logs::new(10);
     let told = async |word: &str| logs.open(word).await.unwrap_err().to_string();
     let missing = told("cloudwatch-logs:/aws/workmail/emailevents").await;
     assert!(missing.contains("no such log group") && missing.contains("hint:"), "{missing}");

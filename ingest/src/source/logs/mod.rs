@@ -181,6 +181,11 @@ impl Group {
         Self::of_arn(client, &arn, false).ok_or(LogsError::NotAGroup(arn))
     }
 
+    /// Its ARN, without what stands for its streams.
+    pub fn arn(&self) -> &str {
+        &self.arn
+    }
+
     fn of_arn(client: Client, arn: &str, by_arn: bool) -> Option<Self> {
         // the ARN of all streams in the group ends so
         let arn = arn.strip_suffix(":*").unwrap_or(arn);

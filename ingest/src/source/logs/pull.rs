@@ -16,6 +16,7 @@ use xxhash_rust::xxh3::Xxh3;
 use super::cursor::{Cursor, Ledger};
 use super::{FilteredLogEvent, Group, LogsError, Page, Settings};
 use crate::documents::Piece;
+use crate::live::Slot;
 use crate::source::backoff::Backoff;
 use crate::source::{Intake, Outcome, Parcel, Receipt, stopped};
 
@@ -50,6 +51,7 @@ pub async fn run(
         newest: until,
         remembered: BTreeSet::new(),
         failing: false,
+        failing_since: intake.telemetry.vitals.receiving_fails.slot(),
         ledger: Arc::clone(&ledger),
         group,
         settings,
@@ -120,6 +122,8 @@ struct Puller {
     /// Time and hash of the events since then, less the overlap.
     remembered: BTreeSet<(i64, u128)>,
     failing: bool,
+    /// For those who watch whether the run is well.
+    failing_since: Slot<Instant>,
     ledger: Arc<Mutex<Ledger>>,
     outcomes: mpsc::UnboundedSender<Outcome>,
     intake: Intake,
@@ -218,6 +222,7 @@ impl Puller {
         if is_refused {
             *token = None;
         }
+        self.failing_since.set_if_empty(Instant::now());
         if !std::mem::replace(&mut self.failing, true) {
             tracing::warn!(%error, "pulling log events failed, trying again with growing pauses");
         }
@@ -225,6 +230,7 @@ impl Puller {
     }
 
     fn recovered(&mut self) {
+        self.failing_since.clear();
         if std::mem::replace(&mut self.failing, false) {
             tracing::warn!("pulling log events works again");
         }
