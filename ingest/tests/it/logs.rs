@@ -51,7 +51,7 @@ struct State {
 }
 
 impl State {
-    fn answer(&mut self, target: &str, asked: Value) -> Result<Value, &'static str> {
+    fn answer(&mut self, target: &str, asked: &Value) -> Result<Value, &'static str> {
         self.asked.push(asked.clone());
         // only a token can be too old
         let is_old = |code: &&str| *code == OLD_TOKEN && asked["nextToken"].is_null();
@@ -119,7 +119,7 @@ impl Logs {
         let client = infallible_client_fn(move |request| {
             let target = request.headers().get("x-amz-target").unwrap().to_str().unwrap();
             let asked = serde_json::from_slice(request.body().bytes().unwrap()).unwrap();
-            let (status, answer) = match state.lock().unwrap().answer(target, asked) {
+            let (status, answer) = match state.lock().unwrap().answer(target, &asked) {
                 Ok(answer) => (200, answer),
                 Err(code) => (400, json!({"__type": code, "message": "as told"})),
             };
@@ -208,8 +208,8 @@ async fn drain(logs: &Logs, place: &Place) -> Summary {
     summary
 }
 
-fn minutes_ago(minutes: i64) -> Option<String> {
-    Some(format_ms(NOW - minutes * MINUTE))
+fn minutes_ago(minutes: i64) -> String {
+    format_ms(NOW - minutes * MINUTE)
 }
 
 #[tokio::test]
@@ -220,7 +220,7 @@ async fn a_group_is_drained_page_by_page_and_read_on_from_the_cursor() {
     // each is taken once, though the drain looks again whether there is more
     assert_eq!(drain(&logs, &place).await.counts.messages, 25);
     assert_eq!(place.traces().await.len(), 25);
-    assert_eq!(place.cursor(), minutes_ago(5));
+    assert_eq!(place.cursor(), Some(minutes_ago(5)));
     let row = rows(&place.path()).await.remove(0);
     assert_eq!((&row["account"], &row["region"]), (&json!("123456789012"), &json!("us-east-1")));
     assert_eq!(row["origin"], json!(format!("cloudwatch-logs:{NAME}")));
@@ -233,7 +233,7 @@ async fn a_group_is_drained_page_by_page_and_read_on_from_the_cursor() {
     let again = drain(&logs, &place).await;
     assert_eq!(again.counts.messages, 16 + 2);
     assert_eq!(place.traces().await.len(), 27);
-    assert_eq!(place.cursor(), minutes_ago(1));
+    assert_eq!(place.cursor(), Some(minutes_ago(1)));
     let asked = logs.asked();
     assert_eq!(asked[1]["startTime"], NOW - 20 * MINUTE, "{asked:?}");
 }
@@ -268,7 +268,7 @@ async fn what_cannot_be_stored_does_not_move_the_cursor() {
     std::fs::remove_file(place.path().join(&day)).unwrap();
     drain(&logs, &place).await;
     assert_eq!(place.traces().await.len(), 25);
-    assert_eq!(place.cursor(), minutes_ago(5));
+    assert_eq!(place.cursor(), Some(minutes_ago(5)));
 }
 
 #[tokio::test]
@@ -280,7 +280,7 @@ async fn a_line_that_cannot_be_read_is_set_aside_alone() {
     logs.sent(2, 1);
     let summary = drain(&logs, &place).await;
     assert_eq!((summary.counts.rows, summary.counts.quarantined_total()), (2, 2));
-    assert_eq!(place.cursor(), minutes_ago(1));
+    assert_eq!(place.cursor(), Some(minutes_ago(1)));
 }
 
 #[tokio::test]
@@ -289,7 +289,7 @@ async fn a_clock_that_runs_ahead_does_not_carry_the_cursor_along() {
     logs.sent(1, 3);
     logs.sent(2, -90);
     drain(&logs, &place).await;
-    assert_eq!(place.cursor(), minutes_ago(0));
+    assert_eq!(place.cursor(), Some(minutes_ago(0)));
     assert_eq!(place.traces().await.len(), 2);
 }
 
@@ -315,7 +315,7 @@ async fn failures_that_pass_are_waited_for_and_an_old_token_begins_the_pull_agai
     let summary = running.await.unwrap().unwrap();
     assert_eq!((summary.counts.messages, summary.counts.rows), (25, 25));
     assert_eq!(place.traces().await.len(), 25);
-    assert_eq!(place.cursor(), minutes_ago(5));
+    assert_eq!(place.cursor(), Some(minutes_ago(5)));
     let asked = logs.asked();
     assert!(asked.iter().all(|asked| asked["logGroupIdentifier"] == ARN), "{asked:?}");
     let begins = asked.iter().filter(|asked| asked["nextToken"].is_null()).count();
