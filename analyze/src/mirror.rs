@@ -62,11 +62,11 @@ pub fn folder_name(shown: &str, place: Option<&str>) -> String {
 /// If there is no store, S3 refuses, or the folder cannot be written.
 pub async fn sync(bucket: &Bucket, folder: &FilePath) -> Result<(), AnalyzeError> {
     let mirror = Mirror { bucket, events: folder.join(table::EVENTS) };
-    std::fs::create_dir_all(&mirror.events).map_err(mirror.failed(&mirror.events))?;
+    std::fs::create_dir_all(&mirror.events).map_err(failed(&mirror.events))?;
     // others may use the mirror at the same time; one of them changes it
     let path = folder.join(LOCK);
     let lock = File::create(&path).and_then(|file| file.lock().map(|()| file));
-    let _lock = lock.map_err(mirror.failed(&path))?;
+    let _lock = lock.map_err(failed(&path))?;
     let mut tries = 0;
     loop {
         tries += 1;
@@ -89,11 +89,6 @@ struct Mirror<'a> {
 }
 
 impl Mirror<'_> {
-    fn failed(&self, path: &FilePath) -> impl FnOnce(std::io::Error) -> AnalyzeError {
-        let path = path.to_path_buf();
-        move |source| AnalyzeError::Cache { path, source }
-    }
-
     fn refused(&self, act: &'static str, path: &Path, error: &object_store::Error) -> AnalyzeError {
         let name = format!("{}/{}", self.bucket.shown, below(&self.bucket.prefix, path));
         let action = if act == "list" { "s3:ListBucket" } else { "s3:GetObject" };
@@ -163,11 +158,11 @@ impl Mirror<'_> {
     /// Fetches a segment: it appears when it is whole.
     async fn fetch(&self, place: &FilePath, remote: &Remote) -> Result<(), AnalyzeError> {
         let folder = place.parent().unwrap_or(&self.events);
-        std::fs::create_dir_all(folder).map_err(self.failed(folder))?;
+        std::fs::create_dir_all(folder).map_err(failed(folder))?;
         let mut staged = place.as_os_str().to_owned();
         staged.push(".staged");
         let staged = PathBuf::from(staged);
-        let mut file = File::create(&staged).map_err(self.failed(&staged))?;
+        let mut file = File::create(&staged).map_err(failed(&staged))?;
         let mut at = 0;
         while at < remote.bytes {
             let end = remote.bytes.min(at + PART_BYTES);
@@ -177,31 +172,23 @@ impl Mirror<'_> {
             let part =
                 async { self.bucket.objects.get_opts(&remote.path, options).await?.bytes().await };
             let part = part.await.map_err(|error| self.refused("read", &remote.path, &error))?;
-            file.write_all(&part).map_err(self.failed(&staged))?;
+            file.write_all(&part).map_err(failed(&staged))?;
             at = end;
         }
-        file.sync_all().map_err(self.failed(&staged))?;
-        self.publish(&staged, place)
-    }
-
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "a mirror is no store: what it loses is fetched again"
-    )]
-    fn publish(&self, staged: &FilePath, place: &FilePath) -> Result<(), AnalyzeError> {
-        std::fs::rename(staged, place).map_err(self.failed(place))
+        file.sync_all().map_err(failed(&staged))?;
+        publish(&staged, place)
     }
 
     /// Removes what the store has no more, and what was left half fetched.
     fn remove_others(&self, wanted: &Listing<Remote>) -> Result<(), AnalyzeError> {
-        for folder in std::fs::read_dir(&self.events).map_err(self.failed(&self.events))? {
-            let folder = folder.map_err(self.failed(&self.events))?.path();
+        for folder in std::fs::read_dir(&self.events).map_err(failed(&self.events))? {
+            let folder = folder.map_err(failed(&self.events))?.path();
             let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
             if !name.starts_with(table::DATE_PREFIX) {
                 continue;
             }
-            for file in std::fs::read_dir(&folder).map_err(self.failed(&folder))? {
-                let file = file.map_err(self.failed(&folder))?.path();
+            for file in std::fs::read_dir(&folder).map_err(failed(&folder))? {
+                let file = file.map_err(failed(&folder))?.path();
                 let file_name = file.file_name().unwrap_or_default().to_string_lossy();
                 let is_wanted = segment(&name, &file_name)
                     .and_then(|(day, file)| wanted.get(&day)?.get(file))
@@ -209,7 +196,7 @@ impl Mirror<'_> {
                 if !is_wanted {
                     match std::fs::remove_file(&file) {
                         Err(error) if error.kind() != ErrorKind::NotFound => {
-                            return Err(self.failed(&file)(error));
+                            return Err(failed(&file)(error));
                         }
                         _ => {}
                     }
@@ -218,6 +205,19 @@ impl Mirror<'_> {
         }
         Ok(())
     }
+}
+
+fn failed(path: &FilePath) -> impl FnOnce(std::io::Error) -> AnalyzeError {
+    let path = path.to_path_buf();
+    move |source| AnalyzeError::Cache { path, source }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a mirror is no store: what it loses is fetched again"
+)]
+fn publish(staged: &FilePath, place: &FilePath) -> Result<(), AnalyzeError> {
+    std::fs::rename(staged, place).map_err(failed(place))
 }
 
 /// A path below the prefix of a store.

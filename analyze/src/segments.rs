@@ -83,11 +83,12 @@ impl<V: Clone> Settling<V> {
 /// Whether the later one of two listings of a day can be believed.
 fn agree<V>(before: &BTreeMap<String, V>, now: &BTreeMap<String, V>) -> bool {
     let came = now.keys().filter(|name| !before.contains_key(*name));
-    before.keys().all(|name| now.contains_key(name)) && !came.into_iter().any(is_made_of_others)
+    before.keys().all(|name| now.contains_key(name))
+        && !came.into_iter().any(|name| is_made_of_others(name))
 }
 
 /// Whether a segment is what compaction made of others.
-fn is_made_of_others(name: &String) -> bool {
+fn is_made_of_others(name: &str) -> bool {
     name.contains(SEALED)
 }
 
@@ -247,7 +248,7 @@ mod tests {
                                 name => name == merged && clock >= published_at,
                             };
                             if is_there {
-                                names.insert(name.to_owned(), ());
+                                names.insert(name.to_owned(), clock);
                             }
                             clock += 1;
                         }

@@ -14,7 +14,7 @@ use super::{
 use crate::cli::{CheckArgs, CheckFormat};
 use crate::config::{Config, Levels};
 
-pub(super) fn run(args: CheckArgs, config: &Config, now: i64) -> anyhow::Result<Answer> {
+pub(super) fn run(args: &CheckArgs, config: &Config, now: i64) -> anyhow::Result<Answer> {
     let typed = if args.window.is_empty() { &config.windows } else { &args.window };
     let thresholds =
         |levels: Levels| Thresholds { warning: levels.warning, critical: levels.critical };

@@ -52,9 +52,9 @@ pub(crate) fn run(cli: Cli, now: i64) -> anyhow::Result<Answer> {
     match cli.command {
         Command::Ingest(args) => ingest::run(&args, &config, cli.quiet > 0),
         #[cfg(feature = "analyze")]
-        Command::Check(args) => check::run(args, &config, now),
+        Command::Check(args) => check::run(&args, &config, now),
         #[cfg(feature = "analyze")]
-        Command::Report(args) => report::run(args, &config, now),
+        Command::Report(args) => report::run(&args, &config, now),
         Command::Store(command) => store::run(command, &config, now),
         Command::Config(ConfigCommand::Init) => Ok(Answer::data(DEFAULTS)),
         Command::Config(ConfigCommand::Show) => Ok(Answer::data(toml::to_string(&config)?)),

@@ -9,7 +9,7 @@ use crate::config::Config;
 /// Length of the span where none is given.
 const SPAN_MS: i64 = 7 * 86_400_000;
 
-pub(super) fn run(args: ReportArgs, config: &Config, now: i64) -> anyhow::Result<Answer> {
+pub(super) fn run(args: &ReportArgs, config: &Config, now: i64) -> anyhow::Result<Answer> {
     let to = time_ms("--to", args.to.as_deref())?.unwrap_or(now);
     let request = Request {
         store: analyzed_folder(&args.store, &args.cache, config)?,

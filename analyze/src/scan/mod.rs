@@ -221,7 +221,9 @@ mod tests {
             asked.set(asked.get() + 1);
             if asked.get() == 1 {
                 publish(store.path(), "c.sealed.parquet", time + 2);
-                inputs.iter().for_each(|path| std::fs::remove_file(path).unwrap());
+                for path in &inputs {
+                    std::fs::remove_file(path).unwrap();
+                }
             }
             scan.newest_event(i64::MAX / 2)
         });
@@ -238,7 +240,9 @@ mod tests {
         let restless = Scan::over(store.path(), &[], |scan| {
             number.set(number.get() + 1);
             publish(store.path(), &format!("{}.parquet", number.get()), 1);
-            scan.segments.iter().for_each(|(_, path)| std::fs::remove_file(path).unwrap());
+            for (_, path) in &scan.segments {
+                std::fs::remove_file(path).unwrap();
+            }
             scan.newest_event(i64::MAX / 2)
         });
         assert!(matches!(restless, Err(AnalyzeError::Restless(_))), "{restless:?}");
