@@ -113,7 +113,7 @@ impl<'a> Context<'a> {
 /// # Errors
 /// What was wrong with it. Rows that could be read were given to the sink all the same.
 pub fn document(bytes: &[u8], context: Context<'_>, sink: &mut impl Sink) -> Result<(), Rejected> {
-    match std::str::from_utf8(bytes) {
+    match simdutf8::basic::from_utf8(bytes) {
         Ok(text) => peel(text, context, sink),
         // an unreadable letter in a diagnostic must not cost the event
         Err(_) => peel(&String::from_utf8_lossy(bytes), context, sink),

@@ -41,6 +41,11 @@ pub fn split(bytes: &[u8], last: bool) -> (Vec<Piece>, usize) {
             at = end;
             continue;
         }
+        if let Some(end) = plain_line(bytes, at) {
+            pieces.push(Piece { start: at, end, whole: true });
+            at = end;
+            continue;
+        }
         match scan(&bytes[at..]) {
             Scan::Whole(length) => {
                 pieces.push(Piece { start: at, end: at + length, whole: true });
@@ -59,6 +64,20 @@ pub fn split(bytes: &[u8], last: bool) -> (Vec<Piece>, usize) {
             }
         }
     }
+}
+
+/// The end of a line that can only be one document, or a broken one: it begins and ends with the braces of an object,
+/// no object follows another in it, and the next line begins one. Its brackets need not be counted to know where the
+/// next document is, which is most of the work of a splitter on lines as Firehose writes them.
+fn plain_line(bytes: &[u8], at: usize) -> Option<usize> {
+    if bytes[at] != b'{' {
+        return None;
+    }
+    let line_end = at + memchr::memchr(b'\n', &bytes[at..])?;
+    let line = bytes[at..line_end].trim_ascii_end();
+    let follows = bytes[line_end..].trim_ascii_start().first() == Some(&b'{');
+    let is_plain = follows && line.ends_with(b"}") && memchr::memmem::find(line, b"}{").is_none();
+    is_plain.then_some(at + line.len())
 }
 
 /// What may stand between documents: blanks, the brackets and commas of an array around them, a byte order mark,
@@ -244,9 +263,16 @@ mod tests {
             "}",
         ] {
             let input = format!("{{\"x\":1}}\n{cut}\n{{\"y\":2}}\n{{\"z\":3}}\n");
+            // what ends as an object does looks whole: the decoder says what is wrong with it
+            let looks_whole = cut.ends_with('}');
             check(
                 &input,
-                &[("{\"x\":1}", true), (cut, cut == "}"), ("{\"y\":2}", true), ("{\"z\":3}", true)],
+                &[
+                    ("{\"x\":1}", true),
+                    (cut, looks_whole),
+                    ("{\"y\":2}", true),
+                    ("{\"z\":3}", true),
+                ],
             );
         }
     }
@@ -284,6 +310,23 @@ mod tests {
         let (pieces, done) = split(b"{\"a\":1}\n{\"b\":", false);
         assert_eq!(pieces, [Piece { start: 0, end: 7, whole: true }]);
         assert_eq!(done, 8);
+    }
+
+    #[test]
+    fn a_document_over_several_lines_is_never_cut_at_a_line() {
+        let one = serde_json::json!({"a": {"b": {"c": 1}}, "d": [{"e": 2}, {"f": {}}]});
+        let pretty = serde_json::to_string_pretty(&one).unwrap();
+        // however its lines are broken: after each of its characters, and with more documents behind
+        for at in 1..pretty.len() {
+            let (head, tail) = pretty.split_at(at);
+            let broken = format!("{}\n{}", head.replace('\n', " "), tail);
+            if serde_json::from_str::<serde_json::Value>(&broken).is_ok() {
+                check(
+                    &format!("{broken}\n{{}}\n{{}}\n"),
+                    &[(broken.as_str(), true), ("{}", true), ("{}", true)],
+                );
+            }
+        }
     }
 
     proptest::proptest! {

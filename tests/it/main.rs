@@ -14,6 +14,7 @@ mod numbers;
 mod objects;
 mod outputs;
 mod queue;
+mod together;
 mod upkeep;
 mod watch;
 mod workmail;
