@@ -147,7 +147,7 @@ fn incoming(check: &Check) -> Vec<String> {
     let told = most.iter().filter(|(_, (count, _))| *count > 0);
     told.map(|(scope, (count, window))| {
         format!(
-            "note: {count} bounces of incoming mail in {window}, {scope} (others' mail to mailboxes of yours, full ones often); they are in no rate"
+            "note: bounces of incoming mail: {count} in {window}, {scope} (others' mail to mailboxes of yours, full ones often); they are in no rate"
         )
     })
     .collect()

@@ -233,19 +233,20 @@ import duckdb, json, sys
 day = int(sys.argv[2])
 rows = duckdb.sql(f'''
     WITH ends AS (
-        SELECT DISTINCT message_id, recipient, recipient_domain, kind, class, epoch_ms(event_at) AS at
+        SELECT DISTINCT message_id, recipient, recipient_domain, kind, class, epoch_ms(event_at) AS moment
         FROM read_parquet('{sys.argv[1]}/events/*/*.parquet', hive_partitioning = false)
         WHERE service = 'workmail' AND kind IN ('send', 'bounce')
     )
     SELECT recipient_domain, count(DISTINCT (message_id, recipient)), count(*) FILTER (WHERE kind = 'bounce')
-    FROM ends WHERE at > {day} - 604800000 AND at <= {day} GROUP BY ALL
+    FROM ends WHERE moment > {day} - 604800000 AND moment <= {day} GROUP BY ALL
 ''').fetchall()
 print(json.dumps({domain: [tried, bounced] for domain, tried, bounced in rows}))
 ";
     let mut command = Command::new(tool("venv/bin/python"));
     command.args(["-c", script]).arg(place.store()).arg(NOW_MS.to_string());
-    let duckdb: BTreeMap<String, [u64; 2]> =
-        serde_json::from_str(&said(command.output().unwrap()).out).unwrap();
+    let said = said(command.output().unwrap());
+    assert_eq!(said.code, 0, "{said:?}");
+    let duckdb: BTreeMap<String, [u64; 2]> = serde_json::from_str(&said.out).unwrap();
     let ours: BTreeMap<String, [u64; 2]> = report(&place, "--window 7d --by recipient_domain")
         .iter()
         .filter(|row| row["attempts"] != 0)
