@@ -71,11 +71,13 @@ pub struct Check {
 }
 
 /// Whether an output is about SES, as those are that do not say.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields by reference")]
 pub(crate) fn is_ses(service: &Service) -> bool {
     *service == Service::Ses
 }
 
 /// A service by its word.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields by reference")]
 pub(crate) fn as_word<S: serde::Serializer>(
     service: &Service,
     serializer: S,
@@ -154,8 +156,8 @@ fn answer(request: &Request, scan: &Scan) -> Result<Check, AnalyzeError> {
     let feed = feed(request, scan, history.cuts.first())?;
     let unknown = if feed.stale || verdicts.is_empty() { Level::Unknown } else { Level::Ok };
     let other_service = match (&feed.newest_event_at, request.service) {
-        (None, Service::Ses) => other(&scan, Service::WorkMail, request.at)?,
-        (None, Service::WorkMail) => other(&scan, Service::Ses, request.at)?,
+        (None, Service::Ses) => other(scan, Service::WorkMail, request.at)?,
+        (None, Service::WorkMail) => other(scan, Service::Ses, request.at)?,
         (Some(_), _) => None,
     };
     let status = verdicts.iter().map(|verdict| verdict.level).fold(unknown, Level::max);

@@ -98,7 +98,9 @@ fn verdict(verdict: &Verdict) -> Vec<String> {
 }
 
 /// A column of a report's table: its head, and its cell of a row.
-type Column = (&'static str, fn(&Row) -> String);
+type Column = (&'static str, Cell);
+/// A cell of a row.
+type Cell = fn(&Row) -> String;
 
 /// The columns of every report.
 const COLUMNS: [Column; 7] = [
@@ -139,7 +141,7 @@ pub fn report(report: &Report) -> String {
         Service::Ses => COLUMNS_OF_SES,
         Service::WorkMail => COLUMNS_OF_WORKMAIL,
     };
-    let (header, cells): (Vec<&str>, Vec<fn(&Row) -> String>) =
+    let (header, cells): (Vec<&str>, Vec<Cell>) =
         COLUMNS.into_iter().chain(further).unzip();
     let rows: Vec<Vec<String>> =
         report.rows.iter().map(|row| cells.iter().map(|cell| cell(row)).collect()).collect();
