@@ -1,6 +1,5 @@
 //! What is typed on the command line. What it means is settled in `run`, together with the configuration file.
 #![allow(clippy::doc_markdown, reason = "these docs are printed as help")]
-#![allow(clippy::doc_markdown, reason = "the docs of flags are printed as they are")]
 
 use std::path::PathBuf;
 

@@ -18,6 +18,7 @@ use bouncewatch_schemas::wire::lenient::Text;
 
 use crate::allow::{Allowed, Provenance};
 use crate::documents;
+use crate::log_lines;
 use crate::normalise;
 use crate::outcome::Ignored;
 use crate::outcome::Reason;
@@ -226,10 +227,18 @@ fn peel_envelope(
             region: envelope.region.get().or(context.region),
             ..context
         };
-        return all(envelope.log_events.0.iter().map(|event| peel_log_event(event, context, sink)));
+        return all(envelope
+            .log_events
+            .0
+            .iter()
+            .map(|event| log_lines::event(event, context, sink)));
     }
     if !envelope.results.0.is_empty() {
-        return all(envelope.results.0.iter().map(|row| peel_query_row(&row.0, context, sink)));
+        return all(envelope
+            .results
+            .0
+            .iter()
+            .map(|row| log_lines::query_row(&row.0, context, sink)));
     }
     if !envelope.records.0.is_empty() {
         return all(envelope.records.0.iter().map(|record| peel_record(record, context, sink)));
@@ -244,9 +253,8 @@ fn peel_envelope(
     if envelope.workmail.0.is_some() {
         return normalise::workmail(envelope, context, sink);
     }
-    if let (Raw(Some(message)), Some(time)) = (envelope.logged, envelope.logged_at.get()) {
-        let account = envelope.logged_in.get().and_then(account_of_log);
-        return peel_logged(message, Some(time), account, context, sink);
+    if envelope.logged.0.is_some() && has(&envelope.logged_at) {
+        return log_lines::alone(envelope, context, sink);
     }
     Err(Rejected::new(Reason::NotAnEvent, "no `mail`, and no envelope that we know"))
 }
@@ -318,7 +326,11 @@ fn of_topic<'c>(arn: &'c Text<'_>, timestamp: &Text<'_>, context: Context<'c>) -
 }
 
 /// A nested document: an object as it stands, or a string that holds it.
-fn peel_raw(raw: &str, context: Context<'_>, sink: &mut impl Sink) -> Result<(), Rejected> {
+pub(crate) fn peel_raw(
+    raw: &str,
+    context: Context<'_>,
+    sink: &mut impl Sink,
+) -> Result<(), Rejected> {
     if !raw.starts_with('"') {
         return peel(raw, context, sink);
     }
@@ -329,50 +341,6 @@ fn peel_raw(raw: &str, context: Context<'_>, sink: &mut impl Sink) -> Result<(),
         })?),
     };
     peel(&inner, context, sink)
-}
-
-fn peel_log_event(
-    event: &LogEvent<'_>,
-    context: Context<'_>,
-    sink: &mut impl Sink,
-) -> Result<(), Rejected> {
-    let Raw(Some(message)) = event.message else {
-        return Err(Rejected::new(Reason::NotAnEvent, "a log event without message"));
-    };
-    peel_logged(message, event.timestamp.get(), None, context, sink)
-}
-
-/// A line of a log, with what the log knows of it.
-fn peel_logged(
-    message: &str,
-    time: Option<&str>,
-    account: Option<&str>,
-    context: Context<'_>,
-    sink: &mut impl Sink,
-) -> Result<(), Rejected> {
-    let logged_at = time.and_then(parse_ms);
-    peel_raw(message, Context { logged_at, account: account.or(context.account), ..context }, sink)
-}
-
-/// The account in `ACCOUNT:GROUP`.
-fn account_of_log(log: &str) -> Option<&str> {
-    log.split_once(':').map(|(account, _)| account).filter(|account| !account.is_empty())
-}
-
-/// One row of a query of Logs Insights.
-fn peel_query_row(
-    row: &[QueryField<'_>],
-    context: Context<'_>,
-    sink: &mut impl Sink,
-) -> Result<(), Rejected> {
-    let raw = |name: &str| row.iter().find(|field| field.field.is(name))?.value.0;
-    // a value is a JSON string, and times and groups have nothing to escape
-    let text = |name: &str| raw(name).map(|value| value.trim_matches('"'));
-    let Some(message) = raw("@message") else {
-        return Err(Rejected::new(Reason::NotAnEvent, "a row of a query without @message"));
-    };
-    let account = text("@log").and_then(account_of_log);
-    peel_logged(message, text("@timestamp"), account, context, sink)
 }
 
 fn peel_record(

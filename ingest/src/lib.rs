@@ -11,6 +11,7 @@ pub mod decode;
 pub mod documents;
 pub mod journal;
 pub mod live;
+mod log_lines;
 mod normalise;
 pub mod outcome;
 pub mod pipeline;

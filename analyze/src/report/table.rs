@@ -141,8 +141,7 @@ pub fn report(report: &Report) -> String {
         Service::Ses => COLUMNS_OF_SES,
         Service::WorkMail => COLUMNS_OF_WORKMAIL,
     };
-    let (header, cells): (Vec<&str>, Vec<Cell>) =
-        COLUMNS.into_iter().chain(further).unzip();
+    let (header, cells): (Vec<&str>, Vec<Cell>) = COLUMNS.into_iter().chain(further).unzip();
     let rows: Vec<Vec<String>> =
         report.rows.iter().map(|row| cells.iter().map(|cell| cell(row)).collect()).collect();
     let mut out = grid(&header, &rows, 3);

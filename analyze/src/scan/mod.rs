@@ -217,7 +217,7 @@ mod tests {
             publish(store.path(), "b.parquet", time + 1),
         ];
         let asked = Cell::new(0);
-        let newest = Scan::over(store.path(), &[], |scan| {
+        let newest = Scan::over(store.path(), Service::Ses, &[], |scan| {
             asked.set(asked.get() + 1);
             if asked.get() == 1 {
                 publish(store.path(), "c.sealed.parquet", time + 2);
@@ -225,7 +225,7 @@ mod tests {
                     std::fs::remove_file(path).unwrap();
                 }
             }
-            scan.newest_event(i64::MAX / 2)
+            scan.newest_event(Service::Ses, i64::MAX / 2)
         });
         assert_eq!((newest.unwrap(), asked.get()), (Some(time + 2), 2));
     }
@@ -233,21 +233,23 @@ mod tests {
     #[test]
     fn a_store_that_never_rests_and_one_that_cannot_be_read_are_told_apart() {
         let store = tempfile::tempdir().unwrap();
-        let restless = Scan::over(store.path().join("x").as_path(), &[], |_| Ok(()));
+        let restless = Scan::over(store.path().join("x").as_path(), Service::Ses, &[], |_| Ok(()));
         assert!(matches!(restless, Err(AnalyzeError::NoStore(_))));
         let number = Cell::new(0);
         publish(store.path(), "0.parquet", 1);
-        let restless = Scan::over(store.path(), &[], |scan| {
+        let restless = Scan::over(store.path(), Service::Ses, &[], |scan| {
             number.set(number.get() + 1);
             publish(store.path(), &format!("{}.parquet", number.get()), 1);
             for (_, path) in &scan.segments {
                 std::fs::remove_file(path).unwrap();
             }
-            scan.newest_event(i64::MAX / 2)
+            scan.newest_event(Service::Ses, i64::MAX / 2)
         });
         assert!(matches!(restless, Err(AnalyzeError::Restless(_))), "{restless:?}");
         std::fs::File::create(store.path().join("events/date=2026-11-19/empty.parquet")).unwrap();
-        let broken = Scan::over(store.path(), &[], |scan| scan.newest_event(i64::MAX / 2));
+        let broken = Scan::over(store.path(), Service::Ses, &[], |scan| {
+            scan.newest_event(Service::Ses, i64::MAX / 2)
+        });
         assert!(matches!(broken, Err(AnalyzeError::Compute(_))), "{broken:?}");
     }
 }

@@ -4,7 +4,6 @@
 use std::collections::VecDeque;
 
 use bouncewatch_schemas::time::{format_ms, parse_ms};
-use object_store::path::Path;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -29,21 +28,24 @@ struct Written {
 #[derive(Debug)]
 pub(super) struct Cursor {
     store: Store,
-    path: Path,
+    /// Its path below the store.
+    below: String,
     arn: String,
 }
 
 impl Cursor {
     pub(super) fn new(store: Store, arn: &str) -> Self {
-        let path = store.path(&format!("{CURSORS}/{:032x}.json", xxh3_128(arn.as_bytes())));
-        Self { store, path, arn: arn.to_owned() }
+        let below = format!("{CURSORS}/{:032x}.json", xxh3_128(arn.as_bytes()));
+        Self { store, below, arn: arn.to_owned() }
     }
 
     /// Up to where everything is durable; `None` where the group was never read.
     pub(super) async fn read(&self) -> Result<Option<i64>, LogsError> {
-        let Some(bytes) = self.store.get(&self.path).await? else { return Ok(None) };
+        let Some(bytes) = self.store.get(&self.store.path(&self.below)).await? else {
+            return Ok(None);
+        };
         let failed = |why: String| LogsError::Cursor {
-            path: format!("{}/{}", self.store.shown(), self.path),
+            path: format!("{}/{}", self.store.shown(), self.below),
             why,
         };
         let written: Written =
@@ -60,7 +62,7 @@ impl Cursor {
         let written =
             Written { version: VERSION, log_group: self.arn.clone(), until: format_ms(until) };
         let bytes = serde_json::to_vec(&written).expect("three plain fields are JSON");
-        Ok(self.store.put(&self.path, bytes).await?)
+        Ok(self.store.put(&self.store.path(&self.below), bytes).await?)
     }
 }
 
@@ -173,7 +175,7 @@ mod tests {
         }
         let other = Cursor::new(store.clone(), &format!("{arn}b"));
         assert_eq!(other.read().await.unwrap(), None);
-        store.put(&cursor.path, b"{}".to_vec()).await.unwrap();
+        store.put(&store.path(&cursor.below), b"{}".to_vec()).await.unwrap();
         let error = cursor.read().await.unwrap_err().to_string();
         assert!(error.contains("cursors/") && error.contains("hint:"), "{error}");
     }
