@@ -10,9 +10,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bouncewatch_schemas::event::{Channel, EventRow, Service};
 use bouncewatch_schemas::time::parse_ms;
-use bouncewatch_schemas::wire::envelope::{
-    Envelope, LogEvent, ObjectPointer, QueryField, Raw, Record,
-};
+use bouncewatch_schemas::wire::envelope::{Envelope, ObjectPointer, Raw, Record};
 use bouncewatch_schemas::wire::inplace;
 use bouncewatch_schemas::wire::lenient::Text;
 

@@ -56,8 +56,10 @@ fn line(
     context: Context<'_>,
     sink: &mut impl Sink,
 ) -> Result<(), Rejected> {
-    let logged_at = time.and_then(parse_ms);
-    peel_raw(message, Context { logged_at, account: account.or(context.account), ..context }, sink)
+    let mut known = context;
+    known.logged_at = time.and_then(parse_ms);
+    known.account = account.or(context.account);
+    peel_raw(message, known, sink)
 }
 
 /// The account in `ACCOUNT:GROUP`.
