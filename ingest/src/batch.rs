@@ -29,6 +29,10 @@ const DAYS_MAX: usize = 128;
 const PUBLISHES_AT_ONCE: usize = 8;
 /// Rows of one batch that are not encoded yet, over all its days.
 const PLAIN_ROWS_MAX: usize = 8 * 1024;
+/// Days of one batch up to which rows are encoded as they come: each costs a writer with its packers, some 30 MB.
+const WRITERS_MAX: usize = 2;
+/// Rows of one batch of more days, which are encoded day after day when it is written.
+const SCATTERED_ROWS_MAX: usize = 32 * 1024;
 
 /// When a batch is written.
 #[derive(Debug, Clone, Copy)]
@@ -171,7 +175,7 @@ impl Batch {
 
     /// Keeps what is held small; called between documents.
     pub(crate) fn shrink(&mut self) -> Result<(), StoreError> {
-        if self.plain_rows >= PLAIN_ROWS_MAX {
+        if self.plain_rows >= PLAIN_ROWS_MAX && self.days.len() <= WRITERS_MAX {
             self.plain_rows = 0;
             self.days.values_mut().try_for_each(EventSegment::encode)?;
         }
@@ -180,6 +184,7 @@ impl Batch {
 
     pub(crate) fn is_full(&self, limits: &BatchLimits) -> bool {
         self.rows >= limits.rows_max
+            || self.plain_rows >= SCATTERED_ROWS_MAX
             || self.bytes >= limits.bytes_max
             || self.days.len() >= DAYS_MAX
     }

@@ -41,7 +41,7 @@ pub fn split(bytes: &[u8], last: bool) -> (Vec<Piece>, usize) {
             at = end;
             continue;
         }
-        if let Some(end) = plain_line(bytes, at) {
+        if let Some(end) = plain_line(bytes, at, &mut ends) {
             pieces.push(Piece { start: at, end, whole: true });
             at = end;
             continue;
@@ -69,15 +69,23 @@ pub fn split(bytes: &[u8], last: bool) -> (Vec<Piece>, usize) {
 /// The end of a line that can only be one document, or a broken one: it begins and ends with the braces of an object,
 /// no object follows another in it, and the next line begins one. Its brackets need not be counted to know where the
 /// next document is, which is most of the work of a splitter on lines as Firehose writes them.
-fn plain_line(bytes: &[u8], at: usize) -> Option<usize> {
+fn plain_line(bytes: &[u8], at: usize, ends: &mut Ends) -> Option<usize> {
     if bytes[at] != b'{' {
         return None;
     }
-    let line_end = at + memchr::memchr(b'\n', &bytes[at..])?;
+    let line_end = ends.line(bytes, at);
+    // judged once for a line, which may hold very many documents
+    if ends.not_plain == Some(line_end) {
+        return None;
+    }
     let line = bytes[at..line_end].trim_ascii_end();
-    let follows = bytes[line_end..].trim_ascii_start().first() == Some(&b'{');
-    let is_plain = follows && line.ends_with(b"}") && memchr::memmem::find(line, b"}{").is_none();
-    is_plain.then_some(at + line.len())
+    let follows = || bytes[line_end..].trim_ascii_start().first() == Some(&b'{');
+    let is_plain = line.ends_with(b"}") && memchr::memmem::find(line, b"}{").is_none() && follows();
+    if !is_plain {
+        ends.not_plain = Some(line_end);
+        return None;
+    }
+    Some(at + line.len())
 }
 
 /// What may stand between documents: blanks, the brackets and commas of an array around them, a byte order mark,
@@ -191,6 +199,8 @@ fn string_end(bytes: &[u8], at: usize) -> Result<Option<usize>, usize> {
 #[derive(Default)]
 struct Ends {
     line: Option<usize>,
+    /// The end of a line that is not one document.
+    not_plain: Option<usize>,
     next: Option<usize>,
 }
 
@@ -297,7 +307,7 @@ mod tests {
 
     #[test]
     fn hostile_nesting_takes_linear_time() {
-        for part in ["{\"a\":[\n", "{", "{}{{"] {
+        for part in ["{\"a\":[\n", "{", "{}{{", "{} {} ", "{} {}\n \n", "{}}\n  "] {
             let text = part.repeat(100_000);
             let (pieces, done) = split(text.as_bytes(), true);
             assert_eq!(done, text.len());

@@ -20,7 +20,7 @@ use crate::telemetry::Telemetry;
 /// Parcels that wait for the workers.
 const PARCELS_MAX: usize = 1_024;
 /// Bytes in them.
-const WAITING_BYTES_MAX: usize = 16 * 1024 * 1024;
+const WAITING_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// What shall be done with a parcel.
 #[derive(Debug, Default)]

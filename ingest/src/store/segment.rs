@@ -20,6 +20,9 @@ use super::StoreError;
 
 /// Rows of one row group: small enough to skip, large enough to compress.
 const ROW_GROUP_ROWS: usize = 128 * 1024;
+/// Bytes of a page before it is packed, and of a dictionary: what a column holds while it is written.
+const PAGE_BYTES: usize = 128 * 1024;
+const DICTIONARY_BYTES: usize = 256 * 1024;
 /// zstd's fastest level: further ones cost more time than they save room.
 const ZSTD_LEVEL: i32 = 1;
 /// Columns whose values hardly repeat: a dictionary would only cost time.
@@ -204,6 +207,8 @@ pub(super) fn properties(table: &str) -> WriterProperties {
     let properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(level))
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
+        .set_data_page_size_limit(PAGE_BYTES)
+        .set_dictionary_page_size_limit(DICTIONARY_BYTES)
         .set_key_value_metadata(Some(footer))
         .set_created_by(concat!("bouncewatch ", env!("CARGO_PKG_VERSION")).to_owned());
     WITHOUT_DICTIONARY
