@@ -28,11 +28,11 @@ const DAYS_MAX: usize = 128;
 /// Segments of one batch that are published at the same time: an fsync or a put waits most of the time.
 const PUBLISHES_AT_ONCE: usize = 8;
 /// Rows of one batch that are not encoded yet, over all its days.
-const PLAIN_ROWS_MAX: usize = 8 * 1024;
+const PLAIN_ROWS_MAX: usize = 4 * 1024;
 /// Days of one batch up to which rows are encoded as they come: each costs a writer with its packers, some 30 MB.
 const WRITERS_MAX: usize = 2;
 /// Rows of one batch of more days, which are encoded day after day when it is written.
-const SCATTERED_ROWS_MAX: usize = 32 * 1024;
+const SCATTERED_ROWS_MAX: usize = 24 * 1024;
 
 /// When a batch is written.
 #[derive(Debug, Clone, Copy)]
@@ -48,7 +48,7 @@ pub struct BatchLimits {
 impl Default for BatchLimits {
     fn default() -> Self {
         Self {
-            rows_max: 128 * 1024,
+            rows_max: 64 * 1024,
             bytes_max: 256 * 1024 * 1024,
             age_max: Duration::from_secs(20),
         }
