@@ -47,11 +47,7 @@ pub struct BatchLimits {
 
 impl Default for BatchLimits {
     fn default() -> Self {
-        Self {
-            rows_max: 64 * 1024,
-            bytes_max: 256 * 1024 * 1024,
-            age_max: Duration::from_secs(20),
-        }
+        Self { rows_max: 64 * 1024, bytes_max: 256 * 1024 * 1024, age_max: Duration::from_secs(20) }
     }
 }
 

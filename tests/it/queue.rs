@@ -2,6 +2,7 @@
 
 use std::process::Command;
 
+use aws_sdk_sqs::types::QueueAttributeName;
 use bouncewatch_fixtures::broken::broken;
 use bouncewatch_fixtures::notices::notices;
 use bouncewatch_fixtures::traffic::{Envelope, Options, Traffic, truth};
@@ -230,4 +231,88 @@ async fn a_follower_ends_when_its_store_fails() {
     assert_eq!(ended.code, 2, "{ended:?}");
     assert!(ended.err.contains("the store cannot be written, stopping"), "{ended:?}");
     assert_eq!(emulator.left(&queue).await, (0, 1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fifo_queue_is_drained_group_by_group() {
+    let (emulator, place) = (Emulator::start().await, Place::new());
+    let made = emulator
+        .sqs
+        .create_queue()
+        .queue_name("ordered.fifo")
+        .attributes(QueueAttributeName::FifoQueue, "true")
+        .attributes(QueueAttributeName::ContentBasedDeduplication, "true");
+    let queue = made.send().await.unwrap().queue_url.unwrap();
+    // more of each group than one answer holds
+    for number in 0..60 {
+        let group = format!("group-{}", number % 2);
+        let send = emulator.sqs.send_message().queue_url(&queue).message_group_id(group);
+        send.message_body(message(number).send()).send().await.unwrap();
+    }
+    // a batch that waits for its age would hold the groups back for minutes
+    let words = format!("ingest {queue} --store STORE --batch-age 120 --format json");
+    let drained = run(&place, &emulator, &words).await;
+    assert_eq!(drained.code, 0, "{drained:?}");
+    assert_eq!(drained.json()["deleted"], 60, "{drained:?}");
+    assert_eq!(emulator.left(&queue).await, (0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn poison_is_left_to_the_dead_letter_queue_on_request() {
+    let (emulator, place) = (Emulator::start().await, Place::new());
+    let plain = emulator.queue("plain").await;
+    let refused =
+        run(&place, &emulator, &format!("ingest {plain} --store STORE --poison leave")).await;
+    assert_eq!(refused.code, 2, "{refused:?}");
+    assert!(refused.err.contains("needs a dead-letter queue"), "{refused:?}");
+
+    let dead = emulator.queue("dead").await;
+    let policy = json!({"deadLetterTargetArn": "arn:aws:sqs:us-east-1:000000000000:dead", "maxReceiveCount": 1});
+    let made = emulator
+        .sqs
+        .create_queue()
+        .queue_name("source")
+        .attributes(QueueAttributeName::RedrivePolicy, policy.to_string());
+    let queue = made.send().await.unwrap().queue_url.unwrap();
+    let bodies = [message(1).send(), "no event".to_owned(), message(2).send()];
+    emulator.put(&queue, &bodies).await;
+    let words = format!(
+        "ingest {queue} --store STORE --poison leave --batch-age 1 --visibility 2 --format json"
+    );
+    let first = run(&place, &emulator, &words).await;
+    assert_eq!(first.code, 1, "{first:?}");
+    let summary = first.json();
+    assert_eq!((&summary["deleted"], &summary["quarantined"]), (&json!(2), &json!(0)), "{summary}");
+    assert!(summary["left"].as_u64().unwrap() >= 1, "{summary}");
+    // it comes once more, which is once too often
+    for _ in 0..10 {
+        if emulator.left(&dead).await.0 == 1 {
+            break;
+        }
+        run(&place, &emulator, &words).await;
+    }
+    assert_eq!(emulator.left(&dead).await, (1, 0));
+    assert_eq!(emulator.left(&queue).await, (0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn events_of_strangers_are_set_aside() {
+    let (emulator, place) = (Emulator::start().await, Place::new());
+    let queue = emulator.queue("open-to-all").await;
+    let forged = message(2).send().replace("123456789012", "999999999999");
+    emulator.put(&queue, &[message(1).send(), forged]).await;
+    let allow = "[allow]\naccounts = [\"123456789012\"]\nidentities = [\"example.com\"]\n";
+    std::fs::write(place.path("settings.toml"), allow).unwrap();
+    let words = format!("ingest {queue} --store STORE --config settings.toml --format json");
+    let drained = run(&place, &emulator, &words).await;
+    assert_eq!(drained.code, 1, "{drained:?}");
+    let summary = drained.json();
+    assert_eq!(summary["quarantined_by_reason"]["not_allowed"], 1, "{summary}");
+    assert_eq!((&summary["rows"], &summary["deleted"]), (&json!(1), &json!(2)), "{summary}");
+    // a replay under the same settings changes nothing, one that allows all takes it
+    let replay = "store quarantine replay --store STORE --format json";
+    let again = place.run(&format!("{replay} --config settings.toml")).json();
+    assert_eq!((&again["rows"], &again["quarantined"]), (&json!(0), &json!(1)), "{again}");
+    let taken = place.run(replay).json();
+    assert_eq!((&taken["rows"], &taken["quarantined"]), (&json!(1), &json!(0)), "{taken}");
 }
