@@ -25,6 +25,8 @@ use crate::store::quarantine::{self, Quarantined};
 use crate::store::{Store, StoreError};
 use crate::telemetry::{Counts, Telemetry};
 
+/// Messages of a queue in one batch: each is held, with its handle, until it is deleted.
+const RECEIPTS_MAX: usize = 16 * 1024;
 /// How long an idle worker waits before it looks at its batch again.
 const IDLE: Duration = Duration::from_hours(1);
 
@@ -277,7 +279,7 @@ impl Worker {
                     self.oldest.set_if_empty(parcel.taken);
                     state.take(parcel);
                     state.batch.shrink()?;
-                    if state.batch.is_full(&self.limits) || state.is_old(&self.limits) {
+                    if state.is_full(&self.limits) || state.is_old(&self.limits) {
                         handle.block_on(self.flush(&mut state))?;
                     }
                 }
@@ -379,6 +381,10 @@ impl Pending {
             }
         }
         self.receipts.extend(parcel.receipt);
+    }
+
+    fn is_full(&self, limits: &BatchLimits) -> bool {
+        self.receipts.len() >= RECEIPTS_MAX || self.batch.is_full(limits)
     }
 
     fn is_old(&self, limits: &BatchLimits) -> bool {
