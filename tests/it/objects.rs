@@ -130,7 +130,8 @@ fn a_store_in_a_bucket_has_the_numbers_of_one_in_a_folder() {
     let take = |events: &str| {
         std::fs::write(place.path("in.ndjson"), events).unwrap();
         for store in ["STORE", bucket] {
-            let taken = run(&place, &server, &format!("ingest in.ndjson --workers 1 --store {store}"));
+            let taken =
+                run(&place, &server, &format!("ingest in.ndjson --workers 1 --store {store}"));
             assert_eq!(taken.code, 0, "{taken:?}");
         }
     };
