@@ -26,7 +26,7 @@ use crate::store::{Store, StoreError};
 use crate::telemetry::{Counts, Telemetry};
 
 /// Messages of a queue in one batch: each is held, with its handle, until it is deleted.
-const RECEIPTS_MAX: usize = 16 * 1024;
+const RECEIPTS_MAX: usize = 8 * 1024;
 /// How long an idle worker waits before it looks at its batch again.
 const IDLE: Duration = Duration::from_hours(1);
 

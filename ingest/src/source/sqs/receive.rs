@@ -27,8 +27,8 @@ const GROWTH_BYTES_MAX: usize = 256 * 1024;
 const HURRY_EVERY: Duration = Duration::from_millis(50);
 /// How often they are asked at the end of a drain, in milliseconds: a queue that trickles makes no tiny segments.
 const DRAIN_HURRY_EVERY_MS: i64 = 1_000;
-/// Messages that are held at the same time; SQS allows 120,000 of one queue to be in flight.
-const HELD_MAX: usize = 100_000;
+/// Messages that are held at the same time: what memory they take, and SQS allows 120,000 of one queue to be in flight.
+const HELD_MAX: usize = 32 * 1024;
 /// Deliveries of one message that are a sign that something is wrong.
 const RECEIVE_COUNT_LOOK: i64 = 5;
 
@@ -232,7 +232,10 @@ impl Crew {
 
     /// Receives once, and tells when it asked: from then on messages are hidden.
     async fn receive(&self) -> Result<(Vec<Message>, Instant), QueueError> {
-        self.line.held.at_most(HELD_MAX).await;
+        if self.line.held.len() > HELD_MAX {
+            self.intake.hurry();
+            self.line.held.at_most(HELD_MAX).await;
+        }
         let settings = &self.line.settings;
         let wait = if self.waits_for_its_own() {
             0
