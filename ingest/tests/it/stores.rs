@@ -29,7 +29,7 @@ pub(crate) async fn ingest_with(
     std::fs::write(&file, text).unwrap();
     let (_keep, stop) = watch::channel(false);
     let rules = Rules { addresses, ..Rules::default() };
-    let settings = Settings { workers: 2, rules, ..Settings::default() };
+    let settings = Settings { workers: 1, rules, ..Settings::default() };
     let clock = Arc::new(|| 1_800_000_000_000);
     run(
         vec![Source::Files(vec![file])],
