@@ -59,22 +59,23 @@ async fn failed_calls_are_tried_again() {
     let summary = drained(&script).await;
     assert_eq!((summary.counts.deleted, summary.counts.delete_failed), (2, 0), "{summary:?}");
     assert!(summary.failures.is_empty(), "{summary:?}");
-    assert_eq!(script.handles("DeleteMessageBatch").len(), 4);
+    // both in one call, or in two of which the first failed
+    assert!((3..=4).contains(&script.handles("DeleteMessageBatch").len()));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn entries_that_fail_are_deleted_again_and_only_those() {
-    // ids are given in the order of receipt; what an answer does not name is not known to be deleted
-    let half = json!({"Successful": [{"Id": "0"}], "Failed": [{"Id": "1", "SenderFault": false, "Code": "InternalError"}]});
-    let script =
-        Script::new(vec![messages(&["a", "b", "c"]), ("DeleteMessageBatch", 200, half)], nothing());
+    let script = Script::unwilling(
+        vec![messages(&["a", "b", "c"])],
+        // what an answer does not name is not known to be deleted
+        vec![("handle-b", true), ("handle-c", false)],
+        nothing(),
+    );
     let summary = drained(&script).await;
     assert_eq!((summary.counts.deleted, summary.counts.delete_failed), (3, 0), "{summary:?}");
-    let handles = script.handles("DeleteMessageBatch");
-    assert_eq!(handles[..3], ["handle-a", "handle-b", "handle-c"]);
-    let mut again = handles[3..].to_vec();
-    again.sort();
-    assert_eq!(again, ["handle-b", "handle-c"]);
+    let mut handles = script.handles("DeleteMessageBatch");
+    handles.sort();
+    assert_eq!(handles, ["handle-a", "handle-b", "handle-b", "handle-c", "handle-c"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

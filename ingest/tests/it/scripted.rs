@@ -20,6 +20,8 @@ pub(crate) type Watch = Box<dyn Fn(&str, &Value) + Send + Sync>;
 pub(crate) struct Script {
     answers: Mutex<VecDeque<Scripted>>,
     calls: Mutex<Vec<(String, Value)>>,
+    /// Receipt handles whose first delete fails: named as failed, or in neither list of the answer.
+    unwilling: Mutex<Vec<(&'static str, bool)>>,
     watch: Watch,
 }
 
@@ -38,8 +40,18 @@ pub(crate) fn messages(bodies: &[&str]) -> Scripted {
 impl Script {
     /// A script; calls without an answer of their own are answered as by an empty queue that does what it is asked.
     pub(crate) fn new(answers: Vec<Scripted>, watch: Watch) -> Arc<Self> {
-        let (answers, calls) = (Mutex::new(answers.into()), Mutex::default());
-        Arc::new(Self { answers, calls, watch })
+        Self::unwilling(answers, vec![], watch)
+    }
+
+    /// A script in which the first delete of some receipt handles fails, in whatever batch they come: said so (`true`), or
+    /// not mentioned by the answer.
+    pub(crate) fn unwilling(
+        answers: Vec<Scripted>,
+        unwilling: Vec<(&'static str, bool)>,
+        watch: Watch,
+    ) -> Arc<Self> {
+        let (answers, unwilling) = (Mutex::new(answers.into()), Mutex::new(unwilling));
+        Arc::new(Self { answers, calls: Mutex::default(), unwilling, watch })
     }
 
     /// Settings under which the SDK talks to the script.
@@ -74,18 +86,32 @@ impl Script {
             let (_, status, answer) = answers.remove(at).unwrap();
             return (status, answer);
         }
-        let done = || {
-            let entries = body["Entries"].as_array().unwrap();
-            entries.iter().map(|entry| json!({"Id": entry["Id"]})).collect::<Vec<_>>()
-        };
         let answer = match action {
             "GetQueueAttributes" => json!({"Attributes": {"ApproximateNumberOfMessages": "0"}}),
-            "DeleteMessageBatch" | "ChangeMessageVisibilityBatch" => {
-                json!({"Successful": done(), "Failed": []})
+            "DeleteMessageBatch" => self.deleted(body),
+            "ChangeMessageVisibilityBatch" => {
+                let ids = body["Entries"].as_array().unwrap().iter();
+                json!({"Successful": ids.map(|entry| json!({"Id": entry["Id"]})).collect::<Vec<_>>(), "Failed": []})
             }
             _ => json!({}),
         };
         (200, answer)
+    }
+
+    fn deleted(&self, body: &Value) -> Value {
+        let mut unwilling = self.unwilling.lock().unwrap();
+        let (mut successful, mut failed) = (vec![], vec![]);
+        for entry in body["Entries"].as_array().unwrap() {
+            let id = &entry["Id"];
+            match unwilling.iter().position(|(handle, _)| entry["ReceiptHandle"] == *handle) {
+                None => successful.push(json!({"Id": id})),
+                Some(at) if unwilling.remove(at).1 => {
+                    failed.push(json!({"Id": id, "SenderFault": false, "Code": "InternalError"}));
+                }
+                Some(_) => {}
+            }
+        }
+        json!({"Successful": successful, "Failed": failed})
     }
 
     /// The receipt handles in all calls of an action, in order.
