@@ -12,15 +12,19 @@ use crate::contribution::{Contributor, contributors};
 use crate::error::AnalyzeError;
 use crate::levels::{Judged, Level, Thresholds, judge};
 use crate::model::{Cut, Denominator, Outcome, Scope, ScopeValues, ScopeWord, Timeline};
-use crate::scan::{History, Part, Scan, Timelines};
-use crate::windows::{Measured, Span, Window, attempts_until, count, measure, wants_pairs};
+use crate::scan::{Exact, History, Part, Scan, Timelines};
+use crate::windows::{
+    Measured, Span, Window, attempts_until, count, edge, measure, wants_pairs,
+};
 
 /// How much further back each try looks for the attempts of a volume window.
 const FURTHER: i64 = 4;
 /// Days that the first try looks back for them.
 const FIRST_DAYS: i64 = 8;
+/// Ends of windows beyond which every day is known time by time.
+const EXACT_ENDS_MAX: usize = 400;
 /// Sends after which not one bounce of any kind is a sign that bounces are not reported.
-const SENDS_WITHOUT_BOUNCE: usize = 1_000;
+const SENDS_WITHOUT_BOUNCE: u64 = 1_000;
 
 /// What a check is asked.
 #[derive(Debug, Clone)]
@@ -202,15 +206,8 @@ pub(crate) fn load(
     }
     let mut back = if most.is_some() { longest.max(FIRST_DAYS * DAY_MS) } else { longest };
     loop {
-        let part = Part::new(scan, cuts, first.saturating_sub(back), last)?;
-        let mut history = part.history()?;
-        let all = || history.cuts.iter().flat_map(BTreeMap::values);
-        let wanted = |timeline: &Timeline| {
-            windows.iter().any(|window| ends.iter().any(|end| wants_pairs(timeline, window, *end)))
-        };
-        if all().any(wanted) {
-            part.add_all_pairs(&mut history)?;
-        }
+        let mut part = Part::new(scan, cuts, first.saturating_sub(back), last)?;
+        let history = exact_history(&mut part, windows, ends)?;
         let all = || history.cuts.iter().flat_map(BTreeMap::values);
         let enough =
             |timeline: &Timeline| most.is_none_or(|n| attempts_until(timeline, first) >= n);
@@ -219,6 +216,42 @@ pub(crate) fn load(
             return Ok(history);
         }
         back = back.saturating_mul(FURTHER);
+    }
+}
+
+/// The history of a part in which every window is exact.
+fn exact_history(
+    part: &mut Part<'_>,
+    windows: &[Window],
+    ends: &[i64],
+) -> Result<History, AnalyzeError> {
+    let mut exact = if ends.len() > EXACT_ENDS_MAX {
+        Exact::All
+    } else {
+        let begin = |end: &i64, window: &Window| match window.span() {
+            Span::Millis(ms) => Some(end.saturating_sub(ms)),
+            Span::Attempts(_) => None,
+        };
+        let begins = ends.iter().flat_map(|end| windows.iter().filter_map(|one| begin(end, one)));
+        Exact::of(ends.iter().copied().chain(begins))
+    };
+    loop {
+        let history = part.history(&exact)?;
+        let all = || history.cuts.iter().flat_map(BTreeMap::values);
+        let each = |timeline| {
+            windows.iter().flat_map(move |window| ends.iter().map(move |end| (timeline, window, *end)))
+        };
+        if !part.has_pairs()
+            && all().flat_map(each).any(|(timeline, window, end)| wants_pairs(timeline, window, end))
+        {
+            part.load_pairs()?;
+            continue;
+        }
+        // where a volume window begins is known only now
+        let edges = all().flat_map(each).filter_map(|(timeline, window, end)| edge(timeline, window, end));
+        if !exact.add(edges) {
+            return Ok(history);
+        }
     }
 }
 
@@ -316,11 +349,12 @@ fn add_contributors(
         let here = || verdicts.iter().filter(|verdict| over(verdict) && is_here(verdict));
         let earliest = here().map(|verdict| verdict.after).min().unwrap_or(request.at);
         let finer = [finer];
-        let part = Part::new(scan, &finer, earliest, request.at)?;
-        let mut history = part.history()?;
+        let exact = Exact::of(here().map(|verdict| verdict.after).chain([request.at]));
+        let mut part = Part::new(scan, &finer, earliest, request.at)?;
         if here().any(|verdict| verdict.denominator.is_some_and(Denominator::is_of_pairs)) {
-            part.add_all_pairs(&mut history)?;
+            part.load_pairs()?;
         }
+        let history = part.history(&exact)?;
         let Some(timelines) = history.cuts.first() else { continue };
         for verdict in verdicts.iter_mut().filter(|verdict| over(verdict) && is_here(verdict)) {
             verdict.contributors = of_scope(verdict, timelines, BY, request.at);
@@ -352,9 +386,9 @@ fn feed(
         let lists = accounts.into_iter().flat_map(BTreeMap::values);
         lists
             .map(|timeline| {
-                outcomes.iter().map(|outcome| timeline.of(*outcome).len()).sum::<usize>()
+                outcomes.iter().map(|outcome| timeline.of(*outcome).number()).sum::<u64>()
             })
-            .sum::<usize>()
+            .sum::<u64>()
     };
     let bounces = seen(&Outcome::FINAL_BOUNCES);
     let (sends, deliveries) = (seen(&[Outcome::Send]), seen(&[Outcome::Delivery]));

@@ -49,6 +49,16 @@ pub enum AnalyzeError {
         "could not compute over the store: {0}\n  hint: `bouncewatch store verify` tells which segment cannot be read"
     )]
     Compute(String),
+    /// What is kept of a day is gone or damaged.
+    #[error(
+        "could not read `{}`: {source}\n  hint: the folder `aggregates` is safe to delete; what is in it is made again", path.display()
+    )]
+    Aggregate {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
     /// A word that should name a column or a tag does not.
     #[error("cannot cut by `{0}`\n  hint: one of {columns}, or tag:NAME", columns = crate::model::SCOPE_COLUMNS.join(", "))]
     Scope(String),

@@ -2,6 +2,7 @@
 //!
 //! polars is named in `scan`, `measures` and `report/parquet` alone; everything behind `scan` sees plain structs.
 
+mod aggregates;
 pub mod alert;
 pub mod check;
 pub mod confidence;
@@ -14,4 +15,5 @@ pub mod model;
 pub mod report;
 mod scan;
 mod segments;
+pub mod times;
 pub mod windows;

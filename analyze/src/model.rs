@@ -8,6 +8,7 @@ use bouncewatch_schemas::event::Service;
 use serde::{Serialize, Serializer};
 
 use crate::error::AnalyzeError;
+use crate::times::Times;
 
 /// Columns by which rates may be cut. Account and region are always there.
 pub const SCOPE_COLUMNS: [&str; 9] = [
@@ -226,17 +227,17 @@ impl Outcome {
     }
 }
 
-/// The events of one scope: their times by outcome, each list sorted. Everything that a window counts is a
-/// difference of two positions in these lists, so windows are exact to the millisecond.
+/// The events of one scope: their times by outcome. Everything that a window counts is a difference of two positions in
+/// them, so windows are exact to the millisecond.
 #[derive(Debug, Clone)]
 pub struct Timeline {
     /// Whose events they are.
     pub service: Service,
-    /// Times by outcome, epoch milliseconds.
-    pub times: BTreeMap<Outcome, Vec<i64>>,
+    /// Times by outcome; no outcome without times.
+    pub times: BTreeMap<Outcome, Times>,
     /// Times of (message, recipient) pairs that were delivered or bounced for good; only where some window lacks sends.
     /// Of WorkMail always, and of pairs that were sent or bounced.
-    pub delivered_or_bounced: Vec<i64>,
+    pub delivered_or_bounced: Times,
     /// Time of the first send that is known, also one before the part of history that was loaded: with it, a window
     /// without sends is an empty window, and not one whose sends nobody reports. Of WorkMail that of the whole account.
     pub first_send: Option<i64>,
@@ -244,27 +245,24 @@ pub struct Timeline {
     pub first_delivery: Option<i64>,
 }
 
+/// No times.
+static NO_TIMES: Times = Times::new();
+
 impl Timeline {
     /// No events.
     pub fn new(service: Service) -> Self {
         Self {
             service,
             times: BTreeMap::new(),
-            delivered_or_bounced: Vec::new(),
+            delivered_or_bounced: Times::new(),
             first_send: None,
             first_delivery: None,
         }
     }
 
     /// Times of one outcome.
-    pub fn of(&self, outcome: Outcome) -> &[i64] {
-        self.times.get(&outcome).map_or(&[], Vec::as_slice)
-    }
-
-    /// Sorts all lists.
-    pub fn sort(&mut self) {
-        self.times.values_mut().for_each(|times| times.sort_unstable());
-        self.delivered_or_bounced.sort_unstable();
+    pub fn of(&self, outcome: Outcome) -> &Times {
+        self.times.get(&outcome).unwrap_or(&NO_TIMES)
     }
 }
 

@@ -4,9 +4,11 @@ use std::fmt;
 use std::str::FromStr;
 
 use bouncewatch_schemas::event::Service;
+use bouncewatch_schemas::time::day_of;
 
 use crate::error::AnalyzeError;
 use crate::model::{Denominator, Outcome, Timeline};
+use crate::times::{Located, Times};
 
 /// A window: a duration, or the last so many attempts.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,7 +23,7 @@ pub enum Span {
     /// `(t - ms, t]`.
     Millis(i64),
     /// From the n-th last attempt on, that one included: how SES itself looks at an account.
-    Attempts(usize),
+    Attempts(u64),
 }
 
 impl Window {
@@ -92,19 +94,25 @@ pub struct Measured {
 }
 
 /// What is in a window that ends at `to` (inclusive).
+///
+/// # Panics
+/// If it begins or ends in a day of which only the number is known; [`edge`] tells which day that would be.
 pub fn measure(timeline: &Timeline, window: &Window, to: i64) -> Measured {
     match window.span() {
         Span::Millis(ms) => count(timeline, to.saturating_sub(ms), to),
         Span::Attempts(n) => {
             let tried = attempts(timeline, i64::MIN, to);
-            let times = tried.map_or(&[][..], |(_, times)| times);
-            let until = upto(times, to);
-            let Some(first) = times.get(until.saturating_sub(n)).filter(|_| until > 0) else {
+            match tried.and_then(|(_, times)| times.nth_last(n, to)) {
+                // the first attempt itself is in the window, and whatever happened in its millisecond
+                Some(Located::At(first)) => {
+                    Measured { from: Some(first), ..count_out_of(timeline, first - 1, to, tried) }
+                }
                 // nothing was tried, as far as is known: everything that is known is told
-                return Measured { from: None, ..count_out_of(timeline, i64::MIN, to, tried) };
-            };
-            // the first attempt itself is in the window, and whatever happened in its millisecond
-            Measured { from: Some(*first), ..count_out_of(timeline, first - 1, to, tried) }
+                None => Measured { from: None, ..count_out_of(timeline, i64::MIN, to, tried) },
+                Some(Located::In(day)) => {
+                    panic!("a window of {n} attempts begins in day {day}, of which only the number is known")
+                }
+            }
         }
     }
 }
@@ -118,9 +126,9 @@ fn count_out_of(
     timeline: &Timeline,
     after: i64,
     to: i64,
-    tried: Option<(Denominator, &[i64])>,
+    tried: Option<(Denominator, &Times)>,
 ) -> Measured {
-    let of = |outcome| between(timeline.of(outcome), after, to);
+    let of = |outcome| timeline.of(outcome).between(after, to);
     Measured {
         from: Some(after),
         after,
@@ -139,7 +147,7 @@ fn count_out_of(
             rendering_failures: of(Outcome::RenderingFailure),
             incoming_bounces: of(Outcome::IncomingBounce),
             bounces: Outcome::bounces(timeline.service).iter().copied().map(of).sum(),
-            attempts: tried.map(|(_, times)| between(times, after, to)),
+            attempts: tried.map(|(_, times)| times.between(after, to)),
         },
     }
 }
@@ -149,17 +157,17 @@ fn count_out_of(
 /// knows. It depends on the window alone, not on how much history was loaded.
 ///
 /// WorkMail's log has a line for each recipient to whom mail was sent and for each that bounced, and none for both.
-fn attempts(timeline: &Timeline, after: i64, to: i64) -> Option<(Denominator, &[i64])> {
+fn attempts(timeline: &Timeline, after: i64, to: i64) -> Option<(Denominator, &Times)> {
     let is_known = |first: Option<i64>| first.is_some_and(|first| first <= to);
     if timeline.service == Service::WorkMail {
         return is_known(timeline.first_send)
             .then_some((Denominator::SentAndBounced, &timeline.delivered_or_bounced));
     }
     let sends = timeline.of(Outcome::Send);
-    if between(sends, after, to) > 0 {
+    if sends.between(after, to) > 0 {
         return Some((Denominator::Sends, sends));
     }
-    if between(timeline.of(Outcome::Delivery), after, to) > 0 {
+    if timeline.of(Outcome::Delivery).between(after, to) > 0 {
         return Some((Denominator::DeliveriesAndBounces, &timeline.delivered_or_bounced));
     }
     if is_known(timeline.first_send) {
@@ -179,18 +187,23 @@ pub fn wants_pairs(timeline: &Timeline, window: &Window, to: i64) -> bool {
 }
 
 /// How many attempts are known up to a moment.
-pub fn attempts_until(timeline: &Timeline, to: i64) -> usize {
-    attempts(timeline, i64::MIN, to).map_or(0, |(_, times)| upto(times, to))
+pub fn attempts_until(timeline: &Timeline, to: i64) -> u64 {
+    attempts(timeline, i64::MIN, to).map_or(0, |(_, times)| times.upto(to))
 }
 
-/// How many times lie in `(after, to]`.
-fn between(times: &[i64], after: i64, to: i64) -> u64 {
-    upto(times, to).saturating_sub(upto(times, after)) as u64
-}
-
-/// How many times lie at or before `to`.
-fn upto(times: &[i64], to: i64) -> usize {
-    times.partition_point(|time| *time <= to)
+/// The day in which a window begins that ends at `to`; none, where it begins before everything. Times of that day and of
+/// the day of `to` must be known one by one.
+pub fn edge(timeline: &Timeline, window: &Window, to: i64) -> Option<i64> {
+    match window.span() {
+        Span::Millis(ms) => Some(day_of(to.saturating_sub(ms))),
+        Span::Attempts(n) => {
+            let (_, times) = attempts(timeline, i64::MIN, to)?;
+            Some(match times.nth_last(n, to)? {
+                Located::At(time) => day_of(time),
+                Located::In(day) => day,
+            })
+        }
+    }
 }
 
 #[cfg(test)]
@@ -215,12 +228,15 @@ mod tests {
         }
     }
 
+    fn times(times: &[i64]) -> Times {
+        times.iter().copied().collect()
+    }
+
     fn timeline(sends: &[i64], hard: &[i64]) -> Timeline {
         let mut timeline = Timeline::new(Service::Ses);
-        timeline.times.insert(Outcome::Send, sends.to_vec());
+        timeline.times.insert(Outcome::Send, times(sends));
         timeline.first_send = sends.iter().min().copied();
-        timeline.times.insert(Outcome::Hard, hard.to_vec());
-        timeline.sort();
+        timeline.times.insert(Outcome::Hard, times(hard));
         timeline
     }
 
@@ -257,8 +273,8 @@ mod tests {
     fn each_window_has_the_best_denominator_that_it_has() {
         // sends ended at 20, deliveries go on
         let mut timeline = timeline(&[10, 20], &[35]);
-        timeline.times.insert(Outcome::Delivery, vec![11, 21, 31, 32]);
-        timeline.delivered_or_bounced = vec![11, 21, 31, 32, 35];
+        timeline.times.insert(Outcome::Delivery, times(&[11, 21, 31, 32]));
+        timeline.delivered_or_bounced = times(&[11, 21, 31, 32, 35]);
         let at = |window: &str, to| {
             let measured = measure(&timeline, &window.parse().unwrap(), to);
             (measured.denominator, measured.counts.attempts)
@@ -273,7 +289,7 @@ mod tests {
     #[test]
     fn without_attempts_nothing_is_known() {
         let mut timeline = Timeline::new(Service::Ses);
-        timeline.times.insert(Outcome::Hard, vec![1, 2, 3]);
+        timeline.times.insert(Outcome::Hard, times(&[1, 2, 3]));
         let measured = measure(&timeline, &"1d".parse().unwrap(), 10);
         assert_eq!(
             (measured.denominator, measured.counts.attempts, measured.counts.bounces),
@@ -285,10 +301,10 @@ mod tests {
     fn of_workmail_every_bounce_counts_out_of_what_was_sent_or_bounced() {
         let mut timeline = timeline(&[10, 20, 30], &[21]);
         timeline.service = Service::WorkMail;
-        timeline.times.insert(Outcome::Soft, vec![22]);
-        timeline.times.insert(Outcome::Undetermined, vec![55]);
-        timeline.times.insert(Outcome::IncomingBounce, vec![23, 24]);
-        timeline.delivered_or_bounced = vec![10, 20, 21, 22, 30, 55];
+        timeline.times.insert(Outcome::Soft, times(&[22]));
+        timeline.times.insert(Outcome::Undetermined, times(&[55]));
+        timeline.times.insert(Outcome::IncomingBounce, times(&[23, 24]));
+        timeline.delivered_or_bounced = times(&[10, 20, 21, 22, 30, 55]);
         let at = |window: &str, to| {
             let measured = measure(&timeline, &window.parse().unwrap(), to);
             (measured.denominator, measured.counts.attempts, measured.counts.bounces)

@@ -1,32 +1,36 @@
 //! Store -> the timelines of scopes. The one place where copies of an event become one event (invariant I-5).
 //!
-//! A part of history is loaded whole: from its first day on, every event is complete. Copies of an event may lie far
-//! apart (a replayed archive, feedback that comes twice), but never before their mail was sent; so for messages sent
-//! before the part begins, older days are asked for their other rows, by message. Rows are worked on in shards by
-//! message, so that memory does not grow with the part.
+//! Copies of an event may lie far apart (a replayed archive, feedback that comes twice), but never before their mail was
+//! sent. So what the rows of a day change is known from that day and those before it, and the changes of all days
+//! together are the timelines. That of a closed day is kept (`aggregates`) as long as the segments that it was made of are
+//! the same.
 //!
-//! This file knows the store, `part` the part of history that one question looks at.
+//! This file knows the store; `changes` makes of rows what they change, `part` is the part of history that one question
+//! looks at, `gather` makes timelines of changes.
 
+mod changes;
+mod gather;
 mod part;
 
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::Hasher;
 use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
 
 use bouncewatch_schemas::event::Service;
 use bouncewatch_schemas::table;
 use bouncewatch_schemas::time::day_of;
 use polars::prelude::*;
+use xxhash_rust::xxh3::Xxh3;
 
 use crate::error::AnalyzeError;
 use crate::measures;
-use crate::model::{ScopeValues, ScopeWord, Timeline};
+use crate::model::{ScopeValues, Timeline};
 use crate::segments;
 
+pub(crate) use gather::Exact;
 pub(crate) use part::Part;
-
-/// Column of the provider that hosts a domain.
-const HOST: &str = "host";
 
 /// How often a store is asked when its segments vanish meanwhile.
 const TRIES: usize = 5;
@@ -37,10 +41,12 @@ pub(crate) type Timelines = BTreeMap<ScopeValues, Timeline>;
 /// A store that can be asked about the mail of one service.
 #[derive(Debug)]
 pub(crate) struct Scan {
+    store: PathBuf,
     service: Service,
     segments: Vec<(i64, PathBuf)>,
     own_domains: Vec<String>,
-    hosts: OnceCell<DataFrame>,
+    /// What each day is made of, as a number.
+    marks: OnceCell<BTreeMap<i64, u64>>,
 }
 
 /// A part of history, as timelines.
@@ -68,9 +74,12 @@ impl Scan {
         for _ in 0..TRIES {
             let segments = segments::list(store)?;
             let own_domains = own_domains.to_vec();
-            let scan = Self { service, segments, own_domains, hosts: OnceCell::new() };
+            let store = store.to_path_buf();
+            let scan = Self { store, service, segments, own_domains, marks: OnceCell::new() };
             match ask(&scan) {
                 Err(_) if scan.has_lost_a_segment() => {}
+                // what is damaged is removed, and made again
+                Err(AnalyzeError::Aggregate { path, .. }) if std::fs::remove_file(&path).is_ok() => {}
                 answer => return answer,
             }
         }
@@ -111,22 +120,36 @@ impl Scan {
         Ok(None)
     }
 
-    /// The provider of each domain that some row of the whole history knows: a bounce tells who hosts a domain, a send
-    /// does not. Asked for once.
-    fn hosts(&self) -> Result<&DataFrame, AnalyzeError> {
-        if let Some(known) = self.hosts.get() {
-            return Ok(known);
+    /// The days that have segments, from the first to the last that is asked for.
+    fn days(&self, first_day: i64, last_day: i64) -> BTreeSet<i64> {
+        let days = self.segments.iter().map(|(day, _)| *day);
+        days.filter(|day| (first_day..=last_day).contains(day)).collect()
+    }
+
+    /// A number that stands for the segments of some days: another listing has another one.
+    fn fingerprint(&self, first_day: i64, last_day: i64) -> u64 {
+        let marks = self.marks.get_or_init(|| self.marks());
+        let mut hash = Xxh3::new();
+        for (day, mark) in marks.range(first_day..=last_day.max(first_day)) {
+            hash.write_i64(*day);
+            hash.write_u64(*mark);
         }
-        let provider = measures::word(&ScopeWord::Column(table::PROVIDER));
-        let hosts = self
-            .rows(i64::MIN, i64::MAX)?
-            .filter(measures::is_of(self.service))
-            .select([col(table::RECIPIENT_DOMAIN), provider])
-            .filter(col(table::PROVIDER).is_not_null())
-            .group_by([col(table::RECIPIENT_DOMAIN)])
-            .agg([col(table::PROVIDER).max().alias(HOST)]);
-        let hosts = collect_streaming(hosts)?;
-        Ok(self.hosts.get_or_init(|| hosts))
+        hash.finish()
+    }
+
+    fn marks(&self) -> BTreeMap<i64, u64> {
+        let mut marks: BTreeMap<i64, Xxh3> = BTreeMap::new();
+        for (day, path) in &self.segments {
+            let hash = marks.entry(*day).or_default();
+            hash.write(path.file_name().unwrap_or_default().as_encoded_bytes());
+            // segments never change; what a restored copy of a store may have is found all the same
+            if let Ok(found) = path.metadata() {
+                hash.write_u64(found.len());
+                let changed = found.modified().ok().and_then(|at| at.duration_since(UNIX_EPOCH).ok());
+                hash.write_u128(changed.unwrap_or_default().as_nanos());
+            }
+        }
+        marks.into_iter().map(|(day, hash)| (day, hash.finish())).collect()
     }
 
     /// All rows of some days.
