@@ -120,7 +120,7 @@ impl<'a> Changes<'a> {
         let messages = self
             .scan
             .rows(unit.first_day, unit.last_day)?
-            .filter(measures::is_of(self.scan.service).and(measures::is_counted_kind()))
+            .filter(measures::is_of(self.scan.service))
             .select([col(table::MESSAGE_KEY), sent_at])
             .filter(col(table::SENT_AT).lt(lit(until)))
             .group_by([col(table::MESSAGE_KEY)])
@@ -194,7 +194,7 @@ impl<'a> Changes<'a> {
         names
     }
 
-    /// Rows that count at all, with the columns that events are made of.
+    /// Rows that count, or tell something of their message, with the columns that events are made of.
     fn prepared(&self, rows: LazyFrame) -> LazyFrame {
         let words: Vec<String> = self.words.iter().map(ScopeWord::name).collect();
         let column = |name: &String| match name.as_str() {
@@ -207,8 +207,7 @@ impl<'a> Changes<'a> {
         };
         let columns: Vec<Expr> = self.columns().iter().map(column).collect();
         let is_foreign = measures::is_foreign_mail(&self.scan.own_domains);
-        let is_counted = measures::is_of(self.scan.service).and(measures::is_counted_kind());
-        rows.filter(is_counted.and(is_foreign)).select(columns)
+        rows.filter(measures::is_of(self.scan.service).and(is_foreign)).select(columns)
     }
 
     /// Events, each once: the earliest of its times, and of each word the value that is known. Where copies disagree the
@@ -271,7 +270,8 @@ impl<'a> Changes<'a> {
 
     /// The scopes that have rows in a day, without what other rows tell of them.
     pub(super) fn scopes(&self, day: i64) -> Result<Vec<Delta>, AnalyzeError> {
-        let rows = self.prepared(self.scan.rows(day, day)?);
+        let counted = self.scan.rows(day, day)?.filter(measures::is_counted_kind());
+        let rows = self.prepared(counted);
         let mut deltas = Vec::with_capacity(self.cuts.len());
         for cut in self.cuts {
             let scopes = exploded(with_unhosted(rows.clone(), cut), cut)
