@@ -14,4 +14,5 @@ pub mod model;
 pub mod report;
 mod scan;
 mod segments;
+pub mod thresholds;
 pub mod windows;
