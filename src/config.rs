@@ -1,5 +1,6 @@
 //! The settings file. All defaults stand in `config.toml` beside this file, which `config init` prints.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -20,10 +21,14 @@ pub(crate) struct Config {
     pub(crate) cache: Option<PathBuf>,
     pub(crate) own_domains: Vec<String>,
     pub(crate) windows: Vec<String>,
+    pub(crate) by: Vec<String>,
     pub(crate) minimum_volume: u64,
     pub(crate) stale_after: String,
     pub(crate) bounce: Levels,
     pub(crate) complaint: Levels,
+    #[serde(default)]
+    pub(crate) threshold: Vec<Threshold>,
+    pub(crate) alert: Alert,
     pub(crate) allow: Allow,
     pub(crate) addresses: AddressSettings,
 }
@@ -61,6 +66,44 @@ pub(crate) struct AddressSettings {
 pub(crate) struct Levels {
     pub(crate) warning: f64,
     pub(crate) critical: f64,
+    pub(crate) minimum_count: u64,
+}
+
+/// Thresholds of one rate for the scopes that have all of the values in `scope`.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+pub(crate) struct Threshold {
+    pub(crate) metric: String,
+    pub(crate) warning: f64,
+    pub(crate) critical: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) minimum_volume: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) minimum_count: Option<u64>,
+    /// All other keys; what is no word of a scope is refused when the rules are made.
+    #[serde(flatten)]
+    pub(crate) scope: BTreeMap<String, String>,
+}
+
+impl Threshold {
+    /// Which one it is, in words.
+    fn shown(&self) -> String {
+        let words: String =
+            self.scope.iter().map(|(word, value)| format!(" {word}={value}")).collect();
+        format!("[[threshold]] of {}{words}", self.metric)
+    }
+}
+
+/// Whom to tell, and how often.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Alert {
+    pub(crate) sns: Option<String>,
+    pub(crate) exec: Option<String>,
+    pub(crate) exec_timeout: String,
+    pub(crate) state: Option<PathBuf>,
+    pub(crate) renotify_after: String,
+    pub(crate) clear_after: String,
+    pub(crate) clear_below: f64,
 }
 
 impl Config {
@@ -79,13 +122,22 @@ impl Config {
             path.map_or_else(String::new, |path| format!("the settings file `{}`", path.display()))
         };
         let config: Self = table.try_into().with_context(named)?;
-        for (name, levels) in [("bounce", config.bounce), ("complaint", config.complaint)] {
+        let named_levels = [("[bounce]", config.bounce), ("[complaint]", config.complaint)];
+        let levels =
+            named_levels.map(|(name, levels)| (name.to_owned(), levels.warning, levels.critical));
+        let of_scopes = config.threshold.iter().map(|one| (one.shown(), one.warning, one.critical));
+        for (name, warning, critical) in levels.into_iter().chain(of_scopes) {
             ensure!(
-                levels.warning > 0.0 && levels.warning <= levels.critical && levels.critical <= 1.0,
-                "{}: [{name}] needs 0 < warning <= critical <= 1, as fractions: 0.05 is 5 %",
+                warning > 0.0 && warning <= critical && critical <= 1.0,
+                "{}: {name} needs 0 < warning <= critical <= 1, as fractions: 0.05 is 5 %",
                 named()
             );
         }
+        ensure!(
+            config.alert.clear_below > 0.0 && config.alert.clear_below <= 1.0,
+            "{}: [alert] needs 0 < clear_below <= 1, a part of each threshold: 0.9 is 90 % of it",
+            named()
+        );
         Ok(config)
     }
 }

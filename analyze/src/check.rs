@@ -13,6 +13,7 @@ use crate::error::AnalyzeError;
 use crate::levels::{Judged, Level, Thresholds, judge};
 use crate::model::{Cut, Denominator, Outcome, Scope, ScopeValues, ScopeWord, Timeline};
 use crate::scan::{Exact, History, Part, Scan, Timelines};
+use crate::thresholds::{Limits, Rules};
 use crate::windows::{
     Measured, Span, Window, attempts_until, count, edge, measure, wants_pairs,
 };
@@ -47,6 +48,8 @@ pub struct Request {
     pub complaint: Thresholds,
     /// Attempts below which a rate must be sure.
     pub minimum_volume: u64,
+    /// Thresholds and minimum volumes of some scopes.
+    pub rules: Rules,
     /// Silence after which the feed is stale, in milliseconds.
     pub stale_after: i64,
 }
@@ -125,6 +128,8 @@ pub struct Verdict {
     pub interval: Option<[f64; 2]>,
     pub warning: f64,
     pub critical: f64,
+    pub minimum_volume: u64,
+    pub minimum_count: u64,
     pub sure: bool,
     pub headroom: Option<Headroom>,
     /// WorkMail alone: bounces of others' mail, which are in no rate.
@@ -293,8 +298,12 @@ struct Place<'a> {
 impl Place<'_> {
     fn verdict(&self, metric: &'static str, count: u64, thresholds: Thresholds) -> Verdict {
         let tried = self.measured.counts.attempts;
+        let scope = Scope::new(self.cut, self.values);
+        let others = Limits { thresholds, minimum_volume: self.request.minimum_volume };
+        let Limits { thresholds, minimum_volume } =
+            self.request.rules.limits(metric, &scope, others);
         let Judged { level, rate, interval, sure } =
-            judge(count, tried, thresholds, self.request.minimum_volume, self.cut.is_account());
+            judge(count, tried, thresholds, minimum_volume, self.cut.is_account());
         let headroom = tried.filter(|tried| *tried > 0).map(|tried| Headroom {
             warning: confidence::headroom(count, tried, thresholds.warning),
             critical: confidence::headroom(count, tried, thresholds.critical),
@@ -302,7 +311,7 @@ impl Place<'_> {
         Verdict {
             metric,
             level,
-            scope: Scope::new(self.cut, self.values),
+            scope,
             window: self.window.to_string(),
             basis: "event",
             from: self.measured.from.map(format_ms),
@@ -315,6 +324,8 @@ impl Place<'_> {
             interval,
             warning: thresholds.warning,
             critical: thresholds.critical,
+            minimum_volume,
+            minimum_count: thresholds.minimum_count,
             sure,
             headroom,
             incoming_bounces: (self.request.service == Service::WorkMail)

@@ -65,6 +65,9 @@ pub enum AnalyzeError {
     /// A window that cannot be read.
     #[error("not a window: `{0}`\n  hint: a duration such as 1h, 24h, 7d, 30d, or volume:10000")]
     Window(String),
+    /// A rule for thresholds that is none.
+    #[error("[[threshold]] in the settings: {0}")]
+    Threshold(String),
     /// A span of time that makes no sense.
     #[error("{0}")]
     Span(String),

@@ -1,11 +1,11 @@
 //! Rates + thresholds -> levels. Pure.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::confidence;
 
 /// Where a rate stands. The order is that of badness: a run is as bad as its worst verdict.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Level {
     /// Below the thresholds, or too little to say.
@@ -29,6 +29,16 @@ impl Level {
         }
     }
 
+    /// The word in the JSON.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Warning => "warning",
+            Self::Critical => "critical",
+            Self::Unknown => "unknown",
+        }
+    }
+
     /// The word in capitals, as Nagios prints it.
     pub const fn as_upper(self) -> &'static str {
         match self {
@@ -47,6 +57,28 @@ pub struct Thresholds {
     pub warning: f64,
     /// Where SES may pause it.
     pub critical: f64,
+    /// Bounces or complaints without which a small volume reaches no level, however sure its interval is.
+    pub minimum_count: u64,
+}
+
+/// Whether a rate is at or over a threshold and carried by enough: by the volume, or else by the interval's lower bound
+/// and by a count that is more than bad luck.
+///
+/// The interval alone is no help against one bounce of one mail: its lower bound is 20.7 %, because Wilson's interval
+/// holds for one draw of a scope, and somebody who looks at a thousand small scopes draws a thousand times.
+pub fn reaches(
+    threshold: f64,
+    count: u64,
+    attempts: u64,
+    minimum_volume: u64,
+    minimum_count: u64,
+) -> bool {
+    let (Some(rate), Some([low, _])) =
+        (confidence::rate(count, attempts), confidence::wilson(count, attempts))
+    else {
+        return false;
+    };
+    rate >= threshold && (attempts >= minimum_volume || (low > threshold && count >= minimum_count))
 }
 
 /// A rate with its level.
@@ -65,7 +97,7 @@ pub struct Judged {
 /// Judges `count` out of `attempts`.
 ///
 /// A threshold is reached when the rate is at or over it and either the volume is not small or the interval's lower
-/// bound lies over it too: 2 of 20 is quiet, 15 of 20 is not. Attempts that are not known give `Unknown`. So do no
+/// bound lies over it too, with a count that is more than bad luck: 2 of 20 is quiet, and so is 1 of 1; 15 of 20 is not. Attempts that are not known give `Unknown`. So do no
 /// attempts beside a count, where `whole_account`: then sends are missing. Below an account, a bounce whose mail was
 /// sent before the window is ordinary.
 pub fn judge(
@@ -86,7 +118,8 @@ pub fn judge(
         return Judged { level, rate: None, interval: None, sure: false };
     };
     let large = n >= minimum_volume;
-    let reached = |threshold: f64| rate >= threshold && (large || interval[0] > threshold);
+    let reached =
+        |threshold| reaches(threshold, count, n, minimum_volume, thresholds.minimum_count);
     let level = if reached(thresholds.critical) {
         Level::Critical
     } else if reached(thresholds.warning) {
@@ -102,7 +135,8 @@ pub fn judge(
 mod tests {
     use super::*;
 
-    const BOUNCE: Thresholds = Thresholds { warning: 0.05, critical: 0.10 };
+    const BOUNCE: Thresholds = Thresholds { warning: 0.05, critical: 0.10, minimum_count: 5 };
+    const COMPLAINT: Thresholds = Thresholds { warning: 0.001, critical: 0.005, minimum_count: 3 };
     const MINIMUM_VOLUME: u64 = 1_000;
 
     fn level(count: u64, attempts: u64) -> Level {
@@ -125,6 +159,26 @@ mod tests {
         assert_eq!(level(1, 5), Level::Ok);
         assert_eq!(level(60, 999), Level::Ok);
         assert_eq!(level(80, 999), Level::Warning);
+    }
+
+    #[test]
+    fn one_bounce_is_bad_luck() {
+        for (count, attempts, expected) in [
+            (1, 1, Level::Ok),
+            (2, 2, Level::Ok),
+            (4, 4, Level::Ok),
+            (5, 5, Level::Critical),
+            (5, 20, Level::Critical),
+        ] {
+            assert_eq!(level(count, attempts), expected, "{count} of {attempts}");
+        }
+        let complaints =
+            |count, attempts| judge(count, Some(attempts), COMPLAINT, MINIMUM_VOLUME, false).level;
+        assert_eq!(complaints(1, 20), Level::Ok);
+        assert_eq!(complaints(2, 100), Level::Ok);
+        assert_eq!(complaints(3, 100), Level::Critical);
+        // from the minimum volume on the rate alone tells, as it does with AWS
+        assert_eq!(complaints(1, 1_000), Level::Warning);
     }
 
     #[test]

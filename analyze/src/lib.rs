@@ -15,5 +15,6 @@ pub mod model;
 pub mod report;
 mod scan;
 mod segments;
+pub mod thresholds;
 pub mod times;
 pub mod windows;

@@ -1,78 +1,35 @@
-//! Telling people: a verdict as a message, and the channels by which it goes out.
+//! Telling people what is new, once: what a check says becomes alarms that are remembered between runs, and each
+//! channel is told of what changed. Pure up to the channels and the file.
 
+pub mod advance;
+pub mod exec;
+pub mod file;
+pub mod message;
+pub mod observe;
 pub mod sns;
+pub mod state;
+#[cfg(test)]
+mod tests;
+mod words;
 
-use bouncewatch_schemas::event::Service;
-use serde::Serialize;
+pub use message::{Message, messages};
 
-use crate::check::Check;
-use crate::error::AnalyzeError;
-use crate::levels::Level;
-use crate::report::table;
-
-/// Verdicts that one message holds.
-const VERDICTS_MAX: usize = 50;
-/// Longest subject that SNS takes.
-const SUBJECT_CHARS_MAX: usize = 100;
-
-/// A verdict for people and for machines.
-#[derive(Debug, Clone, Serialize)]
-pub struct Message {
-    /// One line of ASCII.
-    pub subject: String,
-    /// What `check` prints.
-    pub text: String,
-    /// What `check --format json` prints.
-    pub json: String,
+/// When people are told.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Policy {
+    /// A level falls when it was not reached for so long, in milliseconds.
+    pub clear_after_ms: i64,
+    /// The part of a threshold below which a rate must be to be below a level that it has: 0 to 1.
+    pub clear_below: f64,
+    /// What still holds is told again after so many milliseconds; `None` never.
+    pub renotify_after_ms: Option<i64>,
 }
 
-/// The message about a check; none where all is well.
-///
-/// # Errors
-/// If the check cannot be written as JSON.
-pub fn message(check: &Check) -> Result<Option<Message>, AnalyzeError> {
-    if check.status == Level::Ok {
-        return Ok(None);
-    }
-    let check = &shortened(check);
-    let json =
-        serde_json::to_string(check).map_err(|error| AnalyzeError::Write(error.to_string()))?;
-    Ok(Some(Message { subject: subject(check), text: table::check(check), json }))
-}
-
-/// The check with the verdicts that matter alone, worst first: SNS takes 256 KiB.
-fn shortened(check: &Check) -> Check {
-    let mut verdicts: Vec<_> =
-        check.verdicts.iter().filter(|verdict| verdict.level != Level::Ok).cloned().collect();
-    verdicts.sort_by_key(|verdict| std::cmp::Reverse(verdict.level));
-    verdicts.truncate(VERDICTS_MAX);
-    Check { verdicts, ..check.clone() }
-}
-
-/// The worst verdict in one line, such as `SES WARNING: bounce rate 6.12 % (612 of 10000) in 24h, 123456789012 us-east-1`.
-fn subject(check: &Check) -> String {
-    let worst = check.verdicts.iter().find(|verdict| verdict.level == check.status);
-    let what = match worst {
-        Some(verdict) if verdict.rate.is_some() => format!(
-            "{} {:.2} % ({} of {}) in {}, {}",
-            verdict.metric.replace('_', " "),
-            verdict.rate.unwrap_or_default() * 100.0,
-            verdict.count,
-            verdict.attempts.unwrap_or_default(),
-            verdict.window,
-            verdict.scope
-        ),
-        _ if check.feed.stale => "the feed of events is silent".to_owned(),
-        _ => "the rate is not known".to_owned(),
-    };
-    // SNS takes printable ASCII alone, and scopes may hold what strangers wrote
-    let service = match check.service {
-        Service::Ses => "SES",
-        Service::WorkMail => "WorkMail",
-    };
-    let line: String = format!("{service} {}: {what}", check.status.as_upper())
-        .chars()
-        .map(|c| if c.is_ascii_graphic() || c == ' ' { c } else { '?' })
-        .collect();
-    line.chars().take(SUBJECT_CHARS_MAX).collect()
+/// What a run was asked.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Asked {
+    /// Windows, as they are typed.
+    pub windows: Vec<String>,
+    /// Cuts by the names of their words, account and region among them.
+    pub cuts: Vec<Vec<String>>,
 }

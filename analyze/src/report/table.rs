@@ -199,12 +199,12 @@ pub fn grid(header: &[&str], rows: &[Vec<String>], texts: usize) -> String {
 }
 
 /// A fraction as percent; unknown where there is none.
-fn percent(rate: Option<f64>) -> String {
+pub(crate) fn percent(rate: Option<f64>) -> String {
     rate.map_or_else(|| "unknown".to_owned(), |rate| format!("{:.2} %", rate * 100.0))
 }
 
 /// `bounce_rate` as people write it.
-fn words(name: &str) -> String {
+pub(crate) fn words(name: &str) -> String {
     name.replace('_', " ")
 }
 

@@ -1,0 +1,248 @@
+//! Notices -> messages: one for each level, worst first, for people and for machines.
+
+use std::fmt::Write;
+
+use bouncewatch_schemas::event::Service;
+use bouncewatch_schemas::printable::printable;
+use bouncewatch_schemas::time::format_ms;
+use serde::Serialize;
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::advance::{Change, Notice};
+use super::observe::scope_map;
+use super::state::{ScopeMap, Time};
+use super::words;
+use crate::check::{Check, Verdict};
+use crate::error::AnalyzeError;
+use crate::levels::Level;
+use crate::report::table;
+
+/// Notices that one message tells in full.
+const NOTICES_MAX: usize = 25;
+/// Longest subject: SNS takes less than 100 characters.
+const SUBJECT_CHARS_MAX: usize = 99;
+/// Most bytes of a message's JSON. SNS takes 256 KiB, in which it stands beside the text and is escaped once more.
+const JSON_BYTES_MAX: usize = 80 * 1024;
+
+/// What is told at once: all that is new at one level.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Message {
+    /// The level that it tells; `Ok` for alarms that ended.
+    pub level: Level,
+    /// The same for the same news, also when it is sent once more because a run was killed.
+    pub id: String,
+    /// One line of ASCII.
+    pub subject: String,
+    /// For people.
+    pub text: String,
+    /// For machines: what `check --format json` prints, of the scopes concerned, and `alert`.
+    pub json: String,
+    /// Names and values for the filter policies of subscriptions.
+    pub attributes: Vec<(&'static str, Vec<String>)>,
+}
+
+#[derive(Serialize)]
+struct Machine<'a> {
+    #[serde(flatten)]
+    check: &'a Check,
+    alert: Alert<'a>,
+}
+
+#[derive(Serialize)]
+struct Alert<'a> {
+    id: &'a str,
+    level: Level,
+    subject: &'a str,
+    text: &'a str,
+    /// Alarms beyond those that are told here.
+    more: usize,
+    changes: Vec<ChangeJson<'a>>,
+}
+
+#[derive(Serialize)]
+struct ChangeJson<'a> {
+    change: Change,
+    metric: &'a str,
+    scope: &'a ScopeMap,
+    level: Level,
+    /// What this channel was told before.
+    was: Option<Level>,
+    worst: Level,
+    raised_at: Time,
+    since: Time,
+    cleared_at: Option<Time>,
+    windows: Vec<&'a String>,
+}
+
+/// The messages about what a channel is to be told, worst level first. `trouble` is a line that each of them tells too.
+///
+/// # Errors
+/// If a message cannot be written as JSON.
+pub fn messages(
+    check: &Check,
+    notices: &[Notice],
+    trouble: Option<&str>,
+) -> Result<Vec<(Message, Vec<Notice>)>, AnalyzeError> {
+    let mut levels: Vec<Level> = notices.iter().map(|notice| notice.alarm.level).collect();
+    levels.sort_unstable_by(|a, b| b.cmp(a));
+    levels.dedup();
+    let message = |level: Level| {
+        let mut of_level: Vec<Notice> =
+            notices.iter().filter(|notice| notice.alarm.level == level).cloned().collect();
+        // the wider a scope, the more it matters; the order of keys is that of a stable sort
+        of_level.sort_by_key(|notice| {
+            (notice.alarm.key.scope.len(), notice.change, std::cmp::Reverse(rank(check, notice)))
+        });
+        let mut shown = of_level.len().min(NOTICES_MAX);
+        loop {
+            let message = compose(check, level, &of_level, shown, trouble)?;
+            // texts of strangers may be long: fewer of them are told in full
+            if message.json.len() <= JSON_BYTES_MAX || shown == 1 {
+                return Ok((message, of_level));
+            }
+            shown = shown.div_ceil(2);
+        }
+    };
+    levels.into_iter().map(message).collect()
+}
+
+/// A rate in millionths, to tell the highest first.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "rates are small")]
+fn rank(check: &Check, notice: &Notice) -> u64 {
+    let rate = worst_verdict(check, notice).and_then(|verdict| verdict.rate);
+    (rate.unwrap_or_default() * 1e6) as u64
+}
+
+fn compose(
+    check: &Check,
+    level: Level,
+    notices: &[Notice],
+    shown: usize,
+    trouble: Option<&str>,
+) -> Result<Message, AnalyzeError> {
+    let (told, left) = notices.split_at(shown.min(notices.len()));
+    let id = id(notices);
+    let subject = subject(check, notices);
+    let mut text = String::new();
+    for notice in told {
+        // writing to a String cannot fail
+        _ = writeln!(text, "{}", printable(&words::line(check, notice)));
+    }
+    if !left.is_empty() {
+        _ = writeln!(text, "... and {} more", left.len());
+    }
+    for line in trouble.into_iter().flat_map(str::lines) {
+        _ = writeln!(text, "\n{}", printable(line.trim()));
+    }
+    let concerned = |verdict: &&Verdict| {
+        let scope = scope_map(&verdict.scope);
+        told.iter().any(|notice| is_of(notice, verdict) && notice.alarm.key.scope == scope)
+    };
+    let verdicts = check.verdicts.iter().filter(concerned).cloned().collect();
+    let check = &Check { verdicts, ..check.clone() };
+    _ = write!(text, "\n{}", table::check(check));
+    let changes = told.iter().map(change_json).collect();
+    let alert = Alert { id: &id, level, subject: &subject, text: &text, more: left.len(), changes };
+    let json = serde_json::to_string(&Machine { check, alert })
+        .map_err(|error| AnalyzeError::Write(error.to_string()))?;
+    Ok(Message { level, json, attributes: attributes(check, level, notices), id, subject, text })
+}
+
+/// Whether a verdict says something about an alarm, the scope apart.
+fn is_of(notice: &Notice, verdict: &Verdict) -> bool {
+    let metric = &notice.alarm.key.metric;
+    *metric == verdict.metric || *metric == super::state::DENOMINATOR
+}
+
+fn change_json(notice: &Notice) -> ChangeJson<'_> {
+    let alarm = &notice.alarm;
+    ChangeJson {
+        change: notice.change,
+        metric: &alarm.key.metric,
+        scope: &alarm.key.scope,
+        level: alarm.level,
+        was: notice.before.map(|told| told.level),
+        worst: alarm.worst,
+        raised_at: alarm.raised_at,
+        since: alarm.since,
+        cleared_at: alarm.cleared_at,
+        windows: alarm
+            .windows
+            .iter()
+            .filter(|(_, one)| one.level > Level::Ok)
+            .map(|(name, _)| name)
+            .collect(),
+    }
+}
+
+/// The same for the same news: what is told of which alarms, and what was told of them before.
+fn id(notices: &[Notice]) -> String {
+    let mut text = String::new();
+    for notice in notices {
+        let (alarm, before) = (&notice.alarm, notice.before.map(|told| told.at.0));
+        _ = writeln!(
+            text,
+            "{:?} {:?} {:?} {} {before:?}",
+            alarm.key, notice.change, alarm.level, alarm.raised_at.0
+        );
+    }
+    format!("{:016x}", xxh3_64(text.as_bytes()))
+}
+
+fn attributes(check: &Check, level: Level, notices: &[Notice]) -> Vec<(&'static str, Vec<String>)> {
+    let each = |word: fn(&Notice) -> String| {
+        let mut words: Vec<String> = notices.iter().map(word).collect();
+        words.sort();
+        words.dedup();
+        words
+    };
+    vec![
+        ("level", vec![level.as_str().to_owned()]),
+        ("service", vec![check.service.as_str().to_owned()]),
+        ("metric", each(|notice| notice.alarm.key.metric.clone())),
+        ("change", each(|notice| words::change(notice.change).to_owned())),
+    ]
+}
+
+/// The verdict of an alarm that tells most: the worst level, then the highest rate.
+pub(super) fn worst_verdict<'c>(check: &'c Check, notice: &Notice) -> Option<&'c Verdict> {
+    let of_alarm = |verdict: &&Verdict| {
+        is_of(notice, verdict) && scope_map(&verdict.scope) == notice.alarm.key.scope
+    };
+    let of_alarm = check.verdicts.iter().filter(of_alarm);
+    let rate = |verdict: &Verdict| verdict.rate.unwrap_or_default();
+    of_alarm.reduce(|worst, verdict| {
+        let worse = verdict.level.cmp(&worst.level).then(rate(verdict).total_cmp(&rate(worst)));
+        if worse.is_gt() { verdict } else { worst }
+    })
+}
+
+/// The first notice in a line, such as `SES WARNING: bounce rate 6.12 % (612 of 10000) in 24h, 123456789012 us-east-1`.
+fn subject(check: &Check, notices: &[Notice]) -> String {
+    let Some(first) = notices.first() else { return String::new() };
+    let service = match check.service {
+        Service::Ses => "SES",
+        Service::WorkMail => "WorkMail",
+    };
+    let more = match notices.len() - 1 {
+        0 => String::new(),
+        more => format!(" (+{more} more)"),
+    };
+    let still = if first.change == Change::Reminded { "still " } else { "" };
+    let head = format!("{service} {}: {still}", first.alarm.level.as_upper());
+    let what = words::subject(check, first);
+    // SNS takes printable ASCII alone, and scopes may hold what strangers wrote
+    let ascii = |text: String| -> String {
+        text.chars().map(|c| if c.is_ascii_graphic() || c == ' ' { c } else { '?' }).collect()
+    };
+    let room = SUBJECT_CHARS_MAX.saturating_sub(more.len());
+    let line: String = ascii(format!("{head}{what}")).chars().take(room).collect();
+    line + &more
+}
+
+/// A moment, for people.
+pub(super) fn moment(time: Time) -> String {
+    let text = format_ms(time.0);
+    let (date, clock) = text.split_once('T').unwrap_or((&text, ""));
+    format!("{date} {} UTC", clock.chars().take(5).collect::<String>())
+}
