@@ -163,6 +163,25 @@ pub(crate) enum ServiceWord {
     Workmail,
 }
 
+/// What counts in which window.
+#[cfg(feature = "analyze")]
+#[derive(Debug, Clone, Args)]
+pub(crate) struct CountArgs {
+    /// By which time an event belongs to a window: when it happened; or when its mail was sent, which follows what was sent in the window (the last 14 hours of it are not known yet)
+    #[arg(long, value_enum, default_value = "event")]
+    pub(crate) basis: BasisWord,
+    /// Nothing before this moment counts, such as when a review ended (RFC 3339 or a date)
+    #[arg(long, value_name = "TIME")]
+    pub(crate) counted_from: Option<String>,
+}
+
+#[cfg(feature = "analyze")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum BasisWord {
+    Event,
+    Send,
+}
+
 #[cfg(feature = "analyze")]
 #[derive(Debug, Args)]
 pub(crate) struct CheckArgs {
@@ -173,6 +192,8 @@ pub(crate) struct CheckArgs {
     pub(crate) service: ServiceWord,
     #[command(flatten)]
     pub(crate) cache: CacheArg,
+    #[command(flatten)]
+    pub(crate) counting: CountArgs,
     /// Windows that end now: durations such as 24h or 7d, or volume:N for the last N attempts [default: 24h,7d,volume:10000]
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     pub(crate) window: Vec<String>,
@@ -218,6 +239,8 @@ pub(crate) struct ReportArgs {
     pub(crate) service: ServiceWord,
     #[command(flatten)]
     pub(crate) cache: CacheArg,
+    #[command(flatten)]
+    pub(crate) counting: CountArgs,
     /// Begin of the span (RFC 3339 or a date) [default: 7 days before its end]
     #[arg(long, value_name = "TIME")]
     pub(crate) from: Option<String>,

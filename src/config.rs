@@ -22,6 +22,8 @@ pub(crate) struct Config {
     pub(crate) own_domains: Vec<String>,
     pub(crate) windows: Vec<String>,
     pub(crate) by: Vec<String>,
+    pub(crate) counted_from: Option<String>,
+    pub(crate) contributors: Vec<String>,
     pub(crate) minimum_volume: u64,
     pub(crate) stale_after: String,
     pub(crate) bounce: Levels,

@@ -1,29 +1,24 @@
-//! `check`: the levels now. And the part of a check that reports share: how far back history must be loaded.
+//! `check`: the levels now, and whether events still come.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use bouncewatch_schemas::event::Service;
-use bouncewatch_schemas::time::{DAY_MS, format_ms};
+use bouncewatch_schemas::time::format_ms;
 use serde::Serialize;
 
-use crate::confidence;
-use crate::contribution::{Contributor, contributors};
+use crate::drivers;
 use crate::error::AnalyzeError;
-use crate::levels::{Judged, Level, Thresholds, judge};
-use crate::model::{Cut, Denominator, Outcome, Scope, ScopeValues, ScopeWord, Timeline};
-use crate::scan::{Exact, History, Part, Scan, Timelines};
-use crate::thresholds::{Limits, Rules};
-use crate::windows::{
-    Measured, Span, Window, attempts_until, count, edge, measure, wants_pairs,
-};
+use crate::foresight;
+use crate::levels::{Level, Thresholds};
+use crate::loading::{Wanted, load};
+use crate::model::{Basis, Cut, NO_FEEDBACK, Outcome, ScopeWord, Timeline};
+use crate::scan::{History, Look, Scan, Timelines};
+use crate::thresholds::Rules;
+pub use crate::verdict::Verdict;
+use crate::verdict::{MATURE_AFTER_MS, Place};
+use crate::windows::Window;
 
-/// How much further back each try looks for the attempts of a volume window.
-const FURTHER: i64 = 4;
-/// Days that the first try looks back for them.
-const FIRST_DAYS: i64 = 8;
-/// Ends of windows beyond which every day is known time by time.
-const EXACT_ENDS_MAX: usize = 400;
 /// Sends after which not one bounce of any kind is a sign that bounces are not reported.
 const SENDS_WITHOUT_BOUNCE: u64 = 1_000;
 
@@ -38,8 +33,14 @@ pub struct Request {
     pub at: i64,
     /// Windows that end at that moment.
     pub windows: Vec<Window>,
+    /// By which time events belong to windows.
+    pub basis: Basis,
     /// Cuts below account and region.
     pub cuts: Vec<Cut>,
+    /// Nothing before this moment counts, epoch milliseconds.
+    pub counted_from: Option<i64>,
+    /// By what it is told who drives a rate.
+    pub contributors: Vec<ScopeWord>,
     /// Domains whose mail SES does not count.
     pub own_domains: Vec<String>,
     /// Thresholds of the bounce rate.
@@ -105,49 +106,6 @@ pub struct Feed {
     pub missing: Vec<&'static str>,
 }
 
-/// One rate, judged.
-#[derive(Debug, Clone, Serialize)]
-#[expect(
-    missing_docs,
-    reason = "the fields are those of the JSON, which design 5 and the README describe"
-)]
-pub struct Verdict {
-    pub metric: &'static str,
-    pub level: Level,
-    pub scope: Scope,
-    pub window: String,
-    pub basis: &'static str,
-    pub from: Option<String>,
-    pub to: String,
-    #[serde(skip)]
-    pub after: i64,
-    pub count: u64,
-    pub attempts: Option<u64>,
-    pub denominator: Option<Denominator>,
-    pub rate: Option<f64>,
-    pub interval: Option<[f64; 2]>,
-    pub warning: f64,
-    pub critical: f64,
-    pub minimum_volume: u64,
-    pub minimum_count: u64,
-    pub sure: bool,
-    pub headroom: Option<Headroom>,
-    /// WorkMail alone: bounces of others' mail, which are in no rate.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub incoming_bounces: Option<u64>,
-    pub crosses_critical_at: Option<String>,
-    pub contributors: Vec<Contributor>,
-}
-
-/// How many more reach a threshold, at the same attempts.
-#[derive(Debug, Clone, Copy, Serialize)]
-pub struct Headroom {
-    /// Until the warning.
-    pub warning: u64,
-    /// Until the critical level.
-    pub critical: u64,
-}
-
 /// Computes the levels of a store.
 ///
 /// # Errors
@@ -159,9 +117,29 @@ pub fn check(request: &Request) -> Result<Check, AnalyzeError> {
 fn answer(request: &Request, scan: &Scan) -> Result<Check, AnalyzeError> {
     let mut cuts = vec![Cut::account()];
     cuts.extend(request.cuts.iter().filter(|cut| !cut.is_account()).cloned());
-    let history = load(scan, &cuts, &request.windows, &[request.at])?;
-    let mut verdicts = verdicts(request, &cuts, &history);
-    add_contributors(request, scan, &cuts, &mut verdicts)?;
+    let asked = cuts.len();
+    // beside them: the mail of each to providers that tell of no complaints, and the feeds
+    if request.service == Service::Ses {
+        let no_feedback = |cut: &Cut| {
+            Cut(cut.0.iter().cloned().chain([ScopeWord::Column(NO_FEEDBACK)]).collect())
+        };
+        cuts.extend(cuts.clone().iter().map(no_feedback));
+    }
+    let (look, ends) = (
+        Look { cuts: &cuts, basis: request.basis, counted_from: request.counted_from },
+        [request.at],
+    );
+    let wanted = Wanted {
+        look,
+        asked,
+        windows: &request.windows,
+        ends: &ends,
+        moments: &moments,
+        back: foresight::back(&request.windows),
+    };
+    let history = load(scan, &wanted)?;
+    let mut verdicts = verdicts(request, &cuts[..asked], &history);
+    drivers::add(request, scan, &cuts[..asked], &mut verdicts)?;
     let feed = feed(request, scan, history.cuts.first())?;
     let unknown = if feed.stale || verdicts.is_empty() { Level::Unknown } else { Level::Ok };
     let other_service = match (&feed.newest_event_at, request.service) {
@@ -187,203 +165,29 @@ fn other(scan: &Scan, service: Service, at: i64) -> Result<Option<Service>, Anal
     Ok(scan.newest_event(service, at)?.map(|_| service))
 }
 
-/// Loads history that holds every window which ends at one of `ends` (in order). A volume window begins where a
-/// scope's attempts say; so history is loaded further back until every scope that there is has enough of them, or
-/// nothing older exists.
-pub(crate) fn load(
-    scan: &Scan,
-    cuts: &[Cut],
-    windows: &[Window],
-    ends: &[i64],
-) -> Result<History, AnalyzeError> {
-    let (first, last) = match ends {
-        [first, .., last] => (*first, *last),
-        [only] => (*only, *only),
-        [] => return Err(AnalyzeError::Span("no window ends in this span".to_owned())),
-    };
-    let mut longest = 0;
-    let mut most = None;
-    for window in windows {
-        match window.span() {
-            Span::Millis(ms) => longest = longest.max(ms),
-            Span::Attempts(n) => most = most.max(Some(n)),
-        }
-    }
-    let mut back = if most.is_some() { longest.max(FIRST_DAYS * DAY_MS) } else { longest };
-    loop {
-        let mut part = Part::new(scan, cuts, first.saturating_sub(back), last)?;
-        let history = exact_history(&mut part, windows, ends)?;
-        let all = || history.cuts.iter().flat_map(BTreeMap::values);
-        let enough =
-            |timeline: &Timeline| most.is_none_or(|n| attempts_until(timeline, first) >= n);
-        let nothing_older = part.is_all() || most.is_none();
-        if nothing_older || (all().all(enough) && !part.older_scopes_differ(&history)?) {
-            return Ok(history);
-        }
-        back = back.saturating_mul(FURTHER);
-    }
-}
-
-/// The history of a part in which every window is exact.
-fn exact_history(
-    part: &mut Part<'_>,
-    windows: &[Window],
-    ends: &[i64],
-) -> Result<History, AnalyzeError> {
-    let mut exact = if ends.len() > EXACT_ENDS_MAX {
-        Exact::All
-    } else {
-        let begin = |end: &i64, window: &Window| match window.span() {
-            Span::Millis(ms) => Some(end.saturating_sub(ms)),
-            Span::Attempts(_) => None,
-        };
-        let begins = ends.iter().flat_map(|end| windows.iter().filter_map(|one| begin(end, one)));
-        Exact::of(ends.iter().copied().chain(begins))
-    };
-    loop {
-        let history = part.history(&exact)?;
-        let all = || history.cuts.iter().flat_map(BTreeMap::values);
-        let each = |timeline| {
-            windows.iter().flat_map(move |window| ends.iter().map(move |end| (timeline, window, *end)))
-        };
-        if !part.has_pairs()
-            && all().flat_map(each).any(|(timeline, window, end)| wants_pairs(timeline, window, end))
-        {
-            part.load_pairs()?;
-            continue;
-        }
-        // where a volume window begins is known only now
-        let edges = all().flat_map(each).filter_map(|(timeline, window, end)| edge(timeline, window, end));
-        if !exact.add(edges) {
-            return Ok(history);
-        }
-    }
+/// Moments that verdicts look at beside begin and end of their window.
+fn moments(timeline: &Timeline, window: &Window, to: i64) -> Vec<i64> {
+    let mut moments = foresight::moments(timeline, window, to);
+    moments.push(to.saturating_sub(MATURE_AFTER_MS));
+    moments
 }
 
 fn verdicts(request: &Request, cuts: &[Cut], history: &History) -> Vec<Verdict> {
     let mut verdicts = Vec::new();
-    for (cut, timelines) in cuts.iter().zip(&history.cuts) {
+    for (at, cut) in cuts.iter().enumerate() {
+        let Some(timelines) = history.cuts.get(at) else { continue };
+        let without_feedback = history.cuts.get(cuts.len() + at);
         for (values, timeline) in timelines {
+            let mut beside = values.clone();
+            beside.push(Some(NO_FEEDBACK.to_owned()));
+            let without_feedback = without_feedback.and_then(|cut| cut.get(&beside));
             for window in &request.windows {
-                let measured = measure(timeline, window, request.at);
-                let place = Place { request, cut, values, window, measured: &measured };
-                verdicts.push(place.verdict(
-                    "bounce_rate",
-                    measured.counts.bounces,
-                    request.bounce,
-                ));
-                // WorkMail hears of no complaints: none were counted, which is not that there are none
-                if request.service == Service::Ses {
-                    verdicts.push(place.verdict(
-                        "complaint_rate",
-                        measured.counts.complaints,
-                        request.complaint,
-                    ));
-                }
+                let place = Place { request, cut, values, timeline, without_feedback, window };
+                verdicts.extend(place.verdicts());
             }
         }
     }
     verdicts
-}
-
-/// Where a verdict is made.
-struct Place<'a> {
-    request: &'a Request,
-    cut: &'a Cut,
-    values: &'a ScopeValues,
-    window: &'a Window,
-    measured: &'a Measured,
-}
-
-impl Place<'_> {
-    fn verdict(&self, metric: &'static str, count: u64, thresholds: Thresholds) -> Verdict {
-        let tried = self.measured.counts.attempts;
-        let scope = Scope::new(self.cut, self.values);
-        let others = Limits { thresholds, minimum_volume: self.request.minimum_volume };
-        let Limits { thresholds, minimum_volume } =
-            self.request.rules.limits(metric, &scope, others);
-        let Judged { level, rate, interval, sure } =
-            judge(count, tried, thresholds, minimum_volume, self.cut.is_account());
-        let headroom = tried.filter(|tried| *tried > 0).map(|tried| Headroom {
-            warning: confidence::headroom(count, tried, thresholds.warning),
-            critical: confidence::headroom(count, tried, thresholds.critical),
-        });
-        Verdict {
-            metric,
-            level,
-            scope,
-            window: self.window.to_string(),
-            basis: "event",
-            from: self.measured.from.map(format_ms),
-            to: format_ms(self.request.at),
-            after: self.measured.after,
-            count,
-            attempts: tried,
-            denominator: self.measured.denominator,
-            rate,
-            interval,
-            warning: thresholds.warning,
-            critical: thresholds.critical,
-            minimum_volume,
-            minimum_count: thresholds.minimum_count,
-            sure,
-            headroom,
-            incoming_bounces: (self.request.service == Service::WorkMail)
-                .then_some(self.measured.counts.incoming_bounces),
-            crosses_critical_at: None,
-            contributors: Vec::new(),
-        }
-    }
-}
-
-/// For bounce rates over a threshold: the recipient domains that have most of the bounces.
-fn add_contributors(
-    request: &Request,
-    scan: &Scan,
-    cuts: &[Cut],
-    verdicts: &mut [Verdict],
-) -> Result<(), AnalyzeError> {
-    const BY: &str = "recipient_domain";
-    let over =
-        |verdict: &Verdict| verdict.metric == "bounce_rate" && verdict.level >= Level::Warning;
-    for cut in cuts {
-        let words: Vec<String> = cut.0.iter().map(ScopeWord::name).collect();
-        let is_here =
-            |verdict: &Verdict| verdict.scope.0.iter().map(|(word, _)| word).eq(words.iter());
-        if words.iter().any(|word| word == BY)
-            || !verdicts.iter().any(|verdict| over(verdict) && is_here(verdict))
-        {
-            continue;
-        }
-        let mut finer = cut.clone();
-        finer.0.push(ScopeWord::Column(BY));
-        let here = || verdicts.iter().filter(|verdict| over(verdict) && is_here(verdict));
-        let earliest = here().map(|verdict| verdict.after).min().unwrap_or(request.at);
-        let finer = [finer];
-        let exact = Exact::of(here().map(|verdict| verdict.after).chain([request.at]));
-        let mut part = Part::new(scan, &finer, earliest, request.at)?;
-        if here().any(|verdict| verdict.denominator.is_some_and(Denominator::is_of_pairs)) {
-            part.load_pairs()?;
-        }
-        let history = part.history(&exact)?;
-        let Some(timelines) = history.cuts.first() else { continue };
-        for verdict in verdicts.iter_mut().filter(|verdict| over(verdict) && is_here(verdict)) {
-            verdict.contributors = of_scope(verdict, timelines, BY, request.at);
-        }
-    }
-    Ok(())
-}
-
-fn of_scope(verdict: &Verdict, timelines: &Timelines, by: &str, to: i64) -> Vec<Contributor> {
-    let values: Vec<&Option<String>> = verdict.scope.0.iter().map(|(_, value)| value).collect();
-    let parts = timelines
-        .iter()
-        .filter(|(finer, _)| finer.iter().take(values.len()).eq(values.iter().copied()))
-        .map(|(finer, timeline)| {
-            let counts = count(timeline, verdict.after, to).counts;
-            (finer.last().cloned().flatten(), counts.bounces, counts.attempts)
-        });
-    contributors(by, verdict.count, verdict.attempts.unwrap_or_default(), parts)
 }
 
 fn feed(

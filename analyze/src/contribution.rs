@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::confidence;
 
-/// Parts that are told.
+/// Parts of each cut that are told.
 pub const CONTRIBUTORS_MAX: usize = 3;
 
 /// One part of a scope.
@@ -22,7 +22,8 @@ pub struct Contributor {
     pub rate_without: Option<f64>,
 }
 
-/// The parts with most of the count, greatest first. `parts` are value, count and attempts.
+/// The parts with most of the count, greatest first. `parts` are value, count and attempts. What is all of the scope drives
+/// nothing, and is left out.
 pub fn contributors(
     by: &str,
     count: u64,
@@ -30,7 +31,7 @@ pub fn contributors(
     parts: impl Iterator<Item = (Option<String>, u64, Option<u64>)>,
 ) -> Vec<Contributor> {
     let mut all: Vec<Contributor> = parts
-        .filter(|(_, part, _)| *part > 0)
+        .filter(|(_, part, tried)| *part > 0 && (*part < count || *tried != Some(attempts)))
         .map(|(value, part, tried)| Contributor {
             by: by.to_owned(),
             value,
@@ -45,6 +46,13 @@ pub fn contributors(
     all.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.value.cmp(&b.value)));
     all.truncate(CONTRIBUTORS_MAX);
     all
+}
+
+/// The order of parts by different words: first those without which the rate would be lowest.
+pub fn by_weight(a: &Contributor, b: &Contributor) -> std::cmp::Ordering {
+    let without = |one: &Contributor| one.rate_without.unwrap_or_default();
+    let lower = without(a).total_cmp(&without(b));
+    lower.then(b.count.cmp(&a.count)).then(a.by.cmp(&b.by)).then(a.value.cmp(&b.value))
 }
 
 #[cfg(test)]

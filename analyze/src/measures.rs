@@ -37,17 +37,37 @@ pub(crate) fn is_counted_kind() -> Expr {
     COUNTED_KINDS.into_iter().map(is_kind).reduce(Expr::or).expect("there are kinds")
 }
 
-/// Mail to the simulator or to one's own domains, which SES leaves out of numerator and denominator (facts 5.1). An
+/// Mail but to the simulator and to one's own domains, which SES leaves out of numerator and denominator (facts 5.1). An
 /// event without recipient stays, and so do bounces of others' mail to us, which are in no rate.
 pub(crate) fn is_foreign_mail(own_domains: &[String]) -> Expr {
+    left_out(own_domains).is_null()
+}
+
+/// Why SES does not count a mail: `simulator` or `own_domain`; null where it counts it.
+pub(crate) fn left_out(own_domains: &[String]) -> Expr {
     let domain = || col(table::RECIPIENT_DOMAIN);
     let own = own_domains.iter().map(|own| {
         let own = own.to_lowercase();
         let below = domain().str().ends_with(lit(format!(".{own}")));
         domain().eq(lit(own)).or(below)
     });
-    let left_out = own.fold(domain().eq(lit(SIMULATOR_DOMAIN)), Expr::or);
-    left_out.fill_null(lit(false)).not().or(is_kind(Kind::IncomingBounce))
+    let is_own = own.fold(lit(false), Expr::or).fill_null(lit(false));
+    let is_simulator = domain().eq(lit(SIMULATOR_DOMAIN)).fill_null(lit(false));
+    let is_ours = is_kind(Kind::IncomingBounce).fill_null(lit(false)).not();
+    when(is_ours.clone().and(is_simulator))
+        .then(lit("simulator"))
+        .when(is_ours.and(is_own))
+        .then(lit("own_domain"))
+        .otherwise(lit(NULL))
+}
+
+/// A word for mail to providers that tell SES of no complaints; null for the others.
+pub(crate) fn no_feedback(word: Expr) -> Expr {
+    let is_one = provider::WITHOUT_FEEDBACK
+        .iter()
+        .map(|name| col(table::PROVIDER).eq(lit(*name)))
+        .fold(lit(false), Expr::or);
+    when(is_one.fill_null(lit(false))).then(word).otherwise(lit(NULL))
 }
 
 /// What an event is for the rates, as the number of an [`Outcome`].

@@ -26,6 +26,34 @@ pub const SCOPE_COLUMNS: [&str; 9] = [
 /// Account and region: every scope has them.
 pub const ACCOUNT_COLUMNS: [&str; 2] = ["account", "region"];
 
+/// Of mail that SES does not count: why. No column of the table; `reconcile` cuts by it.
+pub const LEFT_OUT: &str = "left_out";
+
+/// Of mail to a provider that tells SES of no complaints: this word. No column of the table either.
+pub(crate) const NO_FEEDBACK: &str = "no_feedback";
+
+/// By which time an event belongs to a window.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Basis {
+    /// When it happened: what comes in now is in the window of now.
+    #[default]
+    Event,
+    /// When its mail was sent: of the mail that was sent in the window, how much bounced. What was sent last is still on
+    /// its way.
+    Send,
+}
+
+impl Basis {
+    /// The word in the JSON.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Event => "event",
+            Self::Send => "send",
+        }
+    }
+}
+
 /// One word of a cut.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ScopeWord {
@@ -46,7 +74,7 @@ impl ScopeWord {
 
     /// Whether all recipients of a message share it.
     pub fn is_of_message(&self) -> bool {
-        !matches!(self, Self::Column("provider" | "recipient_domain"))
+        !matches!(self, Self::Column("provider" | "recipient_domain" | LEFT_OUT | NO_FEEDBACK))
     }
 }
 
@@ -243,6 +271,8 @@ pub struct Timeline {
     pub first_send: Option<i64>,
     /// The same of deliveries.
     pub first_delivery: Option<i64>,
+    /// Nothing before this moment counts.
+    pub counted_from: Option<i64>,
 }
 
 /// No times.
@@ -257,6 +287,7 @@ impl Timeline {
             delivered_or_bounced: Times::new(),
             first_send: None,
             first_delivery: None,
+            counted_from: None,
         }
     }
 

@@ -8,7 +8,8 @@ use bouncewatch_schemas::time::day_of;
 
 use crate::error::AnalyzeError;
 use crate::model::{Denominator, Outcome, Timeline};
-use crate::times::{Located, Times};
+pub use crate::times::Located;
+use crate::times::Times;
 
 /// A window: a duration, or the last so many attempts.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,7 +100,10 @@ pub struct Measured {
 /// If it begins or ends in a day of which only the number is known; [`edge`] tells which day that would be.
 pub fn measure(timeline: &Timeline, window: &Window, to: i64) -> Measured {
     match window.span() {
-        Span::Millis(ms) => count(timeline, to.saturating_sub(ms), to),
+        Span::Millis(ms) => {
+            let counted = timeline.counted_from.map_or(i64::MIN, |from| from.saturating_sub(1));
+            count(timeline, to.saturating_sub(ms).max(counted).min(to), to)
+        }
         Span::Attempts(n) => {
             let tried = attempts(timeline, i64::MIN, to);
             match tried.and_then(|(_, times)| times.nth_last(n, to)) {
@@ -110,7 +114,9 @@ pub fn measure(timeline: &Timeline, window: &Window, to: i64) -> Measured {
                 // nothing was tried, as far as is known: everything that is known is told
                 None => Measured { from: None, ..count_out_of(timeline, i64::MIN, to, tried) },
                 Some(Located::In(day)) => {
-                    panic!("a window of {n} attempts begins in day {day}, of which only the number is known")
+                    panic!(
+                        "a window of {n} attempts begins in day {day}, of which only the number is known"
+                    )
                 }
             }
         }
@@ -191,19 +197,31 @@ pub fn attempts_until(timeline: &Timeline, to: i64) -> u64 {
     attempts(timeline, i64::MIN, to).map_or(0, |(_, times)| times.upto(to))
 }
 
-/// The day in which a window begins that ends at `to`; none, where it begins before everything. Times of that day and of
-/// the day of `to` must be known one by one.
-pub fn edge(timeline: &Timeline, window: &Window, to: i64) -> Option<i64> {
-    match window.span() {
-        Span::Millis(ms) => Some(day_of(to.saturating_sub(ms))),
-        Span::Attempts(n) => {
-            let (_, times) = attempts(timeline, i64::MIN, to)?;
-            Some(match times.nth_last(n, to)? {
-                Located::At(time) => day_of(time),
-                Located::In(day) => day,
-            })
+/// The same out of a denominator that is known from a larger span.
+pub fn count_out(timeline: &Timeline, denominator: Denominator, after: i64, to: i64) -> Measured {
+    let times = match denominator {
+        Denominator::Sends => timeline.of(Outcome::Send),
+        Denominator::DeliveriesAndBounces | Denominator::SentAndBounced => {
+            &timeline.delivered_or_bounced
         }
+    };
+    count_out_of(timeline, after, to, Some((denominator, times)))
+}
+
+/// Where a window begins that ends at `to`; none, where it begins before everything.
+pub fn begin(timeline: &Timeline, window: &Window, to: i64) -> Option<Located> {
+    match window.span() {
+        Span::Millis(ms) => Some(Located::At(to.saturating_sub(ms))),
+        Span::Attempts(n) => attempts(timeline, i64::MIN, to)?.1.nth_last(n, to),
     }
+}
+
+/// The day in which a window begins that ends at `to`. Times of that day and of the day of `to` must be known one by one.
+pub fn edge(timeline: &Timeline, window: &Window, to: i64) -> Option<i64> {
+    Some(match begin(timeline, window, to)? {
+        Located::At(time) => day_of(time),
+        Located::In(day) => day,
+    })
 }
 
 #[cfg(test)]

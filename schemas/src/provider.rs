@@ -3,6 +3,11 @@
 /// The provider of everything that the tables do not know.
 pub const OTHER: &str = "other";
 
+/// Providers that tell SES of no complaints: mail to them is not in the denominator of SES's complaint rate ("Gmail
+/// doesn't provide complaint data to Amazon SES", facts 5.2). Gmail's users are told by address, and domains that
+/// Google hosts where a reply showed it.
+pub const WITHOUT_FEEDBACK: &[&str] = &["gmail"];
+
 /// Providers by whole domain.
 const DOMAINS: &[(&str, &[&str])] = &[
     ("gmail", &["gmail.com", "googlemail.com", "google.com"]),

@@ -9,7 +9,8 @@ use bouncewatch_analyze::report::table;
 use bouncewatch_schemas::event::Service;
 
 use super::{
-    Answer, analyzed_folder, block_on, cuts, duration_ms, own_domains, service, time_ms, windows,
+    Answer, analyzed_folder, basis, block_on, contributors, counted_from, cuts, duration_ms,
+    own_domains, service, time_ms, windows,
 };
 use crate::cli::{CheckArgs, CheckFormat};
 use crate::config::{Config, Levels};
@@ -23,7 +24,10 @@ pub(super) fn run(args: &CheckArgs, config: &Config, now: i64) -> anyhow::Result
         service: service(args.service),
         at: time_ms("--at", args.at.as_deref())?.unwrap_or(now),
         windows: windows(typed)?,
+        basis: basis(&args.counting),
         cuts: cuts(&args.by)?,
+        counted_from: counted_from(&args.counting, config)?,
+        contributors: contributors(config)?,
         own_domains: own_domains(config, &args.own_domain)?,
         bounce: thresholds(config.bounce),
         complaint: thresholds(config.complaint),

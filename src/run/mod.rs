@@ -253,6 +253,31 @@ fn windows(typed: &[String]) -> anyhow::Result<Vec<bouncewatch_analyze::windows:
     each_once(typed.iter().map(|text| text.parse()))
 }
 
+/// By which time events belong to windows.
+#[cfg(feature = "analyze")]
+fn basis(args: &crate::cli::CountArgs) -> bouncewatch_analyze::model::Basis {
+    match args.basis {
+        crate::cli::BasisWord::Event => bouncewatch_analyze::model::Basis::Event,
+        crate::cli::BasisWord::Send => bouncewatch_analyze::model::Basis::Send,
+    }
+}
+
+/// The moment before which nothing counts.
+#[cfg(feature = "analyze")]
+fn counted_from(args: &crate::cli::CountArgs, config: &Config) -> anyhow::Result<Option<i64>> {
+    match &args.counted_from {
+        Some(typed) => time_ms("--counted-from", Some(typed)),
+        None => time_ms("counted_from in the settings", config.counted_from.as_deref()),
+    }
+}
+
+/// By what it is told who drives a rate.
+#[cfg(feature = "analyze")]
+fn contributors(config: &Config) -> anyhow::Result<Vec<bouncewatch_analyze::model::ScopeWord>> {
+    each_once(config.contributors.iter().map(|text| text.parse()))
+        .context("contributors in the settings")
+}
+
 #[cfg(feature = "analyze")]
 fn each_once<T: PartialEq>(
     all: impl Iterator<Item = Result<T, bouncewatch_analyze::error::AnalyzeError>>,

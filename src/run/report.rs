@@ -2,7 +2,10 @@
 
 use bouncewatch_analyze::report::{Request, csv, parquet, report, table};
 
-use super::{Answer, analyzed_folder, cuts, duration_ms, own_domains, service, time_ms, windows};
+use super::{
+    Answer, analyzed_folder, basis, counted_from, cuts, duration_ms, own_domains, service, time_ms,
+    windows,
+};
 use crate::cli::{ReportArgs, ReportFormat};
 use crate::config::Config;
 
@@ -18,7 +21,9 @@ pub(super) fn run(args: &ReportArgs, config: &Config, now: i64) -> anyhow::Resul
         to,
         every: duration_ms("--every", &args.every)?,
         windows: windows(&args.window)?,
+        basis: basis(&args.counting),
         cuts: cuts(&args.by)?,
+        counted_from: counted_from(&args.counting, config)?,
         top: args.top,
         own_domains: own_domains(config, &args.own_domain)?,
     };

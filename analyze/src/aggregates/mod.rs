@@ -12,6 +12,8 @@ use bouncewatch_schemas::event::Service;
 use bouncewatch_schemas::time::{format_day, parse_day};
 use xxhash_rust::xxh3::xxh3_64;
 
+use crate::model::Basis;
+
 pub(crate) use day::{Daily, Delta};
 
 /// The folder of a store that holds them.
@@ -56,13 +58,14 @@ impl Shelf {
     pub(crate) fn new(
         store: &Path,
         measure: Measure,
+        basis: Basis,
         service: Service,
         words: &[String],
         own_domains: &[String],
     ) -> Self {
         // neither words nor domains hold what stands between them
         let question = [
-            &[measure.as_str().to_owned(), service.as_str().to_owned()],
+            &[measure.as_str(), basis.as_str(), service.as_str()].map(str::to_owned)[..],
             words,
             &[String::new()],
             own_domains,
@@ -128,7 +131,7 @@ mod tests {
     #[test]
     fn what_is_kept_comes_back() {
         let store = tempfile::tempdir().unwrap();
-        let shelf = Shelf::new(store.path(), Measure::Events, Service::Ses, &[], &[]);
+        let shelf = Shelf::new(store.path(), Measure::Events, Basis::Event, Service::Ses, &[], &[]);
         let mut daily = Daily::new(delta(), 42, 1);
         let times = |daily: &Daily| {
             let mut gathering = Gathering::default();
@@ -156,7 +159,7 @@ mod tests {
     #[test]
     fn damage_is_found() {
         let store = tempfile::tempdir().unwrap();
-        let shelf = Shelf::new(store.path(), Measure::Events, Service::Ses, &[], &[]);
+        let shelf = Shelf::new(store.path(), Measure::Events, Basis::Event, Service::Ses, &[], &[]);
         shelf.keep(2, &mut Daily::new(delta(), 42, 1));
         let path = shelf.path(2);
         let whole = std::fs::read(&path).unwrap();
@@ -177,7 +180,7 @@ mod tests {
         let shelf = |measure, words: &[&str], own: &[&str]| {
             let owned = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
             let (words, own): (Vec<String>, Vec<String>) = (owned(words), owned(own));
-            Shelf::new(Path::new("s"), measure, Service::Ses, &words, &own).folder
+            Shelf::new(Path::new("s"), measure, Basis::Event, Service::Ses, &words, &own).folder
         };
         let all = [
             shelf(Measure::Events, &["account"], &[]),

@@ -11,11 +11,12 @@ use bouncewatch_schemas::event::Service;
 use bouncewatch_schemas::time::format_ms;
 use serde::Serialize;
 
-use crate::check::{as_word, is_ses, load};
+use crate::check::{as_word, is_ses};
 use crate::confidence::{rate, wilson};
 use crate::error::AnalyzeError;
-use crate::model::{Cut, Denominator, Scope, ScopeValues, Timeline};
-use crate::scan::{Scan, Timelines};
+use crate::loading::{Wanted, load};
+use crate::model::{Basis, Cut, Denominator, Scope, ScopeValues, Timeline};
+use crate::scan::{Look, Scan, Timelines};
 use crate::windows::{Window, count, measure};
 
 /// Rows beyond which a report is refused: nobody reads it, and it may not fit into memory.
@@ -36,6 +37,10 @@ pub struct Request {
     pub every: i64,
     /// The windows.
     pub windows: Vec<Window>,
+    /// By which time events belong to windows.
+    pub basis: Basis,
+    /// Nothing before this moment counts, epoch milliseconds.
+    pub counted_from: Option<i64>,
     /// Cuts below account and region; without any, account and region.
     pub cuts: Vec<Cut>,
     /// Of each cut only so many scopes, those with most bounces; `None` for all.
@@ -118,7 +123,16 @@ pub fn report(request: &Request) -> Result<Report, AnalyzeError> {
 
 fn answer(request: &Request, ends: &[i64], scan: &Scan) -> Result<Report, AnalyzeError> {
     let cuts = if request.cuts.is_empty() { vec![Cut::account()] } else { request.cuts.clone() };
-    let history = load(scan, &cuts, &request.windows, ends)?;
+    let wanted = Wanted {
+        look: Look { cuts: &cuts, basis: request.basis, counted_from: request.counted_from },
+        asked: cuts.len(),
+        windows: &request.windows,
+        ends,
+        // the scopes with most bounces are those of the whole span
+        moments: &|_, _, _| vec![request.from, request.to],
+        back: 0,
+    };
+    let history = load(scan, &wanted)?;
     let mut report = Report {
         version: 1,
         as_of: format_ms(request.to),

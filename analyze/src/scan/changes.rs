@@ -18,7 +18,7 @@ use super::{Scan, collect_streaming};
 use crate::aggregates::{Delta, Measure};
 use crate::error::AnalyzeError;
 use crate::measures;
-use crate::model::{Cut, Outcome, ScopeValues, ScopeWord};
+use crate::model::{Basis, Cut, LEFT_OUT, NO_FEEDBACK, Outcome, ScopeValues, ScopeWord};
 
 /// In place of an outcome: (message, recipient) pairs that were tried.
 pub(super) const PAIRS: i32 = -1;
@@ -33,6 +33,8 @@ const TRACE_MS: i64 = 14 * DAY_MS;
 const KEYS: usize = 2;
 /// Column of the outcome's number.
 const OUTCOME: &str = "outcome";
+/// Column of the time by which an event belongs to a window.
+const TIME: &str = "time";
 /// Column of the domain to which mail went whose provider is not known.
 const UNHOSTED: &str = "unhosted";
 
@@ -56,6 +58,7 @@ impl Unit {
 pub(super) struct Changes<'a> {
     scan: &'a Scan,
     measure: Measure,
+    basis: Basis,
     cuts: &'a [Cut],
     words: Vec<ScopeWord>,
 }
@@ -76,10 +79,10 @@ impl Older {
 
 impl<'a> Changes<'a> {
     /// Changes of a measure, for cuts.
-    pub(super) fn new(scan: &'a Scan, measure: Measure, cuts: &'a [Cut]) -> Self {
+    pub(super) fn new(scan: &'a Scan, measure: Measure, basis: Basis, cuts: &'a [Cut]) -> Self {
         let words: BTreeSet<ScopeWord> =
             cuts.iter().flat_map(|cut| cut.0.iter().cloned()).collect();
-        Self { scan, measure, cuts, words: words.into_iter().collect() }
+        Self { scan, measure, basis, cuts, words: words.into_iter().collect() }
     }
 
     /// Looks for the older rows of the messages of some units, for all at once.
@@ -90,8 +93,7 @@ impl<'a> Changes<'a> {
         }
         let first = messages.iter().map(|(_, day)| *day).min().unwrap_or_default();
         let last = units.iter().map(|unit| unit.first_day - 1).max().unwrap_or_default();
-        let all: Vec<LazyFrame> =
-            messages.iter().map(|(keys, _)| keys.clone().lazy()).collect();
+        let all: Vec<LazyFrame> = messages.iter().map(|(keys, _)| keys.clone().lazy()).collect();
         let keys = concat(all, UnionArgs::default())?.unique(None, UniqueKeepStrategy::Any);
         let keys = keys.collect()?;
         if keys.height() == 0 || self.scan.days(first, last).is_empty() {
@@ -134,7 +136,12 @@ impl<'a> Changes<'a> {
     }
 
     /// What a unit changes, for each of its cuts.
-    pub(super) fn of(&self, unit: &Unit, number: usize, older: &Older) -> Result<Vec<Delta>, AnalyzeError> {
+    pub(super) fn of(
+        &self,
+        unit: &Unit,
+        number: usize,
+        older: &Older,
+    ) -> Result<Vec<Delta>, AnalyzeError> {
         let mut deltas: Vec<Delta> = unit.cuts.iter().map(|_| Delta::default()).collect();
         let before = match (&older.rows, older.messages.get(number)) {
             (Some(rows), Some((messages, from))) => {
@@ -178,8 +185,8 @@ impl<'a> Changes<'a> {
 
     /// Names of the columns that events are made of: the two keys, the time, the outcome, the words, and further ones.
     fn columns(&self) -> Vec<String> {
-        let fixed =
-            [table::MESSAGE_KEY, table::EVENT_KEY, table::EVENT_AT, OUTCOME].map(str::to_owned);
+        let fixed = [table::MESSAGE_KEY, table::EVENT_KEY, table::EVENT_AT, TIME, OUTCOME]
+            .map(str::to_owned);
         let words = self.words.iter().map(ScopeWord::name);
         let mut names: Vec<String> = fixed.into_iter().chain(words).collect();
         let further = [
@@ -200,21 +207,38 @@ impl<'a> Changes<'a> {
         let column = |name: &String| match name.as_str() {
             OUTCOME => measures::outcome().alias(OUTCOME),
             table::EVENT_AT => col(name).cast(DataType::Int64),
+            TIME => match self.basis {
+                Basis::Event => col(table::EVENT_AT).cast(DataType::Int64).alias(TIME),
+                // a mail without clock was sent when its first event came
+                Basis::Send => or_else(col(table::SENT_AT), col(table::EVENT_AT))
+                    .cast(DataType::Int64)
+                    .alias(TIME),
+            },
             _ => match words.iter().position(|word| word == name) {
+                Some(at) if words[at] == LEFT_OUT => {
+                    measures::left_out(&self.scan.own_domains).alias(LEFT_OUT)
+                }
+                Some(at) if words[at] == NO_FEEDBACK => {
+                    measures::no_feedback(lit(NO_FEEDBACK)).alias(NO_FEEDBACK)
+                }
                 Some(at) => measures::word(&self.words[at]),
                 None => col(name),
             },
         };
         let columns: Vec<Expr> = self.columns().iter().map(column).collect();
-        let is_foreign = measures::is_foreign_mail(&self.scan.own_domains);
-        rows.filter(measures::is_of(self.scan.service).and(is_foreign)).select(columns)
+        let mut is_wanted = measures::is_of(self.scan.service);
+        // who asks why mail is left out wants it
+        if !self.words.contains(&ScopeWord::Column(LEFT_OUT)) {
+            is_wanted = is_wanted.and(measures::is_foreign_mail(&self.scan.own_domains));
+        }
+        rows.filter(is_wanted).select(columns)
     }
 
     /// Events, each once: the earliest of its times, and of each word the value that is known. Where copies disagree the
     /// greatest value is taken, so that order makes no difference.
     fn events(&self, rows: LazyFrame) -> Result<DataFrame, AnalyzeError> {
         let merge = |name: &String| match name.as_str() {
-            table::EVENT_AT => col(name).min(),
+            table::EVENT_AT | TIME => col(name).min(),
             _ => col(name).max(),
         };
         let merged: Vec<Expr> = self.columns().iter().skip(KEYS).map(merge).collect();
@@ -316,7 +340,8 @@ fn outcomes(events: LazyFrame, cut: &Cut) -> Result<LazyFrame, AnalyzeError> {
     let is_complaint = || col(OUTCOME).eq(lit(Outcome::Complaint.code()));
     // one report is one complaint, however many recipients it lists
     let report =
-        [names.clone(), vec![col(table::MESSAGE_KEY), col(table::EVENT_AT), col(OUTCOME)]].concat();
+        [names.clone(), [table::MESSAGE_KEY, table::EVENT_AT, TIME, OUTCOME].map(col).to_vec()]
+            .concat();
     let reports = events
         .clone()
         .filter(is_complaint())
@@ -326,7 +351,7 @@ fn outcomes(events: LazyFrame, cut: &Cut) -> Result<LazyFrame, AnalyzeError> {
         [events.filter(is_complaint().not()).select(report.clone()), reports.select(report)],
         UnionArgs::default(),
     )?;
-    Ok(all.group_by([names, vec![col(OUTCOME)]].concat()).agg([col(table::EVENT_AT)]))
+    Ok(all.group_by([names, vec![col(OUTCOME)]].concat()).agg([col(TIME)]))
 }
 
 /// Lists of the times of pairs by scope.
@@ -342,9 +367,9 @@ fn pairs(events: LazyFrame, cut: &Cut, service: Service) -> LazyFrame {
     events
         .filter(tried)
         .group_by(pair)
-        .agg([col(table::EVENT_AT).min()])
+        .agg([col(TIME).min()])
         .group_by(names)
-        .agg([col(table::EVENT_AT)])
+        .agg([col(TIME)])
         .with_columns([lit(PAIRS).alias(OUTCOME)])
 }
 
@@ -357,7 +382,7 @@ fn take(
 ) -> Result<(), AnalyzeError> {
     let words = words_of(lists, cut)?;
     let outcomes = lists.column(OUTCOME)?.i32()?;
-    let times = lists.column(table::EVENT_AT)?.list()?;
+    let times = lists.column(TIME)?.list()?;
     for row in 0..lists.height() {
         let (Some(times), Some(outcome)) = (times.get_as_series(row), outcomes.get(row)) else {
             continue;

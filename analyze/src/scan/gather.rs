@@ -50,6 +50,8 @@ impl Exact {
 pub(super) struct Span {
     pub(super) service: Service,
     pub(super) first_day: i64,
+    /// Nothing before this moment counts.
+    pub(super) from: i64,
     pub(super) to: i64,
 }
 
@@ -73,6 +75,8 @@ pub(super) fn gather<'d>(
     exact: &Exact,
 ) -> Result<Timelines, AnalyzeError> {
     let last_day = day_of(span.to);
+    let first_day = span.first_day.max(day_of(span.from));
+    let is_cut = |day| day == last_day || day == day_of(span.from);
     let mut scopes: BTreeMap<ScopeValues, Gathered> = BTreeMap::new();
     for daily in dailies {
         let mut times = None;
@@ -85,11 +89,11 @@ pub(super) fn gather<'d>(
             gathered.first_send = first(gathered.first_send, scope.first_send);
             gathered.first_delivery = first(gathered.first_delivery, scope.first_delivery);
             for list in &scope.lists {
-                if list.day < span.first_day || list.day > last_day {
+                if list.day < first_day || list.day > last_day {
                     continue;
                 }
                 let gathering = gathered.lists.entry(list.outcome).or_default();
-                if !exact.has(list.day) && list.day < last_day {
+                if !exact.has(list.day) && !is_cut(list.day) {
                     gathering.add_numbers(list.day, list.plus, list.minus);
                     continue;
                 }
@@ -98,10 +102,12 @@ pub(super) fn gather<'d>(
                     none => none.insert(daily.times()?),
                 };
                 let (mut plus, mut minus) = times.of(list);
-                if list.day == last_day {
-                    let until = |time: &u32| last_day * DAY_MS + i64::from(*time) <= span.to;
-                    plus.retain(until);
-                    minus.retain(until);
+                if is_cut(list.day) {
+                    let within = |time: &u32| {
+                        (span.from..=span.to).contains(&(list.day * DAY_MS + i64::from(*time)))
+                    };
+                    plus.retain(within);
+                    minus.retain(within);
                 }
                 gathering.add(list.day, &plus, &minus);
             }

@@ -10,17 +10,28 @@ use super::gather::{Exact, Hosts, Span, gather, resolved};
 use super::{History, Scan};
 use crate::aggregates::{Daily, Delta, Measure, Shelf};
 use crate::error::AnalyzeError;
-use crate::model::{Cut, ScopeWord};
+use crate::model::{Basis, Cut, ScopeWord};
 
 /// Closed days for which older rows are looked for at once: many, so that older days are read few times; not all, because
 /// these rows are held.
 const DAYS_AT_ONCE: usize = 8;
 
+/// How history is looked at.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Look<'a> {
+    /// By what it is cut.
+    pub(crate) cuts: &'a [Cut],
+    /// By which time events belong to windows.
+    pub(crate) basis: Basis,
+    /// Nothing before this moment counts.
+    pub(crate) counted_from: Option<i64>,
+}
+
 /// The part of history that one question looks at.
 #[derive(Debug)]
 pub(crate) struct Part<'a> {
     scan: &'a Scan,
-    cuts: &'a [Cut],
+    look: Look<'a>,
     first_day: i64,
     last_day: i64,
     to: i64,
@@ -35,13 +46,14 @@ impl<'a> Part<'a> {
     /// The part that holds everything from `from` to `to`.
     pub(crate) fn new(
         scan: &'a Scan,
-        cuts: &'a [Cut],
+        look: Look<'a>,
         from: i64,
         to: i64,
     ) -> Result<Self, AnalyzeError> {
+        let from = look.counted_from.map_or(from, |counted| from.max(counted));
         let mut part = Part {
             scan,
-            cuts,
+            look,
             // a day before, because copies may disagree by seconds, also across midnight
             first_day: day_of(from).saturating_sub(1),
             last_day: day_of(to).saturating_add(1),
@@ -50,7 +62,7 @@ impl<'a> Part<'a> {
             events: Vec::new(),
             pairs: None,
         };
-        if cuts.iter().any(|cut| cut.0.contains(&ScopeWord::Column(table::PROVIDER))) {
+        if look.cuts.iter().any(|cut| cut.0.contains(&ScopeWord::Column(table::PROVIDER))) {
             part.hosts = part.all_hosts()?;
         }
         part.events = part.load(Measure::Events)?;
@@ -59,13 +71,16 @@ impl<'a> Part<'a> {
 
     /// Timelines of everything in the part.
     pub(crate) fn history(&self, exact: &Exact) -> Result<History, AnalyzeError> {
-        let Self { scan, first_day, to, .. } = *self;
-        let span = Span { service: scan.service, first_day, to };
-        let mut cuts = Vec::with_capacity(self.cuts.len());
-        for (at, cut) in self.cuts.iter().enumerate() {
+        let Self { scan, look, first_day, to, .. } = *self;
+        let from = look.counted_from.unwrap_or(i64::MIN);
+        let span = Span { service: scan.service, first_day, from, to };
+        let mut cuts = Vec::with_capacity(look.cuts.len());
+        for (at, cut) in look.cuts.iter().enumerate() {
             let pairs = self.pairs.iter().filter_map(|pairs| pairs.get(at)).flatten();
             let dailies = self.events.get(at).into_iter().flatten().chain(pairs);
-            cuts.push(gather(span, cut, dailies, &self.hosts, exact)?);
+            let mut timelines = gather(span, cut, dailies, &self.hosts, exact)?;
+            timelines.values_mut().for_each(|one| one.counted_from = look.counted_from);
+            cuts.push(timelines);
         }
         Ok(History { cuts })
     }
@@ -81,16 +96,21 @@ impl<'a> Part<'a> {
         Ok(())
     }
 
-    /// Whether nothing older exists.
+    /// Whether nothing older exists, or counts.
     pub(crate) fn is_all(&self) -> bool {
-        self.scan.segments.first().is_none_or(|(day, _)| *day >= self.first_day)
+        let counts_older = self.look.counted_from.is_none_or(|from| day_of(from) <= self.first_day);
+        !counts_older || self.scan.segments.first().is_none_or(|(day, _)| *day >= self.first_day)
     }
 
-    /// Whether days before the part have scopes that a history of the part lacks.
-    pub(crate) fn older_scopes_differ(&self, history: &History) -> Result<bool, AnalyzeError> {
-        for (cut, timelines) in self.cuts.iter().zip(&history.cuts) {
+    /// Whether days before the part have scopes, of the first cuts, that a history of the part lacks.
+    pub(crate) fn older_scopes_differ(
+        &self,
+        history: &History,
+        asked: usize,
+    ) -> Result<bool, AnalyzeError> {
+        for (cut, timelines) in self.look.cuts.iter().zip(&history.cuts).take(asked) {
             let cuts = std::slice::from_ref(cut);
-            let changes = Changes::new(self.scan, Measure::Scopes, cuts);
+            let changes = Changes::new(self.scan, Measure::Scopes, self.look.basis, cuts);
             let shelf = self.shelf(Measure::Scopes, Some(cut));
             for day in self.scan.days(i64::MIN, self.first_day - 1) {
                 let scopes = self.of_day(&shelf, day, |day| {
@@ -132,7 +152,7 @@ impl<'a> Part<'a> {
         let Scan { store, service, own_domains, .. } = self.scan;
         let words: Vec<String> =
             cut.into_iter().flat_map(|cut| cut.0.iter().map(ScopeWord::name)).collect();
-        Shelf::new(store, measure, *service, &words, own_domains)
+        Shelf::new(store, measure, self.look.basis, *service, &words, own_domains)
     }
 
     /// What a day alone tells.
@@ -155,8 +175,8 @@ impl<'a> Part<'a> {
     /// What the days of the part change, by cut.
     fn load(&self, measure: Measure) -> Result<Vec<Vec<Daily>>, AnalyzeError> {
         let shelves: Vec<Shelf> =
-            self.cuts.iter().map(|cut| self.shelf(measure, Some(cut))).collect();
-        let mut found: Vec<Vec<Daily>> = self.cuts.iter().map(|_| Vec::new()).collect();
+            self.look.cuts.iter().map(|cut| self.shelf(measure, Some(cut))).collect();
+        let mut found: Vec<Vec<Daily>> = self.look.cuts.iter().map(|_| Vec::new()).collect();
         let mut units = Vec::new();
         let days = self.scan.days(self.first_day, self.last_day);
         for day in days.iter().copied().filter(|day| self.is_closed(*day)) {
@@ -173,10 +193,10 @@ impl<'a> Part<'a> {
         }
         let is_any_made = !units.is_empty();
         if let Some(first_day) = days.into_iter().find(|day| !self.is_closed(*day)) {
-            let cuts = (0..self.cuts.len()).collect();
+            let cuts = (0..self.look.cuts.len()).collect();
             units.push(Unit { first_day, last_day: self.last_day, cuts });
         }
-        let changes = Changes::new(self.scan, measure, self.cuts);
+        let changes = Changes::new(self.scan, measure, self.look.basis, self.look.cuts);
         for units in units.chunks(DAYS_AT_ONCE) {
             let older = changes.older(units)?;
             for (number, unit) in units.iter().enumerate() {
