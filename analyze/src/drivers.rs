@@ -1,6 +1,8 @@
 //! What drives the rates that are over a threshold: the domains, providers, campaigns and so on that have most of the
 //! count, with the rate without each.
 
+use bouncewatch_schemas::{provider, table};
+
 use crate::check::Request;
 use crate::contribution::{Contributor, by_weight, contributors};
 use crate::error::AnalyzeError;
@@ -68,6 +70,11 @@ fn of_scope(
     let parts = timelines
         .iter()
         .filter(|(finer, _)| finer.iter().take(values.len()).eq(values.iter().copied()))
+        // who is in no table of providers is no provider
+        .filter(|(finer, _)| {
+            by != table::PROVIDER
+                || finer.last().is_none_or(|last| last.as_deref() != Some(provider::OTHER))
+        })
         .map(|(finer, timeline)| {
             // out of what the whole is counted
             let counts = count_out(timeline, out_of, verdict.after, to).counts;

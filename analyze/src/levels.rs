@@ -118,8 +118,9 @@ pub fn judge(
         return Judged { level, rate: None, interval: None, sure: false };
     };
     let large = n >= minimum_volume;
-    let reached =
-        |threshold| reaches(threshold, count, n, minimum_volume, thresholds.minimum_count);
+    // an account is one scope, drawn once: there a sure interval is enough
+    let minimum_count = if whole_account { 1 } else { thresholds.minimum_count };
+    let reached = |threshold| reaches(threshold, count, n, minimum_volume, minimum_count);
     let level = if reached(thresholds.critical) {
         Level::Critical
     } else if reached(thresholds.warning) {
@@ -170,8 +171,10 @@ mod tests {
             (5, 5, Level::Critical),
             (5, 20, Level::Critical),
         ] {
-            assert_eq!(level(count, attempts), expected, "{count} of {attempts}");
+            let below = judge(count, Some(attempts), BOUNCE, MINIMUM_VOLUME, false).level;
+            assert_eq!(below, expected, "{count} of {attempts}");
         }
+        assert_eq!(level(4, 4), Level::Critical);
         let complaints =
             |count, attempts| judge(count, Some(attempts), COMPLAINT, MINIMUM_VOLUME, false).level;
         assert_eq!(complaints(1, 20), Level::Ok);

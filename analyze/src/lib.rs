@@ -15,6 +15,7 @@ mod loading;
 mod measures;
 pub mod mirror;
 pub mod model;
+pub mod reconcile;
 pub mod report;
 mod scan;
 mod segments;

@@ -4,8 +4,8 @@
 pub const OTHER: &str = "other";
 
 /// Providers that tell SES of no complaints: mail to them is not in the denominator of SES's complaint rate ("Gmail
-/// doesn't provide complaint data to Amazon SES", facts 5.2). Gmail's users are told by address, and domains that
-/// Google hosts where a reply showed it.
+/// doesn't provide complaint data to Amazon SES", facts 5.2). They are told by the address, and where an event has
+/// one by the words of the remote server.
 pub const WITHOUT_FEEDBACK: &[&str] = &["gmail"];
 
 /// Providers by whole domain.

@@ -2,23 +2,25 @@
 
 use std::collections::BTreeMap;
 
-use bouncewatch_analyze::alert::{Message, message, sns};
 use bouncewatch_analyze::check::{Check, Request, check};
 use bouncewatch_analyze::levels::Thresholds;
 use bouncewatch_analyze::report::table;
 use bouncewatch_schemas::event::Service;
 
 use super::{
-    Answer, analyzed_folder, basis, block_on, contributors, counted_from, cuts, duration_ms,
-    own_domains, service, time_ms, windows,
+    Answer, analyzed_folder, basis, contributors, counted_from, cuts, duration_ms, own_domains,
+    service, time_ms, windows,
 };
 use crate::cli::{CheckArgs, CheckFormat};
 use crate::config::{Config, Levels};
 
 pub(super) fn run(args: &CheckArgs, config: &Config, now: i64) -> anyhow::Result<Answer> {
     let typed = if args.window.is_empty() { &config.windows } else { &args.window };
-    let thresholds =
-        |levels: Levels| Thresholds { warning: levels.warning, critical: levels.critical };
+    let thresholds = |levels: Levels| Thresholds {
+        warning: levels.warning,
+        critical: levels.critical,
+        minimum_count: levels.minimum_count,
+    };
     let request = Request {
         store: analyzed_folder(&args.store, &args.cache, config)?,
         service: service(args.service),
@@ -31,6 +33,7 @@ pub(super) fn run(args: &CheckArgs, config: &Config, now: i64) -> anyhow::Result
         own_domains: own_domains(config, &args.own_domain)?,
         bounce: thresholds(config.bounce),
         complaint: thresholds(config.complaint),
+        rules: bouncewatch_analyze::thresholds::Rules::default(),
         minimum_volume: args.minimum_volume.unwrap_or(config.minimum_volume),
         stale_after: duration_ms(
             "--stale-after",
@@ -42,22 +45,8 @@ pub(super) fn run(args: &CheckArgs, config: &Config, now: i64) -> anyhow::Result
         CheckFormat::Table => Answer::data(table::check(&found)),
         CheckFormat::Json => Answer::json(&found)?,
     };
-    let mut notes = notes(&found);
-    if let Some(topic) = &args.alert_sns
-        && let Some(message) = message(&found)?
-    {
-        // whether or not people could be told, the exit code tells
-        notes.extend(
-            publish(topic, args.store.endpoint_url.as_deref(), &message)
-                .err()
-                .map(|error| format!("error: {error:#}")),
-        );
-    }
+    let notes = notes(&found);
     Ok(Answer { notes, exit_code: found.exit_code, ..answer })
-}
-
-fn publish(topic: &str, endpoint_url: Option<&str>, message: &Message) -> anyhow::Result<()> {
-    block_on(async { Ok(sns::publish(topic, endpoint_url, message).await?) })
 }
 
 /// Why something is unknown, and the way out.

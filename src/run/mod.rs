@@ -5,6 +5,8 @@ mod check;
 mod cost;
 mod ingest;
 #[cfg(feature = "analyze")]
+mod reconcile;
+#[cfg(feature = "analyze")]
 mod report;
 mod store;
 mod upkeep;
@@ -55,6 +57,8 @@ pub(crate) fn run(cli: Cli, now: i64) -> anyhow::Result<Answer> {
         Command::Check(args) => check::run(&args, &config, now),
         #[cfg(feature = "analyze")]
         Command::Report(args) => report::run(&args, &config, now),
+        #[cfg(feature = "analyze")]
+        Command::Reconcile(args) => reconcile::run(&args, &config, now),
         Command::Store(command) => store::run(command, &config, now),
         Command::Config(ConfigCommand::Init) => Ok(Answer::data(DEFAULTS)),
         Command::Config(ConfigCommand::Show) => Ok(Answer::data(toml::to_string(&config)?)),

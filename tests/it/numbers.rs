@@ -37,6 +37,11 @@ fn compare(options: &Options) {
             referee(&place, &["--check", place.path("check.json").to_str().unwrap()]);
         }
     }
+    let cohort = format!(
+        "check --store STORE --at {at} --window 24h,7d,volume:1000 --by identity --basis send --format json"
+    );
+    std::fs::write(place.path("check.json"), place.run(&cohort).out).unwrap();
+    referee(&place, &["--check", place.path("check.json").to_str().unwrap()]);
     for windows in ["24h,7d,volume:1000", "6h,36h"] {
         let report = place.run(&format!(
             "report --store STORE --from 2026-11-10 --to {at} --every 13h --window {windows} --by tag:campaign --by identity --format json"

@@ -7,8 +7,12 @@ use bouncewatch_schemas::event::Service;
 use bouncewatch_schemas::printable::printable;
 
 use crate::check::{Check, Verdict};
+use crate::contribution::Contributor;
 use crate::levels::Level;
+use crate::reconcile::{Reconciliation, Step};
 
+/// Parts of a rate that a table names.
+const DRIVERS_MAX: usize = 6;
 /// Lines beyond which a table is cut in the middle.
 const LINES_MAX: usize = 400;
 
@@ -45,25 +49,73 @@ pub fn check(check: &Check) -> String {
         "until critical",
     ];
     out.push_str(&grid(&header, &check.verdicts.iter().map(verdict).collect::<Vec<_>>(), 4));
-    for verdict in check.verdicts.iter().filter(|verdict| !verdict.contributors.is_empty()) {
+    for verdict in &check.verdicts {
+        out.push_str(&course(verdict));
+    }
+    for verdict in &check.verdicts {
+        out.push_str(&drivers(verdict));
+    }
+    out
+}
+
+/// Where a rate is going, if it is going anywhere.
+fn course(verdict: &Verdict) -> String {
+    let Some(pace) = &verdict.pace else { return String::new() };
+    let crossing =
+        [("warning", &verdict.crosses_warning_at), ("critical", &verdict.crosses_critical_at)];
+    let crossing: Vec<String> = crossing
+        .iter()
+        .filter_map(|(level, at)| Some(format!("{level} at {}", at.as_deref()?)))
+        .collect();
+    if crossing.is_empty() {
+        return String::new();
+    }
+    let before = verdict.before.as_ref().and_then(|before| before.rate);
+    let before = before.map_or_else(String::new, |rate| {
+        format!("; the window before had {}", percent(Some(rate)))
+    });
+    #[expect(clippy::cast_possible_truncation, reason = "a span of time in seconds")]
+    let long = duration(pace.long.seconds as i64);
+    format!(
+        "\n{} of {} in {}: at the pace of the last {long} ({}, {} of {}) {}{before}\n",
+        words(verdict.metric),
+        printable(&verdict.scope.to_string()),
+        verdict.window,
+        percent(pace.long.rate),
+        pace.long.count,
+        pace.long.attempts,
+        crossing.join(", ")
+    )
+}
+
+/// The parts without which a rate would be lower.
+fn drivers(verdict: &Verdict) -> String {
+    let lowers = |part: &&Contributor| {
+        part.rate_without.unwrap_or_default() < verdict.rate.unwrap_or_default()
+    };
+    let parts: Vec<&Contributor> =
+        verdict.contributors.iter().filter(lowers).take(DRIVERS_MAX).collect();
+    if parts.is_empty() {
+        return String::new();
+    }
+    let mut out = format!(
+        "\n{} of {} in {} comes from\n",
+        words(verdict.metric),
+        printable(&verdict.scope.to_string()),
+        verdict.window
+    );
+    let noun = if verdict.metric == "bounce_rate" { "bounces" } else { "complaints" };
+    for part in parts {
+        let value = part.value.as_deref().unwrap_or("(none)");
         _ = writeln!(
             out,
-            "\n{} of {} in {} comes from",
-            words(verdict.metric),
-            printable(&verdict.scope.to_string()),
-            verdict.window
+            "  {} {}  {} of {} {noun}; without it {}",
+            words(&part.by),
+            printable(value),
+            part.count,
+            verdict.count,
+            percent(part.rate_without)
         );
-        for part in &verdict.contributors {
-            let value = part.value.as_deref().unwrap_or("-");
-            _ = writeln!(
-                out,
-                "  {}  {} of {} bounces; without it {}",
-                printable(value),
-                part.count,
-                verdict.count,
-                percent(part.rate_without)
-            );
-        }
     }
     out
 }
@@ -95,6 +147,53 @@ fn verdict(verdict: &Verdict) -> Vec<String> {
         known(verdict.headroom.map(|more| more.warning)),
         known(verdict.headroom.map(|more| more.critical)),
     ]
+}
+
+/// A reconciliation: one table of steps for each scope and window.
+pub fn reconciliation(found: &Reconciliation) -> String {
+    let mut out = String::new();
+    for account in &found.accounts {
+        let from = account.from.as_deref().unwrap_or("the first event");
+        let scope = account.scope.to_string();
+        _ = writeln!(
+            out,
+            "{} {}: from {from} to {}",
+            printable(&scope),
+            account.window,
+            account.to
+        );
+        let line = |step: &Step, is_first: bool, sign: &str| {
+            let sign = if is_first { "" } else { sign };
+            vec![
+                format!("{sign}{}", words(step.step)),
+                step.count.to_string(),
+                step.left.to_string(),
+                step.rate.map_or_else(String::new, |rate| percent(Some(rate))),
+            ]
+        };
+        let lines = |steps: &[Step]| -> Vec<Vec<String>> {
+            let sign =
+                |step: &Step| if step.step.starts_with("counted") { "  of these " } else { "- " };
+            let numbered = steps.iter().enumerate();
+            numbered.map(|(at, step)| line(step, at == 0, sign(step))).collect()
+        };
+        out.push_str(&grid(&["attempts", "count", "left", ""], &lines(&account.attempts), 1));
+        out.push_str(&grid(&["bounces", "count", "left", "rate"], &lines(&account.bounces), 1));
+        _ = writeln!(out, "bounce rate {}", percent(account.rate));
+        if let (Some(aws), Some(difference)) = (account.aws_rate, account.difference) {
+            let nearest = account.nearest.map_or_else(String::new, |step| {
+                format!("; nearest to it is the rate after \"{}\"", words(step))
+            });
+            _ = writeln!(
+                out,
+                "AWS shows {}, ours is {:+.2} points off{nearest}",
+                percent(Some(aws)),
+                difference * 100.0
+            );
+        }
+        out.push('\n');
+    }
+    out
 }
 
 /// A column of a report's table: its head, and its cell of a row.
