@@ -218,9 +218,8 @@ pub(crate) struct CheckArgs {
     /// A domain of your own, verified with SES: mail to it is in no rate; repeat for several
     #[arg(long, value_name = "DOMAIN")]
     pub(crate) own_domain: Vec<String>,
-    /// Publish to this SNS topic when the answer is not OK; each run that is not OK publishes
-    #[arg(long, value_name = "ARN")]
-    pub(crate) alert_sns: Option<String>,
+    #[command(flatten)]
+    pub(crate) alert: AlertArgs,
     /// Form of the answer
     #[arg(long, value_enum, default_value = "table")]
     pub(crate) format: CheckFormat,
@@ -228,11 +227,39 @@ pub(crate) struct CheckArgs {
     pub(crate) output: OutputArg,
 }
 
+/// Whom to tell what is new.
+#[cfg(feature = "analyze")]
+#[derive(Debug, Args)]
+pub(crate) struct AlertArgs {
+    /// Publish to this SNS topic what is new since the last run: raised, worsened, over
+    #[arg(long, value_name = "ARN")]
+    pub(crate) alert_sns: Option<String>,
+    /// Run this command with what is new as JSON on its stdin
+    #[arg(long, value_name = "COMMAND", visible_alias = "exec")]
+    pub(crate) alert_exec: Option<String>,
+    /// Print what is new instead of the answer, and nothing where nothing is: for cron, which mails it
+    #[arg(long, conflicts_with = "format")]
+    pub(crate) alert_stdout: bool,
+    /// File that remembers what was told [default: alerts.json in the folder of the store]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) alert_state: Option<PathBuf>,
+    /// Tell nobody, whatever the settings say
+    #[arg(long, conflicts_with_all = ["alert_sns", "alert_exec", "alert_stdout", "dry_run"])]
+    pub(crate) no_alert: bool,
+    /// Print what would be told instead of the answer, and tell and remember nothing
+    #[arg(long, conflicts_with = "format")]
+    pub(crate) dry_run: bool,
+}
+
 #[cfg(feature = "analyze")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum CheckFormat {
     Table,
     Json,
+    /// One line with performance data, as Nagios plugins print it
+    Nagios,
+    /// Metrics for the textfile collector of node_exporter
+    Prometheus,
 }
 
 #[cfg(feature = "analyze")]

@@ -89,9 +89,9 @@ pub(crate) struct Threshold {
 impl Threshold {
     /// Which one it is, in words.
     fn shown(&self) -> String {
-        let words: String =
-            self.scope.iter().map(|(word, value)| format!(" {word}={value}")).collect();
-        format!("[[threshold]] of {}{words}", self.metric)
+        let words: Vec<String> =
+            self.scope.iter().map(|(word, value)| format!("{word}={value}")).collect();
+        format!("[[threshold]] of {} {}", self.metric, words.join(" "))
     }
 }
 

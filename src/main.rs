@@ -26,7 +26,7 @@ fn main() -> ExitCode {
     let quiet = cli.quiet > 0;
     let output = cli.command.output().filter(|path| path.as_os_str() != "-").cloned();
     match run::run(cli, now_ms()) {
-        Ok(answer) => print(&answer, output.as_deref(), quiet, failed),
+        Ok(answer) => print(answer, output.as_deref(), quiet, failed),
         Err(error) => {
             say(&format!("error: {error:#}"));
             ExitCode::from(failed)
@@ -47,7 +47,7 @@ fn told(error: &clap::Error) -> ExitCode {
 }
 
 /// Data to stdout or to a file, talk to stderr, and the exit code as the answer.
-fn print(answer: &Answer, output: Option<&std::path::Path>, quiet: bool, failed: u8) -> ExitCode {
+fn print(answer: Answer, output: Option<&std::path::Path>, quiet: bool, failed: u8) -> ExitCode {
     let written = match output {
         Some(path) => run::write_file(path, &answer.data),
         None => std::io::stdout().write_all(&answer.data).and_then(|()| std::io::stdout().flush()),
@@ -59,7 +59,12 @@ fn print(answer: &Answer, output: Option<&std::path::Path>, quiet: bool, failed:
         .filter(|note| !quiet || note.starts_with("error"))
         .for_each(|note| say(note));
     match written {
-        Ok(()) => ExitCode::from(answer.exit_code),
+        Ok(()) => {
+            if let Err(error) = answer.after.run() {
+                say(&format!("error: {error:#}"));
+            }
+            ExitCode::from(answer.exit_code)
+        }
         // who reads us has read enough
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {
             ExitCode::from(answer.exit_code)

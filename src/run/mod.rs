@@ -35,6 +35,30 @@ pub(crate) struct Answer {
     pub(crate) notes: Vec<String>,
     /// The exit code.
     pub(crate) exit_code: u8,
+    /// What is to be done once the data was taken.
+    pub(crate) after: After,
+}
+
+/// What is to be done once an answer was taken, such as noting that people were told; it may fail.
+#[derive(Default)]
+pub(crate) struct After(Option<Box<dyn FnOnce() -> anyhow::Result<()>>>);
+
+impl std::fmt::Debug for After {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("After").field(&self.0.is_some()).finish()
+    }
+}
+
+impl After {
+    #[cfg(feature = "analyze")]
+    fn new(work: impl FnOnce() -> anyhow::Result<()> + 'static) -> Self {
+        Self(Some(Box::new(work)))
+    }
+
+    /// Does it.
+    pub(crate) fn run(self) -> anyhow::Result<()> {
+        self.0.map_or(Ok(()), |work| work())
+    }
 }
 
 impl Answer {

@@ -5,6 +5,7 @@
     reason = "tests read the environment and write files of their own"
 )]
 
+mod alarms;
 mod command;
 mod counting;
 mod emulator;
@@ -14,6 +15,8 @@ mod numbers;
 mod objects;
 mod outputs;
 mod queue;
+mod rules;
+mod storm;
 mod together;
 mod upkeep;
 mod watch;

@@ -64,6 +64,12 @@ impl Message {
     }
 }
 
+/// A moment so many minutes after [`NOW`].
+pub(crate) fn minutes_after_now(minutes: i64) -> String {
+    let now = bouncewatch_schemas::time::parse_ms(NOW).unwrap();
+    bouncewatch_schemas::time::format_ms(now + minutes * 60_000)
+}
+
 /// So many messages sent, of which the first ones bounce hard.
 pub(crate) fn sent_and_bounced(sent: usize, bounced: usize) -> String {
     let sends = (0..sent).map(|number| message(number).send());

@@ -106,6 +106,11 @@ fn addresses(texts: &[String]) -> BTreeSet<&str> {
 fn families(follower: &Follower, format: &str, accept: &str) -> Vec<Value> {
     let (status, text) = follower.get("/metrics", accept).unwrap();
     assert_eq!(status, 200);
+    parsed(&text, format)
+}
+
+/// The families of a text in `text` or `openmetrics` format.
+pub(crate) fn parsed(text: &str, format: &str) -> Vec<Value> {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/referee/exposition.py");
     let mut parser = Command::new(tool("venv/bin/python"))
         .args([script, format])

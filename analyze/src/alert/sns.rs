@@ -68,7 +68,7 @@ pub async fn publish(
         let attribute = attribute.build().map_err(|error| failed(error.to_string()))?;
         call = call.message_attributes(*name, attribute);
     }
-    if topic.ends_with(".fifo") {
+    if topic.strip_suffix(".fifo").is_some() {
         call = call.message_group_id("bouncewatch").message_deduplication_id(&message.id);
     }
     let sent = call.send().await;

@@ -207,7 +207,7 @@ fn each_channel_has_its_own_memory() {
             let up = if channel == "sns" { step >= 3 } else { step < 10 };
             for notice in due(&state, channel, &run, &POLICY) {
                 if up {
-                    tell(&mut state, channel, &[notice.clone()], run.at);
+                    tell(&mut state, channel, std::slice::from_ref(&notice), run.at);
                     said.push(format!("{channel} {step}:{:?}", notice.change));
                 }
             }

@@ -7,9 +7,13 @@ use super::advance::{Change, Notice};
 use super::message::{moment, worst_verdict};
 use super::state::{DENOMINATOR, FEED, Peak, ScopeMap};
 use crate::check::{Check, Verdict};
+use crate::contribution::Contributor;
 use crate::levels::Level;
 use crate::model::ACCOUNT_COLUMNS;
 use crate::report::table::{self, percent};
+
+/// A part drives a rate that would without it be at most this share of what it is.
+const DRIVER_RATE_MAX: f64 = 0.9;
 
 /// The word for a change, as in the JSON.
 pub(super) const fn change(change: Change) -> &'static str {
@@ -96,27 +100,41 @@ fn rate(verdict: &Verdict, level: Level) -> Vec<String> {
             more => format!("{more} more {of} until {}", percent(Some(verdict.critical))),
         });
     }
-    if let Some(most) = verdict.contributors.first() {
-        let without = most
-            .rate_without
-            .map_or_else(String::new, |rate| format!(", without it {}", percent(Some(rate))));
-        let value = most.value.as_deref().unwrap_or("-");
-        parts.push(format!("most come from {value}: {} of {}{without}", most.count, verdict.count));
+    if let Some(part) = driver(verdict) {
+        parts.push(format!(
+            "driven by {}: {} of {} {of}, without it {}",
+            part.value.as_deref().unwrap_or("-"),
+            part.count,
+            verdict.count,
+            percent(part.rate_without)
+        ));
     }
     parts.push(advice(verdict));
     parts
 }
 
+/// The part of a scope that drives its rate: the one without which it would be lowest, if that is much lower. The part
+/// with most bounces is often just the one that gets most mail.
+fn driver(verdict: &Verdict) -> Option<&Contributor> {
+    let rate = verdict.rate?;
+    let without = |part: &Contributor| part.rate_without.unwrap_or(rate);
+    let parts = verdict.contributors.iter().filter(|part| part.value.is_some());
+    parts
+        .min_by(|a, b| without(a).total_cmp(&without(b)))
+        .filter(|part| without(part) <= rate * DRIVER_RATE_MAX)
+}
+
 fn advice(verdict: &Verdict) -> String {
-    let from = verdict.contributors.first().and_then(|most| most.value.as_deref());
-    match (verdict.metric, from) {
+    match (verdict.metric, driver(verdict).and_then(|part| part.value.as_deref())) {
         ("bounce_rate", Some(value)) => format!(
-            "to do: hold back mail to {value} and check the list it came from (`bouncewatch report --by tag:campaign`)"
+            "to do: hold back mail to {value}, and check the list that it came from (`bouncewatch report --by tag:campaign`)"
         ),
         ("bounce_rate", None) => {
-            "to do: hold back the mail that bounces (`bouncewatch report --by recipient_domain`)".to_owned()
+            "to do: find the campaign or list that bounces, and hold it back (`bouncewatch report --by tag:campaign`)"
+                .to_owned()
         }
-        _ => "to do: stop the campaign that draws complaints (`bouncewatch report --by tag:campaign`)".to_owned(),
+        _ => "to do: find the campaign that draws complaints, and stop it (`bouncewatch report --by tag:campaign`)"
+            .to_owned(),
     }
 }
 

@@ -2,7 +2,9 @@
 
 mod columns;
 pub mod csv;
+pub mod nagios;
 pub mod parquet;
+pub mod prometheus;
 pub mod table;
 
 use std::path::PathBuf;

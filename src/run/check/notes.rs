@@ -1,56 +1,12 @@
-//! `bouncewatch check`
+//! What a check says beside its answer: why something is unknown, and the way out.
 
 use std::collections::BTreeMap;
 
-use bouncewatch_analyze::check::{Check, Request, check};
-use bouncewatch_analyze::levels::Thresholds;
-use bouncewatch_analyze::report::table;
+use bouncewatch_analyze::check::Check;
 use bouncewatch_schemas::event::Service;
 
-use super::{
-    Answer, analyzed_folder, basis, contributors, counted_from, cuts, duration_ms, own_domains,
-    service, time_ms, windows,
-};
-use crate::cli::{CheckArgs, CheckFormat};
-use crate::config::{Config, Levels};
-
-pub(super) fn run(args: &CheckArgs, config: &Config, now: i64) -> anyhow::Result<Answer> {
-    let typed = if args.window.is_empty() { &config.windows } else { &args.window };
-    let thresholds = |levels: Levels| Thresholds {
-        warning: levels.warning,
-        critical: levels.critical,
-        minimum_count: levels.minimum_count,
-    };
-    let request = Request {
-        store: analyzed_folder(&args.store, &args.cache, config)?,
-        service: service(args.service),
-        at: time_ms("--at", args.at.as_deref())?.unwrap_or(now),
-        windows: windows(typed)?,
-        basis: basis(&args.counting),
-        cuts: cuts(&args.by)?,
-        counted_from: counted_from(&args.counting, config)?,
-        contributors: contributors(config)?,
-        own_domains: own_domains(config, &args.own_domain)?,
-        bounce: thresholds(config.bounce),
-        complaint: thresholds(config.complaint),
-        rules: bouncewatch_analyze::thresholds::Rules::default(),
-        minimum_volume: args.minimum_volume.unwrap_or(config.minimum_volume),
-        stale_after: duration_ms(
-            "--stale-after",
-            args.stale_after.as_deref().unwrap_or(&config.stale_after),
-        )?,
-    };
-    let found = check(&request)?;
-    let answer = match args.format {
-        CheckFormat::Table => Answer::data(table::check(&found)),
-        CheckFormat::Json => Answer::json(&found)?,
-    };
-    let notes = notes(&found);
-    Ok(Answer { notes, exit_code: found.exit_code, ..answer })
-}
-
 /// Why something is unknown, and the way out.
-fn notes(check: &Check) -> Vec<String> {
+pub(super) fn notes(check: &Check) -> Vec<String> {
     let mut notes = Vec::new();
     if check.verdicts.iter().any(|verdict| verdict.denominator.is_none()) {
         notes.push(no_denominator(check.service).to_owned());

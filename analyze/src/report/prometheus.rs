@@ -1,0 +1,167 @@
+//! A check as metrics in Prometheus's text format 0.0.4, for the textfile collector of `node_exporter`.
+//!
+//! Names follow Prometheus's conventions: rates are ratios, times are seconds since 1970. What is not known is absent,
+//! never 0. Label values of strangers are escaped; `by` names the words of the cut, so that a scope whose events lack a
+//! word is not taken for the account.
+
+use std::collections::BTreeSet;
+use std::fmt::Write;
+
+use bouncewatch_schemas::printable::printable;
+use bouncewatch_schemas::time::parse_ms;
+
+use crate::check::{Check, Verdict};
+use crate::levels::Level;
+use crate::model::{ACCOUNT_COLUMNS, Scope};
+
+/// A gauge of verdicts: its name, its help, and its value.
+type Gauge = (&'static str, &'static str, fn(&Verdict) -> Option<f64>);
+
+/// Gauges of each metric; `{}` stands for its word.
+const OF_METRIC: [Gauge; 8] = [
+    ("{}_ratio", "Share of the attempts in the window.", |verdict| verdict.rate),
+    ("{}_lower_bound_ratio", "Lower bound of its 95 % interval.", |verdict| {
+        Some(verdict.interval?[0])
+    }),
+    ("{}_upper_bound_ratio", "Upper bound of its 95 % interval.", |verdict| {
+        Some(verdict.interval?[1])
+    }),
+    ("{}s", "How many there are in the window.", |verdict| Some(float(verdict.count))),
+    ("{}_warning_ratio", "Threshold of the warning.", |verdict| Some(verdict.warning)),
+    ("{}_critical_ratio", "Threshold of the critical level.", |verdict| Some(verdict.critical)),
+    ("{}s_until_critical", "How many more reach the critical level.", |verdict| {
+        verdict.headroom.map(|more| float(more.critical))
+    }),
+    ("{}_level", "0 OK, 1 warning, 2 critical, 3 unknown.", |verdict| Some(level(verdict.level))),
+];
+
+/// A check as metrics, as of `at`.
+pub fn check(check: &Check, at: i64) -> String {
+    let mut out = String::new();
+    let service = [("service".to_owned(), check.service.as_str().to_owned())];
+    let one = |value: f64| vec![(labels(&service), value)];
+    family(
+        &mut out,
+        "check_timestamp_seconds",
+        "The moment for which these metrics hold.",
+        &one(seconds(at)),
+    );
+    family(
+        &mut out,
+        "check_status",
+        "The worst level: 0 OK, 1 warning, 2 critical, 3 unknown.",
+        &one(level(check.status)),
+    );
+    family(
+        &mut out,
+        "feed_stale",
+        "1 where no events came for too long.",
+        &one(f64::from(u8::from(check.feed.stale))),
+    );
+    let newest = check.feed.newest_event_at.as_deref().and_then(parse_ms);
+    let newest = newest.map(|newest| one(seconds(newest))).unwrap_or_default();
+    family(
+        &mut out,
+        "feed_newest_event_timestamp_seconds",
+        "Time of the newest event in the store.",
+        &newest,
+    );
+    for (metric, word) in [("bounce_rate", "bounce"), ("complaint_rate", "complaint")] {
+        let verdicts = || check.verdicts.iter().filter(|verdict| verdict.metric == metric);
+        for (name, help, value) in OF_METRIC {
+            let samples = samples(check, verdicts(), value);
+            family(
+                &mut out,
+                &name.replace("{}", word),
+                &format!("Rate of {word}s: {}", lower(help)),
+                &samples,
+            );
+        }
+    }
+    let attempts = |verdict: &Verdict| verdict.attempts.map(float);
+    let attempts = samples(check, check.verdicts.iter(), attempts);
+    family(
+        &mut out,
+        "attempts",
+        "Mails and recipients in the window that the rates are out of.",
+        &attempts,
+    );
+    out
+}
+
+fn lower(help: &str) -> String {
+    let mut letters = help.chars();
+    letters.next().map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect())
+}
+
+/// A metric with its samples; one without any is left out.
+fn family(out: &mut String, name: &str, help: &str, samples: &[(String, f64)]) {
+    if samples.is_empty() {
+        return;
+    }
+    // writing to a String cannot fail
+    _ = writeln!(out, "# HELP bouncewatch_{name} {help}\n# TYPE bouncewatch_{name} gauge");
+    for (labels, value) in samples {
+        _ = writeln!(out, "bouncewatch_{name}{labels} {value}");
+    }
+}
+
+/// The samples of verdicts; the metrics of a window share some, and a series may stand once.
+fn samples<'v>(
+    check: &Check,
+    verdicts: impl Iterator<Item = &'v Verdict>,
+    value: impl Fn(&Verdict) -> Option<f64>,
+) -> Vec<(String, f64)> {
+    let mut told = BTreeSet::new();
+    verdicts
+        .filter_map(|verdict| {
+            let mut all = vec![
+                ("service".to_owned(), check.service.as_str().to_owned()),
+                ("window".to_owned(), verdict.window.clone()),
+            ];
+            all.extend(of_scope(&verdict.scope));
+            Some((labels(&all), value(verdict)?))
+        })
+        .filter(|(labels, _)| told.insert(labels.clone()))
+        .collect()
+}
+
+/// The labels of a scope. Words become names of letters, digits and underscores, each once.
+fn of_scope(scope: &Scope) -> Vec<(String, String)> {
+    let words = scope.0.iter().map(|(word, _)| word.as_str());
+    let by = words.filter(|word| !ACCOUNT_COLUMNS.contains(word)).collect::<Vec<_>>().join(",");
+    let mut all = vec![("by".to_owned(), by)];
+    for (word, value) in &scope.0 {
+        let Some(value) = value else { continue };
+        let letter = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
+        let mut name: String = word.chars().map(letter).collect();
+        while all.iter().any(|(taken, _)| *taken == name) {
+            name.push('_');
+        }
+        all.push((name, value.clone()));
+    }
+    all
+}
+
+fn labels(all: &[(String, String)]) -> String {
+    let one = |(name, value): &(String, String)| {
+        let value =
+            printable(value).replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+        format!("{name}=\"{value}\"")
+    };
+    format!("{{{}}}", all.iter().map(one).collect::<Vec<_>>().join(","))
+}
+
+fn level(level: Level) -> f64 {
+    f64::from(level.exit_code())
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^52")]
+fn float(count: u64) -> f64 {
+    count as f64
+}
+
+#[expect(clippy::cast_precision_loss, reason = "times in milliseconds stay below 2^52")]
+fn seconds(ms: i64) -> f64 {
+    ms as f64 / 1_000.0
+}
