@@ -6,24 +6,6 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 use crate::bounce::BounceClass;
 
-macro_rules! words {
-    ($(#[$meta:meta])* $name:ident { $( $(#[$variant_meta:meta])* $variant:ident = $word:literal ),* $(,)? }) => {
-        $(#[$meta])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub enum $name { $( $(#[$variant_meta])* $variant ),* }
-
-        impl $name {
-            /// All of them.
-            pub const ALL: &[Self] = &[$( Self::$variant ),*];
-
-            /// The word in the table.
-            pub const fn as_str(self) -> &'static str {
-                match self { $( Self::$variant => $word ),* }
-            }
-        }
-    };
-}
-
 words! {
     /// What happened.
     Kind {

@@ -1,0 +1,364 @@
+//! A text in the form in which phrases are looked for, and the inner reply of a text that wraps one.
+
+use memchr::memmem;
+
+/// Bytes at the begin of a text that are read. Replies are shorter; a cost that grows with a stranger's text is none.
+const HEAD_BYTES: usize = 1024;
+/// Bytes at the end of a longer text that are read as well.
+const TAIL_BYTES: usize = 384;
+
+/// What stands for an IP address. No text holds it, since control characters become blanks.
+const IP: u8 = 1;
+
+/// What was seen while folding.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Seen {
+    /// An IP address that is not the remote server's.
+    pub(super) ip: bool,
+}
+
+/// Brings a text to lower case without accents, with one blank for each run of blanks, hyphens and underscores, `@` for
+/// each address and `#` for each IP address. It begins and ends with a blank.
+pub(super) fn fold(text: &str, remote: Option<&str>, out: &mut Vec<u8>) -> Seen {
+    out.clear();
+    out.push(b' ');
+    let mut seen = Seen::default();
+    if text.len() <= HEAD_BYTES + TAIL_BYTES {
+        fold_part(text.as_bytes(), remote, out, &mut seen);
+    } else {
+        let head = text.floor_char_boundary(HEAD_BYTES);
+        let tail = text.ceil_char_boundary(text.len() - TAIL_BYTES);
+        fold_part(&text.as_bytes()[..head], remote, out, &mut seen);
+        push_blank(out);
+        fold_part(&text.as_bytes()[tail..], remote, out, &mut seen);
+    }
+    push_blank(out);
+    seen
+}
+
+/// A pattern in the same form, without the blanks around it. `{ip}` and `{address}` stand for any.
+pub(super) fn fold_pattern(pattern: &str) -> Vec<u8> {
+    let mut out = Vec::new();
+    let example = pattern.replace("{ip}", "192.0.2.1").replace("{address}", "a@example.org");
+    fold(&example, None, &mut out);
+    out.trim_ascii().to_vec()
+}
+
+/// A blank inside of a word: a hyphen or an underscore.
+const JOINT: u8 = 0;
+/// A byte that needs a closer look.
+const MARK: u8 = 1;
+/// A blank.
+const BLANK: u8 = 2;
+/// Set for what ends an address on its left.
+const ENDS: u8 = 0x80;
+
+/// What a byte of ASCII becomes.
+const fn table() -> [u8; 128] {
+    let mut table = [0; 128];
+    let mut at = 0_u8;
+    while at < 128 {
+        table[at as usize] = match at {
+            b'-' | b'_' => JOINT,
+            b'@' | b':' | b'0'..=b'9' => MARK,
+            0..=32 | 127 => BLANK,
+            b'A'..=b'Z' => at + 32,
+            b'<' | b'>' | b'(' | b')' | b'"' | b'\'' | b',' | b';' | b'[' | b']' | b'=' => {
+                at | ENDS
+            }
+            _ => at,
+        };
+        at += 1;
+    }
+    table
+}
+
+static TABLE: [u8; 128] = table();
+
+fn fold_part(text: &[u8], remote: Option<&str>, out: &mut Vec<u8>, seen: &mut Seen) {
+    let mut at = 0;
+    // where in `out` a word begins that may turn out to be an address
+    let mut word = out.len();
+    while let Some(&byte) = text.get(at) {
+        if byte >= 128 {
+            at += fold_letter(&text[at..], out);
+            continue;
+        }
+        match TABLE[usize::from(byte)] {
+            JOINT => push_blank(out),
+            BLANK => {
+                push_blank(out);
+                word = out.len();
+            }
+            MARK if byte == b'@' => {
+                out.truncate(word);
+                out.push(b'@');
+                at += 1 + text[at + 1..].iter().take_while(|byte| is_of_domain(**byte)).count();
+                continue;
+            }
+            MARK => {
+                at += fold_mark(text, at, remote, out, seen);
+                if byte == b':' {
+                    word = out.len();
+                }
+                continue;
+            }
+            folded => {
+                out.push(folded & !ENDS);
+                if folded & ENDS != 0 {
+                    word = out.len();
+                }
+            }
+        }
+        at += 1;
+    }
+}
+
+fn is_of_domain(byte: u8) -> bool {
+    byte >= 128 || byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_')
+}
+
+fn push_blank(out: &mut Vec<u8>) {
+    if out.last() != Some(&b' ') {
+        out.push(b' ');
+    }
+}
+
+/// A digit or a colon: perhaps a part of an IP address. Returns how many bytes were read.
+fn fold_mark(
+    text: &[u8],
+    at: usize,
+    remote: Option<&str>,
+    out: &mut Vec<u8>,
+    seen: &mut Seen,
+) -> usize {
+    let byte = text[at];
+    let before = at.checked_sub(1).map(|before| text[before]);
+    if byte == b':' {
+        if let Some((start, end)) = ipv6(text, at) {
+            out.truncate(out.len().saturating_sub(at - start));
+            out.push(IP);
+            seen.ip |= !is_remote(&text[start..end], remote);
+            return end - at;
+        }
+    } else if before.is_none_or(|before| !before.is_ascii_alphanumeric() && before != b'.')
+        && let Some(length) = ipv4(&text[at..])
+    {
+        out.push(IP);
+        seen.ip |= !is_remote(&text[at..at + length], remote);
+        return length;
+    }
+    out.push(byte);
+    1
+}
+
+fn is_remote(address: &[u8], remote: Option<&str>) -> bool {
+    remote.is_some_and(|remote| remote.as_bytes() == address)
+}
+
+/// Length of an IPv4 address that a text begins with.
+fn ipv4(text: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    for part in 0..4 {
+        let digits = text[at..].iter().take(4).take_while(|byte| byte.is_ascii_digit()).count();
+        if !(1..=3).contains(&digits) {
+            return None;
+        }
+        at += digits;
+        if part < 3 {
+            if text.get(at) != Some(&b'.') {
+                return None;
+            }
+            at += 1;
+        }
+    }
+    let goes_on = match text.get(at) {
+        Some(b'.') => text.get(at + 1).is_some_and(u8::is_ascii_digit),
+        Some(byte) => byte.is_ascii_alphanumeric(),
+        None => false,
+    };
+    (!goes_on).then_some(at)
+}
+
+/// Where the IPv6 address lies whose first colon stands at `at`: four parts or more, or `::`; a time has three.
+fn ipv6(text: &[u8], at: usize) -> Option<(usize, usize)> {
+    let hex = |byte: &&u8| byte.is_ascii_hexdigit();
+    let before = text[..at].iter().rev().take(5).take_while(hex).count();
+    let start = at - before;
+    if before > 4 || (start > 0 && text[start - 1].is_ascii_alphanumeric()) {
+        return None;
+    }
+    let length = text[start..]
+        .iter()
+        .take(40)
+        .take_while(|byte| byte.is_ascii_hexdigit() || **byte == b':')
+        .count();
+    let found = &text[start..start + length];
+    let colons = found.iter().filter(|byte| **byte == b':').count();
+    let is_short = memmem::find(found, b"::").is_some() && length > 3;
+    let ends = text.get(start + length).is_none_or(|byte| !byte.is_ascii_alphanumeric());
+    ((colons >= 4 || is_short) && ends).then_some((start, start + length))
+}
+
+/// A letter beyond ASCII: without its accent where it is a Latin one. Returns how many bytes were read.
+fn fold_letter(text: &[u8], out: &mut Vec<u8>) -> usize {
+    match *text {
+        [0xc2, 0xa0, ..] => {
+            push_blank(out);
+            2
+        }
+        [0xc3, second, ..] => {
+            out.extend_from_slice(latin1(second));
+            2
+        }
+        [first @ (0xc4 | 0xc5), second, ..] => {
+            let at = usize::from(first - 0xc4) * 64 + usize::from(second & 0x3f);
+            out.push(LATIN_A.get(at).copied().unwrap_or(b'?'));
+            2
+        }
+        // typographic quotes and hyphens
+        [0xe2, 0x80, 0x98 | 0x99, ..] => {
+            out.push(b'\'');
+            3
+        }
+        [0xe2, 0x80, 0x90..=0x95, ..] => {
+            push_blank(out);
+            3
+        }
+        // an ideographic blank
+        [0xe3, 0x80, 0x80, ..] => {
+            push_blank(out);
+            3
+        }
+        [first, ..] => {
+            out.push(first);
+            1
+        }
+        [] => 0,
+    }
+}
+
+/// U+00C0 to U+00FF by the second byte of UTF-8.
+fn latin1(second: u8) -> &'static [u8] {
+    if second == 0x9f {
+        return b"ss";
+    }
+    match second | 0x20 {
+        0xa0..=0xa5 => b"a",
+        0xa6 => b"ae",
+        0xa7 => b"c",
+        0xa8..=0xab => b"e",
+        0xac..=0xaf => b"i",
+        0xb0 => b"d",
+        0xb1 => b"n",
+        0xb2..=0xb6 | 0xb8 => b"o",
+        0xb9..=0xbc => b"u",
+        0xbd | 0xbf => b"y",
+        0xbe => b"th",
+        _ => b"?",
+    }
+}
+
+/// U+0100 to U+017F.
+static LATIN_A: &[u8; 128] = b"aaaaaaccccccccddddeeeeeeeeeegggggggghhhhiiiiiiiiiiiijjkkkllllllllllnnnnnnnnnoooooooorrrrrrssssssssttttttuuuuuuuuuuuuwwyyyzzzzzzs";
+
+/// The reply inside of a text, and whether that text says that a message was given up after hours.
+///
+/// SES: `554 4.4.7 Message expired: unable to deliver in 840 minutes.<421 4.4.2 Connection timed out>`. Others wrap what
+/// a remote server said in words of their own: `host mx.example.org[192.0.2.1] said: 550 ...`.
+pub(super) fn unwrap(text: &str) -> (&str, bool) {
+    if let Some(inner) = expired(text) {
+        return (inner, true);
+    }
+    if text.as_bytes().first().is_some_and(u8::is_ascii_digit) {
+        // a reply as it came
+        return (text, false);
+    }
+    for mark in [" said: ", "Remote host said: ", "Remote Server returned '", "remote server: "] {
+        if let Some((_, inner)) = text.split_once(mark) {
+            return (inner, false);
+        }
+    }
+    // Exim: `... host mx.example.org [192.0.2.1]: 550 ...`
+    if let Some((_, inner)) = text.split_once("]: ")
+        && inner.as_bytes().first().is_some_and(|digit| matches!(digit, b'4' | b'5'))
+    {
+        return (inner, false);
+    }
+    (text, false)
+}
+
+fn expired(text: &str) -> Option<&str> {
+    let mark = memmem::find(text.as_bytes(), b"xpired: unable to deliver")?;
+    let rest = text.get(mark..)?;
+    let (_, inner) = rest.split_once('<')?;
+    Some(inner.trim_end().trim_end_matches('>'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folded(text: &str) -> (String, bool) {
+        let mut out = Vec::new();
+        let seen = fold(text, Some("198.51.100.9"), &mut out);
+        (String::from_utf8(out).unwrap(), seen.ip)
+    }
+
+    #[test]
+    fn texts_are_brought_to_one_form() {
+        for (text, form, ip) in [
+            ("User  UNKNOWN\tin table", " user unknown in table ", false),
+            ("over-quota e_mail", " over quota e mail ", false),
+            ("<Anna.Berg+x@Example.ORG>: no", " <@>: no ", false),
+            ("rcpt anna-berg_x@example.org: no", " rcpt @: no ", false),
+            ("no-such-user anna@example.org", " no such user @ ", false),
+            ("Client host [192.0.2.7] blocked", " client host [\u{1}] blocked ", true),
+            ("said 198.51.100.9 here", " said \u{1} here ", false),
+            ("from 2001:db8::7 at 12:30:59", " from \u{1} at 12:30:59 ", true),
+            ("5.1.1 v1.2.3.4.5", " 5.1.1 v1.2.3.4.5 ", false),
+            ("Boîte pleine, Größe ŁÓDŹ", " boite pleine, grosse lodz ", false),
+            ("Doesn\u{2019}t\u{a0}exist", " doesn't exist ", false),
+            ("信箱不存在", " 信箱不存在 ", false),
+            ("", " ", false),
+        ] {
+            assert_eq!(folded(text), (form.to_owned(), ip), "{text}");
+        }
+    }
+
+    #[test]
+    fn of_long_texts_the_ends_are_read() {
+        let text = format!("begin {} the end", "ö ".repeat(5_000));
+        let (form, _) = folded(&text);
+        assert!(form.starts_with(" begin o") && form.ends_with(" the end "));
+        assert!(form.len() < HEAD_BYTES + TAIL_BYTES + 3);
+    }
+
+    #[test]
+    fn inner_replies_are_found() {
+        let expired = "554 4.4.7 Message expired: unable to deliver in 840 minutes.<421 4.4.2 Connection timed out>";
+        for (text, inner) in [
+            (expired, ("421 4.4.2 Connection timed out", true)),
+            ("host mx.example.org[192.0.2.1] said: 550 5.1.1 no", ("550 5.1.1 no", false)),
+            ("SMTP error: host mx.example.org [192.0.2.1]: 550 no", ("550 no", false)),
+            ("550 he said: no", ("550 he said: no", false)),
+            ("no", ("no", false)),
+        ] {
+            assert_eq!(unwrap(text), inner);
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_folded(text in "\\PC{0,200}") {
+            let mut out = Vec::new();
+            fold(&text, None, &mut out);
+            proptest::prop_assert!(out.len() <= text.len() + 2);
+        }
+
+        #[test]
+        fn addresses_of_any_form_are_folded(text in "[-_a:@. 0-9.<>]{0,60}") {
+            fold(&text, None, &mut Vec::new());
+        }
+    }
+}
