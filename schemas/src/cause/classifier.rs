@@ -54,8 +54,8 @@ struct Atom {
     ends_word: bool,
     /// Clauses whose first phrase it is.
     clauses: Vec<u32>,
-    /// Whether it says that a text is about the sending server.
-    is_guard: bool,
+    /// Clauses whose first phrase it is, and that tell that a text is about the sender.
+    guards: Vec<u32>,
     /// The rule whose id is the name of a block list.
     list: Option<u32>,
 }
@@ -167,24 +167,25 @@ impl Classifier {
         }
     }
 
-    fn best(
-        &self,
+    fn best<'c>(
+        &'c self,
         input: &Input<'_>,
         text: &str,
         expired: bool,
         seen: Seen,
         scratch: &mut Scratch,
-    ) -> Best<'_> {
-        let about_sender = self.search(scratch) || seen.ip;
+    ) -> Best<'c> {
+        self.search(scratch);
+        let has = |atom: &u32| scratch.found[*atom as usize / 64] >> (atom % 64) & 1 == 1;
+        let holds =
+            |clause: &&Clause| clause.required.iter().all(has) && !clause.forbidden.iter().any(has);
+        let atoms = || scratch.hits.iter().map(|hit| &self.atoms[*hit as usize]);
+        let clauses =
+            |ids: &'c [u32]| ids.iter().map(|id| &self.clauses[*id as usize]).filter(holds);
+        let about_sender = seen.ip || atoms().any(|atom| clauses(&atom.guards).next().is_some());
         let mut best = Best { about_sender, ..Best::default() };
-        for &hit in &scratch.hits {
-            for &clause in &self.atoms[hit as usize].clauses {
-                let clause = &self.clauses[clause as usize];
-                let has = |atom: &u32| scratch.found[*atom as usize / 64] >> (atom % 64) & 1 == 1;
-                if clause.required.iter().all(has) && !clause.forbidden.iter().any(has) {
-                    best.offer(clause, self);
-                }
-            }
+        for clause in atoms().flat_map(|atom| clauses(&atom.clauses)) {
+            best.offer(clause, self);
         }
         let inner = expired.then(|| crate::diagnostic::leading_status(text.get(4..)?)).flatten();
         if let Some(status) = inner.or(input.enhanced_status).and_then(numbers) {
@@ -202,13 +203,12 @@ impl Classifier {
         best
     }
 
-    /// Finds every phrase of the folded text; tells whether one says that the text is about the sending server.
-    fn search(&self, scratch: &mut Scratch) -> bool {
+    /// Finds every phrase of the folded text.
+    fn search(&self, scratch: &mut Scratch) {
         let Scratch { folded, found, hits } = scratch;
         hits.clear();
         found.clear();
         found.resize(self.atoms.len().div_ceil(64), 0);
-        let mut about_sender = false;
         for hit in self.search.find_overlapping_iter(folded.as_slice()) {
             let id = hit.pattern().as_u32();
             let atom = &self.atoms[id as usize];
@@ -225,10 +225,8 @@ impl Classifier {
             if !torn {
                 found[word] |= bit;
                 hits.push(id);
-                about_sender |= atom.is_guard;
             }
         }
-        about_sender
     }
 
     fn words_of_ses<'c>(&'c self, input: &Input<'_>, best: &mut Best<'c>) {
@@ -260,22 +258,58 @@ impl Classifier {
     }
 
     /// Whether a rule wins a sample of its own.
-    fn check_sample(&self, rule: usize, sample: &str) -> Result<(), RuleError> {
+    pub(super) fn check_sample(&self, rule: usize, sample: &str) -> Result<(), RuleError> {
         let id = &self.rules[rule].id;
         let (words, text) = rule::sample(sample);
         let said = crate::diagnostic::read(Some(Cow::Borrowed(text)), None);
-        let input = Input {
-            bounce_type: words.bounce_type,
-            bounce_subtype: words.bounce_subtype,
-            delay_type: words.delay_type,
-            ..Input::of(&said)
-        };
-        let found = self.classify(&input, &mut Scratch::default()).rule.map(str::to_owned);
-        if found.as_ref() == Some(id) {
+        let input = words.input(&said);
+        let mut scratch = Scratch::default();
+        let found = self.classify(&input, &mut scratch);
+        if found.rule == Some(id) {
             return Ok(());
         }
-        let winner = found.map_or("none".to_owned(), |winner| format!("`{winner}`"));
+        let winner = found.rule.map_or_else(
+            || "no rule knows it".to_owned(),
+            |winner| format!("`{winner}` does, as {}", found.cause.as_str()),
+        );
         Err(RuleError::Loses { id: id.clone(), sample: sample.to_owned(), winner })
+    }
+
+    /// Alternatives of phrases that are not found even in a text that is made of them.
+    #[cfg(test)]
+    pub(super) fn dead_alternatives(&self) -> Vec<String> {
+        let phrases = |rule: &&Rule| {
+            matches!(rule.kind, Kind::Phrase | Kind::Token | Kind::Guard | Kind::List)
+        };
+        let mut scratch = Scratch::default();
+        let mut dead = Vec::new();
+        for rule in self.rules.iter().filter(phrases) {
+            for pattern in &rule.patterns {
+                let parts = pattern.split(" & ").filter(|part| !part.starts_with('!'));
+                let text = parts.map(|part| part.trim_matches('*')).collect::<Vec<_>>().join(" ");
+                let text = text.replace("{ip}", "192.0.2.1").replace("{address}", "a@example.org");
+                fold(&text, None, &mut scratch.folded);
+                self.search(&mut scratch);
+                let has = |atom: &u32| scratch.found[*atom as usize / 64] >> (atom % 64) & 1 == 1;
+                let clauses = scratch.hits.iter().flat_map(|hit| {
+                    let atom = &self.atoms[*hit as usize];
+                    atom.clauses.iter().chain(&atom.guards).chain(&atom.list)
+                });
+                let is_found = match rule.kind {
+                    Kind::List => clauses.count() > 0,
+                    _ => clauses.map(|id| &self.clauses[*id as usize]).any(|clause| {
+                        self.rules[clause.rule as usize].id == rule.id
+                            && rule.patterns[clause.pattern as usize] == *pattern
+                            && clause.required.iter().all(has)
+                            && !clause.forbidden.iter().any(has)
+                    }),
+                };
+                if !is_found {
+                    dead.push(format!("{}: {pattern}", rule.id));
+                }
+            }
+        }
+        dead
     }
 }
 
@@ -341,20 +375,15 @@ impl Building {
             pattern: u32::try_from(pattern).map_err(|_| wrong("too many alternatives"))?,
             required: Box::default(),
             forbidden: Box::default(),
-            rank: rank(rule, text, at),
+            rank: rank(rule, text.len(), at),
         };
         match rule.kind {
-            Kind::Guard => {
-                let atom = self.atom(text).ok_or(wrong("nothing to look for"))?;
-                self.atoms[atom as usize].is_guard = true;
-                return Ok(());
-            }
             Kind::List => {
                 let atom = self.atom(text).ok_or(wrong("nothing to look for"))?;
                 self.atoms[atom as usize].list = Some(clause.rule);
                 return Ok(());
             }
-            Kind::Phrase | Kind::Token => {
+            Kind::Phrase | Kind::Token | Kind::Guard => {
                 let mut required = Vec::new();
                 let mut forbidden = Vec::new();
                 for part in text.split(" & ") {
@@ -367,7 +396,13 @@ impl Building {
                 let Some(first) = required.first() else {
                     return Err(wrong("a pattern needs something that must be there"));
                 };
-                self.atoms[*first as usize].clauses.push(id);
+                let atom = &mut self.atoms[*first as usize];
+                match rule.kind {
+                    Kind::Guard => atom.guards.push(id),
+                    _ => atom.clauses.push(id),
+                }
+                let length = required.iter().map(|atom| self.atoms[*atom as usize].length).sum();
+                clause.rank = rank(rule, length, at);
                 clause.required = required.into_iter().skip(1).collect();
                 clause.forbidden = forbidden.into_iter().collect();
             }
@@ -415,7 +450,7 @@ impl Building {
                 begins_word,
                 ends_word,
                 clauses: Vec::new(),
-                is_guard: false,
+                guards: Vec::new(),
                 list: None,
             });
         }
@@ -424,12 +459,12 @@ impl Building {
 }
 
 /// Weight, then causes that are not about the address, then length, then the order of the table.
-fn rank(rule: &Rule, pattern: &str, at: usize) -> u64 {
+fn rank(rule: &Rule, length: usize, at: usize) -> u64 {
     let field = |value: usize, bits: u32| (value as u64).min((1 << bits) - 1);
     let safe = u64::from(!rule.cause.is_dead_address());
     u64::from(rule.weight) << 33
         | safe << 32
-        | field(pattern.len(), 12) << 20
+        | field(length, 12) << 20
         | (field(usize::MAX, 20) - field(at, 20))
 }
 

@@ -270,12 +270,14 @@ pub(super) fn unwrap(text: &str) -> (&str, bool) {
     if let Some(inner) = expired(text) {
         return (inner, true);
     }
-    if text.as_bytes().first().is_some_and(u8::is_ascii_digit) {
+    if let [b'2'..=b'5', b'0'..=b'9', b'0'..=b'9', b' ' | b'-', ..] = text.as_bytes() {
         // a reply as it came
         return (text, false);
     }
-    for mark in [" said: ", "Remote host said: ", "Remote Server returned '", "remote server: "] {
+    for mark in [" said: ", "Remote Server returned '", "remote server: "] {
         if let Some((_, inner)) = text.split_once(mark) {
+            // qmail adds which server it gave up on
+            let inner = inner.split_once("Giving up on ").map_or(inner, |(inner, _)| inner);
             return (inner, false);
         }
     }
@@ -341,6 +343,10 @@ mod tests {
             (expired, ("421 4.4.2 Connection timed out", true)),
             ("host mx.example.org[192.0.2.1] said: 550 5.1.1 no", ("550 5.1.1 no", false)),
             ("SMTP error: host mx.example.org [192.0.2.1]: 550 no", ("550 no", false)),
+            (
+                "192.0.2.9 does not like recipient. Remote host said: 550 no user Giving up on 192.0.2.9.",
+                ("550 no user ", false),
+            ),
             ("550 he said: no", ("550 he said: no", false)),
             ("no", ("no", false)),
         ] {

@@ -27,6 +27,9 @@ mod taxonomy;
 mod template;
 mod typo;
 
+#[cfg(test)]
+mod tests;
+
 use crate::diagnostic::Diagnostic;
 
 pub use advice::{Advice, advice};

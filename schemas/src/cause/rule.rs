@@ -16,7 +16,9 @@
 //! - `guard` (its cause is `-`): phrases that tell that the text is about the sending server.
 //! - `list` (its cause is `-`): how the block list is called whose name is the id.
 
+use super::Input;
 use super::taxonomy::{Action, Cause};
+use crate::diagnostic::Diagnostic;
 
 /// Kind of a pattern.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +57,9 @@ impl Kind {
         })
     }
 }
+
+/// Weight of the user's rules, which is above that of all others.
+pub const OWN_WEIGHT: u8 = 10;
 
 /// One rule.
 #[derive(Debug, Clone)]
@@ -107,13 +112,13 @@ pub enum RuleError {
     #[error("phrases cannot be searched for: {0}")]
     Search(String),
     /// A rule does not win its own sample.
-    #[error("rule `{id}` does not win its own sample `{sample}`: {winner} does")]
+    #[error("rule `{id}` does not win its own sample `{sample}`: {winner}")]
     Loses {
         /// The rule.
         id: String,
         /// The text.
         sample: String,
-        /// Who wins instead.
+        /// Who does.
         winner: String,
     },
 }
@@ -169,19 +174,35 @@ pub(super) struct SesWords<'a> {
     pub(super) delay_type: Option<&'a str>,
 }
 
+impl<'a> SesWords<'a> {
+    /// What SES and a server say together.
+    pub(super) fn input(&self, said: &'a Diagnostic<'_>) -> Input<'a> {
+        Input {
+            bounce_type: self.bounce_type,
+            bounce_subtype: self.bounce_subtype,
+            delay_type: self.delay_type,
+            ..Input::of(said)
+        }
+    }
+}
+
 /// The words of SES of a sample, and its text.
 pub(super) fn sample(sample: &str) -> (SesWords<'_>, &str) {
-    let Some((words, text)) = sample.strip_prefix('{').and_then(|rest| rest.split_once('}')) else {
-        return (SesWords::default(), sample);
-    };
-    let words = match (words.strip_prefix("delay:"), words.split_once('/')) {
+    match sample.strip_prefix('{').and_then(|rest| rest.split_once('}')) {
+        Some((words, text)) => (ses_words(words), text.trim()),
+        None => (SesWords::default(), sample),
+    }
+}
+
+/// `Type/Subtype` or `delay:Type`.
+pub(super) fn ses_words(words: &str) -> SesWords<'_> {
+    match (words.strip_prefix("delay:"), words.split_once('/')) {
         (Some(delay), _) => SesWords { delay_type: Some(delay), ..SesWords::default() },
         (None, Some((bounce_type, subtype))) => SesWords {
             bounce_type: Some(bounce_type),
             bounce_subtype: Some(subtype),
             delay_type: None,
         },
-        (None, None) => SesWords { bounce_type: Some(words), ..SesWords::default() },
-    };
-    (words, text.trim())
+        (None, None) => SesWords::default(),
+    }
 }
