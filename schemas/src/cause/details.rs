@@ -1,5 +1,7 @@
 //! What else a text tells: when to try again, and which block list it names.
 
+use std::sync::LazyLock;
+
 use memchr::memmem;
 
 use super::taxonomy::Cause;
@@ -15,6 +17,12 @@ const UNITS: [(u32, &[&str]); 4] = [
     (86_400, &["d", "day", "days"]),
 ];
 
+/// What stands before a length of time: `try again in 300 seconds`, `retry after 5 minutes`, `wait at least 30 seconds`.
+static MARKS: LazyLock<[memmem::Finder<'static>; 6]> = LazyLock::new(|| {
+    ["again in ", "again after ", "retry after ", "retry in ", "wait ", "greylisted for "]
+        .map(memmem::Finder::new)
+});
+
 /// Seconds after which the server wants to be tried again, where a failure passes; `folded` as `fold` makes it.
 pub(super) fn retry_after(cause: Cause, folded: &[u8]) -> Option<u32> {
     let passes = matches!(
@@ -24,11 +32,8 @@ pub(super) fn retry_after(cause: Cause, folded: &[u8]) -> Option<u32> {
     if !passes {
         return None;
     }
-    // `try again in 300 seconds`, `retry after 5 minutes`, `wait at least 30 seconds`, `again in 00:05:00`
-    let marks: [&[u8]; 5] =
-        [b" again in ", b" again after ", b"retry after ", b"retry in ", b"wait "];
-    marks.iter().find_map(|mark| {
-        let at = memmem::find(folded, mark)? + mark.len();
+    MARKS.iter().find_map(|mark| {
+        let at = mark.find(folded)? + mark.needle().len();
         wait(&folded[at..])
     })
 }
@@ -108,6 +113,7 @@ mod tests {
             ("try again after 5 minutes", Some(300)),
             ("please retry after 00:04:58", Some(298)),
             ("Retry in 600s", Some(600)),
+            ("Greylisted for 300 seconds", Some(300)),
             ("you have to wait at least 2 minutes", Some(120)),
             ("try again later", None),
             ("try again in a while, error 300 something", None),

@@ -1,11 +1,19 @@
 //! A text in the form in which phrases are looked for, and the inner reply of a text that wraps one.
 
+use std::sync::LazyLock;
+
 use memchr::memmem;
 
 /// Bytes at the begin of a text that are read. Replies are shorter; a cost that grows with a stranger's text is none.
-const HEAD_BYTES: usize = 1024;
+const HEAD_BYTES: usize = 704;
 /// Bytes at the end of a longer text that are read as well.
-const TAIL_BYTES: usize = 384;
+const TAIL_BYTES: usize = 192;
+
+/// Bytes at the begin of a text within which it says that a message expired.
+const EXPIRED_BYTES: usize = 96;
+
+/// Bytes at the begin of a text within which one that wraps a reply names the server.
+const WRAPPER_BYTES: usize = 256;
 
 /// What stands for an IP address. No text holds it, since control characters become blanks.
 const IP: u8 = 1;
@@ -79,6 +87,8 @@ fn fold_part(text: &[u8], remote: Option<&str>, out: &mut Vec<u8>, seen: &mut Se
     let mut at = 0;
     // where in `out` a word begins that may turn out to be an address
     let mut word = out.len();
+    // up to where colons were looked at and found to be in no IP address
+    let mut looked_at = 0;
     while let Some(&byte) = text.get(at) {
         if byte >= 128 {
             at += fold_letter(&text[at..], out);
@@ -96,11 +106,33 @@ fn fold_part(text: &[u8], remote: Option<&str>, out: &mut Vec<u8>, seen: &mut Se
                 at += 1 + text[at + 1..].iter().take_while(|byte| is_of_domain(**byte)).count();
                 continue;
             }
-            MARK => {
-                at += fold_mark(text, at, remote, out, seen);
-                if byte == b':' {
-                    word = out.len();
+            MARK if byte == b':' => {
+                let found = if at < looked_at { Err(looked_at) } else { ipv6(text, at) };
+                match found {
+                    Ok((start, end)) => {
+                        out.truncate(out.len().saturating_sub(at - start));
+                        out.push(IP);
+                        seen.ip |= !is_remote(&text[start..end], remote);
+                        at = end;
+                    }
+                    Err(end) => {
+                        looked_at = end;
+                        out.push(byte);
+                        at += 1;
+                    }
                 }
+                word = out.len();
+                continue;
+            }
+            MARK => {
+                let length = digits(text, at);
+                if length > 1 {
+                    out.push(IP);
+                    seen.ip |= !is_remote(&text[at..at + length], remote);
+                } else {
+                    out.push(byte);
+                }
+                at += length;
                 continue;
             }
             folded => {
@@ -124,32 +156,13 @@ fn push_blank(out: &mut Vec<u8>) {
     }
 }
 
-/// A digit or a colon: perhaps a part of an IP address. Returns how many bytes were read.
-fn fold_mark(
-    text: &[u8],
-    at: usize,
-    remote: Option<&str>,
-    out: &mut Vec<u8>,
-    seen: &mut Seen,
-) -> usize {
-    let byte = text[at];
+/// Length of the IP address that begins with a digit, or that digit's.
+fn digits(text: &[u8], at: usize) -> usize {
     let before = at.checked_sub(1).map(|before| text[before]);
-    if byte == b':' {
-        if let Some((start, end)) = ipv6(text, at) {
-            out.truncate(out.len().saturating_sub(at - start));
-            out.push(IP);
-            seen.ip |= !is_remote(&text[start..end], remote);
-            return end - at;
-        }
-    } else if before.is_none_or(|before| !before.is_ascii_alphanumeric() && before != b'.')
-        && let Some(length) = ipv4(&text[at..])
-    {
-        out.push(IP);
-        seen.ip |= !is_remote(&text[at..at + length], remote);
-        return length;
-    }
-    out.push(byte);
-    1
+    let begins = before.is_none_or(|before| !before.is_ascii_alphanumeric() && before != b'.');
+    // a dot comes within four letters
+    let dotted = text[at..].iter().take(4).any(|byte| *byte == b'.');
+    if begins && dotted { ipv4(&text[at..]).unwrap_or(1) } else { 1 }
 }
 
 fn is_remote(address: &[u8], remote: Option<&str>) -> bool {
@@ -180,24 +193,28 @@ fn ipv4(text: &[u8]) -> Option<usize> {
     (!goes_on).then_some(at)
 }
 
-/// Where the IPv6 address lies whose first colon stands at `at`: four parts or more, or `::`; a time has three.
-fn ipv6(text: &[u8], at: usize) -> Option<(usize, usize)> {
-    let hex = |byte: &&u8| byte.is_ascii_hexdigit();
-    let before = text[..at].iter().rev().take(5).take_while(hex).count();
+/// Where the IPv6 address lies whose first colon stands at `at`: five parts or more, or `::`; a time has three. If there
+/// is none: up to where there is none.
+fn ipv6(text: &[u8], at: usize) -> Result<(usize, usize), usize> {
+    let before =
+        text[..at].iter().rev().take(5).take_while(|byte| byte.is_ascii_hexdigit()).count();
     let start = at - before;
-    if before > 4 || (start > 0 && text[start - 1].is_ascii_alphanumeric()) {
-        return None;
-    }
     let length = text[start..]
         .iter()
         .take(40)
         .take_while(|byte| byte.is_ascii_hexdigit() || **byte == b':')
         .count();
-    let found = &text[start..start + length];
-    let colons = found.iter().filter(|byte| **byte == b':').count();
-    let is_short = memmem::find(found, b"::").is_some() && length > 3;
-    let ends = text.get(start + length).is_none_or(|byte| !byte.is_ascii_alphanumeric());
-    ((colons >= 4 || is_short) && ends).then_some((start, start + length))
+    let end = start + length;
+    let found = &text[start..end];
+    let torn = before > 4
+        || (start > 0 && text[start - 1].is_ascii_alphanumeric())
+        || text.get(end).is_some_and(u8::is_ascii_alphanumeric);
+    let is_short = length > 3 && found.windows(2).any(|pair| pair == b"::");
+    if !torn && (is_short || memchr::memchr_iter(b':', found).count() >= 4) {
+        Ok((start, end))
+    } else {
+        Err(end.max(at + 1))
+    }
 }
 
 /// A letter beyond ASCII: without its accent where it is a Latin one. Returns how many bytes were read.
@@ -221,12 +238,8 @@ fn fold_letter(text: &[u8], out: &mut Vec<u8>) -> usize {
             out.push(b'\'');
             3
         }
-        [0xe2, 0x80, 0x90..=0x95, ..] => {
-            push_blank(out);
-            3
-        }
-        // an ideographic blank
-        [0xe3, 0x80, 0x80, ..] => {
+        // the last is an ideographic blank
+        [0xe2, 0x80, 0x90..=0x95, ..] | [0xe3, 0x80, 0x80, ..] => {
             push_blank(out);
             3
         }
@@ -274,26 +287,26 @@ pub(super) fn unwrap(text: &str) -> (&str, bool) {
         // a reply as it came
         return (text, false);
     }
-    for mark in [" said: ", "Remote Server returned '", "remote server: "] {
-        if let Some((_, inner)) = text.split_once(mark) {
-            // qmail adds which server it gave up on
-            let inner = inner.split_once("Giving up on ").map_or(inner, |(inner, _)| inner);
-            return (inner, false);
-        }
-    }
-    // Exim: `... host mx.example.org [192.0.2.1]: 550 ...`
-    if let Some((_, inner)) = text.split_once("]: ")
-        && inner.as_bytes().first().is_some_and(|digit| matches!(digit, b'4' | b'5'))
-    {
-        return (inner, false);
-    }
-    (text, false)
+    let head = text.as_bytes().get(..WRAPPER_BYTES).unwrap_or(text.as_bytes());
+    let inner = memchr::memchr_iter(b':', head).find_map(|colon| {
+        let before = head[..colon].trim_ascii_end();
+        let inner = text.get(colon + 1..)?.strip_prefix(' ')?;
+        let is_reply = matches!(inner.as_bytes(), [b'4' | b'5', b'0'..=b'9', b'0'..=b'9', ..]);
+        // Exim: `... host mx.example.org [192.0.2.1]: 550 ...`
+        let wraps = before.ends_with(b" said")
+            || (is_reply && (before.ends_with(b"]") || before.ends_with(b"remote server")));
+        // qmail adds which server it gave up on
+        wraps.then(|| inner.split_once("Giving up on ").map_or(inner, |(inner, _)| inner))
+    });
+    (inner.unwrap_or(text), false)
 }
 
 fn expired(text: &str) -> Option<&str> {
-    let mark = memmem::find(text.as_bytes(), b"xpired: unable to deliver")?;
-    let rest = text.get(mark..)?;
-    let (_, inner) = rest.split_once('<')?;
+    static MARK: LazyLock<memmem::Finder<'static>> =
+        LazyLock::new(|| memmem::Finder::new("xpired: unable to deliver"));
+    let head = text.as_bytes().get(..EXPIRED_BYTES).unwrap_or(text.as_bytes());
+    let mark = MARK.find(head)?;
+    let (_, inner) = text.get(mark..)?.split_once('<')?;
     Some(inner.trim_end().trim_end_matches('>'))
 }
 

@@ -22,6 +22,8 @@ mod advice;
 mod classifier;
 mod details;
 mod fold;
+mod index;
+mod judge;
 pub mod rule;
 mod taxonomy;
 mod template;
@@ -33,7 +35,8 @@ mod tests;
 use crate::diagnostic::Diagnostic;
 
 pub use advice::{Advice, advice};
-pub use classifier::{Classifier, Scratch};
+pub use classifier::Classifier;
+pub use index::Scratch;
 pub use taxonomy::{Action, Cause, Fault, Rollup};
 pub use template::template;
 pub use typo::likely_domain;

@@ -6,7 +6,7 @@
 //!
 //! Kinds of patterns, each with alternatives between ` | `:
 //! - `phrase`: words that the text holds, without regard to case, accents, hyphens and runs of blanks. They begin and end
-//!   where words do; `*` at an end lifts that. ` & ` joins several that must all be there, ` & !` one that must not.
+//!   where words do; a `*` at the end stands for any rest of the last word. ` & ` joins several that must all be there, ` & !` one that must not.
 //!   `{address}` stands for any address and `{ip}` for any IP address.
 //! - `token`: the same, for what only one provider or program says.
 //! - `status`: enhanced status codes, `x` for any class: `5.1.1`, `x.2.2`.

@@ -93,7 +93,7 @@ fn guards_and_lists_do_something() {
             let found = classifier.classify(&Input::of(&said), &mut scratch);
             match rule.kind {
                 rule::Kind::List => {
-                    assert_eq!(found.block_list, Some(rule.id.as_str()), "{sample}")
+                    assert_eq!(found.block_list, Some(rule.id.as_str()), "{sample}");
                 }
                 rule::Kind::Guard => assert!(!found.cause.is_dead_address(), "{sample}"),
                 _ => {}
