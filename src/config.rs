@@ -7,6 +7,7 @@ use anyhow::{Context, ensure};
 use bouncewatch_ingest::allow::Allowed;
 use serde::{Deserialize, Serialize};
 
+use crate::cause_rules::CauseRule;
 use crate::cli::AddressPolicy;
 
 /// The settings file with all defaults.
@@ -26,6 +27,9 @@ pub(crate) struct Config {
     pub(crate) complaint: Levels,
     pub(crate) allow: Allow,
     pub(crate) addresses: AddressSettings,
+    pub(crate) cause_rules: Option<PathBuf>,
+    #[serde(default)]
+    pub(crate) rule: Vec<CauseRule>,
 }
 
 /// Whose events are taken; an empty list takes all.

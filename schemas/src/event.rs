@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 use crate::bounce::BounceClass;
+use crate::cause::Cause;
 
 words! {
     /// What happened.
@@ -111,6 +112,8 @@ pub struct EventRow<'a> {
     pub smtp_code: Option<u16>,
     pub enhanced_status: Option<&'a str>,
     pub diagnostic: Option<&'a str>,
+    pub cause: Option<Cause>,
+    pub cause_rule: Option<&'a str>,
     pub processing_ms: Option<i64>,
     pub expires_at: Option<i64>,
     pub link: Option<&'a str>,

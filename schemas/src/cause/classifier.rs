@@ -228,7 +228,7 @@ struct Best<'c> {
 
 impl<'c> Best<'c> {
     fn offer(&mut self, clause: &'c Clause) {
-        if self.about_sender && clause.cause.is_dead_address() {
+        if self.about_sender && clause.cause.is_dead_address() && !clause.is_own() {
             return;
         }
         let Some(first) = self.first else {

@@ -1,13 +1,15 @@
 //! The rules as they are searched for: all phrases in one automaton, codes and words of SES in tables.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::hash::Hash;
 
 use aho_corasick::automaton::Automaton;
 use aho_corasick::nfa::contiguous;
 use aho_corasick::{Anchored, MatchKind};
 
 use super::fold::fold_pattern;
-use super::rule::{Kind, Rule, RuleError};
+use super::rule::{Kind, OWN_WEIGHT, Rule, RuleError};
 use super::taxonomy::Cause;
 
 /// Buffers of one thread, kept from text to text.
@@ -161,6 +163,11 @@ impl Index {
 }
 
 impl Clause {
+    /// Whether it is of a rule of the user's.
+    pub(super) fn is_own(&self) -> bool {
+        self.rank >> WEIGHT_SHIFT >= u64::from(OWN_WEIGHT)
+    }
+
     /// Whether a text has what must be there, and not what must not.
     pub(super) fn holds(&self, found: &[u64]) -> bool {
         let has = |atom: &u32| found[*atom as usize / 64] >> (atom % 64) & 1 == 1;
@@ -232,13 +239,13 @@ impl Building {
             Kind::Status => {
                 let key = status_key(text)
                     .ok_or(wrong("no enhanced status code such as 5.1.1 or x.1.1"))?;
-                if self.statuses.insert(key, id).is_some() {
+                if !take(&mut self.statuses, key, id, &self.clauses) {
                     return Err(wrong("another rule has this status"));
                 }
             }
             Kind::Code => {
                 let code = text.parse().map_err(|_| wrong("no reply code such as 550"))?;
-                if self.codes.insert(code, id).is_some() {
+                if !take(&mut self.codes, code, id, &self.clauses) {
                     return Err(wrong("another rule has this code"));
                 }
             }
@@ -281,6 +288,17 @@ impl Building {
     }
 }
 
+/// Gives a code to a clause, unless a rule of the user's has it. False, if another has it that stands beside this one.
+fn take<K: Eq + Hash>(map: &mut HashMap<K, u32>, key: K, id: u32, clauses: &[Clause]) -> bool {
+    match map.entry(key) {
+        Entry::Vacant(entry) => {
+            entry.insert(id);
+            true
+        }
+        Entry::Occupied(entry) => clauses[*entry.get() as usize].is_own(),
+    }
+}
+
 fn sorted<K: Ord>(map: HashMap<K, u32>) -> Vec<(K, u32)> {
     let mut all: Vec<(K, u32)> = map.into_iter().collect();
     all.sort_unstable();
@@ -291,14 +309,19 @@ fn get<K: Ord>(all: &[(K, u32)], key: &K) -> Option<u32> {
     all.binary_search_by(|(one, _)| one.cmp(key)).ok().map(|at| all[at].1)
 }
 
-/// Weight, then causes that are not about the address, then length, then the order of the table.
+/// Where the weight stands in a rank.
+const WEIGHT_SHIFT: u32 = 33;
+
+/// Weight, then causes that are not about the address, then length, then the order of the table. Of the user's rules
+/// the first wins.
 fn rank(rule: &Rule, length: usize, at: usize) -> u64 {
     let field = |value: usize, bits: u32| (value as u64).min((1 << bits) - 1);
-    let safe = u64::from(!rule.cause.is_dead_address());
-    u64::from(rule.weight) << 33
-        | safe << 32
-        | field(length, 12) << 20
-        | (field(usize::MAX, 20) - field(at, 20))
+    let (safe, length) = match rule.weight {
+        OWN_WEIGHT.. => (0, 0),
+        _ => (u64::from(!rule.cause.is_dead_address()), field(length, 12)),
+    };
+    let order = field(usize::MAX, 20) - field(at, 20);
+    u64::from(rule.weight) << WEIGHT_SHIFT | safe << 32 | length << 20 | order
 }
 
 /// Class, subject and detail of an enhanced status code.

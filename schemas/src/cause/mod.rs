@@ -32,7 +32,9 @@ mod typo;
 #[cfg(test)]
 mod tests;
 
+use crate::bounce::BounceClass;
 use crate::diagnostic::Diagnostic;
+use crate::event::EventRow;
 
 pub use advice::{Advice, advice};
 pub use classifier::Classifier;
@@ -70,6 +72,25 @@ impl<'a> Input<'a> {
             enhanced_status: diagnostic.enhanced_status.as_deref(),
             text: diagnostic.text.as_deref(),
             ..Self::default()
+        }
+    }
+}
+
+impl<'a> Input<'a> {
+    /// What a row of the event table tells.
+    pub fn of_row(row: &EventRow<'a>) -> Self {
+        // a report without text is no automatic reply, though SES's words are the same
+        let reported = row.class.is_some_and(|class| class != BounceClass::AutoReply);
+        let is_general = |word: &str| word.eq_ignore_ascii_case("General");
+        Self {
+            bounce_type: row.bounce_type,
+            bounce_subtype: row.bounce_subtype.filter(|word| !(reported && is_general(word))),
+            delay_type: row.delay_type,
+            smtp_code: row.smtp_code,
+            enhanced_status: row.enhanced_status,
+            text: row.diagnostic,
+            remote_mta: row.remote_mta,
+            recipient_domain: row.recipient_domain,
         }
     }
 }

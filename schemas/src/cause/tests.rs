@@ -259,6 +259,13 @@ fn rules_of_the_user_go_first() {
     let input = Input { text: Some(sample), ..Input::default() };
     let found = classifier.classify(&input, &mut Scratch::default());
     assert_eq!((found.rule, found.action), (Some("partner"), Action::Ignore));
+    let status = rule::Rule {
+        cause: Cause::MailboxUnknown,
+        kind: rule::Kind::Status,
+        ..own("gone", "5.7.1", "550 5.7.1 blocked, your IP 192.0.2.1")
+    };
+    // the same status stands in the table of codes
+    assert!(Classifier::new(vec![status]).is_ok());
     let error = Classifier::new(vec![own("partner", "at our partner", "550 no")]).unwrap_err();
     assert_eq!(
         error.to_string(),
