@@ -66,6 +66,10 @@ pub(crate) enum Command {
     /// domains, automatic replies, soft bounces, what your suppression lists held back. Exit codes: 0 done, 2 failed.
     #[cfg(feature = "analyze")]
     Reconcile(ReconcileArgs),
+    /// Tell why a mail failed, by what the server said: one text, lines on stdin, or an event of SES
+    ///
+    /// Exit codes: 0 every text is known, 1 at least one is not, 2 misused.
+    Explain(ExplainArgs),
     /// Look after the store
     #[command(subcommand)]
     Store(StoreCommand),
@@ -350,6 +354,16 @@ pub(crate) enum ReportFormat {
     Parquet,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct ExplainArgs {
+    /// What the server said, such as "550 5.1.1 user unknown", or a JSON event of SES, SNS-wrapped or not; - or nothing reads lines, or events, from stdin
+    #[arg(value_name = "TEXT", allow_hyphen_values = true)]
+    pub(crate) text: Option<String>,
+    /// Form of the answer; of JSON one object a line
+    #[arg(long, value_enum, default_value = "table")]
+    pub(crate) format: SummaryFormat,
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum StoreCommand {
     /// Count what the store holds
@@ -449,6 +463,8 @@ pub(crate) struct QuarantineListArgs {
 pub(crate) enum ConfigCommand {
     /// Show the settings in force
     Show,
+    /// Check the settings, and try each cause rule on its own sample
+    Check,
     /// Print a settings file with all defaults
     Init,
 }

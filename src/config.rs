@@ -8,6 +8,7 @@ use anyhow::{Context, ensure};
 use bouncewatch_ingest::allow::Allowed;
 use serde::{Deserialize, Serialize};
 
+use crate::cause_rules::CauseRule;
 use crate::cli::AddressPolicy;
 
 /// The settings file with all defaults.
@@ -33,6 +34,9 @@ pub(crate) struct Config {
     pub(crate) alert: Alert,
     pub(crate) allow: Allow,
     pub(crate) addresses: AddressSettings,
+    pub(crate) cause_rules: Option<PathBuf>,
+    #[serde(default)]
+    pub(crate) rule: Vec<CauseRule>,
 }
 
 /// Whose events are taken; an empty list takes all.

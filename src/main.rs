@@ -1,5 +1,6 @@
 //! The command: parse, call a room, print, exit. The only printer and the only reader of the clock.
 
+mod cause_rules;
 mod cli;
 mod config;
 mod run;
@@ -25,7 +26,7 @@ fn main() -> ExitCode {
     let failed = cli.command.exit_code_of_failure();
     let quiet = cli.quiet > 0;
     let output = cli.command.output().filter(|path| path.as_os_str() != "-").cloned();
-    match run::run(cli, now_ms()) {
+    match run::run(cli, now_ms(), &mut std::io::stdout().lock()) {
         Ok(answer) => print(answer, output.as_deref(), quiet, failed),
         Err(error) => {
             say(&format!("error: {error:#}"));

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bouncewatch_schemas::event::EventRow;
+use bouncewatch_schemas::cause::{Classifier, Input, Scratch};
+use bouncewatch_schemas::event::{EventRow, Kind};
 use bouncewatch_schemas::table;
 use bouncewatch_schemas::time::day_of;
 
@@ -58,6 +59,8 @@ pub struct Rules {
     pub allowed: Arc<Allowed>,
     /// What becomes of recipients' addresses.
     pub addresses: Addresses,
+    /// Who tells why mail failed; the rules that come with bouncewatch, if nobody is named.
+    pub causes: Option<Arc<Classifier>>,
 }
 
 /// What is done with a document that cannot be read.
@@ -81,6 +84,7 @@ pub(crate) struct Batch {
     bytes: usize,
     counts: Counts,
     recent: Recent,
+    scratch: Scratch,
 }
 
 impl Sink for Batch {
@@ -91,6 +95,16 @@ impl Sink for Batch {
     fn row(&mut self, row: &EventRow<'_>) {
         let segment = self.days.entry(day_of(row.event_at)).or_default();
         let event_key = segment.event_key(row);
+        let classifier = self.rules.causes.as_deref();
+        let (cause, cause_rule) = match row.kind {
+            Kind::Bounce | Kind::DeliveryDelay => {
+                let classifier = classifier.unwrap_or_else(|| Classifier::builtin());
+                let found = classifier.classify(&Input::of_row(row), &mut self.scratch);
+                (Some(found.cause), found.rule)
+            }
+            _ => (None, None),
+        };
+        let row = &EventRow { cause, cause_rule, ..row.clone() };
         self.rules.addresses.apply(row, |row| segment.push_as(row, event_key));
         self.rows += 1;
         self.plain_rows += 1;
@@ -188,8 +202,9 @@ impl Batch {
     /// Makes everything durable and returns what was done. On an error some segments may be published; reading the
     /// same documents again only repeats rows, which the scan removes.
     pub(crate) async fn flush(&mut self, store: &Store, now: i64) -> Result<Counts, StoreError> {
-        let recent = std::mem::take(&mut self.recent);
-        let fresh = Self { recent, ..Self::new(self.rules.clone()) };
+        let (recent, scratch) =
+            (std::mem::take(&mut self.recent), std::mem::take(&mut self.scratch));
+        let fresh = Self { recent, scratch, ..Self::new(self.rules.clone()) };
         let batch = std::mem::replace(self, fresh);
         let mut counts = batch.counts;
         let publishing = batch.days.into_iter().map(async |(day, segment)| {

@@ -5,24 +5,7 @@ use std::borrow::Cow;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 use crate::bounce::BounceClass;
-
-macro_rules! words {
-    ($(#[$meta:meta])* $name:ident { $( $(#[$variant_meta:meta])* $variant:ident = $word:literal ),* $(,)? }) => {
-        $(#[$meta])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub enum $name { $( $(#[$variant_meta])* $variant ),* }
-
-        impl $name {
-            /// All of them.
-            pub const ALL: &[Self] = &[$( Self::$variant ),*];
-
-            /// The word in the table.
-            pub const fn as_str(self) -> &'static str {
-                match self { $( Self::$variant => $word ),* }
-            }
-        }
-    };
-}
+use crate::cause::Cause;
 
 words! {
     /// What happened.
@@ -129,6 +112,8 @@ pub struct EventRow<'a> {
     pub smtp_code: Option<u16>,
     pub enhanced_status: Option<&'a str>,
     pub diagnostic: Option<&'a str>,
+    pub cause: Option<Cause>,
+    pub cause_rule: Option<&'a str>,
     pub processing_ms: Option<i64>,
     pub expires_at: Option<i64>,
     pub link: Option<&'a str>,

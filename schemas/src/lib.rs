@@ -4,8 +4,12 @@
 //! and its identity, the words of the field (kinds, bounce classes, mailbox providers) and the columns of the
 //! event table. No I/O, no clock: everything here is a plain function of its arguments (invariant I-6).
 
+#[macro_use]
+mod words;
+
 pub mod address;
 pub mod bounce;
+pub mod cause;
 pub mod diagnostic;
 pub mod event;
 pub mod printable;

@@ -87,6 +87,16 @@ pub fn provider_of<'t>(domain: &str, texts: impl Iterator<Item = &'t str>) -> &'
     by_domain(domain).or_else(|| by_remote(texts)).unwrap_or(OTHER)
 }
 
+/// Whether a domain is one of a known mailbox provider.
+pub fn is_known(domain: &str) -> bool {
+    by_domain(domain).is_some()
+}
+
+/// The domains of the table, in its order.
+pub fn domains() -> impl Iterator<Item = &'static str> {
+    DOMAINS.iter().flat_map(|(_, domains)| domains.iter().copied())
+}
+
 fn by_domain(domain: &str) -> Option<&'static str> {
     if let Some((provider, _)) = DOMAINS.iter().find(|(_, domains)| domains.contains(&domain)) {
         return Some(provider);

@@ -3,6 +3,7 @@
 #[cfg(feature = "analyze")]
 mod check;
 mod cost;
+mod explain;
 mod ingest;
 #[cfg(feature = "analyze")]
 mod reconcile;
@@ -19,8 +20,10 @@ use bouncewatch_ingest::addresses::{Addresses, Policy};
 use bouncewatch_ingest::aws::{self, Buckets};
 use bouncewatch_ingest::pipeline::Rules;
 use bouncewatch_ingest::store::{Store, StoreUrl};
+use bouncewatch_schemas::cause::rule::{OWN_WEIGHT, Rule};
 use bouncewatch_schemas::table::COLUMNS;
 
+use crate::cause_rules;
 #[cfg(feature = "analyze")]
 use crate::cli::CacheArg;
 use crate::cli::{AddressPolicy, Cli, Command, ConfigCommand, StoreArg};
@@ -73,7 +76,8 @@ impl Answer {
     }
 }
 
-pub(crate) fn run(cli: Cli, now: i64) -> anyhow::Result<Answer> {
+/// Runs a command. Its answer is returned; what may be longer than memory is written to `out` as it comes.
+pub(crate) fn run(cli: Cli, now: i64, out: &mut dyn Write) -> anyhow::Result<Answer> {
     let config = Config::read(cli.config.as_deref())?;
     match cli.command {
         Command::Ingest(args) => ingest::run(&args, &config, cli.quiet > 0),
@@ -85,9 +89,27 @@ pub(crate) fn run(cli: Cli, now: i64) -> anyhow::Result<Answer> {
         Command::Reconcile(args) => reconcile::run(&args, &config, now),
         Command::Store(command) => store::run(command, &config, now),
         Command::Config(ConfigCommand::Init) => Ok(Answer::data(DEFAULTS)),
-        Command::Config(ConfigCommand::Show) => Ok(Answer::data(toml::to_string(&config)?)),
+        Command::Explain(args) => explain::run(&args, &config, out),
+        Command::Config(ConfigCommand::Show) => {
+            cause_rules::classifier(&config)?;
+            Ok(Answer::data(toml::to_string(&config)?))
+        }
+        Command::Config(ConfigCommand::Check) => check_config(&config),
         Command::Schema => Ok(Answer::data(schema())),
     }
+}
+
+/// Reading the settings was the check; rules of the user's are tried here.
+fn check_config(config: &Config) -> anyhow::Result<Answer> {
+    let own = cause_rules::classifier(config)?;
+    let is_own = |rule: &&Rule| rule.weight == OWN_WEIGHT;
+    let count = own.map_or(0, |own| own.rules().iter().filter(is_own).count());
+    let said = match count {
+        0 => "ok\n".to_owned(),
+        1 => "ok, and 1 cause rule knows its sample\n".to_owned(),
+        count => format!("ok, and {count} cause rules know their samples\n"),
+    };
+    Ok(Answer::data(said))
 }
 
 fn schema() -> String {
@@ -144,7 +166,11 @@ async fn open_store(typed: &StoreArg, config: &Config, missing: Missing) -> anyh
 
 /// What is stored of what comes, as typed or as the settings say.
 fn rules(config: &Config, typed: Option<AddressPolicy>) -> anyhow::Result<Rules> {
-    Ok(Rules { allowed: config.allow.allowed(), addresses: addresses(config, typed)? })
+    Ok(Rules {
+        allowed: config.allow.allowed(),
+        addresses: addresses(config, typed)?,
+        causes: cause_rules::classifier(config)?,
+    })
 }
 
 /// What becomes of recipients' addresses, as typed or as the settings say.

@@ -259,6 +259,8 @@ impl<'a> Event<'a> {
             smtp_code: None,
             enhanced_status: None,
             diagnostic: None,
+            cause: None,
+            cause_rule: None,
             processing_ms: detail.processing_time_millis.get().and_then(|text| text.parse().ok()),
             expires_at: detail.expiration_time.get().and_then(parse_ms),
             link: detail.link.get(),

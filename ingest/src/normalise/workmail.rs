@@ -133,6 +133,8 @@ fn base<'a>(
         smtp_code: None,
         enhanced_status: None,
         diagnostic: None,
+        cause: None,
+        cause_rule: None,
         processing_ms: None,
         expires_at: None,
         link: event.rule_name.get(),

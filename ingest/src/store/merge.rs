@@ -333,6 +333,8 @@ mod tests {
                 smtp_code: copy.smtp_code,
                 enhanced_status: None,
                 diagnostic: None,
+                cause: None,
+                cause_rule: None,
                 processing_ms: None,
                 expires_at: None,
                 link: None,

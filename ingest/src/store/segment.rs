@@ -297,9 +297,8 @@ impl EventSegment {
             .int32(row.smtp_code.map(i32::from))
             .text(row.enhanced_status)
             .text(row.diagnostic)
-            // cause and cause_rule are the classifier's
-            .text(None)
-            .text(None)
+            .text(row.cause.map(bouncewatch_schemas::cause::Cause::as_str))
+            .text(row.cause_rule)
             .int64(row.processing_ms)
             .time(row.expires_at)
             .text(row.link)
