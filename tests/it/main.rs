@@ -5,6 +5,7 @@
     reason = "tests read the environment and write files of their own"
 )]
 
+mod aggregates;
 mod alarms;
 mod command;
 mod counting;

@@ -71,16 +71,19 @@ impl Scan {
         own_domains: &[String],
         ask: impl Fn(&Self) -> Result<T, AnalyzeError>,
     ) -> Result<T, AnalyzeError> {
-        for _ in 0..TRIES {
+        let mut tries = 0;
+        while tries < TRIES {
             let segments = segments::list(store)?;
             let own_domains = own_domains.to_vec();
             let store = store.to_path_buf();
             let scan = Self { store, service, segments, own_domains, marks: OnceCell::new() };
             match ask(&scan) {
-                Err(_) if scan.has_lost_a_segment() => {}
-                // what is damaged is removed, and made again
+                Err(_) if scan.has_lost_a_segment() => tries += 1,
+                // what is damaged goes, with all that was kept beside it, and is made again
                 Err(AnalyzeError::Aggregate { path, .. })
-                    if std::fs::remove_file(&path).is_ok() => {}
+                    if path
+                        .parent()
+                        .is_some_and(|shelf| std::fs::remove_dir_all(shelf).is_ok()) => {}
                 answer => return answer,
             }
         }
