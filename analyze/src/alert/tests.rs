@@ -196,6 +196,8 @@ fn who_could_not_be_told_is_told_what_is_true_then() {
     assert_eq!(told("WW..........", 1..10), "0:raised warning, 10:cleared ok");
     // a window that was high in an alarm of which nobody heard is no news in the next one
     assert_eq!(told_of(&["C.......?C", "........CC"], 0..8), "8:raised critical");
+    // nor is one that had fallen before they heard of it
+    assert_eq!(told_of(&["........CC", "CWWWWWWWWC"], 0..8), "8:raised critical");
     // over, and raised again before anybody heard that it was over
     assert_eq!(told("WW.........WW", 1..12), "0:raised warning, 12:worsened warning");
 }
@@ -220,7 +222,8 @@ fn each_channel_has_its_own_memory() {
         settle(&mut state, &channels);
     }
     assert_eq!(said, ["exec 0:Raised", "sns 3:Raised", "exec 3:Worsened", "sns 10:Cleared"]);
-    // the end is kept for who was not told of it
+    // the end is kept for who was not told of it, also when others run
+    settle(&mut state, &["sns".to_owned()]);
     assert_eq!(state.alarms.len(), 1);
     assert_eq!(due(&state, "exec", &run(11, "", &[], true), &POLICY)[0].change, Change::Cleared);
 }
