@@ -165,7 +165,9 @@ fn step_window(
     let known = alarm.windows.get_mut(name);
     let Seen::Level { reached, held, rate } = what else {
         // nobody can say that it stays below
-        known.into_iter().for_each(|window| window.below_since.clear());
+        if let Some(window) = known {
+            window.below_since.clear();
+        }
         return None;
     };
     let before = known.as_ref().map_or(Level::Ok, |window| window.level);
