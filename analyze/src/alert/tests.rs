@@ -272,6 +272,19 @@ fn the_state_is_the_same_after_writing_and_reading() {
     assert!(!state.alarms.is_empty());
 }
 
+/// Invariant I-10: a file of this version is read for ever. It is never changed; another version gets a file of its own.
+#[test]
+fn a_state_of_version_1_can_be_read() {
+    let text = include_str!("../../../fixtures/alerts/v1.json");
+    let state: State = serde_json::from_str(text).unwrap();
+    assert_eq!(state.version, 1);
+    let of = |level| state.alarms.iter().filter(|alarm| alarm.level == level).count();
+    assert_eq!([Level::Ok, Level::Critical].map(of), [2, 5]);
+    assert!(
+        state.alarms.iter().all(|alarm| alarm.told.contains_key("exec") && alarm.peak.is_some())
+    );
+}
+
 /// What is true of every history: an alarm's line of levels, and when the channel could be told.
 fn letters() -> impl Strategy<Value = Vec<(char, char, bool)>> {
     let letter = prop::sample::select(vec!['.', '.', '.', '.', 'n', 'W', 'W', 'm', 'C', '?', ' ']);
