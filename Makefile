@@ -24,7 +24,7 @@ VENV := $(TOOLS_DIR)/venv/.made-$(DUCKDB_VERSION)-$(PROMETHEUS_CLIENT_VERSION)-$
 export BOUNCEWATCH_TOOLS := $(TOOLS_DIR)
 export CARGO_TERM_COLOR ?= auto
 
-.PHONY: help run test ci fmt lint tools referee bench kill-test clean system
+.PHONY: help run test ci fmt lint tools referee bench kill-test alarm-kill-test clean system
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -101,6 +101,10 @@ kill-test: tools ## kill -9 at any moment, a queue that fails, a full disk: no e
 	cargo build --package bouncewatch-fixtures --bins --target-dir $(TARGET)
 	$(PYTHON) -B fixtures/kill/kill_test.py --programs $(TARGET)/debug --server $(EMULATOR) --work .run/kill \
 		--kills $(KILLS) --fault-kills $(FAULT_KILLS) --seed $(SEED)
+
+alarm-kill-test: system ## kill -9 a check at any moment: each alarm is told, and at most twice (5 minutes; KILLS= SEED=)
+	cargo build --package bouncewatch --target-dir $(TARGET)
+	python3 -B fixtures/kill/alarms.py --program $(TARGET)/debug/bouncewatch --work .run/kill-alarms --kills $(KILLS) --seed $(SEED)
 
 clean: ## remove what was built, tools and runs included
 	cargo clean

@@ -322,6 +322,33 @@ fn hostile_names_reach_no_terminal_and_no_shell() {
 }
 
 #[test]
+fn settings_name_the_channels_and_what_is_typed_wins() {
+    let place = warned();
+    let settings = "[alert]\nexec = \"cat >> got\"\nstate = \"told.json\"\nclear_after = \"0s\"\nrenotify_after = \"10m\"\n";
+    std::fs::write(place.path("settings.toml"), settings).unwrap();
+    let run = |minutes, words: &str| {
+        let said = run(&place, minutes, &format!("--config settings.toml {words}"), "");
+        assert!(!said.err.contains("error"), "{said:?}");
+    };
+    run(-30, "--no-alert");
+    assert!(got(&place).is_empty() && !place.path("told.json").try_exists().unwrap());
+    for minutes in [-30, -25, -20, -15, -10, -5, 0, 5] {
+        run(minutes, "");
+    }
+    let expected = ["raised warning", "reminded warning", "reminded warning", "cleared ok"];
+    assert_eq!(changes(&got(&place)), expected);
+    let text = got(&place)[1]["alert"]["text"].as_str().unwrap().to_owned();
+    assert!(
+        text.starts_with("WARNING: still bounce rate 6.20 % ")
+            && text.contains("; since 2026-11-19 23:30 UTC"),
+        "{text}"
+    );
+    assert!(place.path("told.json").try_exists().unwrap());
+    run(-30, "--alert-state other.json --alert-exec true");
+    assert_eq!(got(&place).len(), 4);
+}
+
+#[test]
 fn a_store_in_a_bucket_needs_a_place_to_remember() {
     let place = Place::new();
     let mut command =

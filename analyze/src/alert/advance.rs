@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use super::observe::{Run, Seen};
-use super::state::{Alarm, DENOMINATOR, FEED, Key, Peak, State, Time, Told, WindowState};
+use super::state::{Alarm, DENOMINATOR, FEED, Fall, Key, Peak, State, Time, Told, WindowState};
 use super::{Asked, Policy};
 use crate::levels::Level;
 
@@ -112,12 +112,12 @@ fn step(alarm: &mut Alarm, run: &Run, policy: &Policy) {
     let gone = Seen::level(Level::Ok);
     let mut names: Vec<&String> = seen.into_iter().flat_map(BTreeMap::keys).collect();
     names.extend(run.asked.windows.iter().filter(|_| seen.is_none()));
-    let mut again = false;
+    let mut again: Option<Time> = None;
     // a peak belongs to what was raised; it is kept until everybody knows how that ended
     let ended = if alarm.level == Level::Ok { alarm.peak.take() } else { None };
     for name in names {
         let what = seen.and_then(|windows| windows.get(name)).unwrap_or(&gone);
-        again |= step_window(alarm, name, what, run, policy);
+        again = again.max(step_window(alarm, name, what, run, policy));
     }
     let level = alarm.windows.values().map(|window| window.level).max().unwrap_or(Level::Ok);
     let at = Time(run.at);
@@ -128,6 +128,9 @@ fn step(alarm: &mut Alarm, run: &Run, policy: &Policy) {
         alarm.raised_at = at;
         alarm.worst = level;
         alarm.cleared_at = None;
+        // how windows were before it ended is another story
+        alarm.windows.retain(|_, window| window.level > Level::Ok);
+        alarm.windows.values_mut().for_each(|window| window.fell = None);
     }
     if level != alarm.level {
         alarm.since = at;
@@ -141,7 +144,8 @@ fn step(alarm: &mut Alarm, run: &Run, policy: &Policy) {
             told.level = told.level.min(level);
         }
     }
-    for told in alarm.told.values_mut().filter(|_| again) {
+    // whoever heard of it before the window fell
+    for told in alarm.told.values_mut().filter(|told| again >= Some(told.since)) {
         told.again = true;
     }
     alarm.level = level;
@@ -149,34 +153,49 @@ fn step(alarm: &mut Alarm, run: &Run, policy: &Policy) {
     alarm.seen_at = at;
 }
 
-/// Moves a window on; whether it reached a level again from which it had fallen.
-fn step_window(alarm: &mut Alarm, name: &str, what: &Seen, run: &Run, policy: &Policy) -> bool {
+/// Moves a window on. Where it reaches a level again from which it had fallen: when that was.
+fn step_window(
+    alarm: &mut Alarm,
+    name: &str,
+    what: &Seen,
+    run: &Run,
+    policy: &Policy,
+) -> Option<Time> {
+    let at = Time(run.at);
+    let known = alarm.windows.get_mut(name);
     let Seen::Level { reached, held, rate } = what else {
         // nobody can say that it stays below
-        alarm.windows.get_mut(name).into_iter().for_each(|window| window.below_since.clear());
-        return false;
-    };
-    let at = Time(run.at);
-    let before = alarm.windows.get(name).map_or(Level::Ok, |window| window.level);
-    let now = (*reached).max((*held).min(before));
-    if now == Level::Ok && !alarm.windows.contains_key(name) {
-        return false;
-    }
-    let fresh = WindowState { level: now, since: at, worst: now, below_since: BTreeMap::new() };
-    let is_new = !alarm.windows.contains_key(name);
-    let window = alarm.windows.entry(name.to_owned()).or_insert(fresh);
-    let again = !is_new && now > before && now <= window.worst;
-    if now >= before {
-        window.below_since.clear();
-        if now > before {
-            (window.level, window.since) = (now, at);
+        if let Some(window) = known {
+            window.below_since.clear();
         }
-        window.worst = window.worst.max(now);
-    } else if alarm.key.metric != FEED && !run.live {
-        window.below_since.clear();
-    } else {
-        fall(window, now, &alarm.key.metric, run.at, policy);
-    }
+        return None;
+    };
+    let before = known.as_ref().map_or(Level::Ok, |window| window.level);
+    let now = (*reached).max((*held).min(before));
+    let again = match known {
+        None if now == Level::Ok => return None,
+        None => {
+            let fresh =
+                WindowState { level: now, since: at, fell: None, below_since: BTreeMap::new() };
+            alarm.windows.insert(name.to_owned(), fresh);
+            None
+        }
+        Some(window) if now >= before => {
+            window.below_since.clear();
+            if now > before {
+                (window.level, window.since) = (now, at);
+            }
+            window.fell.filter(|fell| now > before && now <= fell.from).map(|fell| fell.at)
+        }
+        Some(window) if alarm.key.metric != FEED && !run.live => {
+            window.below_since.clear();
+            None
+        }
+        Some(window) => {
+            fall(window, now, &alarm.key.metric, run.at, policy);
+            None
+        }
+    };
     if let Some(rate) = rate
         && now > Level::Ok
         && alarm.peak.as_ref().is_none_or(|peak| rate.rate > peak.rate)
@@ -207,6 +226,9 @@ fn fall(window: &mut WindowState, now: Level, metric: &str, at: i64, policy: &Po
     }
     if left < window.level {
         window.below_since.retain(|level, _| *level <= left);
+        // what it falls from in steps counts as one fall from the highest
+        let from = window.fell.map_or(window.level, |fell| fell.from.max(window.level));
+        window.fell = Some(Fall { from, at: Time(at) });
         (window.level, window.since) = (left, Time(at));
     }
 }
@@ -243,7 +265,9 @@ pub fn tell(state: &mut State, channel: &str, notices: &[Notice], at: i64) {
     for notice in notices {
         let alarm = state.alarms.iter_mut().find(|alarm| alarm.key == notice.alarm.key);
         let Some(alarm) = alarm else { continue };
-        let told = Told { level: notice.alarm.level, at: Time(at), again: false };
+        let before = notice.before.filter(|told| told.level > Level::Ok);
+        let since = before.map_or(Time(at), |told| told.since);
+        let told = Told { level: notice.alarm.level, at: Time(at), since, again: false };
         alarm.told.insert(channel.to_owned(), told);
     }
 }

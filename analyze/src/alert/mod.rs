@@ -6,6 +6,8 @@ pub mod exec;
 pub mod file;
 pub mod message;
 pub mod observe;
+#[cfg(test)]
+mod samples;
 pub mod sns;
 pub mod state;
 #[cfg(test)]

@@ -6,7 +6,7 @@ use super::state::{DENOMINATOR, FEED, Key, Peak, ScopeMap, Time};
 use super::{Asked, Policy};
 use crate::check::{Check, Verdict};
 use crate::levels::{Level, reaches};
-use crate::model::Scope;
+use crate::model::{ACCOUNT_COLUMNS, Scope};
 
 /// The window of what has none.
 pub const NO_WINDOW: &str = "now";
@@ -73,7 +73,29 @@ pub fn observe(check: &Check, at: i64, asked: &Asked, policy: &Policy) -> Run {
         let rate = if unknown { Seen::Unknown } else { seen_of(verdict, at, policy) };
         see(verdict.metric, scope, &verdict.window, rate);
     }
+    leave_to_the_account(&mut seen);
     Run { at, service, asked: asked.clone(), live: !check.feed.stale, seen }
+}
+
+/// Where nobody knows an account's attempts, nobody knows those of its parts: that is one alarm and not a hundred.
+fn leave_to_the_account(seen: &mut BTreeMap<Key, BTreeMap<String, Seen>>) {
+    let is_account = |key: &Key| key.scope.len() == ACCOUNT_COLUMNS.len();
+    let accounts: Vec<(ScopeMap, String)> = seen
+        .iter()
+        .filter(|(key, _)| key.metric == DENOMINATOR && is_account(key))
+        .flat_map(|(key, windows)| windows.iter().map(|one| (key.scope.clone(), one)))
+        .filter(|(_, (_, what))| **what != Seen::level(Level::Ok))
+        .map(|(scope, (window, _))| (scope, window.clone()))
+        .collect();
+    for (key, windows) in seen.iter_mut().filter(|(key, _)| key.metric == DENOMINATOR) {
+        let is_of = |account: &ScopeMap| {
+            account.iter().all(|(word, value)| key.scope.get(word) == Some(value))
+        };
+        for (_, window) in accounts.iter().filter(|(account, _)| !is_account(key) && is_of(account))
+        {
+            windows.insert(window.clone(), Seen::Unknown);
+        }
+    }
 }
 
 /// A scope without an order of its words.
@@ -106,4 +128,67 @@ fn seen_of(verdict: &Verdict, at: i64, policy: &Policy) -> Seen {
         at: Time(at),
     });
     Seen::Level { reached: verdict.level, held: held.max(verdict.level), rate }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::samples::{AT, asked, check_of, verdict};
+    use super::*;
+
+    const POLICY: Policy = Policy { clear_after_ms: 0, clear_below: 0.9, renotify_after_ms: None };
+
+    fn seen(count: u64, attempts: u64) -> (Level, Level) {
+        let verdict = verdict("bounce_rate", &[], "24h", count, Some(attempts));
+        match seen_of(&verdict, AT, &POLICY) {
+            Seen::Level { reached, held, .. } => (reached, held),
+            Seen::Unknown => panic!("a rate is known"),
+        }
+    }
+
+    #[test]
+    fn a_level_is_held_within_its_margin() {
+        assert_eq!(seen(100, 1_000), (Level::Critical, Level::Critical));
+        assert_eq!(seen(99, 1_000), (Level::Warning, Level::Critical));
+        assert_eq!(seen(91, 1_000), (Level::Warning, Level::Critical));
+        assert_eq!(seen(89, 1_000), (Level::Warning, Level::Warning));
+        assert_eq!(seen(46, 1_000), (Level::Ok, Level::Warning));
+        assert_eq!(seen(44, 1_000), (Level::Ok, Level::Ok));
+        // what is left of a small scope holds nothing
+        assert_eq!(seen(1, 5), (Level::Ok, Level::Ok));
+        assert_eq!(seen(0, 0), (Level::Ok, Level::Ok));
+    }
+
+    #[test]
+    fn the_order_of_verdicts_makes_no_difference() {
+        let mut verdicts = vec![
+            verdict("bounce_rate", &[], "24h", 62, Some(1_000)),
+            verdict("complaint_rate", &[], "24h", 0, Some(1_000)),
+            verdict("bounce_rate", &[], "7d", 3, Some(0)),
+            verdict("complaint_rate", &[], "7d", 0, Some(0)),
+            verdict("bounce_rate", &[("identity", "a")], "24h", 5, None),
+        ];
+        let first = observe(&check_of(verdicts.clone()), AT, &asked(), &POLICY);
+        let denominators = first.seen.iter().filter(|(key, _)| key.metric == DENOMINATOR);
+        assert_eq!(denominators.count(), 2);
+        for _ in 0..verdicts.len() {
+            verdicts.rotate_left(1);
+            for at in 1..verdicts.len() {
+                verdicts.swap(0, at);
+                assert_eq!(observe(&check_of(verdicts.clone()), AT, &asked(), &POLICY), first);
+            }
+        }
+    }
+
+    #[test]
+    fn the_parts_of_an_account_without_attempts_are_no_alarms_of_their_own() {
+        let parts = (0..100).map(|number| {
+            verdict("bounce_rate", &[("identity", &format!("i{number}"))], "24h", 5, None)
+        });
+        let account = verdict("bounce_rate", &[], "24h", 500, None);
+        let run = observe(&check_of(parts.chain([account]).collect()), AT, &asked(), &POLICY);
+        let raised = run.seen.iter().filter(|(key, windows)| {
+            key.metric == DENOMINATOR && windows["24h"] == Seen::level(Level::Unknown)
+        });
+        assert_eq!(raised.map(|(key, _)| key.scope.len()).collect::<Vec<_>>(), [2]);
+    }
 }

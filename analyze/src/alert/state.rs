@@ -100,10 +100,19 @@ pub struct WindowState {
     pub level: Level,
     /// Since when.
     pub since: Time,
-    /// Its worst level since the alarm was raised.
-    pub worst: Level,
+    /// The last time that it fell since the alarm was raised.
+    pub fell: Option<Fall>,
     /// Since when levels that it has are not reached.
     pub below_since: BTreeMap<Level, Time>,
+}
+
+/// A window that fell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fall {
+    /// From which level.
+    pub from: Level,
+    /// When.
+    pub at: Time,
 }
 
 /// What a channel was told of an alarm.
@@ -113,6 +122,8 @@ pub struct Told {
     pub level: Level,
     /// When they were told.
     pub at: Time,
+    /// When they first heard of it.
+    pub since: Time,
     /// A window reached its level once more after it had fallen: that is to be told again.
     pub again: bool,
 }

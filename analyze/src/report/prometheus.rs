@@ -17,22 +17,26 @@ use crate::model::{ACCOUNT_COLUMNS, Scope};
 /// A gauge of verdicts: its name, its help, and its value.
 type Gauge = (&'static str, &'static str, fn(&Verdict) -> Option<f64>);
 
-/// Gauges of each metric; `{}` stands for its word.
+/// Gauges of each metric; `{}` stands for its word, in names and in help.
 const OF_METRIC: [Gauge; 8] = [
-    ("{}_ratio", "Share of the attempts in the window.", |verdict| verdict.rate),
-    ("{}_lower_bound_ratio", "Lower bound of its 95 % interval.", |verdict| {
+    ("{}_ratio", "Share of the attempts in the window that are {}s.", |verdict| verdict.rate),
+    ("{}_lower_bound_ratio", "Lower bound of the 95 % interval of the {} rate.", |verdict| {
         Some(verdict.interval?[0])
     }),
-    ("{}_upper_bound_ratio", "Upper bound of its 95 % interval.", |verdict| {
+    ("{}_upper_bound_ratio", "Upper bound of the 95 % interval of the {} rate.", |verdict| {
         Some(verdict.interval?[1])
     }),
-    ("{}s", "How many there are in the window.", |verdict| Some(float(verdict.count))),
-    ("{}_warning_ratio", "Threshold of the warning.", |verdict| Some(verdict.warning)),
-    ("{}_critical_ratio", "Threshold of the critical level.", |verdict| Some(verdict.critical)),
-    ("{}s_until_critical", "How many more reach the critical level.", |verdict| {
-        verdict.headroom.map(|more| float(more.critical))
+    ("{}s", "Number of {}s in the window.", |verdict| Some(float(verdict.count))),
+    ("{}_warning_ratio", "Warning threshold of the {} rate.", |verdict| Some(verdict.warning)),
+    ("{}_critical_ratio", "Critical threshold of the {} rate.", |verdict| Some(verdict.critical)),
+    (
+        "{}s_until_critical",
+        "Number of further {}s that reach the critical level at the same attempts.",
+        |verdict| verdict.headroom.map(|more| float(more.critical)),
+    ),
+    ("{}_level", "Level of the {} rate: 0 OK, 1 warning, 2 critical, 3 unknown.", |verdict| {
+        Some(level(verdict.level))
     }),
-    ("{}_level", "0 OK, 1 warning, 2 critical, 3 unknown.", |verdict| Some(level(verdict.level))),
 ];
 
 /// A check as metrics, as of `at`.
@@ -70,12 +74,8 @@ pub fn check(check: &Check, at: i64) -> String {
         let verdicts = || check.verdicts.iter().filter(|verdict| verdict.metric == metric);
         for (name, help, value) in OF_METRIC {
             let samples = samples(check, verdicts(), value);
-            family(
-                &mut out,
-                &name.replace("{}", word),
-                &format!("Rate of {word}s: {}", lower(help)),
-                &samples,
-            );
+            let named = |text: &str| text.replace("{}", word);
+            family(&mut out, &named(name), &named(help), &samples);
         }
     }
     let attempts = |verdict: &Verdict| verdict.attempts.map(float);
@@ -83,15 +83,10 @@ pub fn check(check: &Check, at: i64) -> String {
     family(
         &mut out,
         "attempts",
-        "Mails and recipients in the window that the rates are out of.",
+        "Number of attempts in the window, which the rates are out of.",
         &attempts,
     );
     out
-}
-
-fn lower(help: &str) -> String {
-    let mut letters = help.chars();
-    letters.next().map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect())
 }
 
 /// A metric with its samples; one without any is left out.

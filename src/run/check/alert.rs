@@ -251,7 +251,14 @@ impl Plan {
 
     /// What would be told.
     fn show(&self, check: &Check, run: &Run, mut answer: Answer) -> anyhow::Result<Answer> {
-        let state = advance(&StateFile::peek(&self.state)?, run, &self.policy);
+        let state = match StateFile::peek(&self.state) {
+            Ok(state) => state,
+            Err(error) => {
+                answer.notes.push(format!("error: {error}"));
+                State::default()
+            }
+        };
+        let state = advance(&state, run, &self.policy);
         let Ok(state) =
             state.map_err(|earlier| answer.notes.push(self.behind(earlier.last, false)))
         else {

@@ -1,0 +1,82 @@
+//! Checks made by hand, for the tests of this room.
+
+use bouncewatch_schemas::event::Service;
+
+use super::Asked;
+use crate::check::{Check, Feed, Headroom, Verdict};
+use crate::confidence::headroom;
+use crate::levels::{Judged, Level, Thresholds, judge};
+use crate::model::{Denominator, Scope};
+
+/// The moment of these checks: 2026-11-20T00:00:00Z.
+pub(super) const AT: i64 = 1_795_132_800_000;
+
+/// Account and region, by a day.
+pub(super) fn asked() -> Asked {
+    Asked { windows: vec!["24h".into()], cuts: vec![vec!["account".into(), "region".into()]] }
+}
+
+/// A verdict of account `1`, and words below it.
+pub(super) fn verdict(
+    metric: &'static str,
+    words: &[(&str, &str)],
+    window: &str,
+    count: u64,
+    attempts: Option<u64>,
+) -> Verdict {
+    let thresholds = match metric {
+        "bounce_rate" => Thresholds { warning: 0.05, critical: 0.10, minimum_count: 5 },
+        _ => Thresholds { warning: 0.001, critical: 0.005, minimum_count: 3 },
+    };
+    let Judged { level, rate, interval, sure } =
+        judge(count, attempts, thresholds, 1_000, words.is_empty());
+    let known = attempts.filter(|attempts| *attempts > 0);
+    let words = [("account", "1"), ("region", "r")].iter().chain(words);
+    Verdict {
+        metric,
+        level,
+        scope: Scope(words.map(|(word, value)| ((*word).into(), Some((*value).into()))).collect()),
+        window: window.to_owned(),
+        basis: "event",
+        from: None,
+        to: "2026-11-20T00:00:00.000Z".to_owned(),
+        after: 0,
+        count,
+        attempts,
+        denominator: attempts.map(|_| Denominator::Sends),
+        rate,
+        interval,
+        warning: thresholds.warning,
+        critical: thresholds.critical,
+        minimum_volume: 1_000,
+        minimum_count: thresholds.minimum_count,
+        sure,
+        headroom: known.map(|n| Headroom {
+            warning: headroom(count, n, thresholds.warning),
+            critical: headroom(count, n, thresholds.critical),
+        }),
+        incoming_bounces: None,
+        crosses_critical_at: None,
+        contributors: Vec::new(),
+    }
+}
+
+/// A check with these verdicts and a feed that lives.
+pub(super) fn check_of(verdicts: Vec<Verdict>) -> Check {
+    let status = verdicts.iter().map(|verdict| verdict.level).max().unwrap_or(Level::Ok);
+    Check {
+        version: 1,
+        as_of: "2026-11-20T00:00:00.000Z".to_owned(),
+        service: Service::Ses,
+        status,
+        exit_code: status.exit_code(),
+        feed: Feed {
+            newest_event_at: Some("2026-11-19T23:59:00.000Z".to_owned()),
+            silent_seconds: Some(60),
+            stale: false,
+            missing: Vec::new(),
+        },
+        verdicts,
+        other_service: None,
+    }
+}
