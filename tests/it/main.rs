@@ -8,6 +8,7 @@
 mod command;
 mod counting;
 mod emulator;
+mod explain;
 mod levels;
 mod messages;
 mod numbers;
