@@ -30,15 +30,14 @@ pub(super) fn run(
 ) -> anyhow::Result<Answer> {
     let own = cause_rules::classifier(config)?;
     let classifier: &Classifier = own.as_ref().map_or_else(|| Classifier::builtin(), Arc::as_ref);
-    let explained = match args.text.as_deref().filter(|text| *text != "-") {
-        Some(text) => one(text, classifier, args.format, out),
-        None => {
-            ensure!(
-                args.text.is_some() || !io::stdin().is_terminal(),
-                "nothing to explain: give a text, or lines on stdin"
-            );
-            stdin(classifier, args.format, out)
-        }
+    let explained = if let Some(text) = args.text.as_deref().filter(|text| *text != "-") {
+        one(text, classifier, args.format, out)
+    } else {
+        ensure!(
+            args.text.is_some() || !io::stdin().is_terminal(),
+            "nothing to explain: give a text, or lines on stdin"
+        );
+        stdin(classifier, args.format, out)
     };
     let explained = match explained {
         Ok(explained) => explained,
