@@ -24,7 +24,7 @@ VENV := $(TOOLS_DIR)/venv/.made-$(DUCKDB_VERSION)-$(PROMETHEUS_CLIENT_VERSION)-$
 export BOUNCEWATCH_TOOLS := $(TOOLS_DIR)
 export CARGO_TERM_COLOR ?= auto
 
-.PHONY: help run test ci fmt lint tools referee bench kill-test alarm-kill-test clean system
+.PHONY: help sisimai run test ci fmt lint tools referee bench kill-test alarm-kill-test clean system
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -90,7 +90,12 @@ $(TOOLS_DIR)/bench-venv/.made: fixtures/bench/requirements.txt
 	$(TOOLS_DIR)/bench-venv/bin/pip install --quiet --requirement fixtures/bench/requirements.txt duckdb==$(DUCKDB_VERSION)
 	@touch $@
 
-bench: system $(EMULATOR) $(TOOLS_DIR)/bench-venv/.made ## speed against what people would use instead, as ratios (BENCH_SCALE=small, BENCH_ONLY=decode,drain)
+# what the classifier is measured against
+sisimai:
+	@perl -MSisimai -e 1 2>/dev/null || { echo "== installing Sisimai, which the classifier is measured against"; \
+		apt-get update -qq && apt-get install -y -qq libsisimai-perl; }
+
+bench: system sisimai $(EMULATOR) $(TOOLS_DIR)/bench-venv/.made ## speed against what people would use instead, as ratios (BENCH_SCALE=small, BENCH_ONLY=decode,classify)
 	cargo build --release --package bouncewatch --package bouncewatch-fixtures --no-default-features \
 		--features bouncewatch-fixtures/bench --target-dir $(TARGET)
 	$(BENCH_PYTHON) -B fixtures/bench/bench.py --programs $(TARGET)/release --tools $(TOOLS_DIR) --scale $(BENCH_SCALE) \

@@ -11,7 +11,7 @@ use bouncewatch_schemas::cause::{Classification, Classifier, Input, Scratch, adv
 use bouncewatch_schemas::diagnostic;
 use bouncewatch_schemas::event::{EventRow, Kind};
 use bouncewatch_schemas::printable::printable;
-use serde_json::json;
+use serde::Serialize;
 
 use super::Answer;
 use crate::cause_rules;
@@ -30,15 +30,14 @@ pub(super) fn run(
 ) -> anyhow::Result<Answer> {
     let own = cause_rules::classifier(config)?;
     let classifier: &Classifier = own.as_ref().map_or_else(|| Classifier::builtin(), Arc::as_ref);
-    let explained = match args.text.as_deref().filter(|text| *text != "-") {
-        Some(text) => one(text, classifier, args.format, out),
-        None => {
-            ensure!(
-                args.text.is_some() || !io::stdin().is_terminal(),
-                "nothing to explain: give a text, or lines on stdin"
-            );
-            stdin(classifier, args.format, out)
-        }
+    let explained = if let Some(text) = args.text.as_deref().filter(|text| *text != "-") {
+        one(text, classifier, args.format, out)
+    } else {
+        ensure!(
+            args.text.is_some() || !io::stdin().is_terminal(),
+            "nothing to explain: give a text, or lines on stdin"
+        );
+        stdin(classifier, args.format, out)
     };
     let explained = match explained {
         Ok(explained) => explained,
@@ -255,23 +254,56 @@ impl Sink for Answers<'_> {
     fn ignored(&mut self, _: Ignored) {}
 }
 
+/// An answer as JSON has it.
+#[derive(Serialize)]
+struct AsJson<'a> {
+    text: &'a str,
+    cause: &'a str,
+    fault: &'a str,
+    action: &'a str,
+    confidence: &'a str,
+    rule: Option<&'a str>,
+    matched: Option<&'a str>,
+    runner_up: Option<OtherCause<'a>>,
+    smtp_code: Option<u16>,
+    enhanced_status: Option<&'a str>,
+    retry_after: Option<u32>,
+    block_list: Option<&'a str>,
+    expired: bool,
+    agrees_with_ses: Option<bool>,
+}
+
+#[derive(Serialize)]
+struct OtherCause<'a> {
+    cause: &'a str,
+    rule: &'a str,
+}
+
 fn as_json(
     out: &mut Vec<u8>,
     text: &str,
     input: &Input<'_>,
     found: &Classification<'_>,
 ) -> io::Result<()> {
-    let runner_up =
-        found.runner_up.map(|other| json!({"cause": other.cause.as_str(), "rule": other.rule}));
-    let value = json!({
-        "text": text, "cause": found.cause.as_str(), "fault": found.fault.as_str(),
-        "action": found.action.as_str(), "confidence": found.confidence.as_str(),
-        "rule": found.rule, "matched": found.matched, "runner_up": runner_up,
-        "smtp_code": input.smtp_code, "enhanced_status": input.enhanced_status,
-        "retry_after": found.retry_after, "block_list": found.block_list,
-        "expired": found.expired, "agrees_with_ses": found.agrees_with_ses,
-    });
-    serde_json::to_writer(&mut *out, &value)?;
+    let line = AsJson {
+        text,
+        cause: found.cause.as_str(),
+        fault: found.fault.as_str(),
+        action: found.action.as_str(),
+        confidence: found.confidence.as_str(),
+        rule: found.rule,
+        matched: found.matched,
+        runner_up: found
+            .runner_up
+            .map(|other| OtherCause { cause: other.cause.as_str(), rule: other.rule }),
+        smtp_code: input.smtp_code,
+        enhanced_status: input.enhanced_status,
+        retry_after: found.retry_after,
+        block_list: found.block_list,
+        expired: found.expired,
+        agrees_with_ses: found.agrees_with_ses,
+    };
+    serde_json::to_writer(&mut *out, &line)?;
     out.write_all(b"\n")
 }
 

@@ -10,6 +10,7 @@ mod alarms;
 mod command;
 mod counting;
 mod emulator;
+mod explain;
 mod levels;
 mod messages;
 mod numbers;
