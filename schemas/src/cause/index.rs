@@ -1,14 +1,11 @@
-//! The rules as they are searched for: all phrases in one automaton, codes and words of SES in tables.
+//! The rules as they are searched for: all phrases at once, codes and words of SES in tables.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::hash::Hash;
 
-use aho_corasick::automaton::Automaton;
-use aho_corasick::nfa::contiguous;
-use aho_corasick::{Anchored, MatchKind};
-
 use super::fold::fold_pattern;
+use super::phrases::{PHRASE_BYTES_MAX, Phrases};
 use super::rule::{Kind, OWN_WEIGHT, Rule, RuleError};
 use super::taxonomy::Cause;
 
@@ -38,8 +35,7 @@ pub(super) struct Clause {
 #[derive(Debug)]
 pub(super) struct Atom {
     length: usize,
-    /// Whether a word must begin, and end, where it does.
-    begins_word: bool,
+    /// Whether a word must end where it does.
     ends_word: bool,
     /// Clauses whose first phrase it is.
     pub(super) clauses: Vec<u32>,
@@ -50,13 +46,9 @@ pub(super) struct Atom {
 }
 
 impl Atom {
-    /// Whether words begin and end where this phrase does that ends at `end`.
+    /// Whether a word ends where this phrase does, at `end`.
     fn is_whole(&self, folded: &[u8], end: usize) -> bool {
-        let is_word = |at: Option<usize>| {
-            at.and_then(|at| folded.get(at)).is_some_and(u8::is_ascii_alphanumeric)
-        };
-        let begin = end - self.length;
-        !(self.begins_word && is_word(begin.checked_sub(1)) || self.ends_word && is_word(Some(end)))
+        !(self.ends_word && folded.get(end).is_some_and(u8::is_ascii_alphanumeric))
     }
 }
 
@@ -65,8 +57,7 @@ impl Atom {
 pub(super) struct Index {
     pub(super) clauses: Vec<Clause>,
     pub(super) atoms: Vec<Atom>,
-    /// A contiguous NFA: it has room in the caches of one core, where a DFA of these phrases (more than 5 MB) has not.
-    search: contiguous::NFA,
+    phrases: Phrases,
     /// By class (0 for any), subject and detail; sorted.
     statuses: Vec<((u8, u16, u16), u32)>,
     /// Sorted.
@@ -85,12 +76,9 @@ impl Index {
             }
         }
         let Building { clauses, atoms, phrases, statuses, codes, ses, delays, .. } = building;
-        let search = contiguous::NFA::builder()
-            .match_kind(MatchKind::Standard)
-            .build(&phrases)
-            .map_err(|error| RuleError::Search(error.to_string()))?;
+        let phrases = Phrases::new(&phrases);
         let (statuses, codes) = (sorted(statuses), sorted(codes));
-        Ok(Self { clauses, atoms, search, statuses, codes, ses, delays })
+        Ok(Self { clauses, atoms, phrases, statuses, codes, ses, delays })
     }
 
     /// Finds every phrase of the folded text.
@@ -99,8 +87,6 @@ impl Index {
         hits.clear();
         found.clear();
         found.resize(self.atoms.len().div_ceil(64), 0);
-        // a search that may begin at words only has a state to begin with
-        let Ok(start) = self.search.start_state(Anchored::Yes) else { return };
         let mut within_word = false;
         for (from, first) in folded.iter().enumerate() {
             // a letter beyond ASCII may begin a phrase wherever it stands: some languages have no blanks
@@ -110,27 +96,14 @@ impl Index {
             if goes_on || *first == b' ' {
                 continue;
             }
-            let mut state = start;
-            for (at, byte) in folded.iter().enumerate().skip(from) {
-                state = self.search.next_state(Anchored::Yes, state, *byte);
-                if !self.search.is_special(state) {
-                    continue;
+            self.phrases.at_begin_of(&folded[from..], |id, length| {
+                let (word, bit) = (id as usize / 64, 1 << (id % 64));
+                let is_new = found[word] & bit == 0;
+                if is_new && self.atoms[id as usize].is_whole(folded, from + length) {
+                    found[word] |= bit;
+                    hits.push(id);
                 }
-                if self.search.is_dead(state) {
-                    break;
-                }
-                if self.search.is_match(state) {
-                    for index in 0..self.search.match_len(state) {
-                        let id = self.search.match_pattern(state, index).as_u32();
-                        let (word, bit) = (id as usize / 64, 1 << (id % 64));
-                        let is_new = found[word] & bit == 0;
-                        if is_new && self.atoms[id as usize].is_whole(folded, at + 1) {
-                            found[word] |= bit;
-                            hits.push(id);
-                        }
-                    }
-                }
-            }
+            });
         }
     }
 
@@ -181,7 +154,7 @@ struct Building {
     clauses: Vec<Clause>,
     atoms: Vec<Atom>,
     phrases: Vec<Vec<u8>>,
-    known: HashMap<(Vec<u8>, bool, bool), u32>,
+    known: HashMap<(Vec<u8>, bool), u32>,
     statuses: HashMap<(u8, u16, u16), u32>,
     codes: HashMap<u16, u32>,
     ses: Vec<(String, String, u32)>,
@@ -209,7 +182,8 @@ impl Building {
         };
         match rule.kind {
             Kind::List => {
-                let atom = self.atom(text).ok_or(wrong("nothing to look for"))?;
+                let atom =
+                    self.atom(text).ok_or(wrong("nothing to look for, or more than 200 bytes"))?;
                 self.atoms[atom as usize].list = Some(clause.rule);
                 return Ok(());
             }
@@ -221,7 +195,10 @@ impl Building {
                         Some(part) => (&mut forbidden, part),
                         None => (&mut required, part),
                     };
-                    list.push(self.atom(part).ok_or(wrong("nothing to look for"))?);
+                    list.push(
+                        self.atom(part)
+                            .ok_or(wrong("nothing to look for, or more than 200 bytes"))?,
+                    );
                 }
                 let Some(first) = required.first() else {
                     return Err(wrong("a pattern needs something that must be there"));
@@ -265,19 +242,17 @@ impl Building {
         let bare = text.trim().trim_end_matches('*');
         let phrase = fold_pattern(bare);
         let is_word = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
-        let begins_word = is_word(phrase.first());
         let ends_word = !text.ends_with('*') && is_word(phrase.last());
-        if phrase.is_empty() {
+        if phrase.is_empty() || phrase.len() > PHRASE_BYTES_MAX {
             return None;
         }
         let next = u32::try_from(self.atoms.len()).ok()?;
-        let known = self.known.entry((phrase.clone(), begins_word, ends_word)).or_insert(next);
+        let known = self.known.entry((phrase.clone(), ends_word)).or_insert(next);
         if *known == next {
             let length = phrase.len();
             self.phrases.push(phrase);
             self.atoms.push(Atom {
                 length,
-                begins_word,
                 ends_word,
                 clauses: Vec::new(),
                 guards: Vec::new(),

@@ -24,6 +24,7 @@ mod details;
 mod fold;
 mod index;
 mod judge;
+mod phrases;
 pub mod rule;
 mod taxonomy;
 mod template;

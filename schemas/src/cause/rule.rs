@@ -108,9 +108,6 @@ pub enum RuleError {
     /// Two rules have one name.
     #[error("two rules are named `{0}`")]
     Twice(String),
-    /// The whole of all phrases does not make a search.
-    #[error("phrases cannot be searched for: {0}")]
-    Search(String),
     /// A rule does not win its own sample.
     #[error("rule `{id}` does not win its own sample `{sample}`: {winner}")]
     Loses {
