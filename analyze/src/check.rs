@@ -13,9 +13,7 @@ use crate::error::AnalyzeError;
 use crate::levels::{Judged, Level, Thresholds, judge};
 use crate::model::{Cut, Denominator, Outcome, Scope, ScopeValues, ScopeWord, Timeline};
 use crate::scan::{Exact, History, Part, Scan, Timelines};
-use crate::windows::{
-    Measured, Span, Window, attempts_until, count, edge, measure, wants_pairs,
-};
+use crate::windows::{Measured, Span, Window, attempts_until, count, edge, measure, wants_pairs};
 
 /// How much further back each try looks for the attempts of a volume window.
 const FURTHER: i64 = 4;
@@ -239,16 +237,21 @@ fn exact_history(
         let history = part.history(&exact)?;
         let all = || history.cuts.iter().flat_map(BTreeMap::values);
         let each = |timeline| {
-            windows.iter().flat_map(move |window| ends.iter().map(move |end| (timeline, window, *end)))
+            windows
+                .iter()
+                .flat_map(move |window| ends.iter().map(move |end| (timeline, window, *end)))
         };
         if !part.has_pairs()
-            && all().flat_map(each).any(|(timeline, window, end)| wants_pairs(timeline, window, end))
+            && all()
+                .flat_map(each)
+                .any(|(timeline, window, end)| wants_pairs(timeline, window, end))
         {
             part.load_pairs()?;
             continue;
         }
         // where a volume window begins is known only now
-        let edges = all().flat_map(each).filter_map(|(timeline, window, end)| edge(timeline, window, end));
+        let edges =
+            all().flat_map(each).filter_map(|(timeline, window, end)| edge(timeline, window, end));
         if !exact.add(edges) {
             return Ok(history);
         }

@@ -110,7 +110,9 @@ pub fn measure(timeline: &Timeline, window: &Window, to: i64) -> Measured {
                 // nothing was tried, as far as is known: everything that is known is told
                 None => Measured { from: None, ..count_out_of(timeline, i64::MIN, to, tried) },
                 Some(Located::In(day)) => {
-                    panic!("a window of {n} attempts begins in day {day}, of which only the number is known")
+                    panic!(
+                        "a window of {n} attempts begins in day {day}, of which only the number is known"
+                    )
                 }
             }
         }

@@ -189,7 +189,11 @@ fn read_body(path: &Path, checksum: u64) -> std::io::Result<Vec<u8>> {
     file.seek(SeekFrom::Start((HEAD as u64).saturating_add(u64::from_le_bytes(length))))?;
     let mut times = Vec::new();
     file.read_to_end(&mut times)?;
-    if xxh3_64(&times) == checksum { Ok(times) } else { Err(std::io::Error::other("it is damaged")) }
+    if xxh3_64(&times) == checksum {
+        Ok(times)
+    } else {
+        Err(std::io::Error::other("it is damaged"))
+    }
 }
 
 /// The times of a delta.

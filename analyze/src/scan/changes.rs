@@ -90,8 +90,7 @@ impl<'a> Changes<'a> {
         }
         let first = messages.iter().map(|(_, day)| *day).min().unwrap_or_default();
         let last = units.iter().map(|unit| unit.first_day - 1).max().unwrap_or_default();
-        let all: Vec<LazyFrame> =
-            messages.iter().map(|(keys, _)| keys.clone().lazy()).collect();
+        let all: Vec<LazyFrame> = messages.iter().map(|(keys, _)| keys.clone().lazy()).collect();
         let keys = concat(all, UnionArgs::default())?.unique(None, UniqueKeepStrategy::Any);
         let keys = keys.collect()?;
         if keys.height() == 0 || self.scan.days(first, last).is_empty() {
@@ -134,7 +133,12 @@ impl<'a> Changes<'a> {
     }
 
     /// What a unit changes, for each of its cuts.
-    pub(super) fn of(&self, unit: &Unit, number: usize, older: &Older) -> Result<Vec<Delta>, AnalyzeError> {
+    pub(super) fn of(
+        &self,
+        unit: &Unit,
+        number: usize,
+        older: &Older,
+    ) -> Result<Vec<Delta>, AnalyzeError> {
         let mut deltas: Vec<Delta> = unit.cuts.iter().map(|_| Delta::default()).collect();
         let before = match (&older.rows, older.messages.get(number)) {
             (Some(rows), Some((messages, from))) => {

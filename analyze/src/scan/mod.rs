@@ -79,7 +79,8 @@ impl Scan {
             match ask(&scan) {
                 Err(_) if scan.has_lost_a_segment() => {}
                 // what is damaged is removed, and made again
-                Err(AnalyzeError::Aggregate { path, .. }) if std::fs::remove_file(&path).is_ok() => {}
+                Err(AnalyzeError::Aggregate { path, .. })
+                    if std::fs::remove_file(&path).is_ok() => {}
                 answer => return answer,
             }
         }
@@ -145,7 +146,8 @@ impl Scan {
             // segments never change; what a restored copy of a store may have is found all the same
             if let Ok(found) = path.metadata() {
                 hash.write_u64(found.len());
-                let changed = found.modified().ok().and_then(|at| at.duration_since(UNIX_EPOCH).ok());
+                let changed =
+                    found.modified().ok().and_then(|at| at.duration_since(UNIX_EPOCH).ok());
                 hash.write_u128(changed.unwrap_or_default().as_nanos());
             }
         }
