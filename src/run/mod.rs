@@ -8,6 +8,7 @@ mod ingest;
 mod report;
 mod store;
 mod upkeep;
+mod volumes;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -18,6 +19,7 @@ use bouncewatch_ingest::aws::{self, Buckets};
 use bouncewatch_ingest::pipeline::Rules;
 use bouncewatch_ingest::store::{Store, StoreUrl};
 use bouncewatch_schemas::table::COLUMNS;
+use bouncewatch_schemas::volume;
 
 #[cfg(feature = "analyze")]
 use crate::cli::CacheArg;
@@ -73,7 +75,10 @@ fn schema() -> String {
             column.doc
         )
     };
-    COLUMNS.iter().map(line).collect()
+    let events = COLUMNS.iter().map(line);
+    let volumes = volume::COLUMNS.iter().map(line);
+    let title = std::iter::once(format!("\n{}/\n", volume::VOLUMES));
+    events.chain(title).chain(volumes).collect()
 }
 
 /// The word for the store that was named, on the command line or in the settings.
