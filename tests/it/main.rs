@@ -16,5 +16,6 @@ mod outputs;
 mod queue;
 mod together;
 mod upkeep;
+mod volumes;
 mod watch;
 mod workmail;

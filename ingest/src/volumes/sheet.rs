@@ -105,9 +105,10 @@ impl Sheet {
             .has_headers(false)
             .flexible(true)
             .from_reader(text);
+        let mut lines = Lines { text, at: 0, line: 1 + skipped };
         // a file in memory fails in no way but that a cell is no UTF-8
         let mut records = reader.byte_records().filter_map(Result::ok).map(|record| {
-            let line = record.position().map_or(0, csv::Position::line) + skipped;
+            let line = lines.line_of(record.position().map_or(0, csv::Position::byte));
             (line, StringRecord::from_byte_record(record).ok())
         });
         let Some((_, header)) = records.next() else { return Err("it is empty".to_owned()) };
@@ -135,6 +136,31 @@ impl Sheet {
             }
         }
         Ok(sheet)
+    }
+}
+
+/// Counts lines as an editor does. The reader tells them otherwise: it takes a record to begin at the line end before.
+struct Lines<'t> {
+    text: &'t [u8],
+    at: usize,
+    line: u64,
+}
+
+impl Lines<'_> {
+    /// The line of the record that begins at a byte or behind the line ends there; records come in order.
+    fn line_of(&mut self, byte: u64) -> u64 {
+        let byte = usize::try_from(byte).unwrap_or(usize::MAX);
+        while let Some(this) = self.text.get(self.at) {
+            let is_end = matches!(this, b'\r' | b'\n');
+            if self.at >= byte && !is_end {
+                break;
+            }
+            self.at += 1;
+            // the two bytes of one line end are one
+            self.line +=
+                u64::from(is_end && !(*this == b'\r' && self.text.get(self.at) == Some(&b'\n')));
+        }
+        self.line
     }
 }
 
