@@ -88,6 +88,9 @@ impl Room {
         if self.told.get(&point.point_key()).is_some_and(|told| *told != point.counts) {
             return Some("a line before it tells other numbers for the same span and scope; is a column missing that tells them apart?".to_owned());
         }
+        if point.counts.is_nothing() {
+            return None;
+        }
         let spans = self.spans.get(&point.series_key())?;
         // spans with mail do not overlap each other, so that the last one before the end is the one to look at
         let (span, _) = spans.range(..(point.end, i64::MIN)).next_back()?;

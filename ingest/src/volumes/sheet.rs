@@ -91,7 +91,7 @@ impl Sheet {
         let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
         Self::parse(text, account, &shown, now).map_err(|why| {
             let hint = format!(
-                "its first line names the columns: from,to,attempts, and if you like account,region,bounces,complaints,rejects,{},tag:NAME",
+                "its first line names the columns: from,to,attempts, and if you like account,region,bounces,complaints,rejects,{},tag:NAME; events in a file of such a name are read from stdin (`ingest -`)",
                 SCOPE_COLUMNS.join(",")
             );
             not_a_table(&why, &hint)
