@@ -76,7 +76,7 @@ pub(crate) enum Command {
     /// Show the settings in force, or print a file with all defaults
     #[command(subcommand)]
     Config(ConfigCommand),
-    /// Print the columns of the event table and what they mean
+    /// Print the columns of the event table and of the table of volumes, and what they mean
     Schema,
 }
 
@@ -110,7 +110,7 @@ pub(crate) struct OutputArg {
 
 #[derive(Debug, Args)]
 pub(crate) struct IngestArgs {
-    /// SQS queue URL or ARN, file, folder, glob, s3://BUCKET/PREFIX, cloudwatch-logs:GROUP or its ARN, or - for stdin
+    /// SQS queue URL or ARN, file, folder, glob, s3://BUCKET/PREFIX, cloudwatch-logs:GROUP or its ARN, or - for stdin; volumes of an account without Send events: ses-statistics:REGION, FILE.csv or volumes:FILE
     #[arg(required = true, value_name = "SOURCE")]
     pub(crate) sources: Vec<String>,
     #[command(flatten)]
@@ -121,6 +121,9 @@ pub(crate) struct IngestArgs {
     /// Of objects in S3 only those modified since, of a log group that was never read only what was logged since (RFC 3339 or a date)
     #[arg(long, value_name = "TIME")]
     pub(crate) since: Option<String>,
+    /// Whose the volumes are that do not tell (12 digits): of statistics [default: that of the credentials], of lines of a CSV file without an account [default: unknown]
+    #[arg(long, value_name = "ID")]
+    pub(crate) account: Option<String>,
     /// Write a batch at the latest after so many seconds
     #[arg(long, value_name = "SECONDS", default_value = "20", value_parser = clap::value_parser!(u64).range(1..=120))]
     pub(crate) batch_age: u64,
@@ -396,7 +399,7 @@ pub(crate) struct RetainArgs {
     #[command(flatten)]
     pub(crate) common: StoreFormatArgs,
     /// Keep the events of today and so many days before
-    #[arg(long, value_name = "N", required_unless_present = "quarantine_days", value_parser = clap::value_parser!(i64).range(0..))]
+    #[arg(long, value_name = "N", required_unless_present_any = ["quarantine_days", "volume_days"], value_parser = clap::value_parser!(i64).range(0..))]
     pub(crate) days: Option<i64>,
     /// Remove only events of these kinds, such as open,click
     #[arg(long, value_name = "LIST", value_delimiter = ',', requires = "days")]
@@ -404,6 +407,9 @@ pub(crate) struct RetainArgs {
     /// Keep the bodies in quarantine of today and so many days before, by the day on which they came
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(0..))]
     pub(crate) quarantine_days: Option<i64>,
+    /// Keep the volumes of today and so many days before, by the day on which their span ends
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(0..))]
+    pub(crate) volume_days: Option<i64>,
     /// Tell what would be done, and do nothing
     #[arg(long)]
     pub(crate) dry_run: bool,

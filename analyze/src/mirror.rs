@@ -1,5 +1,5 @@
 //! A store in a bucket -> a folder of its segments, which the scan reads as it reads any store. Segments never change,
-//! so each is fetched once: asking again touches only what is new.
+//! so each is fetched once: asking again touches only what is new. The events and the volumes are fetched.
 //!
 //! All days are fetched, also those that no window of today looks at: how far back a volume window looks, and how old
 //! the mail is that an event belongs to, is known only when they are read.
@@ -11,6 +11,7 @@ use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
 
 use bouncewatch_schemas::table;
+use bouncewatch_schemas::volume::VOLUMES;
 use futures::{StreamExt, TryStreamExt};
 use object_store::path::Path;
 use object_store::{GetOptions, GetRange, ObjectStore};
@@ -61,8 +62,11 @@ pub fn folder_name(shown: &str, place: Option<&str>) -> String {
 /// # Errors
 /// If there is no store, S3 refuses, or the folder cannot be written.
 pub async fn sync(bucket: &Bucket, folder: &FilePath) -> Result<(), AnalyzeError> {
-    let mirror = Mirror { bucket, events: folder.join(table::EVENTS) };
-    std::fs::create_dir_all(&mirror.events).map_err(failed(&mirror.events))?;
+    let mirror =
+        Mirror { bucket, events: folder.join(table::EVENTS), volumes: folder.join(VOLUMES) };
+    for folder in [&mirror.events, &mirror.volumes] {
+        std::fs::create_dir_all(folder).map_err(failed(folder))?;
+    }
     // others may use the mirror at the same time; one of them changes it
     let path = folder.join(LOCK);
     let lock = File::create(&path).and_then(|file| file.lock().map(|()| file));
@@ -70,12 +74,16 @@ pub async fn sync(bucket: &Bucket, folder: &FilePath) -> Result<(), AnalyzeError
     let mut tries = 0;
     loop {
         tries += 1;
-        let wanted = mirror.list().await?;
+        let wanted = mirror.list(table::EVENTS, of_day).await?;
         if wanted.values().all(BTreeMap::is_empty) {
             return Err(AnalyzeError::NoStore(PathBuf::from(&bucket.shown)));
         }
-        match mirror.fetch_all(&wanted).await {
-            Ok(()) => return mirror.remove_others(&wanted),
+        let volumes = mirror.list(VOLUMES, of_no_day).await?.remove(&NO_DAY).unwrap_or_default();
+        match mirror.fetch_all(&wanted, &volumes).await {
+            Ok(()) => {
+                mirror.remove_others(&wanted)?;
+                return mirror.remove_other_volumes(&volumes);
+            }
             // somebody compacts; what replaces it is in a fresh listing
             Err(AnalyzeError::Vanished(_)) if tries < TRIES => {}
             Err(error) => return Err(error),
@@ -83,9 +91,25 @@ pub async fn sync(bucket: &Bucket, folder: &FilePath) -> Result<(), AnalyzeError
     }
 }
 
+/// The day under which files are listed that are of none.
+const NO_DAY: i64 = 0;
+
+/// A segment in a folder of a day, from the names below the folder of its table.
+fn of_day<'a>(parts: &[&'a str]) -> Option<(i64, &'a str)> {
+    let [day, file] = parts else { return None };
+    segment(day, file)
+}
+
+/// A file of the table of volumes, which has no folders.
+fn of_no_day<'a>(parts: &[&'a str]) -> Option<(i64, &'a str)> {
+    let [file] = parts else { return None };
+    file.ends_with(table::SEGMENT_SUFFIX).then_some((NO_DAY, *file))
+}
+
 struct Mirror<'a> {
     bucket: &'a Bucket,
     events: PathBuf,
+    volumes: PathBuf,
 }
 
 impl Mirror<'_> {
@@ -98,19 +122,23 @@ impl Mirror<'_> {
         }
     }
 
-    /// The segments in the bucket.
-    async fn list(&self) -> Result<Listing<Remote>, AnalyzeError> {
-        let events = Path::from(self.bucket.prefix.as_str()).join(table::EVENTS);
+    /// The segments of a table in the bucket; `read` makes of the names below its folder the day and the file.
+    async fn list(
+        &self,
+        table: &str,
+        read: for<'n> fn(&[&'n str]) -> Option<(i64, &'n str)>,
+    ) -> Result<Listing<Remote>, AnalyzeError> {
+        let folder = Path::from(self.bucket.prefix.as_str()).join(table);
         let mut settling = Settling::new();
         loop {
             let mut listing = Listing::new();
-            let mut metas = self.bucket.objects.list(Some(&events));
+            let mut metas = self.bucket.objects.list(Some(&folder));
             while let Some(meta) = metas.next().await {
-                let meta = meta.map_err(|error| self.refused("list", &events, &error))?;
+                let meta = meta.map_err(|error| self.refused("list", &folder, &error))?;
                 let parts: Vec<_> =
-                    meta.location.prefix_match(&events).into_iter().flatten().collect();
-                let [day, file] = parts.as_slice() else { continue };
-                if let Some((day, file)) = segment(day.as_ref(), file.as_ref()) {
+                    meta.location.prefix_match(&folder).into_iter().flatten().collect();
+                let parts: Vec<&str> = parts.iter().map(AsRef::as_ref).collect();
+                if let Some((day, file)) = read(&parts) {
                     let remote = Remote { path: meta.location.clone(), bytes: meta.size };
                     listing
                         .entry(day)
@@ -134,17 +162,21 @@ impl Mirror<'_> {
     }
 
     /// Fetches what is not there yet.
-    async fn fetch_all(&self, wanted: &Listing<Remote>) -> Result<(), AnalyzeError> {
-        let mut missing = Vec::new();
-        for (day, files) in wanted {
-            for (file, remote) in files {
-                let place = self.place(*day, file);
-                // what a power cut left of one is fetched again
-                if !std::fs::metadata(&place).is_ok_and(|found| found.len() == remote.bytes) {
-                    missing.push((place, remote));
-                }
-            }
-        }
+    async fn fetch_all(
+        &self,
+        wanted: &Listing<Remote>,
+        volumes: &BTreeMap<String, Remote>,
+    ) -> Result<(), AnalyzeError> {
+        let events = wanted.iter().flat_map(|(day, files)| {
+            files.iter().map(|(file, remote)| (self.place(*day, file), remote))
+        });
+        let volumes = volumes.iter().map(|(file, remote)| (self.volumes.join(file), remote));
+        // what a power cut left of one is fetched again
+        let is_whole = |place: &FilePath, remote: &Remote| {
+            std::fs::metadata(place).is_ok_and(|found| found.len() == remote.bytes)
+        };
+        let all = events.chain(volumes);
+        let missing: Vec<_> = all.filter(|(place, remote)| !is_whole(place, remote)).collect();
         let bytes: u64 = missing.iter().map(|(_, remote)| remote.bytes).sum();
         if bytes > BYTES_TOLD {
             let cache = self.events.display().to_string();
@@ -194,16 +226,31 @@ impl Mirror<'_> {
                     .and_then(|(day, file)| wanted.get(&day)?.get(file))
                     .is_some();
                 if !is_wanted {
-                    match std::fs::remove_file(&file) {
-                        Err(error) if error.kind() != ErrorKind::NotFound => {
-                            return Err(failed(&file)(error));
-                        }
-                        _ => {}
-                    }
+                    remove(&file)?;
                 }
             }
         }
         Ok(())
+    }
+
+    /// The same for the table of volumes.
+    fn remove_other_volumes(&self, wanted: &BTreeMap<String, Remote>) -> Result<(), AnalyzeError> {
+        for file in std::fs::read_dir(&self.volumes).map_err(failed(&self.volumes))? {
+            let file = file.map_err(failed(&self.volumes))?.path();
+            let name = file.file_name().unwrap_or_default().to_string_lossy();
+            if !wanted.contains_key(name.as_ref()) {
+                remove(&file)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Removes a file; one that is gone already is no error.
+fn remove(file: &FilePath) -> Result<(), AnalyzeError> {
+    match std::fs::remove_file(file) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(failed(file)(error)),
+        _ => Ok(()),
     }
 }
 

@@ -197,6 +197,35 @@ const CREDENTIAL_CODES: [&str; 5] = [
     "TokenRefreshRequired",
 ];
 
+/// Whether a code by which another service refuses a call says that credentials are missing, wrong or expired.
+pub(crate) fn is_credential_code(code: &str) -> bool {
+    matches!(
+        code,
+        "ExpiredToken"
+            | "ExpiredTokenException"
+            | "RequestExpired"
+            | "InvalidClientTokenId"
+            | "UnrecognizedClientException"
+            | "InvalidSecurity"
+            | "InvalidSignatureException"
+            | "SignatureDoesNotMatch"
+            | "MissingAuthenticationToken"
+            | "MissingAuthenticationTokenException"
+    )
+}
+
+/// An error and what is behind it, in their own words. Not as `Debug` has it: an answer that cannot be read is in there,
+/// with messages and the mailboxes in them (invariant I-8).
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |told, cause| format!("{told}: {cause}"))
+}
+
+/// Whether a word may become a part of an address to which credentials go, as a region does.
+pub(crate) fn is_region(word: &str) -> bool {
+    !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+}
+
 /// The SDK's credentials for the S3 client, which asks for them with each request.
 #[derive(Debug)]
 struct Credentials {

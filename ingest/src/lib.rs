@@ -20,4 +20,5 @@ mod recent;
 pub mod source;
 pub mod store;
 pub mod telemetry;
+pub mod volumes;
 pub mod watch;

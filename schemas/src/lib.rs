@@ -2,7 +2,7 @@
 //!
 //! Wire types as AWS sends them (tolerant: an odd field costs that field, never the event), the normalised event
 //! and its identity, the words of the field (kinds, bounce classes, mailbox providers) and the columns of the
-//! event table. No I/O, no clock: everything here is a plain function of its arguments (invariant I-6).
+//! tables. No I/O, no clock: everything here is a plain function of its arguments (invariant I-6).
 
 #[macro_use]
 mod words;
@@ -17,4 +17,5 @@ pub mod provider;
 pub mod sealed;
 pub mod table;
 pub mod time;
+pub mod volume;
 pub mod wire;

@@ -7,7 +7,7 @@
 pub const FORMAT_VERSION: u32 = 1;
 /// Footer key of the format version.
 pub const VERSION_KEY: &str = "bouncewatch.format_version";
-/// Footer key that tells which table a segment belongs to: `events` or `quarantine`.
+/// Footer key that tells which table a segment belongs to: `events`, `quarantine` or `volumes`.
 pub const TABLE_KEY: &str = "bouncewatch.table";
 /// Footer key of a segment that was made of others: the names of the segments of its day that it replaces, a line each.
 pub const INPUTS_KEY: &str = "bouncewatch.inputs";
@@ -73,6 +73,7 @@ macro_rules! columns {
     (@null) => { true };
     (@always) => { false };
 }
+pub(crate) use columns;
 
 columns! {
     /// The columns of the event table, in order.

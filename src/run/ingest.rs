@@ -15,6 +15,7 @@ use bouncewatch_ingest::source::objects::{self, Objects};
 use bouncewatch_ingest::source::sqs::cost::Billed;
 use bouncewatch_ingest::source::sqs::{self, Queue};
 use bouncewatch_ingest::telemetry::Telemetry;
+use bouncewatch_ingest::volumes::Imported;
 use bouncewatch_ingest::watch::{self, Server, Watched, health};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
@@ -22,7 +23,7 @@ use tokio::sync::watch::{Sender, channel};
 use tokio::task::JoinSet;
 
 use super::cost::Cost;
-use super::{Answer, Missing, open_store, rules, time_ms};
+use super::{Answer, Missing, open_store, rules, time_ms, volumes};
 use crate::cli::{EXIT_FAILED, EXIT_LOOK, IngestArgs, PoisonArg, SummaryFormat};
 use crate::config::Config;
 
@@ -39,22 +40,42 @@ pub(super) fn run(args: &IngestArgs, config: &Config, quiet: bool) -> anyhow::Re
     let ended = runtime.block_on(ingest(args, config, quiet, &telemetry));
     // a thread that still reads stdin must not keep the program
     runtime.shutdown_background();
-    let (summary, idle) = ended?;
+    let Ended { summary, idle, volumes } = ended?;
     let cost = Cost { billed: telemetry.billed_requests(), idle };
-    answer(&summary, &telemetry, &cost, started.elapsed(), args.format, quiet)
+    let mut answer =
+        answer(&summary, &volumes, &telemetry, &cost, started.elapsed(), args.format, quiet)?;
+    answer.notes.extend(volumes::notes(&volumes));
+    if !volumes.refused.is_empty() && answer.exit_code == 0 {
+        answer.exit_code = EXIT_LOOK;
+    }
+    Ok(answer)
 }
 
-/// Takes everything in; what it did, and what it would ask of SQS in a month in which nothing comes.
+/// What a run did.
+struct Ended {
+    summary: Summary,
+    /// What it would ask of SQS in a month in which nothing comes.
+    idle: Option<Billed>,
+    volumes: Imported,
+}
+
+/// Takes everything in.
 async fn ingest(
     args: &IngestArgs,
     config: &Config,
     quiet: bool,
     telemetry: &Arc<Telemetry>,
-) -> anyhow::Result<(Summary, Option<Billed>)> {
+) -> anyhow::Result<Ended> {
+    let (origins, words) = volumes::origins(args)?;
     // the port is taken before anything is received
     let server = server(args).await?;
     let store = open_store(&args.store, config, Missing::IsMade).await?;
-    let sources = sources(args, telemetry).await?;
+    let sources = sources(args, &words, telemetry).await?;
+    let (volumes, failures) = volumes::import(args, &origins, &store).await?;
+    if words.is_empty() {
+        let summary = Summary { failures, ..Summary::default() };
+        return Ok(Ended { summary, idle: None, volumes });
+    }
     let idle = idle(args, &sources);
     let workers = match args.workers {
         Some(workers) => usize::from(workers),
@@ -87,7 +108,9 @@ async fn ingest(
     let clock = Arc::new(crate::now_ms);
     let ended = pipeline::run(sources, store, settings, clock, Arc::clone(telemetry), stop).await;
     beside.abort_all();
-    Ok((ended?, idle))
+    let mut summary = ended?;
+    summary.failures.extend(failures);
+    Ok(Ended { summary, idle, volumes })
 }
 
 /// The server for metrics, with its port; says where it is.
@@ -151,11 +174,16 @@ fn queue_settings(args: &IngestArgs) -> anyhow::Result<sqs::Settings> {
     Ok(sqs::Settings { follow: args.follow, visibility, ..sqs::Settings::default() })
 }
 
-async fn sources(args: &IngestArgs, telemetry: &Telemetry) -> anyhow::Result<Vec<Source>> {
+/// The sources of events that words name.
+async fn sources(
+    args: &IngestArgs,
+    words: &[&str],
+    telemetry: &Telemetry,
+) -> anyhow::Result<Vec<Source>> {
     let mut sources = Vec::new();
     let mut paths = Vec::new();
     let since = time_ms("--since", args.since.as_deref())?;
-    for word in &args.sources {
+    for &word in words {
         if word == "-" {
             sources.push(Source::Stdin);
         } else if logs::is_group(word) {
@@ -254,6 +282,7 @@ async fn draw(bar: ProgressBar, telemetry: Arc<Telemetry>) {
 
 fn answer(
     summary: &Summary,
+    volumes: &Imported,
     telemetry: &Telemetry,
     cost: &Cost,
     took: Duration,
@@ -270,11 +299,12 @@ fn answer(
             "segments": counts.segments, "bytes": counts.bytes, "seconds": seconds,
             "deleted": counts.deleted, "delete_failed": counts.delete_failed, "left": counts.left, "interrupted": summary.interrupted,
             "duplicate_rows": counts.duplicates, "requests": telemetry.calls_by_action(), "cost": cost.json(took),
+            "volumes": volumes::json(volumes),
         }))?,
         SummaryFormat::Table if quiet => Answer::default(),
         SummaryFormat::Table => {
             let cost = cost.text(took).map_or_else(String::new, |line| format!("  {line}\n"));
-            Answer::data(text(summary, seconds) + &cost)
+            Answer::data(text(summary, seconds) + &cost + &volumes::text(volumes))
         }
     };
     answer.notes = summary.failures.iter().map(|failure| format!("error: {failure}")).collect();

@@ -11,6 +11,7 @@ mod reconcile;
 mod report;
 mod store;
 mod upkeep;
+mod volumes;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -22,6 +23,7 @@ use bouncewatch_ingest::pipeline::Rules;
 use bouncewatch_ingest::store::{Store, StoreUrl};
 use bouncewatch_schemas::cause::rule::{OWN_WEIGHT, Rule};
 use bouncewatch_schemas::table::COLUMNS;
+use bouncewatch_schemas::volume;
 
 use crate::cause_rules;
 #[cfg(feature = "analyze")]
@@ -123,7 +125,10 @@ fn schema() -> String {
             column.doc
         )
     };
-    COLUMNS.iter().map(line).collect()
+    let events = COLUMNS.iter().map(line);
+    let volumes = volume::COLUMNS.iter().map(line);
+    let title = std::iter::once(format!("\n{}/\n", volume::VOLUMES));
+    events.chain(title).chain(volumes).collect()
 }
 
 /// The word for the store that was named, on the command line or in the settings.

@@ -111,6 +111,14 @@ fn stats_text(stats: &Stats) -> String {
     _ = writeln!(out, "bytes        {}", stats.bytes);
     _ = writeln!(out, "days         {span}");
     _ = writeln!(out, "quarantined  {}", stats.quarantined);
+    let volumes = &stats.volumes;
+    if let (Some(from), Some(to)) = (&volumes.from, &volumes.to) {
+        _ = writeln!(
+            out,
+            "volumes      {} points, {from} to {to}, in {} files of {} bytes",
+            volumes.points, volumes.files, volumes.bytes
+        );
+    }
     if stats.unpublished > 0 {
         _ = writeln!(
             out,

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use anyhow::Context;
 use bouncewatch_ingest::store::compact::{Compacted, CompactedDay, Limits, Settings};
+use bouncewatch_ingest::store::compact_volumes::CompactedVolumes;
 use bouncewatch_ingest::store::forget::Forgotten;
 use bouncewatch_ingest::store::inspect::Problem;
 use bouncewatch_ingest::store::retain::{self, Retained};
@@ -41,6 +42,9 @@ fn compacted_text(done: &Compacted) -> String {
     for day in &done.days {
         _ = writeln!(out, "{}", compacted_day(day));
     }
+    if let Some(volumes) = &done.volumes {
+        _ = writeln!(out, "{}", compacted_volumes(volumes));
+    }
     for day in &done.skipped {
         _ = writeln!(out, "{day}  was changed by somebody else meanwhile, and left; run again");
     }
@@ -60,6 +64,20 @@ fn compacted_text(done: &Compacted) -> String {
 
 fn days(number: usize) -> String {
     if number == 1 { "1 day".to_owned() } else { format!("{number} days") }
+}
+
+fn compacted_volumes(volumes: &CompactedVolumes) -> String {
+    let after =
+        |after: Option<String>| after.map_or_else(String::new, |after| format!(" -> {after}"));
+    format!(
+        "volumes  files {}{}  rows {}{}  bytes {}{}",
+        volumes.files_before,
+        after(volumes.files_after.map(|number| number.to_string())),
+        volumes.rows_before,
+        after(volumes.rows_after.map(|number| number.to_string())),
+        volumes.bytes_before,
+        after(volumes.bytes_after.map(|number| number.to_string())),
+    )
 }
 
 /// A line for a day; what is not known before the work is left out.
@@ -105,6 +123,7 @@ pub(super) fn retention(args: &RetainArgs) -> anyhow::Result<retain::Settings> {
         days: args.days,
         kinds: args.kind.iter().map(kind).collect::<anyhow::Result<_>>()?,
         quarantine_days: args.quarantine_days,
+        volume_days: args.volume_days,
         dry_run: args.dry_run,
     })
 }
@@ -130,6 +149,9 @@ fn retained_text(done: &Retained) -> String {
     }
     if let Some(day) = &done.quarantine_kept_from {
         _ = writeln!(out, "quarantine before {day}: {remove} {} bodies", done.bodies);
+    }
+    if let Some(day) = &done.volumes_kept_from {
+        _ = writeln!(out, "volumes before {day}: {remove} {} rows", done.volumes);
     }
     problems(&mut out, &done.problems, "it is not touched");
     out
@@ -159,6 +181,9 @@ fn forgotten_text(done: &Forgotten) -> String {
         "taken out of {} rows in {} segments; {} bodies removed from {} segments of the quarantine\n",
         done.rows, done.segments, done.bodies, done.quarantine_segments
     );
+    if done.volumes > 0 {
+        _ = writeln!(out, "{} rows of volumes named it, and were removed", done.volumes);
+    }
     if done.left > 0 {
         _ = writeln!(out, "{} rows or bodies have it still or again: run this again", done.left);
     }

@@ -21,5 +21,6 @@ mod rules;
 mod storm;
 mod together;
 mod upkeep;
+mod volumes;
 mod watch;
 mod workmail;

@@ -5,8 +5,10 @@
 
 use bouncewatch_schemas::table;
 use bouncewatch_schemas::time::{day_of, format_day};
+use bouncewatch_schemas::volume::VOLUMES;
 use serde::Serialize;
 
+use super::compact_volumes::{self, CompactedVolumes};
 use super::day::{Day, remove};
 use super::inspect::Problem;
 use super::rewrite::days;
@@ -62,6 +64,8 @@ pub struct Compacted {
     pub dry_run: bool,
     /// Days that were merged.
     pub days: Vec<CompactedDay>,
+    /// The files of the table of volumes, if they were merged.
+    pub volumes: Option<CompactedVolumes>,
     /// Days that are sealed and need nothing, or are not over and have few segments.
     pub days_left: usize,
     /// Replaced segments that were removed.
@@ -99,7 +103,7 @@ pub struct CompactedDay {
     pub bytes_after: Option<u64>,
 }
 
-/// Compacts every day of both tables that needs it.
+/// Compacts every day that needs it of the tables that have days, and the table of volumes.
 ///
 /// # Errors
 /// If the store cannot be listed or written. A day whose segments cannot be read is left, and told.
@@ -114,17 +118,27 @@ pub async fn compact(
         days.retain(|day, _| settings.until_day.is_none_or(|until| *day <= until));
         for (day, segments) in days {
             let one = OneDay { store, settings, now, table, day };
-            match one.compact(segments, &mut done).await {
-                Ok(()) => {}
-                Err(error) if error.is_gone() => done.skipped.push(one.name()),
-                Err(StoreError::Read { path, why }) => {
-                    done.problems.push(Problem { path, problem: why });
-                }
-                Err(error) => return Err(error),
-            }
+            let compacted = one.compact(segments, &mut done).await;
+            left(compacted, &one.name(), &mut done)?;
         }
     }
+    let compacted = compact_volumes::compact(store, settings, now, &mut done).await;
+    left(compacted, VOLUMES, &mut done)?;
     Ok(done)
+}
+
+/// Tells why something was left, where it is no reason to stop.
+fn left(
+    compacted: Result<(), StoreError>,
+    name: &str,
+    done: &mut Compacted,
+) -> Result<(), StoreError> {
+    match compacted {
+        Err(error) if error.is_gone() => done.skipped.push(name.to_owned()),
+        Err(StoreError::Read { path, why }) => done.problems.push(Problem { path, problem: why }),
+        other => return other,
+    }
+    Ok(())
 }
 
 struct OneDay<'a> {

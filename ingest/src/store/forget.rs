@@ -11,11 +11,13 @@ use arrow_schema::DataType;
 use arrow_select::filter::filter_record_batch;
 use bouncewatch_schemas::address::normalise;
 use bouncewatch_schemas::table;
+use bouncewatch_schemas::volume::Volume;
 use serde::Serialize;
 
 use super::inspect::Problem;
 use super::output::table_schema;
 use super::rewrite::{days, only_live, rewrite};
+use super::volumes::leave_out;
 use super::{Segment, Store, StoreError};
 use crate::addresses::{Addresses, Sought, dropped};
 
@@ -38,6 +40,8 @@ pub struct Forgotten {
     pub bodies: u64,
     /// Segments of the quarantine that were rewritten for it.
     pub quarantine_segments: usize,
+    /// Rows that were removed from the table of volumes: it was the name of their scope, or in that of their file.
+    pub volumes: u64,
     /// Rows and bodies that came while this ran; running it again takes them.
     pub left: u64,
     /// What cannot be read, and may hold the address.
@@ -51,7 +55,7 @@ struct Forget {
     sought: Sought,
 }
 
-/// Takes an address out of both tables. `addresses` has the key by which its hash is found.
+/// Takes an address out of all tables. `addresses` has the key by which its hash is found.
 ///
 /// # Errors
 /// If it is no address, or the store cannot be listed or written. What cannot be read is told.
@@ -87,8 +91,13 @@ pub async fn forget(
             }
         }
     }
+    let (rows, errors) = leave_out(store, now, false, |point| forget.is_of(point)).await?;
+    done.volumes = rows;
     // a consumer or a compactor may have brought it in again
     done.problems.clear();
+    for error in errors {
+        told(error, &mut done)?;
+    }
     for table in [table::EVENTS, table::QUARANTINE] {
         for segment in store.segments(table).await? {
             let left = forget.count(store, table, &segment, &mut done).await?;
@@ -164,6 +173,12 @@ impl Forget {
 
     fn is_recipient(&self, recipient: &str) -> bool {
         recipient == self.recipient || self.hashed.as_deref() == Some(recipient)
+    }
+
+    /// Whether a point of volume names the address.
+    fn is_of(&self, point: &Volume) -> bool {
+        let values = point.scope.values().chain([&point.origin]);
+        values.into_iter().any(|text| self.sought.is_in(text))
     }
 
     /// Whether a row holds the address.

@@ -7,11 +7,12 @@ use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray;
 use arrow_array::types::TimestampMillisecondType;
 use bouncewatch_schemas::table;
-use bouncewatch_schemas::time::{day_of, format_day};
+use bouncewatch_schemas::time::{day_of, format_day, format_ms};
+use bouncewatch_schemas::volume::{VOLUMES, effective};
 use serde::Serialize;
 
 use super::read::check_footer;
-use super::{Segment, Store, StoreError};
+use super::{Segment, Store, StoreError, volumes};
 
 /// What a store holds. Rows are stored rows: copies of one event are counted as often as they are stored.
 #[derive(Debug, Default, Serialize)]
@@ -36,8 +37,25 @@ pub struct Stats {
     pub rows_by_channel: BTreeMap<String, u64>,
     /// Bodies in quarantine, each once.
     pub quarantined: usize,
+    /// What the table of volumes holds.
+    pub volumes: VolumeStats,
     /// Files that were being written and never published.
     pub unpublished: usize,
+}
+
+/// What the table of volumes holds.
+#[derive(Debug, Default, Serialize)]
+pub struct VolumeStats {
+    /// Files.
+    pub files: usize,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Points, each once.
+    pub points: usize,
+    /// Begin of the first one.
+    pub from: Option<String>,
+    /// End of the last one.
+    pub to: Option<String>,
 }
 
 /// Counts what a store holds.
@@ -62,8 +80,21 @@ pub async fn stats(store: &Store) -> Result<Stats, StoreError> {
     stats.first_day = stats.rows_by_day.keys().next().cloned();
     stats.last_day = stats.rows_by_day.keys().next_back().cloned();
     stats.quarantined = super::quarantine::list(store).await?.len();
+    stats.volumes = volume_stats(store).await?;
     stats.unpublished = unpublished(store).len();
     Ok(stats)
+}
+
+async fn volume_stats(store: &Store) -> Result<VolumeStats, StoreError> {
+    let files = store.volume_files().await?;
+    let points = effective(volumes::read_all(store).await?);
+    Ok(VolumeStats {
+        files: files.len(),
+        bytes: files.iter().map(|file| file.bytes).sum(),
+        points: points.len(),
+        from: points.iter().map(|point| point.begin).min().map(format_ms),
+        to: points.iter().map(|point| point.end).max().map(format_ms),
+    })
 }
 
 fn count_words(batch: &RecordBatch, column: &str, counts: &mut BTreeMap<String, u64>) {
@@ -100,7 +131,7 @@ pub struct Problem {
     pub problem: String,
 }
 
-/// Reads every row of every segment of both tables, and checks that it is where its date says.
+/// Reads every row of every segment of all tables, and checks that it is where its date says.
 ///
 /// # Errors
 /// If the store itself cannot be listed.
@@ -109,21 +140,34 @@ pub async fn verify(store: &Store) -> Result<Verification, StoreError> {
         Verification { version: 1, unpublished: unpublished(store), ..Verification::default() };
     for table in [table::EVENTS, table::QUARANTINE] {
         for segment in store.segments(table).await? {
-            match verify_segment(store, &segment, table).await {
-                Ok(rows) => {
-                    found.segments += 1;
-                    found.rows += rows;
-                }
-                // compacted or replayed meanwhile: its rows are elsewhere
-                Err(error) if error.is_gone() => {}
-                Err(error) => found.problems.push(Problem {
-                    path: store.shown_path(&segment.path),
-                    problem: error.to_string(),
-                }),
-            }
+            let verified = verify_segment(store, &segment, table).await;
+            found.take(store, &segment, verified);
         }
     }
+    for file in store.volume_files().await? {
+        let verified = volumes::read_file(store, &file).await;
+        let count = |rows: Vec<_>| u64::try_from(rows.len()).unwrap_or_default();
+        found.take(store, &file, verified.map(count));
+    }
     Ok(found)
+}
+
+impl Verification {
+    /// Notes what became of a segment.
+    fn take(&mut self, store: &Store, segment: &Segment, verified: Result<u64, StoreError>) {
+        match verified {
+            Ok(rows) => {
+                self.segments += 1;
+                self.rows += rows;
+            }
+            // compacted or replayed meanwhile: its rows are elsewhere
+            Err(error) if error.is_gone() => {}
+            Err(error) => self.problems.push(Problem {
+                path: store.shown_path(&segment.path),
+                problem: error.to_string(),
+            }),
+        }
+    }
 }
 
 async fn verify_segment(store: &Store, segment: &Segment, table: &str) -> Result<u64, StoreError> {
@@ -159,6 +203,7 @@ fn unpublished(store: &Store) -> Vec<PathBuf> {
         let days = files(&folder.join(table)).into_iter();
         found.extend(days.flat_map(|day| files(&day)).filter(|path| is_staged(path)));
     }
+    found.extend(files(&folder.join(VOLUMES)).into_iter().filter(|path| is_staged(path)));
     found.sort();
     found
 }

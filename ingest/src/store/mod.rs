@@ -2,13 +2,14 @@
 //! bucket, behind one trait.
 //!
 //! `place` opens a store and is the one place that makes segments durable, `segment` builds the event table's
-//! segments, `quarantine` those of the second table, `read` reads them, `inspect` looks at what is there.
+//! segments, `quarantine` those of the second table, `volumes` those of the third, `read` reads them, `inspect` looks at what is there.
 //!
 //! `compact` makes one segment of the many of a day: `day` tells from a listing what is live, `seal`, `merge`
 //! and `seal_bodies` make the rows, `output` writes them. `retain` and `forget` put other segments in the place of old
 //! ones (`rewrite`).
 
 pub mod compact;
+pub mod compact_volumes;
 mod day;
 pub mod forget;
 pub mod inspect;
@@ -22,6 +23,7 @@ mod rewrite;
 mod seal;
 mod seal_bodies;
 pub mod segment;
+pub mod volumes;
 
 pub use place::{Segment, Store, StoreUrl};
 

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use bouncewatch_schemas::table;
 use bouncewatch_schemas::time::{format_day, parse_day};
+use bouncewatch_schemas::volume::VOLUMES;
 use futures::TryStreamExt;
 use object_store::buffered::BufWriter;
 use object_store::local::LocalFileSystem;
@@ -181,6 +182,42 @@ impl Store {
         self.path(&format!("{table}/{}/{name}{}", day_folder(day), table::SEGMENT_SUFFIX))
     }
 
+    /// Publishes bytes as a new file of the table of volumes. When this returns, a power cut loses nothing.
+    pub(super) async fn publish_volumes(
+        &self,
+        name: &str,
+        bytes: Vec<u8>,
+    ) -> Result<Path, StoreError> {
+        let path = self.path(&format!("{VOLUMES}/{name}{}", table::SEGMENT_SUFFIX));
+        self.put(&path, bytes).await?;
+        self.sync_volumes()?;
+        Ok(path)
+    }
+
+    /// Makes durable which files the table of volumes has.
+    pub(super) fn sync_volumes(&self) -> Result<(), StoreError> {
+        self.sync_days(VOLUMES)?;
+        // whoever made the folder may not have lived to fsync its name
+        self.sync_days("")
+    }
+
+    /// The files of the table of volumes, in order of their names. They are of no day; that of 1970 stands for it.
+    ///
+    /// # Errors
+    /// If they cannot be listed.
+    pub async fn volume_files(&self) -> Result<Vec<Segment>, StoreError> {
+        let below = self.path(VOLUMES);
+        let file = async |meta: ObjectMeta| {
+            let is_file = meta.location.prefix_match(&below).is_some_and(|rest| rest.count() == 1);
+            Ok(if is_file { published(meta, 0) } else { None })
+        };
+        let found = self.objects.list(Some(&below)).try_filter_map(file);
+        let mut found: Vec<Segment> =
+            found.try_collect().await.map_err(self.failed("list", &below))?;
+        found.sort();
+        Ok(found)
+    }
+
     /// Writes a new object durably, or replaces one as a whole.
     pub(crate) async fn put(&self, path: &Path, bytes: Vec<u8>) -> Result<(), StoreError> {
         let put = self.objects.put_opts(path, bytes.into(), PutMode::Overwrite.into()).await;
@@ -254,9 +291,14 @@ impl Store {
 /// The segment that an object is, if it is one: `date=YYYY-MM-DD/NAME.parquet`.
 fn segment(meta: ObjectMeta) -> Option<Segment> {
     let mut parts = meta.location.parts().collect::<Vec<_>>().into_iter().rev();
-    let (name, folder) = (parts.next()?, parts.next()?);
+    let folder = parts.nth(1)?;
     let day = parse_day(folder.as_ref().strip_prefix(table::DATE_PREFIX)?)?;
-    name.as_ref().ends_with(table::SEGMENT_SUFFIX).then(|| Segment {
+    published(meta, day)
+}
+
+/// The segment that an object is, if its name is one of a published segment.
+fn published(meta: ObjectMeta, day: i64) -> Option<Segment> {
+    meta.location.filename()?.ends_with(table::SEGMENT_SUFFIX).then(|| Segment {
         day,
         bytes: meta.size,
         published_at: meta.last_modified.timestamp_millis(),

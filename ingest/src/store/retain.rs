@@ -8,12 +8,14 @@ use arrow_select::filter::filter_record_batch;
 use bouncewatch_schemas::event::Kind;
 use bouncewatch_schemas::table;
 use bouncewatch_schemas::time::{day_of, format_day};
+use bouncewatch_schemas::volume::Volume;
 use serde::Serialize;
 
 use super::day::remove;
 use super::inspect::Problem;
 use super::rewrite::{days, only_live, rewrite};
 use super::seal::check;
+use super::volumes::leave_out;
 use super::{Segment, Store, StoreError};
 
 /// What shall be kept.
@@ -25,6 +27,8 @@ pub struct Settings {
     pub kinds: Vec<Kind>,
     /// For how many days before today bodies in quarantine are kept, by the day on which they came.
     pub quarantine_days: Option<i64>,
+    /// For how many days before today points of volume are kept, by the day on which they end.
+    pub volume_days: Option<i64>,
     /// Whether it is only told what would be done.
     pub dry_run: bool,
 }
@@ -46,6 +50,10 @@ pub struct Retained {
     pub quarantine_kept_from: Option<String>,
     /// Bodies removed from quarantine, as often as they were stored.
     pub bodies: u64,
+    /// First day whose points of volume are kept.
+    pub volumes_kept_from: Option<String>,
+    /// Rows removed from the table of volumes.
+    pub volumes: u64,
     /// What cannot be read, and was not touched.
     pub problems: Vec<Problem>,
 }
@@ -71,6 +79,16 @@ pub async fn retain(store: &Store, settings: &Settings, now: i64) -> Result<Reta
         {
             let one = OldDay { store, settings, now, table };
             one.retain(day, segments, &mut done).await?;
+        }
+    }
+    if let Some(kept_from) = settings.volume_days.map(first_kept) {
+        done.volumes_kept_from = Some(format_day(kept_from));
+        // a span that ends at midnight is one of the day before
+        let is_old = |point: &Volume| day_of(point.end - 1) < kept_from;
+        let (rows, errors) = leave_out(store, now, settings.dry_run, is_old).await?;
+        done.volumes = rows;
+        for error in errors {
+            told(error, &mut done)?;
         }
     }
     Ok(done)

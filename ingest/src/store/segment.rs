@@ -1,5 +1,6 @@
 //! Rows -> one Parquet segment of the event table, zstd, with the format's version in the footer.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow_array::builder::{
@@ -103,12 +104,12 @@ impl RowWriter<'_> {
         self
     }
 
-    fn int64(&mut self, value: Option<i64>) -> &mut Self {
+    pub(super) fn int64(&mut self, value: Option<i64>) -> &mut Self {
         self.next::<Int64Builder>().append_option(value);
         self
     }
 
-    fn hash(&mut self, value: u64) -> &mut Self {
+    pub(super) fn hash(&mut self, value: u64) -> &mut Self {
         self.next::<UInt64Builder>().append_value(value);
         self
     }
@@ -118,9 +119,23 @@ impl RowWriter<'_> {
         self
     }
 
+    /// Tags; null, where there are none.
     fn tags<T: AsRef<str>>(&mut self, tags: &[(T, T)]) -> &mut Self {
+        self.list(tags.iter().map(|(key, value)| (key, value)), !tags.is_empty())
+    }
+
+    /// The words of a scope; a list that is empty, where there are none.
+    pub(super) fn scope(&mut self, scope: &BTreeMap<String, String>) -> &mut Self {
+        self.list(scope.iter(), true)
+    }
+
+    fn list<'t, T: AsRef<str> + 't>(
+        &mut self,
+        entries: impl Iterator<Item = (&'t T, &'t T)>,
+        is_known: bool,
+    ) -> &mut Self {
         let list = self.next::<ListBuilder<StructBuilder>>();
-        for (key, value) in tags {
+        for (key, value) in entries {
             let entry = list.values();
             for (at, text) in [key, value].into_iter().enumerate() {
                 let builder = entry.field_builder::<StringBuilder>(at);
@@ -128,7 +143,7 @@ impl RowWriter<'_> {
             }
             entry.append(true);
         }
-        list.append(!tags.is_empty());
+        list.append(is_known);
         self
     }
 }
@@ -188,6 +203,13 @@ impl TableBuilder {
         self.encoded += std::mem::take(&mut self.rows);
         self.writer = Some(writer);
         Ok(())
+    }
+
+    /// Adds a value to the footer of encoded rows.
+    pub(super) fn note(&mut self, key: &str, value: String) {
+        if let Some(writer) = &mut self.writer {
+            writer.append_key_value_metadata(KeyValue::new(key.to_owned(), value));
+        }
     }
 
     /// The finished Parquet file.

@@ -18,4 +18,5 @@ mod server;
 mod stored;
 mod stores;
 mod upkeep;
+mod volumes;
 mod watched;

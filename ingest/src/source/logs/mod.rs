@@ -10,6 +10,7 @@ use aws_sdk_cloudwatchlogs::Client;
 use aws_sdk_cloudwatchlogs::error::{DisplayErrorContext, ProvideErrorMetadata};
 use aws_sdk_cloudwatchlogs::types::FilteredLogEvent;
 
+use crate::aws::is_credential_code;
 use crate::store::StoreError;
 use crate::telemetry::Telemetry;
 
@@ -252,17 +253,9 @@ where
     match error.code() {
         Some("ResourceNotFoundException") => LogsError::NoSuchGroup(group),
         Some("AccessDenied" | "AccessDeniedException") => LogsError::Denied { action, group },
-        Some(
-            "ExpiredToken"
-            | "ExpiredTokenException"
-            | "RequestExpired"
-            | "InvalidClientTokenId"
-            | "UnrecognizedClientException"
-            | "InvalidSignatureException"
-            | "SignatureDoesNotMatch"
-            | "MissingAuthenticationToken"
-            | "MissingAuthenticationTokenException",
-        ) => LogsError::Credentials { action, group, why: said() },
+        Some(code) if is_credential_code(code) => {
+            LogsError::Credentials { action, group, why: said() }
+        }
         Some("InvalidParameterException") => LogsError::Refused { action, group, why: said() },
         Some(_) => LogsError::Failed { action, group, why: said() },
         None => {

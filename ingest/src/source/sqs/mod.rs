@@ -20,7 +20,7 @@ use tokio::sync::mpsc;
 use super::Intake;
 use super::objects::ObjectError;
 use super::objects::follow::Follower;
-use crate::aws::Buckets;
+use crate::aws::{Buckets, chain, is_credential_code};
 use crate::telemetry::Telemetry;
 use held::Held;
 use receive::Crew;
@@ -242,16 +242,9 @@ where
             | "KMS.AccessDeniedException"
             | "KmsAccessDenied",
         ) => QueueError::Denied { action, queue },
-        Some(
-            "ExpiredToken"
-            | "ExpiredTokenException"
-            | "RequestExpired"
-            | "InvalidClientTokenId"
-            | "UnrecognizedClientException"
-            | "InvalidSecurity"
-            | "SignatureDoesNotMatch"
-            | "MissingAuthenticationToken",
-        ) => QueueError::Credentials { action, queue, why: said(error) },
+        Some(code) if is_credential_code(code) => {
+            QueueError::Credentials { action, queue, why: said(error) }
+        }
         Some(_) => QueueError::Failed { action, queue, why: said(error) },
         None => {
             let why = chain(error);
@@ -266,13 +259,6 @@ where
             }
         }
     }
-}
-
-/// An error and what is behind it, in their own words. Not as `Debug` has it: an answer that cannot be read is in there,
-/// with messages and the mailboxes in them (invariant I-8).
-fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |told, cause| format!("{told}: {cause}"))
 }
 
 /// Makes a call, counts it, and says what failed.
