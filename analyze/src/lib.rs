@@ -22,4 +22,5 @@ mod segments;
 pub mod thresholds;
 pub mod times;
 pub mod verdict;
+pub mod volumes;
 pub mod windows;

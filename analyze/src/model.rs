@@ -9,6 +9,7 @@ use serde::{Serialize, Serializer};
 
 use crate::error::AnalyzeError;
 use crate::times::Times;
+use crate::volumes::Volumes;
 
 /// Columns by which rates may be cut. Account and region are always there.
 pub const SCOPE_COLUMNS: [&str; 9] = [
@@ -271,6 +272,8 @@ pub struct Timeline {
     pub first_send: Option<i64>,
     /// The same of deliveries.
     pub first_delivery: Option<i64>,
+    /// What others than events tell of attempts.
+    pub volumes: Volumes,
     /// Nothing before this moment counts.
     pub counted_from: Option<i64>,
 }
@@ -287,6 +290,7 @@ impl Timeline {
             delivered_or_bounced: Times::new(),
             first_send: None,
             first_delivery: None,
+            volumes: Volumes::new(),
             counted_from: None,
         }
     }
@@ -307,6 +311,10 @@ pub enum Denominator {
     DeliveriesAndBounces,
     /// WorkMail: recipients to whom mail was sent, or bounced.
     SentAndBounced,
+    /// Volumes that were imported.
+    Volumes,
+    /// Volumes until the first Send event that is known, then Send events.
+    VolumesAndSends,
 }
 
 impl Denominator {
@@ -316,6 +324,8 @@ impl Denominator {
             Self::Sends => "sends",
             Self::DeliveriesAndBounces => "deliveries_and_bounces",
             Self::SentAndBounced => "sent_and_bounced",
+            Self::Volumes => "volumes",
+            Self::VolumesAndSends => "volumes_and_sends",
         }
     }
 

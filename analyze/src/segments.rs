@@ -122,6 +122,17 @@ pub(crate) fn list(store: &Path) -> Result<Vec<(i64, PathBuf)>, AnalyzeError> {
     }
 }
 
+/// The Parquet files of a folder without days, in order of names; none, where there is no such folder.
+pub(crate) fn files(folder: &Path) -> Result<Vec<PathBuf>, AnalyzeError> {
+    let mut files = entries(folder)?;
+    let is_segment = |path: &PathBuf| {
+        path.file_name().is_some_and(|name| name.to_string_lossy().ends_with(table::SEGMENT_SUFFIX))
+    };
+    files.retain(is_segment);
+    files.sort_unstable();
+    Ok(files)
+}
+
 fn list_once(events: &Path) -> Result<Listing<PathBuf>, AnalyzeError> {
     let mut listing = Listing::new();
     for folder in entries(events)? {

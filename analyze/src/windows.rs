@@ -10,6 +10,7 @@ use crate::error::AnalyzeError;
 use crate::model::{Denominator, Outcome, Timeline};
 pub use crate::times::Located;
 use crate::times::Times;
+use crate::volumes::Volumes;
 
 /// A window: a duration, or the last so many attempts.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,7 +107,7 @@ pub fn measure(timeline: &Timeline, window: &Window, to: i64) -> Measured {
         }
         Span::Attempts(n) => {
             let tried = attempts(timeline, i64::MIN, to);
-            match tried.and_then(|(_, times)| times.nth_last(n, to)) {
+            match tried.and_then(|tried| tried.nth_last(n, to)) {
                 // the first attempt itself is in the window, and whatever happened in its millisecond
                 Some(Located::At(first)) => {
                     Measured { from: Some(first), ..count_out_of(timeline, first - 1, to, tried) }
@@ -128,17 +129,12 @@ pub fn count(timeline: &Timeline, after: i64, to: i64) -> Measured {
     count_out_of(timeline, after, to, attempts(timeline, after, to))
 }
 
-fn count_out_of(
-    timeline: &Timeline,
-    after: i64,
-    to: i64,
-    tried: Option<(Denominator, &Times)>,
-) -> Measured {
+fn count_out_of(timeline: &Timeline, after: i64, to: i64, tried: Option<Tried<'_>>) -> Measured {
     let of = |outcome| timeline.of(outcome).between(after, to);
     Measured {
         from: Some(after),
         after,
-        denominator: tried.map(|(denominator, _)| denominator),
+        denominator: tried.map(|tried| tried.denominator),
         counts: Counts {
             sends: of(Outcome::Send),
             deliveries: of(Outcome::Delivery),
@@ -153,34 +149,101 @@ fn count_out_of(
             rendering_failures: of(Outcome::RenderingFailure),
             incoming_bounces: of(Outcome::IncomingBounce),
             bounces: Outcome::bounces(timeline.service).iter().copied().map(of).sum(),
-            attempts: tried.map(|(_, times)| times.between(after, to)),
+            attempts: tried.map(|tried| tried.between(after, to)),
         },
     }
 }
 
-/// The best denominator of `(after, to]`, and the times of its attempts: sends where the window has any; else
-/// deliveries and final bounces, where it has deliveries; else whatever the scope is known to have at all; else nobody
-/// knows. It depends on the window alone, not on how much history was loaded.
+/// From what attempts are counted.
+#[derive(Debug, Clone, Copy)]
+struct Tried<'a> {
+    denominator: Denominator,
+    /// Attempts one by one.
+    times: &'a Times,
+    /// Attempts that others tell, up to a moment.
+    volumes: Option<(&'a Volumes, i64)>,
+}
+
+impl<'a> Tried<'a> {
+    fn of(timeline: &'a Timeline, denominator: Denominator) -> Self {
+        let (sends, volumes) = (timeline.of(Outcome::Send), &timeline.volumes);
+        let times = match denominator {
+            Denominator::Sends | Denominator::VolumesAndSends => sends,
+            Denominator::DeliveriesAndBounces | Denominator::SentAndBounced => {
+                &timeline.delivered_or_bounced
+            }
+            Denominator::Volumes => &NO_TIMES,
+        };
+        let volumes = match denominator {
+            Denominator::Volumes => Some((volumes, i64::MAX)),
+            Denominator::VolumesAndSends => {
+                Some((volumes, timeline.first_send.map_or(i64::MAX, |first| first - 1)))
+            }
+            _ => None,
+        };
+        Self { denominator, times, volumes }
+    }
+
+    fn upto(&self, to: i64) -> u64 {
+        let told = self.volumes.map_or(0, |(volumes, until)| volumes.upto(to.min(until)));
+        self.times.upto(to) + told
+    }
+
+    fn between(&self, after: i64, to: i64) -> u64 {
+        self.upto(to).saturating_sub(self.upto(after))
+    }
+
+    fn nth_last(&self, n: u64, to: i64) -> Option<Located> {
+        let counted = self.times.upto(to);
+        match self.volumes {
+            // a span is taken whole: it begins before the attempt that is looked for
+            Some((volumes, until)) if counted < n => volumes
+                .nth_last(n - counted, to.min(until))
+                .map(Located::At)
+                .or_else(|| self.times.nth_last(n, to)),
+            _ => self.times.nth_last(n, to),
+        }
+    }
+}
+
+/// No attempts one by one.
+static NO_TIMES: Times = Times::new();
+
+/// The best denominator of `(after, to]`: sends where the window has any (before the first that is known, what volumes
+/// tell); else deliveries and final bounces, where it has deliveries; else volumes; else whatever the scope is known to
+/// have at all; else nobody knows. It depends on the window alone, not on how much history was loaded.
 ///
 /// WorkMail's log has a line for each recipient to whom mail was sent and for each that bounced, and none for both.
-fn attempts(timeline: &Timeline, after: i64, to: i64) -> Option<(Denominator, &Times)> {
+fn attempts(timeline: &Timeline, after: i64, to: i64) -> Option<Tried<'_>> {
+    let tried = |denominator| Some(Tried::of(timeline, denominator));
     let is_known = |first: Option<i64>| first.is_some_and(|first| first <= to);
     if timeline.service == Service::WorkMail {
         return is_known(timeline.first_send)
-            .then_some((Denominator::SentAndBounced, &timeline.delivered_or_bounced));
+            .then_some(())
+            .and_then(|()| tried(Denominator::SentAndBounced));
     }
-    let sends = timeline.of(Outcome::Send);
-    if sends.between(after, to) > 0 {
-        return Some((Denominator::Sends, sends));
+    let volumes = &timeline.volumes;
+    if timeline.of(Outcome::Send).between(after, to) > 0 {
+        let first = timeline.first_send.unwrap_or(i64::MIN);
+        return tried(if volumes.has_any(after, first.saturating_sub(1)) {
+            Denominator::VolumesAndSends
+        } else {
+            Denominator::Sends
+        });
     }
     if timeline.of(Outcome::Delivery).between(after, to) > 0 {
-        return Some((Denominator::DeliveriesAndBounces, &timeline.delivered_or_bounced));
+        return tried(Denominator::DeliveriesAndBounces);
+    }
+    if volumes.has_any(after, to) {
+        return tried(Denominator::Volumes);
     }
     if is_known(timeline.first_send) {
-        return Some((Denominator::Sends, sends));
+        return tried(Denominator::Sends);
     }
-    is_known(timeline.first_delivery)
-        .then_some((Denominator::DeliveriesAndBounces, &timeline.delivered_or_bounced))
+    if is_known(timeline.first_delivery) {
+        return tried(Denominator::DeliveriesAndBounces);
+    }
+    if is_known(volumes.first()) { tried(Denominator::Volumes) } else { None }
 }
 
 /// Whether a window must do without sends but has deliveries, so that pairs are wanted.
@@ -189,30 +252,24 @@ pub fn wants_pairs(timeline: &Timeline, window: &Window, to: i64) -> bool {
         Span::Millis(ms) => to.saturating_sub(ms),
         Span::Attempts(_) => i64::MIN,
     };
-    attempts(timeline, after, to).is_some_and(|(from, _)| from.is_of_pairs())
+    attempts(timeline, after, to).is_some_and(|tried| tried.denominator.is_of_pairs())
 }
 
 /// How many attempts are known up to a moment.
 pub fn attempts_until(timeline: &Timeline, to: i64) -> u64 {
-    attempts(timeline, i64::MIN, to).map_or(0, |(_, times)| times.upto(to))
+    attempts(timeline, i64::MIN, to).map_or(0, |tried| tried.upto(to))
 }
 
 /// The same out of a denominator that is known from a larger span.
 pub fn count_out(timeline: &Timeline, denominator: Denominator, after: i64, to: i64) -> Measured {
-    let times = match denominator {
-        Denominator::Sends => timeline.of(Outcome::Send),
-        Denominator::DeliveriesAndBounces | Denominator::SentAndBounced => {
-            &timeline.delivered_or_bounced
-        }
-    };
-    count_out_of(timeline, after, to, Some((denominator, times)))
+    count_out_of(timeline, after, to, Some(Tried::of(timeline, denominator)))
 }
 
 /// Where a window begins that ends at `to`; none, where it begins before everything.
 pub fn begin(timeline: &Timeline, window: &Window, to: i64) -> Option<Located> {
     match window.span() {
         Span::Millis(ms) => Some(Located::At(to.saturating_sub(ms))),
-        Span::Attempts(n) => attempts(timeline, i64::MIN, to)?.1.nth_last(n, to),
+        Span::Attempts(n) => attempts(timeline, i64::MIN, to)?.nth_last(n, to),
     }
 }
 

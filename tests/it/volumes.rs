@@ -148,3 +148,46 @@ fn the_volumes_of_a_store_in_a_bucket_are_in_its_mirror() {
     assert_eq!(second.len(), 1, "{second:?}");
     assert!(second[0].ends_with(".sealed.parquet") && !first.contains(&second[0]));
 }
+
+#[test]
+fn imported_volumes_are_a_denominator() {
+    let place = Place::new();
+    // bounces alone, and no other event: ten, an hour before midnight
+    place.ingest(&sent_and_bounced(0, 10));
+    let check =
+        format!("check --store STORE --at {NOW} --window 24h,volume:150 --no-alert --format json");
+    let unknown = place.run(&check);
+    assert_eq!(unknown.code, 3, "{unknown:?}");
+    assert!(unknown.err.contains("ingest ses-statistics:REGION"), "{unknown:?}");
+    // three quarters of an hour that lie in the day, one before it, and one of another account
+    let lines = "from,to,attempts,account\n\
+        2026-11-18T23:45:00Z,2026-11-19T00:00:00Z,7000,123456789012\n\
+        2026-11-19T00:00:00Z,2026-11-19T00:15:00Z,40,123456789012\n\
+        2026-11-19T23:30:00Z,2026-11-19T23:45:00Z,60,123456789012\n\
+        2026-11-19T23:45:00Z,2026-11-20T00:00:00Z,100,123456789012\n\
+        2026-11-19T23:45:00Z,2026-11-20T00:00:00Z,9000,999999999999\n";
+    std::fs::write(place.path("volumes.csv"), lines).unwrap();
+    assert_eq!(place.run("ingest volumes.csv --store STORE").code, 0);
+    let known = place.run(&check);
+    let verdicts = known.json()["verdicts"].as_array().unwrap().clone();
+    for (window, count, attempts, from) in [
+        ("24h", 10, 200, "2026-11-19T00:00:00.000Z"),
+        // a span is taken whole
+        ("volume:150", 0, 160, "2026-11-19T23:30:00.000Z"),
+    ] {
+        let is_asked =
+            |one: &&serde_json::Value| one["window"] == window && one["metric"] == "bounce_rate";
+        let one = verdicts.iter().find(is_asked).unwrap();
+        let told = [&one["count"], &one["attempts"], &one["denominator"], &one["from"]];
+        let expected = [json!(count), json!(attempts), json!("volumes"), json!(from)];
+        assert_eq!(told, expected.each_ref(), "{window}: {known:?}");
+    }
+    // from the first Send event on, these are the attempts, beside what volumes tell of before
+    place.ingest(&sent_and_bounced(5, 0));
+    let mixed = place.run(&check).json()["verdicts"][0].clone();
+    assert_eq!(
+        (&mixed["attempts"], &mixed["denominator"]),
+        (&json!(45), &json!("volumes_and_sends")),
+        "{mixed:?}"
+    );
+}

@@ -11,6 +11,7 @@
 mod changes;
 mod gather;
 mod part;
+mod volumes;
 
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -47,6 +48,8 @@ pub(crate) struct Scan {
     own_domains: Vec<String>,
     /// What each day is made of, as a number.
     marks: OnceCell<BTreeMap<i64, u64>>,
+    /// The table of volumes.
+    volumes: OnceCell<Vec<volumes::Row>>,
 }
 
 /// A part of history, as timelines.
@@ -76,7 +79,8 @@ impl Scan {
             let segments = segments::list(store)?;
             let own_domains = own_domains.to_vec();
             let store = store.to_path_buf();
-            let scan = Self { store, service, segments, own_domains, marks: OnceCell::new() };
+            let (marks, volumes) = (OnceCell::new(), OnceCell::new());
+            let scan = Self { store, service, segments, own_domains, marks, volumes };
             match ask(&scan) {
                 Err(_) if scan.has_lost_a_segment() => tries += 1,
                 // what is damaged goes, with all that was kept beside it, and is made again
@@ -159,25 +163,24 @@ impl Scan {
 
     /// All rows of some days.
     fn rows(&self, first_day: i64, last_day: i64) -> Result<LazyFrame, AnalyzeError> {
-        let paths: Vec<PlRefPath> = self
+        let paths: Vec<&Path> = self
             .segments
             .iter()
             .filter(|(day, _)| (first_day..=last_day).contains(day))
-            .map(|(_, path)| PlRefPath::new(path.to_string_lossy()))
+            .map(|(_, path)| path.as_path())
             .collect();
-        if paths.is_empty() {
-            return Ok(empty_rows());
-        }
-        // folders such as `account=x` in the path of a store are names, and not columns
-        let hive_options = HiveOptions { enabled: Some(false), ..HiveOptions::default() };
-        let arguments = ScanArgsParquet {
-            glob: false,
-            cache: false,
-            hive_options,
-            ..ScanArgsParquet::default()
-        };
-        Ok(LazyFrame::scan_parquet_files(paths.into(), arguments)?)
+        if paths.is_empty() { Ok(empty_rows()) } else { scan_files(paths.into_iter()) }
     }
+}
+
+/// All rows of some files.
+fn scan_files<'p>(paths: impl Iterator<Item = &'p Path>) -> Result<LazyFrame, AnalyzeError> {
+    let paths: Vec<PlRefPath> = paths.map(|path| PlRefPath::new(path.to_string_lossy())).collect();
+    // folders such as `account=x` in the path of a store are names, and not columns
+    let hive_options = HiveOptions { enabled: Some(false), ..HiveOptions::default() };
+    let arguments =
+        ScanArgsParquet { glob: false, cache: false, hive_options, ..ScanArgsParquet::default() };
+    Ok(LazyFrame::scan_parquet_files(paths.into(), arguments)?)
 }
 
 /// A frame of the table's columns without rows.

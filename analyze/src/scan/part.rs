@@ -79,7 +79,10 @@ impl<'a> Part<'a> {
             let pairs = self.pairs.iter().filter_map(|pairs| pairs.get(at)).flatten();
             let dailies = self.events.get(at).into_iter().flatten().chain(pairs);
             let mut timelines = gather(span, cut, dailies, &self.hosts, exact)?;
-            timelines.values_mut().for_each(|one| one.counted_from = look.counted_from);
+            for (values, timeline) in &mut timelines {
+                timeline.counted_from = look.counted_from;
+                timeline.volumes = scan.volumes(cut, values)?;
+            }
             cuts.push(timelines);
         }
         Ok(History { cuts })

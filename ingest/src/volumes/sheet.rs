@@ -10,7 +10,7 @@ use std::path::Path;
 
 use bouncewatch_schemas::time::{DAY_MS, parse_ms};
 use bouncewatch_schemas::volume::{SCOPE_COLUMNS, TAG_PREFIX, Volume, VolumeCounts, is_scope_key};
-use csv::{ReaderBuilder, StringRecord};
+use csv_core::{ReadRecordResult, Reader, ReaderBuilder};
 
 use super::{VolumesError, is_account};
 
@@ -100,17 +100,10 @@ impl Sheet {
 
     fn parse(text: &[u8], account: Option<&str>, origin: &str, now: i64) -> Result<Self, String> {
         let Layout { separator, skipped, text } = Layout::of(text);
-        let mut reader = ReaderBuilder::new()
-            .delimiter(separator)
-            .has_headers(false)
-            .flexible(true)
-            .from_reader(text);
         let mut lines = Lines { text, at: 0, line: 1 + skipped };
-        // a file in memory fails in no way but that a cell is no UTF-8
-        let mut records = reader.byte_records().filter_map(Result::ok).map(|record| {
-            let line = lines.line_of(record.position().map_or(0, csv::Position::byte));
-            (line, StringRecord::from_byte_record(record).ok())
-        });
+        let reader = ReaderBuilder::new().delimiter(separator).build();
+        let mut records =
+            Records { reader, text, at: 0 }.map(|(begin, record)| (lines.line_of(begin), record));
         let Some((_, header)) = records.next() else { return Err("it is empty".to_owned()) };
         let columns = columns(&header.ok_or("its first line is no UTF-8")?)?;
         let mut sheet = Self::default();
@@ -139,6 +132,45 @@ impl Sheet {
     }
 }
 
+/// The records of a table, each with the byte where it begins; `None` in place of one that is no UTF-8.
+struct Records<'t> {
+    reader: Reader,
+    text: &'t [u8],
+    at: usize,
+}
+
+impl Iterator for Records<'_> {
+    type Item = (usize, Option<Vec<String>>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let begin = self.at;
+        let (mut cells, mut ends) = (vec![0; 1_024], vec![0; 32]);
+        let (mut written, mut ended) = (0, 0);
+        loop {
+            let left = self.text.get(self.at..).unwrap_or_default();
+            let (cells_left, ends_left) = (&mut cells[written..], &mut ends[ended..]);
+            let (result, read, wrote, some) = self.reader.read_record(left, cells_left, ends_left);
+            self.at += read;
+            written += wrote;
+            ended += some;
+            match result {
+                // nothing more is there: the next call says whether that ends a record
+                ReadRecordResult::InputEmpty => {}
+                ReadRecordResult::OutputFull => cells.resize(cells.len() * 2, 0),
+                ReadRecordResult::OutputEndsFull => ends.resize(ends.len() * 2, 0),
+                ReadRecordResult::End => return None,
+                ReadRecordResult::Record => break,
+            }
+        }
+        let starts = std::iter::once(0).chain(ends.iter().copied());
+        let record = starts.zip(ends.iter().take(ended).copied()).map(|(start, end)| {
+            let cell = cells.get(start..end).unwrap_or_default();
+            std::str::from_utf8(cell).ok().map(str::to_owned)
+        });
+        Some((begin, record.collect()))
+    }
+}
+
 /// Counts lines as an editor does. The reader tells them otherwise: it takes a record to begin at the line end before.
 struct Lines<'t> {
     text: &'t [u8],
@@ -148,8 +180,7 @@ struct Lines<'t> {
 
 impl Lines<'_> {
     /// The line of the record that begins at a byte or behind the line ends there; records come in order.
-    fn line_of(&mut self, byte: u64) -> u64 {
-        let byte = usize::try_from(byte).unwrap_or(usize::MAX);
+    fn line_of(&mut self, byte: usize) -> u64 {
         while let Some(this) = self.text.get(self.at) {
             let is_end = matches!(this, b'\r' | b'\n');
             if self.at >= byte && !is_end {
@@ -187,7 +218,7 @@ impl<'t> Layout<'t> {
 }
 
 /// What the columns are.
-fn columns(header: &StringRecord) -> Result<Vec<Column>, String> {
+fn columns(header: &[String]) -> Result<Vec<Column>, String> {
     let mut columns = Vec::new();
     for (at, name) in header.iter().enumerate() {
         let told = || format!("column {} of its first line", at + 1);
@@ -211,7 +242,7 @@ fn columns(header: &StringRecord) -> Result<Vec<Column>, String> {
 /// A line of a file.
 struct Line<'a> {
     columns: &'a [Column],
-    record: &'a StringRecord,
+    record: &'a [String],
 }
 
 impl Line<'_> {
@@ -264,7 +295,7 @@ impl Line<'_> {
     /// The cell of a column; `None`, where there is no such column or nothing in it.
     fn cell(&self, column: &Column) -> Option<&str> {
         let at = self.columns.iter().position(|other| other == column)?;
-        self.record.get(at).filter(|cell| !cell.trim().is_empty())
+        self.record.get(at).map(String::as_str).filter(|cell| !cell.trim().is_empty())
     }
 
     fn time(&self, column: &Column, name: &str) -> Result<i64, String> {

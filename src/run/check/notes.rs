@@ -38,7 +38,8 @@ fn no_denominator(service: Service) -> &'static str {
         Service::Ses => {
             "unknown: there are no Send and no Delivery events, so nobody knows how many mails the bounces are out of\n  \
              hint: add SEND (or at least DELIVERY) to the event destination of the configuration set, or switch on \
-             delivery notifications of the identity; from then on the rate is known"
+             delivery notifications of the identity; from then on the rate is known. What was sent until then can be \
+             imported: `bouncewatch ingest ses-statistics:REGION`, or a file volumes.csv"
         }
         Service::WorkMail => {
             "unknown: there are no OUTGOING_EMAIL_SENT events, so nobody knows how many recipients the bounces are out of\n  \
