@@ -113,13 +113,14 @@ pub(crate) fn outcome() -> Expr {
 
 /// A complaint that counts: no `not-spam` report, and not about mail that a suppression list held back. Nulls count.
 fn is_real_complaint() -> Expr {
-    let lower = |column: &str| col(column).str().to_lowercase();
-    let not_spam = lower(table::COMPLAINT_TYPE).eq(lit("not-spam")).fill_null(lit(false));
-    let held_back = lower(table::COMPLAINT_SUBTYPE)
-        .str()
-        .contains_literal(lit("suppression"))
-        .fill_null(lit(false));
-    not_spam.or(held_back).not()
+    let is_type = |word: &str| col(table::COMPLAINT_TYPE).eq(lit(word.to_owned()));
+    let not_spam = ["not-spam", "Not-Spam", "NOT-SPAM"].map(is_type);
+    let not_spam = not_spam.into_iter().reduce(Expr::or).expect("there are words");
+    // `OnAccountSuppressionList` and its kin; small letters of every row would cost more than all else here
+    let names =
+        |part: &str| col(table::COMPLAINT_SUBTYPE).str().contains_literal(lit(part.to_owned()));
+    let held_back = names("uppression").or(names("UPPRESSION"));
+    not_spam.fill_null(lit(false)).or(held_back.fill_null(lit(false))).not()
 }
 
 /// The value of a word of a cut; a tag with several values gives them in one text, with [`TAG_SEPARATOR`] between.

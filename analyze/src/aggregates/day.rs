@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::error::AnalyzeError;
-use crate::model::ScopeValues;
+use crate::model::{Outcome, ScopeValues};
 use crate::times::left;
 
 /// The first bytes of a file; the last of them is its version.
@@ -29,6 +29,33 @@ static STAGED: AtomicU64 = AtomicU64::new(0);
 pub(crate) struct Delta {
     /// By scope.
     pub(crate) scopes: BTreeMap<ScopeValues, Change>,
+}
+
+impl Delta {
+    /// Takes times of an outcome in a scope, or takes them away.
+    pub(crate) fn take(
+        &mut self,
+        scope: ScopeValues,
+        outcome: i32,
+        times: Vec<i64>,
+        is_plus: bool,
+    ) {
+        let change = self.scopes.entry(scope).or_default();
+        let first = |known: Option<i64>| known.into_iter().chain(times.iter().copied()).min();
+        if is_plus && outcome == Outcome::Send.code() {
+            change.first_send = first(change.first_send);
+        }
+        if is_plus && outcome == Outcome::Delivery.code() {
+            change.first_delivery = first(change.first_delivery);
+        }
+        let (plus, minus) = change.lists.entry(outcome).or_default();
+        let list = if is_plus { plus } else { minus };
+        if list.is_empty() {
+            *list = times;
+        } else {
+            list.extend(times);
+        }
+    }
 }
 
 /// What they change in one scope.
@@ -95,9 +122,11 @@ impl Daily {
         for (values, change) in delta.scopes {
             let mut lists = Vec::new();
             for (outcome, (plus, minus)) in change.lists {
-                let both = minus.clone();
-                let gone = left(minus, plus.clone());
-                let come = left(plus, both);
+                let (come, gone) = if minus.is_empty() {
+                    (left(plus, minus), Vec::new())
+                } else {
+                    (left(plus.clone(), minus.clone()), left(minus, plus))
+                };
                 let mut days: BTreeMap<i64, [Vec<i64>; 2]> = BTreeMap::new();
                 for (side, all) in [come, gone].into_iter().enumerate() {
                     for time in all {

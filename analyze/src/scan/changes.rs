@@ -14,6 +14,7 @@ use bouncewatch_schemas::table;
 use bouncewatch_schemas::time::{DAY_MS, day_of};
 use polars::prelude::*;
 
+use super::lists::{copies, take_outcomes};
 use super::{Scan, collect_streaming};
 use crate::aggregates::{Delta, Measure};
 use crate::error::AnalyzeError;
@@ -32,9 +33,9 @@ const TRACE_MS: i64 = 14 * DAY_MS;
 /// The first columns of events are the keys.
 const KEYS: usize = 2;
 /// Column of the outcome's number.
-const OUTCOME: &str = "outcome";
+pub(super) const OUTCOME: &str = "outcome";
 /// Column of the time by which an event belongs to a window.
-const TIME: &str = "time";
+pub(super) const TIME: &str = "time";
 /// Column of the domain to which mail went whose provider is not known.
 const UNHOSTED: &str = "unhosted";
 
@@ -241,9 +242,18 @@ impl<'a> Changes<'a> {
             table::EVENT_AT | TIME => col(name).min(),
             _ => col(name).max(),
         };
+        let rows = collect_streaming(rows)?;
+        // most rows have no copy: only those that have are grouped
+        let Some(copies) = copies(&rows)? else { return self.completed(rows) };
         let merged: Vec<Expr> = self.columns().iter().skip(KEYS).map(merge).collect();
-        let events = rows.group_by([col(table::MESSAGE_KEY), col(table::EVENT_KEY)]).agg(merged);
-        self.completed(collect_streaming(events)?)
+        let grouped = rows
+            .filter(&copies)?
+            .lazy()
+            .group_by([col(table::MESSAGE_KEY), col(table::EVENT_KEY)])
+            .agg(merged);
+        let mut events = rows.filter(&!copies)?;
+        events.vstack_mut(&collect_streaming(grouped)?)?;
+        self.completed(events)
     }
 
     /// Fills words that an event lacks from the other events of its message.
@@ -283,11 +293,13 @@ impl<'a> Changes<'a> {
         for (cut, delta) in unit.cuts.iter().zip(deltas) {
             let cut = &self.cuts[*cut];
             let events = exploded(with_unhosted(events.clone().lazy(), cut), cut);
-            let lists = match self.measure {
-                Measure::Pairs => pairs(events, cut, self.scan.service),
-                _ => outcomes(events, cut)?,
-            };
-            take(&lists.collect()?, cut, delta, is_plus)?;
+            if self.measure == Measure::Pairs {
+                let lists = pairs(events, cut, self.scan.service).collect()?;
+                take_pairs(&lists, cut, delta, is_plus)?;
+            } else {
+                let events = events.collect()?;
+                take_outcomes(&events, &words_of(&events, cut)?, delta, is_plus)?;
+            }
         }
         Ok(())
     }
@@ -333,27 +345,6 @@ pub(super) fn hosts(scan: &Scan, day: i64) -> Result<Delta, AnalyzeError> {
     Ok(delta)
 }
 
-/// Lists of times by scope and outcome.
-fn outcomes(events: LazyFrame, cut: &Cut) -> Result<LazyFrame, AnalyzeError> {
-    let events = events.filter(col(OUTCOME).neq(lit(Outcome::Other.code())));
-    let names = columns_of(cut);
-    let is_complaint = || col(OUTCOME).eq(lit(Outcome::Complaint.code()));
-    // one report is one complaint, however many recipients it lists
-    let report =
-        [names.clone(), [table::MESSAGE_KEY, table::EVENT_AT, TIME, OUTCOME].map(col).to_vec()]
-            .concat();
-    let reports = events
-        .clone()
-        .filter(is_complaint())
-        .group_by(report.clone())
-        .agg([len().alias("recipients")]);
-    let all = concat(
-        [events.filter(is_complaint().not()).select(report.clone()), reports.select(report)],
-        UnionArgs::default(),
-    )?;
-    Ok(all.group_by([names, vec![col(OUTCOME)]].concat()).agg([col(TIME)]))
-}
-
 /// Lists of the times of pairs by scope.
 fn pairs(events: LazyFrame, cut: &Cut, service: Service) -> LazyFrame {
     let tried = Outcome::FINAL_BOUNCES
@@ -364,41 +355,22 @@ fn pairs(events: LazyFrame, cut: &Cut, service: Service) -> LazyFrame {
         .expect("there are outcomes");
     let names = columns_of(cut);
     let pair = [names.clone(), vec![col(table::MESSAGE_KEY), col(table::RECIPIENT)]].concat();
-    events
-        .filter(tried)
-        .group_by(pair)
-        .agg([col(TIME).min()])
-        .group_by(names)
-        .agg([col(TIME)])
-        .with_columns([lit(PAIRS).alias(OUTCOME)])
+    events.filter(tried).group_by(pair).agg([col(TIME).min()]).group_by(names).agg([col(TIME)])
 }
 
-/// Takes lists of times into a delta.
-fn take(
+/// Takes lists of the times of pairs into a delta.
+fn take_pairs(
     lists: &DataFrame,
     cut: &Cut,
     delta: &mut Delta,
     is_plus: bool,
 ) -> Result<(), AnalyzeError> {
     let words = words_of(lists, cut)?;
-    let outcomes = lists.column(OUTCOME)?.i32()?;
     let times = lists.column(TIME)?.list()?;
     for row in 0..lists.height() {
-        let (Some(times), Some(outcome)) = (times.get_as_series(row), outcomes.get(row)) else {
-            continue;
-        };
-        let change = delta.scopes.entry(values_at(&words, row)).or_default();
-        let times = times.i64()?;
-        let first = |known: Option<i64>| known.into_iter().chain(times.min()).min();
-        if is_plus && outcome == Outcome::Send.code() {
-            change.first_send = first(change.first_send);
-        }
-        if is_plus && outcome == Outcome::Delivery.code() {
-            change.first_delivery = first(change.first_delivery);
-        }
-        let (plus, minus) = change.lists.entry(outcome).or_default();
-        let list = if is_plus { plus } else { minus };
-        list.extend(times.into_no_null_iter());
+        let Some(times) = times.get_as_series(row) else { continue };
+        let times = times.i64()?.into_no_null_iter().collect();
+        delta.take(values_at(&words, row), PAIRS, times, is_plus);
     }
     Ok(())
 }

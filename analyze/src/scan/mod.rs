@@ -10,13 +10,14 @@
 
 mod changes;
 mod gather;
+mod lists;
 mod part;
 mod volumes;
 
-use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::Hasher;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::time::UNIX_EPOCH;
 
 use bouncewatch_schemas::event::Service;
@@ -47,9 +48,9 @@ pub(crate) struct Scan {
     segments: Vec<(i64, PathBuf)>,
     own_domains: Vec<String>,
     /// What each day is made of, as a number.
-    marks: OnceCell<BTreeMap<i64, u64>>,
+    marks: OnceLock<BTreeMap<i64, u64>>,
     /// The table of volumes.
-    volumes: OnceCell<Vec<volumes::Row>>,
+    volumes: OnceLock<Vec<volumes::Row>>,
 }
 
 /// A part of history, as timelines.
@@ -79,7 +80,7 @@ impl Scan {
             let segments = segments::list(store)?;
             let own_domains = own_domains.to_vec();
             let store = store.to_path_buf();
-            let (marks, volumes) = (OnceCell::new(), OnceCell::new());
+            let (marks, volumes) = (OnceLock::new(), OnceLock::new());
             let scan = Self { store, service, segments, own_domains, marks, volumes };
             match ask(&scan) {
                 Err(_) if scan.has_lost_a_segment() => tries += 1,

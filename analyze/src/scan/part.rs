@@ -1,6 +1,7 @@
 //! The part of history that one question looks at: of closed days what is kept, of the others what their rows tell now.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bouncewatch_schemas::table;
 use bouncewatch_schemas::time::day_of;
@@ -202,14 +203,22 @@ impl<'a> Part<'a> {
         let changes = Changes::new(self.scan, measure, self.look.basis, self.look.cuts);
         for units in units.chunks(DAYS_AT_ONCE) {
             let older = changes.older(units)?;
-            for (number, unit) in units.iter().enumerate() {
+            let of_unit = |number: usize, unit: &Unit| -> Result<Vec<Daily>, AnalyzeError> {
                 let from = older.depends_from(number).unwrap_or(unit.first_day);
                 let fingerprint = self.scan.fingerprint(from, unit.last_day);
-                for (cut, delta) in unit.cuts.iter().zip(changes.of(unit, number, &older)?) {
+                let deltas = changes.of(unit, number, &older)?;
+                let mut dailies = Vec::with_capacity(deltas.len());
+                for (cut, delta) in unit.cuts.iter().zip(deltas) {
                     let mut daily = Daily::new(delta, fingerprint, from);
                     if self.is_closed(unit.last_day) {
                         shelves[*cut].keep(unit.first_day, &mut daily);
                     }
+                    dailies.push(daily);
+                }
+                Ok(dailies)
+            };
+            for (unit, dailies) in units.iter().zip(side_by_side(units, &of_unit)) {
+                for (cut, daily) in unit.cuts.iter().zip(dailies?) {
                     found[*cut].push(daily);
                 }
             }
@@ -223,4 +232,30 @@ impl<'a> Part<'a> {
         }
         Ok(found)
     }
+}
+
+/// Does something for each of some units, as many at a time as there are processors; answers in their order.
+fn side_by_side<T: Send>(
+    units: &[Unit],
+    of: &(dyn Fn(usize, &Unit) -> Result<T, AnalyzeError> + Sync),
+) -> Vec<Result<T, AnalyzeError>> {
+    let workers = std::thread::available_parallelism().map_or(1, usize::from).min(units.len());
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let mut done = Vec::new();
+        loop {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            let Some(unit) = units.get(number) else { return done };
+            done.push((number, of(number, unit)));
+        }
+    };
+    let mut all: Vec<_> = std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
+        let ended = workers.into_iter().map(std::thread::ScopedJoinHandle::join);
+        ended
+            .flat_map(|done| done.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            .collect()
+    });
+    all.sort_unstable_by_key(|(number, _)| *number);
+    all.into_iter().map(|(_, answer)| answer).collect()
 }
