@@ -82,7 +82,9 @@ fn exact_history(part: &mut Part<'_>, wanted: &Wanted<'_>) -> Result<History, An
         let history = part.history(&exact)?;
         let each = |timeline: &Timeline, see: &mut dyn FnMut(&Timeline, &Window, i64)| {
             for window in windows {
-                ends.iter().for_each(|end| see(timeline, window, *end));
+                for end in ends {
+                    see(timeline, window, *end);
+                }
             }
         };
         let mut wants = false;

@@ -15,7 +15,7 @@ pub struct Times {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Day {
-    day: i64,
+    number: i64,
     /// How many times lie before this day.
     before: u64,
     times: OfDay,
@@ -58,10 +58,10 @@ impl Times {
     /// If `to` lies within a day of which only the number is known: there is no right answer.
     pub fn upto(&self, to: i64) -> u64 {
         let day = day_of(to);
-        let at = self.days.partition_point(|one| one.day < day);
+        let at = self.days.partition_point(|one| one.number < day);
         match self.days.get(at) {
             None => self.number(),
-            Some(one) if one.day > day => one.before,
+            Some(one) if one.number > day => one.before,
             Some(one) => {
                 let within = within_day(to);
                 let inside = match &one.times {
@@ -104,10 +104,10 @@ impl Times {
         let at = self.days.partition_point(|one| one.before <= wanted).checked_sub(1)?;
         let one = self.days.get(at)?;
         Some(match &one.times {
-            OfDay::Number(_) => Located::In(one.day),
+            OfDay::Number(_) => Located::In(one.number),
             OfDay::Each(times) => {
                 let within = times.get(usize::try_from(wanted - one.before).ok()?)?;
-                Located::At(one.day * DAY_MS + i64::from(*within))
+                Located::At(one.number * DAY_MS + i64::from(*within))
             }
         })
     }
@@ -168,10 +168,10 @@ impl Gathering {
             } else {
                 OfDay::Each(left(parts.plus, parts.minus))
             };
-            let number = times.number();
-            if number > 0 {
-                days.push(Day { day, before, times });
-                before += number;
+            let count = times.number();
+            if count > 0 {
+                days.push(Day { number: day, before, times });
+                before += count;
             }
         }
         Times { days }

@@ -157,6 +157,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::disallowed_methods, reason = "a half-written file is what is tested")]
     fn damage_is_found() {
         let store = tempfile::tempdir().unwrap();
         let shelf = Shelf::new(store.path(), Measure::Events, Basis::Event, Service::Ses, &[], &[]);

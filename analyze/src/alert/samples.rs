@@ -3,10 +3,11 @@
 use bouncewatch_schemas::event::Service;
 
 use super::Asked;
-use crate::check::{Check, Feed, Headroom, Verdict};
+use crate::check::{Check, Feed, Verdict};
 use crate::confidence::headroom;
 use crate::levels::{Judged, Level, Thresholds, judge};
-use crate::model::{Denominator, Scope};
+use crate::model::{Basis, Denominator, Scope};
+use crate::verdict::Headroom;
 
 /// The moment of these checks: 2026-11-20T00:00:00Z.
 pub(super) const AT: i64 = 1_795_132_800_000;
@@ -37,7 +38,7 @@ pub(super) fn verdict(
         level,
         scope: Scope(words.map(|(word, value)| ((*word).into(), Some((*value).into()))).collect()),
         window: window.to_owned(),
-        basis: "event",
+        basis: Basis::Event,
         from: None,
         to: "2026-11-20T00:00:00.000Z".to_owned(),
         after: 0,
@@ -56,6 +57,11 @@ pub(super) fn verdict(
             critical: headroom(count, n, thresholds.critical),
         }),
         incoming_bounces: None,
+        mature: None,
+        with_feedback: None,
+        before: None,
+        pace: None,
+        crosses_warning_at: None,
         crosses_critical_at: None,
         contributors: Vec::new(),
     }

@@ -40,7 +40,11 @@ impl Exact {
     pub(crate) fn add(&mut self, more: impl IntoIterator<Item = i64>) -> bool {
         match self {
             Self::All => false,
-            Self::Days(days) => more.into_iter().fold(false, |new, day| days.insert(day) || new),
+            Self::Days(days) => {
+                let before = days.len();
+                days.extend(more);
+                days.len() > before
+            }
         }
     }
 }

@@ -1,6 +1,5 @@
 //! The part of history that one question looks at: of closed days what is kept, of the others what their rows tell now.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bouncewatch_schemas::table;
@@ -224,10 +223,9 @@ impl<'a> Part<'a> {
             }
         }
         if is_any_made {
-            let there: BTreeMap<i64, ()> =
-                self.scan.segments.iter().map(|(day, _)| (*day, ())).collect();
+            let there = self.scan.days(i64::MIN, i64::MAX);
             for shelf in &shelves {
-                shelf.forget_others(|day| there.contains_key(&day));
+                shelf.forget_others(|day| there.contains(&day));
             }
         }
         Ok(found)

@@ -106,12 +106,11 @@ fn read_once(store: &Path) -> Result<Vec<Row>, AnalyzeError> {
 impl Scan {
     /// The volumes of a scope. A point without account or region is that of every one: who has several names them.
     pub(super) fn volumes(&self, cut: &Cut, values: &ScopeValues) -> Result<Volumes, AnalyzeError> {
-        let rows = match self.volumes.get() {
-            Some(rows) => rows,
-            None => {
-                let rows = read(&self.store)?;
-                self.volumes.get_or_init(|| rows)
-            }
+        let rows = if let Some(rows) = self.volumes.get() {
+            rows
+        } else {
+            let rows = read(&self.store)?;
+            self.volumes.get_or_init(|| rows)
         };
         let own = |row: &Row, word: &str| match word {
             "account" => row.account.clone(),
