@@ -6,9 +6,10 @@
 //! the same.
 //!
 //! This file knows the store; `changes` makes of rows what they change, `part` is the part of history that one question
-//! looks at, `gather` makes timelines of changes.
+//! looks at, `gather` makes timelines of changes, `failures` hands on events one by one.
 
 mod changes;
+mod failures;
 mod gather;
 mod part;
 
@@ -29,6 +30,7 @@ use crate::measures;
 use crate::model::{ScopeValues, Timeline};
 use crate::segments;
 
+pub(crate) use failures::{Asked, Failure};
 pub(crate) use gather::Exact;
 pub(crate) use part::{Look, Part};
 
