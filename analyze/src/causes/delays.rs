@@ -1,7 +1,10 @@
 //! What SES's words for a delay mean. Delays come hours before the bounces that some of them become.
 
 /// What a delay type means (event publishing, `DeliveryDelay`; facts 2.4), and what to do. `None` for words that are new.
-pub(crate) fn meaning(delay_type: &str) -> Option<&'static str> {
+pub(crate) fn meaning(delay_type: Option<&str>) -> Option<&'static str> {
+    let Some(delay_type) = delay_type else {
+        return Some("a bounce report says that the mail is still tried");
+    };
     let meaning = match delay_type.to_ascii_lowercase().as_str() {
         "ipfailure" => {
             "the receiver blocks or slows the IP that sends: bounces follow; look for block lists, slow down"
@@ -29,4 +32,32 @@ pub(crate) fn is_about_sender(delay_type: &str) -> bool {
     ["IPFailure", "SpamDetected", "BYOIPHostNameLookupUnavailable"]
         .iter()
         .any(|word| word.eq_ignore_ascii_case(delay_type))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_word_of_ses_has_a_meaning_and_a_new_one_has_none() {
+        let words = [
+            "InternalFailure",
+            "General",
+            "MailboxFull",
+            "SpamDetected",
+            "RecipientServerError",
+            "IPFailure",
+            "TransientCommunicationFailure",
+            "BYOIPHostNameLookupUnavailable",
+            "Undetermined",
+            "SendingDeferral",
+        ];
+        let mut meanings: Vec<_> = words.iter().map(|word| meaning(Some(word)).unwrap()).collect();
+        meanings.sort_unstable();
+        meanings.dedup();
+        assert_eq!(meanings.len(), words.len());
+        assert_eq!(meaning(Some("Novel")), None);
+        assert_eq!(words.iter().filter(|word| is_about_sender(word)).count(), 3);
+        assert!(is_about_sender("ipfailure") && !is_about_sender("Novel"));
+    }
 }

@@ -14,6 +14,7 @@ use std::str::FromStr;
 
 use bouncewatch_schemas::cause::{Action, Cause, Classifier, Fault, Rollup, advice, likely_domain};
 use bouncewatch_schemas::event::{Kind, Service};
+use bouncewatch_schemas::provider;
 use bouncewatch_schemas::table as columns;
 use bouncewatch_schemas::time::{day_of, format_ms};
 use serde::Serialize;
@@ -215,7 +216,8 @@ pub struct Suggestion {
 #[derive(Debug, Serialize)]
 #[expect(missing_docs, reason = "the fields are those of the JSON, which the README describes")]
 pub struct Delay {
-    pub delay_type: String,
+    /// SES's word; null where a bounce report says that the mail is still being tried.
+    pub delay_type: Option<String>,
     pub provider: String,
     pub count: u64,
     pub count_before: Option<u64>,
@@ -430,17 +432,19 @@ impl Answer<'_> {
     }
 
     fn delays(&self) -> Vec<Delay> {
-        let delay =
-            |((delay_type, provider), (count, before)): (&(String, String), &(u64, u64))| Delay {
-                meaning: delays::meaning(delay_type),
-                about_sender: delays::is_about_sender(delay_type),
-                delay_type: delay_type.clone(),
-                provider: provider.clone(),
-                count: *count,
-                count_before: self.before(*before),
-            };
+        let delay = |((delay_type, provider), (count, before)): (
+            &(Option<String>, String),
+            &(u64, u64),
+        )| Delay {
+            meaning: delays::meaning(delay_type.as_deref()),
+            about_sender: delay_type.as_deref().is_some_and(delays::is_about_sender),
+            delay_type: delay_type.clone(),
+            provider: provider.clone(),
+            count: *count,
+            count_before: self.before(*before),
+        };
         let mut all: Vec<Delay> = self.tally.delays.iter().map(delay).collect();
-        all.retain(|delay| delay.count > 0 || delay.count_before.is_some());
+        all.retain(|delay| delay.count > 0);
         all.sort_by_key(|delay| std::cmp::Reverse((delay.about_sender, delay.count)));
         all
     }
@@ -499,22 +503,27 @@ fn most(values: &BTreeMap<String, u64>) -> impl Iterator<Item = (&String, u64)> 
 
 /// Values that a good part of a cause has in common: a third of it or more.
 fn mostly(words: &[ScopeWord], facts: &Facts) -> Vec<Common> {
-    let mut common = Vec::new();
+    let mut common: Vec<Common> = Vec::new();
     for (word, values) in words.iter().zip(&facts.values) {
-        let many = most(values).filter(|(_, count)| count * 3 >= facts.counts.count);
-        common.extend(many.map(|(value, count)| Common {
-            by: word.name(),
-            value: value.clone(),
-            count,
-        }));
+        for (value, count) in most(values).filter(|(_, count)| count * 3 >= facts.counts.count) {
+            // that nobody knows the provider says nothing, and a provider's only domain says nothing new
+            let is_news = value != provider::OTHER
+                && common.iter().all(|one| !(one.count == count && is_domain(word)));
+            if is_news {
+                common.push(Common { by: word.name(), value: value.clone(), count });
+            }
+        }
     }
     common
 }
 
+fn is_domain(word: &ScopeWord) -> bool {
+    *word == ScopeWord::Column(columns::RECIPIENT_DOMAIN)
+}
+
 /// Mistyped domains among those of a cause that may come of a wrong address.
 fn suggestions(words: &[ScopeWord], facts: &Facts) -> Vec<Suggestion> {
-    let domain = ScopeWord::Column(columns::RECIPIENT_DOMAIN);
-    let Some(at) = words.iter().position(|word| *word == domain) else { return Vec::new() };
+    let Some(at) = words.iter().position(is_domain) else { return Vec::new() };
     let likely = |(domain, count): (&String, &u64)| {
         let likely = likely_domain(domain)?;
         Some(Suggestion { domain: domain.clone(), likely, count: *count })

@@ -9,6 +9,8 @@ use crate::report::table::{grid, percent, words};
 
 /// Causes of which a table tells what to do.
 const ADVICE_MAX: usize = 6;
+/// Lines of delays in a table.
+const DELAYS_MAX: usize = 12;
 /// Letters of an example in a table.
 const EXAMPLE_MAX: usize = 100;
 
@@ -221,11 +223,12 @@ fn delays(causes: &Causes) -> String {
     let rows: Vec<Vec<String>> = causes
         .delays
         .iter()
+        .take(DELAYS_MAX)
         .map(|delay| {
             let [_, before, change] = numbers(None, delay.count, delay.count_before);
             let about = if delay.about_sender { "you" } else { "" };
             vec![
-                delay.delay_type.clone(),
+                delay.delay_type.clone().unwrap_or_else(|| "-".to_owned()),
                 delay.provider.clone(),
                 about.to_owned(),
                 delay.count.to_string(),
@@ -237,7 +240,12 @@ fn delays(causes: &Causes) -> String {
         .collect();
     let header = ["delay type", "provider", "about", "delays", "before", "change"];
     let grid = with_texts_at_the_end(&header, rows, 3).replacen(" example", " meaning", 1);
-    format!("\ndelays, which come before bounces\n{grid}")
+    let more = causes.delays.len().saturating_sub(DELAYS_MAX);
+    let more = match more {
+        0 => String::new(),
+        more => format!("... and {more} lines more; --format json has them\n"),
+    };
+    format!("\ndelays, which come before bounces\n{grid}{more}")
 }
 
 fn disagreements(causes: &Causes) -> String {

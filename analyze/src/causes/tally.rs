@@ -70,7 +70,7 @@ pub(super) struct Facts {
 }
 
 /// Delays of one type at one provider: in the span and before it.
-pub(super) type Delays = BTreeMap<(String, String), (u64, u64)>;
+pub(super) type Delays = BTreeMap<(Option<String>, String), (u64, u64)>;
 
 /// SES's type and subtype, and the cause that the text tells.
 pub(super) type Contradiction = (Option<String>, Option<String>, Cause);
@@ -156,7 +156,7 @@ impl<'a> Tally<'a> {
     pub(super) fn add(&mut self, failure: &Failure<'_>, provider: usize) {
         let is_before = failure.at <= self.from;
         if failure.kind == Kind::DeliveryDelay {
-            let delay_type = failure.delay_type.unwrap_or("Undetermined").to_owned();
+            let delay_type = failure.delay_type.map(str::to_owned);
             let host = failure.words.get(provider).copied().flatten().unwrap_or_default();
             let (count, before) = self.delays.entry((delay_type, host.to_owned())).or_default();
             *if is_before { before } else { count } += 1;
@@ -198,7 +198,7 @@ impl<'a> Tally<'a> {
         }
         facts.values.resize_with(self.words.len(), BTreeMap::new);
         for (values, value) in facts.values.iter_mut().zip(&failure.words) {
-            for value in value.into_iter().flat_map(|value| value.split(TAG_SEPARATOR)) {
+            for value in value.iter().flat_map(|value| value.split(TAG_SEPARATOR)) {
                 *values.entry(value.to_owned()).or_default() += 1;
             }
         }

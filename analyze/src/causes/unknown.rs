@@ -27,7 +27,8 @@ pub(super) fn anonymous(text: &str, recipient: Option<&str>) -> String {
 /// A text with `{name}` in place of each word that is `name`, whatever its case.
 fn without(text: &str, name: &str) -> String {
     let folded = |text: &str| text.chars().flat_map(char::to_lowercase).collect::<String>();
-    let name = folded(name);
+    let is_edge = |c: Option<char>| c.is_none_or(|c| !c.is_alphanumeric());
+    let (name, letters) = (folded(name), name.chars().count());
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     let mut before = None;
@@ -41,26 +42,25 @@ fn without(text: &str, name: &str) -> String {
             (before, rest) = (Some('}'), after);
             continue;
         }
-        let is_edge = |c: Option<char>| c.is_none_or(|c| !c.is_alphanumeric());
-        let end = rest.char_indices().map(|(at, _)| at).chain([rest.len()]);
-        let end = end.skip(name.chars().count()).next();
-        let found = end.and_then(|end| rest.split_at_checked(end));
-        match found.filter(|(head, tail)| {
-            is_edge(before) && is_edge(tail.chars().next()) && folded(head) == name
-        }) {
-            Some((head, tail)) => {
-                out.push_str("{name}");
-                before = head.chars().next_back();
-                rest = tail;
-            }
-            None => {
-                out.push(first);
-                before = Some(first);
-                rest = rest.split_at(first.len_utf8()).1;
-            }
+        if is_edge(before)
+            && let Some((head, tail)) = beginning(rest, letters)
+            && is_edge(tail.chars().next())
+            && folded(head) == name
+        {
+            out.push_str("{name}");
+            (before, rest) = (head.chars().next_back(), tail);
+            continue;
         }
+        out.push(first);
+        (before, rest) = (Some(first), rest.split_at(first.len_utf8()).1);
     }
     out
+}
+
+/// So many letters of a text, and what is behind them.
+fn beginning(text: &str, letters: usize) -> Option<(&str, &str)> {
+    let mut ends = text.char_indices().map(|(at, _)| at).chain([text.len()]);
+    text.split_at_checked(ends.nth(letters)?)
 }
 
 #[cfg(test)]

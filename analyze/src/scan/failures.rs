@@ -92,9 +92,10 @@ impl Scan {
             Some(_) => self.older_copies(&rows, asked, first_day, last_day)?,
             None => None,
         };
-        let hosts = match asked.words.contains(&ScopeWord::Column(table::PROVIDER)) {
-            true => part::hosts_until(self, asked.to)?,
-            false => part::Hosts::new(),
+        let hosts = if asked.words.contains(&ScopeWord::Column(table::PROVIDER)) {
+            part::hosts_until(self, asked.to)?
+        } else {
+            part::Hosts::new()
         };
         let shards = count_of(rows(first_day, last_day)?)?.div_ceil(SHARD_ROWS).max(1);
         for shard in 0..shards {
@@ -262,7 +263,7 @@ fn count_of(rows: LazyFrame) -> Result<u64, AnalyzeError> {
 }
 
 /// Words that are no column of text in any case.
-fn further<'a>(words: &'a [ScopeWord]) -> impl Iterator<Item = &'a ScopeWord> {
+fn further(words: &[ScopeWord]) -> impl Iterator<Item = &ScopeWord> {
     words.iter().filter(|word| !TEXTS.contains(&word.name().as_str()))
 }
 

@@ -120,7 +120,7 @@ fn take(value: &Value, list: &mut AddressList) -> bool {
             }
             list.is_cut |= object.get("NextToken").is_some_and(Value::is_string);
             let inner = LIST_KEYS.iter().filter_map(|key| object.get(*key));
-            inner.fold(false, |is_list, inner| take(inner, list) || is_list)
+            inner.filter(|inner| take(inner, list)).count() > 0
         }
         _ => false,
     }

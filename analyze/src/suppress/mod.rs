@@ -286,15 +286,13 @@ impl Found {
         let mut addresses = Vec::new();
         for (address, known) in &self.all {
             let delivered_at = delivered.get(address).copied();
-            match self.suppressed(request, address, known, delivered_at) {
-                Some(suppressed) => addresses.push(suppressed),
-                None => {
-                    left_out.on_ses_list += u64::from(known.is_on_list);
-                    left_out.on_global_list += u64::from(known.is_on_global_list);
-                    left_out.unknown_text +=
-                        u64::from(known.has_unknown_text && delivered_at.is_none());
-                }
+            if let Some(suppressed) = self.suppressed(request, address, known, delivered_at) {
+                addresses.push(suppressed);
+                continue;
             }
+            left_out.on_ses_list += u64::from(known.is_on_list);
+            left_out.on_global_list += u64::from(known.is_on_global_list);
+            left_out.unknown_text += u64::from(known.has_unknown_text && delivered_at.is_none());
         }
         let without_evidence = request.known.as_ref().map(|list| {
             let is_listed = |address: &String| {
