@@ -99,7 +99,7 @@ fn left_out(found: &Suppressions) -> Vec<String> {
         (left.on_global_list, "of these are on SES's global list: each try counts as a bounce"),
         (
             left.unknown_text,
-            "addresses bounced for good with a text that no rule knows: `bouncewatch causes --unknown` lists the texts",
+            "addresses bounced for good without a text, or with one that no rule knows: `bouncewatch causes --unknown` lists them",
         ),
     ];
     said.into_iter()

@@ -44,7 +44,7 @@ fn nobody_is_listed_for_the_fault_of_others() {
     let mut listed_by_cause = vec![0; Cause::ALL.len()];
     for one in &listed {
         let number: usize =
-            one[0].as_str().unwrap()[1..].split('@').next().unwrap().parse().unwrap();
+            one[0].as_str().unwrap().split(['u', '@']).nth(1).unwrap().parse().unwrap();
         let label = labels[number - 1];
         let is_about_recipient =
             matches!(label.fault(), Fault::RecipientAddress | Fault::RecipientMailbox)
