@@ -255,6 +255,42 @@ fn what_cannot_be_asked_is_told() {
     assert_eq!((empty.code, empty.err.as_str()), (0, "note: nothing bounced in this span\n"));
 }
 
+/// The one group of a cut by campaign: its value and how many.
+fn by_campaign(place: &Place) -> Value {
+    let told = causes(place, "--by campaign --format json").json();
+    let groups = told["groups"].as_array().unwrap();
+    groups.iter().map(|group| json!([group["scope"]["tag:campaign"], group["count"]])).collect()
+}
+
+#[test]
+fn what_a_message_knows_is_known_of_its_bounces_and_the_earliest_clock_wins() {
+    let place = Place::new();
+    let sent = "2026-11-01T10:00:00.000Z";
+    let bounced = |at: &str| {
+        let mut detail = message(1).bounce_detail("Permanent", "General");
+        detail["timestamp"] = json!(at);
+        Message { at: sent, ..message(1) }.feedback("Bounce", "bounce", &detail)
+    };
+    place.ingest(&bounced("2026-11-19T10:00:00.000Z"));
+    assert_eq!(by_campaign(&place), json!([[null, 1]]));
+    // feedback has no tags, and its message was sent long ago
+    place.ingest(&Message { at: sent, ..message(1) }.send());
+    assert_eq!(by_campaign(&place), json!([["spring", 1]]));
+    // mail of one's own is not looked at
+    assert_eq!(causes(&place, "--own-domain example.org --format json").json()["bounces"], 0);
+    // a copy that proves the bounce to be an old one
+    place.ingest(&bounced("2026-11-01T10:00:05.000Z"));
+    assert_eq!(by_campaign(&place), json!([]));
+}
+
+#[test]
+fn a_mail_of_two_campaigns_is_in_both() {
+    let place = Place::new();
+    let tags = json!({"campaign": ["spring", "summer"]});
+    place.ingest(&Message { tags, ..message(1) }.bounce());
+    assert_eq!(by_campaign(&place), json!([["spring", 1], ["summer", 1]]));
+}
+
 fn compare(options: &Options) {
     let place = Place::new();
     let events: Vec<String> = Traffic::new(options).unwrap().collect();
