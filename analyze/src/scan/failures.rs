@@ -2,27 +2,33 @@
 //! ask whether an address works again. Copies are merged as the timelines merge them (`changes`): the earliest time, of
 //! each word the greatest that is known, words of the message from its other events.
 //!
-//! Failures are few beside what is sent. Only their rows are held, in shards by message; of all other rows no more than
-//! the columns that are asked for is read, and nothing is kept.
+//! Failures are few beside what is sent. Their rows are read a few days at a time, since texts hold on to the pages in
+//! which they came, and held tightly (`rows`); where they are many, in shards by message. Of all other rows nothing is kept.
+
+use std::collections::HashMap;
 
 use bouncewatch_schemas::event::Kind;
 use bouncewatch_schemas::provider;
 use bouncewatch_schemas::table;
-use bouncewatch_schemas::time::day_of;
+use bouncewatch_schemas::time::{DAY_MS, day_of};
 use polars::prelude::*;
 
 use super::changes::CLOCK_SLACK_MS;
+use super::rows::{Fixed, Rows};
 use super::{Scan, collect_streaming, part};
 use crate::error::AnalyzeError;
 use crate::measures;
 use crate::model::{Outcome, ScopeWord};
 
 /// Rows of failures that are held at a time.
-const SHARD_ROWS: u64 = 400_000;
+const SHARD_ROWS: u64 = 2_000_000;
+/// Days of which rows are read at a time.
+const DAYS_AT_ONCE: usize = 3;
 /// Column of the outcome's number.
 const OUTCOME: &str = "outcome";
-/// Columns of text that a failure has, beside the words that are asked for.
-const TEXTS: [&str; 9] = [
+/// Columns of text that a failure has, beside the words that are asked for; in the order in which they are handed on.
+const TEXTS: [&str; 10] = [
+    table::KIND,
     table::BOUNCE_TYPE,
     table::BOUNCE_SUBTYPE,
     table::DELAY_TYPE,
@@ -98,18 +104,25 @@ impl Scan {
             part::Hosts::new()
         };
         let shards = count_of(rows(first_day, last_day)?)?.div_ceil(SHARD_ROWS).max(1);
+        let days: Vec<i64> = self.days(first_day, last_day).into_iter().collect();
         for shard in 0..shards {
             let mine = |rows: LazyFrame| match shards {
                 1 => rows,
                 _ => rows.filter((col(table::MESSAGE_KEY) % lit(shards)).eq(lit(shard))),
             };
-            let mut all = mine(rows(first_day, last_day)?).select(columns(asked.words));
-            if let Some(older) = &older {
-                all = concat([all, mine(older.clone().lazy())], UnionArgs::default())?;
+            let mut held = Rows::new(names(asked.words).len());
+            for days in days.chunks(DAYS_AT_ONCE) {
+                let (first, last) = (days.first().copied(), days.last().copied());
+                let Some((first, last)) = first.zip(last) else { continue };
+                let some = mine(rows(first, last)?).select(columns(asked.words));
+                hold(&collect_streaming(some)?, asked.words, &mut held)?;
             }
-            let events = collect_streaming(merged(all, asked))?;
-            let events = self.with_words_of_messages(events, asked.words, last_day)?;
-            hand_on(&events, asked.words, &hosts, &mut each)?;
+            if let Some(older) = &older {
+                let some = mine(older.clone().lazy()).collect()?;
+                hold(&some, asked.words, &mut held)?;
+            }
+            let known = self.words_of_messages(&held, asked, last_day)?;
+            hand_on(&held, asked, &known, &hosts, &mut each);
         }
         Ok(())
     }
@@ -122,16 +135,18 @@ impl Scan {
         first_day: i64,
         last_day: i64,
     ) -> Result<Option<DataFrame>, AnalyzeError> {
-        let until = first_day.saturating_mul(bouncewatch_schemas::time::DAY_MS) + CLOCK_SLACK_MS;
+        if self.days(i64::MIN, first_day - 1).is_empty() {
+            return Ok(None);
+        }
+        let until = first_day.saturating_mul(DAY_MS) + CLOCK_SLACK_MS;
         let messages = rows(first_day, last_day)?
             .select([col(table::MESSAGE_KEY), sent_at()])
             .filter(col(table::SENT_AT).lt(lit(until)))
             .group_by([col(table::MESSAGE_KEY)])
             .agg([col(table::SENT_AT).min()]);
         let messages = collect_streaming(messages)?;
-        let Some(first) = first_day_of(&messages)?.filter(|_| messages.height() > 0) else {
-            return Ok(None);
-        };
+        let Some(oldest) = messages.column(table::SENT_AT)?.i64()?.min() else { return Ok(None) };
+        let first = first_day_of(oldest);
         if self.days(first, first_day - 1).is_empty() {
             return Ok(None);
         }
@@ -145,57 +160,74 @@ impl Scan {
         Ok(Some(collect_streaming(older)?))
     }
 
-    /// Fills words that an event lacks from the other events of its message, of any kind.
-    fn with_words_of_messages(
+    /// Of the messages of events that lack words: what their other events, of any kind, know.
+    fn words_of_messages(
         &self,
-        events: DataFrame,
-        words: &[ScopeWord],
+        held: &Rows,
+        asked: &Asked<'_>,
         last_day: i64,
-    ) -> Result<DataFrame, AnalyzeError> {
-        let mut lacking = Vec::new();
-        for word in words.iter().filter(|word| word.is_of_message()) {
-            if events.column(&word.name())?.has_nulls() {
-                lacking.push(word);
+    ) -> Result<Known, AnalyzeError> {
+        let names = names(asked.words);
+        let of_message = asked.words.iter().filter(|word| word.is_of_message());
+        let wanted: Vec<(usize, &ScopeWord)> = of_message
+            .filter_map(|word| Some((names.iter().position(|name| *name == word.name())?, word)))
+            .collect();
+        let mut known = Known::new();
+        if wanted.is_empty() {
+            return Ok(known);
+        }
+        let (mut messages, mut oldest) = (Vec::new(), i64::MAX);
+        held.events(|fixed, texts| {
+            let lacks = |(at, _): &(usize, &ScopeWord)| texts.get(*at).copied().flatten().is_none();
+            if wanted.iter().any(lacks) {
+                messages.push(fixed.message);
+                oldest = oldest.min(fixed.sent_at);
+            }
+        });
+        if messages.is_empty() {
+            return Ok(known);
+        }
+        messages.dedup();
+        let messages = Column::new(table::MESSAGE_KEY.into(), messages);
+        let messages = DataFrame::new(messages.len(), vec![messages])?;
+        let key = || [col(table::MESSAGE_KEY)];
+        let raw = wanted.iter().map(|(_, word)| match word {
+            ScopeWord::Column(name) => col(*name),
+            ScopeWord::Tag(_) => col(table::TAGS),
+        });
+        let mut raw: Vec<Expr> = key().into_iter().chain(raw).collect();
+        // several tags are one column
+        let mut seen = Vec::new();
+        raw.retain(|column| {
+            !seen.contains(column) && {
+                seen.push(column.clone());
+                true
+            }
+        });
+        // tags are taken apart only of the few rows that are left
+        let words = wanted.iter().map(|(_, word)| measures::word(word));
+        let most = wanted.iter().map(|(_, word)| col(word.name()).max());
+        let found = self
+            .rows(first_day_of(oldest), last_day)?
+            .filter(self.is_mail())
+            .select(raw)
+            .join(messages.lazy(), key(), key(), JoinArgs::new(JoinType::Semi));
+        let found = collect_streaming(found)?
+            .lazy()
+            .select(key().into_iter().chain(words).collect::<Vec<_>>())
+            .group_by(key())
+            .agg(most.collect::<Vec<_>>());
+        let found = collect_streaming(found)?;
+        let keys = found.column(table::MESSAGE_KEY)?.u64()?;
+        for (at, word) in &wanted {
+            let values = found.column(&word.name())?.str()?;
+            for row in 0..found.height() {
+                if let (Some(message), Some(value)) = (keys.get(row), values.get(row)) {
+                    known.insert((message, *at), value.to_owned());
+                }
             }
         }
-        if lacking.is_empty() {
-            return Ok(events);
-        }
-        let is_lacking = lacking.iter().map(|word| col(word.name()).is_null());
-        let messages = events
-            .clone()
-            .lazy()
-            .filter(is_lacking.fold(lit(false), Expr::or))
-            .group_by([col(table::MESSAGE_KEY)])
-            .agg([col(table::SENT_AT).min()])
-            .collect()?;
-        let first = first_day_of(&messages)?.unwrap_or(i64::MIN);
-        let key = || [col(table::MESSAGE_KEY)];
-        let wanted = [
-            vec![col(table::MESSAGE_KEY)],
-            lacking.iter().map(|word| measures::word(word)).collect(),
-        ];
-        let known = |word: &&ScopeWord| col(word.name()).max().alias(of_message(word));
-        let known = self
-            .rows(first, last_day)?
-            .filter(self.is_mail())
-            .select(wanted.concat())
-            .join(messages.lazy(), key(), key(), JoinArgs::new(JoinType::Semi))
-            .group_by(key())
-            .agg(lacking.iter().map(known).collect::<Vec<_>>());
-        let known = collect_streaming(known)?;
-        let filled = |word: &&ScopeWord| {
-            let own = col(word.name());
-            when(own.clone().is_null())
-                .then(col(of_message(word)))
-                .otherwise(own)
-                .alias(word.name())
-        };
-        let filled = events
-            .lazy()
-            .join(known.lazy(), key(), key(), JoinArgs::new(JoinType::Left))
-            .with_columns(lacking.iter().map(filled).collect::<Vec<_>>());
-        collect_streaming(filled)
+        Ok(known)
     }
 
     /// Mail of the service that is asked about, to others than ourselves.
@@ -250,11 +282,13 @@ fn sent_at() -> Expr {
     col(table::SENT_AT).cast(DataType::Int64).fill_null(lit(i64::MIN)).alias(table::SENT_AT)
 }
 
-/// The first day that may have rows of some messages: clocks of one mail disagree by seconds, also across midnight.
-fn first_day_of(messages: &DataFrame) -> Result<Option<i64>, AnalyzeError> {
-    let first = messages.column(table::SENT_AT)?.i64()?.min();
-    Ok(first.map(|first| if first == i64::MIN { first } else { day_of(first).saturating_sub(1) }))
+/// The first day that may have rows of a message: clocks of one mail disagree by seconds, also across midnight.
+fn first_day_of(sent_at: i64) -> i64 {
+    if sent_at == i64::MIN { sent_at } else { day_of(sent_at).saturating_sub(1) }
 }
+
+/// What a message knows: by its key, and the number of the text.
+type Known = HashMap<(u64, usize), String>;
 
 fn count_of(rows: LazyFrame) -> Result<u64, AnalyzeError> {
     let count = collect_streaming(rows.select([len()]))?;
@@ -262,9 +296,15 @@ fn count_of(rows: LazyFrame) -> Result<u64, AnalyzeError> {
     Ok(count.unwrap_or_default())
 }
 
-/// Words that are no column of text in any case.
-fn further(words: &[ScopeWord]) -> impl Iterator<Item = &ScopeWord> {
-    words.iter().filter(|word| !TEXTS.contains(&word.name().as_str()))
+/// Names of the texts that are held of each row: those of every failure, then the words that are none of them.
+fn names(words: &[ScopeWord]) -> Vec<String> {
+    let mut names = TEXTS.map(str::to_owned).to_vec();
+    for word in words.iter().map(ScopeWord::name) {
+        if !names.contains(&word) {
+            names.push(word);
+        }
+    }
+    names
 }
 
 /// The columns that events are made of.
@@ -274,100 +314,104 @@ fn columns(words: &[ScopeWord]) -> Vec<Expr> {
         col(table::EVENT_KEY),
         col(table::EVENT_AT).cast(DataType::Int64),
         sent_at(),
-        col(table::KIND),
         measures::outcome().alias(OUTCOME),
         col(table::SMTP_CODE),
     ];
     columns.extend(TEXTS.map(col));
-    columns.extend(further(words).map(measures::word));
+    let further = words.iter().filter(|word| !TEXTS.contains(&word.name().as_str()));
+    columns.extend(further.map(measures::word));
     columns
 }
 
-/// Events, each once.
-fn merged(rows: LazyFrame, asked: &Asked<'_>) -> LazyFrame {
-    let mut merge = vec![
-        col(table::EVENT_AT).min(),
-        col(table::SENT_AT).min(),
-        col(table::KIND).max(),
-        col(OUTCOME).max(),
-        col(table::SMTP_CODE).max(),
-    ];
-    merge.extend(TEXTS.map(|name| col(name).max()));
-    merge.extend(further(asked.words).map(|word| col(word.name()).max()));
-    let time = || col(table::EVENT_AT);
-    rows.group_by([col(table::MESSAGE_KEY), col(table::EVENT_KEY)])
-        .agg(merge)
-        .filter(time().lt_eq(lit(asked.to)).and(time().gt(lit(asked.after.unwrap_or(i64::MIN)))))
-}
-
-/// Name of the column that holds what a message's other events know.
-fn of_message(word: &ScopeWord) -> String {
-    format!("{} of message", word.name())
-}
-
-fn hand_on(
-    events: &DataFrame,
-    words: &[ScopeWord],
-    hosts: &part::Hosts,
-    each: &mut impl FnMut(&Failure<'_>),
-) -> Result<(), AnalyzeError> {
-    let mut texts = Vec::with_capacity(TEXTS.len());
-    for name in TEXTS {
-        texts.push(events.column(name)?.str()?);
+/// Takes the rows of a frame.
+fn hold(frame: &DataFrame, words: &[ScopeWord], held: &mut Rows) -> Result<(), AnalyzeError> {
+    let mut texts = Vec::new();
+    for name in names(words) {
+        texts.push(frame.column(&name)?.str()?);
     }
-    let mut columns = Vec::with_capacity(words.len());
-    for word in words {
-        columns.push((
-            events.column(&word.name())?.str()?,
-            *word == ScopeWord::Column(table::PROVIDER),
-        ));
-    }
-    let kinds = events.column(table::KIND)?.str()?;
-    let outcomes = events.column(OUTCOME)?.i32()?;
-    let times = events.column(table::EVENT_AT)?.i64()?;
-    let messages = events.column(table::MESSAGE_KEY)?.u64()?;
-    let codes = events.column(table::SMTP_CODE)?.i32()?;
-    for row in 0..events.height() {
-        let known = (kinds.get(row).and_then(Kind::from_word), times.get(row), messages.get(row));
-        let (Some(kind), Some(at), Some(message)) = known else { continue };
-        let [
-            bounce_type,
-            bounce_subtype,
-            delay_type,
-            complaint_type,
-            enhanced_status,
-            diagnostic,
-            remote_mta,
-            recipient,
-            recipient_domain,
-        ] = std::array::from_fn(|at| texts.get(at).and_then(|column| column.get(row)));
-        let host = || recipient_domain.and_then(|domain| hosts.get(domain)).map(String::as_str);
-        let mut words = Vec::with_capacity(columns.len());
-        for (column, is_provider) in &columns {
-            let own = column.get(row);
-            words.push(if *is_provider {
-                own.or_else(host).or(Some(provider::OTHER))
-            } else {
-                own
-            });
-        }
-        each(&Failure {
-            kind,
-            outcome: outcomes.get(row).and_then(Outcome::of_code).unwrap_or(Outcome::Other),
-            at,
+    let messages = frame.column(table::MESSAGE_KEY)?.u64()?;
+    let events = frame.column(table::EVENT_KEY)?.u64()?;
+    let times = frame.column(table::EVENT_AT)?.i64()?;
+    let sent = frame.column(table::SENT_AT)?.i64()?;
+    let outcomes = frame.column(OUTCOME)?.i32()?;
+    let codes = frame.column(table::SMTP_CODE)?.i32()?;
+    for row in 0..frame.height() {
+        let (Some(message), Some(event), Some(at)) =
+            (messages.get(row), events.get(row), times.get(row))
+        else {
+            continue;
+        };
+        let fixed = Fixed {
             message,
-            bounce_type,
-            bounce_subtype,
-            delay_type,
-            complaint_type,
-            smtp_code: codes.get(row).and_then(|code| u16::try_from(code).ok()),
-            enhanced_status,
-            diagnostic,
-            remote_mta,
-            recipient,
-            recipient_domain,
-            words,
-        });
+            event,
+            at,
+            sent_at: sent.get(row).unwrap_or(i64::MIN),
+            outcome: outcomes.get(row).unwrap_or_default(),
+            code: codes.get(row),
+        };
+        held.add(fixed, texts.iter().map(|column| column.get(row)));
     }
     Ok(())
+}
+
+/// Hands on the events of the span.
+fn hand_on(
+    held: &Rows,
+    asked: &Asked<'_>,
+    known: &Known,
+    hosts: &part::Hosts,
+    each: &mut impl FnMut(&Failure<'_>),
+) {
+    let names = names(asked.words);
+    let places: Vec<(Option<usize>, bool)> = asked
+        .words
+        .iter()
+        .map(|word| {
+            let at = names.iter().position(|name| *name == word.name());
+            (at, *word == ScopeWord::Column(table::PROVIDER))
+        })
+        .collect();
+    held.events(|fixed, texts| {
+        if fixed.at > asked.to || asked.after.is_some_and(|after| fixed.at <= after) {
+            return;
+        }
+        let [
+            kind,
+            bounce_type,
+            bounce_subtype,
+            delay_type,
+            complaint_type,
+            enhanced_status,
+            diagnostic,
+            remote_mta,
+            recipient,
+            recipient_domain,
+        ] = std::array::from_fn(|at| texts.get(at).copied().flatten());
+        let Some(kind) = kind.and_then(Kind::from_word) else { return };
+        let host = || recipient_domain.and_then(|domain| hosts.get(domain)).map(String::as_str);
+        let word = |(at, is_provider): &(Option<usize>, bool)| {
+            let own = at.and_then(|at| {
+                let own = texts.get(at).copied().flatten();
+                own.or_else(|| known.get(&(fixed.message, at)).map(String::as_str))
+            });
+            if *is_provider { own.or_else(host).or(Some(provider::OTHER)) } else { own }
+        };
+        each(&Failure {
+            kind,
+            outcome: Outcome::of_code(fixed.outcome).unwrap_or(Outcome::Other),
+            at: fixed.at,
+            message: fixed.message,
+            bounce_type,
+            bounce_subtype,
+            delay_type,
+            complaint_type,
+            smtp_code: fixed.code.and_then(|code| u16::try_from(code).ok()),
+            enhanced_status,
+            diagnostic,
+            remote_mta,
+            recipient,
+            recipient_domain,
+            words: places.iter().map(word).collect(),
+        });
+    });
 }

@@ -12,6 +12,7 @@ mod changes;
 mod failures;
 mod gather;
 mod part;
+mod rows;
 
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
