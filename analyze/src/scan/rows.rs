@@ -122,7 +122,10 @@ mod tests {
 
     type Told = (u64, i64, i32, Option<i32>, Vec<Option<String>>);
 
-    fn told(rows: &[(u64, u64, i64, i32, Option<i32>, [Option<&str>; 2])]) -> Vec<Told> {
+    /// Message, event, time, outcome, code, texts.
+    type Row<'t> = (u64, u64, i64, i32, Option<i32>, [Option<&'t str>; 2]);
+
+    fn told(rows: &[Row<'_>]) -> Vec<Told> {
         let mut all = Rows::new(2);
         for (message, event, at, outcome, code, texts) in rows.iter().copied() {
             let fixed = Fixed { message, event, at, sent_at: 0, outcome, code };
