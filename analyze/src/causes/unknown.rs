@@ -1,6 +1,7 @@
 //! Texts that no rule knows, without anything personal: to be sent to whoever makes the rules.
 
 use bouncewatch_schemas::cause::template;
+use bouncewatch_schemas::provider;
 
 /// Letters below which a part of an address is a word like any other.
 const PART_MIN: usize = 3;
@@ -10,9 +11,13 @@ const PART_MIN: usize = 3;
 pub(super) fn anonymous(text: &str, recipient: Option<&str>) -> String {
     let Some(recipient) = recipient else { return template(text) };
     let (local, domain) = recipient.rsplit_once('@').unwrap_or((recipient, ""));
-    let mut names: Vec<&str> = vec![recipient, local, domain];
+    let mut names: Vec<&str> = vec![recipient, local];
     names.extend(local.split(|c: char| !c.is_alphanumeric()));
-    names.extend(domain.split('.').rev().skip(1));
+    // the name of a company may be that of a person; that of a provider is nobody's
+    if !provider::is_known(domain) {
+        names.push(domain);
+        names.extend(domain.split('.').rev().skip(1));
+    }
     names.retain(|name| name.chars().count() >= PART_MIN || *name == local && !name.is_empty());
     // the longest first, so that no half of a name is left
     names.sort_by_key(|name| std::cmp::Reverse(name.len()));
@@ -82,6 +87,11 @@ mod tests {
             ("550 <anna@example.org> is odd", "anna@example.org", "550 <{address}> is odd"),
             ("550 5.9.9 jo is odd", "jo@example.org", "550 5.9.9 {name} is odd"),
             ("550 host {name} id", "host@id.example", "550 {name} {name} id"),
+            (
+                "550 odd, see https://postmaster.gmx.net/x",
+                "jo@gmx.net",
+                "550 odd, see https://postmaster.gmx.net/...",
+            ),
             ("550 odd", "", "550 odd"),
         ] {
             assert_eq!(anonymous(text, Some(recipient)), expected, "{text}");
