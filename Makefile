@@ -78,7 +78,7 @@ $(VENV):
 		prometheus-client==$(PROMETHEUS_CLIENT_VERSION) 'moto[s3]==$(MOTO_VERSION)' flask==3.1.3 flask-cors==6.0.5
 	@touch $@
 
-referee: tools ## 1,000,000 events, three runs, one interrupted: every number against DuckDB, then all of it once more
+referee: tools ## a million events of each of five scenarios: every number against DuckDB, then again, repeated and compacted (EVENTS= SCENARIOS=)
 	cargo build --release --workspace --target-dir $(TARGET)
 	TARGET=$(TARGET) PYTHON=$(PYTHON) bash fixtures/referee/full.sh
 
@@ -96,7 +96,8 @@ sisimai:
 		apt-get update -qq && apt-get install -y -qq libsisimai-perl; }
 
 bench: system sisimai $(EMULATOR) $(TOOLS_DIR)/bench-venv/.made ## speed against what people would use instead, as ratios (BENCH_SCALE=small, BENCH_ONLY=decode,classify)
-	cargo build --release --package bouncewatch --package bouncewatch-fixtures --no-default-features \
+	@echo "== building (the first time a quarter of an hour: most of it is polars)"
+	cargo build --release --package bouncewatch --package bouncewatch-fixtures \
 		--features bouncewatch-fixtures/bench --target-dir $(TARGET)
 	$(BENCH_PYTHON) -B fixtures/bench/bench.py --programs $(TARGET)/release --tools $(TOOLS_DIR) --scale $(BENCH_SCALE) \
 		--only "$(BENCH_ONLY)"

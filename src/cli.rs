@@ -5,6 +5,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+#[cfg(feature = "analyze")]
+use crate::failure_args::{CausesArgs, SuppressArgs};
+
 /// Exit code of a command that is done, but something needs a look.
 pub(crate) const EXIT_LOOK: u8 = 1;
 /// Exit code of a command that failed or was misused.
@@ -70,6 +73,20 @@ pub(crate) enum Command {
     ///
     /// Exit codes: 0 every text is known, 1 at least one is not, 2 misused.
     Explain(ExplainArgs),
+    /// Tell why mail failed: causes, whose fault, what to do; delays as an early warning
+    ///
+    /// Causes are told by the rules of now, whatever was stored when the events came. Exit codes: 0 done, 2 failed.
+    #[cfg(feature = "analyze")]
+    Causes(CausesArgs),
+    /// List the addresses that are not to be mailed again, with reason and evidence
+    ///
+    /// Listed are addresses that do not work, that complained, or that failed softly again and again; never one for the
+    /// fault of the sender, the content, a policy or a rate. An address comes off the list when other mail was delivered
+    /// to it later (by more than an hour, after a hard bounce); a complaint stays. SES takes `--format ses` in
+    /// `aws sesv2 create-import-job --import-destination SuppressionListDestination={SuppressionListImportAction=PUT}
+    /// --import-data-source S3Url=s3://BUCKET/KEY,DataFormat=CSV`, 100,000 addresses at a time. Exit codes: 0 done, 2 failed.
+    #[cfg(feature = "analyze")]
+    Suppress(SuppressArgs),
     /// Look after the store
     #[command(subcommand)]
     Store(StoreCommand),
@@ -485,6 +502,10 @@ impl Command {
             Self::Report(args) => args.output.output.as_ref(),
             #[cfg(feature = "analyze")]
             Self::Reconcile(args) => args.output.output.as_ref(),
+            #[cfg(feature = "analyze")]
+            Self::Causes(args) => args.output.output.as_ref(),
+            #[cfg(feature = "analyze")]
+            Self::Suppress(args) => args.output.output.as_ref(),
             _ => None,
         }
     }

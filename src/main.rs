@@ -3,6 +3,8 @@
 mod cause_rules;
 mod cli;
 mod config;
+#[cfg(feature = "analyze")]
+mod failure_args;
 mod run;
 
 use std::io::{IsTerminal, Write};

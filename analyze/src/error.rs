@@ -62,6 +62,14 @@ pub enum AnalyzeError {
     /// A word that should name a column or a tag does not.
     #[error("cannot cut by `{0}`\n  hint: one of {columns}, or tag:NAME", columns = crate::model::SCOPE_COLUMNS.join(", "))]
     Scope(String),
+    /// A word by which failures cannot be grouped.
+    #[error("cannot group by `{0}`\n  hint: cause, fault, rollup, account, region, one of {columns}, or tag:NAME", columns = crate::model::SCOPE_COLUMNS.join(", "))]
+    CauseScope(String),
+    /// A list of addresses that cannot be read.
+    #[error(
+        "could not read the list of addresses: {0}\n  hint: one address a line, CSV with the address in the first column, or the JSON of `aws sesv2 list-suppressed-destinations`"
+    )]
+    AddressList(String),
     /// A window that cannot be read.
     #[error("not a window: `{0}`\n  hint: a duration such as 1h, 24h, 7d, 30d, or volume:10000")]
     Window(String),

@@ -4,6 +4,7 @@
 
 mod aggregates;
 pub mod alert;
+pub mod causes;
 pub mod check;
 pub mod confidence;
 pub mod contribution;
@@ -19,6 +20,7 @@ pub mod reconcile;
 pub mod report;
 mod scan;
 mod segments;
+pub mod suppress;
 pub mod thresholds;
 pub mod times;
 pub mod verdict;

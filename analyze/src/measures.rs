@@ -28,7 +28,8 @@ pub(crate) fn is_of(service: Service) -> Expr {
     col(table::SERVICE).eq(lit(service.as_str()))
 }
 
-fn is_kind(kind: Kind) -> Expr {
+/// Events of one kind.
+pub(crate) fn is_kind(kind: Kind) -> Expr {
     col(table::KIND).eq(lit(kind.as_str()))
 }
 

@@ -1,6 +1,8 @@
 //! One file a command: settles what was meant, calls a room, and says what to print.
 
 #[cfg(feature = "analyze")]
+mod causes;
+#[cfg(feature = "analyze")]
 mod check;
 mod cost;
 mod explain;
@@ -10,6 +12,8 @@ mod reconcile;
 #[cfg(feature = "analyze")]
 mod report;
 mod store;
+#[cfg(feature = "analyze")]
+mod suppress;
 mod upkeep;
 mod volumes;
 
@@ -89,6 +93,10 @@ pub(crate) fn run(cli: Cli, now: i64, out: &mut dyn Write) -> anyhow::Result<Ans
         Command::Report(args) => report::run(&args, &config, now),
         #[cfg(feature = "analyze")]
         Command::Reconcile(args) => reconcile::run(&args, &config, now),
+        #[cfg(feature = "analyze")]
+        Command::Causes(args) => causes::run(&args, &config, now),
+        #[cfg(feature = "analyze")]
+        Command::Suppress(args) => suppress::run(&args, &config, now),
         Command::Store(command) => store::run(command, &config, now),
         Command::Config(ConfigCommand::Init) => Ok(Answer::data(DEFAULTS)),
         Command::Explain(args) => explain::run(&args, &config, out),

@@ -94,11 +94,24 @@ fn settings_that_make_no_sense_are_told() {
 
 #[test]
 fn one_bounce_of_a_small_scope_is_no_alarm() {
-    for (sent, bounced, code) in [(1, 1, 0), (4, 4, 0), (20, 2, 0), (20, 15, 2), (5, 5, 2)] {
+    for (sent, bounced, of_domain) in
+        [(1, 1, "ok"), (4, 4, "ok"), (20, 2, "ok"), (20, 15, "critical"), (5, 5, "critical")]
+    {
         let place = Place::new();
         place.ingest(&sent_and_bounced(sent, bounced));
-        let said = place.run(&format!("check --store STORE --at {NOW} --by recipient_domain"));
-        assert_eq!(said.code, code, "{bounced} of {sent}: {said:?}");
+        let words = format!("check --store STORE --at {NOW} --by recipient_domain --format json");
+        let verdicts = place.run(&words).json()["verdicts"].as_array().unwrap().clone();
+        let level = |is_domain: bool| {
+            let is_asked = |one: &&serde_json::Value| {
+                one["metric"] == "bounce_rate"
+                    && one["scope"]["recipient_domain"].is_string() == is_domain
+            };
+            verdicts.iter().find(is_asked).unwrap()["level"].clone()
+        };
+        assert_eq!(level(true), of_domain, "{bounced} of {sent}");
+        // a whole account is one scope: there a sure rate is enough
+        let of_account = if bounced == 2 { "ok" } else { "critical" };
+        assert_eq!(level(false), of_account, "{bounced} of {sent}");
     }
 }
 

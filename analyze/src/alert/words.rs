@@ -100,9 +100,13 @@ fn rate(verdict: &Verdict, level: Level) -> Vec<String> {
             more => format!("{more} more {of} until {}", percent(Some(verdict.critical))),
         });
     }
+    if let Some(at) = &verdict.crosses_critical_at {
+        parts.push(format!("at the pace of now critical at {at}"));
+    }
     if let Some(part) = driver(verdict) {
         parts.push(format!(
-            "driven by {}: {} of {} {of}, without it {}",
+            "driven by {} {}: {} of {} {of}, without it {}",
+            word(&part.by),
             part.value.as_deref().unwrap_or("-"),
             part.count,
             verdict.count,
@@ -125,10 +129,19 @@ fn driver(verdict: &Verdict) -> Option<&Contributor> {
 }
 
 fn advice(verdict: &Verdict) -> String {
-    match (verdict.metric, driver(verdict).and_then(|part| part.value.as_deref())) {
-        ("bounce_rate", Some(value)) => format!(
+    let driver = driver(verdict).and_then(|part| Some((part.by.as_str(), part.value.as_deref()?)));
+    let is_recipient = |by: &str| matches!(by, "recipient_domain" | "provider");
+    match (verdict.metric, driver) {
+        ("bounce_rate", Some((by, value))) if is_recipient(by) => format!(
             "to do: hold back mail to {value}, and check the list that it came from (`bouncewatch report --by tag:campaign`)"
         ),
+        ("bounce_rate", Some((by, value))) => format!(
+            "to do: hold back the mail of {} {value}, and check its list of addresses (`bouncewatch report --by recipient_domain`)",
+            word(by)
+        ),
+        (_, Some((by, value))) if !is_recipient(by) => {
+            format!("to do: stop the mail of {} {value}, which draws the complaints", word(by))
+        }
         ("bounce_rate", None) => {
             "to do: find the campaign or list that bounces, and hold it back (`bouncewatch report --by tag:campaign`)"
                 .to_owned()
@@ -136,6 +149,11 @@ fn advice(verdict: &Verdict) -> String {
         _ => "to do: find the campaign that draws complaints, and stop it (`bouncewatch report --by tag:campaign`)"
             .to_owned(),
     }
+}
+
+/// A word of a cut as people say it.
+fn word(by: &str) -> String {
+    table::words(by.trim_start_matches("tag:"))
 }
 
 fn feed(check: &Check) -> Vec<String> {

@@ -22,7 +22,8 @@ pub fn report(report: &Report) -> String {
     out
 }
 
-fn line(out: &mut String, cells: impl Iterator<Item = String>) {
+/// A line of cells that are escaped already.
+pub(crate) fn line(out: &mut String, cells: impl Iterator<Item = String>) {
     for (at, cell) in cells.enumerate() {
         let comma = if at == 0 { "" } else { "," };
         // writing to a String cannot fail

@@ -27,7 +27,7 @@ pub(super) const PAIRS: i32 = -1;
 /// Rows that are worked on at a time.
 const SHARD_ROWS: u64 = 1_000_000;
 /// By how much two clocks of one mail may disagree.
-const CLOCK_SLACK_MS: i64 = 3_600_000;
+pub(super) const CLOCK_SLACK_MS: i64 = 3_600_000;
 /// How long before an event of WorkMail, whose log does not tell it, its mail may have been handed in.
 const TRACE_MS: i64 = 14 * DAY_MS;
 /// The first columns of events are the keys.

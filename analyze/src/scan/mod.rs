@@ -6,12 +6,14 @@
 //! the same.
 //!
 //! This file knows the store; `changes` makes of rows what they change, `part` is the part of history that one question
-//! looks at, `gather` makes timelines of changes.
+//! looks at, `gather` makes timelines of changes, `failures` hands on events one by one.
 
 mod changes;
+mod failures;
 mod gather;
 mod lists;
 mod part;
+mod rows;
 mod volumes;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -31,6 +33,7 @@ use crate::measures;
 use crate::model::{ScopeValues, Timeline};
 use crate::segments;
 
+pub(crate) use failures::{Asked, Failure};
 pub(crate) use gather::Exact;
 pub(crate) use part::{Look, Part};
 

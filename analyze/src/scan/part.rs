@@ -6,7 +6,8 @@ use bouncewatch_schemas::table;
 use bouncewatch_schemas::time::day_of;
 
 use super::changes::{Changes, Unit, hosts};
-use super::gather::{Exact, Hosts, Span, gather, resolved};
+pub(super) use super::gather::Hosts;
+use super::gather::{Exact, Span, gather, resolved};
 use super::{History, Scan};
 use crate::aggregates::{Daily, Delta, Measure, Shelf};
 use crate::error::AnalyzeError;
@@ -40,6 +41,14 @@ pub(crate) struct Part<'a> {
     events: Vec<Vec<Daily>>,
     /// The same of pairs, where they are asked for.
     pairs: Option<Vec<Vec<Daily>>>,
+}
+
+/// The provider of each domain that some row of the whole history knows.
+pub(super) fn hosts_until(scan: &Scan, to: i64) -> Result<Hosts, AnalyzeError> {
+    let look = Look { cuts: &[], basis: Basis::Event, counted_from: None };
+    let (first_day, last_day) = (day_of(to), day_of(to));
+    let (hosts, events, pairs) = (Hosts::new(), Vec::new(), None);
+    Part { scan, look, first_day, last_day, to, hosts, events, pairs }.all_hosts()
 }
 
 impl<'a> Part<'a> {
