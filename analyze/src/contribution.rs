@@ -22,8 +22,7 @@ pub struct Contributor {
     pub rate_without: Option<f64>,
 }
 
-/// The parts with most of the count, greatest first. `parts` are value, count and attempts. What is all of the scope drives
-/// nothing, and is left out.
+/// The parts with most of the count, greatest first. `parts` are value, count and attempts.
 pub fn contributors(
     by: &str,
     count: u64,
@@ -31,7 +30,7 @@ pub fn contributors(
     parts: impl Iterator<Item = (Option<String>, u64, Option<u64>)>,
 ) -> Vec<Contributor> {
     let mut all: Vec<Contributor> = parts
-        .filter(|(_, part, tried)| *part > 0 && (*part < count || *tried != Some(attempts)))
+        .filter(|(_, part, _)| *part > 0)
         .map(|(value, part, tried)| Contributor {
             by: by.to_owned(),
             value,
@@ -48,11 +47,11 @@ pub fn contributors(
     all
 }
 
-/// The order of parts by different words: first those without which the rate would be lowest.
+/// The order of parts by different words: first those without which the rate would be lowest; last those that are all of
+/// the scope.
 pub fn by_weight(a: &Contributor, b: &Contributor) -> std::cmp::Ordering {
-    let without = |one: &Contributor| one.rate_without.unwrap_or_default();
-    let lower = without(a).total_cmp(&without(b));
-    lower.then(b.count.cmp(&a.count)).then(a.by.cmp(&b.by)).then(a.value.cmp(&b.value))
+    let without = |one: &Contributor| one.rate_without.unwrap_or(f64::INFINITY);
+    without(a).total_cmp(&without(b))
 }
 
 #[cfg(test)]

@@ -50,6 +50,7 @@ pub(crate) fn add(
                 let more = of_scope(verdict, metric, timelines, &word.name(), request.at);
                 verdict.contributors.extend(more);
             }
+            // the order of the words, and of the counts of each, stays where this one says nothing
             verdict.contributors.sort_by(by_weight);
         }
     }

@@ -1,9 +1,10 @@
 //! `check`: exit codes at the thresholds, and what it prints.
 
-use serde_json::json;
+use bouncewatch_schemas::time::{format_ms, parse_ms};
+use serde_json::{Value, json};
 
 use crate::command::{Place, Said};
-use crate::messages::{NOW, message, sent_and_bounced};
+use crate::messages::{Message, NOW, message, sent_and_bounced};
 
 fn check_of(events: &str) -> Said {
     let place = Place::new();
@@ -105,4 +106,39 @@ fn misuse_and_failure_of_check_are_unknown() {
     }
     assert_eq!(place.run("ingest nowhere --store STORE").code, 2);
     assert_eq!(place.run("report --store nowhere").code, 2);
+}
+
+/// The shape of a real notice of AWS: some 10,000 mails in 75 days, 10.04 % of them bounced. A day holds too little to say,
+/// what SES looks at is critical.
+#[test]
+fn a_slow_sender_is_critical_by_volume_and_not_by_day() {
+    let place = Place::new();
+    let (mails, span_ms) = (10_000_i64, 75 * 86_400_000);
+    let end = parse_ms(NOW).unwrap();
+    let mut events = String::new();
+    for number in 0..mails {
+        let at = format_ms(end - span_ms + (number + 1) * span_ms / mails - 1);
+        let mail = Message { at: Box::leak(at.into_boxed_str()), ..message(0) };
+        let mail =
+            Message { id: format!("slow-{number}"), to: format!("u{number}@example.org"), ..mail };
+        events += &mail.send();
+        if (number + 1) * 1_004 / mails > number * 1_004 / mails {
+            events += &mail.bounce();
+        }
+    }
+    place.ingest(&events);
+    let said = place.run(&format!(
+        "check --store STORE --at {NOW} --window 24h,volume:10000 --no-alert --format json"
+    ));
+    assert_eq!(said.code, 2, "{said:?}");
+    let verdicts = said.json()["verdicts"].as_array().unwrap().clone();
+    let of = |window: &str| {
+        let is_asked = |one: &&Value| one["window"] == window && one["metric"] == "bounce_rate";
+        let one = verdicts.iter().find(is_asked).unwrap();
+        let fields = ["level", "count", "attempts", "sure"].map(|field| one[field].clone());
+        Value::from(fields.to_vec())
+    };
+    assert_eq!(of("volume:10000"), json!(["critical", 1_004, 10_000, true]));
+    // over 10 % by its rate, and not for sure
+    assert_eq!(of("24h"), json!(["warning", 14, 134, true]));
 }

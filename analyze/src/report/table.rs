@@ -91,7 +91,7 @@ fn course(verdict: &Verdict) -> String {
 /// The parts without which a rate would be lower.
 fn drivers(verdict: &Verdict) -> String {
     let lowers = |part: &&Contributor| {
-        part.rate_without.unwrap_or_default() < verdict.rate.unwrap_or_default()
+        part.rate_without.zip(verdict.rate).is_some_and(|(without, rate)| without < rate)
     };
     let parts: Vec<&Contributor> =
         verdict.contributors.iter().filter(lowers).take(DRIVERS_MAX).collect();
