@@ -233,6 +233,15 @@ fn fold_letter(text: &[u8], out: &mut Vec<u8>) -> usize {
             out.push(LATIN_A.get(at).copied().unwrap_or(b'?'));
             2
         }
+        // Cyrillic capitals
+        [0xd0, second @ 0x90..=0x9f, ..] => {
+            out.extend_from_slice(&[0xd0, second + 0x20]);
+            2
+        }
+        [0xd0, second @ 0xa0..=0xaf, ..] => {
+            out.extend_from_slice(&[0xd1, second - 0x20]);
+            2
+        }
         // typographic quotes and hyphens
         [0xe2, 0x80, 0x98 | 0x99, ..] => {
             out.push(b'\'');
@@ -294,6 +303,7 @@ pub(super) fn unwrap(text: &str) -> (&str, bool) {
         let is_reply = matches!(inner.as_bytes(), [b'4' | b'5', b'0'..=b'9', b'0'..=b'9', ..]);
         // Exim: `... host mx.example.org [192.0.2.1]: 550 ...`
         let wraps = before.ends_with(b" said")
+            || before.ends_with(b" refused to talk to me")
             || (is_reply && (before.ends_with(b"]") || before.ends_with(b"remote server")));
         // qmail adds which server it gave up on
         wraps.then(|| inner.split_once("Giving up on ").map_or(inner, |(inner, _)| inner))
@@ -335,6 +345,7 @@ mod tests {
             ("Boîte pleine, Größe ŁÓDŹ", " boite pleine, grosse lodz ", false),
             ("Doesn\u{2019}t\u{a0}exist", " doesn't exist ", false),
             ("信箱不存在", " 信箱不存在 ", false),
+            ("Ящик НЕ НАЙДЕН", " ящик не найден ", false),
             ("", " ", false),
         ] {
             assert_eq!(folded(text), (form.to_owned(), ip), "{text}");
@@ -359,6 +370,10 @@ mod tests {
             (
                 "192.0.2.9 does not like recipient. Remote host said: 550 no user Giving up on 192.0.2.9.",
                 ("550 no user ", false),
+            ),
+            (
+                "host mx.example.org[192.0.2.1] refused to talk to me: 554 5.7.1 blocked",
+                ("554 5.7.1 blocked", false),
             ),
             ("550 he said: no", ("550 he said: no", false)),
             ("no", ("no", false)),
