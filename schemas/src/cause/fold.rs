@@ -128,7 +128,8 @@ fn fold_part(text: &[u8], remote: Option<&str>, out: &mut Vec<u8>, seen: &mut Se
                 let length = digits(text, at);
                 if length > 1 {
                     out.push(IP);
-                    seen.ip |= !is_remote(&text[at..at + length], remote);
+                    seen.ip |= !is_remote(&text[at..at + length], remote)
+                        && !is_told_by_the_way(&text[..at], &text[at + length..]);
                 } else {
                     out.push(byte);
                 }
@@ -163,6 +164,12 @@ fn digits(text: &[u8], at: usize) -> usize {
     // a dot comes within four letters
     let dotted = text[at..].iter().take(4).any(|byte| *byte == b'.');
     if begins && dotted { ipv4(&text[at..]).unwrap_or(1) } else { 1 }
+}
+
+/// Whether an address is that of a server that was asked, `host mx.example.org[192.0.2.1] said: ...`, or of who is
+/// answered, which some servers add to whatever they say: `Addressee unknown, relay=[192.0.2.1]`.
+fn is_told_by_the_way(before: &[u8], after: &[u8]) -> bool {
+    after.starts_with(b"] said:") || before.ends_with(b"relay=[")
 }
 
 fn is_remote(address: &[u8], remote: Option<&str>) -> bool {
@@ -339,6 +346,8 @@ mod tests {
             ("rcpt anna-berg_x@example.org: no", " rcpt @: no ", false),
             ("no-such-user anna@example.org", " no such user @ ", false),
             ("Client host [192.0.2.7] blocked", " client host [\u{1}] blocked ", true),
+            ("unknown, relay=[192.0.2.7]", " unknown, relay=[\u{1}] ", false),
+            ("host mx[192.0.2.7] said: no", " host mx[\u{1}] said: no ", false),
             ("said 198.51.100.9 here", " said \u{1} here ", false),
             ("from 2001:db8::7 at 12:30:59", " from \u{1} at 12:30:59 ", true),
             ("5.1.1 v1.2.3.4.5", " 5.1.1 v1.2.3.4.5 ", false),

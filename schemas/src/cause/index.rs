@@ -107,18 +107,19 @@ impl Index {
         }
     }
 
-    /// The clauses of phrases that were found, and whether one says that the text is about the sender.
+    /// The clauses of phrases that were found, and the strongest guard, which says that the text is about the sender.
     pub(super) fn clauses_of<'c: 's, 's>(
         &'c self,
         scratch: &'s Scratch,
-    ) -> (impl Iterator<Item = &'c Clause> + 's, bool) {
+    ) -> (impl Iterator<Item = &'c Clause> + 's, Option<&'c Clause>) {
         let holds = |id: &'c u32| {
             let clause = &self.clauses[*id as usize];
             clause.holds(&scratch.found).then_some(clause)
         };
         let atoms = || scratch.hits.iter().map(|hit| &self.atoms[*hit as usize]);
-        let guarded = atoms().flat_map(|atom| &atom.guards).any(|id| holds(id).is_some());
-        (atoms().flat_map(|atom| &atom.clauses).filter_map(holds), guarded)
+        let guards = atoms().flat_map(|atom| &atom.guards).filter_map(holds);
+        let guard = guards.max_by_key(|guard| (guard.cause != Cause::Unknown, guard.rank));
+        (atoms().flat_map(|atom| &atom.clauses).filter_map(holds), guard)
     }
 
     /// The clauses of an enhanced status code: of its class, and of any.
