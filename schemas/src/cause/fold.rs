@@ -29,6 +29,7 @@ pub(super) struct Seen {
 /// each address and `#` for each IP address. It begins and ends with a blank.
 pub(super) fn fold(text: &str, remote: Option<&str>, out: &mut Vec<u8>) -> Seen {
     out.clear();
+    out.reserve(text.len().min(HEAD_BYTES + TAIL_BYTES) + 3);
     out.push(b' ');
     let mut seen = Seen::default();
     if text.len() <= HEAD_BYTES + TAIL_BYTES {
@@ -61,9 +62,9 @@ const BLANK: u8 = 2;
 /// Set for what ends an address on its left.
 const ENDS: u8 = 0x80;
 
-/// What a byte of ASCII becomes.
-const fn table() -> [u8; 128] {
-    let mut table = [0; 128];
+/// What a byte becomes.
+const fn table() -> [u8; 256] {
+    let mut table = [MARK; 256];
     let mut at = 0_u8;
     while at < 128 {
         table[at as usize] = match at {
@@ -81,7 +82,7 @@ const fn table() -> [u8; 128] {
     table
 }
 
-static TABLE: [u8; 128] = table();
+static TABLE: [u8; 256] = table();
 
 fn fold_part(text: &[u8], remote: Option<&str>, out: &mut Vec<u8>, seen: &mut Seen) {
     let mut at = 0;
@@ -90,15 +91,15 @@ fn fold_part(text: &[u8], remote: Option<&str>, out: &mut Vec<u8>, seen: &mut Se
     // up to where colons were looked at and found to be in no IP address
     let mut looked_at = 0;
     while let Some(&byte) = text.get(at) {
-        if byte >= 128 {
-            at += fold_letter(&text[at..], out);
-            continue;
-        }
         match TABLE[usize::from(byte)] {
             JOINT => push_blank(out),
             BLANK => {
                 push_blank(out);
                 word = out.len();
+            }
+            MARK if byte >= 128 => {
+                at += fold_letter(&text[at..], out);
+                continue;
             }
             MARK if byte == b'@' => {
                 out.truncate(word);
