@@ -90,7 +90,13 @@ fn fold_part(text: &[u8], remote: Option<&str>, out: &mut Vec<u8>, seen: &mut Se
     let mut word = out.len();
     // up to where colons were looked at and found to be in no IP address
     let mut looked_at = 0;
-    while let Some(&byte) = text.get(at) {
+    loop {
+        // most bytes are letters: as many as there are at once
+        let letters = text[at..].iter().map(|byte| TABLE[usize::from(*byte)]);
+        let run = letters.clone().take_while(|folded| (BLANK + 1..ENDS).contains(folded)).count();
+        out.extend(letters.take(run));
+        at += run;
+        let Some(&byte) = text.get(at) else { return };
         match TABLE[usize::from(byte)] {
             JOINT => push_blank(out),
             BLANK => {
