@@ -5,9 +5,9 @@ use std::sync::LazyLock;
 use memchr::memmem;
 
 /// Bytes at the begin of a text that are read. Replies are shorter; a cost that grows with a stranger's text is none.
-const HEAD_BYTES: usize = 704;
+const HEAD_BYTES: usize = 480;
 /// Bytes at the end of a longer text that are read as well.
-const TAIL_BYTES: usize = 192;
+const TAIL_BYTES: usize = 160;
 
 /// Bytes at the begin of a text within which it says that a message expired.
 const EXPIRED_BYTES: usize = 96;

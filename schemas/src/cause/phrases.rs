@@ -1,6 +1,6 @@
 //! All phrases, sorted, so that those that begin at a place of a text are found without looking at the others.
 //!
-//! They lie in one piece of memory of some 50 KB, which stays in the caches of a core; automata of the same phrases take
+//! They lie in one piece of memory of some 130 KB, which stays in the caches of a core; automata of the same phrases take
 //! ten to a hundred times as much, and were slower for it.
 
 /// Bytes that a phrase may have.

@@ -67,7 +67,7 @@ pub const OWN_WEIGHT: u8 = 10;
 pub struct Rule {
     /// Its name, unique in the table.
     pub id: String,
-    /// What it tells; `Unknown` for guards, which tell nothing.
+    /// What it tells; `Unknown` for guards that tell nothing.
     pub cause: Cause,
     /// What to do, where that is not what the cause says.
     pub action: Option<Action>,
