@@ -121,8 +121,8 @@ impl Classifier {
         scratch: &mut Scratch,
     ) -> Best<'c> {
         self.index.search(scratch);
-        let (clauses, guarded) = self.index.clauses_of(scratch);
-        let mut best = Best { about_sender: seen.ip || guarded, ..Best::default() };
+        let (clauses, guard) = self.index.clauses_of(scratch);
+        let mut best = Best { about_sender: seen.ip || guard.is_some(), ..Best::default() };
         clauses.for_each(|clause| best.offer(clause));
         let inner = expired.then(|| crate::diagnostic::leading_status(text.get(4..)?)).flatten();
         if let Some(status) = inner.or(input.enhanced_status) {
@@ -132,6 +132,12 @@ impl Classifier {
             best.offer(clause);
         }
         self.words_of_ses(input, &mut best);
+        // an address that is said not to exist, and nothing but whose it is
+        if let (None, true, Some(guard)) = (best.first, best.is_barred, guard)
+            && guard.cause != Cause::Unknown
+        {
+            best.offer(guard);
+        }
         best
     }
 
@@ -223,12 +229,16 @@ impl Classifier {
 struct Best<'c> {
     first: Option<&'c Clause>,
     second: Option<&'c Clause>,
+    /// Whether the text is about the sender, so that no clause about the address counts.
     about_sender: bool,
+    /// Whether there was one that does not count.
+    is_barred: bool,
 }
 
 impl<'c> Best<'c> {
     fn offer(&mut self, clause: &'c Clause) {
         if self.about_sender && clause.cause.is_dead_address() && !clause.is_own() {
+            self.is_barred = true;
             return;
         }
         let Some(first) = self.first else {

@@ -80,17 +80,20 @@ fn seconds(number: u32, unit: &str) -> Option<u32> {
 
 /// The host name of a list: the first word with a dot in it after `blocked using` and its like.
 pub(super) fn host_of_list(text: &str) -> Option<&str> {
-    const MARKS: [&str; 7] = [
-        "blocked using ",
-        "blocked by ",
-        "listed at ",
-        "listed by ",
-        "listed in ",
-        "listed on ",
-        "found in ",
-    ];
+    static MARKS: LazyLock<[memmem::Finder<'static>; 7]> = LazyLock::new(|| {
+        [
+            "blocked using ",
+            "blocked by ",
+            "listed at ",
+            "listed by ",
+            "listed in ",
+            "listed on ",
+            "found in ",
+        ]
+        .map(memmem::Finder::new)
+    });
     MARKS.iter().find_map(|mark| {
-        let (_, rest) = text.split_once(mark)?;
+        let rest = text.get(mark.find(text.as_bytes())? + mark.needle().len()..)?;
         let word = rest.split_whitespace().find(|word| word.contains('.'))?;
         let word = word.trim_matches(|c: char| !c.is_ascii_alphanumeric());
         let host = word.split("//").last()?.split(['/', '?', ';', ',']).next()?;

@@ -5,9 +5,9 @@ use std::sync::LazyLock;
 use memchr::memmem;
 
 /// Bytes at the begin of a text that are read. Replies are shorter; a cost that grows with a stranger's text is none.
-const HEAD_BYTES: usize = 704;
+const HEAD_BYTES: usize = 480;
 /// Bytes at the end of a longer text that are read as well.
-const TAIL_BYTES: usize = 192;
+const TAIL_BYTES: usize = 160;
 
 /// Bytes at the begin of a text within which it says that a message expired.
 const EXPIRED_BYTES: usize = 96;
@@ -29,6 +29,7 @@ pub(super) struct Seen {
 /// each address and `#` for each IP address. It begins and ends with a blank.
 pub(super) fn fold(text: &str, remote: Option<&str>, out: &mut Vec<u8>) -> Seen {
     out.clear();
+    out.reserve(text.len().min(HEAD_BYTES + TAIL_BYTES) + 3);
     out.push(b' ');
     let mut seen = Seen::default();
     if text.len() <= HEAD_BYTES + TAIL_BYTES {
@@ -61,9 +62,9 @@ const BLANK: u8 = 2;
 /// Set for what ends an address on its left.
 const ENDS: u8 = 0x80;
 
-/// What a byte of ASCII becomes.
-const fn table() -> [u8; 128] {
-    let mut table = [0; 128];
+/// What a byte becomes.
+const fn table() -> [u8; 256] {
+    let mut table = [MARK; 256];
     let mut at = 0_u8;
     while at < 128 {
         table[at as usize] = match at {
@@ -81,7 +82,7 @@ const fn table() -> [u8; 128] {
     table
 }
 
-static TABLE: [u8; 128] = table();
+static TABLE: [u8; 256] = table();
 
 fn fold_part(text: &[u8], remote: Option<&str>, out: &mut Vec<u8>, seen: &mut Seen) {
     let mut at = 0;
@@ -89,16 +90,22 @@ fn fold_part(text: &[u8], remote: Option<&str>, out: &mut Vec<u8>, seen: &mut Se
     let mut word = out.len();
     // up to where colons were looked at and found to be in no IP address
     let mut looked_at = 0;
-    while let Some(&byte) = text.get(at) {
-        if byte >= 128 {
-            at += fold_letter(&text[at..], out);
-            continue;
-        }
+    loop {
+        // most bytes are letters: as many as there are at once
+        let letters = text[at..].iter().map(|byte| TABLE[usize::from(*byte)]);
+        let run = letters.clone().take_while(|folded| (BLANK + 1..ENDS).contains(folded)).count();
+        out.extend(letters.take(run));
+        at += run;
+        let Some(&byte) = text.get(at) else { return };
         match TABLE[usize::from(byte)] {
             JOINT => push_blank(out),
             BLANK => {
                 push_blank(out);
                 word = out.len();
+            }
+            MARK if byte >= 128 => {
+                at += fold_letter(&text[at..], out);
+                continue;
             }
             MARK if byte == b'@' => {
                 out.truncate(word);
@@ -128,7 +135,8 @@ fn fold_part(text: &[u8], remote: Option<&str>, out: &mut Vec<u8>, seen: &mut Se
                 let length = digits(text, at);
                 if length > 1 {
                     out.push(IP);
-                    seen.ip |= !is_remote(&text[at..at + length], remote);
+                    seen.ip |= !is_remote(&text[at..at + length], remote)
+                        && !is_told_by_the_way(&text[..at], &text[at + length..]);
                 } else {
                     out.push(byte);
                 }
@@ -163,6 +171,12 @@ fn digits(text: &[u8], at: usize) -> usize {
     // a dot comes within four letters
     let dotted = text[at..].iter().take(4).any(|byte| *byte == b'.');
     if begins && dotted { ipv4(&text[at..]).unwrap_or(1) } else { 1 }
+}
+
+/// Whether an address is that of a server that was asked, `host mx.example.org[192.0.2.1] said: ...`, or of who is
+/// answered, which some servers add to whatever they say: `Addressee unknown, relay=[192.0.2.1]`.
+fn is_told_by_the_way(before: &[u8], after: &[u8]) -> bool {
+    after.starts_with(b"] said:") || before.ends_with(b"relay=[")
 }
 
 fn is_remote(address: &[u8], remote: Option<&str>) -> bool {
@@ -233,6 +247,15 @@ fn fold_letter(text: &[u8], out: &mut Vec<u8>) -> usize {
             out.push(LATIN_A.get(at).copied().unwrap_or(b'?'));
             2
         }
+        // Cyrillic capitals
+        [0xd0, second @ 0x90..=0x9f, ..] => {
+            out.extend_from_slice(&[0xd0, second + 0x20]);
+            2
+        }
+        [0xd0, second @ 0xa0..=0xaf, ..] => {
+            out.extend_from_slice(&[0xd1, second - 0x20]);
+            2
+        }
         // typographic quotes and hyphens
         [0xe2, 0x80, 0x98 | 0x99, ..] => {
             out.push(b'\'');
@@ -294,6 +317,7 @@ pub(super) fn unwrap(text: &str) -> (&str, bool) {
         let is_reply = matches!(inner.as_bytes(), [b'4' | b'5', b'0'..=b'9', b'0'..=b'9', ..]);
         // Exim: `... host mx.example.org [192.0.2.1]: 550 ...`
         let wraps = before.ends_with(b" said")
+            || before.ends_with(b" refused to talk to me")
             || (is_reply && (before.ends_with(b"]") || before.ends_with(b"remote server")));
         // qmail adds which server it gave up on
         wraps.then(|| inner.split_once("Giving up on ").map_or(inner, |(inner, _)| inner))
@@ -329,12 +353,15 @@ mod tests {
             ("rcpt anna-berg_x@example.org: no", " rcpt @: no ", false),
             ("no-such-user anna@example.org", " no such user @ ", false),
             ("Client host [192.0.2.7] blocked", " client host [\u{1}] blocked ", true),
+            ("unknown, relay=[192.0.2.7]", " unknown, relay=[\u{1}] ", false),
+            ("host mx[192.0.2.7] said: no", " host mx[\u{1}] said: no ", false),
             ("said 198.51.100.9 here", " said \u{1} here ", false),
             ("from 2001:db8::7 at 12:30:59", " from \u{1} at 12:30:59 ", true),
             ("5.1.1 v1.2.3.4.5", " 5.1.1 v1.2.3.4.5 ", false),
             ("Boîte pleine, Größe ŁÓDŹ", " boite pleine, grosse lodz ", false),
             ("Doesn\u{2019}t\u{a0}exist", " doesn't exist ", false),
             ("信箱不存在", " 信箱不存在 ", false),
+            ("Ящик НЕ НАЙДЕН", " ящик не найден ", false),
             ("", " ", false),
         ] {
             assert_eq!(folded(text), (form.to_owned(), ip), "{text}");
@@ -359,6 +386,10 @@ mod tests {
             (
                 "192.0.2.9 does not like recipient. Remote host said: 550 no user Giving up on 192.0.2.9.",
                 ("550 no user ", false),
+            ),
+            (
+                "host mx.example.org[192.0.2.1] refused to talk to me: 554 5.7.1 blocked",
+                ("554 5.7.1 blocked", false),
             ),
             ("550 he said: no", ("550 he said: no", false)),
             ("no", ("no", false)),

@@ -67,6 +67,17 @@ pub(super) struct Index {
     pub(super) delays: Vec<(String, u32)>,
 }
 
+/// Which bytes are ASCII letters and digits.
+static IS_WORD: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut at = 0_u8;
+    while at < 128 {
+        table[at as usize] = at.is_ascii_alphanumeric();
+        at += 1;
+    }
+    table
+};
+
 impl Index {
     pub(super) fn new(rules: &[Rule]) -> Result<Self, RuleError> {
         let mut building = Building::default();
@@ -90,10 +101,10 @@ impl Index {
         let mut within_word = false;
         for (from, first) in folded.iter().enumerate() {
             // a letter beyond ASCII may begin a phrase wherever it stands: some languages have no blanks
-            let is_word = first.is_ascii_alphanumeric();
-            let goes_on = is_word && within_word || *first & 0xc0 == 0x80;
+            let is_word = IS_WORD[usize::from(*first)];
+            let goes_on = is_word && within_word;
             within_word = is_word;
-            if goes_on || *first == b' ' {
+            if goes_on || !self.phrases.may_begin(*first) {
                 continue;
             }
             self.phrases.at_begin_of(&folded[from..], |id, length| {
@@ -107,18 +118,26 @@ impl Index {
         }
     }
 
-    /// The clauses of phrases that were found, and whether one says that the text is about the sender.
+    /// The clauses of phrases that were found, and a guard, which says that the text is about the sender.
     pub(super) fn clauses_of<'c: 's, 's>(
         &'c self,
         scratch: &'s Scratch,
-    ) -> (impl Iterator<Item = &'c Clause> + 's, bool) {
+    ) -> (impl Iterator<Item = &'c Clause> + 's, Option<&'c Clause>) {
         let holds = |id: &'c u32| {
             let clause = &self.clauses[*id as usize];
             clause.holds(&scratch.found).then_some(clause)
         };
         let atoms = || scratch.hits.iter().map(|hit| &self.atoms[*hit as usize]);
-        let guarded = atoms().flat_map(|atom| &atom.guards).any(|id| holds(id).is_some());
-        (atoms().flat_map(|atom| &atom.clauses).filter_map(holds), guarded)
+        let mut guards = atoms().flat_map(|atom| &atom.guards).filter_map(holds);
+        let first = guards.next();
+        // one that tells a cause goes before one that tells none
+        let guard = match first {
+            Some(guard) if guard.cause == Cause::Unknown => {
+                guards.find(|guard| guard.cause != Cause::Unknown).or(first)
+            }
+            _ => first,
+        };
+        (atoms().flat_map(|atom| &atom.clauses).filter_map(holds), guard)
     }
 
     /// The clauses of an enhanced status code: of its class, and of any.

@@ -13,7 +13,8 @@
 //! - `code`: reply codes.
 //! - `ses`: words of SES, `Type/Subtype`; `*` stands for any.
 //! - `delay`: SES's delay types.
-//! - `guard` (its cause is `-`): phrases that tell that the text is about the sending server.
+//! - `guard`: phrases that tell that the text is not about the recipient. Its cause, unless that is `-`, is told where
+//!   the text says of an address that it does not exist, and nothing else.
 //! - `list` (its cause is `-`): how the block list is called whose name is the id.
 
 use super::Input;
@@ -66,7 +67,7 @@ pub const OWN_WEIGHT: u8 = 10;
 pub struct Rule {
     /// Its name, unique in the table.
     pub id: String,
-    /// What it tells; `Unknown` for guards, which tell nothing.
+    /// What it tells; `Unknown` for guards that tell nothing.
     pub cause: Cause,
     /// What to do, where that is not what the cause says.
     pub action: Option<Action>,
