@@ -20,7 +20,7 @@ pub(super) struct Phrases {
     /// Phrases by their first bytes: open addressing.
     slots: Vec<Slot>,
     /// Phrases that are shorter than a key.
-    short: Vec<([u8; KEY_BYTES], usize, u32)>,
+    short: Vec<Short>,
     /// Which of them begin with a byte.
     short_from: [(u16, u16); 256],
     /// Whether any phrase begins with a byte.
@@ -41,6 +41,17 @@ struct Entry {
     shared: u8,
     /// The first byte that it has not in common with that; 0 if it is the same once more.
     next: u8,
+}
+
+/// A phrase that is shorter than a key.
+#[derive(Debug, Clone, Copy)]
+struct Short {
+    /// It, and zeros.
+    key: u32,
+    /// Ones where its bytes are.
+    mask: u32,
+    length: usize,
+    id: u32,
 }
 
 /// Which of the sorted phrases begin with a key; none in a slot that is empty.
@@ -76,9 +87,11 @@ impl Phrases {
             all.begins[usize::from(phrase[0])] = true;
         }
         for (at, (phrase, id)) in (0_u16..).zip(&short) {
-            let mut padded = [0; KEY_BYTES];
-            padded[..phrase.len()].copy_from_slice(phrase);
-            all.short.push((padded, phrase.len(), *id));
+            let (mut key, mut mask) = ([0; KEY_BYTES], [0; KEY_BYTES]);
+            key[..phrase.len()].copy_from_slice(phrase);
+            mask[..phrase.len()].fill(u8::MAX);
+            let (key, mask) = (u32::from_le_bytes(key), u32::from_le_bytes(mask));
+            all.short.push(Short { key, mask, length: phrase.len(), id: *id });
             let range = &mut all.short_from[usize::from(phrase[0])];
             *range = (if range.1 == 0 { at } else { range.0 }, at + 1);
         }
@@ -137,13 +150,21 @@ impl Phrases {
     pub(super) fn at_begin_of(&self, text: &[u8], mut tell: impl FnMut(u32, usize)) {
         let Some(first) = text.first() else { return };
         let (from, to) = self.short_from[usize::from(*first)];
-        for (phrase, length, id) in &self.short[usize::from(from)..usize::from(to)] {
-            if text.starts_with(&phrase[..*length]) {
-                tell(*id, *length);
+        let key = match *text {
+            [a, b, c, d, ..] => [a, b, c, d],
+            [a, b, c] => [a, b, c, 0],
+            [a, b] => [a, b, 0, 0],
+            _ => [*first, 0, 0, 0],
+        };
+        let head = u32::from_le_bytes(key);
+        for short in &self.short[usize::from(from)..usize::from(to)] {
+            if head & short.mask == short.key {
+                tell(short.id, short.length);
             }
         }
-        let &[a, b, c, d, ..] = text else { return };
-        let key = [a, b, c, d];
+        if text.len() < KEY_BYTES {
+            return;
+        }
         let mut slot = slot_of(key);
         while self.slots[slot].key != key {
             if self.slots[slot].to == 0 {
