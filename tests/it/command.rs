@@ -1,5 +1,6 @@
 //! Runs the command and keeps what it said.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -75,6 +76,23 @@ impl Place {
         let said = self.run_with("ingest - --store STORE", events);
         assert_eq!(said.code, 0, "{said:?}");
     }
+}
+
+/// JSON for a snapshot, keys in order: whether a parser keeps the order in which they came is a matter of who else is built
+/// with it.
+pub(crate) fn in_order(value: &Value) -> String {
+    fn sorted(value: &Value) -> Value {
+        match value {
+            Value::Object(map) => {
+                let map: BTreeMap<&String, Value> =
+                    map.iter().map(|(key, value)| (key, sorted(value))).collect();
+                map.into_iter().map(|(key, value)| (key.clone(), value)).collect()
+            }
+            Value::Array(all) => all.iter().map(sorted).collect(),
+            other => other.clone(),
+        }
+    }
+    serde_json::to_string_pretty(&sorted(value)).unwrap()
 }
 
 pub(crate) fn said(output: Output) -> Said {
