@@ -5,24 +5,13 @@ use std::fmt;
 use std::str::FromStr;
 
 use bouncewatch_schemas::event::Service;
+/// Columns by which rates may be cut. Account and region are always there.
+pub use bouncewatch_schemas::volume::SCOPE_COLUMNS;
 use serde::{Serialize, Serializer};
 
 use crate::error::AnalyzeError;
 use crate::times::Times;
 use crate::volumes::Volumes;
-
-/// Columns by which rates may be cut. Account and region are always there.
-pub const SCOPE_COLUMNS: [&str; 9] = [
-    "identity",
-    "configuration_set",
-    "tenant",
-    "provider",
-    "recipient_domain",
-    "source",
-    "source_domain",
-    "source_ip",
-    "outgoing_ip",
-];
 
 /// Account and region: every scope has them.
 pub const ACCOUNT_COLUMNS: [&str; 2] = ["account", "region"];

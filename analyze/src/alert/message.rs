@@ -316,7 +316,7 @@ mod tests {
         assert_eq!(
             line(&bad),
             "CRITICAL: bounce rate 12.00 % (120 of 1000) in 24h, 1 r; at or over 10.00 %, where SES may pause the account; \
-             sure: 95 % interval 10.13 % to 14.16 %; no head-room: 10.00 % is reached; driven by typo.test: 40 of 120 bounces, \
+             sure: 95 % interval 10.13 % to 14.16 %; no head-room: 10.00 % is reached; driven by recipient domain typo.test: 40 of 120 bounces, \
              without it 8.00 %; to do: hold back mail to typo.test, and check the list that it came from \
              (`bouncewatch report --by tag:campaign`)"
         );
