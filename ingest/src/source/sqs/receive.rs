@@ -25,6 +25,8 @@ const EMPTY_ANSWERS: u32 = 2;
 const GROWTH_BYTES_MAX: usize = 256 * 1024;
 /// How often the workers are asked to write while a FIFO queue waits for its own messages.
 const HURRY_EVERY: Duration = Duration::from_millis(50);
+/// The same while no more may be held.
+const HURRY_FULL_EVERY: Duration = Duration::from_millis(250);
 /// How often they are asked at the end of a drain, in milliseconds: a queue that trickles makes no tiny segments.
 const DRAIN_HURRY_EVERY_MS: i64 = 1_000;
 /// Messages that are held at the same time: what memory they take, and SQS allows 120,000 of one queue to be in flight.
@@ -232,9 +234,13 @@ impl Crew {
 
     /// Receives once, and tells when it asked: from then on messages are hidden.
     async fn receive(&self) -> Result<(Vec<Message>, Instant), QueueError> {
-        if self.line.held.len() > HELD_MAX {
+        // again and again: what had not reached the workers when they were asked is written when they are asked once more
+        while self.line.held.len() > HELD_MAX {
             self.intake.hurry();
-            self.line.held.at_most(HELD_MAX).await;
+            tokio::select! {
+                () = self.line.held.at_most(HELD_MAX) => {}
+                () = tokio::time::sleep(HURRY_FULL_EVERY) => {}
+            }
         }
         let settings = &self.line.settings;
         let wait = if self.waits_for_its_own() {
