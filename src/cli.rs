@@ -313,16 +313,9 @@ pub(crate) struct ReconcileArgs {
     pub(crate) own_domain: Vec<String>,
     /// Form of the answer
     #[arg(long, value_enum, default_value = "table")]
-    pub(crate) format: TableOrJson,
+    pub(crate) format: SummaryFormat,
     #[command(flatten)]
     pub(crate) output: OutputArg,
-}
-
-#[cfg(feature = "analyze")]
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum TableOrJson {
-    Table,
-    Json,
 }
 
 #[cfg(feature = "analyze")]

@@ -118,7 +118,7 @@ fn answer(request: &Request, scan: &Scan) -> Result<Check, AnalyzeError> {
     let mut cuts = vec![Cut::account()];
     cuts.extend(request.cuts.iter().filter(|cut| !cut.is_account()).cloned());
     let asked = cuts.len();
-    // beside them: the mail of each to providers that tell of no complaints, and the feeds
+    // beside them: the mail of each to providers that tell of no complaints
     if request.service == Service::Ses {
         let no_feedback = |cut: &Cut| {
             Cut(cut.0.iter().cloned().chain([ScopeWord::Column(NO_FEEDBACK)]).collect())

@@ -6,7 +6,7 @@ use bouncewatch_schemas::provider;
 use bouncewatch_schemas::table;
 use polars::prelude::*;
 
-use crate::model::{Outcome, ScopeWord};
+use crate::model::{NO_FEEDBACK, Outcome, ScopeWord};
 
 /// Between the values of a tag that has several.
 pub(crate) const TAG_SEPARATOR: &str = "\u{1f}";
@@ -62,13 +62,13 @@ pub(crate) fn left_out(own_domains: &[String]) -> Expr {
         .otherwise(lit(NULL))
 }
 
-/// A word for mail to providers that tell SES of no complaints; null for the others.
-pub(crate) fn no_feedback(word: Expr) -> Expr {
+/// The word for mail to providers that tell SES of no complaints; null for the others.
+pub(crate) fn no_feedback() -> Expr {
     let is_one = provider::WITHOUT_FEEDBACK
         .iter()
         .map(|name| col(table::PROVIDER).eq(lit(*name)))
         .fold(lit(false), Expr::or);
-    when(is_one.fill_null(lit(false))).then(word).otherwise(lit(NULL))
+    when(is_one.fill_null(lit(false))).then(lit(NO_FEEDBACK)).otherwise(lit(NULL))
 }
 
 /// What an event is for the rates, as the number of an [`Outcome`].

@@ -174,7 +174,9 @@ fn on_all_cores<'c>(
     std::thread::scope(|scope| {
         let threads: Vec<_> =
             parts.into_iter().map(|part| scope.spawn(move || lines(part))).collect();
-        threads.into_iter().filter_map(|thread| thread.join().ok()).collect()
+        // the lines of a thread that fails are not left out in silence
+        let ended = threads.into_iter().map(std::thread::ScopedJoinHandle::join);
+        ended.map(|part| part.unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
     })
 }
 

@@ -331,8 +331,8 @@ fn basis(args: &crate::cli::CountArgs) -> bouncewatch_analyze::model::Basis {
 
 /// The moment before which nothing counts.
 #[cfg(feature = "analyze")]
-fn counted_from(args: &crate::cli::CountArgs, config: &Config) -> anyhow::Result<Option<i64>> {
-    match &args.counted_from {
+fn counted_from(typed: Option<&str>, config: &Config) -> anyhow::Result<Option<i64>> {
+    match typed {
         Some(typed) => time_ms("--counted-from", Some(typed)),
         None => time_ms("counted_from in the settings", config.counted_from.as_deref()),
     }

@@ -4,26 +4,25 @@ use anyhow::Context;
 use bouncewatch_analyze::reconcile::{Request, reconcile};
 use bouncewatch_analyze::report::table;
 
-use super::{Answer, analyzed_folder, cuts, own_domains, time_ms, windows};
-use crate::cli::{ReconcileArgs, TableOrJson};
+use super::{Answer, analyzed_folder, counted_from, cuts, own_domains, time_ms, windows};
+use crate::cli::{ReconcileArgs, SummaryFormat};
 use crate::config::Config;
 
 pub(super) fn run(args: &ReconcileArgs, config: &Config, now: i64) -> anyhow::Result<Answer> {
     let typed = if args.window.is_empty() { &config.windows } else { &args.window };
-    let counted_from = args.counted_from.as_deref().or(config.counted_from.as_deref());
     let request = Request {
         store: analyzed_folder(&args.store, &args.cache, config)?,
         at: time_ms("--at", args.at.as_deref())?.unwrap_or(now),
         windows: windows(typed)?,
         cuts: cuts(&args.by)?,
         own_domains: own_domains(config, &args.own_domain)?,
-        counted_from: time_ms("--counted-from", counted_from)?,
+        counted_from: counted_from(args.counted_from.as_deref(), config)?,
         aws_rate: args.aws_rate.as_deref().map(fraction).transpose()?,
     };
     let found = reconcile(&request)?;
     let mut answer = match args.format {
-        TableOrJson::Table => Answer::data(table::reconciliation(&found)),
-        TableOrJson::Json => Answer::json(&found)?,
+        SummaryFormat::Table => Answer::data(table::reconciliation(&found)),
+        SummaryFormat::Json => Answer::json(&found)?,
     };
     if found.accounts.is_empty() {
         answer.notes.push("note: the store holds no event of SES up to this moment".to_owned());

@@ -23,7 +23,7 @@ pub(super) fn run(args: &ReportArgs, config: &Config, now: i64) -> anyhow::Resul
         windows: windows(&args.window)?,
         basis: basis(&args.counting),
         cuts: cuts(&args.by)?,
-        counted_from: counted_from(&args.counting, config)?,
+        counted_from: counted_from(args.counting.counted_from.as_deref(), config)?,
         top: args.top,
         own_domains: own_domains(config, &args.own_domain)?,
     };

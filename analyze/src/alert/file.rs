@@ -86,7 +86,7 @@ impl StateFile {
     pub fn open(path: &Path) -> Result<(Self, State), StateError> {
         let (lock, waited) = lock(path)?;
         let file = Self { path: path.to_path_buf(), waited, _lock: lock };
-        let state = file.read()?;
+        let state = read(path)?;
         Ok((file, state))
     }
 
@@ -96,10 +96,6 @@ impl StateFile {
     /// If it cannot be read or understood.
     pub fn peek(path: &Path) -> Result<State, StateError> {
         read(path)
-    }
-
-    fn read(&self) -> Result<State, StateError> {
-        read(&self.path)
     }
 
     /// Replaces the state. When this returns, it outlives a power cut.

@@ -15,7 +15,7 @@ use bouncewatch_schemas::time::{DAY_MS, day_of};
 use polars::prelude::*;
 
 use super::lists::{copies, take_outcomes};
-use super::{Scan, collect_streaming};
+use super::{Scan, collect_streaming, count_of};
 use crate::aggregates::{Delta, Measure};
 use crate::error::AnalyzeError;
 use crate::measures;
@@ -179,9 +179,8 @@ impl<'a> Changes<'a> {
 
     /// Into how many shards the rows of a unit are cut.
     fn shards(&self, unit: &Unit) -> Result<u64, AnalyzeError> {
-        let rows = self.scan.rows(unit.first_day, unit.last_day)?.select([len()]).collect()?;
-        let count = rows.columns().first().and_then(|column| column.get(0).ok()?.extract::<u64>());
-        Ok(count.unwrap_or_default().div_ceil(SHARD_ROWS).max(1))
+        let rows = count_of(self.scan.rows(unit.first_day, unit.last_day)?)?;
+        Ok(rows.div_ceil(SHARD_ROWS).max(1))
     }
 
     /// Names of the columns that events are made of: the two keys, the time, the outcome, the words, and further ones.
@@ -219,9 +218,7 @@ impl<'a> Changes<'a> {
                 Some(at) if words[at] == LEFT_OUT => {
                     measures::left_out(&self.scan.own_domains).alias(LEFT_OUT)
                 }
-                Some(at) if words[at] == NO_FEEDBACK => {
-                    measures::no_feedback(lit(NO_FEEDBACK)).alias(NO_FEEDBACK)
-                }
+                Some(at) if words[at] == NO_FEEDBACK => measures::no_feedback().alias(NO_FEEDBACK),
                 Some(at) => measures::word(&self.words[at]),
                 None => col(name),
             },

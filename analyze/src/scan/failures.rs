@@ -13,9 +13,9 @@ use bouncewatch_schemas::table;
 use bouncewatch_schemas::time::{DAY_MS, day_of};
 use polars::prelude::*;
 
-use super::changes::CLOCK_SLACK_MS;
+use super::changes::{CLOCK_SLACK_MS, OUTCOME};
 use super::rows::{Fixed, Rows};
-use super::{Scan, collect_streaming, part};
+use super::{Scan, collect_streaming, count_of, part};
 use crate::error::AnalyzeError;
 use crate::measures;
 use crate::model::{Outcome, ScopeWord};
@@ -24,8 +24,6 @@ use crate::model::{Outcome, ScopeWord};
 const SHARD_ROWS: u64 = 2_000_000;
 /// Days of which rows are read at a time.
 const DAYS_AT_ONCE: usize = 3;
-/// Column of the outcome's number.
-const OUTCOME: &str = "outcome";
 /// Columns of text that a failure has, beside the words that are asked for; in the order in which they are handed on.
 const TEXTS: [&str; 10] = [
     table::KIND,
@@ -289,12 +287,6 @@ fn first_day_of(sent_at: i64) -> i64 {
 
 /// What a message knows: by its key, and the number of the text.
 type Known = HashMap<(u64, usize), String>;
-
-fn count_of(rows: LazyFrame) -> Result<u64, AnalyzeError> {
-    let count = collect_streaming(rows.select([len()]))?;
-    let count = count.columns().first().and_then(|column| column.get(0).ok()?.extract::<u64>());
-    Ok(count.unwrap_or_default())
-}
 
 /// Names of the texts that are held of each row: those of every failure, then the words that are none of them.
 fn names(words: &[ScopeWord]) -> Vec<String> {

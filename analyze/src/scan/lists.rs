@@ -58,7 +58,7 @@ pub(super) fn copies(rows: &DataFrame) -> Result<Option<BooleanChunked>, Analyze
     Ok(Some(keys().map(|key| Some(twice.contains(&key))).collect()))
 }
 
-/// Numbers for distinct texts, and for distinct pairs of numbers.
+/// Numbers for distinct texts.
 #[derive(Debug, Default)]
 struct Numbers<'t> {
     of_text: HashMap<Option<&'t str>, u32>,

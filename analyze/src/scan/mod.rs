@@ -53,7 +53,7 @@ pub(crate) struct Scan {
     /// What each day is made of, as a number.
     marks: OnceLock<BTreeMap<i64, u64>>,
     /// The table of volumes.
-    volumes: OnceLock<Vec<volumes::Row>>,
+    volumes: OnceLock<volumes::Rows>,
 }
 
 /// A part of history, as timelines.
@@ -185,6 +185,13 @@ fn scan_files<'p>(paths: impl Iterator<Item = &'p Path>) -> Result<LazyFrame, An
     let arguments =
         ScanArgsParquet { glob: false, cache: false, hive_options, ..ScanArgsParquet::default() };
     Ok(LazyFrame::scan_parquet_files(paths.into(), arguments)?)
+}
+
+/// How many rows there are.
+fn count_of(rows: LazyFrame) -> Result<u64, AnalyzeError> {
+    let count = collect_streaming(rows.select([len()]))?;
+    let count = count.columns().first().and_then(|column| column.get(0).ok()?.extract::<u64>());
+    Ok(count.unwrap_or_default())
 }
 
 /// A frame of the table's columns without rows.

@@ -43,12 +43,47 @@ pub(crate) struct Part<'a> {
     pairs: Option<Vec<Vec<Daily>>>,
 }
 
-/// The provider of each domain that some row of the whole history knows.
+/// The provider of each domain that some row of the whole history knows. It depends on nothing else that is asked.
 pub(super) fn hosts_until(scan: &Scan, to: i64) -> Result<Hosts, AnalyzeError> {
-    let look = Look { cuts: &[], basis: Basis::Event, counted_from: None };
-    let (first_day, last_day) = (day_of(to), day_of(to));
-    let (hosts, events, pairs) = (Hosts::new(), Vec::new(), None);
-    Part { scan, look, first_day, last_day, to, hosts, events, pairs }.all_hosts()
+    let Scan { store, service, .. } = scan;
+    let shelf = Shelf::new(store, Measure::Hosts, Basis::Event, *service, &[], &[]);
+    let mut all = Hosts::new();
+    for day in scan.days(i64::MIN, i64::MAX) {
+        let daily = of_day(scan, &shelf, day, to, |day| hosts(scan, day))?;
+        for scope in daily.index.scopes {
+            if let [Some(domain), Some(host)] = scope.values.as_slice() {
+                let known = all.entry(domain.clone()).or_default();
+                if host > known {
+                    known.clone_from(host);
+                }
+            }
+        }
+    }
+    Ok(all)
+}
+
+/// What a day alone tells.
+fn of_day(
+    scan: &Scan,
+    shelf: &Shelf,
+    day: i64,
+    to: i64,
+    make: impl Fn(i64) -> Result<Delta, AnalyzeError>,
+) -> Result<Daily, AnalyzeError> {
+    let fingerprint = scan.fingerprint(day, day);
+    if let Some(kept) = shelf.read(day, |_| fingerprint) {
+        return Ok(kept);
+    }
+    let mut daily = Daily::new(make(day)?, fingerprint, day);
+    if is_closed(day, to) {
+        shelf.keep(day, &mut daily);
+    }
+    Ok(daily)
+}
+
+/// Whether no more events are expected of a day.
+fn is_closed(day: i64, to: i64) -> bool {
+    day < day_of(to)
 }
 
 impl<'a> Part<'a> {
@@ -72,7 +107,7 @@ impl<'a> Part<'a> {
             pairs: None,
         };
         if look.cuts.iter().any(|cut| cut.0.contains(&ScopeWord::Column(table::PROVIDER))) {
-            part.hosts = part.all_hosts()?;
+            part.hosts = hosts_until(scan, to)?;
         }
         part.events = part.load(Measure::Events)?;
         Ok(part)
@@ -123,9 +158,9 @@ impl<'a> Part<'a> {
         for (cut, timelines) in self.look.cuts.iter().zip(&history.cuts).take(asked) {
             let cuts = std::slice::from_ref(cut);
             let changes = Changes::new(self.scan, Measure::Scopes, self.look.basis, cuts);
-            let shelf = self.shelf(Measure::Scopes, Some(cut));
+            let shelf = self.shelf(Measure::Scopes, cut);
             for day in self.scan.days(i64::MIN, self.first_day - 1) {
-                let scopes = self.of_day(&shelf, day, |day| {
+                let scopes = of_day(self.scan, &shelf, day, self.to, |day| {
                     Ok(changes.scopes(day)?.pop().unwrap_or_default())
                 })?;
                 let is_new = |values| !timelines.contains_key(&resolved(cut, values, &self.hosts));
@@ -137,61 +172,20 @@ impl<'a> Part<'a> {
         Ok(false)
     }
 
-    /// The provider of each domain that some row of the whole history knows.
-    fn all_hosts(&self) -> Result<Hosts, AnalyzeError> {
-        let shelf = self.shelf(Measure::Hosts, None);
-        let mut all = Hosts::new();
-        for day in self.scan.days(i64::MIN, i64::MAX) {
-            let daily = self.of_day(&shelf, day, |day| hosts(self.scan, day))?;
-            for scope in daily.index.scopes {
-                if let [Some(domain), Some(host)] = scope.values.as_slice() {
-                    let known = all.entry(domain.clone()).or_default();
-                    if host > known {
-                        known.clone_from(host);
-                    }
-                }
-            }
-        }
-        Ok(all)
-    }
-
-    /// Whether no more events are expected of a day.
-    fn is_closed(&self, day: i64) -> bool {
-        day < day_of(self.to)
-    }
-
-    fn shelf(&self, measure: Measure, cut: Option<&Cut>) -> Shelf {
+    fn shelf(&self, measure: Measure, cut: &Cut) -> Shelf {
         let Scan { store, service, own_domains, .. } = self.scan;
-        let words: Vec<String> =
-            cut.into_iter().flat_map(|cut| cut.0.iter().map(ScopeWord::name)).collect();
+        let words: Vec<String> = cut.0.iter().map(ScopeWord::name).collect();
         Shelf::new(store, measure, self.look.basis, *service, &words, own_domains)
-    }
-
-    /// What a day alone tells.
-    fn of_day(
-        &self,
-        shelf: &Shelf,
-        day: i64,
-        make: impl Fn(i64) -> Result<Delta, AnalyzeError>,
-    ) -> Result<Daily, AnalyzeError> {
-        if let Some(kept) = shelf.read(day, |_| self.scan.fingerprint(day, day)) {
-            return Ok(kept);
-        }
-        let mut daily = Daily::new(make(day)?, self.scan.fingerprint(day, day), day);
-        if self.is_closed(day) {
-            shelf.keep(day, &mut daily);
-        }
-        Ok(daily)
     }
 
     /// What the days of the part change, by cut.
     fn load(&self, measure: Measure) -> Result<Vec<Vec<Daily>>, AnalyzeError> {
         let shelves: Vec<Shelf> =
-            self.look.cuts.iter().map(|cut| self.shelf(measure, Some(cut))).collect();
+            self.look.cuts.iter().map(|cut| self.shelf(measure, cut)).collect();
         let mut found: Vec<Vec<Daily>> = self.look.cuts.iter().map(|_| Vec::new()).collect();
         let mut units = Vec::new();
         let days = self.scan.days(self.first_day, self.last_day);
-        for day in days.iter().copied().filter(|day| self.is_closed(*day)) {
+        for day in days.iter().copied().filter(|day| is_closed(*day, self.to)) {
             let mut missing = Vec::new();
             for (at, shelf) in shelves.iter().enumerate() {
                 match shelf.read(day, |from| self.scan.fingerprint(from, day)) {
@@ -204,7 +198,7 @@ impl<'a> Part<'a> {
             }
         }
         let is_any_made = !units.is_empty();
-        if let Some(first_day) = days.into_iter().find(|day| !self.is_closed(*day)) {
+        if let Some(first_day) = days.into_iter().find(|day| !is_closed(*day, self.to)) {
             let cuts = (0..self.look.cuts.len()).collect();
             units.push(Unit { first_day, last_day: self.last_day, cuts });
         }
@@ -218,7 +212,7 @@ impl<'a> Part<'a> {
                 let mut dailies = Vec::with_capacity(deltas.len());
                 for (cut, delta) in unit.cuts.iter().zip(deltas) {
                     let mut daily = Daily::new(delta, fingerprint, from);
-                    if self.is_closed(unit.last_day) {
+                    if is_closed(unit.last_day, self.to) {
                         shelves[*cut].keep(unit.first_day, &mut daily);
                     }
                     dailies.push(daily);

@@ -12,13 +12,14 @@ use crate::model::{ACCOUNT_COLUMNS, Cut, ScopeValues};
 use crate::segments;
 use crate::volumes::Volumes;
 
+/// The rows of each scope below account and region, by its keys and values in order.
+pub(super) type Rows = BTreeMap<Vec<(String, String)>, Vec<Row>>;
+
 /// How much was sent in a span, of whose mail.
 #[derive(Debug)]
 pub(super) struct Row {
     account: Option<String>,
     region: Option<String>,
-    /// Keys and values, in order.
-    scope: Vec<(String, String)>,
     begin: i64,
     end: i64,
     attempts: u64,
@@ -30,7 +31,7 @@ const SCOPE_TEXT: &str = "scope text";
 const SEPARATOR: char = '\u{1f}';
 
 /// The points that hold. A file may be merged into another one while they are read; then they are read again.
-pub(super) fn read(store: &Path) -> Result<Vec<Row>, AnalyzeError> {
+pub(super) fn read(store: &Path) -> Result<Rows, AnalyzeError> {
     let mut tries = 1;
     loop {
         match read_once(store) {
@@ -41,10 +42,10 @@ pub(super) fn read(store: &Path) -> Result<Vec<Row>, AnalyzeError> {
 }
 
 /// The points that hold: of those with one key the last that was received, then the one with most attempts.
-fn read_once(store: &Path) -> Result<Vec<Row>, AnalyzeError> {
+fn read_once(store: &Path) -> Result<Rows, AnalyzeError> {
     let files = segments::files(&store.join(volume::VOLUMES))?;
     if files.is_empty() {
-        return Ok(Vec::new());
+        return Ok(Rows::new());
     }
     let time = |name: &str| col(name).cast(DataType::Int64).alias(name);
     let field = |name: &str| element().struct_().field_by_name(name);
@@ -91,16 +92,20 @@ fn read_once(store: &Path) -> Result<Vec<Row>, AnalyzeError> {
         {
             pairs.push((key.to_owned(), value.to_owned()));
         }
-        Some(Row {
+        let row = Row {
             account: account.get(row).map(str::to_owned),
             region: region.get(row).map(str::to_owned),
-            scope: pairs,
             begin: begin.get(row)?,
             end: end.get(row)?,
             attempts: u64::try_from(attempts.get(row)?).ok()?,
-        })
+        };
+        Some((pairs, row))
     };
-    Ok(holding.into_values().filter_map(|(_, at)| row(at)).collect())
+    let mut rows = Rows::new();
+    for (scope, row) in holding.into_values().filter_map(|(_, at)| row(at)) {
+        rows.entry(scope).or_default().push(row);
+    }
+    Ok(rows)
 }
 
 impl Scan {
@@ -131,12 +136,12 @@ impl Scan {
         }
         wanted.sort();
         let is_here = |row: &&Row| {
-            row.scope == wanted
-                && place.iter().all(|(word, value)| {
-                    let own = own(row, word);
-                    own.is_none() || own == **value
-                })
+            place.iter().all(|(word, value)| {
+                let own = own(row, word);
+                own.is_none() || own == **value
+            })
         };
-        Ok(Volumes::of(rows.iter().filter(is_here).map(|row| (row.begin, row.end, row.attempts))))
+        let rows = rows.get(&wanted).into_iter().flatten();
+        Ok(Volumes::of(rows.filter(is_here).map(|row| (row.begin, row.end, row.attempts))))
     }
 }

@@ -30,7 +30,7 @@ pub(super) fn run(args: &CheckArgs, config: &Config, now: i64) -> anyhow::Result
         windows,
         basis: basis(&args.counting),
         cuts,
-        counted_from: counted_from(&args.counting, config)?,
+        counted_from: counted_from(args.counting.counted_from.as_deref(), config)?,
         contributors: contributors(config)?,
         own_domains: own_domains(config, &args.own_domain)?,
         bounce: thresholds(config.bounce),
