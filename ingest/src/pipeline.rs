@@ -20,13 +20,14 @@ use crate::source::logs;
 use crate::source::objects::Objects;
 use crate::source::objects::follow::Follower;
 use crate::source::sqs::{self, Queue, Settled};
-use crate::source::{Clock, Delivered, Handling, Intake, Parcel, Receipt, stopped};
+use crate::source::{Clock, Delivered, Handling, Intake, Next, Parcel, Receipt, stopped};
 use crate::store::quarantine::{self, Quarantined};
 use crate::store::{Store, StoreError};
 use crate::telemetry::{Counts, Telemetry};
 
-/// Messages of a queue in one batch: each is held, with its handle, until it is deleted.
-const RECEIPTS_MAX: usize = 8 * 1024;
+/// Messages of a queue in one batch: each is in flight until it is deleted, and the fewer are, the fewer come twice
+/// after a crash. A live queue comes nowhere near it; a drain leaves what is for `store compact`.
+const RECEIPTS_MAX: usize = 2 * 1024;
 /// How long an idle worker waits before it looks at its batch again.
 const IDLE: Duration = Duration::from_hours(1);
 
@@ -106,8 +107,9 @@ pub async fn run(
     let (intake, delivered) =
         Intake::new(Arc::clone(&telemetry), Arc::clone(&clock), Arc::clone(&halt));
     let mut workers = JoinSet::new();
-    for _ in 0..settings.workers.max(1) {
+    for at in 0..settings.workers.max(1) {
         let worker = Worker {
+            helps: at > 0,
             delivered: delivered.clone(),
             store: store.clone(),
             limits: settings.limits,
@@ -224,6 +226,8 @@ fn one_file(read: Result<bool, FileError>) -> Summary {
 /// Decodes parcels into its own batch, makes the batch durable, and settles what was in it. Workers share nothing
 /// but the intake, so that two cores write two segments at a time.
 struct Worker {
+    /// Whether it works only when too much waits.
+    helps: bool,
     delivered: Delivered,
     store: Store,
     limits: BatchLimits,
@@ -275,15 +279,17 @@ impl Worker {
         };
         loop {
             match handle.block_on(self.next(state.since)) {
-                Next::Parcel(parcel) => {
-                    self.oldest.set_if_empty(parcel.taken);
-                    state.take(parcel);
-                    state.batch.shrink()?;
-                    if state.is_full(&self.limits) || state.is_old(&self.limits) {
-                        handle.block_on(self.flush(&mut state))?;
+                Next::Delivery(delivery) => {
+                    for parcel in delivery.parcels {
+                        self.oldest.set_if_empty(parcel.taken);
+                        state.take(parcel);
+                        state.batch.shrink()?;
+                        if state.is_full(&self.limits) || state.is_old(&self.limits) {
+                            handle.block_on(self.flush(&mut state))?;
+                        }
                     }
                 }
-                Next::Flush => handle.block_on(self.flush(&mut state))?,
+                Next::Urged => handle.block_on(self.flush(&mut state))?,
                 Next::End => {
                     handle.block_on(self.flush(&mut state))?;
                     return Ok(state.done);
@@ -292,19 +298,18 @@ impl Worker {
         }
     }
 
-    /// Waits for a parcel, for the batch to grow old, or for a source that wants it written.
+    /// Waits for what comes next, and for the batch to grow old.
     async fn next(&mut self, since: Option<Instant>) -> Next {
         let deadline =
             since.map_or_else(|| Instant::now() + IDLE, |since| since + self.limits.age_max);
-        let Delivered { parcels, urged } = &mut self.delivered;
-        tokio::select! {
-            parcel = async { parcels.lock().await.recv().await } => {
-                parcel.map_or(Next::End, Next::Parcel)
+        let next = async {
+            if self.helps {
+                self.delivered.next_of_backlog().await
+            } else {
+                self.delivered.next().await
             }
-            // the sources are gone when the sender is, and then the parcels end
-            Ok(()) = urged.changed() => Next::Flush,
-            () = tokio::time::sleep_until(deadline) => Next::Flush,
-        }
+        };
+        tokio::time::timeout_at(deadline, next).await.unwrap_or(Next::Urged)
     }
 
     /// Makes the batch durable, then settles it (I-1). If it cannot be made durable, the receipts are dropped unsettled.
@@ -326,13 +331,6 @@ impl Worker {
         state.since = None;
         Ok(())
     }
-}
-
-/// What a worker does next.
-enum Next {
-    Parcel(Parcel),
-    Flush,
-    End,
 }
 
 /// What a worker holds that is not durable yet, and what it has done.

@@ -10,7 +10,7 @@ use crate::documents;
 use crate::telemetry::Telemetry;
 
 /// Bytes that are read and handed over at a time.
-const CHUNK_BYTES: usize = 1024 * 1024;
+const CHUNK_BYTES: usize = 256 * 1024;
 
 /// What can go wrong with a file.
 #[derive(Debug, thiserror::Error)]

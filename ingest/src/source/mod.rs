@@ -10,17 +10,19 @@ pub mod sqs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::sync::{Mutex, Notify, OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::time::Instant;
 
 use crate::documents::Piece;
 use crate::outcome::Rejected;
 use crate::telemetry::Telemetry;
 
-/// Parcels that wait for the workers.
-const PARCELS_MAX: usize = 1_024;
+/// Deliveries that wait for the workers.
+const DELIVERIES_MAX: usize = 1_024;
 /// Bytes in them.
 const WAITING_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Bytes that are left of them when one worker is not enough.
+const BACKLOG_LEFT: usize = WAITING_BYTES_MAX / 4;
 
 /// What shall be done with a parcel.
 #[derive(Debug, Default)]
@@ -51,7 +53,6 @@ pub struct Parcel {
     pub(crate) taken: Instant,
     /// What shall be done with them.
     pub handling: Handling,
-    room: Option<OwnedSemaphorePermit>,
 }
 
 impl Parcel {
@@ -75,7 +76,6 @@ impl Parcel {
             receipt: None,
             handling: Handling::Read,
             taken: Instant::now(),
-            room: None,
         }
     }
 
@@ -154,9 +154,10 @@ pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
 /// What every source needs to run: where its parcels go, and when it shall end.
 #[derive(Clone)]
 pub struct Intake {
-    out: mpsc::Sender<Parcel>,
+    out: mpsc::Sender<Delivery>,
     /// Bytes that may wait for the workers.
     room: Arc<Semaphore>,
+    backlog: Arc<Notify>,
     urge: Arc<watch::Sender<u64>>,
     halt: Arc<watch::Sender<bool>>,
     /// Whether the run shall end.
@@ -173,11 +174,60 @@ impl std::fmt::Debug for Intake {
     }
 }
 
+/// Parcels that were handed over together.
+#[derive(Debug)]
+pub(crate) struct Delivery {
+    pub(crate) parcels: Vec<Parcel>,
+    /// What they take of the room for what waits.
+    _room: OwnedSemaphorePermit,
+}
+
 /// The other end of an intake, for the workers.
 #[derive(Debug, Clone)]
 pub(crate) struct Delivered {
-    pub(crate) parcels: Arc<Mutex<mpsc::Receiver<Parcel>>>,
-    pub(crate) urged: watch::Receiver<u64>,
+    deliveries: Arc<Mutex<mpsc::Receiver<Delivery>>>,
+    backlog: Arc<Notify>,
+    urged: watch::Receiver<u64>,
+}
+
+/// What comes to a worker.
+pub(crate) enum Next {
+    Delivery(Delivery),
+    /// Somebody waits for what it holds to be written.
+    Urged,
+    End,
+}
+
+impl Delivered {
+    /// What comes next for the worker that does all that one can do: its batches are large, and few.
+    pub(crate) async fn next(&mut self) -> Next {
+        tokio::select! {
+            biased;
+            // the sources are gone when the sender is, and then the deliveries end
+            Ok(()) = self.urged.changed() => Next::Urged,
+            delivery = async { self.deliveries.lock().await.recv().await } => {
+                delivery.map_or(Next::End, Next::Delivery)
+            }
+        }
+    }
+
+    /// The same for a worker that helps out, when too much waits.
+    pub(crate) async fn next_of_backlog(&mut self) -> Next {
+        let waiting = async {
+            loop {
+                self.backlog.notified().await;
+                // the first worker may have been faster
+                if let Ok(delivery) = self.deliveries.lock().await.try_recv() {
+                    return delivery;
+                }
+            }
+        };
+        tokio::select! {
+            biased;
+            urged = self.urged.changed() => urged.map_or(Next::End, |()| Next::Urged),
+            delivery = waiting => Next::Delivery(delivery),
+        }
+    }
 }
 
 impl Intake {
@@ -187,30 +237,41 @@ impl Intake {
         clock: Clock,
         halt: Arc<watch::Sender<bool>>,
     ) -> (Self, Delivered) {
-        let (out, parcels) = mpsc::channel(PARCELS_MAX);
+        let (out, deliveries) = mpsc::channel(DELIVERIES_MAX);
         let (urge, urged) = watch::channel(0);
+        let backlog = Arc::<Notify>::default();
         let intake = Self {
             out,
             room: Arc::new(Semaphore::new(WAITING_BYTES_MAX)),
+            backlog: Arc::clone(&backlog),
             urge: Arc::new(urge),
             stop: halt.subscribe(),
             halt,
             telemetry,
             clock,
         };
-        (intake, Delivered { parcels: Arc::new(Mutex::new(parcels)), urged })
+        (intake, Delivered { deliveries: Arc::new(Mutex::new(deliveries)), backlog, urged })
     }
 
     /// Hands a parcel to the workers, when there is room for it; `None` when there are no workers any more, who tell
     /// why.
-    pub async fn send(&self, mut parcel: Parcel) -> Option<()> {
-        let bytes = u32::try_from(parcel.bytes.len().clamp(1, WAITING_BYTES_MAX)).ok()?;
+    pub async fn send(&self, parcel: Parcel) -> Option<()> {
+        self.send_all(vec![parcel]).await
+    }
+
+    /// Hands parcels over together, which costs no more than one does.
+    pub async fn send_all(&self, parcels: Vec<Parcel>) -> Option<()> {
+        let bytes: usize = parcels.iter().map(|parcel| parcel.bytes.len()).sum();
+        let bytes = u32::try_from(bytes.clamp(1, WAITING_BYTES_MAX)).ok()?;
         let room = tokio::select! {
             room = Arc::clone(&self.room).acquire_many_owned(bytes) => room.ok()?,
             () = self.out.closed() => return None,
         };
-        parcel.room = Some(room);
-        self.out.send(parcel).await.ok()
+        self.out.send(Delivery { parcels, _room: room }).await.ok()?;
+        if self.room.available_permits() < BACKLOG_LEFT {
+            self.backlog.notify_one();
+        }
+        Some(())
     }
 
     /// Asks the workers to write what they hold: a source waits for it.
@@ -218,9 +279,9 @@ impl Intake {
         self.urge.send_modify(|asked| *asked += 1);
     }
 
-    /// Ends all sources: going on would do harm.
-    pub fn halt(&self) {
-        self.halt.send_replace(true);
+    /// What ends all sources, for whoever outlives them: a clone of the intake would keep the workers waiting.
+    pub(crate) fn halt(&self) -> Arc<watch::Sender<bool>> {
+        Arc::clone(&self.halt)
     }
 }
 

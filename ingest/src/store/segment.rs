@@ -4,17 +4,18 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow_array::builder::{
-    ArrayBuilder, BinaryBuilder, BooleanBuilder, Int32Builder, Int64Builder, ListBuilder,
-    StringBuilder, StructBuilder, TimestampMillisecondBuilder, UInt64Builder,
+    ArrayBuilder, BinaryBuilder, BooleanBuilder, Int32Builder, Int64Builder, StringBuilder,
+    TimestampMillisecondBuilder, UInt64Builder,
 };
-use arrow_array::{ArrayRef, RecordBatch};
-use arrow_schema::{DataType, Field, Fields, Schema, SchemaRef, TimeUnit};
+use arrow_array::{ArrayRef, ListArray, RecordBatch, StructArray};
+use arrow_buffer::{NullBufferBuilder, OffsetBufferBuilder};
+use arrow_schema::{DataType, Field, FieldRef, Fields, Schema, SchemaRef, TimeUnit};
 use bouncewatch_schemas::event::EventRow;
 use bouncewatch_schemas::table::{self, Column, ColumnType};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::metadata::KeyValue;
-use parquet::file::properties::WriterProperties;
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 
 use super::StoreError;
@@ -22,19 +23,26 @@ use super::StoreError;
 /// Rows of one row group: small enough to skip, large enough to compress.
 const ROW_GROUP_ROWS: usize = 128 * 1024;
 /// Bytes of a page before it is packed, and of a dictionary: what a column holds while it is written.
-const PAGE_BYTES: usize = 128 * 1024;
-const DICTIONARY_BYTES: usize = 256 * 1024;
+const PAGE_BYTES: usize = 32 * 1024;
+const DICTIONARY_BYTES: usize = 64 * 1024;
 /// zstd's fastest level: further ones cost more time than they save room.
 const ZSTD_LEVEL: i32 = 1;
 /// Columns whose values hardly repeat: a dictionary would only cost time.
 const WITHOUT_DICTIONARY: [&str; 4] =
     [table::MESSAGE_ID, table::FEEDBACK_ID, table::MESSAGE_KEY, table::EVENT_KEY];
+/// Columns by which readers skip row groups. The least and the greatest text of a group tell nobody anything.
+const WITH_STATISTICS: [&str; 4] =
+    [table::EVENT_AT, table::RECEIVED_AT, table::MESSAGE_KEY, table::EVENT_KEY];
 
 fn tag_fields() -> Fields {
     Fields::from(vec![
         Field::new("key", DataType::Utf8, true),
         Field::new("value", DataType::Utf8, true),
     ])
+}
+
+fn tag_item() -> FieldRef {
+    Arc::new(Field::new("item", DataType::Struct(tag_fields()), true))
 }
 
 fn data_type(column_type: ColumnType) -> DataType {
@@ -46,9 +54,7 @@ fn data_type(column_type: ColumnType) -> DataType {
         ColumnType::Hash => DataType::UInt64,
         ColumnType::Bool => DataType::Boolean,
         ColumnType::Bytes => DataType::Binary,
-        ColumnType::Tags => {
-            DataType::List(Arc::new(Field::new("item", DataType::Struct(tag_fields()), true)))
-        }
+        ColumnType::Tags => DataType::List(tag_item()),
     }
 }
 
@@ -64,7 +70,7 @@ pub(super) fn schema(columns: &[Column]) -> SchemaRef {
 pub(super) struct TableBuilder {
     table: &'static str,
     schema: SchemaRef,
-    columns: Vec<Box<dyn ArrayBuilder>>,
+    columns: Vec<ColumnBuilder>,
     /// Rows in `columns`.
     rows: usize,
     /// Rows in `writer`.
@@ -72,104 +78,171 @@ pub(super) struct TableBuilder {
     writer: Option<ArrowWriter<Vec<u8>>>,
 }
 
+/// Builds a column. No trait object: a row has a value for each of its columns, and most of them are null.
+enum ColumnBuilder {
+    Text(StringBuilder),
+    Time(TimestampMillisecondBuilder),
+    Int32(Int32Builder),
+    Int64(Int64Builder),
+    Hash(UInt64Builder),
+    Bool(BooleanBuilder),
+    Tags(TagsBuilder),
+    Bytes(BinaryBuilder),
+}
+
+impl ColumnBuilder {
+    /// An empty one, with room for so many values.
+    fn new(column_type: ColumnType, values: usize, bytes: usize) -> Self {
+        match column_type {
+            ColumnType::Text => Self::Text(StringBuilder::with_capacity(values, bytes)),
+            ColumnType::Time => {
+                let builder = TimestampMillisecondBuilder::with_capacity(values);
+                Self::Time(builder.with_timezone("UTC"))
+            }
+            ColumnType::Int32 => Self::Int32(Int32Builder::with_capacity(values)),
+            ColumnType::Int64 => Self::Int64(Int64Builder::with_capacity(values)),
+            ColumnType::Hash => Self::Hash(UInt64Builder::with_capacity(values)),
+            ColumnType::Bool => Self::Bool(BooleanBuilder::with_capacity(values)),
+            ColumnType::Tags => Self::Tags(TagsBuilder::new()),
+            ColumnType::Bytes => Self::Bytes(BinaryBuilder::with_capacity(values, bytes)),
+        }
+    }
+
+    /// The values so far. What comes next finds as much room as these took.
+    fn finish(&mut self) -> ArrayRef {
+        match self {
+            Self::Text(builder) => {
+                let next =
+                    StringBuilder::with_capacity(builder.len(), builder.values_slice().len());
+                Arc::new(std::mem::replace(builder, next).finish())
+            }
+            Self::Time(builder) => Arc::new(builder.finish()),
+            Self::Int32(builder) => Arc::new(builder.finish()),
+            Self::Int64(builder) => Arc::new(builder.finish()),
+            Self::Hash(builder) => Arc::new(builder.finish()),
+            Self::Bool(builder) => Arc::new(builder.finish()),
+            Self::Tags(builder) => {
+                Arc::new(std::mem::replace(builder, TagsBuilder::new()).finish())
+            }
+            Self::Bytes(builder) => Arc::new(builder.finish()),
+        }
+    }
+}
+
+/// Builds lists of {key, value}.
+struct TagsBuilder {
+    keys: StringBuilder,
+    values: StringBuilder,
+    lengths: OffsetBufferBuilder<i32>,
+    known: NullBufferBuilder,
+}
+
+impl TagsBuilder {
+    fn new() -> Self {
+        Self {
+            keys: StringBuilder::new(),
+            values: StringBuilder::new(),
+            lengths: OffsetBufferBuilder::new(0),
+            known: NullBufferBuilder::new(0),
+        }
+    }
+
+    fn append<'t, T: AsRef<str> + 't>(
+        &mut self,
+        entries: impl ExactSizeIterator<Item = (&'t T, &'t T)>,
+        is_known: bool,
+    ) {
+        self.lengths.push_length(entries.len());
+        self.known.append(is_known);
+        for (key, value) in entries {
+            self.keys.append_value(key.as_ref());
+            self.values.append_value(value.as_ref());
+        }
+    }
+
+    fn finish(mut self) -> ListArray {
+        let columns: Vec<ArrayRef> =
+            vec![Arc::new(self.keys.finish()), Arc::new(self.values.finish())];
+        let entries = StructArray::new(tag_fields(), columns, None);
+        let lengths = self.lengths.finish();
+        ListArray::new(tag_item(), lengths, Arc::new(entries), self.known.finish())
+    }
+}
+
 /// Writes the values of one row in the order of the table's columns.
 pub(super) struct RowWriter<'a> {
-    columns: std::slice::IterMut<'a, Box<dyn ArrayBuilder>>,
+    columns: std::slice::IterMut<'a, ColumnBuilder>,
+}
+
+/// The builder of the column that comes next, which has the type that its table says.
+macro_rules! next {
+    ($writer:ident, $variant:ident) => {
+        match $writer.columns.next() {
+            Some(ColumnBuilder::$variant(builder)) => builder,
+            _ => unreachable!("a row has a value of the right type for each column of its table"),
+        }
+    };
 }
 
 impl RowWriter<'_> {
-    fn next<B: ArrayBuilder>(&mut self) -> &mut B {
-        let builder =
-            self.columns.next().expect("a row has as many values as its table has columns");
-        builder.as_any_mut().downcast_mut::<B>().expect("a value has the type of its column")
-    }
-
     pub(super) fn text(&mut self, value: Option<&str>) -> &mut Self {
-        self.next::<StringBuilder>().append_option(value);
+        next!(self, Text).append_option(value);
         self
     }
 
     pub(super) fn time(&mut self, value: Option<i64>) -> &mut Self {
-        self.next::<TimestampMillisecondBuilder>().append_option(value);
+        next!(self, Time).append_option(value);
         self
     }
 
     pub(super) fn bytes(&mut self, value: &[u8]) -> &mut Self {
-        self.next::<BinaryBuilder>().append_value(value);
+        next!(self, Bytes).append_value(value);
         self
     }
 
     fn int32(&mut self, value: Option<i32>) -> &mut Self {
-        self.next::<Int32Builder>().append_option(value);
+        next!(self, Int32).append_option(value);
         self
     }
 
     pub(super) fn int64(&mut self, value: Option<i64>) -> &mut Self {
-        self.next::<Int64Builder>().append_option(value);
+        next!(self, Int64).append_option(value);
         self
     }
 
     pub(super) fn hash(&mut self, value: u64) -> &mut Self {
-        self.next::<UInt64Builder>().append_value(value);
+        next!(self, Hash).append_value(value);
         self
     }
 
     fn bool(&mut self, value: bool) -> &mut Self {
-        self.next::<BooleanBuilder>().append_value(value);
+        next!(self, Bool).append_value(value);
         self
     }
 
     /// Tags; null, where there are none.
     fn tags<T: AsRef<str>>(&mut self, tags: &[(T, T)]) -> &mut Self {
-        self.list(tags.iter().map(|(key, value)| (key, value)), !tags.is_empty())
+        let entries = tags.iter().map(|(key, value)| (key, value));
+        next!(self, Tags).append(entries, !tags.is_empty());
+        self
     }
 
     /// The words of a scope; a list that is empty, where there are none.
     pub(super) fn scope(&mut self, scope: &BTreeMap<String, String>) -> &mut Self {
-        self.list(scope.iter(), true)
-    }
-
-    fn list<'t, T: AsRef<str> + 't>(
-        &mut self,
-        entries: impl Iterator<Item = (&'t T, &'t T)>,
-        is_known: bool,
-    ) -> &mut Self {
-        let list = self.next::<ListBuilder<StructBuilder>>();
-        for (key, value) in entries {
-            let entry = list.values();
-            for (at, text) in [key, value].into_iter().enumerate() {
-                let builder = entry.field_builder::<StringBuilder>(at);
-                builder.expect("an entry has a key and a value").append_value(text.as_ref());
-            }
-            entry.append(true);
-        }
-        list.append(is_known);
+        next!(self, Tags).append(scope.iter(), true);
         self
     }
 }
 
 impl TableBuilder {
     pub(super) fn new(table: &'static str, columns: &[Column]) -> Self {
-        let builder = |column: &Column| -> Box<dyn ArrayBuilder> {
-            match column.column_type {
-                ColumnType::Text => Box::new(StringBuilder::new()),
-                ColumnType::Time => {
-                    Box::new(TimestampMillisecondBuilder::new().with_timezone("UTC"))
-                }
-                ColumnType::Int32 => Box::new(Int32Builder::new()),
-                ColumnType::Int64 => Box::new(Int64Builder::new()),
-                ColumnType::Hash => Box::new(UInt64Builder::new()),
-                ColumnType::Bool => Box::new(BooleanBuilder::new()),
-                ColumnType::Bytes => Box::new(BinaryBuilder::new()),
-                ColumnType::Tags => {
-                    Box::new(ListBuilder::new(StructBuilder::from_fields(tag_fields(), 0)))
-                }
-            }
-        };
         Self {
             table,
             schema: schema(columns),
-            columns: columns.iter().map(builder).collect(),
+            columns: columns
+                .iter()
+                .map(|column| ColumnBuilder::new(column.column_type, 0, 0))
+                .collect(),
             rows: 0,
             encoded: 0,
             writer: None,
@@ -188,8 +261,7 @@ impl TableBuilder {
     /// Encodes the rows so far.
     pub(super) fn encode(&mut self) -> Result<(), StoreError> {
         let build = |error: &dyn std::fmt::Display| StoreError::Build(error.to_string());
-        let arrays: Vec<ArrayRef> =
-            self.columns.iter_mut().map(arrow_array::builder::ArrayBuilder::finish).collect();
+        let arrays: Vec<ArrayRef> = self.columns.iter_mut().map(ColumnBuilder::finish).collect();
         let batch = RecordBatch::try_new(Arc::clone(&self.schema), arrays)
             .map_err(|error| build(&error))?;
         let mut writer = if let Some(writer) = self.writer.take() {
@@ -232,11 +304,16 @@ pub(super) fn properties(table: &str) -> WriterProperties {
         .set_data_page_size_limit(PAGE_BYTES)
         .set_dictionary_page_size_limit(DICTIONARY_BYTES)
         .set_key_value_metadata(Some(footer))
+        .set_statistics_enabled(EnabledStatistics::None)
         .set_created_by(concat!("bouncewatch ", env!("CARGO_PKG_VERSION")).to_owned());
-    WITHOUT_DICTIONARY
+    let properties = WITHOUT_DICTIONARY.iter().fold(properties, |properties, column| {
+        properties.set_column_dictionary_enabled(ColumnPath::from(*column), false)
+    });
+    WITH_STATISTICS
         .iter()
         .fold(properties, |properties, column| {
-            properties.set_column_dictionary_enabled(ColumnPath::from(*column), false)
+            let column = ColumnPath::from(*column);
+            properties.set_column_statistics_enabled(column, EnabledStatistics::Chunk)
         })
         .build()
 }

@@ -15,6 +15,9 @@ use crate::scripted::{Script, Watch, error, messages};
 
 const URL: &str = "https://sqs.us-east-1.amazonaws.com/123456789012/bounces";
 
+/// How long a test waits for a run that should end by itself.
+const GIVE_UP: Duration = Duration::from_mins(2);
+
 fn nothing() -> Watch {
     Box::new(|_, _| {})
 }
@@ -27,11 +30,15 @@ async fn ingest(
     stop: watch::Receiver<bool>,
 ) -> Summary {
     let queue = Queue::open(&script.config(), URL, &Telemetry::new()).await.unwrap();
-    let limits = BatchLimits { age_max: Duration::from_millis(50), ..BatchLimits::default() };
+    // a drain never waits for its last batch to grow old
+    let age_max =
+        if queue_settings.follow { Duration::from_millis(50) } else { Duration::from_hours(1) };
+    let limits = BatchLimits { age_max, ..BatchLimits::default() };
     let settings = Settings { workers: 1, limits, queue: queue_settings, ..Settings::default() };
     let sources = vec![Source::Queue(Box::new(queue))];
     let clock = Arc::new(|| 1_800_000_000_000);
-    run(sources, store, settings, clock, Arc::new(Telemetry::new()), stop).await.unwrap()
+    let ended = run(sources, store, settings, clock, Arc::new(Telemetry::new()), stop);
+    tokio::time::timeout(GIVE_UP, ended).await.expect("the run ends").unwrap()
 }
 
 async fn in_a_folder(script: &Arc<Script>, follow: bool, stop: watch::Receiver<bool>) -> Summary {

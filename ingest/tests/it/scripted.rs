@@ -79,8 +79,9 @@ impl Script {
     }
 
     fn answer(&self, action: &str, body: &Value) -> (u16, Value) {
-        (self.watch)(action, body);
+        // first, since what the watcher does may end the test
         self.calls.lock().unwrap().push((action.to_owned(), body.clone()));
+        (self.watch)(action, body);
         let mut answers = self.answers.lock().unwrap();
         if let Some(at) = answers.iter().position(|(wanted, ..)| *wanted == action) {
             let (_, status, answer) = answers.remove(at).unwrap();

@@ -197,7 +197,7 @@ mod tests {
 
     use super::*;
     use crate::pointers::pointers;
-    use crate::source::{Delivered, Outcome};
+    use crate::source::{Next, Outcome};
     use crate::telemetry::Telemetry;
 
     /// What answers every request with the same words.
@@ -237,12 +237,13 @@ mod tests {
         let follower = Arc::new(follower);
         follower.take(message, pointers(BODY).unwrap(), &intake).await;
         drop(intake);
-        let Delivered { parcels, .. } = delivered;
-        let mut got = Vec::new();
-        while let Some(mut parcel) = parcels.lock().await.recv().await {
-            // what the workers do when a batch is durable
-            parcel.receipt.take().unwrap().settle();
-            got.push(parcel);
+        let (mut delivered, mut got) = (delivered, Vec::new());
+        while let Next::Delivery(delivery) = delivered.next().await {
+            for mut parcel in delivery.parcels {
+                // what the workers do when a batch is durable
+                parcel.receipt.take().unwrap().settle();
+                got.push(parcel);
+            }
         }
         (told.recv().await.unwrap(), got, follower)
     }

@@ -1,6 +1,6 @@
 //! The messages that were received and are neither deleted nor given up: what must stay hidden, and how much there is.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -17,7 +17,7 @@ const HIDDEN_MAX: Duration = Duration::from_hours(12);
 #[derive(Debug)]
 pub(super) struct Held {
     next: AtomicU64,
-    messages: Mutex<HashMap<u64, Message>>,
+    messages: Mutex<BTreeMap<u64, Message>>,
     count: watch::Sender<usize>,
     /// The same for whoever watches.
     shown: Slot<i64>,
@@ -37,29 +37,38 @@ impl Held {
         Self { next: AtomicU64::new(0), messages: Mutex::default(), count, shown }
     }
 
-    fn messages(&self) -> std::sync::MutexGuard<'_, HashMap<u64, Message>> {
+    fn messages(&self) -> std::sync::MutexGuard<'_, BTreeMap<u64, Message>> {
         self.messages.lock().expect("nobody panics while holding this lock")
     }
 
-    /// Takes a message that was received just now, and gives it a number.
-    pub(super) fn take(&self, handle: String, received: Instant, visibility: Duration) -> u64 {
-        let id = self.next.fetch_add(1, Ordering::Relaxed);
-        let message = Message { handle, received, hidden_until: received + visibility };
+    /// Takes messages that were received just now, and gives each a number, from the first one on.
+    pub(super) fn take(
+        &self,
+        handles: impl ExactSizeIterator<Item = String>,
+        received: Instant,
+        visibility: Duration,
+    ) -> u64 {
+        let length = u64::try_from(handles.len()).unwrap_or(u64::MAX);
+        let first = self.next.fetch_add(length, Ordering::Relaxed);
         let mut messages = self.messages();
-        messages.insert(id, message);
+        for (id, handle) in (first..).zip(handles) {
+            messages.insert(id, Message { handle, received, hidden_until: received + visibility });
+        }
         self.tell(&messages);
-        id
+        first
     }
 
     /// Tells how many are held, while nobody can change that: the last number told is the last one that was true.
-    fn tell(&self, messages: &HashMap<u64, Message>) {
+    fn tell(&self, messages: &BTreeMap<u64, Message>) {
         self.count.send_replace(messages.len());
         self.shown.set(i64::try_from(messages.len()).unwrap_or(i64::MAX));
     }
 
-    /// The receipt handle of a message.
-    pub(super) fn handle(&self, id: u64) -> Option<String> {
-        self.messages().get(&id).map(|message| message.handle.clone())
+    /// The receipt handles of messages.
+    pub(super) fn handles(&self, ids: &[u64]) -> Vec<(u64, String)> {
+        let messages = self.messages();
+        let handle = |id: &u64| Some((*id, messages.get(id)?.handle.clone()));
+        ids.iter().filter_map(handle).collect()
     }
 
     /// Forgets messages: they are deleted, or come again.
@@ -89,10 +98,7 @@ impl Held {
         let wanted = messages.iter().filter(|(_, message)| {
             message.hidden_until <= soon && until.duration_since(message.received) < HIDDEN_MAX
         });
-        let mut wanted: Vec<(u64, String)> =
-            wanted.map(|(id, message)| (*id, message.handle.clone())).collect();
-        wanted.sort();
-        wanted
+        wanted.map(|(id, message)| (*id, message.handle.clone())).collect()
     }
 
     /// Notes that messages are hidden until a moment.
@@ -115,8 +121,10 @@ mod tests {
         let shown = std::sync::Arc::<crate::live::Slots<i64>>::default();
         let (held, start) = (Held::new(shown.slot()), Instant::now());
         let secs = Duration::from_secs;
-        let one = held.take("one".into(), start, secs(60));
-        let two = held.take("two".into(), start + secs(30), secs(60));
+        let take = |handle: &str, after| {
+            held.take([handle.to_owned()].into_iter(), start + secs(after), secs(60))
+        };
+        let (one, two) = (take("one", 0), take("two", 30));
         let wanted = |soon, until| held.to_hide(start + secs(soon), start + secs(until));
         assert_eq!(shown.sum(), 2);
         assert!(wanted(59, 119).is_empty());
@@ -129,6 +137,6 @@ mod tests {
         held.forget([one, two]);
         held.at_most(0).await;
         assert_eq!(shown.sum(), 0);
-        assert!(wanted(90, 150).is_empty() && held.handle(one).is_none());
+        assert!(wanted(90, 150).is_empty() && held.handles(&[one]).is_empty());
     }
 }

@@ -44,10 +44,10 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Deletes, or renewals of visibility, that are under way at the same time: no fewer than receivers, which would
-    /// take more than can be settled while it is hidden.
+    /// Deletes, or renewals of visibility, that are under way at the same time: more than receivers, which would take
+    /// more than is settled.
     fn calls_at_once(&self) -> usize {
-        self.receivers_max.max(8)
+        (2 * self.receivers_max).max(8)
     }
 
     /// The default for a batch age: a message is hidden for some batches, and at least a minute.
@@ -302,7 +302,7 @@ pub async fn run(queue: Queue, intake: Intake, settings: Settings) -> Settled {
     let telemetry = Arc::clone(&intake.telemetry);
     let follower = Arc::new(Follower::new(queue.buckets.clone()));
     let line = Line { queue, settings, held, told: told_before, follower, telemetry };
-    let settling = tokio::spawn(settle::settle(line.clone(), told, intake.clone()));
+    let settling = tokio::spawn(settle::settle(line.clone(), told, intake.halt()));
     let hiding = tokio::spawn(settle::keep_hidden(line.clone()));
     let failure = Crew::run(&line, intake, outcomes).await;
     let settled = settling.await.unwrap_or_else(|error| Settled {

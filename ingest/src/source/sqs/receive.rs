@@ -1,7 +1,7 @@
 //! Receivers: long polls that grow in number while answers come back full, and shrink when they come back empty.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use aws_sdk_sqs::types::{Message, MessageSystemAttributeName};
@@ -25,12 +25,11 @@ const EMPTY_ANSWERS: u32 = 2;
 const GROWTH_BYTES_MAX: usize = 256 * 1024;
 /// How often the workers are asked to write while a FIFO queue waits for its own messages.
 const HURRY_EVERY: Duration = Duration::from_millis(50);
-/// The same while no more may be held.
-const HURRY_FULL_EVERY: Duration = Duration::from_millis(250);
-/// How often they are asked at the end of a drain, in milliseconds: a queue that trickles makes no tiny segments.
-const DRAIN_HURRY_EVERY_MS: i64 = 1_000;
-/// Messages that are held at the same time: what memory they take, and SQS allows 120,000 of one queue to be in flight.
-const HELD_MAX: usize = 32 * 1024;
+/// How long nothing comes to a drain, or to receivers that may hold no more, until the workers are asked to write, and
+/// how often from then on.
+const QUIET: Duration = Duration::from_millis(50);
+/// Messages that are held at the same time: some batches. SQS allows 120,000 of one queue to be in flight.
+const HELD_MAX: usize = 8 * 1024;
 /// Deliveries of one message that are a sign that something is wrong.
 const RECEIVE_COUNT_LOOK: i64 = 5;
 
@@ -39,8 +38,8 @@ pub(super) struct Crew {
     line: Line,
     places: Semaphore,
     active: AtomicUsize,
-    /// When the workers were last asked to write, epoch milliseconds.
-    hurried_at: AtomicI64,
+    /// When messages came last, or the workers were asked to write because none did.
+    quiet_since: Mutex<Instant>,
     origin: Arc<str>,
     started_at: i64,
     outcomes: mpsc::UnboundedSender<Outcome>,
@@ -60,7 +59,7 @@ impl Crew {
             line: line.clone(),
             places: Semaphore::new(1),
             active: AtomicUsize::new(1),
-            hurried_at: AtomicI64::new(i64::MIN),
+            quiet_since: Mutex::new(Instant::now()),
             origin: Arc::from(line.queue.url.as_str()),
             started_at: (intake.clock)(),
             outcomes,
@@ -143,18 +142,15 @@ impl Crew {
                 continue;
             }
             empty_answers = 0;
+            *self.quiet_since() = Instant::now();
             if self.is_growing(&messages) {
                 self.places.add_permits(1);
             }
             // on a queue that never rests, a drain ends with what was there when it began
             let follow = self.line.settings.follow;
             let caught_up = !follow && messages.iter().all(|message| self.is_younger(message));
-            let is_full = messages.len() == MESSAGES_PER_CALL;
             if self.hand_over(messages, asked).await.is_none() || caught_up {
                 return Ok(Leave::ForGood);
-            }
-            if !is_full {
-                self.nears_the_end();
             }
         }
         Ok(Leave::ForGood)
@@ -186,18 +182,32 @@ impl Crew {
         Ok(self.shrink().then_some(Leave::ForNow))
     }
 
-    /// Where a drain comes near the end of its queue, what is held is stored and deleted while the last polls wait.
-    fn nears_the_end(&self) {
-        if self.line.settings.follow {
-            return;
+    /// Waits for the answer to a poll. Where a drain comes near the end of its queue, what is held is stored and deleted
+    /// while the last polls wait.
+    async fn answered<T>(&self, poll: impl Future<Output = T>) -> T {
+        let mut poll = std::pin::pin!(poll);
+        loop {
+            tokio::select! {
+                answer = &mut poll => return answer,
+                () = tokio::time::sleep(QUIET), if !self.line.settings.follow => {
+                    self.hurry_if_quiet();
+                }
+            }
         }
-        let (now, pause) = ((self.intake.clock)(), DRAIN_HURRY_EVERY_MS);
-        let due = self.hurried_at.fetch_update(Ordering::AcqRel, Ordering::Acquire, |before| {
-            (now.saturating_sub(before) >= pause).then_some(now)
-        });
-        if due.is_ok() {
+    }
+
+    /// Asks the workers to write, where nothing has come for a while. What had not reached them then is written when they
+    /// are asked again.
+    fn hurry_if_quiet(&self) {
+        let mut since = self.quiet_since();
+        if since.elapsed() >= QUIET && self.line.held.len() > 0 {
+            *since = Instant::now();
             self.intake.hurry();
         }
+    }
+
+    fn quiet_since(&self) -> MutexGuard<'_, Instant> {
+        self.quiet_since.lock().expect("nobody panics while holding this lock")
     }
 
     /// Whether a FIFO queue may hold messages back because of those that are held here.
@@ -234,12 +244,10 @@ impl Crew {
 
     /// Receives once, and tells when it asked: from then on messages are hidden.
     async fn receive(&self) -> Result<(Vec<Message>, Instant), QueueError> {
-        // again and again: what had not reached the workers when they were asked is written when they are asked once more
         while self.line.held.len() > HELD_MAX {
-            self.intake.hurry();
             tokio::select! {
                 () = self.line.held.at_most(HELD_MAX) => {}
-                () = tokio::time::sleep(HURRY_FULL_EVERY) => {}
+                () = tokio::time::sleep(QUIET) => self.hurry_if_quiet(),
             }
         }
         let settings = &self.line.settings;
@@ -263,7 +271,7 @@ impl Crew {
             .wait_time_seconds(wait)
             .send();
         // a long poll hides a message when it answers
-        let answer = self.line.called("sqs:ReceiveMessage", answer).await?;
+        let answer = self.answered(self.line.called("sqs:ReceiveMessage", answer)).await?;
         let messages = answer.messages.unwrap_or_default();
         let fifo = self.line.queue.attributes.fifo;
         self.line.telemetry.billed(fifo, chunks(bytes_of(&messages)) - 1);
@@ -276,28 +284,28 @@ impl Crew {
     }
 
     /// Hands messages to the workers; `None` when there are no workers any more.
-    async fn hand_over(&self, messages: Vec<Message>, received: Instant) -> Option<()> {
+    async fn hand_over(&self, mut messages: Vec<Message>, received: Instant) -> Option<()> {
         let received_at = (self.intake.clock)();
         self.line.telemetry.received.inc_by(u64::try_from(messages.len()).unwrap_or_default());
         self.look.at(&messages, received_at, &self.line);
         // all are taken before any waits: what waits must stay hidden too
-        let visibility = self.line.settings.visibility;
-        let parcels: Vec<Parcel> = messages
-            .into_iter()
-            .map(|message| {
-                let receipt = message.receipt_handle.map(|handle| {
-                    let id = self.line.held.take(handle, received, visibility);
-                    Receipt::new(id, self.outcomes.clone())
-                });
-                let body = message.body.unwrap_or_default().into_bytes();
-                Parcel::message(body, Arc::clone(&self.origin), received_at).with_receipt(receipt)
-            })
-            .collect();
-        for parcel in parcels {
+        let handles =
+            messages.iter_mut().map(|message| message.receipt_handle.take().unwrap_or_default());
+        let first = self.line.held.take(handles, received, self.line.settings.visibility);
+        let (mut plain, mut pointing) = (Vec::with_capacity(messages.len()), Vec::new());
+        for (id, message) in (first..).zip(messages) {
+            let body = message.body.unwrap_or_default().into_bytes();
+            let receipt = Receipt::new(id, self.outcomes.clone());
+            let parcel = Parcel::message(body, Arc::clone(&self.origin), received_at)
+                .with_receipt(Some(receipt));
             match pointers(&parcel.bytes) {
-                None => self.intake.send(parcel).await?,
-                Some(pointers) => self.line.follower.take(parcel, pointers, &self.intake).await,
+                None => plain.push(parcel),
+                Some(pointers) => pointing.push((parcel, pointers)),
             }
+        }
+        self.intake.send_all(plain).await?;
+        for (parcel, pointers) in pointing {
+            self.line.follower.take(parcel, pointers, &self.intake).await;
         }
         Some(())
     }

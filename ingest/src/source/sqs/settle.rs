@@ -1,18 +1,19 @@
 //! Settling: deletes what is durable, reads every answer entry by entry, and keeps hidden what is still worked on.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_sqs::types::{
     ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry,
 };
 use futures::{StreamExt, stream};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::{Line, MESSAGES_PER_CALL, QueueError, Settled};
+use crate::source::Outcome;
 use crate::source::backoff::jitter;
-use crate::source::{Intake, Outcome};
 
 /// Tries to delete one message; with the pauses between them, some seconds.
 const DELETE_TRIES: u32 = 6;
@@ -25,7 +26,7 @@ const LINGER: Duration = Duration::from_millis(20);
 pub(super) async fn settle(
     line: Line,
     mut outcomes: mpsc::UnboundedReceiver<Outcome>,
-    intake: Intake,
+    halt: Arc<watch::Sender<bool>>,
 ) -> Settled {
     let mut total = Settled::default();
     let mut deleting = JoinSet::new();
@@ -38,7 +39,7 @@ pub(super) async fn settle(
                 }
             }
             ended = deleting.join_next(), if !deleting.is_empty() => {
-                add(&mut total, ended, &intake);
+                add(&mut total, ended, &halt);
                 continue;
             }
         }
@@ -59,12 +60,12 @@ pub(super) async fn settle(
             continue;
         }
         if deleting.len() >= line.settings.calls_at_once() {
-            add(&mut total, deleting.join_next().await, &intake);
+            add(&mut total, deleting.join_next().await, &halt);
         }
         deleting.spawn(delete(line.clone(), durable.iter().map(|outcome| outcome.id).collect()));
     }
     while let Some(ended) = deleting.join_next().await {
-        add(&mut total, Some(ended), &intake);
+        add(&mut total, Some(ended), &halt);
     }
     total
 }
@@ -72,7 +73,7 @@ pub(super) async fn settle(
 fn add(
     total: &mut Settled,
     ended: Option<Result<Settled, tokio::task::JoinError>>,
-    intake: &Intake,
+    halt: &watch::Sender<bool>,
 ) {
     match ended {
         Some(Ok(one)) => {
@@ -80,7 +81,7 @@ fn add(
             total.delete_failed += one.delete_failed;
             if total.failure.is_none() && one.failure.is_some() {
                 // nobody may delete here: going on would store the same messages for ever
-                intake.halt();
+                halt.send_replace(true);
                 total.failure = one.failure;
             }
         }
@@ -123,9 +124,7 @@ async fn delete(line: Line, mut ids: Vec<u64>) -> Settled {
 
 /// Deletes and returns the messages that are still to be deleted.
 async fn delete_once(line: &Line, ids: &[u64]) -> Result<Vec<u64>, QueueError> {
-    let handles: Vec<(u64, String)> =
-        ids.iter().filter_map(|id| Some((*id, line.held.handle(*id)?))).collect();
-    let entries = handles.iter().map(|(id, handle)| {
+    let entries = line.held.handles(ids).into_iter().map(|(id, handle)| {
         let entry =
             DeleteMessageBatchRequestEntry::builder().id(id.to_string()).receipt_handle(handle);
         entry.build().expect("an entry has its id and its handle")
