@@ -1,5 +1,6 @@
 //! Receivers: long polls that grow in number while answers come back full, and shrink when they come back empty.
 
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -93,7 +94,7 @@ impl Crew {
             let Ok(place) = place else { return Ok(()) };
             // places are counted in `active`
             place.forget();
-            match self.poll().await {
+            match Box::pin(self.poll()).await {
                 Ok(Leave::ForNow) => {}
                 Ok(Leave::ForGood) => {
                     if self.active.fetch_sub(1, Ordering::AcqRel) == 1 {
@@ -184,8 +185,7 @@ impl Crew {
 
     /// Waits for the answer to a poll. Where a drain comes near the end of its queue, what is held is stored and deleted
     /// while the last polls wait.
-    async fn answered<T>(&self, poll: impl Future<Output = T>) -> T {
-        let mut poll = std::pin::pin!(poll);
+    async fn answered<T>(&self, mut poll: Pin<&mut impl Future<Output = T>>) -> T {
         loop {
             tokio::select! {
                 answer = &mut poll => return answer,
@@ -271,7 +271,8 @@ impl Crew {
             .wait_time_seconds(wait)
             .send();
         // a long poll hides a message when it answers
-        let answer = self.answered(self.line.called("sqs:ReceiveMessage", answer)).await?;
+        let poll = pin!(self.line.called("sqs:ReceiveMessage", answer));
+        let answer = self.answered(poll).await?;
         let messages = answer.messages.unwrap_or_default();
         let fifo = self.line.queue.attributes.fifo;
         self.line.telemetry.billed(fifo, chunks(bytes_of(&messages)) - 1);
