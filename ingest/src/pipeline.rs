@@ -303,10 +303,14 @@ impl Worker {
         let deadline =
             since.map_or_else(|| Instant::now() + IDLE, |since| since + self.limits.age_max);
         let next = async {
-            if self.helps {
-                self.delivered.next_of_backlog().await
-            } else {
-                self.delivered.next().await
+            let mut halted = self.halt.subscribe();
+            // where the run ends, the first worker may have failed, and the sources wait for room
+            if !self.helps || *halted.borrow() {
+                return self.delivered.next().await;
+            }
+            tokio::select! {
+                next = self.delivered.next_of_backlog() => next,
+                () = stopped(&mut halted) => Next::Urged,
             }
         };
         tokio::time::timeout_at(deadline, next).await.unwrap_or(Next::Urged)
