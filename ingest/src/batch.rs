@@ -30,7 +30,7 @@ const DAYS_MAX: usize = 128;
 const PUBLISHES_AT_ONCE: usize = 8;
 /// Rows of one batch that are not encoded yet, over all its days.
 const PLAIN_ROWS_MAX: usize = 2 * 1024;
-/// Days of one batch up to which rows are encoded as they come: each costs a writer with its packers, some 30 MB.
+/// Days of one batch up to which rows are encoded as they come: each costs a writer with a packer for each column.
 const WRITERS_MAX: usize = 2;
 /// Rows of one batch of more days, which are encoded day after day when it is written.
 const SCATTERED_ROWS_MAX: usize = 24 * 1024;

@@ -303,11 +303,11 @@ impl Worker {
         let deadline =
             since.map_or_else(|| Instant::now() + IDLE, |since| since + self.limits.age_max);
         let next = async {
-            let mut halted = self.halt.subscribe();
             // where the run ends, the first worker may have failed, and the sources wait for room
-            if !self.helps || *halted.borrow() {
+            if !self.helps || *self.halt.borrow() {
                 return self.delivered.next().await;
             }
+            let mut halted = self.halt.subscribe();
             tokio::select! {
                 next = self.delivered.next_of_backlog() => next,
                 () = stopped(&mut halted) => Next::Urged,

@@ -91,27 +91,27 @@ enum ColumnBuilder {
 }
 
 impl ColumnBuilder {
-    /// An empty one, with room for so many values.
-    fn new(column_type: ColumnType, values: usize, bytes: usize) -> Self {
+    fn new(column_type: ColumnType) -> Self {
         match column_type {
-            ColumnType::Text => Self::Text(StringBuilder::with_capacity(values, bytes)),
+            // most columns stay empty in most segments
+            ColumnType::Text => Self::Text(StringBuilder::with_capacity(0, 0)),
             ColumnType::Time => {
-                let builder = TimestampMillisecondBuilder::with_capacity(values);
-                Self::Time(builder.with_timezone("UTC"))
+                Self::Time(TimestampMillisecondBuilder::with_capacity(0).with_timezone("UTC"))
             }
-            ColumnType::Int32 => Self::Int32(Int32Builder::with_capacity(values)),
-            ColumnType::Int64 => Self::Int64(Int64Builder::with_capacity(values)),
-            ColumnType::Hash => Self::Hash(UInt64Builder::with_capacity(values)),
-            ColumnType::Bool => Self::Bool(BooleanBuilder::with_capacity(values)),
+            ColumnType::Int32 => Self::Int32(Int32Builder::with_capacity(0)),
+            ColumnType::Int64 => Self::Int64(Int64Builder::with_capacity(0)),
+            ColumnType::Hash => Self::Hash(UInt64Builder::with_capacity(0)),
+            ColumnType::Bool => Self::Bool(BooleanBuilder::with_capacity(0)),
             ColumnType::Tags => Self::Tags(TagsBuilder::new()),
-            ColumnType::Bytes => Self::Bytes(BinaryBuilder::with_capacity(values, bytes)),
+            ColumnType::Bytes => Self::Bytes(BinaryBuilder::with_capacity(0, 0)),
         }
     }
 
-    /// The values so far. What comes next finds as much room as these took.
+    /// The values so far.
     fn finish(&mut self) -> ArrayRef {
         match self {
             Self::Text(builder) => {
+                // texts find as much room again as they took: growing is what they cost most
                 let next =
                     StringBuilder::with_capacity(builder.len(), builder.values_slice().len());
                 Arc::new(std::mem::replace(builder, next).finish())
@@ -239,10 +239,7 @@ impl TableBuilder {
         Self {
             table,
             schema: schema(columns),
-            columns: columns
-                .iter()
-                .map(|column| ColumnBuilder::new(column.column_type, 0, 0))
-                .collect(),
+            columns: columns.iter().map(|column| ColumnBuilder::new(column.column_type)).collect(),
             rows: 0,
             encoded: 0,
             writer: None,
