@@ -71,57 +71,61 @@ pub(crate) fn no_feedback() -> Expr {
     when(is_one.fill_null(lit(false))).then(lit(NO_FEEDBACK)).otherwise(lit(NULL))
 }
 
-/// What an event is for the rates, as the number of an [`Outcome`].
-pub(crate) fn outcome() -> Expr {
-    let code = |outcome: Outcome| lit(outcome.code());
-    let class = |class: BounceClass| col(table::CLASS).eq(lit(class.as_str()));
-    // what SES counts says nothing of WorkMail's bounces: there a class is all that there is
-    let counts = || col(table::COUNTS).or(is_of(Service::WorkMail));
-    let bounce = when(class(BounceClass::Hard).and(counts()))
-        .then(code(Outcome::Hard))
-        .when(class(BounceClass::Suppressed).and(counts()))
-        .then(code(Outcome::SuppressedCounted))
-        .when(class(BounceClass::Undetermined))
-        .then(code(Outcome::Undetermined))
-        .when(class(BounceClass::Soft))
-        .then(code(Outcome::Soft))
-        .when(class(BounceClass::Suppressed))
-        .then(code(Outcome::Suppressed))
-        .when(class(BounceClass::AutoReply))
-        .then(code(Outcome::AutoReply))
-        .otherwise(code(Outcome::BounceOther));
-    let complaint = when(is_real_complaint())
-        .then(code(Outcome::Complaint))
-        .otherwise(code(Outcome::ComplaintNotCounted));
-    when(is_kind(Kind::Send))
-        .then(code(Outcome::Send))
-        .when(is_kind(Kind::Delivery))
-        .then(code(Outcome::Delivery))
-        .when(is_kind(Kind::Bounce))
-        .then(bounce)
-        .when(is_kind(Kind::Complaint))
-        .then(complaint)
-        .when(is_kind(Kind::DeliveryDelay))
-        .then(code(Outcome::Delay))
-        .when(is_kind(Kind::Reject))
-        .then(code(Outcome::Reject))
-        .when(is_kind(Kind::RenderingFailure))
-        .then(code(Outcome::RenderingFailure))
-        .when(is_kind(Kind::IncomingBounce))
-        .then(code(Outcome::IncomingBounce))
-        .otherwise(code(Outcome::Other))
+/// The words that tell what an event is for the rates.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Told<'t> {
+    pub(crate) kind: Option<&'t str>,
+    pub(crate) class: Option<&'t str>,
+    pub(crate) counts: Option<bool>,
+    pub(crate) complaint_type: Option<&'t str>,
+    pub(crate) complaint_subtype: Option<&'t str>,
 }
 
-/// A complaint that counts: no `not-spam` report, and not about mail that a suppression list held back. Nulls count.
-fn is_real_complaint() -> Expr {
-    let is_type = |word: &str| col(table::COMPLAINT_TYPE).eq(lit(word.to_owned()));
-    let not_spam = ["not-spam", "Not-Spam", "NOT-SPAM"].map(is_type);
-    let not_spam = not_spam.into_iter().reduce(Expr::or).expect("there are words");
-    // `OnAccountSuppressionList` and its kin; small letters of every row would cost more than all else here
-    let names =
-        |part: &str| col(table::COMPLAINT_SUBTYPE).str().contains_literal(lit(part.to_owned()));
-    let held_back = names("uppression").or(names("UPPRESSION"));
-    not_spam.fill_null(lit(false)).or(held_back.fill_null(lit(false))).not()
+impl Told<'_> {
+    /// The columns of text among them.
+    pub(crate) const TEXTS: [&'static str; 4] =
+        [table::KIND, table::CLASS, table::COMPLAINT_TYPE, table::COMPLAINT_SUBTYPE];
+
+    /// What the event is for the rates of a service.
+    pub(crate) fn outcome(&self, service: Service) -> Outcome {
+        match self.kind.and_then(Kind::from_word) {
+            Some(Kind::Send) => Outcome::Send,
+            Some(Kind::Delivery) => Outcome::Delivery,
+            Some(Kind::Bounce) => self.bounce(service),
+            Some(Kind::Complaint) if self.is_real_complaint() => Outcome::Complaint,
+            Some(Kind::Complaint) => Outcome::ComplaintNotCounted,
+            Some(Kind::DeliveryDelay) => Outcome::Delay,
+            Some(Kind::Reject) => Outcome::Reject,
+            Some(Kind::RenderingFailure) => Outcome::RenderingFailure,
+            Some(Kind::IncomingBounce) => Outcome::IncomingBounce,
+            _ => Outcome::Other,
+        }
+    }
+
+    fn bounce(&self, service: Service) -> Outcome {
+        // what SES counts says nothing of WorkMail's bounces: there a class is all that there is
+        let counts = self.counts == Some(true) || service == Service::WorkMail;
+        match self.class.and_then(BounceClass::from_word) {
+            Some(BounceClass::Hard) if counts => Outcome::Hard,
+            Some(BounceClass::Suppressed) if counts => Outcome::SuppressedCounted,
+            Some(BounceClass::Suppressed) => Outcome::Suppressed,
+            Some(BounceClass::Undetermined) => Outcome::Undetermined,
+            Some(BounceClass::Soft) => Outcome::Soft,
+            Some(BounceClass::AutoReply) => Outcome::AutoReply,
+            Some(BounceClass::Hard) | None => Outcome::BounceOther,
+        }
+    }
+
+    /// Whether a complaint counts: it is no `not-spam` report, and not about mail that a suppression list held back
+    /// (`OnAccountSuppressionList` and its kin). What is not told counts.
+    fn is_real_complaint(&self) -> bool {
+        let is_not_spam =
+            self.complaint_type.is_some_and(|word| word.eq_ignore_ascii_case("not-spam"));
+        let held_back = self
+            .complaint_subtype
+            .is_some_and(|word| word.to_ascii_lowercase().contains("suppression"));
+        !is_not_spam && !held_back
+    }
 }
 
 /// The value of a word of a cut; a tag with several values gives them in one text, with [`TAG_SEPARATOR`] between.

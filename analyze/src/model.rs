@@ -239,6 +239,11 @@ impl Outcome {
         self as i32
     }
 
+    /// Its place among all.
+    pub(crate) fn index(self) -> usize {
+        Self::ALL.iter().position(|outcome| *outcome == self).expect("all are there")
+    }
+
     /// The outcome of a number.
     pub fn of_code(code: i32) -> Option<Self> {
         Self::ALL.into_iter().find(|outcome| outcome.code() == code)

@@ -1,30 +1,18 @@
 //! Bounce and complaint words of SES, and what SES counts (facts 1.5, 1.6, 5.1).
 
-/// What a bounce is for the people who act on it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum BounceClass {
-    /// An out-of-office reply; no bounce at all.
-    AutoReply,
-    /// Not attempted, because the address is on a suppression list or failed validation.
-    Suppressed,
-    /// Given up after retries, or refused for now.
-    Soft,
-    /// SES could not tell.
-    Undetermined,
-    /// Refused for good.
-    Hard,
-}
-
-impl BounceClass {
-    /// The word in the table.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::AutoReply => "auto_reply",
-            Self::Suppressed => "suppressed",
-            Self::Soft => "soft",
-            Self::Undetermined => "undetermined",
-            Self::Hard => "hard",
-        }
+words! {
+    /// What a bounce is for the people who act on it.
+    BounceClass {
+        /// An out-of-office reply; no bounce at all.
+        AutoReply = "auto_reply",
+        /// Not attempted, because the address is on a suppression list or failed validation.
+        Suppressed = "suppressed",
+        /// Given up after retries, or refused for now.
+        Soft = "soft",
+        /// SES could not tell.
+        Undetermined = "undetermined",
+        /// Refused for good.
+        Hard = "hard",
     }
 }
 

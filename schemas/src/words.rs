@@ -17,7 +17,10 @@ macro_rules! words {
 
             /// What a word of the table stands for.
             pub fn from_word(word: &str) -> Option<Self> {
-                Self::ALL.iter().copied().find(|one| one.as_str() == word)
+                match word {
+                    $( $word => Some(Self::$variant), )*
+                    _ => None,
+                }
             }
         }
     };

@@ -7,19 +7,23 @@
 //!
 //! Rows are worked on in shards by message, so that memory does not grow with a day.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
+use std::hash::BuildHasherDefault;
+use std::sync::Arc;
 
 use bouncewatch_schemas::event::Service;
 use bouncewatch_schemas::table;
 use bouncewatch_schemas::time::{DAY_MS, day_of};
 use polars::prelude::*;
 
-use super::lists::{copies, take_outcomes};
-use super::{Scan, collect_streaming, count_of};
+use super::keys::{KeyHasher, Keys, of_messages};
+use super::lists::{Gatherer, Scopes};
+use super::rows::{Fixed, NOTHING, Rows, Texts};
+use super::{Scan, batches, collect_streaming, count_of};
 use crate::aggregates::{Delta, Measure};
 use crate::error::AnalyzeError;
-use crate::measures;
-use crate::model::{Basis, Cut, LEFT_OUT, NO_FEEDBACK, Outcome, ScopeValues, ScopeWord};
+use crate::measures::{self, Told};
+use crate::model::{Basis, Cut, LEFT_OUT, NO_FEEDBACK, Outcome, ScopeWord};
 
 /// In place of an outcome: (message, recipient) pairs that were tried.
 pub(super) const PAIRS: i32 = -1;
@@ -30,14 +34,6 @@ const SHARD_ROWS: u64 = 1_000_000;
 pub(super) const CLOCK_SLACK_MS: i64 = 3_600_000;
 /// How long before an event of WorkMail, whose log does not tell it, its mail may have been handed in.
 const TRACE_MS: i64 = 14 * DAY_MS;
-/// The first columns of events are the keys.
-const KEYS: usize = 2;
-/// Column of the outcome's number.
-pub(super) const OUTCOME: &str = "outcome";
-/// Column of the time by which an event belongs to a window.
-pub(super) const TIME: &str = "time";
-/// Column of the domain to which mail went whose provider is not known.
-const UNHOSTED: &str = "unhosted";
 
 /// Days that are worked on as one.
 #[derive(Debug)]
@@ -46,9 +42,22 @@ pub(super) struct Unit {
     pub(super) last_day: i64,
     /// Which of the cuts want them.
     pub(super) cuts: Vec<usize>,
+    /// How many rows they have.
+    pub(super) rows: u64,
 }
 
 impl Unit {
+    /// Days that some of the cuts want.
+    pub(super) fn new(
+        scan: &Scan,
+        first_day: i64,
+        last_day: i64,
+        cuts: Vec<usize>,
+    ) -> Result<Self, AnalyzeError> {
+        let rows = count_of(scan.rows(first_day, last_day)?)?;
+        Ok(Self { first_day, last_day, cuts, rows })
+    }
+
     /// The moment at which it begins.
     fn start(&self) -> i64 {
         self.first_day.saturating_mul(DAY_MS)
@@ -62,20 +71,70 @@ pub(super) struct Changes<'a> {
     basis: Basis,
     cuts: &'a [Cut],
     words: Vec<ScopeWord>,
+    /// Of the texts of a row: those of the words, and of one more that is needed.
+    names: Vec<String>,
 }
 
-/// Messages of some units that were sent before them, and their rows until then.
-pub(super) struct Older {
-    /// By unit: the messages, and the first day that may have rows of them.
-    messages: Vec<(DataFrame, i64)>,
-    rows: Option<DataFrame>,
+/// A row, or what is merged of the copies of an event.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Event {
+    pub(super) message: u64,
+    key: u64,
+    pub(super) at: i64,
+    /// When its message was sent; [`NEVER`] where that is not known.
+    sent_at: i64,
+    pub(super) outcome: Outcome,
 }
 
-impl Older {
-    /// The first day whose segments make a difference to a unit.
-    pub(super) fn depends_from(&self, unit: usize) -> Option<i64> {
-        self.messages.get(unit).map(|(_, day)| *day)
+/// The clock of a mail without clock.
+const NEVER: i64 = i64::MAX;
+
+impl Event {
+    /// By which it belongs to windows.
+    pub(super) fn time(&self, basis: Basis) -> i64 {
+        match basis {
+            // a mail without clock was sent when its first event came
+            Basis::Send if self.sent_at != NEVER => self.sent_at,
+            Basis::Send | Basis::Event => self.at,
+        }
     }
+
+    /// When its message was sent at the earliest.
+    fn sent_after(&self, service: Service) -> i64 {
+        match service {
+            _ if self.sent_at != NEVER => self.sent_at,
+            Service::Ses => i64::MIN,
+            Service::WorkMail => self.at.saturating_sub(TRACE_MS),
+        }
+    }
+}
+
+impl Fixed for Event {
+    fn keys(&self) -> (u64, u64) {
+        (self.message, self.key)
+    }
+
+    fn merge(&mut self, copy: Self) {
+        self.at = self.at.min(copy.at);
+        self.sent_at = self.sent_at.min(copy.sent_at);
+        self.outcome = self.outcome.max(copy.outcome);
+    }
+}
+
+/// Messages, and of each the numbers of the texts that some event of it knows.
+type Known = HashMap<u64, Vec<u32>, BuildHasherDefault<KeyHasher>>;
+
+/// What the rows of a unit change, as far as they tell it alone, and the rows of messages that were sent before it: of
+/// these it depends on what came earlier.
+pub(super) struct Own {
+    /// For each of the unit's cuts.
+    deltas: Vec<Delta>,
+    /// Rows of messages that were sent before the unit.
+    late: Rows<Event>,
+    /// These messages.
+    messages: Keys,
+    /// The first day whose segments make a difference to the unit.
+    pub(super) depends_from: i64,
 }
 
 impl<'a> Changes<'a> {
@@ -83,243 +142,254 @@ impl<'a> Changes<'a> {
     pub(super) fn new(scan: &'a Scan, measure: Measure, basis: Basis, cuts: &'a [Cut]) -> Self {
         let words: BTreeSet<ScopeWord> =
             cuts.iter().flat_map(|cut| cut.0.iter().cloned()).collect();
-        Self { scan, measure, basis, cuts, words: words.into_iter().collect() }
+        let mut names: Vec<String> = words.iter().map(ScopeWord::name).collect();
+        // to which mail went whose provider is not known
+        let has_provider = words.contains(&ScopeWord::Column(table::PROVIDER));
+        let further = [
+            (table::RECIPIENT_DOMAIN, has_provider),
+            // what a pair is made of
+            (table::RECIPIENT, measure == Measure::Pairs),
+        ];
+        for (name, is_needed) in further {
+            if is_needed && !names.iter().any(|known| known == name) {
+                names.push(name.to_owned());
+            }
+        }
+        Self { scan, measure, basis, cuts, words: words.into_iter().collect(), names }
     }
 
-    /// Looks for the older rows of the messages of some units, for all at once.
-    pub(super) fn older(&self, units: &[Unit]) -> Result<Older, AnalyzeError> {
-        let mut messages = Vec::with_capacity(units.len());
-        for unit in units {
-            messages.push(self.older_messages(unit)?);
-        }
-        let first = messages.iter().map(|(_, day)| *day).min().unwrap_or_default();
-        let last = units.iter().map(|unit| unit.first_day - 1).max().unwrap_or_default();
-        let all: Vec<LazyFrame> = messages.iter().map(|(keys, _)| keys.clone().lazy()).collect();
-        let keys = concat(all, UnionArgs::default())?.unique(None, UniqueKeepStrategy::Any);
-        let keys = keys.collect()?;
-        if keys.height() == 0 || self.scan.days(first, last).is_empty() {
-            return Ok(Older { messages, rows: None });
-        }
-        let key = || [col(table::MESSAGE_KEY)];
-        let rows = self.scan.rows(first, last)?.join(
-            keys.lazy(),
-            key(),
-            key(),
-            JoinArgs::new(JoinType::Semi),
-        );
-        Ok(Older { messages, rows: Some(collect_streaming(self.prepared(rows))?) })
-    }
-
-    /// Messages of a unit that were sent before it, and the first day that may have rows of them.
-    fn older_messages(&self, unit: &Unit) -> Result<(DataFrame, i64), AnalyzeError> {
-        // a mail without clock may have been sent at any time
-        let long_ago = match self.scan.service {
-            Service::Ses => lit(i64::MIN),
-            Service::WorkMail => col(table::EVENT_AT).cast(DataType::Int64) - lit(TRACE_MS),
+    /// What the rows of a unit change, those of messages apart that were sent before it.
+    pub(super) fn own(&self, unit: &Unit) -> Result<Own, AnalyzeError> {
+        let begin = unit.start().saturating_add(CLOCK_SLACK_MS);
+        let mut own = Own {
+            deltas: unit.cuts.iter().map(|_| Delta::default()).collect(),
+            late: Rows::new(self.names.len()),
+            messages: Keys::default(),
+            depends_from: unit.first_day,
         };
-        let sent_at =
-            col(table::SENT_AT).cast(DataType::Int64).fill_null(long_ago).alias(table::SENT_AT);
-        let until = unit.start().saturating_add(CLOCK_SLACK_MS);
-        let messages = self
-            .scan
-            .rows(unit.first_day, unit.last_day)?
-            .filter(measures::is_of(self.scan.service))
-            .select([col(table::MESSAGE_KEY), sent_at])
-            .filter(col(table::SENT_AT).lt(lit(until)))
-            .group_by([col(table::MESSAGE_KEY)])
-            .agg([col(table::SENT_AT).min()])
-            .collect()?;
-        let oldest = messages.column(table::SENT_AT)?.i64()?.min();
-        let keys = messages.select([table::MESSAGE_KEY])?;
-        // clocks of one mail disagree by seconds, also across midnight
-        let first = oldest.map_or(unit.first_day, |oldest| day_of(oldest).saturating_sub(1));
-        Ok((keys, first.min(unit.first_day)))
+        let rows = || self.scan.rows(unit.first_day, unit.last_day);
+        let shards = unit.rows.div_ceil(SHARD_ROWS).max(1);
+        for shard in 0..shards {
+            let rows = self.read(of_shard(rows()?, shard, shards), unit.rows / shards)?;
+            let sent = rows.rows().map(|(row, _)| (row.message, row.sent_after(self.scan.service)));
+            for (message, sent_after) in sent.filter(|(_, sent_after)| *sent_after < begin) {
+                own.messages.insert(message);
+                // clocks of one mail disagree by seconds, also across midnight
+                own.depends_from = own.depends_from.min(day_of(sent_after).saturating_sub(1));
+            }
+            let is_late = |row: &Event| own.messages.contains(&row.message);
+            self.add(&rows, |row| !is_late(row), unit, &mut own.deltas, true);
+            own.late.extend_from(&rows, is_late);
+        }
+        Ok(own)
+    }
+
+    /// The older rows of the late messages of some units.
+    pub(super) fn older(&self, units: &[(&Unit, Own)]) -> Result<Rows<Event>, AnalyzeError> {
+        let first = units.iter().map(|(_, own)| own.depends_from).min().unwrap_or_default();
+        let last = units.iter().map(|(unit, _)| unit.first_day - 1).max().unwrap_or_default();
+        let messages: Keys =
+            units.iter().flat_map(|(_, own)| own.messages.iter().copied()).collect();
+        if messages.is_empty() || self.scan.days(first, last).is_empty() {
+            return Ok(Rows::new(self.names.len()));
+        }
+        self.read(of_messages(self.scan.rows(first, last)?, Arc::new(messages)), 0)
     }
 
     /// What a unit changes, for each of its cuts.
-    pub(super) fn of(
-        &self,
-        unit: &Unit,
-        number: usize,
-        older: &Older,
-    ) -> Result<Vec<Delta>, AnalyzeError> {
-        let mut deltas: Vec<Delta> = unit.cuts.iter().map(|_| Delta::default()).collect();
-        let before = match (&older.rows, older.messages.get(number)) {
-            (Some(rows), Some((messages, from))) => {
-                let key = || [col(table::MESSAGE_KEY)];
-                let time = || col(table::EVENT_AT);
-                let begin = from.saturating_mul(DAY_MS);
-                Some(
-                    rows.clone()
-                        .lazy()
-                        .filter(time().lt(lit(unit.start())).and(time().gt_eq(lit(begin))))
-                        .join(messages.clone().lazy(), key(), key(), JoinArgs::new(JoinType::Semi))
-                        .collect()?,
-                )
-            }
-            _ => None,
-        };
-        let before = before.filter(|rows| rows.height() > 0);
-        let shards = self.shards(unit)?;
-        for shard in 0..shards {
-            let mine = |rows: LazyFrame| {
-                let shard_of_row = col(table::MESSAGE_KEY) % lit(shards);
-                if shards > 1 { rows.filter(shard_of_row.eq(lit(shard))) } else { rows }
-            };
-            let mut rows = self.prepared(mine(self.scan.rows(unit.first_day, unit.last_day)?));
-            if let Some(before) = &before {
-                rows = concat([rows, mine(before.clone().lazy())], UnionArgs::default())?;
-                let events = self.events(mine(before.clone().lazy()))?;
-                self.add(&events, unit, &mut deltas, false)?;
-            }
-            self.add(&self.events(rows)?, unit, &mut deltas, true)?;
-        }
-        Ok(deltas)
+    pub(super) fn of(&self, unit: &Unit, own: Own, older: &Rows<Event>) -> Vec<Delta> {
+        let Own { mut deltas, late, messages, depends_from } = own;
+        let days = depends_from.saturating_mul(DAY_MS)..unit.start();
+        let is_before = |row: &Event| days.contains(&row.at) && messages.contains(&row.message);
+        let mut before = Rows::new(self.names.len());
+        before.extend_from(older, is_before);
+        let mut both = late;
+        both.extend_from(&before, |_| true);
+        self.add(&before, |_| true, unit, &mut deltas, false);
+        self.add(&both, |_| true, unit, &mut deltas, true);
+        deltas
     }
 
-    /// Into how many shards the rows of a unit are cut.
-    fn shards(&self, unit: &Unit) -> Result<u64, AnalyzeError> {
-        let rows = count_of(self.scan.rows(unit.first_day, unit.last_day)?)?;
-        Ok(rows.div_ceil(SHARD_ROWS).max(1))
-    }
-
-    /// Names of the columns that events are made of: the two keys, the time, the outcome, the words, and further ones.
-    fn columns(&self) -> Vec<String> {
-        let fixed = [table::MESSAGE_KEY, table::EVENT_KEY, table::EVENT_AT, TIME, OUTCOME]
-            .map(str::to_owned);
-        let words = self.words.iter().map(ScopeWord::name);
-        let mut names: Vec<String> = fixed.into_iter().chain(words).collect();
-        let further = [
-            (table::RECIPIENT, self.measure == Measure::Pairs),
-            (table::RECIPIENT_DOMAIN, self.words.iter().any(is_provider)),
+    /// Reads rows that count, or tell something of their message; about so many.
+    fn read(&self, rows: LazyFrame, about: u64) -> Result<Rows<Event>, AnalyzeError> {
+        let mut columns = vec![
+            col(table::MESSAGE_KEY),
+            col(table::EVENT_KEY),
+            col(table::EVENT_AT).cast(DataType::Int64),
+            col(table::SENT_AT).cast(DataType::Int64),
+            col(table::COUNTS),
         ];
-        for (column, _) in further.into_iter().filter(|(_, is_wanted)| *is_wanted) {
-            if !names.iter().any(|name| name == column) {
-                names.push(column.to_owned());
-            }
-        }
-        names
+        columns.extend(self.texts());
+        let named = |name: &str| self.names.iter().any(|known| known == name);
+        columns.extend(Told::TEXTS.into_iter().filter(|name| !named(name)).map(col));
+        let rows =
+            rows.filter(self.is_wanted().and(col(table::EVENT_AT).is_not_null())).select(columns);
+        let (service, names) = (self.scan.service, self.names.clone());
+        let held = Rows::with_capacity(names.len(), usize::try_from(about).unwrap_or_default());
+        batches(rows, held, move |batch, held| take(batch, &names, service, held))
     }
 
-    /// Rows that count, or tell something of their message, with the columns that events are made of.
-    fn prepared(&self, rows: LazyFrame) -> LazyFrame {
-        let words: Vec<String> = self.words.iter().map(ScopeWord::name).collect();
-        let column = |name: &String| match name.as_str() {
-            OUTCOME => measures::outcome().alias(OUTCOME),
-            table::EVENT_AT => col(name).cast(DataType::Int64),
-            TIME => match self.basis {
-                Basis::Event => col(table::EVENT_AT).cast(DataType::Int64).alias(TIME),
-                // a mail without clock was sent when its first event came
-                Basis::Send => or_else(col(table::SENT_AT), col(table::EVENT_AT))
-                    .cast(DataType::Int64)
-                    .alias(TIME),
-            },
-            _ => match words.iter().position(|word| word == name) {
-                Some(at) if words[at] == LEFT_OUT => {
-                    measures::left_out(&self.scan.own_domains).alias(LEFT_OUT)
-                }
-                Some(at) if words[at] == NO_FEEDBACK => measures::no_feedback().alias(NO_FEEDBACK),
-                Some(at) => measures::word(&self.words[at]),
-                None => col(name),
-            },
-        };
-        let columns: Vec<Expr> = self.columns().iter().map(column).collect();
-        let mut is_wanted = measures::is_of(self.scan.service);
+    fn is_wanted(&self) -> Expr {
+        let is_of_service = measures::is_of(self.scan.service);
         // who asks why mail is left out wants it
-        if !self.words.contains(&ScopeWord::Column(LEFT_OUT)) {
-            is_wanted = is_wanted.and(measures::is_foreign_mail(&self.scan.own_domains));
+        if self.words.contains(&ScopeWord::Column(LEFT_OUT)) {
+            is_of_service
+        } else {
+            is_of_service.and(measures::is_foreign_mail(&self.scan.own_domains))
         }
-        rows.filter(is_wanted).select(columns)
     }
 
-    /// Events, each once: the earliest of its times, and of each word the value that is known. Where copies disagree the
-    /// greatest value is taken, so that order makes no difference.
-    fn events(&self, rows: LazyFrame) -> Result<DataFrame, AnalyzeError> {
-        let merge = |name: &String| match name.as_str() {
-            table::EVENT_AT | TIME => col(name).min(),
-            _ => col(name).max(),
-        };
-        let rows = collect_streaming(rows)?;
-        // most rows have no copy: only those that have are grouped
-        let Some(copies) = copies(&rows)? else { return self.completed(rows) };
-        let merged: Vec<Expr> = self.columns().iter().skip(KEYS).map(merge).collect();
-        let grouped = rows
-            .filter(&copies)?
-            .lazy()
-            .group_by([col(table::MESSAGE_KEY), col(table::EVENT_KEY)])
-            .agg(merged);
-        let mut events = rows.filter(&!copies)?;
-        events.vstack_mut(&collect_streaming(grouped)?)?;
-        self.completed(events)
-    }
-
-    /// Fills words that an event lacks from the other events of its message.
-    fn completed(&self, events: DataFrame) -> Result<DataFrame, AnalyzeError> {
-        let mut wanted = Vec::new();
-        for word in self.words.iter().filter(|word| word.is_of_message()) {
-            if events.column(&word.name())?.has_nulls() {
-                wanted.push(word.name());
+    /// The columns of text of a row.
+    fn texts(&self) -> Vec<Expr> {
+        let text = |(at, name): (usize, &String)| match self.words.get(at) {
+            Some(ScopeWord::Column(LEFT_OUT)) => {
+                measures::left_out(&self.scan.own_domains).alias(LEFT_OUT)
             }
-        }
-        if wanted.is_empty() {
-            return Ok(events);
-        }
-        let known = |name: &String| col(name).max().alias(of_message(name));
-        let messages = events
-            .clone()
-            .lazy()
-            .group_by([col(table::MESSAGE_KEY)])
-            .agg(wanted.iter().map(known).collect::<Vec<_>>());
-        let filled = |name: &String| or_else(col(name), col(of_message(name))).alias(name);
-        let key = || [col(table::MESSAGE_KEY)];
-        let completed = events
-            .lazy()
-            .join(messages, key(), key(), JoinArgs::new(JoinType::Left))
-            .with_columns(wanted.iter().map(filled).collect::<Vec<_>>());
-        collect_streaming(completed)
+            Some(ScopeWord::Column(NO_FEEDBACK)) => measures::no_feedback().alias(NO_FEEDBACK),
+            Some(word) => measures::word(word),
+            None => col(name),
+        };
+        self.names.iter().enumerate().map(text).collect()
     }
 
-    /// Adds events to what their unit changes, or takes them away.
+    /// Adds the events among some rows to what their unit changes, or takes them away.
     fn add(
         &self,
-        events: &DataFrame,
+        rows: &Rows<Event>,
+        is_wanted: impl Fn(&Event) -> bool,
         unit: &Unit,
         deltas: &mut [Delta],
         is_plus: bool,
-    ) -> Result<(), AnalyzeError> {
-        for (cut, delta) in unit.cuts.iter().zip(deltas) {
+    ) {
+        let known = self.known_of_messages(rows);
+        let gatherer = |cut: &usize| {
             let cut = &self.cuts[*cut];
-            let events = exploded(with_unhosted(events.clone().lazy(), cut), cut);
-            if self.measure == Measure::Pairs {
-                let lists = pairs(events, cut, self.scan.service).collect()?;
-                take_pairs(&lists, cut, delta, is_plus)?;
-            } else {
-                let events = events.collect()?;
-                take_outcomes(&events, &words_of(&events, cut)?, delta, is_plus)?;
+            Gatherer::new(cut, &self.names, self.measure, self.basis, self.scan.service)
+        };
+        let mut gatherers: Vec<Gatherer<'_>> = unit.cuts.iter().map(gatherer).collect();
+        let mut filled = Vec::new();
+        rows.events(|event, numbers| {
+            if !is_wanted(&event) {
+                return;
+            }
+            let mut numbers = numbers;
+            if let Some(known) = known.get(&event.message) {
+                filled.clear();
+                let own_or_known =
+                    |(own, known): (&u32, &u32)| if *own == NOTHING { *known } else { *own };
+                filled.extend(numbers.iter().zip(known).map(own_or_known));
+                numbers = &filled;
+            }
+            for gatherer in &mut gatherers {
+                gatherer.take(event, numbers, rows.texts());
+            }
+        });
+        for (gatherer, delta) in gatherers.into_iter().zip(deltas) {
+            gatherer.finish(delta, is_plus);
+        }
+    }
+
+    /// Of the messages of events that lack words: what their other events know.
+    fn known_of_messages(&self, rows: &Rows<Event>) -> Known {
+        let shared: Vec<usize> =
+            (0..self.words.len()).filter(|at| self.words[*at].is_of_message()).collect();
+        let lacks = |numbers: &[u32]| shared.iter().any(|at| numbers[*at] == NOTHING);
+        let messages: Keys =
+            rows.rows().filter(|(_, numbers)| lacks(numbers)).map(|(row, _)| row.message).collect();
+        let mut known = Known::default();
+        if messages.is_empty() {
+            return known;
+        }
+        for (row, numbers) in rows.rows().filter(|(row, _)| messages.contains(&row.message)) {
+            let told = shared.iter().filter(|at| numbers[**at] != NOTHING);
+            for at in told {
+                let of_message =
+                    known.entry(row.message).or_insert_with(|| vec![NOTHING; numbers.len()]);
+                of_message[*at] = rows.texts().greater(of_message[*at], numbers[*at]);
             }
         }
-        Ok(())
+        known
     }
 
     /// The scopes that have rows in a day, without what other rows tell of them.
     pub(super) fn scopes(&self, day: i64) -> Result<Vec<Delta>, AnalyzeError> {
-        let counted = self.scan.rows(day, day)?.filter(measures::is_counted_kind());
-        let rows = self.prepared(counted);
+        let is_counted = measures::is_counted_kind().and(self.is_wanted());
+        let rows = self.scan.rows(day, day)?.filter(is_counted);
+        let names: Vec<Expr> = self.names.iter().map(col).collect();
+        let found = collect_streaming(rows.select(self.texts()).group_by(names).agg([len()]))?;
+        let mut columns = Vec::with_capacity(self.names.len());
+        for name in &self.names {
+            columns.push(found.column(name)?.str()?);
+        }
         let mut deltas = Vec::with_capacity(self.cuts.len());
         for cut in self.cuts {
-            let scopes = exploded(with_unhosted(rows.clone(), cut), cut)
-                .group_by(columns_of(cut))
-                .agg([len()]);
-            let scopes = collect_streaming(scopes)?;
-            let words = words_of(&scopes, cut)?;
+            let (mut scopes, mut texts) = (Scopes::new(cut, &self.names), Texts::default());
+            for row in 0..found.height() {
+                let numbers: Vec<u32> =
+                    columns.iter().map(|column| texts.number(column.get(row))).collect();
+                scopes.of(&numbers, &texts);
+            }
             let mut delta = Delta::default();
-            for row in 0..scopes.height() {
-                delta.scopes.entry(values_at(&words, row)).or_default();
+            for values in scopes.values {
+                delta.scopes.entry(values).or_default();
             }
             deltas.push(delta);
         }
         Ok(deltas)
     }
+}
+
+/// Takes the rows of a frame, with texts of these names.
+fn take(
+    frame: &DataFrame,
+    names: &[String],
+    service: Service,
+    held: &mut Rows<Event>,
+) -> PolarsResult<()> {
+    let mut texts = Vec::with_capacity(names.len());
+    for name in names {
+        texts.push(frame.column(name)?.str()?.iter());
+    }
+    let messages = frame.column(table::MESSAGE_KEY)?.u64()?.iter();
+    let events = frame.column(table::EVENT_KEY)?.u64()?.iter();
+    let times = frame.column(table::EVENT_AT)?.i64()?.iter();
+    let sent = frame.column(table::SENT_AT)?.i64()?.iter();
+    let rows = messages.zip(events).zip(times.zip(sent)).zip(outcomes(frame, service)?);
+    let rows = rows.map(|(((message, key), (at, sent_at)), outcome)| Event {
+        message: message.unwrap_or_default(),
+        key: key.unwrap_or_default(),
+        at: at.unwrap_or_default(),
+        sent_at: sent_at.unwrap_or(NEVER),
+        outcome,
+    });
+    held.extend(rows, texts.into_iter());
+    Ok(())
+}
+
+/// What the rows of a frame are for the rates of a service.
+pub(super) fn outcomes(
+    frame: &DataFrame,
+    service: Service,
+) -> PolarsResult<impl Iterator<Item = Outcome>> {
+    let mut texts = Vec::with_capacity(Told::TEXTS.len());
+    for name in Told::TEXTS {
+        texts.push(frame.column(name)?.str()?.iter());
+    }
+    let counts = frame.column(table::COUNTS)?.bool()?.iter();
+    Ok(counts.map(move |counts| {
+        let mut next = texts.iter_mut().map(|texts| texts.next().flatten());
+        let mut text = || next.next().flatten();
+        let (kind, class, complaint_type, complaint_subtype) = (text(), text(), text(), text());
+        Told { kind, class, counts, complaint_type, complaint_subtype }.outcome(service)
+    }))
+}
+
+/// One of some shards of rows. All rows of a message are in the same one.
+fn of_shard(rows: LazyFrame, shard: u64, shards: u64) -> LazyFrame {
+    if shards == 1 {
+        return rows;
+    }
+    rows.filter((col(table::MESSAGE_KEY) % lit(shards)).eq(lit(shard)))
 }
 
 /// Domains with the providers that rows of a day know: a bounce tells who hosts a domain, a send does not.
@@ -333,107 +403,12 @@ pub(super) fn hosts(scan: &Scan, day: i64) -> Result<Delta, AnalyzeError> {
         .group_by([col(table::RECIPIENT_DOMAIN)])
         .agg([col(table::PROVIDER).max()]);
     let hosts = collect_streaming(hosts)?;
-    let columns =
-        [hosts.column(table::RECIPIENT_DOMAIN)?.str()?, hosts.column(table::PROVIDER)?.str()?];
+    let (domains, providers) =
+        (hosts.column(table::RECIPIENT_DOMAIN)?.str()?, hosts.column(table::PROVIDER)?.str()?);
     let mut delta = Delta::default();
-    for row in 0..hosts.height() {
-        delta.scopes.entry(values_at(&columns, row)).or_default();
+    for pair in domains.iter().zip(providers.iter()) {
+        let values = [pair.0, pair.1].map(|text| text.map(str::to_owned)).to_vec();
+        delta.scopes.entry(values).or_default();
     }
     Ok(delta)
-}
-
-/// Lists of the times of pairs by scope.
-fn pairs(events: LazyFrame, cut: &Cut, service: Service) -> LazyFrame {
-    let tried = Outcome::FINAL_BOUNCES
-        .into_iter()
-        .chain([Outcome::passed_on(service)])
-        .map(|outcome| col(OUTCOME).eq(lit(outcome.code())))
-        .reduce(Expr::or)
-        .expect("there are outcomes");
-    let names = columns_of(cut);
-    let pair = [names.clone(), vec![col(table::MESSAGE_KEY), col(table::RECIPIENT)]].concat();
-    events.filter(tried).group_by(pair).agg([col(TIME).min()]).group_by(names).agg([col(TIME)])
-}
-
-/// Takes lists of the times of pairs into a delta.
-fn take_pairs(
-    lists: &DataFrame,
-    cut: &Cut,
-    delta: &mut Delta,
-    is_plus: bool,
-) -> Result<(), AnalyzeError> {
-    let words = words_of(lists, cut)?;
-    let times = lists.column(TIME)?.list()?;
-    for row in 0..lists.height() {
-        let Some(times) = times.get_as_series(row) else { continue };
-        let times = times.i64()?.into_no_null_iter().collect();
-        delta.take(values_at(&words, row), PAIRS, times, is_plus);
-    }
-    Ok(())
-}
-
-fn is_provider(word: &ScopeWord) -> bool {
-    *word == ScopeWord::Column(table::PROVIDER)
-}
-
-/// Where a cut asks for providers: with the domain to which mail went whose provider is not known.
-fn with_unhosted(events: LazyFrame, cut: &Cut) -> LazyFrame {
-    if !cut.0.iter().any(is_provider) {
-        return events;
-    }
-    let unhosted = when(col(table::PROVIDER).is_null())
-        .then(col(table::RECIPIENT_DOMAIN))
-        .otherwise(lit(NULL))
-        .alias(UNHOSTED);
-    events.with_columns([unhosted])
-}
-
-/// Name of the column that holds what a message's other events know.
-fn of_message(name: &str) -> String {
-    format!("{name} of message")
-}
-
-/// A value, or another where it is null.
-fn or_else(value: Expr, other: Expr) -> Expr {
-    when(value.clone().is_null()).then(other).otherwise(value)
-}
-
-/// One row for each value of a tag that has several.
-fn exploded(events: LazyFrame, cut: &Cut) -> LazyFrame {
-    cut.0.iter().fold(events, |events, word| {
-        let name = word.name();
-        match word {
-            ScopeWord::Tag(_) => {
-                events.with_columns([col(&name).str().split(lit(measures::TAG_SEPARATOR))]).explode(
-                    by_name([name.as_str()], true, false),
-                    ExplodeOptions { empty_as_null: true, keep_nulls: true },
-                )
-            }
-            ScopeWord::Column(_) => events,
-        }
-    })
-}
-
-/// Names of the columns by which a cut groups.
-fn names_of(cut: &Cut) -> impl Iterator<Item = String> {
-    let unhosted = cut.0.iter().any(is_provider).then(|| UNHOSTED.to_owned());
-    cut.0.iter().map(ScopeWord::name).chain(unhosted)
-}
-
-/// The columns by which a cut groups.
-fn columns_of(cut: &Cut) -> Vec<Expr> {
-    names_of(cut).map(col).collect()
-}
-
-/// The columns of a cut's words in a frame.
-fn words_of<'f>(frame: &'f DataFrame, cut: &Cut) -> Result<Vec<&'f StringChunked>, AnalyzeError> {
-    let mut words = Vec::with_capacity(cut.0.len());
-    for name in names_of(cut) {
-        words.push(frame.column(&name)?.str()?);
-    }
-    Ok(words)
-}
-
-fn values_at(words: &[&StringChunked], row: usize) -> ScopeValues {
-    words.iter().map(|word| word.get(row).map(str::to_owned)).collect()
 }

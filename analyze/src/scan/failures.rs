@@ -2,28 +2,28 @@
 //! ask whether an address works again. Copies are merged as the timelines merge them (`changes`): the earliest time, of
 //! each word the greatest that is known, words of the message from its other events.
 //!
-//! Failures are few beside what is sent. Their rows are read a few days at a time, since texts hold on to the pages in
-//! which they came, and held tightly (`rows`); where they are many, in shards by message. Of all other rows nothing is kept.
+//! Failures are few beside what is sent. Their rows are held tightly (`rows`); where they are many, in shards by message. Of
+//! all other rows nothing is kept.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
-use bouncewatch_schemas::event::Kind;
+use bouncewatch_schemas::event::{Kind, Service};
 use bouncewatch_schemas::provider;
 use bouncewatch_schemas::table;
 use bouncewatch_schemas::time::{DAY_MS, day_of};
 use polars::prelude::*;
 
-use super::changes::{CLOCK_SLACK_MS, OUTCOME};
-use super::rows::{Fixed, Rows};
-use super::{Scan, collect_streaming, count_of, part};
+use super::changes::{CLOCK_SLACK_MS, outcomes};
+use super::keys::{Keys, of_messages};
+use super::rows::{Fixed, NOTHING, Rows};
+use super::{Scan, batches, collect_streaming, count_of, part};
 use crate::error::AnalyzeError;
-use crate::measures;
+use crate::measures::{self, Told};
 use crate::model::{Outcome, ScopeWord};
 
 /// Rows of failures that are held at a time.
 const SHARD_ROWS: u64 = 2_000_000;
-/// Days of which rows are read at a time.
-const DAYS_AT_ONCE: usize = 3;
 /// Columns of text that a failure has, beside the words that are asked for; in the order in which they are handed on.
 const TEXTS: [&str; 10] = [
     table::KIND,
@@ -72,6 +72,31 @@ pub(crate) struct Failure<'r> {
     pub(crate) words: Vec<Option<&'r str>>,
 }
 
+/// What a row of a failure has beside its texts.
+#[derive(Debug, Clone, Copy)]
+struct Row {
+    message: u64,
+    event: u64,
+    at: i64,
+    /// `i64::MIN` where nobody knows it.
+    sent_at: i64,
+    outcome: Outcome,
+    code: Option<i32>,
+}
+
+impl Fixed for Row {
+    fn keys(&self) -> (u64, u64) {
+        (self.message, self.event)
+    }
+
+    fn merge(&mut self, copy: Self) {
+        self.at = self.at.min(copy.at);
+        self.sent_at = self.sent_at.min(copy.sent_at);
+        self.outcome = self.outcome.max(copy.outcome);
+        self.code = self.code.max(copy.code);
+    }
+}
+
 impl Scan {
     /// The first day of which there are events.
     pub(crate) fn first_day(&self) -> Option<i64> {
@@ -87,13 +112,16 @@ impl Scan {
         // a day more on both sides, because copies may disagree by seconds, also across midnight
         let first_day = asked.after.map_or(i64::MIN, |after| day_of(after).saturating_sub(1));
         let last_day = day_of(asked.to).saturating_add(1);
-        let rows = |first: i64, last: i64| -> Result<LazyFrame, AnalyzeError> {
-            let kinds = asked.kinds.iter().map(|kind| measures::is_kind(*kind));
-            let is_wanted = kinds.fold(lit(false), Expr::or).and(self.is_mail());
-            Ok(self.rows(first, last)?.filter(is_wanted))
+        let kinds = asked.kinds.iter().map(|kind| measures::is_kind(*kind));
+        let is_wanted = kinds
+            .fold(lit(false), Expr::or)
+            .and(self.is_mail())
+            .and(col(table::EVENT_AT).is_not_null());
+        let rows = || -> Result<LazyFrame, AnalyzeError> {
+            Ok(self.rows(first_day, last_day)?.filter(is_wanted.clone()))
         };
         let older = match asked.after {
-            Some(_) => self.older_copies(&rows, asked, first_day, last_day)?,
+            Some(_) => self.older_copies(&is_wanted, asked, first_day, last_day)?,
             None => None,
         };
         let hosts = if asked.words.contains(&ScopeWord::Column(table::PROVIDER)) {
@@ -101,23 +129,21 @@ impl Scan {
         } else {
             part::Hosts::new()
         };
-        let shards = count_of(rows(first_day, last_day)?)?.div_ceil(SHARD_ROWS).max(1);
-        let days: Vec<i64> = self.days(first_day, last_day).into_iter().collect();
+        let shards = count_of(rows()?)?.div_ceil(SHARD_ROWS).max(1);
         for shard in 0..shards {
             let mine = |rows: LazyFrame| match shards {
                 1 => rows,
                 _ => rows.filter((col(table::MESSAGE_KEY) % lit(shards)).eq(lit(shard))),
             };
-            let mut held = Rows::new(names(asked.words).len());
-            for days in days.chunks(DAYS_AT_ONCE) {
-                let (first, last) = (days.first().copied(), days.last().copied());
-                let Some((first, last)) = first.zip(last) else { continue };
-                let some = mine(rows(first, last)?).select(columns(asked.words));
-                hold(&collect_streaming(some)?, asked.words, &mut held)?;
-            }
+            let names = names(asked.words);
+            let frame = mine(rows()?).select(columns(asked.words));
+            let (service, held) = (self.service, Rows::new(names.len()));
+            let taken = names.clone();
+            let mut held =
+                batches(frame, held, move |batch, held| hold(batch, &taken, service, held))?;
             if let Some(older) = &older {
                 let some = mine(older.clone().lazy()).collect()?;
-                hold(&some, asked.words, &mut held)?;
+                hold(&some, &names, service, &mut held)?;
             }
             let known = self.words_of_messages(&held, asked, last_day)?;
             hand_on(&held, asked, &known, &hosts, &mut each);
@@ -128,7 +154,7 @@ impl Scan {
     /// Rows of the span's events that lie before it: with them an event may prove to be older than the span.
     fn older_copies(
         &self,
-        rows: &dyn Fn(i64, i64) -> Result<LazyFrame, AnalyzeError>,
+        is_wanted: &Expr,
         asked: &Asked<'_>,
         first_day: i64,
         last_day: i64,
@@ -137,31 +163,30 @@ impl Scan {
             return Ok(None);
         }
         let until = first_day.saturating_mul(DAY_MS) + CLOCK_SLACK_MS;
-        let messages = rows(first_day, last_day)?
+        let messages = self
+            .rows(first_day, last_day)?
+            .filter(is_wanted.clone())
             .select([col(table::MESSAGE_KEY), sent_at()])
             .filter(col(table::SENT_AT).lt(lit(until)))
             .group_by([col(table::MESSAGE_KEY)])
             .agg([col(table::SENT_AT).min()]);
         let messages = collect_streaming(messages)?;
         let Some(oldest) = messages.column(table::SENT_AT)?.i64()?.min() else { return Ok(None) };
+        let messages: Keys = messages.column(table::MESSAGE_KEY)?.u64()?.iter().flatten().collect();
         let first = first_day_of(oldest);
         if self.days(first, first_day - 1).is_empty() {
             return Ok(None);
         }
-        let key = || [col(table::MESSAGE_KEY)];
-        let older = rows(first, first_day - 1)?.select(columns(asked.words)).join(
-            messages.lazy(),
-            key(),
-            key(),
-            JoinArgs::new(JoinType::Semi),
-        );
+        let older = of_messages(self.rows(first, first_day - 1)?, Arc::new(messages))
+            .filter(is_wanted.clone())
+            .select(columns(asked.words));
         Ok(Some(collect_streaming(older)?))
     }
 
     /// Of the messages of events that lack words: what their other events, of any kind, know.
     fn words_of_messages(
         &self,
-        held: &Rows,
+        held: &Rows<Row>,
         asked: &Asked<'_>,
         last_day: i64,
     ) -> Result<Known, AnalyzeError> {
@@ -174,20 +199,16 @@ impl Scan {
         if wanted.is_empty() {
             return Ok(known);
         }
-        let (mut messages, mut oldest) = (Vec::new(), i64::MAX);
-        held.events(|fixed, texts| {
-            let lacks = |(at, _): &(usize, &ScopeWord)| texts.get(*at).copied().flatten().is_none();
-            if wanted.iter().any(lacks) {
-                messages.push(fixed.message);
-                oldest = oldest.min(fixed.sent_at);
+        let (mut messages, mut oldest) = (Keys::default(), i64::MAX);
+        held.events(|row, numbers| {
+            if wanted.iter().any(|(at, _)| numbers[*at] == NOTHING) {
+                messages.insert(row.message);
+                oldest = oldest.min(row.sent_at);
             }
         });
         if messages.is_empty() {
             return Ok(known);
         }
-        messages.dedup();
-        let messages = Column::new(table::MESSAGE_KEY.into(), messages);
-        let messages = DataFrame::new(messages.len(), vec![messages])?;
         let key = || [col(table::MESSAGE_KEY)];
         let raw = wanted.iter().map(|(_, word)| match word {
             ScopeWord::Column(name) => col(*name),
@@ -205,11 +226,8 @@ impl Scan {
         // tags are taken apart only of the few rows that are left
         let words = wanted.iter().map(|(_, word)| measures::word(word));
         let most = wanted.iter().map(|(_, word)| col(word.name()).max());
-        let found = self
-            .rows(first_day_of(oldest), last_day)?
-            .filter(self.is_mail())
-            .select(raw)
-            .join(messages.lazy(), key(), key(), JoinArgs::new(JoinType::Semi));
+        let rows = self.rows(first_day_of(oldest), last_day)?;
+        let found = of_messages(rows, Arc::new(messages)).filter(self.is_mail()).select(raw);
         let found = collect_streaming(found)?
             .lazy()
             .select(key().into_iter().chain(words).collect::<Vec<_>>())
@@ -306,49 +324,52 @@ fn columns(words: &[ScopeWord]) -> Vec<Expr> {
         col(table::EVENT_KEY),
         col(table::EVENT_AT).cast(DataType::Int64),
         sent_at(),
-        measures::outcome().alias(OUTCOME),
+        col(table::COUNTS),
         col(table::SMTP_CODE),
     ];
     columns.extend(TEXTS.map(col));
     let further = words.iter().filter(|word| !TEXTS.contains(&word.name().as_str()));
     columns.extend(further.map(measures::word));
+    let names = names(words);
+    let of_outcomes =
+        Told::TEXTS.into_iter().filter(|name| !names.iter().any(|known| known == name));
+    columns.extend(of_outcomes.map(col));
     columns
 }
 
 /// Takes the rows of a frame.
-fn hold(frame: &DataFrame, words: &[ScopeWord], held: &mut Rows) -> Result<(), AnalyzeError> {
-    let mut texts = Vec::new();
-    for name in names(words) {
-        texts.push(frame.column(&name)?.str()?);
+fn hold(
+    frame: &DataFrame,
+    names: &[String],
+    service: Service,
+    held: &mut Rows<Row>,
+) -> PolarsResult<()> {
+    let mut texts = Vec::with_capacity(names.len());
+    for name in names {
+        texts.push(frame.column(name)?.str()?.iter());
     }
-    let messages = frame.column(table::MESSAGE_KEY)?.u64()?;
-    let events = frame.column(table::EVENT_KEY)?.u64()?;
-    let times = frame.column(table::EVENT_AT)?.i64()?;
-    let sent = frame.column(table::SENT_AT)?.i64()?;
-    let outcomes = frame.column(OUTCOME)?.i32()?;
-    let codes = frame.column(table::SMTP_CODE)?.i32()?;
-    for row in 0..frame.height() {
-        let (Some(message), Some(event), Some(at)) =
-            (messages.get(row), events.get(row), times.get(row))
-        else {
-            continue;
-        };
-        let fixed = Fixed {
-            message,
-            event,
-            at,
-            sent_at: sent.get(row).unwrap_or(i64::MIN),
-            outcome: outcomes.get(row).unwrap_or_default(),
-            code: codes.get(row),
-        };
-        held.add(fixed, texts.iter().map(|column| column.get(row)));
-    }
+    let messages = frame.column(table::MESSAGE_KEY)?.u64()?.iter();
+    let events = frame.column(table::EVENT_KEY)?.u64()?.iter();
+    let times = frame.column(table::EVENT_AT)?.i64()?.iter();
+    let sent = frame.column(table::SENT_AT)?.i64()?.iter();
+    let outcomes = outcomes(frame, service)?;
+    let codes = frame.column(table::SMTP_CODE)?.i32()?.iter();
+    let told = messages.zip(events).zip(times.zip(sent)).zip(outcomes.zip(codes));
+    let rows = told.map(|(((message, event), (at, sent_at)), (outcome, code))| Row {
+        message: message.unwrap_or_default(),
+        event: event.unwrap_or_default(),
+        at: at.unwrap_or_default(),
+        sent_at: sent_at.unwrap_or(i64::MIN),
+        outcome,
+        code,
+    });
+    held.extend(rows, texts.into_iter());
     Ok(())
 }
 
 /// Hands on the events of the span.
 fn hand_on(
-    held: &Rows,
+    held: &Rows<Row>,
     asked: &Asked<'_>,
     known: &Known,
     hosts: &part::Hosts,
@@ -363,7 +384,7 @@ fn hand_on(
             (at, *word == ScopeWord::Column(table::PROVIDER))
         })
         .collect();
-    held.events(|fixed, texts| {
+    held.events(|fixed, numbers| {
         if fixed.at > asked.to || asked.after.is_some_and(|after| fixed.at <= after) {
             return;
         }
@@ -378,19 +399,19 @@ fn hand_on(
             remote_mta,
             recipient,
             recipient_domain,
-        ] = std::array::from_fn(|at| texts.get(at).copied().flatten());
+        ] = std::array::from_fn(|at| held.text(numbers[at]));
         let Some(kind) = kind.and_then(Kind::from_word) else { return };
         let host = || recipient_domain.and_then(|domain| hosts.get(domain)).map(String::as_str);
         let word = |(at, is_provider): &(Option<usize>, bool)| {
             let own = at.and_then(|at| {
-                let own = texts.get(at).copied().flatten();
+                let own = held.text(numbers[at]);
                 own.or_else(|| known.get(&(fixed.message, at)).map(String::as_str))
             });
             if *is_provider { own.or_else(host).or(Some(provider::OTHER)) } else { own }
         };
         each(&Failure {
             kind,
-            outcome: Outcome::of_code(fixed.outcome).unwrap_or(Outcome::Other),
+            outcome: fixed.outcome,
             at: fixed.at,
             message: fixed.message,
             bounce_type,

@@ -1,175 +1,188 @@
-//! Events -> times by scope and outcome. Rows are gone through one by one: what a group-by would hash are few distinct
-//! texts, again and again.
+//! Events -> times by scope and outcome. No polars.
 
 use std::collections::{HashMap, HashSet};
-use std::hash::{BuildHasherDefault, Hasher};
 
+use bouncewatch_schemas::event::Service;
 use bouncewatch_schemas::table;
-use polars::prelude::*;
 
-use super::changes::{OUTCOME, TIME};
-use crate::aggregates::Delta;
-use crate::error::AnalyzeError;
-use crate::model::{Outcome, ScopeValues};
+use super::changes::{Event, PAIRS};
+use super::rows::{NOTHING, Texts};
+use crate::aggregates::{Delta, Measure};
+use crate::measures::TAG_SEPARATOR;
+use crate::model::{Basis, Cut, Outcome, ScopeValues, ScopeWord};
 
-/// Keys are hashes already.
-#[derive(Debug, Default, Clone, Copy)]
-pub(super) struct KeyHasher(u64);
-
-impl Hasher for KeyHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
-        }
-    }
-
-    fn write_u64(&mut self, key: u64) {
-        self.0 ^= key;
-    }
+/// The scopes of a cut, each with a number.
+pub(super) struct Scopes<'c> {
+    cut: &'c Cut,
+    /// Which texts of a row the cut's words are.
+    places: Vec<usize>,
+    /// Where a provider is asked for: which of the words it is, and which text is the domain.
+    host: Option<(usize, usize)>,
+    /// What was asked last.
+    last: Vec<u32>,
+    of_last: Vec<u32>,
+    known: HashMap<Vec<u32>, Vec<u32>>,
+    numbers: HashMap<ScopeValues, u32>,
+    pub(super) values: Vec<ScopeValues>,
 }
 
-type Keys = HashSet<u64, BuildHasherDefault<KeyHasher>>;
-
-/// Which rows have a copy, the first one included; none, where no row has. By chance a row without copies may be among
-/// them: they are grouped by their whole keys.
-pub(super) fn copies(rows: &DataFrame) -> Result<Option<BooleanChunked>, AnalyzeError> {
-    let messages = rows.column(table::MESSAGE_KEY)?.u64()?;
-    let events = rows.column(table::EVENT_KEY)?.u64()?;
-    let keys = || {
-        let both = messages.iter().zip(events.iter());
-        both.map(|(message, event)| {
-            message.unwrap_or_default() ^ event.unwrap_or_default().rotate_left(32)
-        })
-    };
-    let mut seen = Keys::with_capacity_and_hasher(rows.height(), BuildHasherDefault::default());
-    let mut twice = Keys::default();
-    for key in keys() {
-        if !seen.insert(key) {
-            twice.insert(key);
-        }
-    }
-    if twice.is_empty() {
-        return Ok(None);
-    }
-    Ok(Some(keys().map(|key| Some(twice.contains(&key))).collect()))
-}
-
-/// Numbers for distinct texts.
-#[derive(Debug, Default)]
-struct Numbers<'t> {
-    of_text: HashMap<Option<&'t str>, u32>,
-    texts: Vec<Option<&'t str>>,
-}
-
-impl<'t> Numbers<'t> {
-    fn of(&mut self, column: &'t StringChunked) -> Vec<u32> {
-        let mut last: Option<(Option<&str>, u32)> = None;
-        let number = |text: Option<&'t str>| {
-            if let Some((known, number)) = last
-                && known == text
-            {
-                return number;
-            }
-            let next = u32::try_from(self.texts.len()).expect("a shard has fewer texts");
-            let number = *self.of_text.entry(text).or_insert(next);
-            if number == next {
-                self.texts.push(text);
-            }
-            last = Some((text, number));
-            number
+impl<'c> Scopes<'c> {
+    /// Scopes of rows with texts of these names.
+    pub(super) fn new(cut: &'c Cut, names: &[String]) -> Self {
+        let place = |name: &str| {
+            let place = names.iter().position(|known| known == name);
+            place.expect("a cut is asked of rows that have its words")
         };
-        column.iter().map(number).collect()
+        let provider = cut.0.iter().position(|word| *word == ScopeWord::Column(table::PROVIDER));
+        Self {
+            cut,
+            places: cut.0.iter().map(|word| place(&word.name())).collect(),
+            host: provider.map(|at| (at, place(table::RECIPIENT_DOMAIN))),
+            last: Vec::new(),
+            of_last: Vec::new(),
+            known: HashMap::new(),
+            numbers: HashMap::new(),
+            values: Vec::new(),
+        }
     }
-}
 
-/// The scopes of rows: a number for each row, and what stands for each number.
-struct Scopes {
-    of_row: Vec<u32>,
-    values: Vec<ScopeValues>,
-}
-
-impl Scopes {
-    fn of(words: &[&StringChunked], rows: usize) -> Self {
-        let mut scopes = Self { of_row: vec![0; rows], values: vec![Vec::new()] };
-        for column in words {
-            let mut numbers = Numbers::default();
-            let texts = numbers.of(column);
-            let mut pairs: HashMap<(u32, u32), u32> = HashMap::new();
-            let mut values: Vec<ScopeValues> = Vec::new();
-            let mut last = None;
-            for (scope, text) in scopes.of_row.iter_mut().zip(texts) {
-                let pair = (*scope, text);
-                if let Some((known, number)) = last
-                    && known == pair
-                {
-                    *scope = number;
-                    continue;
-                }
-                let next = u32::try_from(values.len()).expect("a shard has fewer scopes");
-                let number = *pairs.entry(pair).or_insert(next);
-                if number == next {
-                    let mut longer = scopes.values[pair.0 as usize].clone();
-                    longer.push(numbers.texts[text as usize].map(str::to_owned));
-                    values.push(longer);
-                }
-                last = Some((pair, number));
-                *scope = number;
+    /// The scopes to which a row belongs: one, but where a tag has several values, one for each.
+    pub(super) fn of(&mut self, row: &[u32], texts: &Texts) -> &[u32] {
+        let unhosted =
+            self.host.map(
+                |(at, domain)| {
+                    if row[self.places[at]] == NOTHING { row[domain] } else { NOTHING }
+                },
+            );
+        let asked = || self.places.iter().map(|place| row[*place]).chain(unhosted);
+        if self.of_last.is_empty() || !asked().eq(self.last.iter().copied()) {
+            let asked: Vec<u32> = asked().collect();
+            if !self.known.contains_key(&asked) {
+                let scopes = self.named(&asked, texts);
+                self.known.insert(asked.clone(), scopes);
             }
-            if rows > 0 {
-                scopes.values = values;
-            }
+            self.of_last.clone_from(&self.known[&asked]);
+            self.last = asked;
         }
-        scopes
+        &self.of_last
+    }
+
+    /// The scopes of some words. Where a provider is asked for, the last of them is the domain to which mail went whose
+    /// provider is not known.
+    fn named(&mut self, words: &[u32], texts: &Texts) -> Vec<u32> {
+        let mut all = vec![ScopeValues::new()];
+        for (at, number) in words.iter().enumerate() {
+            let text = texts.get(*number);
+            let values: Vec<Option<&str>> = match (text, self.cut.0.get(at)) {
+                (Some(text), Some(ScopeWord::Tag(_))) => {
+                    text.split(TAG_SEPARATOR).map(Some).collect()
+                }
+                _ => vec![text],
+            };
+            let longer = |scope: &ScopeValues| {
+                let one = |value: Option<&str>| [&scope[..], &[value.map(str::to_owned)]].concat();
+                values.iter().copied().map(one).collect::<Vec<_>>()
+            };
+            all = all.iter().flat_map(longer).collect();
+        }
+        let mut numbers = Vec::with_capacity(all.len());
+        for values in all {
+            let next = u32::try_from(self.values.len()).expect("a shard has fewer scopes");
+            let number = *self.numbers.entry(values.clone()).or_insert(next);
+            if number == next {
+                self.values.push(values);
+            }
+            numbers.push(number);
+        }
+        numbers
     }
 }
 
-/// Takes events into a delta, or takes them away. One report of complaint is one, however many recipients it lists.
-pub(super) fn take_outcomes(
-    events: &DataFrame,
-    words: &[&StringChunked],
-    delta: &mut Delta,
-    is_plus: bool,
-) -> Result<(), AnalyzeError> {
-    let scopes = Scopes::of(words, events.height());
-    let outcomes = events.column(OUTCOME)?.i32()?;
-    let times = events.column(TIME)?.i64()?;
-    let event_times = events.column(table::EVENT_AT)?.i64()?;
-    let messages = events.column(table::MESSAGE_KEY)?.u64()?;
-    let mut lists: Vec<[Vec<i64>; Outcome::ALL.len()]> =
-        scopes.values.iter().map(|_| Default::default()).collect();
-    let mut reports: HashSet<(u32, Option<u64>, Option<i64>, i64)> = HashSet::new();
-    let mut slots = [None; u8::MAX as usize];
-    for (slot, outcome) in Outcome::ALL.into_iter().enumerate() {
-        if let Some(of_code) =
-            usize::try_from(outcome.code()).ok().and_then(|code| slots.get_mut(code))
-        {
-            *of_code = (outcome != Outcome::Other).then_some(slot);
+/// The times of one outcome in one scope.
+#[derive(Default, Clone)]
+struct Lists([Vec<i64>; Outcome::ALL.len()]);
+
+/// Gathers the times of events in the scopes of a cut.
+pub(super) struct Gatherer<'c> {
+    scopes: Scopes<'c>,
+    basis: Basis,
+    service: Service,
+    /// Which of the texts of a row is the recipient, where pairs are asked for.
+    recipient: Option<usize>,
+    /// By the number of a scope.
+    lists: Vec<Lists>,
+    /// One report of complaint is one, however many recipients it lists.
+    reports: HashSet<(u32, u64, i64, i64)>,
+    /// Scope, message, recipient, time.
+    pairs: Vec<(u32, u64, u32, i64)>,
+}
+
+impl<'c> Gatherer<'c> {
+    /// For events with texts of these names.
+    pub(super) fn new(
+        cut: &'c Cut,
+        names: &[String],
+        measure: Measure,
+        basis: Basis,
+        service: Service,
+    ) -> Self {
+        let recipient = || names.iter().position(|name| name == table::RECIPIENT);
+        Self {
+            scopes: Scopes::new(cut, names),
+            basis,
+            service,
+            recipient: (measure == Measure::Pairs).then(recipient).flatten(),
+            lists: Vec::new(),
+            reports: HashSet::new(),
+            pairs: Vec::new(),
         }
     }
-    let rows = scopes.of_row.iter().zip(outcomes.iter()).zip(times.iter());
-    for (((scope, outcome), time), (event_time, message)) in
-        rows.zip(event_times.iter().zip(messages.iter()))
-    {
-        let (Some(outcome), Some(time)) = (outcome, time) else { continue };
-        let slot =
-            usize::try_from(outcome).ok().and_then(|code| slots.get(code).copied().flatten());
-        let Some(slot) = slot else { continue };
-        if outcome == Outcome::Complaint.code()
-            && !reports.insert((*scope, message, event_time, time))
-        {
-            continue;
+
+    /// Takes an event.
+    pub(super) fn take(&mut self, event: Event, row: &[u32], texts: &Texts) {
+        let (outcome, time) = (event.outcome, event.time(self.basis));
+        if let Some(recipient) = self.recipient {
+            if Outcome::FINAL_BOUNCES.contains(&outcome)
+                || outcome == Outcome::passed_on(self.service)
+            {
+                let pair = |scope: &u32| (*scope, event.message, row[recipient], time);
+                self.pairs.extend(self.scopes.of(row, texts).iter().map(pair));
+            }
+            return;
         }
-        lists[*scope as usize][slot].push(time);
-    }
-    for (values, lists) in scopes.values.into_iter().zip(lists) {
-        let told = Outcome::ALL.into_iter().zip(lists).filter(|(_, times)| !times.is_empty());
-        for (outcome, times) in told {
-            delta.take(values.clone(), outcome.code(), times, is_plus);
+        if outcome == Outcome::Other {
+            return;
+        }
+        for scope in self.scopes.of(row, texts) {
+            if outcome == Outcome::Complaint
+                && !self.reports.insert((*scope, event.message, event.at, time))
+            {
+                continue;
+            }
+            let scope = *scope as usize;
+            if self.lists.len() <= scope {
+                self.lists.resize(scope + 1, Lists::default());
+            }
+            self.lists[scope].0[outcome.index()].push(time);
         }
     }
-    Ok(())
+
+    /// Adds what was gathered to a delta, or takes it away.
+    pub(super) fn finish(mut self, delta: &mut Delta, is_plus: bool) {
+        for (values, Lists(lists)) in self.scopes.values.iter().zip(self.lists) {
+            for (outcome, times) in Outcome::ALL.into_iter().zip(lists) {
+                if !times.is_empty() {
+                    delta.take(values.clone(), outcome.code(), times, is_plus);
+                }
+            }
+        }
+        // of a pair the first time counts
+        self.pairs.sort_unstable();
+        self.pairs.dedup_by_key(|(scope, message, recipient, _)| (*scope, *message, *recipient));
+        for pairs in self.pairs.chunk_by(|one, other| one.0 == other.0) {
+            let times = pairs.iter().map(|(_, _, _, time)| *time).collect();
+            let scope = pairs.first().and_then(|pair| self.scopes.values.get(pair.0 as usize));
+            delta.take(scope.cloned().unwrap_or_default(), PAIRS, times, is_plus);
+        }
+    }
 }

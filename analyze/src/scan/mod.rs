@@ -11,6 +11,7 @@
 mod changes;
 mod failures;
 mod gather;
+mod keys;
 mod lists;
 mod part;
 mod rows;
@@ -19,7 +20,7 @@ mod volumes;
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::Hasher;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::UNIX_EPOCH;
 
 use bouncewatch_schemas::event::Service;
@@ -50,8 +51,8 @@ pub(crate) struct Scan {
     service: Service,
     segments: Vec<(i64, PathBuf)>,
     own_domains: Vec<String>,
-    /// What each day is made of, as a number.
-    marks: OnceLock<BTreeMap<i64, u64>>,
+    /// What each day is made of, as a number; found when it is asked for, because each segment is looked at.
+    marks: BTreeMap<i64, OnceLock<u64>>,
     /// The table of volumes.
     volumes: OnceLock<volumes::Rows>,
 }
@@ -83,7 +84,8 @@ impl Scan {
             let segments = segments::list(store)?;
             let own_domains = own_domains.to_vec();
             let store = store.to_path_buf();
-            let (marks, volumes) = (OnceLock::new(), OnceLock::new());
+            let marks = segments.iter().map(|(day, _)| (*day, OnceLock::new())).collect();
+            let volumes = OnceLock::new();
             let scan = Self { store, service, segments, own_domains, marks, volumes };
             match ask(&scan) {
                 Err(_) if scan.has_lost_a_segment() => tries += 1,
@@ -113,9 +115,7 @@ impl Scan {
         service: Service,
         at: i64,
     ) -> Result<Option<i64>, AnalyzeError> {
-        let days: BTreeSet<i64> =
-            self.segments.iter().map(|(day, _)| *day).filter(|day| *day <= day_of(at)).collect();
-        for day in days.into_iter().rev() {
+        for day in self.days(i64::MIN, day_of(at)).into_iter().rev() {
             let time = col(table::EVENT_AT).cast(DataType::Int64);
             // an event is as old as the earliest of its copies, whether they were merged already or not
             let newest = self
@@ -134,25 +134,23 @@ impl Scan {
 
     /// The days that have segments, from the first to the last that is asked for.
     fn days(&self, first_day: i64, last_day: i64) -> BTreeSet<i64> {
-        let days = self.segments.iter().map(|(day, _)| *day);
+        let days = self.marks.keys().copied();
         days.filter(|day| (first_day..=last_day).contains(day)).collect()
     }
 
     /// A number that stands for the segments of some days: another listing has another one.
     fn fingerprint(&self, first_day: i64, last_day: i64) -> u64 {
-        let marks = self.marks.get_or_init(|| self.marks());
         let mut hash = Xxh3::new();
-        for (day, mark) in marks.range(first_day..=last_day.max(first_day)) {
+        for (day, mark) in self.marks.range(first_day..=last_day.max(first_day)) {
             hash.write_i64(*day);
-            hash.write_u64(*mark);
+            hash.write_u64(*mark.get_or_init(|| self.mark(*day)));
         }
         hash.finish()
     }
 
-    fn marks(&self) -> BTreeMap<i64, u64> {
-        let mut marks: BTreeMap<i64, Xxh3> = BTreeMap::new();
-        for (day, path) in &self.segments {
-            let hash = marks.entry(*day).or_default();
+    fn mark(&self, day: i64) -> u64 {
+        let mut hash = Xxh3::new();
+        for path in self.segments_of(day, day) {
             hash.write(path.file_name().unwrap_or_default().as_encoded_bytes());
             // segments never change; what a restored copy of a store may have is found all the same
             if let Ok(found) = path.metadata() {
@@ -162,18 +160,20 @@ impl Scan {
                 hash.write_u128(changed.unwrap_or_default().as_nanos());
             }
         }
-        marks.into_iter().map(|(day, hash)| (day, hash.finish())).collect()
+        hash.finish()
+    }
+
+    /// The segments of some days.
+    fn segments_of(&self, first_day: i64, last_day: i64) -> impl Iterator<Item = &Path> {
+        let begin = self.segments.partition_point(|(day, _)| *day < first_day);
+        let of_days = self.segments[begin..].iter().take_while(move |(day, _)| *day <= last_day);
+        of_days.map(|(_, path)| path.as_path())
     }
 
     /// All rows of some days.
     fn rows(&self, first_day: i64, last_day: i64) -> Result<LazyFrame, AnalyzeError> {
-        let paths: Vec<&Path> = self
-            .segments
-            .iter()
-            .filter(|(day, _)| (first_day..=last_day).contains(day))
-            .map(|(_, path)| path.as_path())
-            .collect();
-        if paths.is_empty() { Ok(empty_rows()) } else { scan_files(paths.into_iter()) }
+        let mut paths = self.segments_of(first_day, last_day).peekable();
+        if paths.peek().is_none() { Ok(empty_rows()) } else { scan_files(paths) }
     }
 }
 
@@ -221,6 +221,23 @@ fn empty_rows() -> LazyFrame {
 /// Collects with the engine that works through rows in pieces.
 fn collect_streaming(frame: LazyFrame) -> Result<DataFrame, AnalyzeError> {
     Ok(frame.collect_with_engine(Engine::Streaming)?.unwrap_single())
+}
+
+/// Hands the rows of a frame on piece by piece, as they are read, to what takes them.
+fn batches<T: Send + 'static>(
+    frame: LazyFrame,
+    taker: T,
+    take: impl Fn(&DataFrame, &mut T) -> PolarsResult<()> + Send + Sync + 'static,
+) -> Result<T, AnalyzeError> {
+    let taker = Arc::new(Mutex::new(taker));
+    let shared = Arc::clone(&taker);
+    let one = PlanCallback::new(move |batch: DataFrame| {
+        take(&batch, &mut shared.lock().unwrap_or_else(PoisonError::into_inner))?;
+        Ok(false)
+    });
+    frame.sink_batches(one, false, None)?.collect_with_engine(Engine::Streaming)?;
+    let taker = Arc::into_inner(taker).expect("the frame that held the other one is gone");
+    Ok(taker.into_inner().unwrap_or_else(PoisonError::into_inner))
 }
 
 #[cfg(test)]

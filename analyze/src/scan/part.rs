@@ -1,11 +1,11 @@
 //! The part of history that one question looks at: of closed days what is kept, of the others what their rows tell now.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use bouncewatch_schemas::table;
 use bouncewatch_schemas::time::day_of;
 
-use super::changes::{Changes, Unit, hosts};
+use super::changes::{Changes, Own, Unit, hosts};
 pub(super) use super::gather::Hosts;
 use super::gather::{Exact, Span, gather, resolved};
 use super::{History, Scan};
@@ -13,9 +13,11 @@ use crate::aggregates::{Daily, Delta, Measure, Shelf};
 use crate::error::AnalyzeError;
 use crate::model::{Basis, Cut, ScopeWord};
 
-/// Closed days for which older rows are looked for at once: many, so that older days are read few times; not all, because
-/// these rows are held.
-const DAYS_AT_ONCE: usize = 8;
+/// Days for which older rows are looked for at once hold so many rows together: many, so that older days are read few
+/// times; not all, because what they change is held meanwhile.
+const ROWS_AT_ONCE: u64 = 5_000_000;
+/// So many days always.
+const DAYS_AT_ONCE: usize = 2;
 
 /// How history is looked at.
 #[derive(Debug, Clone, Copy)]
@@ -194,21 +196,36 @@ impl<'a> Part<'a> {
                 }
             }
             if !missing.is_empty() {
-                units.push(Unit { first_day: day, last_day: day, cuts: missing });
+                units.push(Unit::new(self.scan, day, day, missing)?);
             }
         }
         let is_any_made = !units.is_empty();
         if let Some(first_day) = days.into_iter().find(|day| !is_closed(*day, self.to)) {
             let cuts = (0..self.look.cuts.len()).collect();
-            units.push(Unit { first_day, last_day: self.last_day, cuts });
+            units.push(Unit::new(self.scan, first_day, self.last_day, cuts)?);
         }
         let changes = Changes::new(self.scan, measure, self.look.basis, self.look.cuts);
-        for units in units.chunks(DAYS_AT_ONCE) {
-            let older = changes.older(units)?;
-            let of_unit = |number: usize, unit: &Unit| -> Result<Vec<Daily>, AnalyzeError> {
-                let from = older.depends_from(number).unwrap_or(unit.first_day);
+        let mut left = units.as_slice();
+        while !left.is_empty() {
+            let mut rows = 0;
+            let fits = |unit: &&Unit| {
+                rows += unit.rows;
+                rows <= ROWS_AT_ONCE
+            };
+            let number = left.iter().take_while(fits).count().max(DAYS_AT_ONCE).min(left.len());
+            let (units, others) = left.split_at(number);
+            left = others;
+            let mut owns = Vec::with_capacity(units.len());
+            for (unit, own) in
+                units.iter().zip(side_by_side(units.iter(), |unit| changes.own(unit)))
+            {
+                owns.push((unit, own?));
+            }
+            let older = changes.older(&owns)?;
+            let of_unit = |(unit, own): (&Unit, Own)| -> Result<Vec<Daily>, AnalyzeError> {
+                let from = own.depends_from;
                 let fingerprint = self.scan.fingerprint(from, unit.last_day);
-                let deltas = changes.of(unit, number, &older)?;
+                let deltas = changes.of(unit, own, &older);
                 let mut dailies = Vec::with_capacity(deltas.len());
                 for (cut, delta) in unit.cuts.iter().zip(deltas) {
                     let mut daily = Daily::new(delta, fingerprint, from);
@@ -219,7 +236,7 @@ impl<'a> Part<'a> {
                 }
                 Ok(dailies)
             };
-            for (unit, dailies) in units.iter().zip(side_by_side(units, &of_unit)) {
+            for (unit, dailies) in units.iter().zip(side_by_side(owns, of_unit)) {
                 for (cut, daily) in unit.cuts.iter().zip(dailies?) {
                     found[*cut].push(daily);
                 }
@@ -235,19 +252,20 @@ impl<'a> Part<'a> {
     }
 }
 
-/// Does something for each of some units, as many at a time as there are processors; answers in their order.
-fn side_by_side<T: Send>(
-    units: &[Unit],
-    of: &(dyn Fn(usize, &Unit) -> Result<T, AnalyzeError> + Sync),
-) -> Vec<Result<T, AnalyzeError>> {
-    let workers = std::thread::available_parallelism().map_or(1, usize::from).min(units.len());
-    let next = AtomicUsize::new(0);
+/// Does something for each of some things, as many at a time as there are processors; answers in their order.
+fn side_by_side<T: Send, A: Send>(
+    things: impl IntoIterator<Item = T>,
+    of: impl Fn(T) -> Result<A, AnalyzeError> + Sync,
+) -> Vec<Result<A, AnalyzeError>> {
+    let things: Vec<T> = things.into_iter().collect();
+    let workers = std::thread::available_parallelism().map_or(1, usize::from).min(things.len());
+    let next = Mutex::new(things.into_iter().enumerate());
     let work = || {
         let mut done = Vec::new();
         loop {
-            let number = next.fetch_add(1, Ordering::Relaxed);
-            let Some(unit) = units.get(number) else { return done };
-            done.push((number, of(number, unit)));
+            let thing = next.lock().unwrap_or_else(PoisonError::into_inner).next();
+            let Some((number, thing)) = thing else { return done };
+            done.push((number, of(thing)));
         }
     };
     let mut all: Vec<_> = std::thread::scope(|scope| {
