@@ -28,21 +28,51 @@ pub(super) struct Seen {
 /// Brings a text to lower case without accents, with one blank for each run of blanks, hyphens and underscores, `@` for
 /// each address and `#` for each IP address. It begins and ends with a blank.
 pub(super) fn fold(text: &str, remote: Option<&str>, out: &mut Vec<u8>) -> Seen {
+    let read = text.len().min(HEAD_BYTES + TAIL_BYTES);
+    // no letter becomes longer; a blank at each end, and between two parts
     out.clear();
-    out.reserve(text.len().min(HEAD_BYTES + TAIL_BYTES) + 3);
-    out.push(b' ');
+    out.resize(read + 3, 0);
+    let mut form = Form { bytes: out, length: 0 };
+    form.push(b' ');
     let mut seen = Seen::default();
-    if text.len() <= HEAD_BYTES + TAIL_BYTES {
-        fold_part(text.as_bytes(), remote, out, &mut seen);
+    if read == text.len() {
+        fold_part(text.as_bytes(), remote, &mut form, &mut seen);
     } else {
         let head = text.floor_char_boundary(HEAD_BYTES);
         let tail = text.ceil_char_boundary(text.len() - TAIL_BYTES);
-        fold_part(&text.as_bytes()[..head], remote, out, &mut seen);
-        push_blank(out);
-        fold_part(&text.as_bytes()[tail..], remote, out, &mut seen);
+        fold_part(&text.as_bytes()[..head], remote, &mut form, &mut seen);
+        form.push_blank();
+        fold_part(&text.as_bytes()[tail..], remote, &mut form, &mut seen);
     }
-    push_blank(out);
+    form.push_blank();
+    let length = form.length;
+    out.truncate(length);
     seen
+}
+
+/// The form as far as it is written.
+struct Form<'o> {
+    bytes: &'o mut [u8],
+    length: usize,
+}
+
+impl Form<'_> {
+    fn push(&mut self, byte: u8) {
+        self.bytes[self.length] = byte;
+        self.length += 1;
+    }
+
+    fn push_blank(&mut self) {
+        if self.bytes[self.length - 1] != b' ' {
+            self.push(b' ');
+        }
+    }
+
+    fn extend(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.push(*byte);
+        }
+    }
 }
 
 /// A pattern in the same form, without the blanks around it. `{ip}` and `{address}` stand for any.
@@ -53,104 +83,118 @@ pub(super) fn fold_pattern(pattern: &str) -> Vec<u8> {
     out.trim_ascii().to_vec()
 }
 
-/// A blank inside of a word: a hyphen or an underscore.
-const JOINT: u8 = 0;
-/// A byte that needs a closer look.
-const MARK: u8 = 1;
-/// A blank.
-const BLANK: u8 = 2;
-/// Set for what ends an address on its left.
-const ENDS: u8 = 0x80;
+/// Of a byte: that it becomes a blank.
+const BLANK: u8 = 1;
+/// That it needs a closer look.
+const MARK: u8 = 2;
+/// That it needs one where a number begins.
+const DIGIT: u8 = 4;
+/// That no number begins after it.
+const GLUE: u8 = DIGIT << 1;
+/// That it ends an address on its left.
+const ENDS: u8 = 16;
 
-/// What a byte becomes.
-const fn table() -> [u8; 256] {
+/// What a byte is in a text.
+static FLAGS: [u8; 256] = {
     let mut table = [MARK; 256];
     let mut at = 0_u8;
     while at < 128 {
         table[at as usize] = match at {
-            b'-' | b'_' => JOINT,
-            b'@' | b':' | b'0'..=b'9' => MARK,
-            0..=32 | 127 => BLANK,
-            b'A'..=b'Z' => at + 32,
-            b'<' | b'>' | b'(' | b')' | b'"' | b'\'' | b',' | b';' | b'[' | b']' | b'=' => {
-                at | ENDS
-            }
-            _ => at,
+            0..=32 | 127 => BLANK | ENDS,
+            b'-' | b'_' => BLANK,
+            b'@' | b':' => MARK,
+            b'0'..=b'9' => DIGIT | GLUE,
+            b'A'..=b'Z' | b'a'..=b'z' | b'.' => GLUE,
+            b'<' | b'>' | b'(' | b')' | b'"' | b'\'' | b',' | b';' | b'[' | b']' | b'=' => ENDS,
+            _ => 0,
         };
         at += 1;
     }
     table
+};
+
+/// What a byte becomes.
+static BECOMES: [u8; 256] = {
+    let mut table = [0; 256];
+    let mut at = 0_u8;
+    while at < 128 {
+        table[at as usize] = match at {
+            _ if FLAGS[at as usize] & BLANK != 0 => b' ',
+            _ => at.to_ascii_lowercase(),
+        };
+        at += 1;
+    }
+    table
+};
+
+/// What needs a closer look after a byte.
+const fn looked_for_after(flags: u8) -> u8 {
+    MARK | DIGIT & !(flags >> 1)
 }
 
-static TABLE: [u8; 256] = table();
-
-fn fold_part(text: &[u8], remote: Option<&str>, out: &mut Vec<u8>, seen: &mut Seen) {
+fn fold_part(text: &[u8], remote: Option<&str>, form: &mut Form<'_>, seen: &mut Seen) {
     let mut at = 0;
-    // where in `out` a word begins that may turn out to be an address
-    let mut word = out.len();
+    // where in the form a word begins that may turn out to be an address
+    let mut word = form.length;
     // up to where colons were looked at and found to be in no IP address
     let mut looked_at = 0;
+    let mut looked_for = looked_for_after(0);
     loop {
-        // most bytes are letters: as many as there are at once
-        let letters = text[at..].iter().map(|byte| TABLE[usize::from(*byte)]);
-        let run = letters.clone().take_while(|folded| (BLANK + 1..ENDS).contains(folded)).count();
-        out.extend(letters.take(run));
-        at += run;
+        // where words and blanks come cannot be foretold, so nothing branches on it
+        let mut was_blank = u8::from(form.bytes[form.length - 1] == b' ');
+        while let Some(&byte) = text.get(at)
+            && FLAGS[usize::from(byte)] & looked_for == 0
+        {
+            let flags = FLAGS[usize::from(byte)];
+            form.bytes[form.length] = BECOMES[usize::from(byte)];
+            let is_blank = flags & BLANK;
+            form.length += usize::from(1 ^ (is_blank & was_blank));
+            was_blank = is_blank;
+            word = if flags & ENDS != 0 { form.length } else { word };
+            looked_for = looked_for_after(flags);
+            at += 1;
+        }
         let Some(&byte) = text.get(at) else { return };
-        match TABLE[usize::from(byte)] {
-            JOINT => push_blank(out),
-            BLANK => {
-                push_blank(out);
-                word = out.len();
-            }
-            MARK if byte >= 128 => {
-                at += fold_letter(&text[at..], out);
-                continue;
-            }
-            MARK if byte == b'@' => {
-                out.truncate(word);
-                out.push(b'@');
+        looked_for = looked_for_after(0);
+        match byte {
+            128.. => at += fold_letter(&text[at..], form),
+            b'@' => {
+                form.length = word;
+                form.push(b'@');
                 at += 1 + text[at + 1..].iter().take_while(|byte| is_of_domain(**byte)).count();
-                continue;
+                looked_for = looked_for_after(FLAGS[usize::from(text[at - 1])]);
             }
-            MARK if byte == b':' => {
+            b':' => {
                 let found = if at < looked_at { Err(looked_at) } else { ipv6(text, at) };
                 match found {
                     Ok((start, end)) => {
-                        out.truncate(out.len().saturating_sub(at - start));
-                        out.push(IP);
+                        form.length = form.length.saturating_sub(at - start);
+                        form.push(IP);
                         seen.ip |= !is_remote(&text[start..end], remote);
                         at = end;
+                        looked_for = looked_for_after(GLUE);
                     }
                     Err(end) => {
                         looked_at = end;
-                        out.push(byte);
+                        form.push(byte);
                         at += 1;
                     }
                 }
-                word = out.len();
-                continue;
+                word = form.length;
             }
-            MARK => {
-                let length = digits(text, at);
+            _ => {
+                let length = address_length(&text[at..]);
                 if length > 1 {
-                    out.push(IP);
+                    form.push(IP);
                     seen.ip |= !is_remote(&text[at..at + length], remote)
                         && !is_told_by_the_way(&text[..at], &text[at + length..]);
                 } else {
-                    out.push(byte);
+                    form.push(byte);
                 }
                 at += length;
-                continue;
-            }
-            folded => {
-                out.push(folded & !ENDS);
-                if folded & ENDS != 0 {
-                    word = out.len();
-                }
+                looked_for = looked_for_after(GLUE);
             }
         }
-        at += 1;
     }
 }
 
@@ -158,19 +202,11 @@ fn is_of_domain(byte: u8) -> bool {
     byte >= 128 || byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_')
 }
 
-fn push_blank(out: &mut Vec<u8>) {
-    if out.last() != Some(&b' ') {
-        out.push(b' ');
-    }
-}
-
-/// Length of the IP address that begins with a digit, or that digit's.
-fn digits(text: &[u8], at: usize) -> usize {
-    let before = at.checked_sub(1).map(|before| text[before]);
-    let begins = before.is_none_or(|before| !before.is_ascii_alphanumeric() && before != b'.');
+/// Length of the IP address that begins with a digit where a number begins, or that digit's.
+fn address_length(text: &[u8]) -> usize {
     // a dot comes within four letters
-    let dotted = text[at..].iter().take(4).any(|byte| *byte == b'.');
-    if begins && dotted { ipv4(&text[at..]).unwrap_or(1) } else { 1 }
+    let dotted = text.iter().take(4).any(|byte| *byte == b'.');
+    if dotted { ipv4(text).unwrap_or(1) } else { 1 }
 }
 
 /// Whether an address is that of a server that was asked, `host mx.example.org[192.0.2.1] said: ...`, or of who is
@@ -232,42 +268,42 @@ fn ipv6(text: &[u8], at: usize) -> Result<(usize, usize), usize> {
 }
 
 /// A letter beyond ASCII: without its accent where it is a Latin one. Returns how many bytes were read.
-fn fold_letter(text: &[u8], out: &mut Vec<u8>) -> usize {
+fn fold_letter(text: &[u8], form: &mut Form<'_>) -> usize {
     match *text {
         [0xc2, 0xa0, ..] => {
-            push_blank(out);
+            form.push_blank();
             2
         }
         [0xc3, second, ..] => {
-            out.extend_from_slice(latin1(second));
+            form.extend(latin1(second));
             2
         }
         [first @ (0xc4 | 0xc5), second, ..] => {
             let at = usize::from(first - 0xc4) * 64 + usize::from(second & 0x3f);
-            out.push(LATIN_A.get(at).copied().unwrap_or(b'?'));
+            form.push(LATIN_A.get(at).copied().unwrap_or(b'?'));
             2
         }
         // Cyrillic capitals
         [0xd0, second @ 0x90..=0x9f, ..] => {
-            out.extend_from_slice(&[0xd0, second + 0x20]);
+            form.extend(&[0xd0, second + 0x20]);
             2
         }
         [0xd0, second @ 0xa0..=0xaf, ..] => {
-            out.extend_from_slice(&[0xd1, second - 0x20]);
+            form.extend(&[0xd1, second - 0x20]);
             2
         }
         // typographic quotes and hyphens
         [0xe2, 0x80, 0x98 | 0x99, ..] => {
-            out.push(b'\'');
+            form.push(b'\'');
             3
         }
         // the last is an ideographic blank
         [0xe2, 0x80, 0x90..=0x95, ..] | [0xe3, 0x80, 0x80, ..] => {
-            push_blank(out);
+            form.push_blank();
             3
         }
         [first, ..] => {
-            out.push(first);
+            form.push(first);
             1
         }
         [] => 0,

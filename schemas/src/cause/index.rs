@@ -5,7 +5,7 @@ use std::collections::hash_map::Entry;
 use std::hash::Hash;
 
 use super::fold::fold_pattern;
-use super::phrases::{PHRASE_BYTES_MAX, Phrases};
+use super::phrases::{PADDING, PHRASE_BYTES_MAX, Phrases};
 use super::rule::{Kind, OWN_WEIGHT, Rule, RuleError};
 use super::taxonomy::Cause;
 
@@ -13,6 +13,8 @@ use super::taxonomy::Cause;
 #[derive(Debug, Default)]
 pub struct Scratch {
     pub(super) folded: Vec<u8>,
+    /// Where in the text a phrase may begin.
+    places: Vec<u16>,
     /// A bit for each phrase: whether the text has it.
     pub(super) found: Vec<u64>,
     /// The phrases that the text has, in the order of their first place.
@@ -67,17 +69,6 @@ pub(super) struct Index {
     pub(super) delays: Vec<(String, u32)>,
 }
 
-/// Which bytes are ASCII letters and digits.
-static IS_WORD: [bool; 256] = {
-    let mut table = [false; 256];
-    let mut at = 0_u8;
-    while at < 128 {
-        table[at as usize] = at.is_ascii_alphanumeric();
-        at += 1;
-    }
-    table
-};
-
 impl Index {
     pub(super) fn new(rules: &[Rule]) -> Result<Self, RuleError> {
         let mut building = Building::default();
@@ -94,28 +85,23 @@ impl Index {
 
     /// Finds every phrase of the folded text.
     pub(super) fn search(&self, scratch: &mut Scratch) {
-        let Scratch { folded, found, hits } = scratch;
+        let Scratch { folded, places, found, hits } = scratch;
         hits.clear();
         found.clear();
         found.resize(self.atoms.len().div_ceil(64), 0);
-        let mut within_word = false;
-        for (from, first) in folded.iter().enumerate() {
-            // a letter beyond ASCII may begin a phrase wherever it stands: some languages have no blanks
-            let is_word = IS_WORD[usize::from(*first)];
-            let goes_on = is_word && within_word;
-            within_word = is_word;
-            if goes_on || !self.phrases.may_begin(*first) {
-                continue;
-            }
-            self.phrases.at_begin_of(&folded[from..], |id, length| {
+        folded.extend_from_slice(&PADDING);
+        self.phrases.places(folded, places);
+        for place in places.iter() {
+            self.phrases.at(folded, *place, |at, id, length| {
                 let (word, bit) = (id as usize / 64, 1 << (id % 64));
                 let is_new = found[word] & bit == 0;
-                if is_new && self.atoms[id as usize].is_whole(folded, from + length) {
+                if is_new && self.atoms[id as usize].is_whole(folded, at + length) {
                     found[word] |= bit;
                     hits.push(id);
                 }
             });
         }
+        folded.truncate(folded.len() - PADDING.len());
     }
 
     /// The clauses of phrases that were found, and a guard, which says that the text is about the sender.
