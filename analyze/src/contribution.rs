@@ -1,5 +1,6 @@
 //! What drives a rate: the parts of a scope that have most of its count, and the rate without each. Pure.
 
+use bouncewatch_schemas::table;
 use serde::Serialize;
 
 use crate::confidence;
@@ -16,9 +17,9 @@ pub struct Contributor {
     pub value: Option<String>,
     /// What it adds to the count.
     pub count: u64,
-    /// Its own attempts.
+    /// Its own attempts; a cause has none, because mail has one only when it bounces.
     pub attempts: Option<u64>,
-    /// The scope's rate if the part were not there.
+    /// The scope's rate if the part were not there; of a cause, if its mail had arrived.
     pub rate_without: Option<f64>,
 }
 
@@ -48,10 +49,17 @@ pub fn contributors(
 }
 
 /// The order of parts by different words: first those without which the rate would be lowest; last those that are all of
-/// the scope.
+/// the scope. Causes come after all others: without one mail would have arrived, and not been left out.
 pub fn by_weight(a: &Contributor, b: &Contributor) -> std::cmp::Ordering {
     let without = |one: &Contributor| one.rate_without.unwrap_or(f64::INFINITY);
-    without(a).total_cmp(&without(b))
+    a.is_cause().cmp(&b.is_cause()).then_with(|| without(a).total_cmp(&without(b)))
+}
+
+impl Contributor {
+    /// Whether it is why mail failed, and no part of the mail.
+    pub fn is_cause(&self) -> bool {
+        self.by == table::CAUSE
+    }
 }
 
 #[cfg(test)]

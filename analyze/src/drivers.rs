@@ -71,15 +71,17 @@ fn of_scope(
     let parts = timelines
         .iter()
         .filter(|(finer, _)| finer.iter().take(values.len()).eq(values.iter().copied()))
-        // who is in no table of providers is no provider
         .filter(|(finer, _)| {
-            by != table::PROVIDER
-                || finer.last().is_none_or(|last| last.as_deref() != Some(provider::OTHER))
+            let value = finer.last().and_then(Option::as_deref);
+            // who is in no table of providers is no provider; a complaint has no cause, and neither has mail that arrived
+            !matches!((by, value), (table::PROVIDER, Some(provider::OTHER)) | (table::CAUSE, None))
         })
         .map(|(finer, timeline)| {
             // out of what the whole is counted
             let counts = count_out(timeline, out_of, verdict.after, to).counts;
-            (finer.last().cloned().flatten(), (metric.of)(&counts), counts.attempts)
+            // mail has a cause only because it bounced; without that it would have been tried all the same
+            let tried = counts.attempts.filter(|_| by != table::CAUSE);
+            (finer.last().cloned().flatten(), (metric.of)(&counts), tried)
         });
     contributors(by, verdict.count, attempts, parts)
 }

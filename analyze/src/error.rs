@@ -62,6 +62,9 @@ pub enum AnalyzeError {
     /// A word that should name a column or a tag does not.
     #[error("cannot cut by `{0}`\n  hint: one of {columns}, or tag:NAME", columns = crate::model::SCOPE_COLUMNS.join(", "))]
     Scope(String),
+    /// A word by which it cannot be told who drives a rate.
+    #[error("cannot tell contributors by `{0}`\n  hint: cause, one of {columns}, or tag:NAME", columns = crate::model::SCOPE_COLUMNS.join(", "))]
+    Contributor(String),
     /// A word by which failures cannot be grouped.
     #[error("cannot group by `{0}`\n  hint: cause, fault, rollup, account, region, one of {columns}, or tag:NAME", columns = crate::model::SCOPE_COLUMNS.join(", "))]
     CauseScope(String),

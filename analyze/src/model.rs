@@ -5,6 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use bouncewatch_schemas::event::Service;
+use bouncewatch_schemas::table;
 /// Columns by which rates may be cut. Account and region are always there.
 pub use bouncewatch_schemas::volume::SCOPE_COLUMNS;
 use serde::{Serialize, Serializer};
@@ -64,7 +65,21 @@ impl ScopeWord {
 
     /// Whether all recipients of a message share it.
     pub fn is_of_message(&self) -> bool {
-        !matches!(self, Self::Column("provider" | "recipient_domain" | LEFT_OUT | NO_FEEDBACK))
+        !matches!(
+            self,
+            Self::Column("provider" | "recipient_domain" | "cause" | LEFT_OUT | NO_FEEDBACK)
+        )
+    }
+
+    /// A word by which it can be told who drives a rate: one by which rates are cut, or `cause`.
+    ///
+    /// # Errors
+    /// If a word is neither.
+    pub fn of_contributors(text: &str) -> Result<Self, AnalyzeError> {
+        if text.trim() == table::CAUSE {
+            return Ok(Self::Column(table::CAUSE));
+        }
+        text.parse().map_err(|_| AnalyzeError::Contributor(text.to_owned()))
     }
 }
 

@@ -341,7 +341,9 @@ fn counted_from(typed: Option<&str>, config: &Config) -> anyhow::Result<Option<i
 /// By what it is told who drives a rate.
 #[cfg(feature = "analyze")]
 fn contributors(config: &Config) -> anyhow::Result<Vec<bouncewatch_analyze::model::ScopeWord>> {
-    each_once(config.contributors.iter().map(|text| text.parse()))
+    use bouncewatch_analyze::model::ScopeWord;
+
+    each_once(config.contributors.iter().map(|text| ScopeWord::of_contributors(text)))
         .context("contributors in the settings")
 }
 

@@ -322,6 +322,13 @@ mod tests {
         );
         bad.contributors.truncate(1);
         assert!(!line(&bad).contains("gmail.com"), "{}", line(&bad));
+        // a cause is no part of the mail that could be held back
+        bad.contributors
+            .push(Contributor { by: "cause".to_owned(), ..part("mailbox_unknown", 90, 0.03) });
+        let line = line(&bad);
+        assert!(!line.contains("driven by"), "{line}");
+        let mostly = "; mostly mailbox unknown: 90 of 120 bounces (`bouncewatch causes` tells what to do); to do: find";
+        assert!(line.contains(mostly), "{line}");
     }
 
     #[test]

@@ -113,6 +113,18 @@ fn rate(verdict: &Verdict, level: Level) -> Vec<String> {
             percent(part.rate_without)
         ));
     }
+    let causes = verdict.contributors.iter().filter(|part| part.is_cause());
+    if let Some(part) =
+        causes.max_by_key(|part| part.count).filter(|part| 2 * part.count >= verdict.count)
+        && let Some(cause) = &part.value
+    {
+        parts.push(format!(
+            "mostly {}: {} of {} {of} (`bouncewatch causes` tells what to do)",
+            table::words(cause),
+            part.count,
+            verdict.count
+        ));
+    }
     parts.push(advice(verdict));
     parts
 }
@@ -122,7 +134,7 @@ fn rate(verdict: &Verdict, level: Level) -> Vec<String> {
 fn driver(verdict: &Verdict) -> Option<&Contributor> {
     let rate = verdict.rate?;
     let without = |part: &Contributor| part.rate_without.unwrap_or(rate);
-    let parts = verdict.contributors.iter().filter(|part| part.value.is_some());
+    let parts = verdict.contributors.iter().filter(|part| part.value.is_some() && !part.is_cause());
     parts
         .min_by(|a, b| without(a).total_cmp(&without(b)))
         .filter(|part| without(part) <= rate * DRIVER_RATE_MAX)
