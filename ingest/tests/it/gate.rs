@@ -1,4 +1,4 @@
-//! A store in memory that writes segments only when a gate is open.
+//! A store in memory that writes segments only when a gate is open, and none any more when its keeper is gone.
 
 use std::fmt;
 
@@ -41,7 +41,11 @@ impl ObjectStore for Gate {
         options: PutOptions,
     ) -> Result<PutResult> {
         if path.as_ref().ends_with(".parquet") {
-            self.open.clone().wait_for(|open| *open).await.unwrap();
+            let opened = self.open.clone().wait_for(|open| *open).await.map(|_| ());
+            opened.map_err(|gone| object_store::Error::Generic {
+                store: "gate",
+                source: gone.into(),
+            })?;
         }
         self.inner.put_opts(path, payload, options).await
     }

@@ -16,7 +16,7 @@ use crate::scripted::{Script, Watch, error, messages};
 const URL: &str = "https://sqs.us-east-1.amazonaws.com/123456789012/bounces";
 
 /// How long a test waits for a run that should end by itself.
-const GIVE_UP: Duration = Duration::from_mins(2);
+pub(crate) const GIVE_UP: Duration = Duration::from_mins(2);
 
 fn nothing() -> Watch {
     Box::new(|_, _| {})

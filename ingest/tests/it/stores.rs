@@ -1,9 +1,12 @@
 //! Looking after a store: what was written can be read, what cannot is named, and quarantine can be tried again.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bouncewatch_ingest::addresses::Addresses;
-use bouncewatch_ingest::pipeline::{Rules, Settings, Source, Summary, replay_quarantine, run};
+use bouncewatch_ingest::pipeline::{
+    BatchLimits, IngestError, Rules, Settings, Source, Summary, replay_quarantine, run,
+};
 use bouncewatch_ingest::store::Store;
 use bouncewatch_ingest::store::inspect::{stats, verify};
 use bouncewatch_ingest::store::quarantine::list;
@@ -11,6 +14,8 @@ use bouncewatch_ingest::telemetry::Telemetry;
 use bouncewatch_schemas::table;
 use tokio::sync::watch;
 
+use crate::gate::Gate;
+use crate::queue::GIVE_UP;
 use crate::server::nowhere;
 
 const SEND: &str = r#"{"eventType":"Send","mail":{"timestamp":"2026-11-19T10:00:00.000Z","messageId":"m1","destination":["a@example.org","b@example.org"]},"send":{}}"#;
@@ -54,6 +59,35 @@ async fn what_is_written_can_be_verified_and_counted() {
     assert_eq!(found.first_day.as_deref(), Some("2026-11-19"));
     let verified = verify(&store).await.unwrap();
     assert!(verified.problems.is_empty() && verified.unpublished.is_empty(), "{verified:?}");
+}
+
+/// Another worker takes what waits when the first one fails, so that a source that waits for room can end.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_fails_leaves_no_source_waiting() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("in.ndjson");
+    std::fs::write(&file, SEND).unwrap();
+    let (gate, keeper) = Gate::new();
+    let store = Store::in_objects(Arc::new(gate), "", "gate");
+    let telemetry = Arc::new(Telemetry::new());
+    // documents of few bytes, and more of them than may wait
+    let sources = vec![Source::Files(vec![file; 2_000])];
+    let limits =
+        BatchLimits { rows_max: 1, age_max: Duration::from_hours(1), ..Default::default() };
+    let settings = Settings { workers: 2, limits, ..Settings::default() };
+    let (_keep, stop) = watch::channel(false);
+    let clock = Arc::new(|| 1_800_000_000_000);
+    let running = tokio::spawn(run(sources, store, settings, clock, Arc::clone(&telemetry), stop));
+    // one is being stored, 1,024 wait, and one waits for room
+    let is_full = async {
+        while telemetry.received.get() < 1_026 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(GIVE_UP, is_full).await.expect("the source waits for room");
+    drop(keeper);
+    let ended = tokio::time::timeout(GIVE_UP, running).await.expect("the run ends").unwrap();
+    assert!(matches!(ended, Err(IngestError::Store(_))), "{ended:?}");
 }
 
 #[tokio::test]
