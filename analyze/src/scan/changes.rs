@@ -1,4 +1,4 @@
-//! Rows -> what they change in the timelines. Copies of an event become one event here, and nowhere else (invariant I-5).
+//! Rows -> what they change in the timelines.
 //!
 //! What the rows of some days change is the difference between two counts: that of their messages with all rows up to
 //! these days, and that of the same messages with the rows before them. Everything that is counted is counted by

@@ -5,8 +5,8 @@
 //! together are the timelines. That of a closed day is kept (`aggregates`) as long as the segments that it was made of are
 //! the same.
 //!
-//! This file knows the store; `changes` makes of rows what they change, `part` is the part of history that one question
-//! looks at, `gather` makes timelines of changes, `failures` hands on events one by one.
+//! This file knows the store; `changes` makes of rows (`rows`) what they change in lists of times (`lists`), `part` is the
+//! part of history that one question looks at, `gather` makes timelines of changes, `failures` hands on events one by one.
 
 mod changes;
 mod failures;

@@ -1,5 +1,5 @@
-//! Rows, held tightly, and the copies among them merged: the earliest time, of each word the greatest that is known. No
-//! polars.
+//! Rows, held tightly, and the copies among them merged: the earliest time, of each word the greatest that is known, so that
+//! order makes no difference. Copies become one event here and nowhere else (invariant I-5). No polars.
 
 use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
