@@ -100,7 +100,7 @@ impl Event {
     }
 
     /// When its message was sent at the earliest.
-    fn sent_after(&self, service: Service) -> i64 {
+    pub(super) fn sent_after(&self, service: Service) -> i64 {
         match service {
             _ if self.sent_at != NEVER => self.sent_at,
             Service::Ses => i64::MIN,
@@ -212,21 +212,13 @@ impl<'a> Changes<'a> {
 
     /// Reads rows that count, or tell something of their message; about so many.
     fn read(&self, rows: LazyFrame, about: u64) -> Result<Rows<Event>, AnalyzeError> {
-        let mut columns = vec![
-            col(table::MESSAGE_KEY),
-            col(table::EVENT_KEY),
-            col(table::EVENT_AT).cast(DataType::Int64),
-            col(table::SENT_AT).cast(DataType::Int64),
-            col(table::COUNTS),
-        ];
+        let mut columns = columns(&self.names);
         columns.extend(self.texts());
-        let named = |name: &str| self.names.iter().any(|known| known == name);
-        columns.extend(Told::TEXTS.into_iter().filter(|name| !named(name)).map(col));
         let rows =
             rows.filter(self.is_wanted().and(col(table::EVENT_AT).is_not_null())).select(columns);
         let (service, names) = (self.scan.service, self.names.clone());
         let held = Rows::with_capacity(names.len(), usize::try_from(about).unwrap_or_default());
-        batches(rows, held, move |batch, held| take(batch, &names, service, held))
+        batches(rows, held, move |batch, held| take(batch, &names, service, held, |event| event))
     }
 
     fn is_wanted(&self) -> Expr {
@@ -339,12 +331,27 @@ impl<'a> Changes<'a> {
     }
 }
 
+/// The columns that [`take`] reads beside texts of these names.
+pub(super) fn columns(names: &[String]) -> Vec<Expr> {
+    let further = Told::TEXTS.into_iter().filter(|name| !names.iter().any(|known| known == name));
+    let mut columns = vec![
+        col(table::MESSAGE_KEY),
+        col(table::EVENT_KEY),
+        col(table::EVENT_AT).cast(DataType::Int64),
+        col(table::SENT_AT).cast(DataType::Int64),
+        col(table::COUNTS),
+    ];
+    columns.extend(further.map(col));
+    columns
+}
+
 /// Takes the rows of a frame, with texts of these names.
-fn take(
+pub(super) fn take<F: Fixed>(
     frame: &DataFrame,
     names: &[String],
     service: Service,
-    held: &mut Rows<Event>,
+    held: &mut Rows<F>,
+    row: impl FnMut(Event) -> F,
 ) -> PolarsResult<()> {
     let mut texts = Vec::with_capacity(names.len());
     for name in names {
@@ -362,15 +369,12 @@ fn take(
         sent_at: sent_at.unwrap_or(NEVER),
         outcome,
     });
-    held.extend(rows, texts.into_iter());
+    held.extend(rows.map(row), texts.into_iter());
     Ok(())
 }
 
 /// What the rows of a frame are for the rates of a service.
-pub(super) fn outcomes(
-    frame: &DataFrame,
-    service: Service,
-) -> PolarsResult<impl Iterator<Item = Outcome>> {
+fn outcomes(frame: &DataFrame, service: Service) -> PolarsResult<impl Iterator<Item = Outcome>> {
     let mut texts = Vec::with_capacity(Told::TEXTS.len());
     for name in Told::TEXTS {
         texts.push(frame.column(name)?.str()?.iter());

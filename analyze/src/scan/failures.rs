@@ -14,12 +14,12 @@ use bouncewatch_schemas::table;
 use bouncewatch_schemas::time::{DAY_MS, day_of};
 use polars::prelude::*;
 
-use super::changes::{CLOCK_SLACK_MS, outcomes};
+use super::changes::{self, CLOCK_SLACK_MS, Event, take};
 use super::keys::{Keys, of_messages};
 use super::rows::{Fixed, NOTHING, Rows};
 use super::{Scan, batches, collect_streaming, count_of, part};
 use crate::error::AnalyzeError;
-use crate::measures::{self, Told};
+use crate::measures;
 use crate::model::{Outcome, ScopeWord};
 
 /// Rows of failures that are held at a time.
@@ -75,24 +75,17 @@ pub(crate) struct Failure<'r> {
 /// What a row of a failure has beside its texts.
 #[derive(Debug, Clone, Copy)]
 struct Row {
-    message: u64,
-    event: u64,
-    at: i64,
-    /// `i64::MIN` where nobody knows it.
-    sent_at: i64,
-    outcome: Outcome,
+    event: Event,
     code: Option<i32>,
 }
 
 impl Fixed for Row {
     fn keys(&self) -> (u64, u64) {
-        (self.message, self.event)
+        self.event.keys()
     }
 
     fn merge(&mut self, copy: Self) {
-        self.at = self.at.min(copy.at);
-        self.sent_at = self.sent_at.min(copy.sent_at);
-        self.outcome = self.outcome.max(copy.outcome);
+        self.event.merge(copy.event);
         self.code = self.code.max(copy.code);
     }
 }
@@ -202,8 +195,8 @@ impl Scan {
         let (mut messages, mut oldest) = (Keys::default(), i64::MAX);
         held.events(|row, numbers| {
             if wanted.iter().any(|(at, _)| numbers[*at] == NOTHING) {
-                messages.insert(row.message);
-                oldest = oldest.min(row.sent_at);
+                messages.insert(row.event.message);
+                oldest = oldest.min(row.event.sent_after(self.service));
             }
         });
         if messages.is_empty() {
@@ -317,23 +310,13 @@ fn names(words: &[ScopeWord]) -> Vec<String> {
     names
 }
 
-/// The columns that events are made of.
+/// The columns that failures are made of.
 fn columns(words: &[ScopeWord]) -> Vec<Expr> {
-    let mut columns = vec![
-        col(table::MESSAGE_KEY),
-        col(table::EVENT_KEY),
-        col(table::EVENT_AT).cast(DataType::Int64),
-        sent_at(),
-        col(table::COUNTS),
-        col(table::SMTP_CODE),
-    ];
+    let mut columns = changes::columns(&names(words));
+    columns.push(col(table::SMTP_CODE));
     columns.extend(TEXTS.map(col));
     let further = words.iter().filter(|word| !TEXTS.contains(&word.name().as_str()));
     columns.extend(further.map(measures::word));
-    let names = names(words);
-    let of_outcomes =
-        Told::TEXTS.into_iter().filter(|name| !names.iter().any(|known| known == name));
-    columns.extend(of_outcomes.map(col));
     columns
 }
 
@@ -344,27 +327,8 @@ fn hold(
     service: Service,
     held: &mut Rows<Row>,
 ) -> PolarsResult<()> {
-    let mut texts = Vec::with_capacity(names.len());
-    for name in names {
-        texts.push(frame.column(name)?.str()?.iter());
-    }
-    let messages = frame.column(table::MESSAGE_KEY)?.u64()?.iter();
-    let events = frame.column(table::EVENT_KEY)?.u64()?.iter();
-    let times = frame.column(table::EVENT_AT)?.i64()?.iter();
-    let sent = frame.column(table::SENT_AT)?.i64()?.iter();
-    let outcomes = outcomes(frame, service)?;
-    let codes = frame.column(table::SMTP_CODE)?.i32()?.iter();
-    let told = messages.zip(events).zip(times.zip(sent)).zip(outcomes.zip(codes));
-    let rows = told.map(|(((message, event), (at, sent_at)), (outcome, code))| Row {
-        message: message.unwrap_or_default(),
-        event: event.unwrap_or_default(),
-        at: at.unwrap_or_default(),
-        sent_at: sent_at.unwrap_or(i64::MIN),
-        outcome,
-        code,
-    });
-    held.extend(rows, texts.into_iter());
-    Ok(())
+    let mut codes = frame.column(table::SMTP_CODE)?.i32()?.iter();
+    take(frame, names, service, held, |event| Row { event, code: codes.next().flatten() })
 }
 
 /// Hands on the events of the span.
@@ -384,7 +348,7 @@ fn hand_on(
             (at, *word == ScopeWord::Column(table::PROVIDER))
         })
         .collect();
-    held.events(|fixed, numbers| {
+    held.events(|Row { event: fixed, code }, numbers| {
         if fixed.at > asked.to || asked.after.is_some_and(|after| fixed.at <= after) {
             return;
         }
@@ -418,7 +382,7 @@ fn hand_on(
             bounce_subtype,
             delay_type,
             complaint_type,
-            smtp_code: fixed.code.and_then(|code| u16::try_from(code).ok()),
+            smtp_code: code.and_then(|code| u16::try_from(code).ok()),
             enhanced_status,
             diagnostic,
             remote_mta,
