@@ -88,13 +88,14 @@ fn course(verdict: &Verdict) -> String {
     )
 }
 
-/// The parts without which a rate would be lower.
+/// The parts without which a rate would be lower, and the causes of most of it.
 fn drivers(verdict: &Verdict) -> String {
     let lowers = |part: &&Contributor| {
         part.rate_without.zip(verdict.rate).is_some_and(|(without, rate)| without < rate)
     };
-    let parts: Vec<&Contributor> =
-        verdict.contributors.iter().filter(lowers).take(DRIVERS_MAX).collect();
+    let all = || verdict.contributors.iter().filter(lowers);
+    let parts = all().filter(|part| !part.is_cause()).take(DRIVERS_MAX);
+    let parts: Vec<&Contributor> = parts.chain(all().filter(|part| part.is_cause())).collect();
     if parts.is_empty() {
         return String::new();
     }
