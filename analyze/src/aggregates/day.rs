@@ -18,7 +18,7 @@ use crate::model::{Outcome, ScopeValues};
 use crate::times::left;
 
 /// The first bytes of a file; the last of them is its version.
-const MAGIC: [u8; 8] = *b"bwdaily\x01";
+const MAGIC: [u8; 8] = *b"bwdaily\x02";
 /// Bytes before the index: magic, length of the index, checksums of index and times.
 const HEAD: usize = 8 + 3 * 8;
 /// How many files this process has staged.

@@ -389,7 +389,7 @@ fn outcomes(frame: &DataFrame, service: Service) -> PolarsResult<impl Iterator<I
 }
 
 /// One of some shards of rows. All rows of a message are in the same one.
-fn of_shard(rows: LazyFrame, shard: u64, shards: u64) -> LazyFrame {
+pub(super) fn of_shard(rows: LazyFrame, shard: u64, shards: u64) -> LazyFrame {
     if shards == 1 {
         return rows;
     }

@@ -14,7 +14,7 @@ use bouncewatch_schemas::table;
 use bouncewatch_schemas::time::{DAY_MS, day_of};
 use polars::prelude::*;
 
-use super::changes::{self, CLOCK_SLACK_MS, Event, take};
+use super::changes::{self, CLOCK_SLACK_MS, Event, of_shard, take};
 use super::keys::{Keys, of_messages};
 use super::rows::{Fixed, NOTHING, Rows};
 use super::{Scan, batches, collect_streaming, count_of, part};
@@ -124,10 +124,7 @@ impl Scan {
         };
         let shards = count_of(rows()?)?.div_ceil(SHARD_ROWS).max(1);
         for shard in 0..shards {
-            let mine = |rows: LazyFrame| match shards {
-                1 => rows,
-                _ => rows.filter((col(table::MESSAGE_KEY) % lit(shards)).eq(lit(shard))),
-            };
+            let mine = |rows: LazyFrame| of_shard(rows, shard, shards);
             let names = names(asked.words);
             let frame = mine(rows()?).select(columns(asked.words));
             let (service, held) = (self.service, Rows::new(names.len()));

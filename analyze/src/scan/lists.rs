@@ -48,12 +48,10 @@ impl<'c> Scopes<'c> {
 
     /// The scopes to which a row belongs: one, but where a tag has several values, one for each.
     pub(super) fn of(&mut self, row: &[u32], texts: &Texts) -> &[u32] {
-        let unhosted =
-            self.host.map(
-                |(at, domain)| {
-                    if row[self.places[at]] == NOTHING { row[domain] } else { NOTHING }
-                },
-            );
+        let unhosted = self.host.map(|(at, domain)| match row[self.places[at]] {
+            NOTHING => row[domain],
+            _ => NOTHING,
+        });
         let asked = || self.places.iter().map(|place| row[*place]).chain(unhosted);
         if self.of_last.is_empty() || !asked().eq(self.last.iter().copied()) {
             let asked: Vec<u32> = asked().collect();
