@@ -68,7 +68,7 @@ pub fn document<'de, T: Deserialize<'de>>(text: &'de str) -> Result<T, Unusual> 
     if has_control(text.as_bytes()) {
         return Err(Unusual);
     }
-    let mut reader = Reader::<false> { text, at: 0, depth: 0 };
+    let mut reader = Reader::<false> { text, at: 0, depth: 0, unpacked: Vec::new() };
     let value = T::deserialize(&mut reader)?;
     reader.skip_blanks();
     if reader.at == text.len() { Ok(value) } else { Err(Unusual) }
@@ -82,11 +82,23 @@ fn has_control(bytes: &[u8]) -> bool {
     any(chunks.remainder()) || chunks.into_iter().any(any)
 }
 
+/// The quotes and backslashes in eight bytes: the lowest bit that is set is the highest one of the first of them.
+fn marks_in(word: [u8; 8]) -> u64 {
+    const ONES: u64 = u64::from_le_bytes([1; 8]);
+    const HIGHS: u64 = ONES << 7;
+    let word = u64::from_le_bytes(word);
+    // a byte that is 0 borrows from the next one, which can only add marks behind the first
+    let zeros = |word: u64| word.wrapping_sub(ONES) & !word & HIGHS;
+    zeros(word ^ (ONES * b'"' as u64)) | zeros(word ^ (ONES * b'\\' as u64))
+}
+
 /// Reads text from a place on. In a string of other JSON (`INSIDE_STRING`), quotes and backslashes are escaped.
 struct Reader<'de, const INSIDE_STRING: bool> {
     text: &'de str,
     at: usize,
     depth: u8,
+    /// Where strings are unpacked, which then have the room that they need.
+    unpacked: Vec<u8>,
 }
 
 impl<'de, const INSIDE_STRING: bool> Reader<'de, INSIDE_STRING> {
@@ -94,6 +106,7 @@ impl<'de, const INSIDE_STRING: bool> Reader<'de, INSIDE_STRING> {
         self.text.as_bytes().get(self.at).copied()
     }
 
+    #[inline]
     fn skip_blanks(&mut self) {
         loop {
             match self.peek() {
@@ -170,6 +183,9 @@ impl<'de, const INSIDE_STRING: bool> Reader<'de, INSIDE_STRING> {
         if self.closes_string(mark)? {
             return Ok(Cow::Borrowed(plain));
         }
+        if !INSIDE_STRING {
+            return self.unpack(from).map(Cow::Owned);
+        }
         let mut text = plain.to_owned();
         loop {
             text.push(self.escape()?);
@@ -180,6 +196,45 @@ impl<'de, const INSIDE_STRING: bool> Reader<'de, INSIDE_STRING> {
                 return Ok(Cow::Owned(text));
             }
         }
+    }
+
+    /// A string with escapes that begins at `from`. One that holds other JSON has an escape every few bytes, so that they
+    /// are copied by eights, and what was too much is taken back.
+    fn unpack(&mut self, from: usize) -> Result<String, Unusual> {
+        let bytes = self.text.as_bytes();
+        let mut out = std::mem::take(&mut self.unpacked);
+        out.clear();
+        self.at = from;
+        loop {
+            let rest = bytes.get(self.at..).ok_or(Unusual)?;
+            if let Some(word) = rest.first_chunk::<8>() {
+                out.extend_from_slice(word);
+                let plain = (marks_in(*word).trailing_zeros() / 8) as usize;
+                self.at += plain;
+                if plain == word.len() {
+                    continue;
+                }
+                out.truncate(out.len() - (word.len() - plain));
+            } else {
+                let plain = memchr2(b'"', b'\\', rest).ok_or(Unusual)?;
+                out.extend_from_slice(&rest[..plain]);
+                self.at += plain;
+            }
+            if bytes[self.at] == b'"' {
+                break;
+            }
+            match bytes.get(self.at + 1) {
+                Some(escaped @ (b'"' | b'\\')) => {
+                    out.push(*escaped);
+                    self.at += 2;
+                }
+                _ => out.extend_from_slice(self.escape()?.encode_utf8(&mut [0; 4]).as_bytes()),
+            }
+        }
+        self.at += 1;
+        let text = std::str::from_utf8(&out).map_err(|_| Unusual)?.to_owned();
+        self.unpacked = out;
+        Ok(text)
     }
 
     /// The character that an escape stands for. Inside a string, its backslash is written twice.
@@ -250,24 +305,55 @@ impl<'de, const INSIDE_STRING: bool> Reader<'de, INSIDE_STRING> {
         self.since(from)
     }
 
+    /// Passes a value. It is looked at as closely as one that is read: half of an event is headers that nobody reads.
     fn skip_value(&mut self) -> Result<(), Unusual> {
-        let close = match self.next_token()? {
-            b'{' => b'}',
-            b'[' => b']',
-            _ if self.opens_string() => return self.skip_string(),
-            _ => return Scalar::read(self.scalar()?).map(drop),
-        };
-        self.open()?;
-        let mut first = true;
-        while self.goes_on(close, &mut first)? {
-            if close == b'}' {
-                self.key_begins()?;
-                self.skip_string()?;
-                self.expect(b':')?;
+        let outside = self.depth;
+        // what is open here, the innermost as the lowest bit: an object, or a list
+        let mut objects: u64 = 0;
+        loop {
+            match self.next_token()? {
+                bracket @ (b'{' | b'[') => {
+                    self.open()?;
+                    let is_object = bracket == b'{';
+                    objects = objects << 1 | u64::from(is_object);
+                    if self.next_token()? != closing(is_object) {
+                        if is_object {
+                            self.skip_key()?;
+                        }
+                        continue;
+                    }
+                }
+                _ if self.opens_string() => self.skip_string()?,
+                _ => drop(Scalar::read(self.scalar()?)?),
             }
-            self.skip_value()?;
+            // behind a value, or at the bracket that closes an empty object or list
+            loop {
+                if self.depth == outside {
+                    return Ok(());
+                }
+                let is_object = objects & 1 == 1;
+                let token = self.next_token()?;
+                self.at += 1;
+                if token == b',' {
+                    if is_object {
+                        self.skip_key()?;
+                    }
+                    break;
+                }
+                if token != closing(is_object) {
+                    return Err(Unusual);
+                }
+                self.depth -= 1;
+                objects >>= 1;
+            }
         }
-        Ok(())
+    }
+
+    /// Passes a key and the colon behind it.
+    fn skip_key(&mut self) -> Result<(), Unusual> {
+        self.key_begins()?;
+        self.skip_string()?;
+        self.expect(b':')
     }
 
     /// Goes into an object or a list.
@@ -288,7 +374,10 @@ impl<'de, const INSIDE_STRING: bool> Reader<'de, INSIDE_STRING> {
         if std::mem::take(first) {
             return Ok(true);
         }
-        self.expect(b',')?;
+        if token != b',' {
+            return Err(Unusual);
+        }
+        self.at += 1;
         // a comma before the closing bracket is no everyday writing
         if self.next_token()? == close { Err(Unusual) } else { Ok(true) }
     }
@@ -297,6 +386,11 @@ impl<'de, const INSIDE_STRING: bool> Reader<'de, INSIDE_STRING> {
         self.skip_blanks();
         if self.opens_string() { Ok(()) } else { Err(Unusual) }
     }
+}
+
+/// The bracket that closes an object or a list.
+fn closing(is_object: bool) -> u8 {
+    if is_object { b'}' } else { b']' }
 }
 
 /// A number or a word.
@@ -371,7 +465,12 @@ impl<'de, const INSIDE_STRING: bool> Deserializer<'de> for &mut Reader<'de, INSI
         if !self.opens_string() {
             return Err(Unusual);
         }
-        let mut inside = Reader::<true> { text: self.text, at: self.at, depth: self.depth };
+        let mut inside = Reader::<true> {
+            text: self.text,
+            at: self.at,
+            depth: self.depth,
+            unpacked: Vec::new(),
+        };
         let value = visitor.visit_newtype_struct(&mut inside)?;
         inside.skip_blanks();
         self.at = inside.at;
@@ -556,7 +655,7 @@ mod tests {
     /// JSON of few kinds of parts, so that odd combinations are frequent.
     fn values() -> impl proptest::strategy::Strategy<Value = Value> {
         use proptest::prelude::*;
-        let text = "[ab\"\\\\/\n\té€{}:,]{0,8}";
+        let text = "[ab\"\\\\/\n\t\u{1}é€{}:,]{0,24}";
         let leaf = prop_oneof![
             Just(Value::Null),
             any::<bool>().prop_map(Value::from),

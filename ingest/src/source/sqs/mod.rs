@@ -1,8 +1,9 @@
 //! SQS: receives with long polls, and deletes what is durable, reading every answer entry by entry (facts 6).
 //!
-//! This file knows the queue and what can be wrong with it; `receive` takes messages, `settle` deletes them and keeps
-//! them hidden while they are worked on, `held` is the list of what is worked on.
+//! This file knows the queue and what can be wrong with it; `receive` takes messages, `answer` reads what the queue sends,
+//! `settle` deletes messages and keeps them hidden while they are worked on, `held` is the list of what is worked on.
 
+mod answer;
 pub mod cost;
 mod held;
 mod receive;
@@ -22,6 +23,7 @@ use super::objects::ObjectError;
 use super::objects::follow::Follower;
 use crate::aws::{Buckets, chain, is_credential_code};
 use crate::telemetry::Telemetry;
+use answer::ReadAnswers;
 use held::Held;
 use receive::Crew;
 
@@ -162,7 +164,8 @@ impl Queue {
         word: &str,
         telemetry: &Telemetry,
     ) -> Result<Self, QueueError> {
-        let client = Client::new(config);
+        let settings = aws_sdk_sqs::config::Builder::from(config).interceptor(ReadAnswers::new());
+        let client = Client::from_conf(settings.build());
         let url = match word.strip_prefix("arn:") {
             None => word.to_owned(),
             Some(arn) => url_of(&client, word, arn, telemetry).await?,
