@@ -282,7 +282,11 @@ impl Worker {
                 Next::Delivery(delivery) => {
                     for parcel in delivery.parcels {
                         self.oldest.set_if_empty(parcel.taken);
-                        state.take(parcel);
+                        let was_read_in = parcel.pieces.is_some();
+                        let bytes = state.take(parcel);
+                        if was_read_in {
+                            self.delivered.spare.give(bytes);
+                        }
                         state.batch.shrink()?;
                         if state.is_full(&self.limits) || state.is_old(&self.limits) {
                             handle.block_on(self.flush(&mut state))?;
@@ -349,7 +353,8 @@ struct Pending {
 }
 
 impl Pending {
-    fn take(&mut self, parcel: Parcel) {
+    /// Takes what is in a parcel, and returns its bytes.
+    fn take(&mut self, parcel: Parcel) -> Vec<u8> {
         self.since.get_or_insert_with(Instant::now);
         let (origin, received_at) = (parcel.origin.as_ref(), parcel.received_at);
         match (&parcel.handling, &parcel.pieces) {
@@ -367,7 +372,7 @@ impl Pending {
                 self.messages += 1;
                 if !self.batch.take(&parcel.bytes, origin, received_at, poison) {
                     // the receipt is dropped unsettled
-                    return;
+                    return parcel.bytes;
                 }
             }
             (Handling::Read, Some(pieces)) => {
@@ -383,6 +388,7 @@ impl Pending {
             }
         }
         self.receipts.extend(parcel.receipt);
+        parcel.bytes
     }
 
     fn is_full(&self, limits: &BatchLimits) -> bool {

@@ -150,23 +150,32 @@ pub(super) fn read_settled(
     let counted = Counted { inner: reader, telemetry: Arc::clone(&intake.telemetry) };
     let mut input = unpacked(counted, origin)?;
     let shared: Arc<str> = Arc::from(origin);
-    let mut chunk = vec![0; CHUNK_BYTES];
-    let mut pending = Vec::new();
+    let mut buffer = intake.spare.take();
+    // bytes of a document whose end is still to come
+    let mut held = 0;
     let mut taken: u64 = 0;
     loop {
         if *intake.stop.borrow() {
             return Ok(false);
         }
+        if buffer.len() < held + CHUNK_BYTES / 2 {
+            buffer.resize(held + CHUNK_BYTES, 0);
+        }
         // one read a turn: what comes through a slow pipe is handed over as it comes
-        let read = read_some(&mut input, &mut chunk);
+        let read = read_some(&mut input, &mut buffer[held..]);
         let length = *read.as_ref().unwrap_or(&0);
-        pending.extend_from_slice(&chunk[..length]);
+        let filled = held + length;
         taken += length as u64;
         let last = length == 0;
-        let (pieces, done) = documents::split(&pending, last);
-        let rest = pending.split_off(done);
-        let bytes = std::mem::replace(&mut pending, rest);
-        if !pieces.is_empty() {
+        let (pieces, done) = documents::split(&buffer[..filled], last);
+        held = filled - done;
+        if pieces.is_empty() {
+            buffer.copy_within(done..filled, 0);
+        } else {
+            let mut next = intake.spare.take();
+            next.resize(next.len().max(held + CHUNK_BYTES), 0);
+            next[..held].copy_from_slice(&buffer[done..filled]);
+            let bytes = std::mem::replace(&mut buffer, next);
             intake.telemetry.received.inc_by(pieces.len() as u64);
             let parcel = Parcel::documents(bytes, pieces, Arc::clone(&shared), (intake.clock)())
                 .with_receipt(receipt.cloned());
@@ -194,7 +203,8 @@ fn read_some(input: &mut impl Read, buffer: &mut [u8]) -> std::io::Result<usize>
 
 /// Unpacks what its first bytes say is packed; names mean nothing.
 fn unpacked(reader: impl Read + 'static, origin: &str) -> Result<Box<dyn Read>, FileError> {
-    let mut reader = BufReader::with_capacity(CHUNK_BYTES, reader);
+    // smaller than what is read at a time, which then passes it by
+    let mut reader = BufReader::with_capacity(CHUNK_BYTES / 4, reader);
     let read = |source| FileError::Read { origin: origin.to_owned(), at: 0, source };
     let head = reader.fill_buf().map_err(read)?;
     let is = |magic: &[u8]| head.starts_with(magic);

@@ -24,6 +24,11 @@ const WAITING_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Bytes that are left of them when one worker is not enough.
 const BACKLOG_LEFT: usize = WAITING_BYTES_MAX / 4;
 
+/// Buffers that are kept to be filled again.
+const SPARE_MAX: usize = 32;
+/// Bytes of one that is kept: what a file is read in, and a document that its beginning held.
+const SPARE_BYTES: std::ops::RangeInclusive<usize> = 128 * 1024..=512 * 1024;
+
 /// What shall be done with a parcel.
 #[derive(Debug, Default)]
 pub enum Handling {
@@ -151,6 +156,29 @@ impl Drop for Duty {
 /// The clock, handed in: only the command reads it.
 pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
 
+/// Buffers that were read, and are filled again: memory that is fresh costs a fault for each of its pages.
+#[derive(Debug, Default)]
+pub(crate) struct Spare(std::sync::Mutex<Vec<Vec<u8>>>);
+
+impl Spare {
+    /// A buffer with something in it that may be overwritten, or an empty one.
+    pub(crate) fn take(&self) -> Vec<u8> {
+        self.buffers().pop().unwrap_or_default()
+    }
+
+    /// Keeps a buffer for the next who takes one, if it has the usual size.
+    pub(crate) fn give(&self, buffer: Vec<u8>) {
+        let mut buffers = self.buffers();
+        if buffers.len() < SPARE_MAX && SPARE_BYTES.contains(&buffer.capacity()) {
+            buffers.push(buffer);
+        }
+    }
+
+    fn buffers(&self) -> std::sync::MutexGuard<'_, Vec<Vec<u8>>> {
+        self.0.lock().expect("nobody panics while holding this lock")
+    }
+}
+
 /// What every source needs to run: where its parcels go, and when it shall end.
 #[derive(Clone)]
 pub struct Intake {
@@ -158,6 +186,8 @@ pub struct Intake {
     /// Bytes that may wait for the workers.
     room: Arc<Semaphore>,
     backlog: Arc<Notify>,
+    /// Buffers to read into.
+    pub(crate) spare: Arc<Spare>,
     urge: Arc<watch::Sender<u64>>,
     halt: Arc<watch::Sender<bool>>,
     /// Whether the run shall end.
@@ -187,6 +217,8 @@ pub(crate) struct Delivery {
 pub(crate) struct Delivered {
     deliveries: Arc<Mutex<mpsc::Receiver<Delivery>>>,
     backlog: Arc<Notify>,
+    /// Where buffers go that were read.
+    pub(crate) spare: Arc<Spare>,
     urged: watch::Receiver<u64>,
 }
 
@@ -240,17 +272,20 @@ impl Intake {
         let (out, deliveries) = mpsc::channel(DELIVERIES_MAX);
         let (urge, urged) = watch::channel(0);
         let backlog = Arc::<Notify>::default();
+        let spare = Arc::<Spare>::default();
         let intake = Self {
             out,
             room: Arc::new(Semaphore::new(WAITING_BYTES_MAX)),
             backlog: Arc::clone(&backlog),
+            spare: Arc::clone(&spare),
             urge: Arc::new(urge),
             stop: halt.subscribe(),
             halt,
             telemetry,
             clock,
         };
-        (intake, Delivered { deliveries: Arc::new(Mutex::new(deliveries)), backlog, urged })
+        let deliveries = Arc::new(Mutex::new(deliveries));
+        (intake, Delivered { deliveries, backlog, spare, urged })
     }
 
     /// Hands a parcel to the workers, when there is room for it; `None` when there are no workers any more, who tell
