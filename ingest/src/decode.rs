@@ -313,14 +313,24 @@ fn peel_sns(
 
 /// The context of what came through a topic: `arn:aws:sns:REGION:ACCOUNT:TOPIC`.
 fn of_topic<'c>(arn: &'c Text<'_>, timestamp: &Text<'_>, context: Context<'c>) -> Context<'c> {
-    let mut parts = arn.get().unwrap_or_default().split(':').skip(3);
+    let [region, account, _] = arn_parts(arn.get().unwrap_or_default());
     Context {
         published_at: timestamp.get().and_then(parse_ms),
-        region: context.region.or(parts.next().filter(|part| !part.is_empty())),
-        account: context.account.or(parts.next().filter(|part| !part.is_empty())),
+        region: context.region.or(region),
+        account: context.account.or(account),
         topic: arn.get().or(context.topic),
         ..context
     }
+}
+
+/// Region, account and resource of an ARN: `arn:PARTITION:SERVICE:REGION:ACCOUNT:RESOURCE`.
+pub(crate) fn arn_parts(arn: &str) -> [Option<&str>; 3] {
+    let mut colons = memchr::memchr_iter(b':', arn.as_bytes()).skip(2);
+    let starts = [colons.next(), colons.next(), colons.next()];
+    let part = |start: Option<usize>, end: Option<usize>| {
+        arn.get(start? + 1..end.unwrap_or(arn.len())).filter(|part| !part.is_empty())
+    };
+    [part(starts[0], starts[1]), part(starts[1], starts[2]), part(starts[2], None)]
 }
 
 /// A nested document: an object as it stands, or a string that holds it.

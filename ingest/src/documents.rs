@@ -3,11 +3,18 @@
 //! Takes NDJSON, documents without anything between them (`}{`, as some writers into Firehose leave them), arrays,
 //! and pretty-printed documents over many lines. A broken line costs that line: the text around it is still read.
 
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
+
 /// Documents longer than this are set aside unread; SES's own end at 1 MiB (facts 3.8).
 pub const DOCUMENT_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// How often the bytes of an input may be looked at on the average; only hostile input needs more.
 const RESCANS_MAX: usize = 16;
+
+/// What stands where one document follows another.
+static JOINT: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"}{"));
 
 /// A part of the input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,7 +87,7 @@ fn plain_line(bytes: &[u8], at: usize, ends: &mut Ends) -> Option<usize> {
     }
     let line = bytes[at..line_end].trim_ascii_end();
     let follows = || bytes[line_end..].trim_ascii_start().first() == Some(&b'{');
-    let is_plain = line.ends_with(b"}") && memchr::memmem::find(line, b"}{").is_none() && follows();
+    let is_plain = line.ends_with(b"}") && JOINT.find(line).is_none() && follows();
     if !is_plain {
         ends.not_plain = Some(line_end);
         return None;
@@ -217,8 +224,7 @@ impl Ends {
     /// where the scan stumbled or one document follows another.
     fn broken(&mut self, bytes: &[u8], at: usize, broken: &Scan) -> usize {
         let line = self.line(bytes, at);
-        let find =
-            || memchr::memmem::find(&bytes[at..line], b"}{").map_or(line, |offset| at + offset + 1);
+        let find = || JOINT.find(&bytes[at..line]).map_or(line, |offset| at + offset + 1);
         let next = self.next.filter(|next| at < *next && *next <= line).unwrap_or_else(find);
         self.next = Some(next);
         match broken {

@@ -1,5 +1,8 @@
 //! Which mailbox provider stands behind a recipient: told by the address's domain, else by the remote server's words.
 
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
 /// The provider of everything that the tables do not know.
 pub const OTHER: &str = "other";
 
@@ -64,6 +67,15 @@ const DOMAINS: &[(&str, &[&str])] = &[
     ("fastmail", &["fastmail.com", "fastmail.fm", "fastmail.net"]),
 ];
 
+/// The same, to be asked for each event.
+static BY_DOMAIN: LazyLock<HashMap<&str, &str>> = LazyLock::new(|| {
+    let named = |(provider, domains): &(&'static str, &'static [&'static str])| {
+        let provider = *provider;
+        domains.iter().map(move |domain| (*domain, provider))
+    };
+    DOMAINS.iter().flat_map(named).collect()
+});
+
 /// Providers that own a name under every country: `yahoo.it`, `hotmail.co.uk`, `gmx.net`.
 const FAMILIES: &[(&str, &[&str])] = &[
     ("microsoft", &["hotmail", "outlook", "live", "msn"]),
@@ -98,7 +110,7 @@ pub fn domains() -> impl Iterator<Item = &'static str> {
 }
 
 fn by_domain(domain: &str) -> Option<&'static str> {
-    if let Some((provider, _)) = DOMAINS.iter().find(|(_, domains)| domains.contains(&domain)) {
+    if let Some(provider) = BY_DOMAIN.get(domain) {
         return Some(provider);
     }
     let (name, rest) = domain.split_once('.')?;

@@ -12,7 +12,7 @@ use bouncewatch_schemas::wire::envelope::Envelope;
 use bouncewatch_schemas::wire::ses::{Detail, Mail, RecipientObject};
 
 use super::{Action, Addressed, RECIPIENTS_MAX, action, usable};
-use crate::decode::{Context, Sink};
+use crate::decode::{Context, Sink, arn_parts};
 use crate::outcome::Ignored;
 use crate::outcome::Reason;
 use crate::outcome::Rejected;
@@ -31,17 +31,15 @@ pub(crate) fn ses(
     sink: &mut impl Sink,
 ) -> Result<(), Rejected> {
     let word = envelope.event_type.get().or(envelope.notification_type.get());
-    let kind = match word.map(type_word).as_deref() {
-        Some("amazonsnssubscriptionsucceeded") => {
-            sink.ignored(Ignored::FeedbackTopicSubscribed);
-            return Ok(());
-        }
-        Some("received") => {
-            sink.ignored(Ignored::InboundMail);
-            return Ok(());
-        }
-        word => word.and_then(kind_of),
-    };
+    if word.is_some_and(|word| is_type_word(word, "amazonsnssubscriptionsucceeded")) {
+        sink.ignored(Ignored::FeedbackTopicSubscribed);
+        return Ok(());
+    }
+    if word.is_some_and(|word| is_type_word(word, "received")) {
+        sink.ignored(Ignored::InboundMail);
+        return Ok(());
+    }
+    let kind = word.and_then(kind_of);
     let Some(mail) = &envelope.mail.0 else {
         return Err(Rejected::new(Reason::NotAnEvent, "a type word, but no `mail`"));
     };
@@ -96,25 +94,29 @@ fn plausible(time: i64, sent_at: Option<i64>, context: &Context<'_>) -> i64 {
     sent_at.filter(|sent| time < sent.saturating_sub(CLOCK_SLACK_MS)).unwrap_or(time)
 }
 
-/// A type word without case, blanks and underscores: `Rendering Failure` and `RENDERING_FAILURE` are one.
-fn type_word(word: &str) -> String {
-    word.chars().filter(|c| !matches!(c, ' ' | '_' | '-')).map(|c| c.to_ascii_lowercase()).collect()
+/// Whether a word is a type word, without case, blanks and underscores: `Rendering Failure` and `RENDERING_FAILURE` are
+/// one.
+fn is_type_word(word: &str, known: &str) -> bool {
+    let letters = word.bytes().filter(|byte| !matches!(byte, b' ' | b'_' | b'-'));
+    letters.map(|byte| byte.to_ascii_lowercase()).eq(known.bytes())
 }
 
+/// Type words, those that come most first.
+const KINDS: [(&str, Kind); 10] = [
+    ("send", Kind::Send),
+    ("delivery", Kind::Delivery),
+    ("bounce", Kind::Bounce),
+    ("open", Kind::Open),
+    ("click", Kind::Click),
+    ("complaint", Kind::Complaint),
+    ("deliverydelay", Kind::DeliveryDelay),
+    ("reject", Kind::Reject),
+    ("renderingfailure", Kind::RenderingFailure),
+    ("subscription", Kind::Subscription),
+];
+
 fn kind_of(word: &str) -> Option<Kind> {
-    Some(match word {
-        "send" => Kind::Send,
-        "delivery" => Kind::Delivery,
-        "bounce" => Kind::Bounce,
-        "complaint" => Kind::Complaint,
-        "deliverydelay" => Kind::DeliveryDelay,
-        "reject" => Kind::Reject,
-        "renderingfailure" => Kind::RenderingFailure,
-        "open" => Kind::Open,
-        "click" => Kind::Click,
-        "subscription" => Kind::Subscription,
-        _ => return None,
-    })
+    KINDS.iter().find(|(known, _)| is_type_word(word, known)).map(|(_, kind)| *kind)
 }
 
 /// The detail of an event, under the key that its kind has.
@@ -147,25 +149,6 @@ struct Event<'a> {
     has_detail: bool,
     published: bool,
     context: Context<'a>,
-}
-
-/// What the sender's ARN tells: `arn:aws:ses:REGION:ACCOUNT:identity/IDENTITY`.
-#[derive(Default)]
-struct SourceArn<'a> {
-    region: Option<&'a str>,
-    account: Option<&'a str>,
-    identity: Option<&'a str>,
-}
-
-fn source_arn(arn: Option<&str>) -> SourceArn<'_> {
-    let Some(arn) = arn.filter(|arn| arn.starts_with("arn:")) else { return SourceArn::default() };
-    let mut parts =
-        arn.splitn(6, ':').skip(3).map(|part| Some(part).filter(|part| !part.is_empty()));
-    SourceArn {
-        region: parts.next().flatten(),
-        account: parts.next().flatten(),
-        identity: parts.next().flatten().and_then(|resource| resource.strip_prefix("identity/")),
-    }
 }
 
 impl<'a> Event<'a> {
@@ -219,7 +202,9 @@ impl<'a> Event<'a> {
         'a: 'r,
     {
         let (mail, detail) = (self.mail, self.detail);
-        let arn = source_arn(mail.source_arn.get());
+        // `arn:aws:ses:REGION:ACCOUNT:identity/IDENTITY`
+        let arn = mail.source_arn.get().filter(|arn| arn.starts_with("arn:"));
+        let [region, account, resource] = arn.map(arn_parts).unwrap_or_default();
         EventRow {
             kind: self.kind,
             service: Service::Ses,
@@ -239,10 +224,10 @@ impl<'a> Event<'a> {
             provider: None,
             source,
             source_domain: source.and_then(address::domain),
-            identity: arn.identity,
+            identity: resource.and_then(|resource| resource.strip_prefix("identity/")),
             configuration_set: mail.tags.first("ses:configuration-set"),
-            account: mail.sending_account_id.get().or(arn.account).or(self.context.account),
-            region: arn.region.or(self.context.region),
+            account: mail.sending_account_id.get().or(account).or(self.context.account),
+            region: region.or(self.context.region),
             tenant: mail.tags.first("ses:tenant-name"),
             tags: &mail.tags.0,
             source_ip: mail.source_ip.get().or(mail.tags.first("ses:source-ip")),

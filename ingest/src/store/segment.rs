@@ -28,8 +28,16 @@ const DICTIONARY_BYTES: usize = 64 * 1024;
 /// zstd's fastest level: further ones cost more time than they save room.
 const ZSTD_LEVEL: i32 = 1;
 /// Columns whose values hardly repeat: a dictionary would only cost time.
-const WITHOUT_DICTIONARY: [&str; 4] =
-    [table::MESSAGE_ID, table::FEEDBACK_ID, table::MESSAGE_KEY, table::EVENT_KEY];
+const WITHOUT_DICTIONARY: [&str; 8] = [
+    table::EVENT_AT,
+    table::SENT_AT,
+    table::PUBLISHED_AT,
+    table::MESSAGE_ID,
+    table::FEEDBACK_ID,
+    table::RECIPIENT,
+    table::MESSAGE_KEY,
+    table::EVENT_KEY,
+];
 /// Columns by which readers skip row groups. The least and the greatest text of a group tell nobody anything.
 const WITH_STATISTICS: [&str; 4] =
     [table::EVENT_AT, table::RECEIVED_AT, table::MESSAGE_KEY, table::EVENT_KEY];
@@ -107,20 +115,31 @@ impl ColumnBuilder {
         }
     }
 
-    /// The values so far.
+    /// The values so far. Those that come next find as much room again as these took, and a little more: growing is what
+    /// they cost most.
     fn finish(&mut self) -> ArrayRef {
+        let more = |length: usize| length + length / 8;
+        macro_rules! numbers {
+            ($builder:ident, $next:expr) => {{
+                let next = $next(more($builder.len()));
+                Arc::new(std::mem::replace($builder, next).finish())
+            }};
+        }
         match self {
             Self::Text(builder) => {
-                // texts find as much room again as they took: growing is what they cost most
-                let next =
-                    StringBuilder::with_capacity(builder.len(), builder.values_slice().len());
+                let next = StringBuilder::with_capacity(
+                    more(builder.len()),
+                    more(builder.values_slice().len()),
+                );
                 Arc::new(std::mem::replace(builder, next).finish())
             }
-            Self::Time(builder) => Arc::new(builder.finish()),
-            Self::Int32(builder) => Arc::new(builder.finish()),
-            Self::Int64(builder) => Arc::new(builder.finish()),
-            Self::Hash(builder) => Arc::new(builder.finish()),
-            Self::Bool(builder) => Arc::new(builder.finish()),
+            Self::Time(builder) => numbers!(builder, |length| {
+                TimestampMillisecondBuilder::with_capacity(length).with_timezone("UTC")
+            }),
+            Self::Int32(builder) => numbers!(builder, Int32Builder::with_capacity),
+            Self::Int64(builder) => numbers!(builder, Int64Builder::with_capacity),
+            Self::Hash(builder) => numbers!(builder, UInt64Builder::with_capacity),
+            Self::Bool(builder) => numbers!(builder, BooleanBuilder::with_capacity),
             Self::Tags(builder) => {
                 Arc::new(std::mem::replace(builder, TagsBuilder::new()).finish())
             }
