@@ -169,13 +169,18 @@ pub(super) fn read_settled(
         let last = length == 0;
         let (pieces, done) = documents::split(&buffer[..filled], last);
         held = filled - done;
-        if pieces.is_empty() {
+        let bytes = if done < CHUNK_BYTES / 4 {
+            // little waits in little room
+            let bytes = buffer[..done].to_vec();
             buffer.copy_within(done..filled, 0);
+            bytes
         } else {
             let mut next = intake.spare.take();
             next.resize(next.len().max(held + CHUNK_BYTES), 0);
             next[..held].copy_from_slice(&buffer[done..filled]);
-            let bytes = std::mem::replace(&mut buffer, next);
+            std::mem::replace(&mut buffer, next)
+        };
+        if !pieces.is_empty() {
             intake.telemetry.received.inc_by(pieces.len() as u64);
             let parcel = Parcel::documents(bytes, pieces, Arc::clone(&shared), (intake.clock)())
                 .with_receipt(receipt.cloned());
@@ -186,6 +191,7 @@ pub(super) fn read_settled(
         }
         read.map_err(failed(taken))?;
         if last {
+            intake.spare.give(buffer);
             return Ok(true);
         }
     }
