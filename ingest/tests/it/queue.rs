@@ -107,6 +107,27 @@ async fn who_may_not_delete_does_not_store_the_same_for_ever() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_shall_end_does_not_wait_for_a_network_that_is_gone() {
+    let (ask, stop) = watch::channel(false);
+    let ended = Box::new(move |action: &str, _: &Value| {
+        if action == "DeleteMessageBatch" {
+            ask.send_replace(true);
+        }
+    });
+    let gone = || error("DeleteMessageBatch", 503, "ServiceUnavailable");
+    let mut answers = vec![messages(&["a"])];
+    answers.extend((0..10).map(|_| gone()));
+    let script = Script::new(answers, ended);
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::in_folder(folder.path()).unwrap();
+    let settings =
+        sqs::Settings { follow: true, last_deletes: Duration::ZERO, ..sqs::Settings::default() };
+    let summary = ingest(&script, store, settings, stop).await;
+    assert_eq!((summary.counts.deleted, summary.counts.delete_failed), (0, 1), "{summary:?}");
+    assert!(script.calls("DeleteMessageBatch") <= 2, "it tried no more: the message comes again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn expired_credentials_are_waited_for_by_a_follower() {
     let (ask, stop) = watch::channel(false);
     let ended = Box::new(move |action: &str, _: &Value| {

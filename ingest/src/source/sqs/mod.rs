@@ -43,6 +43,8 @@ pub struct Settings {
     pub visibility: Duration,
     /// Receivers that poll at the same time, at most.
     pub receivers_max: usize,
+    /// How long deletes are waited for, and tried again, when the run shall end.
+    pub last_deletes: Duration,
 }
 
 impl Settings {
@@ -61,7 +63,12 @@ impl Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { follow: false, visibility: Duration::from_secs(80), receivers_max: 16 }
+        Self {
+            follow: false,
+            visibility: Duration::from_secs(80),
+            receivers_max: 16,
+            last_deletes: Duration::from_secs(5),
+        }
     }
 }
 

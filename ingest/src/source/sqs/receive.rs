@@ -137,7 +137,12 @@ impl Crew {
             self.look.recovered();
             if messages.is_empty() {
                 empty_answers += 1;
-                if let Some(leave) = self.nothing_came(empty_answers).await? {
+                let leave = tokio::select! {
+                    biased;
+                    () = stopped(&mut stop) => return Ok(Leave::ForGood),
+                    leave = self.nothing_came(empty_answers) => leave?,
+                };
+                if let Some(leave) = leave {
                     return Ok(leave);
                 }
                 continue;
@@ -163,13 +168,12 @@ impl Crew {
         if self.waits_for_its_own() {
             // messages of a group come only when those before them are deleted
             self.intake.hurry();
-            let mut stop = self.intake.stop.clone();
             tokio::select! {
-                () = stopped(&mut stop) => return Ok(Some(Leave::ForGood)),
                 // some may not have reached the workers yet when they were asked
-                () = tokio::time::sleep(HURRY_EVERY) => return Ok(None),
-                () = self.line.held.at_most(0) => return Ok(None),
+                () = tokio::time::sleep(HURRY_EVERY) => {}
+                () = self.line.held.at_most(0) => {}
             }
+            return Ok(None);
         }
         if !self.line.settings.follow && empty_answers >= EMPTY_ANSWERS {
             match self.line.queue.ask(&self.line.telemetry).await {

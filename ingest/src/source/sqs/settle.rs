@@ -1,5 +1,6 @@
 //! Settling: deletes what is durable, reads every answer entry by entry, and keeps hidden what is still worked on.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,8 +13,8 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::{Line, MESSAGES_PER_CALL, QueueError, Settled};
-use crate::source::Outcome;
 use crate::source::backoff::jitter;
+use crate::source::{Outcome, stopped};
 
 /// Tries to delete one message; with the pauses between them, some seconds.
 const DELETE_TRIES: u32 = 6;
@@ -62,7 +63,8 @@ pub(super) async fn settle(
         if deleting.len() >= line.settings.calls_at_once() {
             add(&mut total, deleting.join_next().await, &halt);
         }
-        deleting.spawn(delete(line.clone(), durable.iter().map(|outcome| outcome.id).collect()));
+        let ids = durable.iter().map(|outcome| outcome.id).collect();
+        deleting.spawn(delete(line.clone(), ids, halt.subscribe()));
     }
     while let Some(ended) = deleting.join_next().await {
         add(&mut total, Some(ended), &halt);
@@ -90,12 +92,22 @@ fn add(
     }
 }
 
-/// Deletes one batch; entries that fail are tried again, those that fail for good are counted.
-async fn delete(line: Line, mut ids: Vec<u64>) -> Settled {
+/// Deletes one batch; entries that fail are tried again, those that fail for good are counted. Where the run shall end,
+/// nobody waits long for a network that is gone: what is not deleted comes again.
+async fn delete(line: Line, mut ids: Vec<u64>, mut stop: watch::Receiver<bool>) -> Settled {
     let mut settled = Settled::default();
+    let mut given_up = pin!(async {
+        stopped(&mut stop).await;
+        tokio::time::sleep(line.settings.last_deletes).await;
+    });
     for attempt in 1..=DELETE_TRIES {
         let before = ids.len();
-        match delete_once(&line, &ids).await {
+        let deleted = tokio::select! {
+            biased;
+            deleted = delete_once(&line, &ids) => deleted,
+            () = &mut given_up => break,
+        };
+        match deleted {
             Ok(left) => {
                 line.held.forget(ids.iter().copied().filter(|id| !left.contains(id)));
                 ids = left;
@@ -113,7 +125,10 @@ async fn delete(line: Line, mut ids: Vec<u64>) -> Settled {
         if ids.is_empty() || attempt == DELETE_TRIES {
             break;
         }
-        tokio::time::sleep((DELETE_PAUSE * (1 << attempt)).mul_f64(jitter())).await;
+        tokio::select! {
+            () = tokio::time::sleep((DELETE_PAUSE * (1 << attempt)).mul_f64(jitter())) => {}
+            () = &mut given_up => break,
+        }
     }
     settled.delete_failed = count(ids.len());
     line.telemetry.deleted.inc_by(settled.deleted);
