@@ -22,6 +22,17 @@ fn nothing() -> Watch {
     Box::new(|_, _| {})
 }
 
+/// Asks the run to end when it begins to delete.
+fn until_a_delete() -> (Watch, watch::Receiver<bool>) {
+    let (ask, stop) = watch::channel(false);
+    let watch = Box::new(move |action: &str, _: &Value| {
+        if action == "DeleteMessageBatch" {
+            ask.send_replace(true);
+        }
+    });
+    (watch, stop)
+}
+
 /// Runs until the queue is empty, or `stop` says so.
 async fn ingest(
     script: &Arc<Script>,
@@ -108,12 +119,7 @@ async fn who_may_not_delete_does_not_store_the_same_for_ever() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_shall_end_does_not_wait_for_a_network_that_is_gone() {
-    let (ask, stop) = watch::channel(false);
-    let ended = Box::new(move |action: &str, _: &Value| {
-        if action == "DeleteMessageBatch" {
-            ask.send_replace(true);
-        }
-    });
+    let (ended, stop) = until_a_delete();
     let gone = || error("DeleteMessageBatch", 503, "ServiceUnavailable");
     let mut answers = vec![messages(&["a"])];
     answers.extend((0..10).map(|_| gone()));
@@ -129,12 +135,7 @@ async fn who_shall_end_does_not_wait_for_a_network_that_is_gone() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn expired_credentials_are_waited_for_by_a_follower() {
-    let (ask, stop) = watch::channel(false);
-    let ended = Box::new(move |action: &str, _: &Value| {
-        if action == "DeleteMessageBatch" {
-            ask.send_replace(true);
-        }
-    });
+    let (ended, stop) = until_a_delete();
     let script = Script::new(
         vec![
             error("ReceiveMessage", 403, "ExpiredToken"),
