@@ -89,7 +89,7 @@ fn marks_in(word: [u8; 8]) -> u64 {
     let word = u64::from_le_bytes(word);
     // a byte that is 0 borrows from the next one, which can only add marks behind the first
     let zeros = |word: u64| word.wrapping_sub(ONES) & !word & HIGHS;
-    zeros(word ^ (ONES * b'"' as u64)) | zeros(word ^ (ONES * b'\\' as u64))
+    zeros(word ^ (ONES * u64::from(b'"'))) | zeros(word ^ (ONES * u64::from(b'\\')))
 }
 
 /// Reads text from a place on. In a string of other JSON (`INSIDE_STRING`), quotes and backslashes are escaped.
@@ -324,7 +324,9 @@ impl<'de, const INSIDE_STRING: bool> Reader<'de, INSIDE_STRING> {
                     }
                 }
                 _ if self.opens_string() => self.skip_string()?,
-                _ => drop(Scalar::read(self.scalar()?)?),
+                _ => {
+                    Scalar::read(self.scalar()?)?;
+                }
             }
             // behind a value, or at the bracket that closes an empty object or list
             loop {

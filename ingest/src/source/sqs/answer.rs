@@ -66,8 +66,7 @@ impl DeserializeResponse for Reader {
         settings: &ConfigBag,
     ) -> Result<Output, OrchestratorError<Error>> {
         let body = response.body().bytes().filter(|_| response.status().is_success());
-        if let Some(messages) = body.and_then(messages) {
-            let answer = ReceiveMessageOutput::builder().set_messages(messages).build();
+        if let Some(answer) = body.and_then(everyday) {
             return Ok(Output::erase(answer));
         }
         let sdk = self.sdk.load::<SharedResponseDeserializer>();
@@ -110,8 +109,8 @@ fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     T::deserialize(value).map(Some)
 }
 
-/// The messages of an answer of 200, if it has the form that such answers have every day.
-fn messages(answer: &[u8]) -> Option<Option<Vec<Message>>> {
+/// Reads what stands in an answer of 200, if it has the form that such answers have every day.
+fn everyday(answer: &[u8]) -> Option<ReceiveMessageOutput> {
     let answer: Answer = inplace::document(simdutf8::basic::from_utf8(answer).ok()?).ok()?;
     let message = |received: Received| {
         let attributes = received.attributes.map(|attributes| {
@@ -130,7 +129,8 @@ fn messages(answer: &[u8]) -> Option<Option<Vec<Message>>> {
             .set_attributes(attributes)
             .build()
     };
-    Some(answer.messages.map(|messages| messages.into_iter().map(message).collect()))
+    let messages = answer.messages.map(|messages| messages.into_iter().map(message).collect());
+    Some(ReceiveMessageOutput::builder().set_messages(messages).build())
 }
 
 #[cfg(test)]
@@ -210,7 +210,7 @@ mod tests {
             (503, false, "busy"),
         ] {
             assert_eq!(
-                status == 200 && messages(answer.as_bytes()).is_some(),
+                status == 200 && everyday(answer.as_bytes()).is_some(),
                 is_known,
                 "{answer}"
             );
