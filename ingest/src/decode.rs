@@ -13,11 +13,12 @@ use bouncewatch_schemas::time::parse_ms;
 use bouncewatch_schemas::wire::envelope::{Envelope, ObjectPointer, Raw, Record};
 use bouncewatch_schemas::wire::inplace;
 use bouncewatch_schemas::wire::lenient::Text;
+use bouncewatch_schemas::wire::notification::notification;
 
 use crate::allow::{Allowed, Provenance};
 use crate::documents;
 use crate::log_lines;
-use crate::normalise;
+use crate::normalise::{self, arn_parts};
 use crate::outcome::Ignored;
 use crate::outcome::Reason;
 use crate::outcome::Rejected;
@@ -132,7 +133,7 @@ fn peel(text: &str, context: Context<'_>, sink: &mut impl Sink) -> Result<(), Re
         return peel_text(text, context, sink);
     }
     // what comes every day is read where it stands
-    if let Ok(found) = inplace::notification(text) {
+    if let Ok(found) = notification(text) {
         let context = of_topic(&found.topic_arn, &found.timestamp, context);
         return peel_envelope(&found.message, context, sink);
     }
@@ -321,16 +322,6 @@ fn of_topic<'c>(arn: &'c Text<'_>, timestamp: &Text<'_>, context: Context<'c>) -
         topic: arn.get().or(context.topic),
         ..context
     }
-}
-
-/// Region, account and resource of an ARN: `arn:PARTITION:SERVICE:REGION:ACCOUNT:RESOURCE`.
-pub(crate) fn arn_parts(arn: &str) -> [Option<&str>; 3] {
-    let mut colons = memchr::memchr_iter(b':', arn.as_bytes()).skip(2);
-    let starts = [colons.next(), colons.next(), colons.next()];
-    let part = |start: Option<usize>, end: Option<usize>| {
-        arn.get(start? + 1..end.unwrap_or(arn.len())).filter(|part| !part.is_empty())
-    };
-    [part(starts[0], starts[1]), part(starts[1], starts[2]), part(starts[2], None)]
 }
 
 /// A nested document: an object as it stands, or a string that holds it.

@@ -11,8 +11,8 @@ use bouncewatch_schemas::time::{message_id_clock_ms, parse_ms};
 use bouncewatch_schemas::wire::envelope::Envelope;
 use bouncewatch_schemas::wire::ses::{Detail, Mail, RecipientObject};
 
-use super::{Action, Addressed, RECIPIENTS_MAX, action, usable};
-use crate::decode::{Context, Sink, arn_parts};
+use super::{Action, Addressed, RECIPIENTS_MAX, action, arn_parts, usable};
+use crate::decode::{Context, Sink};
 use crate::outcome::Ignored;
 use crate::outcome::Reason;
 use crate::outcome::Rejected;

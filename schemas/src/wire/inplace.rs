@@ -14,13 +14,12 @@ use memchr::memchr2;
 use serde::de::value::{BorrowedStrDeserializer, StringDeserializer};
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
-use super::envelope::Envelope;
-use super::lenient::Text;
+use super::scalar::Scalar;
 
 /// Objects and lists inside each other, deeper than which nobody writes.
 const DEPTH_MAX: u8 = 32;
 /// Name by which a type asks for the document inside a string.
-const INSIDE: &str = "bouncewatch: the document inside a string";
+pub(super) const INSIDE: &str = "bouncewatch: the document inside a string";
 
 /// The text is not what senders write every day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,25 +37,6 @@ impl Error for Unusual {
     fn custom<T: fmt::Display>(_: T) -> Self {
         Self
     }
-}
-
-/// An SNS notification with the SES event in it.
-#[derive(Debug, Default)]
-pub struct Notification<'a> {
-    /// ARN of the topic.
-    pub topic_arn: Text<'a>,
-    /// When SNS took the message.
-    pub timestamp: Text<'a>,
-    /// What was published.
-    pub message: Envelope<'a>,
-}
-
-/// Reads an SNS notification whose message is a JSON object.
-///
-/// # Errors
-/// If it is anything else, or holds anything unusual.
-pub fn notification(text: &str) -> Result<Notification<'_>, Unusual> {
-    document(text)
 }
 
 /// Reads a whole document.
@@ -395,35 +375,6 @@ fn closing(is_object: bool) -> u8 {
     if is_object { b'}' } else { b']' }
 }
 
-/// A number or a word.
-enum Scalar {
-    Null,
-    Bool(bool),
-    Whole(u64),
-}
-
-impl Scalar {
-    /// Reads one; fractions, signs and what is too long are left to the general reader.
-    fn read(text: &str) -> Result<Self, Unusual> {
-        match text {
-            "null" => Ok(Self::Null),
-            "true" => Ok(Self::Bool(true)),
-            "false" => Ok(Self::Bool(false)),
-            _ => {
-                let is_whole = !text.is_empty()
-                    && text.len() < 19
-                    && text.bytes().all(|digit| digit.is_ascii_digit())
-                    && (text == "0" || !text.starts_with('0'));
-                if is_whole {
-                    text.parse().map(Self::Whole).map_err(|_| Unusual)
-                } else {
-                    Err(Unusual)
-                }
-            }
-        }
-    }
-}
-
 impl<'de, const INSIDE_STRING: bool> Deserializer<'de> for &mut Reader<'de, INSIDE_STRING> {
     type Error = Unusual;
 
@@ -534,72 +485,10 @@ impl<'de, const INSIDE_STRING: bool> SeqAccess<'de> for Elements<'_, 'de, INSIDE
     }
 }
 
-/// The document inside a string.
-struct Inside<T>(T);
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Inside<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct InsideVisitor<T>(std::marker::PhantomData<T>);
-
-        impl<'de, T: Deserialize<'de>> Visitor<'de> for InsideVisitor<T> {
-            type Value = T;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a document inside a string")
-            }
-            fn visit_newtype_struct<D: Deserializer<'de>>(self, inside: D) -> Result<T, D::Error> {
-                T::deserialize(inside)
-            }
-        }
-
-        let visitor = InsideVisitor(std::marker::PhantomData);
-        deserializer.deserialize_newtype_struct(INSIDE, visitor).map(Self)
-    }
-}
-
-impl<'de: 'a, 'a> Deserialize<'de> for Notification<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(NotificationVisitor)
-    }
-}
-
-struct NotificationVisitor;
-
-impl<'de> Visitor<'de> for NotificationVisitor {
-    type Value = Notification<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an SNS notification")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut found = Notification::default();
-        let (mut is_notification, mut messages) = (false, 0);
-        while let Some(key) = map.next_key::<&'de str>()? {
-            match key {
-                "Type" => is_notification = map.next_value::<&'de str>()? == "Notification",
-                "TopicArn" => found.topic_arn = map.next_value()?,
-                "Timestamp" => found.timestamp = map.next_value()?,
-                "Message" => {
-                    found.message = map.next_value::<Inside<Envelope<'de>>>()?.0;
-                    messages += 1;
-                }
-                "MessageId" | "Subject" | "SignatureVersion" | "Signature" | "SigningCertURL"
-                | "SigningCertUrl" | "UnsubscribeURL" | "UnsubscribeUrl" | "SequenceNumber"
-                | "MessageAttributes" => {
-                    map.next_value::<serde::de::IgnoredAny>()?;
-                }
-                // more than SNS writes: what it means is for the general reader to say
-                _ => return Err(A::Error::custom(Unusual)),
-            }
-        }
-        if is_notification && messages == 1 { Ok(found) } else { Err(A::Error::custom(Unusual)) }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::notification::{Inside, notification};
     use serde_json::{Value, json};
 
     fn wrapped(inner: &str) -> String {

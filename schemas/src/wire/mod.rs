@@ -6,4 +6,6 @@
 pub mod envelope;
 pub mod inplace;
 pub mod lenient;
+pub mod notification;
+mod scalar;
 pub mod ses;
