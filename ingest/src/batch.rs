@@ -44,11 +44,18 @@ pub struct BatchLimits {
     pub bytes_max: usize,
     /// Time since its first document.
     pub age_max: Duration,
+    /// How long the store is waited for when the run shall end.
+    pub last_flush: Duration,
 }
 
 impl Default for BatchLimits {
     fn default() -> Self {
-        Self { rows_max: 64 * 1024, bytes_max: 256 * 1024 * 1024, age_max: Duration::from_secs(20) }
+        Self {
+            rows_max: 64 * 1024,
+            bytes_max: 256 * 1024 * 1024,
+            age_max: Duration::from_secs(20),
+            last_flush: Duration::from_secs(20),
+        }
     }
 }
 

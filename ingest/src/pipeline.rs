@@ -22,7 +22,7 @@ use crate::source::objects::follow::Follower;
 use crate::source::sqs::{self, Queue, Settled};
 use crate::source::{Clock, Delivered, Handling, Intake, Next, Parcel, Receipt, stopped};
 use crate::store::quarantine::{self, Quarantined};
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, in_time};
 use crate::telemetry::{Counts, Telemetry};
 
 /// Messages of a queue in one batch: each is in flight until it is deleted, and the fewer are, the fewer come twice
@@ -320,11 +320,14 @@ impl Worker {
         tokio::time::timeout_at(deadline, next).await.unwrap_or(Next::Urged)
     }
 
-    /// Makes the batch durable, then settles it (I-1). If it cannot be made durable, the receipts are dropped unsettled.
+    /// Makes the batch durable, then settles it (I-1). If it cannot be made durable, or not soon enough where the run
+    /// shall end, the receipts are dropped unsettled.
     async fn flush(&self, state: &mut Pending) -> Result<(), StoreError> {
         let receipts = std::mem::take(&mut state.receipts);
         let started = Instant::now();
-        let counts = state.batch.flush(&self.store, (self.clock)()).await?;
+        let (stop, patience) = (self.halt.subscribe(), self.limits.last_flush);
+        let flush = state.batch.flush(&self.store, (self.clock)());
+        let counts = in_time(&self.store, stop, patience, flush).await?;
         receipts.into_iter().for_each(Receipt::settle);
         self.oldest.clear();
         let messages = std::mem::take(&mut state.messages);

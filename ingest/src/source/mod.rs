@@ -9,6 +9,7 @@ pub mod sqs;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use tokio::sync::{Mutex, Notify, OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::time::Instant;
@@ -326,6 +327,12 @@ pub(crate) async fn stopped(stop: &mut watch::Receiver<bool>) {
     if stop.wait_for(|stop| *stop).await.is_err() {
         std::future::pending::<()>().await;
     }
+}
+
+/// Resolves when the run shall end and its last calls have had `patience` to end by themselves.
+pub(crate) async fn overdue(mut stop: watch::Receiver<bool>, patience: Duration) {
+    stopped(&mut stop).await;
+    tokio::time::sleep(patience).await;
 }
 
 #[cfg(test)]

@@ -27,7 +27,12 @@ pub mod volumes;
 
 pub use place::{Segment, Store, StoreUrl};
 
+use std::time::Duration;
+
+use tokio::sync::watch;
+
 use crate::aws::Refusal;
+use crate::source::overdue;
 
 /// What can go wrong with a store.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +54,14 @@ pub enum StoreError {
         path: String,
         /// Why it failed.
         source: object_store::Error,
+    },
+    /// The run shall end, and the store does not answer.
+    #[error("`{store}` did not answer within {} s of the signal to end", patience.as_secs())]
+    Overdue {
+        /// The store.
+        store: String,
+        /// How long it was waited for.
+        patience: Duration,
     },
     /// A segment could not be built.
     #[error("could not build a segment: {0}")]
@@ -83,6 +96,23 @@ fn refused(act: &str, path: &str, source: &object_store::Error) -> String {
         _ => "s3:GetObject",
     };
     if path.starts_with("s3://") { Refusal::of(source, action).line() } else { source.to_string() }
+}
+
+/// What a store says, unless the run shall end and the store has had `patience` to say it: where its network is gone,
+/// a bucket would be tried for minutes.
+pub(crate) async fn in_time<T>(
+    store: &Store,
+    stop: watch::Receiver<bool>,
+    patience: Duration,
+    work: impl Future<Output = Result<T, StoreError>>,
+) -> Result<T, StoreError> {
+    tokio::select! {
+        biased;
+        done = work => done,
+        () = overdue(stop, patience) => {
+            Err(StoreError::Overdue { store: store.shown().to_owned(), patience })
+        }
+    }
 }
 
 impl StoreError {

@@ -1,6 +1,7 @@
 //! What a queue may do to a consumer: fail, throttle, deny, forget, and answer half.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use bouncewatch_ingest::pipeline::{BatchLimits, Settings, Source, Summary, run};
@@ -131,6 +132,31 @@ async fn who_shall_end_does_not_wait_for_a_network_that_is_gone() {
     let summary = ingest(&script, store, settings, stop).await;
     assert_eq!((summary.counts.deleted, summary.counts.delete_failed), (0, 1), "{summary:?}");
     assert!(script.calls("DeleteMessageBatch") <= 2, "it tried no more: the message comes again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_shall_end_does_not_wait_for_a_store_that_is_gone() {
+    let (ask, stop) = watch::channel(false);
+    let calls = AtomicU32::new(0);
+    // with the second poll the first message is in the batch, or about to be
+    let second_poll = Box::new(move |action: &str, _: &Value| {
+        if action == "ReceiveMessage" && calls.fetch_add(1, Ordering::Relaxed) == 1 {
+            ask.send_replace(true);
+        }
+    });
+    let script = Script::new(vec![messages(&["a"])], second_poll);
+    let queue = Queue::open(&script.config(), URL, &Telemetry::new()).await.unwrap();
+    let (gate, _closed) = Gate::new();
+    let store = Store::in_objects(Arc::new(gate), "", "s3://gone");
+    let limits = BatchLimits { last_flush: Duration::ZERO, ..BatchLimits::default() };
+    let queue_settings = sqs::Settings { follow: true, ..sqs::Settings::default() };
+    let settings = Settings { workers: 1, limits, queue: queue_settings, ..Settings::default() };
+    let sources = vec![Source::Queue(Box::new(queue))];
+    let clock = Arc::new(|| 1_800_000_000_000);
+    let ended = run(sources, store, settings, clock, Arc::new(Telemetry::new()), stop);
+    let error = tokio::time::timeout(GIVE_UP, ended).await.expect("the run ends").unwrap_err();
+    assert!(error.to_string().starts_with("`s3://gone` did not answer within 0 s"), "{error}");
+    assert_eq!(script.calls("DeleteMessageBatch"), 0, "the message comes again");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,17 +2,21 @@
 //! where the rows are, and survives the machine that pulls.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use bouncewatch_schemas::time::{format_ms, parse_ms};
 use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::LogsError;
 use crate::source::Outcome;
-use crate::store::Store;
+use crate::store::{Store, in_time};
 
 /// Folder of the cursors below a store.
 const CURSORS: &str = "cursors";
+/// How long the store is waited for when the run shall end; what is behind the old cursor is pulled again.
+const LAST_WRITE: Duration = Duration::from_secs(5);
 /// Version of the file.
 const VERSION: u32 = 1;
 
@@ -58,11 +62,16 @@ impl Cursor {
     }
 
     /// Replaces it as a whole, durably.
-    pub(super) async fn write(&self, until: i64) -> Result<(), LogsError> {
+    pub(super) async fn write(
+        &self,
+        until: i64,
+        stop: watch::Receiver<bool>,
+    ) -> Result<(), LogsError> {
         let written =
             Written { version: VERSION, log_group: self.arn.clone(), until: format_ms(until) };
         let bytes = serde_json::to_vec(&written).expect("three plain fields are JSON");
-        Ok(self.store.put(&self.store.path(&self.below), bytes).await?)
+        let path = self.store.path(&self.below);
+        Ok(in_time(&self.store, stop, LAST_WRITE, self.store.put(&path, bytes)).await?)
     }
 }
 
@@ -170,7 +179,8 @@ mod tests {
         let cursor = Cursor::new(store.clone(), arn);
         assert_eq!(cursor.read().await.unwrap(), None);
         for until in [1_794_153_535_226, 1_794_153_535_227] {
-            cursor.write(until).await.unwrap();
+            let (_keep, stop) = watch::channel(false);
+            cursor.write(until, stop).await.unwrap();
             assert_eq!(Cursor::new(store.clone(), arn).read().await.unwrap(), Some(until));
         }
         let other = Cursor::new(store.clone(), &format!("{arn}b"));

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde::Serialize;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use xxhash_rust::xxh3::Xxh3;
 
@@ -42,6 +42,7 @@ pub async fn run(
     settings: Settings,
 ) -> Result<(), LogsError> {
     let cursor = Cursor::new(store, &group.arn);
+    let stop = intake.stop.clone();
     let until = cursor.read().await?;
     let (outcomes, told) = mpsc::unbounded_channel();
     let ledger = Arc::new(Mutex::new(Ledger::new(until)));
@@ -59,7 +60,7 @@ pub async fn run(
         intake,
     };
     // the puller is gone with its sender and its intake when it ends, so that the workers and then the outcomes end
-    let (pulled, settled) = tokio::join!(puller.run(), settle(told, &ledger, &cursor));
+    let (pulled, settled) = tokio::join!(puller.run(), settle(told, &ledger, &cursor, &stop));
     pulled.and(settled)
 }
 
@@ -68,6 +69,7 @@ async fn settle(
     mut told: mpsc::UnboundedReceiver<Outcome>,
     ledger: &Mutex<Ledger>,
     cursor: &Cursor,
+    stop: &watch::Receiver<bool>,
 ) -> Result<(), LogsError> {
     let mut outcomes = Vec::new();
     let mut written = Ok(());
@@ -79,7 +81,7 @@ async fn settle(
         };
         let Some(until) = moved else { continue };
         let before = written.is_ok();
-        written = cursor.write(until).await;
+        written = cursor.write(until, stop.clone()).await;
         if let (true, Err(error)) = (before, &written) {
             tracing::warn!(%error, "the cursor could not be written, trying again with the next batch");
         }

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use super::{Line, MESSAGES_PER_CALL, QueueError, Settled};
 use crate::source::backoff::jitter;
-use crate::source::{Outcome, stopped};
+use crate::source::{Outcome, overdue};
 
 /// Tries to delete one message; with the pauses between them, some seconds.
 const DELETE_TRIES: u32 = 6;
@@ -94,12 +94,9 @@ fn add(
 
 /// Deletes one batch; entries that fail are tried again, those that fail for good are counted. Where the run shall end,
 /// nobody waits long for a network that is gone: what is not deleted comes again.
-async fn delete(line: Line, mut ids: Vec<u64>, mut stop: watch::Receiver<bool>) -> Settled {
+async fn delete(line: Line, mut ids: Vec<u64>, stop: watch::Receiver<bool>) -> Settled {
     let mut settled = Settled::default();
-    let mut given_up = pin!(async {
-        stopped(&mut stop).await;
-        tokio::time::sleep(line.settings.last_deletes).await;
-    });
+    let mut given_up = pin!(overdue(stop, line.settings.last_deletes));
     for attempt in 1..=DELETE_TRIES {
         let before = ids.len();
         let deleted = tokio::select! {
