@@ -62,23 +62,13 @@ fn has_control(bytes: &[u8]) -> bool {
     any(chunks.remainder()) || chunks.into_iter().any(any)
 }
 
-/// The quotes and backslashes in eight bytes: the lowest bit that is set is the highest one of the first of them.
-fn marks_in(word: [u8; 8]) -> u64 {
-    const ONES: u64 = u64::from_le_bytes([1; 8]);
-    const HIGHS: u64 = ONES << 7;
-    let word = u64::from_le_bytes(word);
-    // a byte that is 0 borrows from the next one, which can only add marks behind the first
-    let zeros = |word: u64| word.wrapping_sub(ONES) & !word & HIGHS;
-    zeros(word ^ (ONES * u64::from(b'"'))) | zeros(word ^ (ONES * u64::from(b'\\')))
-}
-
 /// Reads text from a place on. In a string of other JSON (`INSIDE_STRING`), quotes and backslashes are escaped.
-struct Reader<'de, const INSIDE_STRING: bool> {
-    text: &'de str,
-    at: usize,
+pub(super) struct Reader<'de, const INSIDE_STRING: bool> {
+    pub(super) text: &'de str,
+    pub(super) at: usize,
     depth: u8,
     /// Where strings are unpacked, which then have the room that they need.
-    unpacked: Vec<u8>,
+    pub(super) unpacked: Vec<u8>,
 }
 
 impl<'de, const INSIDE_STRING: bool> Reader<'de, INSIDE_STRING> {
@@ -178,47 +168,8 @@ impl<'de, const INSIDE_STRING: bool> Reader<'de, INSIDE_STRING> {
         }
     }
 
-    /// A string with escapes that begins at `from`. One that holds other JSON has an escape every few bytes, so that they
-    /// are copied by eights, and what was too much is taken back.
-    fn unpack(&mut self, from: usize) -> Result<String, Unusual> {
-        let bytes = self.text.as_bytes();
-        let mut out = std::mem::take(&mut self.unpacked);
-        out.clear();
-        self.at = from;
-        loop {
-            let rest = bytes.get(self.at..).ok_or(Unusual)?;
-            if let Some(word) = rest.first_chunk::<8>() {
-                out.extend_from_slice(word);
-                let plain = (marks_in(*word).trailing_zeros() / 8) as usize;
-                self.at += plain;
-                if plain == word.len() {
-                    continue;
-                }
-                out.truncate(out.len() - (word.len() - plain));
-            } else {
-                let plain = memchr2(b'"', b'\\', rest).ok_or(Unusual)?;
-                out.extend_from_slice(&rest[..plain]);
-                self.at += plain;
-            }
-            if bytes[self.at] == b'"' {
-                break;
-            }
-            match bytes.get(self.at + 1) {
-                Some(escaped @ (b'"' | b'\\')) => {
-                    out.push(*escaped);
-                    self.at += 2;
-                }
-                _ => out.extend_from_slice(self.escape()?.encode_utf8(&mut [0; 4]).as_bytes()),
-            }
-        }
-        self.at += 1;
-        let text = std::str::from_utf8(&out).map_err(|_| Unusual)?.to_owned();
-        self.unpacked = out;
-        Ok(text)
-    }
-
     /// The character that an escape stands for. Inside a string, its backslash is written twice.
-    fn escape(&mut self) -> Result<char, Unusual> {
+    pub(super) fn escape(&mut self) -> Result<char, Unusual> {
         let byte = |at: usize| self.text.as_bytes().get(at).copied().ok_or(Unusual);
         let mut at = self.at + 1;
         if INSIDE_STRING {
@@ -571,6 +522,11 @@ mod tests {
             if !pretty {
                 proptest::prop_assert_eq!(document::<Value>(&inner), Ok(value));
             }
+            // and unpacked, from one string and from two, in little room and in much
+            for packed in [inner.clone(), outer.clone(), outer.repeat(200)] {
+                let text = serde_json::to_string(&packed).unwrap();
+                proptest::prop_assert_eq!(document::<String>(&text), Ok(packed));
+            }
         }
 
         #[test]
@@ -579,11 +535,13 @@ mod tests {
             let mut spoilt = serde_json::to_string(&inner).unwrap().into_bytes();
             let at = at % spoilt.len();
             spoilt[at] = byte;
-            if let Ok(text) = std::str::from_utf8(&spoilt)
-                && let Ok(read) = inside(text)
-            {
-                let unpacked: String = serde_json::from_str(text).unwrap();
-                proptest::prop_assert_eq!(serde_json::from_str::<Value>(&unpacked).unwrap(), read);
+            let Ok(text) = std::str::from_utf8(&spoilt) else { return Ok(()) };
+            let unpacked = serde_json::from_str::<String>(text);
+            if let Ok(read) = document::<String>(text) {
+                proptest::prop_assert_eq!(Ok(&read), unpacked.as_ref().map_err(|_| Unusual));
+            }
+            if let Ok(read) = inside(text) {
+                proptest::prop_assert_eq!(serde_json::from_str::<Value>(&unpacked.unwrap()).unwrap(), read);
             }
         }
     }

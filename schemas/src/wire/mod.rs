@@ -9,3 +9,4 @@ pub mod lenient;
 pub mod notification;
 mod scalar;
 pub mod ses;
+mod unpack;
