@@ -153,7 +153,7 @@ pub(crate) struct IngestArgs {
     /// What becomes of recipients' addresses: kept; replaced by a keyed hash, the same wherever they come; or replaced by a word that is the same only within a message [default: keep]
     #[arg(long, value_enum, value_name = "POLICY")]
     pub(crate) addresses: Option<AddressPolicy>,
-    /// Threads that decode and write
+    /// Threads that decode and write [default: one for each core, at most two]; each further one takes some 30 MB
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
     pub(crate) workers: Option<u16>,
     /// Tell metrics (/metrics) and health (/healthz) over HTTP: a port, for this machine alone, or IP:PORT; port 0 takes one that is free and logs it

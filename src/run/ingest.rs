@@ -27,6 +27,8 @@ use super::{Answer, Missing, open_store, rules, time_ms, volumes};
 use crate::cli::{EXIT_FAILED, EXIT_LOOK, IngestArgs, PoisonArg, SummaryFormat};
 use crate::config::Config;
 
+/// Workers, if nobody says how many: two keep the memory of a run below 150 MB, on a machine of many cores too.
+const WORKERS_MAX: usize = 2;
 /// How often the progress bar is drawn.
 const DRAW_EVERY: Duration = Duration::from_millis(200);
 
@@ -79,7 +81,9 @@ async fn ingest(
     let idle = idle(args, &sources);
     let workers = match args.workers {
         Some(workers) => usize::from(workers),
-        None => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+        None => {
+            std::thread::available_parallelism().map_or(1, |cores| cores.get().min(WORKERS_MAX))
+        }
     };
     let limits =
         BatchLimits { age_max: Duration::from_secs(args.batch_age), ..BatchLimits::default() };
