@@ -99,7 +99,7 @@ pub async fn run(
     telemetry: Arc<Telemetry>,
     stop: watch::Receiver<bool>,
 ) -> Result<Summary, IngestError> {
-    store.prepare().await?;
+    in_time(&store, stop.clone(), settings.limits.last_flush, store.prepare()).await?;
     // what ends the sources: the caller, or a worker that cannot store
     let halt = Arc::new(watch::Sender::new(false));
     let passing_on = tokio::spawn(pass_on(stop, Arc::clone(&halt)));
