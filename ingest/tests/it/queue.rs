@@ -1,13 +1,19 @@
 //! What a queue may do to a consumer: fail, throttle, deny, forget, and answer half.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use aws_smithy_http_client::test_util::infallible_client_fn;
+use aws_smithy_types::body::SdkBody;
 use bouncewatch_ingest::pipeline::{BatchLimits, Settings, Source, Summary, run};
 use bouncewatch_ingest::source::sqs::{self, Queue, QueueError};
 use bouncewatch_ingest::store::Store;
 use bouncewatch_ingest::telemetry::Telemetry;
+use bytes::Bytes;
+use http_body_util::StreamBody;
+use hyper::body::Frame;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
@@ -209,6 +215,22 @@ async fn messages_stay_hidden_while_the_store_is_slow() {
     let summary = ingest(&script, store, settings, stop).await;
     assert_eq!(summary.counts.deleted, 1, "{summary:?}");
     assert!(script.calls("ChangeMessageVisibilityBatch") >= 1);
+}
+
+/// A connection may die in the middle of an answer, and never say so.
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_never_ends_is_given_up() {
+    let never_ends = |_: http::Request<SdkBody>| {
+        let pieces = futures::stream::pending::<Result<Frame<Bytes>, Infallible>>();
+        http::Response::new(SdkBody::from_body_1_x(StreamBody::new(pieces)))
+    };
+    let script = Script::new(vec![], nothing());
+    let config = script.config().to_builder().http_client(infallible_client_fn(never_ends));
+    let telemetry = Telemetry::new();
+    let config = config.build();
+    let opened = tokio::time::timeout(GIVE_UP, Queue::open(&config, URL, &telemetry)).await;
+    let told = opened.expect("it is given up").unwrap_err().to_string();
+    assert!(told.contains("sqs:GetQueueAttributes failed: "), "{told}");
 }
 
 /// Invariant I-8: the SDK's errors hold the answer that could not be read.

@@ -13,6 +13,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
+use aws_config::timeout::TimeoutConfig;
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::error::ProvideErrorMetadata;
 use aws_sdk_sqs::types::QueueAttributeName;
@@ -31,6 +33,8 @@ use receive::Crew;
 const MESSAGES_PER_CALL: usize = 10;
 /// Seconds that SQS waits for a message while the queue is followed; it allows no more.
 const POLL_SECS_FOLLOW: i32 = 20;
+/// Longest time of one call, from its beginning to the last byte of its answer.
+const CALL_TIMEOUT: Duration = Duration::from_mins(1);
 /// Seconds for which a message can be hidden; SQS allows no more.
 const VISIBILITY_SECS_MAX: u64 = 43_200;
 
@@ -171,7 +175,13 @@ impl Queue {
         word: &str,
         telemetry: &Telemetry,
     ) -> Result<Self, QueueError> {
-        let settings = aws_sdk_sqs::config::Builder::from(config).interceptor(ReadAnswers::new());
+        // instead of the SDK's watch over each piece of an answer, which costs as much as decoding what is in it
+        let timeouts =
+            config.timeout_config().map_or_else(TimeoutConfig::builder, TimeoutConfig::to_builder);
+        let settings = aws_sdk_sqs::config::Builder::from(config)
+            .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+            .timeout_config(timeouts.operation_attempt_timeout(CALL_TIMEOUT).build())
+            .interceptor(ReadAnswers::new());
         let client = Client::from_conf(settings.build());
         let url = match word.strip_prefix("arn:") {
             None => word.to_owned(),
