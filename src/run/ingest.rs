@@ -27,7 +27,7 @@ use super::{Answer, Missing, open_store, rules, time_ms, volumes};
 use crate::cli::{EXIT_FAILED, EXIT_LOOK, IngestArgs, PoisonArg, SummaryFormat};
 use crate::config::Config;
 
-/// Workers, if nobody says how many: two keep the memory of a run below 150 MB, on a machine of many cores too.
+/// Workers, if nobody says how many: each takes some 30 MB, which shall not depend on the cores of the machine.
 const WORKERS_MAX: usize = 2;
 /// How often the progress bar is drawn.
 const DRAW_EVERY: Duration = Duration::from_millis(200);

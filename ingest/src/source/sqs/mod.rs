@@ -175,7 +175,7 @@ impl Queue {
         word: &str,
         telemetry: &Telemetry,
     ) -> Result<Self, QueueError> {
-        // instead of the SDK's watch over each piece of an answer, which costs as much as decoding what is in it
+        // instead of the SDK's watch over each piece of an answer, which a drain feels
         let timeouts =
             config.timeout_config().map_or_else(TimeoutConfig::builder, TimeoutConfig::to_builder);
         let settings = aws_sdk_sqs::config::Builder::from(config)
