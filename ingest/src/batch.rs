@@ -28,12 +28,10 @@ const DAYS_MAX: usize = 128;
 
 /// Segments of one batch that are published at the same time: an fsync or a put waits most of the time.
 const PUBLISHES_AT_ONCE: usize = 8;
-/// Rows of one batch that are not encoded yet, over all its days.
-const PLAIN_ROWS_MAX: usize = 2 * 1024;
-/// Days of one batch up to which rows are encoded as they come: each costs a writer with a packer for each column.
-const WRITERS_MAX: usize = 2;
-/// Rows of one batch of more days, which are encoded day after day when it is written.
-const SCATTERED_ROWS_MAX: usize = 24 * 1024;
+/// Rows that come between two portions that are encoded.
+const PORTION_ROWS: usize = 2 * 1024;
+/// Rows of one batch that are not encoded before it is written, day after day then.
+const PLAIN_ROWS_MAX: usize = 24 * 1024;
 
 /// When a batch is written.
 #[derive(Debug, Clone, Copy)]
@@ -87,6 +85,9 @@ pub(crate) struct Batch {
     days: BTreeMap<i64, EventSegment>,
     quarantine: QuarantineSegment,
     rows: usize,
+    /// Rows since the last portion.
+    fresh_rows: usize,
+    /// Rows that were not encoded with it.
     plain_rows: usize,
     bytes: usize,
     counts: Counts,
@@ -114,7 +115,7 @@ impl Sink for Batch {
         let row = &EventRow { cause, cause_rule, ..row.clone() };
         self.rules.addresses.apply(row, |row| segment.push_as(row, event_key));
         self.rows += 1;
-        self.plain_rows += 1;
+        self.fresh_rows += 1;
         self.counts.duplicates += u64::from(self.recent.is_again(event_key));
         // a clock that is ahead must not make a silent feed look alive
         let known = Some(row.event_at).filter(|at| *at <= row.received_at);
@@ -190,18 +191,23 @@ impl Batch {
         *self.counts.quarantined.entry(rejected.reason.as_str()).or_default() += 1;
     }
 
-    /// Keeps what is held small; called between documents.
+    /// Keeps what is held small; called between documents. One day is encoded as it comes, the one that has most rows
+    /// when the first portion is full: a packer for each column takes more room than many rows of other days.
     pub(crate) fn shrink(&mut self) -> Result<(), StoreError> {
-        if self.plain_rows >= PLAIN_ROWS_MAX && self.days.len() <= WRITERS_MAX {
-            self.plain_rows = 0;
-            self.days.values_mut().try_for_each(EventSegment::encode)?;
+        if self.fresh_rows >= PORTION_ROWS {
+            self.fresh_rows = 0;
+            let days = self.days.values_mut();
+            if let Some(day) = days.max_by_key(|day| (day.is_encoding(), day.plain_rows())) {
+                day.encode()?;
+            }
+            self.plain_rows = self.days.values().map(EventSegment::plain_rows).sum();
         }
         Ok(())
     }
 
     pub(crate) fn is_full(&self, limits: &BatchLimits) -> bool {
         self.rows >= limits.rows_max
-            || self.plain_rows >= SCATTERED_ROWS_MAX
+            || self.plain_rows >= PLAIN_ROWS_MAX
             || self.bytes >= limits.bytes_max
             || self.days.len() >= DAYS_MAX
     }

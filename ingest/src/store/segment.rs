@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow_array::builder::{
-    ArrayBuilder, BinaryBuilder, BooleanBuilder, Int32Builder, Int64Builder, StringBuilder,
+    BinaryBuilder, BooleanBuilder, Int32Builder, Int64Builder, StringBuilder,
     TimestampMillisecondBuilder, UInt64Builder,
 };
 use arrow_array::{ArrayRef, ListArray, RecordBatch, StructArray};
@@ -23,8 +23,13 @@ use super::StoreError;
 /// Rows of one row group: small enough to skip, large enough to compress.
 const ROW_GROUP_ROWS: usize = 128 * 1024;
 /// Bytes of a page before it is packed, and of a dictionary: what a column holds while it is written.
-const PAGE_BYTES: usize = 32 * 1024;
+/// A packer takes six times a page, and half as much for one of up to 32 KiB.
+const PAGE_BYTES: usize = 24 * 1024;
 const DICTIONARY_BYTES: usize = 64 * 1024;
+/// Rows of a page: a column with a dictionary holds eight bytes for each until the page is full.
+const PAGE_ROWS: usize = 6 * 1024;
+/// Rows after which a page is looked at, so that few are larger than they should be.
+const PAGE_STEP_ROWS: usize = 128;
 /// zstd's fastest level: further ones cost more time than they save room.
 const ZSTD_LEVEL: i32 = 1;
 /// Columns whose values hardly repeat: a dictionary would only cost time.
@@ -41,6 +46,29 @@ const WITHOUT_DICTIONARY: [&str; 8] = [
 /// Columns by which readers skip row groups. The least and the greatest text of a group tell nobody anything.
 const WITH_STATISTICS: [&str; 4] =
     [table::EVENT_AT, table::RECEIVED_AT, table::MESSAGE_KEY, table::EVENT_KEY];
+
+/// Columns of few words, which their dictionary makes small enough: a packer for each would hold a quarter of a
+/// megabyte.
+const WITHOUT_PACKER: [&str; 18] = [
+    table::KIND,
+    table::SERVICE,
+    table::CHANNEL,
+    table::PROVIDER,
+    table::ACCOUNT,
+    table::REGION,
+    table::TENANT,
+    table::BOUNCE_TYPE,
+    table::BOUNCE_SUBTYPE,
+    table::COMPLAINT_TYPE,
+    table::COMPLAINT_SUBTYPE,
+    table::DELAY_TYPE,
+    table::CLASS,
+    table::COUNTS,
+    table::SMTP_CODE,
+    table::ENHANCED_STATUS,
+    table::CAUSE,
+    table::CAUSE_RULE,
+];
 
 fn tag_fields() -> Fields {
     Fields::from(vec![
@@ -78,12 +106,23 @@ pub(super) fn schema(columns: &[Column]) -> SchemaRef {
 pub(super) struct TableBuilder {
     table: &'static str,
     schema: SchemaRef,
+    /// None, while there are no rows: a day to which nothing comes holds no room for what may come.
     columns: Vec<ColumnBuilder>,
+    rooms: Vec<Room>,
     /// Rows in `columns`.
     rows: usize,
     /// Rows in `writer`.
     encoded: usize,
     writer: Option<ArrowWriter<Vec<u8>>>,
+}
+
+/// The room that a column finds when it begins: as much as its last values took, and a little more. Growing is what
+/// a column costs most, and most columns stay empty in most segments.
+#[derive(Clone, Copy)]
+struct Room {
+    column_type: ColumnType,
+    values: usize,
+    bytes: usize,
 }
 
 /// Builds a column. No trait object: a row has a value for each of its columns, and most of them are null.
@@ -99,52 +138,42 @@ enum ColumnBuilder {
 }
 
 impl ColumnBuilder {
-    fn new(column_type: ColumnType) -> Self {
+    fn new(room: Room) -> Self {
+        let Room { column_type, values, bytes } = room;
         match column_type {
-            // most columns stay empty in most segments
-            ColumnType::Text => Self::Text(StringBuilder::with_capacity(0, 0)),
+            ColumnType::Text => Self::Text(StringBuilder::with_capacity(values, bytes)),
             ColumnType::Time => {
-                Self::Time(TimestampMillisecondBuilder::with_capacity(0).with_timezone("UTC"))
+                Self::Time(TimestampMillisecondBuilder::with_capacity(values).with_timezone("UTC"))
             }
-            ColumnType::Int32 => Self::Int32(Int32Builder::with_capacity(0)),
-            ColumnType::Int64 => Self::Int64(Int64Builder::with_capacity(0)),
-            ColumnType::Hash => Self::Hash(UInt64Builder::with_capacity(0)),
-            ColumnType::Bool => Self::Bool(BooleanBuilder::with_capacity(0)),
+            ColumnType::Int32 => Self::Int32(Int32Builder::with_capacity(values)),
+            ColumnType::Int64 => Self::Int64(Int64Builder::with_capacity(values)),
+            ColumnType::Hash => Self::Hash(UInt64Builder::with_capacity(values)),
+            ColumnType::Bool => Self::Bool(BooleanBuilder::with_capacity(values)),
             ColumnType::Tags => Self::Tags(TagsBuilder::new()),
-            ColumnType::Bytes => Self::Bytes(BinaryBuilder::with_capacity(0, 0)),
+            ColumnType::Bytes => Self::Bytes(BinaryBuilder::with_capacity(values, bytes)),
         }
     }
 
-    /// The values so far. Those that come next find as much room again as these took, and a little more: growing is what
-    /// they cost most.
-    fn finish(&mut self) -> ArrayRef {
+    fn finish(self, room: &mut Room) -> ArrayRef {
+        let (array, bytes): (ArrayRef, usize) = match self {
+            Self::Text(mut builder) => {
+                let bytes = builder.values_slice().len();
+                (Arc::new(builder.finish()), bytes)
+            }
+            Self::Bytes(mut builder) => {
+                let bytes = builder.values_slice().len();
+                (Arc::new(builder.finish()), bytes)
+            }
+            Self::Time(mut builder) => (Arc::new(builder.finish()), 0),
+            Self::Int32(mut builder) => (Arc::new(builder.finish()), 0),
+            Self::Int64(mut builder) => (Arc::new(builder.finish()), 0),
+            Self::Hash(mut builder) => (Arc::new(builder.finish()), 0),
+            Self::Bool(mut builder) => (Arc::new(builder.finish()), 0),
+            Self::Tags(builder) => (Arc::new(builder.finish()), 0),
+        };
         let more = |length: usize| length + length / 8;
-        macro_rules! numbers {
-            ($builder:ident, $next:expr) => {{
-                let next = $next(more($builder.len()));
-                Arc::new(std::mem::replace($builder, next).finish())
-            }};
-        }
-        match self {
-            Self::Text(builder) => {
-                let next = StringBuilder::with_capacity(
-                    more(builder.len()),
-                    more(builder.values_slice().len()),
-                );
-                Arc::new(std::mem::replace(builder, next).finish())
-            }
-            Self::Time(builder) => numbers!(builder, |length| {
-                TimestampMillisecondBuilder::with_capacity(length).with_timezone("UTC")
-            }),
-            Self::Int32(builder) => numbers!(builder, Int32Builder::with_capacity),
-            Self::Int64(builder) => numbers!(builder, Int64Builder::with_capacity),
-            Self::Hash(builder) => numbers!(builder, UInt64Builder::with_capacity),
-            Self::Bool(builder) => numbers!(builder, BooleanBuilder::with_capacity),
-            Self::Tags(builder) => {
-                Arc::new(std::mem::replace(builder, TagsBuilder::new()).finish())
-            }
-            Self::Bytes(builder) => Arc::new(builder.finish()),
-        }
+        *room = Room { values: more(array.len()), bytes: more(bytes), ..*room };
+        array
     }
 }
 
@@ -258,7 +287,11 @@ impl TableBuilder {
         Self {
             table,
             schema: schema(columns),
-            columns: columns.iter().map(|column| ColumnBuilder::new(column.column_type)).collect(),
+            columns: Vec::new(),
+            rooms: columns
+                .iter()
+                .map(|column| Room { column_type: column.column_type, values: 0, bytes: 0 })
+                .collect(),
             rows: 0,
             encoded: 0,
             writer: None,
@@ -266,6 +299,7 @@ impl TableBuilder {
     }
 
     pub(super) fn row(&mut self) -> RowWriter<'_> {
+        self.begin();
         self.rows += 1;
         RowWriter { columns: self.columns.iter_mut() }
     }
@@ -274,10 +308,19 @@ impl TableBuilder {
         self.rows + self.encoded
     }
 
+    /// Makes the columns, if there are none.
+    fn begin(&mut self) {
+        if self.columns.is_empty() {
+            self.columns.extend(self.rooms.iter().copied().map(ColumnBuilder::new));
+        }
+    }
+
     /// Encodes the rows so far.
     pub(super) fn encode(&mut self) -> Result<(), StoreError> {
         let build = |error: &dyn std::fmt::Display| StoreError::Build(error.to_string());
-        let arrays: Vec<ArrayRef> = self.columns.iter_mut().map(ColumnBuilder::finish).collect();
+        self.begin();
+        let columns = self.columns.drain(..).zip(&mut self.rooms);
+        let arrays: Vec<ArrayRef> = columns.map(|(column, room)| column.finish(room)).collect();
         let batch = RecordBatch::try_new(Arc::clone(&self.schema), arrays)
             .map_err(|error| build(&error))?;
         let mut writer = if let Some(writer) = self.writer.take() {
@@ -318,12 +361,17 @@ pub(super) fn properties(table: &str) -> WriterProperties {
         .set_compression(Compression::ZSTD(level))
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
         .set_data_page_size_limit(PAGE_BYTES)
+        .set_data_page_row_count_limit(PAGE_ROWS)
+        .set_write_batch_size(PAGE_STEP_ROWS)
         .set_dictionary_page_size_limit(DICTIONARY_BYTES)
         .set_key_value_metadata(Some(footer))
         .set_statistics_enabled(EnabledStatistics::None)
         .set_created_by(concat!("bouncewatch ", env!("CARGO_PKG_VERSION")).to_owned());
     let properties = WITHOUT_DICTIONARY.iter().fold(properties, |properties, column| {
         properties.set_column_dictionary_enabled(ColumnPath::from(*column), false)
+    });
+    let properties = WITHOUT_PACKER.iter().fold(properties, |properties, column| {
+        properties.set_column_compression(ColumnPath::from(*column), Compression::UNCOMPRESSED)
     });
     WITH_STATISTICS
         .iter()
@@ -429,6 +477,16 @@ impl EventSegment {
     /// If the rows do not make a Parquet file.
     pub fn finish(self) -> Result<Vec<u8>, StoreError> {
         self.builder.finish()
+    }
+
+    /// Rows that are not encoded yet.
+    pub(crate) fn plain_rows(&self) -> usize {
+        self.builder.rows
+    }
+
+    /// Whether it has a writer, with rows that were encoded.
+    pub(crate) fn is_encoding(&self) -> bool {
+        self.builder.writer.is_some()
     }
 
     /// Encodes the rows so far, which takes less room.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bouncewatch_fixtures::traffic::{DEFAULT_END, Envelope, Options, Shuffle, Traffic};
 use bouncewatch_ingest::addresses::Addresses;
 use bouncewatch_ingest::pipeline::{
     BatchLimits, IngestError, Rules, Settings, Source, Summary, replay_quarantine, run,
@@ -17,6 +18,7 @@ use tokio::sync::watch;
 use crate::gate::Gate;
 use crate::queue::GIVE_UP;
 use crate::server::nowhere;
+use crate::stored::rows;
 
 const SEND: &str = r#"{"eventType":"Send","mail":{"timestamp":"2026-11-19T10:00:00.000Z","messageId":"m1","destination":["a@example.org","b@example.org"]},"send":{}}"#;
 
@@ -147,4 +149,34 @@ async fn replay_stores_what_can_be_read_now() {
     assert_eq!((counts.events, counts.rows, counts.quarantined_total()), (1, 2, 1));
     assert_eq!(list(&store).await.unwrap().len(), 1);
     assert_eq!(crate::stored::rows(&folder.path().join("store")).await.len(), 2);
+}
+
+/// A large batch is encoded day by day and portion by portion, a small one at once: a store holds the same.
+#[tokio::test]
+async fn rows_are_the_same_however_many_come_at_once() {
+    for (days, shuffle) in [(1, Shuffle::Buffer(0)), (3, Shuffle::Buffer(0)), (40, Shuffle::All)] {
+        let options =
+            Options { events: 6_000, envelope: Envelope::Mixed, shuffle, ..Options::default() };
+        let options = options.spanning(DEFAULT_END, days);
+        let events: Vec<String> = Traffic::new(&options).unwrap().collect();
+        let mut stored = Vec::new();
+        for at_once in [events.len(), 1_000] {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("store");
+            let store = Store::in_folder(path.clone()).unwrap();
+            for part in events.chunks(at_once) {
+                ingest(&store, folder.path(), &part.join("\n")).await;
+            }
+            let rows = rows(&path).await.into_iter().map(|mut row| {
+                row.remove(table::ORIGIN);
+                serde_json::to_string(&row).unwrap()
+            });
+            let mut rows: Vec<String> = rows.collect();
+            rows.sort();
+            assert_eq!(verify(&store).await.unwrap().problems.len(), 0);
+            stored.push(rows);
+        }
+        assert!(stored[0].len() >= 6_000);
+        assert!(stored[0] == stored[1], "{days} days");
+    }
 }
