@@ -16,7 +16,7 @@ use crate::store::{Store, in_time};
 /// Folder of the cursors below a store.
 const CURSORS: &str = "cursors";
 /// How long the store is waited for when the run shall end; what is behind the old cursor is pulled again.
-const LAST_WRITE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(5);
 /// Version of the file.
 const VERSION: u32 = 1;
 
@@ -44,10 +44,10 @@ impl Cursor {
     }
 
     /// Up to where everything is durable; `None` where the group was never read.
-    pub(super) async fn read(&self) -> Result<Option<i64>, LogsError> {
-        let Some(bytes) = self.store.get(&self.store.path(&self.below)).await? else {
-            return Ok(None);
-        };
+    pub(super) async fn read(&self, stop: watch::Receiver<bool>) -> Result<Option<i64>, LogsError> {
+        let path = self.store.path(&self.below);
+        let read = in_time(&self.store, stop, PATIENCE, self.store.get(&path)).await?;
+        let Some(bytes) = read else { return Ok(None) };
         let failed = |why: String| LogsError::Cursor {
             path: format!("{}/{}", self.store.shown(), self.below),
             why,
@@ -71,7 +71,7 @@ impl Cursor {
             Written { version: VERSION, log_group: self.arn.clone(), until: format_ms(until) };
         let bytes = serde_json::to_vec(&written).expect("three plain fields are JSON");
         let path = self.store.path(&self.below);
-        Ok(in_time(&self.store, stop, LAST_WRITE, self.store.put(&path, bytes)).await?)
+        Ok(in_time(&self.store, stop, PATIENCE, self.store.put(&path, bytes)).await?)
     }
 }
 
@@ -173,20 +173,23 @@ mod tests {
 
     #[tokio::test]
     async fn a_cursor_is_kept_in_the_store() {
+        let (_keep, stop) = watch::channel(false);
         let folder = tempfile::tempdir().unwrap();
         let store = Store::in_folder(folder.path()).unwrap();
         let arn = "arn:aws:logs:us-east-1:123456789012:log-group:a";
         let cursor = Cursor::new(store.clone(), arn);
-        assert_eq!(cursor.read().await.unwrap(), None);
+        assert_eq!(cursor.read(stop.clone()).await.unwrap(), None);
         for until in [1_794_153_535_226, 1_794_153_535_227] {
-            let (_keep, stop) = watch::channel(false);
-            cursor.write(until, stop).await.unwrap();
-            assert_eq!(Cursor::new(store.clone(), arn).read().await.unwrap(), Some(until));
+            cursor.write(until, stop.clone()).await.unwrap();
+            assert_eq!(
+                Cursor::new(store.clone(), arn).read(stop.clone()).await.unwrap(),
+                Some(until)
+            );
         }
         let other = Cursor::new(store.clone(), &format!("{arn}b"));
-        assert_eq!(other.read().await.unwrap(), None);
+        assert_eq!(other.read(stop.clone()).await.unwrap(), None);
         store.put(&store.path(&cursor.below), b"{}".to_vec()).await.unwrap();
-        let error = cursor.read().await.unwrap_err().to_string();
+        let error = cursor.read(stop.clone()).await.unwrap_err().to_string();
         assert!(error.contains("cursors/") && error.contains("hint:"), "{error}");
     }
 }

@@ -43,7 +43,7 @@ pub async fn run(
 ) -> Result<(), LogsError> {
     let cursor = Cursor::new(store, &group.arn);
     let stop = intake.stop.clone();
-    let until = cursor.read().await?;
+    let until = cursor.read(stop.clone()).await?;
     let (outcomes, told) = mpsc::unbounded_channel();
     let ledger = Arc::new(Mutex::new(Ledger::new(until)));
     let puller = Puller {
