@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 
 #[cfg(feature = "analyze")]
 use crate::failure_args::{CausesArgs, SuppressArgs};
@@ -95,6 +96,11 @@ pub(crate) enum Command {
     Config(ConfigCommand),
     /// Print the columns of the event table and of the table of volumes, and what they mean
     Schema,
+    /// Print the completions of a shell, to be put where it looks for them
+    Completions {
+        /// Which shell
+        shell: Shell,
+    },
 }
 
 /// The store, which most commands need.

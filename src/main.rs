@@ -35,7 +35,7 @@ fn main() -> ExitCode {
     match run::run(cli, now_ms(), &mut std::io::stdout().lock()) {
         Ok(answer) => print(answer, output.as_deref(), quiet, failed),
         Err(error) => {
-            say(&format!("error: {error:#}"));
+            say(&format!("error: {}", with_causes(&error)));
             ExitCode::from(failed)
         }
     }
@@ -68,7 +68,7 @@ fn print(answer: Answer, output: Option<&std::path::Path>, quiet: bool, failed: 
     match written {
         Ok(()) => {
             if let Err(error) = answer.after.run() {
-                say(&format!("error: {error:#}"));
+                say(&format!("error: {}", with_causes(&error)));
             }
             ExitCode::from(answer.exit_code)
         }
@@ -83,6 +83,14 @@ fn print(answer: Answer, output: Option<&std::path::Path>, quiet: bool, failed: 
             ExitCode::from(failed)
         }
     }
+}
+
+/// An error and what caused it. Many errors tell their cause themselves, and it is not told again.
+fn with_causes(error: &anyhow::Error) -> String {
+    let add = |told: String, cause: String| {
+        if told.contains(&cause) { told } else { format!("{told}: {cause}") }
+    };
+    error.chain().map(ToString::to_string).reduce(add).unwrap_or_default()
 }
 
 /// A line to stderr; a closed stderr is no error.

@@ -28,6 +28,7 @@ use bouncewatch_ingest::store::{Store, StoreUrl};
 use bouncewatch_schemas::cause::rule::{OWN_WEIGHT, Rule};
 use bouncewatch_schemas::table::COLUMNS;
 use bouncewatch_schemas::volume;
+use clap::CommandFactory;
 
 use crate::cause_rules;
 #[cfg(feature = "analyze")]
@@ -106,6 +107,11 @@ pub(crate) fn run(cli: Cli, now: i64, out: &mut dyn Write) -> anyhow::Result<Ans
         }
         Command::Config(ConfigCommand::Check) => check_config(&config),
         Command::Schema => Ok(Answer::data(schema())),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "bouncewatch", &mut script);
+            Ok(Answer::data(script))
+        }
     }
 }
 

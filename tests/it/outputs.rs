@@ -116,6 +116,25 @@ fn files_that_cannot_be_read_are_named_and_the_others_are_taken() {
 }
 
 #[test]
+fn a_cause_is_told_once() {
+    let place = Place::new();
+    std::fs::write(place.path("file"), "").unwrap();
+    let said = place.run_with("ingest - --store file/below", "");
+    assert_eq!((said.code, said.err.matches("os error").count()), (2, 1), "{said:?}");
+}
+
+#[test]
+fn bash_completes_what_is_typed() {
+    let place = Place::new();
+    let said = place.run("completions bash");
+    assert_eq!((said.code, said.err.as_str()), (0, ""));
+    let ask = r#"COMP_WORDS=(bouncewatch ingest --sto); COMP_CWORD=2; _bouncewatch bouncewatch --sto ingest; echo "${COMPREPLY[@]}""#;
+    let script = format!("{}\n{ask}", said.out);
+    let answer = std::process::Command::new("bash").args(["-c", &script]).output().unwrap();
+    assert_eq!(String::from_utf8(answer.stdout).unwrap(), "--store\n");
+}
+
+#[test]
 fn an_answer_goes_into_a_pipe_and_replaces_no_device() {
     let place = Place::new();
     place.ingest(&sent_and_bounced(50, 2));
