@@ -41,25 +41,34 @@ pub(crate) fn is_counted_kind() -> Expr {
 /// Mail but to the simulator and to one's own domains, which SES leaves out of numerator and denominator (facts 5.1). An
 /// event without recipient stays, and so do bounces of others' mail to us, which are in no rate.
 pub(crate) fn is_foreign_mail(own_domains: &[String]) -> Expr {
-    left_out(own_domains).is_null()
+    is_ours().and(is_simulator().or(is_own(own_domains))).not()
 }
 
 /// Why SES does not count a mail: `simulator` or `own_domain`; null where it counts it.
 pub(crate) fn left_out(own_domains: &[String]) -> Expr {
+    when(is_ours().and(is_simulator()))
+        .then(lit("simulator"))
+        .when(is_ours().and(is_own(own_domains)))
+        .then(lit("own_domain"))
+        .otherwise(lit(NULL))
+}
+
+fn is_ours() -> Expr {
+    is_kind(Kind::IncomingBounce).fill_null(lit(false)).not()
+}
+
+fn is_simulator() -> Expr {
+    col(table::RECIPIENT_DOMAIN).eq(lit(SIMULATOR_DOMAIN)).fill_null(lit(false))
+}
+
+fn is_own(own_domains: &[String]) -> Expr {
     let domain = || col(table::RECIPIENT_DOMAIN);
     let own = own_domains.iter().map(|own| {
         let own = own.to_lowercase();
         let below = domain().str().ends_with(lit(format!(".{own}")));
         domain().eq(lit(own)).or(below)
     });
-    let is_own = own.fold(lit(false), Expr::or).fill_null(lit(false));
-    let is_simulator = domain().eq(lit(SIMULATOR_DOMAIN)).fill_null(lit(false));
-    let is_ours = is_kind(Kind::IncomingBounce).fill_null(lit(false)).not();
-    when(is_ours.clone().and(is_simulator))
-        .then(lit("simulator"))
-        .when(is_ours.and(is_own))
-        .then(lit("own_domain"))
-        .otherwise(lit(NULL))
+    own.fold(lit(false), Expr::or).fill_null(lit(false))
 }
 
 /// The word for mail to providers that tell SES of no complaints; null for the others.

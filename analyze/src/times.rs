@@ -114,7 +114,7 @@ impl Times {
 }
 
 /// Milliseconds since the day of a time began.
-fn within_day(time: i64) -> u32 {
+pub(crate) fn within_day(time: i64) -> u32 {
     u32::try_from(time.rem_euclid(DAY_MS)).expect("a day has fewer milliseconds")
 }
 
@@ -178,19 +178,49 @@ impl Gathering {
     }
 }
 
-/// What is left of some numbers, in order, when others are taken away, each once.
-pub(crate) fn left<T: Ord + Copy>(mut plus: Vec<T>, mut minus: Vec<T>) -> Vec<T> {
-    plus.sort_unstable();
+/// What is left of some times of a day, in order, when others are taken away, each once.
+pub(crate) fn left(mut plus: Vec<u32>, mut minus: Vec<u32>) -> Vec<u32> {
+    sort(&mut plus);
     if minus.is_empty() {
         return plus;
     }
-    minus.sort_unstable();
+    sort(&mut minus);
     let mut taken = minus.into_iter().peekable();
     plus.retain(|one| {
         while taken.next_if(|minus| minus < one).is_some() {}
         taken.next_if_eq(one).is_none()
     });
     plus
+}
+
+/// Bits by which numbers are put in order at a time; three times that is more than a number has.
+const DIGIT_BITS: u32 = 11;
+const DIGITS: usize = 1 << DIGIT_BITS;
+
+/// Sorts numbers: many of them digit by digit, which takes a fraction of the time that comparing them would.
+fn sort(numbers: &mut Vec<u32>) {
+    if numbers.len() < DIGITS {
+        numbers.sort_unstable();
+        return;
+    }
+    let mut sorted = vec![0; numbers.len()];
+    for shift in [0, DIGIT_BITS, 2 * DIGIT_BITS] {
+        let digit = |number: u32| (number >> shift) as usize % DIGITS;
+        let mut places = [0; DIGITS];
+        for number in &*numbers {
+            places[digit(*number)] += 1;
+        }
+        let mut next = 0;
+        for place in &mut places {
+            next += std::mem::replace(place, next);
+        }
+        for number in &*numbers {
+            let place = &mut places[digit(*number)];
+            sorted[*place] = *number;
+            *place += 1;
+        }
+        std::mem::swap(numbers, &mut sorted);
+    }
 }
 
 #[cfg(test)]
@@ -223,6 +253,19 @@ mod tests {
     }
 
     proptest::proptest! {
+        #[test]
+        fn many_numbers_are_sorted_as_few_are(
+            numbers in proptest::collection::vec(0..=u32::MAX, DIGITS - 2..DIGITS + 2),
+            shift in 0..32,
+        ) {
+            // all sizes of numbers
+            let mut numbers: Vec<u32> = numbers.into_iter().map(|number| number >> shift).collect();
+            let mut expected = numbers.clone();
+            expected.sort_unstable();
+            sort(&mut numbers);
+            proptest::prop_assert_eq!(numbers, expected);
+        }
+
         #[test]
         fn positions_equal_a_brute_force_count(
             times in proptest::collection::vec(-3 * DAY_MS..3 * DAY_MS, 0..60),

@@ -9,13 +9,13 @@ use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use bouncewatch_schemas::time::{DAY_MS, day_of};
+use bouncewatch_schemas::time::day_of;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::error::AnalyzeError;
 use crate::model::{Outcome, ScopeValues};
-use crate::times::left;
+use crate::times::{left, within_day};
 
 /// The first bytes of a file; the last of them is its version.
 const MAGIC: [u8; 8] = *b"bwdaily\x02";
@@ -122,21 +122,24 @@ impl Daily {
         for (values, change) in delta.scopes {
             let mut lists = Vec::new();
             for (outcome, (plus, minus)) in change.lists {
-                let (come, gone) = if minus.is_empty() {
-                    (left(plus, minus), Vec::new())
-                } else {
-                    (left(plus.clone(), minus.clone()), left(minus, plus))
-                };
-                let mut days: BTreeMap<i64, [Vec<i64>; 2]> = BTreeMap::new();
-                for (side, all) in [come, gone].into_iter().enumerate() {
+                let mut days: BTreeMap<i64, [Vec<u32>; 2]> = BTreeMap::new();
+                for (side, all) in [plus, minus].into_iter().enumerate() {
                     for time in all {
-                        days.entry(day_of(time)).or_default()[side].push(time);
+                        days.entry(day_of(time)).or_default()[side].push(within_day(time));
                     }
                 }
                 for (day, [plus, minus]) in days {
+                    let (plus, minus) = if minus.is_empty() {
+                        (left(plus, minus), Vec::new())
+                    } else {
+                        (left(plus.clone(), minus.clone()), left(minus, plus))
+                    };
+                    if plus.is_empty() && minus.is_empty() {
+                        continue;
+                    }
                     let begin = times.len();
-                    write_times(&mut times, day, &plus);
-                    write_times(&mut times, day, &minus);
+                    write_times(&mut times, &plus);
+                    write_times(&mut times, &minus);
                     let (plus, minus) = (plus.len() as u64, minus.len() as u64);
                     lists.push(ListIndex { outcome, day, plus, minus, begin });
                 }
@@ -250,8 +253,8 @@ fn publish(staged: &Path, path: &Path) -> std::io::Result<()> {
 }
 
 /// Writes sorted times of a day as differences, seven bits a byte.
-fn write_times(out: &mut Vec<u8>, day: i64, times: &[i64]) {
-    let mut before = day * DAY_MS;
+fn write_times(out: &mut Vec<u8>, times: &[u32]) {
+    let mut before = 0;
     for time in times {
         let mut more = time - before;
         before = *time;
@@ -264,7 +267,7 @@ fn write_times(out: &mut Vec<u8>, day: i64, times: &[i64]) {
 }
 
 /// The lowest seven bits.
-fn low_bits(number: i64) -> u8 {
+fn low_bits(number: u32) -> u8 {
     u8::try_from(number & 0x7f).expect("seven bits fit")
 }
 

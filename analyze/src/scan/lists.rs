@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use bouncewatch_schemas::event::Service;
 use bouncewatch_schemas::table;
+use foldhash::fast::RandomState;
 
 use super::changes::{Event, PAIRS};
 use super::rows::{NOTHING, Texts};
@@ -18,10 +19,13 @@ pub(super) struct Scopes<'c> {
     places: Vec<usize>,
     /// Where a provider is asked for: which of the words it is, and which text is the domain.
     host: Option<(usize, usize)>,
-    /// What was asked last.
+    /// What is asked, and what was asked last.
+    asked: Vec<u32>,
     last: Vec<u32>,
-    of_last: Vec<u32>,
-    known: HashMap<Vec<u32>, Vec<u32>>,
+    /// Where the answer to that stands in `answers`.
+    of_last: usize,
+    answers: Vec<Vec<u32>>,
+    known: HashMap<Vec<u32>, usize, RandomState>,
     numbers: HashMap<ScopeValues, u32>,
     pub(super) values: Vec<ScopeValues>,
 }
@@ -38,9 +42,11 @@ impl<'c> Scopes<'c> {
             cut,
             places: cut.0.iter().map(|word| place(&word.name())).collect(),
             host: provider.map(|at| (at, place(table::RECIPIENT_DOMAIN))),
+            asked: Vec::new(),
             last: Vec::new(),
-            of_last: Vec::new(),
-            known: HashMap::new(),
+            of_last: 0,
+            answers: Vec::new(),
+            known: HashMap::default(),
             numbers: HashMap::new(),
             values: Vec::new(),
         }
@@ -52,17 +58,25 @@ impl<'c> Scopes<'c> {
             NOTHING => row[domain],
             _ => NOTHING,
         });
-        let asked = || self.places.iter().map(|place| row[*place]).chain(unhosted);
-        if self.of_last.is_empty() || !asked().eq(self.last.iter().copied()) {
-            let asked: Vec<u32> = asked().collect();
-            if !self.known.contains_key(&asked) {
-                let scopes = self.named(&asked, texts);
-                self.known.insert(asked.clone(), scopes);
-            }
-            self.of_last.clone_from(&self.known[&asked]);
-            self.last = asked;
+        self.asked.clear();
+        self.asked.extend(self.places.iter().map(|place| row[*place]).chain(unhosted));
+        if self.answers.is_empty() || self.asked != self.last {
+            self.of_last = match self.known.get(&self.asked) {
+                Some(answer) => *answer,
+                None => self.answer(texts),
+            };
+            std::mem::swap(&mut self.last, &mut self.asked);
         }
-        &self.of_last
+        &self.answers[self.of_last]
+    }
+
+    /// Answers for the first time what is asked, and returns where the answer stands.
+    fn answer(&mut self, texts: &Texts) -> usize {
+        let asked = self.asked.clone();
+        let (scopes, answer) = (self.named(&asked, texts), self.answers.len());
+        self.answers.push(scopes);
+        self.known.insert(asked, answer);
+        answer
     }
 
     /// The scopes of some words. Where a provider is asked for, the last of them is the domain to which mail went whose

@@ -105,12 +105,16 @@ impl<F: Fixed> Rows<F> {
 
     /// Adds those rows of others that are wanted.
     pub(super) fn extend_from(&mut self, others: &Self, is_wanted: impl Fn(&F) -> bool) {
-        let mut known: HashMap<u32, u32> = HashMap::from([(NOTHING, NOTHING)]);
+        // our numbers of their texts, as far as they were asked for
+        let mut known = vec![NOTHING; others.texts.places.len() + 1];
         for (fixed, numbers) in others.rows().filter(|(fixed, _)| is_wanted(fixed)) {
             self.fixed.push(*fixed);
             for number in numbers {
-                let own = known.entry(*number);
-                self.numbers.push(*own.or_insert_with(|| self.texts.number(others.text(*number))));
+                let own = &mut known[*number as usize];
+                if *own == NOTHING {
+                    *own = self.texts.number(others.text(*number));
+                }
+                self.numbers.push(*own);
             }
         }
     }
