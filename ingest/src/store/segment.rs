@@ -22,8 +22,8 @@ use super::StoreError;
 
 /// Rows of one row group: small enough to skip, large enough to compress.
 const ROW_GROUP_ROWS: usize = 128 * 1024;
-/// Bytes of a page before it is packed, and of a dictionary: what a column holds while it is written.
-/// A packer takes six times a page, and half as much for one of up to 32 KiB.
+/// Bytes of a page before it is packed, and of a dictionary: what a column holds while it is written, and its packer six
+/// times that.
 const PAGE_BYTES: usize = 24 * 1024;
 const DICTIONARY_BYTES: usize = 64 * 1024;
 /// Rows of a page: a column with a dictionary holds eight bytes for each until the page is full.
@@ -47,8 +47,7 @@ const WITHOUT_DICTIONARY: [&str; 8] = [
 const WITH_STATISTICS: [&str; 4] =
     [table::EVENT_AT, table::RECEIVED_AT, table::MESSAGE_KEY, table::EVENT_KEY];
 
-/// Columns of few words, which their dictionary makes small enough: a packer for each would hold a quarter of a
-/// megabyte.
+/// Columns of few words, which their dictionary makes small enough. The packer of a column holds 150 KB and more.
 const WITHOUT_PACKER: [&str; 18] = [
     table::KIND,
     table::SERVICE,
