@@ -47,28 +47,6 @@ const WITHOUT_DICTIONARY: [&str; 8] = [
 const WITH_STATISTICS: [&str; 4] =
     [table::EVENT_AT, table::RECEIVED_AT, table::MESSAGE_KEY, table::EVENT_KEY];
 
-/// Columns of few words, which their dictionary makes small enough. The packer of a column holds 150 KB and more.
-const WITHOUT_PACKER: [&str; 18] = [
-    table::KIND,
-    table::SERVICE,
-    table::CHANNEL,
-    table::PROVIDER,
-    table::ACCOUNT,
-    table::REGION,
-    table::TENANT,
-    table::BOUNCE_TYPE,
-    table::BOUNCE_SUBTYPE,
-    table::COMPLAINT_TYPE,
-    table::COMPLAINT_SUBTYPE,
-    table::DELAY_TYPE,
-    table::CLASS,
-    table::COUNTS,
-    table::SMTP_CODE,
-    table::ENHANCED_STATUS,
-    table::CAUSE,
-    table::CAUSE_RULE,
-];
-
 fn tag_fields() -> Fields {
     Fields::from(vec![
         Field::new("key", DataType::Utf8, true),
@@ -368,9 +346,6 @@ pub(super) fn properties(table: &str) -> WriterProperties {
         .set_created_by(concat!("bouncewatch ", env!("CARGO_PKG_VERSION")).to_owned());
     let properties = WITHOUT_DICTIONARY.iter().fold(properties, |properties, column| {
         properties.set_column_dictionary_enabled(ColumnPath::from(*column), false)
-    });
-    let properties = WITHOUT_PACKER.iter().fold(properties, |properties, column| {
-        properties.set_column_compression(ColumnPath::from(*column), Compression::UNCOMPRESSED)
     });
     WITH_STATISTICS
         .iter()
