@@ -197,8 +197,12 @@ pub(crate) fn left(mut plus: Vec<u32>, mut minus: Vec<u32>) -> Vec<u32> {
 const DIGIT_BITS: u32 = 11;
 const DIGITS: usize = 1 << DIGIT_BITS;
 
-/// Sorts numbers: many of them digit by digit, which takes a fraction of the time that comparing them would.
+/// Sorts numbers: many of them digit by digit, which takes a fraction of the time that comparing them would. What was
+/// kept is in order already.
 fn sort(numbers: &mut Vec<u32>) {
+    if numbers.is_sorted() {
+        return;
+    }
     if numbers.len() < DIGITS {
         numbers.sort_unstable();
         return;
