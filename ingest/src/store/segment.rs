@@ -132,24 +132,23 @@ impl ColumnBuilder {
     }
 
     fn finish(self, room: &mut Room) -> ArrayRef {
-        let (array, bytes): (ArrayRef, usize) = match self {
-            Self::Text(mut builder) => {
-                let bytes = builder.values_slice().len();
-                (Arc::new(builder.finish()), bytes)
-            }
-            Self::Bytes(mut builder) => {
-                let bytes = builder.values_slice().len();
-                (Arc::new(builder.finish()), bytes)
-            }
-            Self::Time(mut builder) => (Arc::new(builder.finish()), 0),
-            Self::Int32(mut builder) => (Arc::new(builder.finish()), 0),
-            Self::Int64(mut builder) => (Arc::new(builder.finish()), 0),
-            Self::Hash(mut builder) => (Arc::new(builder.finish()), 0),
-            Self::Bool(mut builder) => (Arc::new(builder.finish()), 0),
-            Self::Tags(builder) => (Arc::new(builder.finish()), 0),
-        };
         let more = |length: usize| length + length / 8;
-        *room = Room { values: more(array.len()), bytes: more(bytes), ..*room };
+        room.bytes = match &self {
+            Self::Text(builder) => more(builder.values_slice().len()),
+            Self::Bytes(builder) => more(builder.values_slice().len()),
+            _ => 0,
+        };
+        let array: ArrayRef = match self {
+            Self::Text(mut builder) => Arc::new(builder.finish()),
+            Self::Time(mut builder) => Arc::new(builder.finish()),
+            Self::Int32(mut builder) => Arc::new(builder.finish()),
+            Self::Int64(mut builder) => Arc::new(builder.finish()),
+            Self::Hash(mut builder) => Arc::new(builder.finish()),
+            Self::Bool(mut builder) => Arc::new(builder.finish()),
+            Self::Tags(builder) => Arc::new(builder.finish()),
+            Self::Bytes(mut builder) => Arc::new(builder.finish()),
+        };
+        room.values = more(array.len());
         array
     }
 }

@@ -76,6 +76,16 @@ impl Default for Settings {
     }
 }
 
+/// The settings of a client: a call has a minute, instead of the SDK's watch over each piece of an answer, which a
+/// drain feels.
+pub fn client_settings(config: &aws_config::SdkConfig) -> aws_sdk_sqs::config::Builder {
+    let timeouts =
+        config.timeout_config().map_or_else(TimeoutConfig::builder, TimeoutConfig::to_builder);
+    aws_sdk_sqs::config::Builder::from(config)
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+        .timeout_config(timeouts.operation_attempt_timeout(CALL_TIMEOUT).build())
+}
+
 /// A queue that can be read.
 #[derive(Debug, Clone)]
 pub struct Queue {
@@ -175,13 +185,7 @@ impl Queue {
         word: &str,
         telemetry: &Telemetry,
     ) -> Result<Self, QueueError> {
-        // instead of the SDK's watch over each piece of an answer, which a drain feels
-        let timeouts =
-            config.timeout_config().map_or_else(TimeoutConfig::builder, TimeoutConfig::to_builder);
-        let settings = aws_sdk_sqs::config::Builder::from(config)
-            .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
-            .timeout_config(timeouts.operation_attempt_timeout(CALL_TIMEOUT).build())
-            .interceptor(ReadAnswers::new());
+        let settings = client_settings(config).interceptor(ReadAnswers::new());
         let client = Client::from_conf(settings.build());
         let url = match word.strip_prefix("arn:") {
             None => word.to_owned(),
