@@ -5,8 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, bail, ensure};
-use bouncewatch_schemas::cause::rule::{Kind, OWN_WEIGHT, Rule};
-use bouncewatch_schemas::cause::{Action, Cause, Classifier};
+use bouncewatch_classify::Classifier;
+use bouncewatch_classify::rule::{Kind, OWN_WEIGHT, Rule};
+use bouncewatch_schemas::cause::{Action, Cause};
 use serde::{Deserialize, Serialize};
 
 use crate::config::Config;

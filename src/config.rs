@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, ensure};
-use bouncewatch_ingest::allow::Allowed;
+use bouncewatch_ingest::decode::allow_list::Allowed;
 use serde::{Deserialize, Serialize};
 
 use crate::cause_rules::CauseRule;

@@ -2,48 +2,14 @@
 
 use std::path::PathBuf;
 
+use bouncewatch_store::StoreError;
+
 /// What can go wrong between a store and its numbers.
 #[derive(Debug, thiserror::Error)]
 pub enum AnalyzeError {
-    /// There is no store.
-    #[error("no store at `{}`\n  hint: `bouncewatch ingest SOURCE --store {}` makes one", .0.display(), .0.display())]
-    NoStore(PathBuf),
-    /// A folder of the store could not be listed.
-    #[error("could not list `{}`: {source}", path.display())]
-    List {
-        /// The folder.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// The store changes all the time.
-    #[error(
-        "could not read `{0}`: its segments are replaced faster than they can be read\n  hint: try again when the compaction that runs is done"
-    )]
-    Restless(String),
-    /// A segment is gone: it was replaced.
-    #[error("could not read `{0}`: it is gone")]
-    Vanished(String),
-    /// A bucket refuses.
-    #[error("could not {act} `{name}`: {why}")]
-    Bucket {
-        /// What was tried.
-        act: &'static str,
-        /// On what.
-        name: String,
-        /// Why it failed.
-        why: String,
-    },
-    /// The mirror of a bucket could not be written.
-    #[error(
-        "could not write `{}`, in the cache for a store in S3: {source}\n  hint: --cache DIR names another folder", path.display()
-    )]
-    Cache {
-        /// The file or folder.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
+    /// The store could not be listed or its cache could not be written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// The segments could not be read or computed.
     #[error(
         "could not compute over the store: {0}\n  hint: `bouncewatch store verify` tells which segment cannot be read"
@@ -60,13 +26,13 @@ pub enum AnalyzeError {
         source: std::io::Error,
     },
     /// A word that should name a column or a tag does not.
-    #[error("cannot cut by `{0}`\n  hint: one of {columns}, or tag:NAME", columns = crate::model::SCOPE_COLUMNS.join(", "))]
+    #[error("cannot cut by `{0}`\n  hint: one of {columns}, or tag:NAME", columns = crate::timeline::model::SCOPE_COLUMNS.join(", "))]
     Scope(String),
     /// A word by which it cannot be told who drives a rate.
-    #[error("cannot tell contributors by `{0}`\n  hint: cause, one of {columns}, or tag:NAME", columns = crate::model::SCOPE_COLUMNS.join(", "))]
+    #[error("cannot tell contributors by `{0}`\n  hint: cause, one of {columns}, or tag:NAME", columns = crate::timeline::model::SCOPE_COLUMNS.join(", "))]
     Contributor(String),
     /// A word by which failures cannot be grouped.
-    #[error("cannot group by `{0}`\n  hint: cause, fault, rollup, account, region, one of {columns}, or tag:NAME", columns = crate::model::SCOPE_COLUMNS.join(", "))]
+    #[error("cannot group by `{0}`\n  hint: cause, fault, rollup, account, region, one of {columns}, or tag:NAME", columns = crate::timeline::model::SCOPE_COLUMNS.join(", "))]
     CauseScope(String),
     /// A list of addresses that cannot be read.
     #[error(

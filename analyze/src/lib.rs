@@ -1,28 +1,13 @@
-//! Store -> scan -> measures -> windows -> verdicts -> reports. The polars job.
+//! From a store to rates, verdicts, reports and alerts: the polars job.
 //!
-//! polars is named in `scan`, `measures` and `report/parquet` alone; everything behind `scan` sees plain structs.
+//! `scan` reads the store (polars is used there and in one report file), `timeline` holds sorted times by scope,
+//! `check` computes verdicts, `report` prints them, `alert` notifies. `causes` and `suppress` look at single failures.
 
-mod aggregates;
 pub mod alert;
 pub mod causes;
 pub mod check;
-pub mod confidence;
-pub mod contribution;
-mod drivers;
 pub mod error;
-pub mod foresight;
-pub mod levels;
-mod loading;
-mod measures;
-pub mod mirror;
-pub mod model;
-pub mod reconcile;
 pub mod report;
 mod scan;
-mod segments;
 pub mod suppress;
-pub mod thresholds;
-pub mod times;
-pub mod verdict;
-pub mod volumes;
-pub mod windows;
+pub mod timeline;

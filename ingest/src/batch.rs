@@ -4,24 +4,24 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bouncewatch_schemas::cause::{Classifier, Input, Scratch};
+use bouncewatch_classify::{Classifier, Input, Scratch};
 use bouncewatch_schemas::event::{EventRow, Kind};
 use bouncewatch_schemas::table;
 use bouncewatch_schemas::time::day_of;
 
 use futures::{StreamExt, TryStreamExt, stream};
 
-use crate::addresses::Addresses;
-use crate::allow::Allowed;
+use crate::decode::allow_list::Allowed;
+use crate::decode::outcome::Ignored;
+use crate::decode::outcome::Reason;
+use crate::decode::outcome::Rejected;
 use crate::decode::{Context, Sink, document};
-use crate::outcome::Ignored;
-use crate::outcome::Reason;
-use crate::outcome::Rejected;
-use crate::recent::Recent;
-use crate::store::quarantine::QuarantineSegment;
-use crate::store::segment::EventSegment;
-use crate::store::{Store, StoreError};
-use crate::telemetry::Counts;
+use crate::duplicates::Recent;
+use crate::telemetry::metrics::Counts;
+use bouncewatch_store::addresses::Addresses;
+use bouncewatch_store::quarantine::QuarantineSegment;
+use bouncewatch_store::segment::EventSegment;
+use bouncewatch_store::{Store, StoreError};
 
 /// Event days of one batch; each has builders of its own.
 const DAYS_MAX: usize = 128;
@@ -168,7 +168,7 @@ impl Batch {
 
     /// Sets bytes aside that do not even look like a document.
     pub(crate) fn take_broken(&mut self, bytes: &[u8], origin: &str, received_at: i64) {
-        if bytes.len() > crate::documents::DOCUMENT_BYTES_MAX {
+        if bytes.len() > crate::decode::documents::DOCUMENT_BYTES_MAX {
             let rejected =
                 Rejected::new(Reason::TooLarge, format!("{} bytes without an end", bytes.len()));
             self.set_aside(bytes, &rejected, origin, received_at);
@@ -187,8 +187,9 @@ impl Batch {
         received_at: i64,
     ) {
         self.bytes += bytes.len();
-        self.quarantine.push(bytes, rejected, origin, received_at);
-        *self.counts.quarantined.entry(rejected.reason.as_str()).or_default() += 1;
+        let reason = rejected.reason.as_str();
+        self.quarantine.push(bytes, reason, &rejected.detail, origin, received_at);
+        *self.counts.quarantined.entry(reason).or_default() += 1;
     }
 
     /// Keeps what is held small; called between documents. One day is encoded as it comes, the one that has most rows

@@ -1,24 +1,13 @@
-//! Source -> decode -> normalise -> batch -> store -> settle.
+//! Delivery events from queues, files, buckets and logs become durable rows of a store.
 //!
-//! The room that takes delivery events and makes them durable. It knows nothing of polars, and the store is all that
-//! it shares with the room that computes rates.
+//! `source` hands deliveries to the workers, `decode` turns bytes into rows, `batch` collects rows, and the store makes
+//! them durable; only then a message is deleted. `pipeline` is the only module that knows this order. `send_counts`
+//! imports the number of mails sent, `telemetry` reports metrics, health and log lines. No polars.
 
-pub mod addresses;
-pub mod allow;
-pub mod aws;
 mod batch;
 pub mod decode;
-pub mod documents;
-pub mod journal;
-pub mod live;
-mod log_lines;
-mod normalise;
-pub mod outcome;
+mod duplicates;
 pub mod pipeline;
-pub mod pointers;
-mod recent;
+pub mod send_counts;
 pub mod source;
-pub mod store;
 pub mod telemetry;
-pub mod volumes;
-pub mod watch;

@@ -9,21 +9,23 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::aws::Buckets;
 use crate::batch::Batch;
 pub use crate::batch::{BatchLimits, Poison, Rules};
-use crate::journal;
-use crate::live::Slot;
-use crate::pointers::pointers;
+use crate::decode::pointers;
 use crate::source::files::{self, FileError};
 use crate::source::logs;
 use crate::source::objects::Objects;
 use crate::source::objects::follow::Follower;
 use crate::source::sqs::{self, Queue, Settled};
-use crate::source::{Clock, Delivered, Handling, Intake, Next, Parcel, Receipt, stopped};
-use crate::store::quarantine::{self, Quarantined};
-use crate::store::{Store, StoreError, in_time};
-use crate::telemetry::{Counts, Telemetry};
+use crate::source::{Clock, Delivered, Handling, Intake, Next, Parcel, Receipt};
+use crate::telemetry::gauges::Slot;
+use crate::telemetry::log_lines;
+use crate::telemetry::metrics::{Counts, Telemetry};
+use bouncewatch_store::aws::Buckets;
+use bouncewatch_store::quarantine::{self, Quarantined};
+use bouncewatch_store::shutdown::in_time;
+use bouncewatch_store::shutdown::stopped;
+use bouncewatch_store::{Store, StoreError};
 
 /// Messages of a queue in one batch: each is in flight until it is deleted, and the fewer are, the fewer come twice
 /// after a crash. A live queue comes nowhere near it; a drain leaves what is for `store compact`.
@@ -334,7 +336,7 @@ impl Worker {
         if state.since.is_some() {
             let took = started.elapsed();
             self.telemetry.flushed(&counts, took, (self.clock)());
-            journal::durable(&counts, messages, took);
+            log_lines::durable(&counts, messages, took);
             self.telemetry.hush.set_aside(&counts, self.follow, Instant::now());
         }
         state.done.add(&counts);

@@ -14,7 +14,6 @@ pub mod diagnostic;
 pub mod event;
 pub mod printable;
 pub mod provider;
-pub mod sealed;
 pub mod table;
 pub mod time;
 pub mod volume;

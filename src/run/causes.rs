@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bouncewatch_analyze::causes::{CauseCut, Request, causes, csv, table};
-use bouncewatch_schemas::cause::Classifier;
+use bouncewatch_classify::Classifier;
 
 use super::{Answer, analyzed_folder, duration_ms, each_once, own_domains, time_ms};
 use crate::cause_rules;

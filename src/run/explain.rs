@@ -5,9 +5,9 @@ use std::io::{self, BufRead, IsTerminal, Read, Write};
 use std::sync::Arc;
 
 use anyhow::ensure;
+use bouncewatch_classify::{Classification, Classifier, Input, Scratch, advice};
+use bouncewatch_ingest::decode::outcome::Ignored;
 use bouncewatch_ingest::decode::{Context, Sink, peel_all};
-use bouncewatch_ingest::outcome::Ignored;
-use bouncewatch_schemas::cause::{Classification, Classifier, Input, Scratch, advice};
 use bouncewatch_schemas::diagnostic;
 use bouncewatch_schemas::event::{EventRow, Kind};
 use bouncewatch_schemas::printable::printable;

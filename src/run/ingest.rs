@@ -6,24 +6,25 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use bouncewatch_ingest::aws::{self, Buckets};
-use bouncewatch_ingest::journal;
 use bouncewatch_ingest::pipeline::{self, BatchLimits, Poison, Settings, Source, Summary};
+use bouncewatch_ingest::send_counts::Imported;
 use bouncewatch_ingest::source::files;
 use bouncewatch_ingest::source::logs::{self, Group};
 use bouncewatch_ingest::source::objects::{self, Objects};
 use bouncewatch_ingest::source::sqs::cost::Billed;
 use bouncewatch_ingest::source::sqs::{self, Queue};
-use bouncewatch_ingest::telemetry::Telemetry;
-use bouncewatch_ingest::volumes::Imported;
-use bouncewatch_ingest::watch::{self, Server, Watched, health};
+use bouncewatch_ingest::telemetry::http::{Server, Watched};
+use bouncewatch_ingest::telemetry::log_lines;
+use bouncewatch_ingest::telemetry::metrics::Telemetry;
+use bouncewatch_ingest::telemetry::{health, http};
+use bouncewatch_store::aws::{self, Buckets};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 use tokio::sync::watch::{Sender, channel};
 use tokio::task::JoinSet;
 
 use super::cost::Cost;
-use super::{Answer, Missing, open_store, rules, time_ms, volumes};
+use super::{Answer, Missing, open_store, rules, send_counts, time_ms};
 use crate::cli::{EXIT_FAILED, EXIT_LOOK, IngestArgs, PoisonArg, SummaryFormat};
 use crate::config::Config;
 
@@ -46,7 +47,7 @@ pub(super) fn run(args: &IngestArgs, config: &Config, quiet: bool) -> anyhow::Re
     let cost = Cost { billed: telemetry.billed_requests(), idle };
     let mut answer =
         answer(&summary, &volumes, &telemetry, &cost, started.elapsed(), args.format, quiet)?;
-    answer.notes.extend(volumes::notes(&volumes));
+    answer.notes.extend(send_counts::notes(&volumes));
     if !volumes.refused.is_empty() && answer.exit_code == 0 {
         answer.exit_code = EXIT_LOOK;
     }
@@ -68,12 +69,12 @@ async fn ingest(
     quiet: bool,
     telemetry: &Arc<Telemetry>,
 ) -> anyhow::Result<Ended> {
-    let (origins, words) = volumes::origins(args)?;
+    let (origins, words) = send_counts::origins(args)?;
     // the port is taken before anything is received
     let server = server(args).await?;
     let store = open_store(&args.store, config, Missing::IsMade).await?;
     let sources = sources(args, &words, telemetry).await?;
-    let (volumes, failures) = volumes::import(args, &origins, &store).await?;
+    let (volumes, failures) = send_counts::import(args, &origins, &store).await?;
     if words.is_empty() {
         let summary = Summary { failures, ..Summary::default() };
         return Ok(Ended { summary, idle: None, volumes });
@@ -102,7 +103,7 @@ async fn ingest(
         beside.spawn(draw(bar(), Arc::clone(telemetry)));
     }
     if args.follow {
-        beside.spawn(journal::keep(Arc::clone(telemetry)));
+        beside.spawn(log_lines::keep(Arc::clone(telemetry)));
     }
     if let Some(server) = server {
         let stuck_after = health::stuck_after(limits.age_max);
@@ -120,7 +121,7 @@ async fn ingest(
 /// The server for metrics, with its port; says where it is.
 async fn server(args: &IngestArgs) -> anyhow::Result<Option<Server>> {
     let Some(word) = &args.metrics_addr else { return Ok(None) };
-    let server = Server::bind(watch::address(word)?).await?;
+    let server = Server::bind(http::address(word)?).await?;
     let metrics_addr = server.address();
     tracing::info!(%metrics_addr, "metrics and health are told over http");
     if !metrics_addr.ip().is_loopback() {
@@ -303,12 +304,12 @@ fn answer(
             "segments": counts.segments, "bytes": counts.bytes, "seconds": seconds,
             "deleted": counts.deleted, "delete_failed": counts.delete_failed, "left": counts.left, "interrupted": summary.interrupted,
             "duplicate_rows": counts.duplicates, "requests": telemetry.calls_by_action(), "cost": cost.json(took),
-            "volumes": volumes::json(volumes),
+            "volumes": send_counts::json(volumes),
         }))?,
         SummaryFormat::Table if quiet => Answer::default(),
         SummaryFormat::Table => {
             let cost = cost.text(took).map_or_else(String::new, |line| format!("  {line}\n"));
-            Answer::data(text(summary, seconds) + &cost + &volumes::text(volumes))
+            Answer::data(text(summary, seconds) + &cost + &send_counts::text(volumes))
         }
     };
     answer.notes = summary.failures.iter().map(|failure| format!("error: {failure}")).collect();

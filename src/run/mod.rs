@@ -11,23 +11,23 @@ mod ingest;
 mod reconcile;
 #[cfg(feature = "analyze")]
 mod report;
+mod send_counts;
 mod store;
 #[cfg(feature = "analyze")]
 mod suppress;
 mod upkeep;
-mod volumes;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use bouncewatch_ingest::addresses::{Addresses, Policy};
-use bouncewatch_ingest::aws::{self, Buckets};
+use bouncewatch_classify::rule::{OWN_WEIGHT, Rule};
 use bouncewatch_ingest::pipeline::Rules;
-use bouncewatch_ingest::store::{Store, StoreUrl};
-use bouncewatch_schemas::cause::rule::{OWN_WEIGHT, Rule};
 use bouncewatch_schemas::table::COLUMNS;
 use bouncewatch_schemas::volume;
+use bouncewatch_store::addresses::{Addresses, Policy};
+use bouncewatch_store::aws::{self, Buckets};
+use bouncewatch_store::{Store, StoreUrl};
 use clap::CommandFactory;
 
 use crate::cause_rules;
@@ -223,7 +223,7 @@ fn addresses(config: &Config, typed: Option<AddressPolicy>) -> anyhow::Result<Ad
 /// The folder in which the store that was named can be analysed: itself, or a mirror of a bucket.
 #[cfg(feature = "analyze")]
 fn analyzed_folder(typed: &StoreArg, cache: &CacheArg, config: &Config) -> anyhow::Result<PathBuf> {
-    use bouncewatch_analyze::mirror;
+    use bouncewatch_store::cache as bucket_cache;
 
     let word = store_word(typed, config)?;
     let (bucket, prefix) = match StoreUrl::parse(&word) {
@@ -237,12 +237,11 @@ fn analyzed_folder(typed: &StoreArg, cache: &CacheArg, config: &Config) -> anyho
     block_on(async {
         let aws = aws::load(None, typed.endpoint_url.as_deref()).await;
         let shown = format!("s3://{bucket}/{prefix}").trim_end_matches('/').to_owned();
-        let folder = cache.join(mirror::folder_name(&shown, aws.endpoint_url()));
+        let folder = cache.join(bucket_cache::folder_name(&shown, aws.endpoint_url()));
         let objects = Buckets::new(aws)
             .open(&bucket)
             .with_context(|| format!("could not open the store `{word}`"))?;
-        let explain = |error: &_, action: &str| aws::Refusal::of(error, action).to_string();
-        mirror::sync(&mirror::Bucket { objects, prefix, shown, explain }, &folder).await?;
+        bucket_cache::sync(&bucket_cache::Bucket { objects, prefix, shown }, &folder).await?;
         Ok(folder)
     })
 }
@@ -294,7 +293,7 @@ fn service(word: crate::cli::ServiceWord) -> bouncewatch_schemas::event::Service
 
 #[cfg(feature = "analyze")]
 fn duration_ms(flag: &str, text: &str) -> anyhow::Result<i64> {
-    bouncewatch_analyze::windows::parse_duration_ms(text)
+    bouncewatch_analyze::timeline::windows::parse_duration_ms(text)
         .with_context(|| format!("{flag}: not a duration: `{text}`; write 90s, 15m, 24h, 7d"))
 }
 
@@ -316,22 +315,24 @@ fn own_domains(config: &Config, typed: &[String]) -> anyhow::Result<Vec<String>>
 
 /// The cuts that were typed, each once.
 #[cfg(feature = "analyze")]
-fn cuts(by: &[String]) -> anyhow::Result<Vec<bouncewatch_analyze::model::Cut>> {
-    each_once(by.iter().map(|text| bouncewatch_analyze::model::Cut::parse(text)))
+fn cuts(by: &[String]) -> anyhow::Result<Vec<bouncewatch_analyze::timeline::model::Cut>> {
+    each_once(by.iter().map(|text| bouncewatch_analyze::timeline::model::Cut::parse(text)))
 }
 
 /// The windows that were typed, each once.
 #[cfg(feature = "analyze")]
-fn windows(typed: &[String]) -> anyhow::Result<Vec<bouncewatch_analyze::windows::Window>> {
+fn windows(
+    typed: &[String],
+) -> anyhow::Result<Vec<bouncewatch_analyze::timeline::windows::Window>> {
     each_once(typed.iter().map(|text| text.parse()))
 }
 
 /// By which time events belong to windows.
 #[cfg(feature = "analyze")]
-fn basis(args: &crate::cli::CountArgs) -> bouncewatch_analyze::model::Basis {
+fn basis(args: &crate::cli::CountArgs) -> bouncewatch_analyze::timeline::model::Basis {
     match args.basis {
-        crate::cli::BasisWord::Event => bouncewatch_analyze::model::Basis::Event,
-        crate::cli::BasisWord::Send => bouncewatch_analyze::model::Basis::Send,
+        crate::cli::BasisWord::Event => bouncewatch_analyze::timeline::model::Basis::Event,
+        crate::cli::BasisWord::Send => bouncewatch_analyze::timeline::model::Basis::Send,
     }
 }
 
@@ -346,8 +347,10 @@ fn counted_from(typed: Option<&str>, config: &Config) -> anyhow::Result<Option<i
 
 /// By what it is told who drives a rate.
 #[cfg(feature = "analyze")]
-fn contributors(config: &Config) -> anyhow::Result<Vec<bouncewatch_analyze::model::ScopeWord>> {
-    use bouncewatch_analyze::model::ScopeWord;
+fn contributors(
+    config: &Config,
+) -> anyhow::Result<Vec<bouncewatch_analyze::timeline::model::ScopeWord>> {
+    use bouncewatch_analyze::timeline::model::ScopeWord;
 
     each_once(config.contributors.iter().map(|text| ScopeWord::of_contributors(text)))
         .context("contributors in the settings")

@@ -1,7 +1,7 @@
 //! `bouncewatch reconcile`
 
 use anyhow::Context;
-use bouncewatch_analyze::reconcile::{Request, reconcile};
+use bouncewatch_analyze::check::reconcile::{Request, reconcile};
 use bouncewatch_analyze::report::table;
 
 use super::{Answer, analyzed_folder, counted_from, cuts, own_domains, time_ms, windows};

@@ -2,16 +2,16 @@
 
 use std::fmt::Write;
 
-use bouncewatch_ingest::aws::{self, Buckets};
 use bouncewatch_ingest::pipeline::replay_quarantine;
-use bouncewatch_ingest::store::compact::compact;
-use bouncewatch_ingest::store::forget::forget;
-use bouncewatch_ingest::store::inspect::{Stats, Verification, stats, verify};
-use bouncewatch_ingest::store::quarantine::{Quarantined, list};
-use bouncewatch_ingest::store::retain::retain;
-use bouncewatch_ingest::telemetry::Counts;
+use bouncewatch_ingest::telemetry::metrics::Counts;
 use bouncewatch_schemas::printable::printable;
 use bouncewatch_schemas::time::format_ms;
+use bouncewatch_store::aws::{self, Buckets};
+use bouncewatch_store::compact::compact;
+use bouncewatch_store::forget::forget;
+use bouncewatch_store::quarantine::{Quarantined, list};
+use bouncewatch_store::retain::retain;
+use bouncewatch_store::verify::{Stats, Verification, stats, verify};
 use serde_json::{Value, json};
 
 use super::{Answer, Missing, addresses, block_on, open_store, rules, upkeep};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use bouncewatch_analyze::suppress::{AddressList, Request, Soft, Suppressions, forms, suppress};
-use bouncewatch_schemas::cause::Classifier;
+use bouncewatch_classify::Classifier;
 
 use super::{Answer, analyzed_folder, time_ms};
 use crate::cause_rules;

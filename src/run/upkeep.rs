@@ -3,14 +3,13 @@
 use std::fmt::Write;
 
 use anyhow::Context;
-use bouncewatch_ingest::store::compact::{Compacted, CompactedDay, Limits, Settings};
-use bouncewatch_ingest::store::compact_volumes::CompactedVolumes;
-use bouncewatch_ingest::store::forget::Forgotten;
-use bouncewatch_ingest::store::inspect::Problem;
-use bouncewatch_ingest::store::retain::{self, Retained};
 use bouncewatch_schemas::event::Kind;
 use bouncewatch_schemas::printable::printable;
 use bouncewatch_schemas::time::{parse_day, parse_duration_ms};
+use bouncewatch_store::Problem;
+use bouncewatch_store::compact::{Compacted, CompactedDay, CompactedVolumes, Limits, Settings};
+use bouncewatch_store::forget::Forgotten;
+use bouncewatch_store::retain::{self, Retained};
 
 use super::Answer;
 use crate::cli::{CompactArgs, EXIT_LOOK, RetainArgs, SummaryFormat};

@@ -7,10 +7,12 @@
 
 use std::collections::BTreeMap;
 
-use super::observe::{Run, Seen};
-use super::state::{Alarm, DENOMINATOR, FEED, Fall, Key, Peak, State, Time, Told, WindowState};
-use super::{Asked, Policy};
-use crate::levels::Level;
+use crate::alert::observe::{Run, Seen};
+use crate::alert::state::{
+    Alarm, DENOMINATOR, FEED, Fall, Key, Peak, State, Time, Told, WindowState,
+};
+use crate::alert::{Asked, Policy};
+use crate::check::levels::Level;
 
 /// Alarms about what nobody asked for so long are forgotten: a window or cut that the settings no longer name.
 const FORGET_AFTER_MS: i64 = 30 * bouncewatch_schemas::time::DAY_MS;

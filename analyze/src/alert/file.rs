@@ -9,7 +9,7 @@ use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::state::{State, VERSION};
+use crate::alert::state::{State, VERSION};
 
 /// Longest that a run waits for another one; that has messages to send, each with a time-out of its own.
 const LOCK_WAIT_MAX: Duration = Duration::from_mins(4);

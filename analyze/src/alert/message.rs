@@ -8,13 +8,13 @@ use bouncewatch_schemas::time::format_ms;
 use serde::Serialize;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::advance::{Change, Notice};
-use super::observe::scope_map;
-use super::state::{ScopeMap, Time};
-use super::words;
+use crate::alert::advance::{Change, Notice};
+use crate::alert::observe::scope_map;
+use crate::alert::state::{ScopeMap, Time};
+use crate::alert::words;
+use crate::check::levels::Level;
 use crate::check::{Check, Verdict};
 use crate::error::AnalyzeError;
-use crate::levels::Level;
 use crate::report::table;
 
 /// Notices that one message tells in full.
@@ -249,13 +249,13 @@ pub(super) fn moment(time: Time) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::advance::{advance, due};
-    use super::super::observe::observe;
-    use super::super::samples::{AT, check_of, verdict};
-    use super::super::state::State;
-    use super::super::{Asked, Policy};
     use super::*;
-    use crate::contribution::Contributor;
+    use crate::alert::advance::{advance, due};
+    use crate::alert::observe::observe;
+    use crate::alert::samples::{AT, check_of, verdict};
+    use crate::alert::state::State;
+    use crate::alert::{Asked, Policy};
+    use crate::check::contribution::Contributor;
 
     /// The messages about everything that a check says, to somebody who knows nothing.
     fn of(check: &Check) -> Vec<Message> {

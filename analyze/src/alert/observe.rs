@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::state::{DENOMINATOR, FEED, Key, Peak, ScopeMap, Time};
-use super::{Asked, Policy};
+use crate::alert::state::{DENOMINATOR, FEED, Key, Peak, ScopeMap, Time};
+use crate::alert::{Asked, Policy};
+use crate::check::levels::{Level, reaches};
 use crate::check::{Check, Verdict};
-use crate::levels::{Level, reaches};
-use crate::model::{ACCOUNT_COLUMNS, Scope};
+use crate::timeline::model::{ACCOUNT_COLUMNS, Scope};
 
 /// The window of what has none.
 pub const NO_WINDOW: &str = "now";
@@ -132,8 +132,8 @@ fn seen_of(verdict: &Verdict, at: i64, policy: &Policy) -> Seen {
 
 #[cfg(test)]
 mod tests {
-    use super::super::samples::{AT, asked, check_of, verdict};
     use super::*;
+    use crate::alert::samples::{AT, asked, check_of, verdict};
 
     const POLICY: Policy = Policy { clear_after_ms: 0, clear_below: 0.9, renotify_after_ms: None };
 

@@ -2,12 +2,12 @@
 
 use bouncewatch_schemas::event::Service;
 
-use super::Asked;
+use crate::alert::Asked;
+use crate::check::confidence::headroom;
+use crate::check::levels::{Judged, Level, Thresholds, judge};
+use crate::check::verdict::Headroom;
 use crate::check::{Check, Feed, Verdict};
-use crate::confidence::headroom;
-use crate::levels::{Judged, Level, Thresholds, judge};
-use crate::model::{Basis, Denominator, Scope};
-use crate::verdict::Headroom;
+use crate::timeline::model::{Basis, Denominator, Scope};
 
 /// The moment of these checks: 2026-11-20T00:00:00Z.
 pub(super) const AT: i64 = 1_795_132_800_000;

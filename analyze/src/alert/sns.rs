@@ -10,7 +10,7 @@ use aws_sdk_sns::error::DisplayErrorContext;
 use aws_sdk_sns::types::MessageAttributeValue;
 use serde_json::json;
 
-use super::Message;
+use crate::alert::Message;
 
 /// Longest that a message may take to be sent, tries of the SDK included.
 const SEND_TIMEOUT: Duration = Duration::from_secs(30);

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use bouncewatch_schemas::time::{format_ms, parse_ms};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::levels::Level;
+use crate::check::levels::Level;
 
 /// Version of the file.
 pub const VERSION: u32 = 1;

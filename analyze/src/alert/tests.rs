@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-use super::advance::{Change, Earlier, advance, due, settle, tell};
-use super::observe::{NO_WINDOW, Run, Seen};
-use super::state::{FEED, Key, ScopeMap, State};
-use super::{Asked, Policy};
-use crate::levels::Level;
+use crate::alert::advance::{Change, Earlier, advance, due, settle, tell};
+use crate::alert::observe::{NO_WINDOW, Run, Seen};
+use crate::alert::state::{FEED, Key, ScopeMap, State};
+use crate::alert::{Asked, Policy};
+use crate::check::levels::Level;
 
 const STEP_MS: i64 = 5 * 60_000;
 const START_MS: i64 = 1_795_132_800_000;

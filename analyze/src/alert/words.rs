@@ -3,14 +3,14 @@
 
 use bouncewatch_schemas::event::Service;
 
-use super::advance::{Change, Notice};
-use super::message::{moment, worst_verdict};
-use super::state::{DENOMINATOR, FEED, Peak, ScopeMap};
+use crate::alert::advance::{Change, Notice};
+use crate::alert::message::{moment, worst_verdict};
+use crate::alert::state::{DENOMINATOR, FEED, Peak, ScopeMap};
+use crate::check::contribution::Contributor;
+use crate::check::levels::Level;
 use crate::check::{Check, Verdict};
-use crate::contribution::Contributor;
-use crate::levels::Level;
-use crate::model::ACCOUNT_COLUMNS;
 use crate::report::table::{self, percent};
+use crate::timeline::model::ACCOUNT_COLUMNS;
 
 /// A part drives a rate that would without it be at most this share of what it is.
 const DRIVER_RATE_MAX: f64 = 0.9;

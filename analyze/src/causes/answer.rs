@@ -2,18 +2,19 @@
 
 use std::collections::BTreeMap;
 
-use bouncewatch_schemas::cause::{Action, Cause, Fault, Rollup, advice, likely_domain};
+use bouncewatch_classify::{advice, likely_domain};
+use bouncewatch_schemas::cause::{Action, Cause, Fault, Rollup};
 use bouncewatch_schemas::provider;
 use bouncewatch_schemas::table as columns;
 use bouncewatch_schemas::time::format_ms;
 
-use super::tally::{self, Cell, Counts, Facts, Tally};
-use super::{
+use crate::causes::tally::{self, Cell, Counts, Facts, Tally};
+use crate::causes::{
     CauseCut, CauseWord, Causes, Common, Counsel, Delay, Disagreement, Group, Named, Request,
     RollupCount, Suggestion, Unknown, delays,
 };
-use crate::confidence::rate;
-use crate::model::{Scope, ScopeValues, ScopeWord};
+use crate::check::confidence::rate;
+use crate::timeline::model::{Scope, ScopeValues, ScopeWord};
 
 /// Values that are told of what most of a cause has in common.
 const MOSTLY_MAX: usize = 3;

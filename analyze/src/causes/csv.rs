@@ -1,6 +1,6 @@
 //! Groups of failures as CSV (RFC 4180): a line for each. Unknown is an empty cell.
 
-use super::{Causes, Unknown};
+use crate::causes::{Causes, Unknown};
 use crate::report::csv::{escape, line};
 
 /// The groups.

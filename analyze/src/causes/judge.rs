@@ -4,13 +4,14 @@
 use std::collections::HashMap;
 use std::hash::Hasher;
 
+use bouncewatch_classify::{Classifier, Input, Scratch};
 use bouncewatch_schemas::bounce::BounceClass;
-use bouncewatch_schemas::cause::{Action, Cause, Classifier, Input, Scratch};
+use bouncewatch_schemas::cause::{Action, Cause};
 use bouncewatch_schemas::event::{Channel, EventRow, Service};
 use xxhash_rust::xxh3::Xxh3;
 
-use crate::model::Outcome;
 use crate::scan::Failure;
+use crate::timeline::model::Outcome;
 
 /// Texts that are remembered at most.
 const KNOWN_MAX: usize = 1_000_000;

@@ -12,15 +12,15 @@ mod unknown;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use bouncewatch_schemas::cause::Classifier;
+use bouncewatch_classify::Classifier;
 use bouncewatch_schemas::event::{Kind, Service};
 use bouncewatch_schemas::table as columns;
 use bouncewatch_schemas::time::day_of;
 use serde::Serialize;
 
 use crate::error::AnalyzeError;
-use crate::model::{Scope, ScopeWord};
 use crate::scan::{Asked, Scan};
+use crate::timeline::model::{Scope, ScopeWord};
 use answer::Answer;
 use judge::Judge;
 use tally::Tally;

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use bouncewatch_schemas::printable::printable;
 
-use super::{Causes, Counsel, UnknownReport};
+use crate::causes::{Causes, Counsel, UnknownReport};
 use crate::report::table::{grid, percent, words};
 
 /// Causes of which a table tells what to do.

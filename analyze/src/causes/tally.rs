@@ -2,15 +2,16 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use bouncewatch_schemas::cause::{Cause, template};
+use bouncewatch_classify::template;
+use bouncewatch_schemas::cause::Cause;
 use bouncewatch_schemas::event::Kind;
 
-use super::judge::{Judge, Judged};
-use super::unknown::anonymous;
-use super::{CauseCut, CauseWord};
-use crate::measures::TAG_SEPARATOR;
-use crate::model::{Outcome, ScopeValues, ScopeWord};
+use crate::causes::judge::{Judge, Judged};
+use crate::causes::unknown::anonymous;
+use crate::causes::{CauseCut, CauseWord};
 use crate::scan::Failure;
+use crate::scan::measures::TAG_SEPARATOR;
+use crate::timeline::model::{Outcome, ScopeValues, ScopeWord};
 
 /// Counts of a span, and of the one before it.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]

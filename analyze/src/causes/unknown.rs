@@ -1,6 +1,6 @@
 //! Texts that no rule knows, without anything personal: to be sent to whoever makes the rules.
 
-use bouncewatch_schemas::cause::template;
+use bouncewatch_classify::template;
 use bouncewatch_schemas::provider;
 
 /// Letters below which a part of an address is a word like any other.

@@ -2,7 +2,7 @@
 
 use bouncewatch_schemas::event::Service;
 
-use super::{Report, Row};
+use crate::report::{Report, Row};
 
 /// The values of a column, one for each row; unknown is `None`.
 #[derive(Debug)]

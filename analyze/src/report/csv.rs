@@ -3,8 +3,8 @@
 
 use std::fmt::Write;
 
-use super::Report;
-use super::columns::{Values, columns};
+use crate::report::Report;
+use crate::report::columns::{Values, columns};
 
 /// A report as CSV with a header line.
 pub fn report(report: &Report) -> String {

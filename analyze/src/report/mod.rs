@@ -13,13 +13,13 @@ use bouncewatch_schemas::event::Service;
 use bouncewatch_schemas::time::format_ms;
 use serde::Serialize;
 
+use crate::check::confidence::{rate, wilson};
 use crate::check::{as_word, is_ses};
-use crate::confidence::{rate, wilson};
 use crate::error::AnalyzeError;
-use crate::loading::{Wanted, load};
-use crate::model::{Basis, Cut, Denominator, Scope, ScopeValues, Timeline};
+use crate::scan::loading::{Wanted, load};
 use crate::scan::{Look, Scan, Timelines};
-use crate::windows::{Window, count, measure};
+use crate::timeline::model::{Basis, Cut, Denominator, Scope, ScopeValues, Timeline};
+use crate::timeline::windows::{Window, count, measure};
 
 /// Rows beyond which a report is refused: nobody reads it, and it may not fit into memory.
 const ROWS_MAX: usize = 5_000_000;

@@ -3,10 +3,10 @@
 
 use bouncewatch_schemas::printable::printable;
 
-use super::table::{percent, words};
+use crate::check::levels::Level;
 use crate::check::{Check, Verdict};
-use crate::levels::Level;
-use crate::model::Scope;
+use crate::report::table::{percent, words};
+use crate::timeline::model::Scope;
 
 /// Longest line: NRPE passes on 4 KiB of older agents, and cuts what is longer in the middle of a number.
 const LINE_BYTES_MAX: usize = 4_000;

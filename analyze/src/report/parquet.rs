@@ -2,9 +2,9 @@
 
 use polars::prelude::*;
 
-use super::Report;
-use super::columns::{Values, columns};
 use crate::error::AnalyzeError;
+use crate::report::Report;
+use crate::report::columns::{Values, columns};
 
 /// A report as the bytes of a Parquet file; a word of a cut is a column of its name.
 ///

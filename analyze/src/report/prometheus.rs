@@ -10,9 +10,9 @@ use std::fmt::Write;
 use bouncewatch_schemas::printable::printable;
 use bouncewatch_schemas::time::parse_ms;
 
+use crate::check::levels::Level;
 use crate::check::{Check, Verdict};
-use crate::levels::Level;
-use crate::model::{ACCOUNT_COLUMNS, Scope};
+use crate::timeline::model::{ACCOUNT_COLUMNS, Scope};
 
 /// A gauge of verdicts: its name, its help, and its value.
 type Gauge = (&'static str, &'static str, fn(&Verdict) -> Option<f64>);

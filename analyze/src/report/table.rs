@@ -2,14 +2,14 @@
 
 use std::fmt::Write;
 
-use super::{Report, Row};
+use crate::report::{Report, Row};
 use bouncewatch_schemas::event::Service;
 use bouncewatch_schemas::printable::printable;
 
+use crate::check::contribution::Contributor;
+use crate::check::levels::Level;
+use crate::check::reconcile::{Reconciliation, Step};
 use crate::check::{Check, Verdict};
-use crate::contribution::Contributor;
-use crate::levels::Level;
-use crate::reconcile::{Reconciliation, Step};
 
 /// Parts of a rate that a table names.
 const DRIVERS_MAX: usize = 6;

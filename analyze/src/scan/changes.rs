@@ -16,14 +16,14 @@ use bouncewatch_schemas::table;
 use bouncewatch_schemas::time::{DAY_MS, day_of};
 use polars::prelude::*;
 
-use super::keys::{KeyHasher, Keys, of_messages};
-use super::lists::{Gatherer, Scopes};
-use super::rows::{Fixed, NOTHING, Rows, Texts};
-use super::{Scan, batches, collect_streaming, count_of};
-use crate::aggregates::{Delta, Measure};
 use crate::error::AnalyzeError;
-use crate::measures::{self, Told};
-use crate::model::{Basis, Cut, LEFT_OUT, NO_FEEDBACK, Outcome, ScopeWord};
+use crate::scan::daily::{Delta, Measure};
+use crate::scan::keys::{KeyHasher, Keys, of_messages};
+use crate::scan::lists::{Gatherer, Scopes};
+use crate::scan::measures::{self, Told};
+use crate::scan::rows::{Fixed, NOTHING, Rows, Texts};
+use crate::scan::{Scan, batches, collect_streaming, count_of};
+use crate::timeline::model::{Basis, Cut, LEFT_OUT, NO_FEEDBACK, Outcome, ScopeWord};
 
 /// In place of an outcome: (message, recipient) pairs that were tried.
 pub(super) const PAIRS: i32 = -1;

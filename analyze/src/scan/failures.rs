@@ -14,13 +14,13 @@ use bouncewatch_schemas::table;
 use bouncewatch_schemas::time::{DAY_MS, day_of};
 use polars::prelude::*;
 
-use super::changes::{self, CLOCK_SLACK_MS, Event, of_shard, take};
-use super::keys::{Keys, of_messages};
-use super::rows::{Fixed, NOTHING, Rows};
-use super::{Scan, batches, collect_streaming, count_of, part};
 use crate::error::AnalyzeError;
-use crate::measures;
-use crate::model::{Outcome, ScopeWord};
+use crate::scan::changes::{self, CLOCK_SLACK_MS, Event, of_shard, take};
+use crate::scan::keys::{Keys, of_messages};
+use crate::scan::measures;
+use crate::scan::rows::{Fixed, NOTHING, Rows};
+use crate::scan::{Scan, batches, collect_streaming, count_of, part};
+use crate::timeline::model::{Outcome, ScopeWord};
 
 /// Rows of failures that are held at a time.
 const SHARD_ROWS: u64 = 2_000_000;

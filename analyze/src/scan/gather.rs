@@ -7,12 +7,12 @@ use bouncewatch_schemas::provider;
 use bouncewatch_schemas::table;
 use bouncewatch_schemas::time::{DAY_MS, day_of};
 
-use super::Timelines;
-use super::changes::PAIRS;
-use crate::aggregates::Daily;
 use crate::error::AnalyzeError;
-use crate::model::{ACCOUNT_COLUMNS, Cut, Outcome, ScopeValues, ScopeWord, Timeline};
-use crate::times::Gathering;
+use crate::scan::Timelines;
+use crate::scan::changes::PAIRS;
+use crate::scan::daily::Daily;
+use crate::timeline::model::{ACCOUNT_COLUMNS, Cut, Outcome, ScopeValues, ScopeWord, Timeline};
+use crate::timeline::times::Gathering;
 
 /// Of which days the times must be known one by one.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,11 +6,11 @@ use bouncewatch_schemas::event::Service;
 use bouncewatch_schemas::table;
 use foldhash::fast::RandomState;
 
-use super::changes::{Event, PAIRS};
-use super::rows::{NOTHING, Texts};
-use crate::aggregates::{Delta, Measure};
-use crate::measures::TAG_SEPARATOR;
-use crate::model::{Basis, Cut, Outcome, ScopeValues, ScopeWord};
+use crate::scan::changes::{Event, PAIRS};
+use crate::scan::daily::{Delta, Measure};
+use crate::scan::measures::TAG_SEPARATOR;
+use crate::scan::rows::{NOTHING, Texts};
+use crate::timeline::model::{Basis, Cut, Outcome, ScopeValues, ScopeWord};
 
 /// The scopes of a cut, each with a number.
 pub(super) struct Scopes<'c> {

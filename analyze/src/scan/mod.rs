@@ -9,13 +9,16 @@
 //! part of history that one question looks at, `gather` makes timelines of changes, `failures` hands on events one by one.
 
 mod changes;
+pub(crate) mod daily;
 mod failures;
 mod gather;
 mod keys;
 mod lists;
+pub(crate) mod loading;
+pub(crate) mod measures;
 mod part;
 mod rows;
-mod volumes;
+mod send_counts;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::Hasher;
@@ -30,9 +33,8 @@ use polars::prelude::*;
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::error::AnalyzeError;
-use crate::measures;
-use crate::model::{ScopeValues, Timeline};
-use crate::segments;
+use crate::timeline::model::{ScopeValues, Timeline};
+use bouncewatch_store::{StoreError, list};
 
 pub(crate) use failures::{Asked, Failure};
 pub(crate) use gather::Exact;
@@ -54,7 +56,7 @@ pub(crate) struct Scan {
     /// What each day is made of, as a number; found when it is asked for, because each segment is looked at.
     marks: BTreeMap<i64, OnceLock<u64>>,
     /// The table of volumes.
-    volumes: OnceLock<volumes::Rows>,
+    volumes: OnceLock<send_counts::Rows>,
 }
 
 /// A part of history, as timelines.
@@ -81,7 +83,7 @@ impl Scan {
     ) -> Result<T, AnalyzeError> {
         let mut tries = 0;
         while tries < TRIES {
-            let segments = segments::list(store)?;
+            let segments = list::list(store)?;
             let own_domains = own_domains.to_vec();
             let store = store.to_path_buf();
             let marks = segments.iter().map(|(day, _)| (*day, OnceLock::new())).collect();
@@ -97,7 +99,7 @@ impl Scan {
                 answer => return answer,
             }
         }
-        Err(AnalyzeError::Restless(store.display().to_string()))
+        Err(StoreError::UnstableListing(store.display().to_string()).into())
     }
 
     fn has_lost_a_segment(&self) -> bool {
@@ -293,7 +295,7 @@ mod tests {
     fn a_store_that_never_rests_and_one_that_cannot_be_read_are_told_apart() {
         let store = tempfile::tempdir().unwrap();
         let restless = Scan::over(store.path().join("x").as_path(), Service::Ses, &[], |_| Ok(()));
-        assert!(matches!(restless, Err(AnalyzeError::NoStore(_))));
+        assert!(matches!(restless, Err(AnalyzeError::Store(StoreError::NoStore(_)))));
         let number = Cell::new(0);
         publish(store.path(), "0.parquet", 1);
         let restless = Scan::over(store.path(), Service::Ses, &[], |scan| {
@@ -304,7 +306,10 @@ mod tests {
             }
             scan.newest_event(Service::Ses, i64::MAX / 2)
         });
-        assert!(matches!(restless, Err(AnalyzeError::Restless(_))), "{restless:?}");
+        assert!(
+            matches!(restless, Err(AnalyzeError::Store(StoreError::UnstableListing(_)))),
+            "{restless:?}"
+        );
         std::fs::File::create(store.path().join("events/date=2026-11-19/empty.parquet")).unwrap();
         let broken = Scan::over(store.path(), Service::Ses, &[], |scan| {
             scan.newest_event(Service::Ses, i64::MAX / 2)

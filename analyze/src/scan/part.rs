@@ -5,13 +5,13 @@ use std::sync::{Mutex, PoisonError};
 use bouncewatch_schemas::table;
 use bouncewatch_schemas::time::day_of;
 
-use super::changes::{Changes, Own, Unit, hosts};
-pub(super) use super::gather::Hosts;
-use super::gather::{Exact, Span, gather, resolved};
-use super::{History, Scan};
-use crate::aggregates::{Daily, Delta, Measure, Shelf};
 use crate::error::AnalyzeError;
-use crate::model::{Basis, Cut, ScopeWord};
+use crate::scan::changes::{Changes, Own, Unit, hosts};
+use crate::scan::daily::{Daily, Delta, Measure, Shelf};
+pub(super) use crate::scan::gather::Hosts;
+use crate::scan::gather::{Exact, Span, gather, resolved};
+use crate::scan::{History, Scan};
+use crate::timeline::model::{Basis, Cut, ScopeWord};
 
 /// Days for which older rows are looked for at once hold so many rows together: many, so that older days are read few
 /// times; not all, because what they change is held meanwhile.

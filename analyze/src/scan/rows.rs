@@ -6,7 +6,7 @@ use std::hash::BuildHasherDefault;
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::keys::{Bits, KeyHasher};
+use crate::scan::keys::{Bits, KeyHasher};
 
 /// The number of no text.
 pub(super) const NOTHING: u32 = 0;

@@ -4,8 +4,8 @@ use std::fmt::Write;
 
 use bouncewatch_schemas::printable::printable;
 
-use super::{Suppressed, Suppressions, is_hashed};
 use crate::report::csv::{escape, line};
+use crate::suppress::{Suppressed, Suppressions, is_hashed};
 
 /// Addresses that SES takes in one import job.
 pub const SES_IMPORT_MAX: usize = 100_000;

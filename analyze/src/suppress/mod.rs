@@ -11,16 +11,17 @@ mod list;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 
+use bouncewatch_classify::{Classifier, likely_domain};
 use bouncewatch_schemas::address;
-use bouncewatch_schemas::cause::{Cause, Classifier, likely_domain};
+use bouncewatch_schemas::cause::Cause;
 use bouncewatch_schemas::event::{Kind, Service};
 use bouncewatch_schemas::time::format_ms;
 use serde::Serialize;
 
 use crate::causes::judge::Judge;
 use crate::error::AnalyzeError;
-use crate::model::Outcome;
 use crate::scan::{Asked, Failure, Scan};
+use crate::timeline::model::Outcome;
 use evidence::{Bounced, Weight, enough, weight};
 
 pub use evidence::Soft;

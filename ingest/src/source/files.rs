@@ -5,9 +5,9 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{Intake, Parcel, Receipt};
-use crate::documents;
-use crate::telemetry::Telemetry;
+use crate::decode::documents;
+use crate::source::{Intake, Parcel, Receipt};
+use crate::telemetry::metrics::Telemetry;
 
 /// Bytes that are read and handed over at a time.
 const CHUNK_BYTES: usize = 256 * 1024;

@@ -9,14 +9,13 @@ pub mod sqs;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use tokio::sync::{Mutex, Notify, OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::time::Instant;
 
-use crate::documents::Piece;
-use crate::outcome::Rejected;
-use crate::telemetry::Telemetry;
+use crate::decode::documents::Piece;
+use crate::decode::outcome::Rejected;
+use crate::telemetry::metrics::Telemetry;
 
 /// Deliveries that wait for the workers.
 const DELIVERIES_MAX: usize = 1_024;
@@ -319,20 +318,6 @@ impl Intake {
     pub(crate) fn halt(&self) -> Arc<watch::Sender<bool>> {
         Arc::clone(&self.halt)
     }
-}
-
-/// Resolves when the run shall end.
-pub(crate) async fn stopped(stop: &mut watch::Receiver<bool>) {
-    // a sender that is gone can no longer ask
-    if stop.wait_for(|stop| *stop).await.is_err() {
-        std::future::pending::<()>().await;
-    }
-}
-
-/// Resolves when the run shall end and its last calls have had `patience` to end by themselves.
-pub(crate) async fn overdue(mut stop: watch::Receiver<bool>, patience: Duration) {
-    stopped(&mut stop).await;
-    tokio::time::sleep(patience).await;
 }
 
 #[cfg(test)]

@@ -1,11 +1,11 @@
 //! What every store promises, in a folder and in a bucket on a real server alike.
 
-use bouncewatch_ingest::outcome::{Reason, Rejected};
+use bouncewatch_ingest::decode::outcome::Reason;
 use bouncewatch_ingest::pipeline::{Rules, Source, replay_quarantine};
-use bouncewatch_ingest::store::Store;
-use bouncewatch_ingest::store::inspect::{stats, verify};
-use bouncewatch_ingest::store::quarantine::{QuarantineSegment, list};
 use bouncewatch_schemas::table;
+use bouncewatch_store::Store;
+use bouncewatch_store::quarantine::{QuarantineSegment, list};
+use bouncewatch_store::verify::{stats, verify};
 
 use crate::server::{ingest, nowhere, sends, server};
 
@@ -61,8 +61,8 @@ async fn suite(store: Store, neighbour: Store) {
 /// What is in quarantine stays until it can be read, and is removed when it was.
 async fn quarantine(store: &Store) {
     let mut segment = QuarantineSegment::default();
-    let rejected = Rejected::new(Reason::NotAnEvent, "an older version could not read it");
-    segment.push(sends("old", 1).as_bytes(), &rejected, "queue", NOW - 1);
+    let (reason, detail) = (Reason::NotAnEvent.as_str(), "an older version could not read it");
+    segment.push(sends("old", 1).as_bytes(), reason, detail, "queue", NOW - 1);
     segment.publish(store, NOW).await.unwrap();
     assert_eq!(list(store).await.unwrap().len(), 2);
     let counts = replay_quarantine(store, nowhere(), Rules::default(), NOW + 1).await.unwrap();

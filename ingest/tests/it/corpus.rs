@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bouncewatch_ingest::pipeline::{Settings, Source, Summary, run};
-use bouncewatch_ingest::store::Store;
-use bouncewatch_ingest::telemetry::Telemetry;
+use bouncewatch_ingest::telemetry::metrics::Telemetry;
+use bouncewatch_store::Store;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use tokio::sync::watch;

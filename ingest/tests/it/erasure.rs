@@ -2,16 +2,16 @@
 
 use std::path::Path;
 
-use bouncewatch_ingest::addresses::{Addresses, Policy};
-use bouncewatch_ingest::outcome::{Reason, Rejected};
-use bouncewatch_ingest::store::Store;
-use bouncewatch_ingest::store::compact::{Limits, Settings as Compaction, compact};
-use bouncewatch_ingest::store::forget::forget;
-use bouncewatch_ingest::store::inspect::verify;
-use bouncewatch_ingest::store::quarantine::{QuarantineSegment, list};
-use bouncewatch_ingest::store::retain::{Settings, retain};
+use bouncewatch_ingest::decode::outcome::Reason;
 use bouncewatch_schemas::event::Kind;
 use bouncewatch_schemas::table;
+use bouncewatch_store::Store;
+use bouncewatch_store::addresses::{Addresses, Policy};
+use bouncewatch_store::compact::{Limits, Settings as Compaction, compact};
+use bouncewatch_store::forget::forget;
+use bouncewatch_store::quarantine::{QuarantineSegment, list};
+use bouncewatch_store::retain::{Settings, retain};
+use bouncewatch_store::verify::verify;
 use serde_json::{Value, json};
 
 use crate::stored::rows;
@@ -86,12 +86,7 @@ impl Place {
 
     async fn quarantine(&self, body: &str, received_at: i64) {
         let mut segment = QuarantineSegment::default();
-        segment.push(
-            body.as_bytes(),
-            &Rejected::new(Reason::NotAnEvent, "x"),
-            "queue",
-            received_at,
-        );
+        segment.push(body.as_bytes(), Reason::NotAnEvent.as_str(), "x", "queue", received_at);
         segment.publish(&self.store, received_at).await.unwrap();
     }
 
@@ -105,7 +100,7 @@ impl Place {
         rows(&self.path()).await.iter().map(|row| row[name].clone()).collect()
     }
 
-    async fn forget(&self, address: &str) -> bouncewatch_ingest::store::forget::Forgotten {
+    async fn forget(&self, address: &str) -> bouncewatch_store::forget::Forgotten {
         let addresses = Addresses::new(Policy::Keep, Some(KEY)).unwrap();
         forget(&self.store, address, &addresses, NOW).await.unwrap()
     }

@@ -17,9 +17,9 @@ use bouncewatch_ingest::pipeline::{
     BatchLimits, IngestError, Settings, Source, Summary, run as pipeline_run,
 };
 use bouncewatch_ingest::source::logs::{self, Group, LogsError};
-use bouncewatch_ingest::store::Store;
-use bouncewatch_ingest::telemetry::Telemetry;
+use bouncewatch_ingest::telemetry::metrics::Telemetry;
 use bouncewatch_schemas::time::format_ms;
+use bouncewatch_store::Store;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 

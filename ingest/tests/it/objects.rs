@@ -5,7 +5,7 @@ use std::io::Write;
 
 use bouncewatch_ingest::pipeline::Source;
 use bouncewatch_ingest::source::objects::Objects;
-use bouncewatch_ingest::store::Store;
+use bouncewatch_store::Store;
 use futures::TryStreamExt;
 
 use crate::server::{ingest, sends, server};

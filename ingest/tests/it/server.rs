@@ -7,10 +7,10 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use bouncewatch_fixtures::bucket_server::BucketServer;
-use bouncewatch_ingest::aws::Buckets;
 use bouncewatch_ingest::pipeline::{Settings, Source, Summary, run};
-use bouncewatch_ingest::store::Store;
-use bouncewatch_ingest::telemetry::Telemetry;
+use bouncewatch_ingest::telemetry::metrics::Telemetry;
+use bouncewatch_store::Store;
+use bouncewatch_store::aws::Buckets;
 use tokio::sync::watch;
 
 /// Starts a server and makes a bucket in it.

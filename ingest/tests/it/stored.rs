@@ -5,9 +5,9 @@ use std::path::Path;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int32Type, Int64Type, TimestampMillisecondType, UInt64Type};
 use arrow_array::{Array, RecordBatch};
-use bouncewatch_ingest::store::Store;
 use bouncewatch_schemas::table::{self, ColumnType};
 use bouncewatch_schemas::time::format_ms;
+use bouncewatch_store::Store;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::{Map, Value, json};
 

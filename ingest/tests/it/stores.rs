@@ -4,15 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bouncewatch_fixtures::traffic::{DEFAULT_END, Envelope, Options, Shuffle, Traffic};
-use bouncewatch_ingest::addresses::Addresses;
 use bouncewatch_ingest::pipeline::{
     BatchLimits, IngestError, Rules, Settings, Source, Summary, replay_quarantine, run,
 };
-use bouncewatch_ingest::store::Store;
-use bouncewatch_ingest::store::inspect::{stats, verify};
-use bouncewatch_ingest::store::quarantine::list;
-use bouncewatch_ingest::telemetry::Telemetry;
+use bouncewatch_ingest::telemetry::metrics::Telemetry;
 use bouncewatch_schemas::table;
+use bouncewatch_store::Store;
+use bouncewatch_store::addresses::Addresses;
+use bouncewatch_store::quarantine::list;
+use bouncewatch_store::verify::{stats, verify};
 use tokio::sync::watch;
 
 use crate::gate::Gate;
@@ -137,12 +137,9 @@ async fn replay_stores_what_can_be_read_now() {
     let store = Store::in_folder(folder.path().join("store")).unwrap();
     ingest(&store, folder.path(), "broken\n").await;
     // an older version could not read this body
-    let mut segment = bouncewatch_ingest::store::quarantine::QuarantineSegment::default();
-    let rejected = bouncewatch_ingest::outcome::Rejected::new(
-        bouncewatch_ingest::outcome::Reason::NotAnEvent,
-        "old",
-    );
-    segment.push(SEND.as_bytes(), &rejected, "queue", 1_800_000_000_000);
+    let mut segment = bouncewatch_store::quarantine::QuarantineSegment::default();
+    let reason = bouncewatch_ingest::decode::outcome::Reason::NotAnEvent.as_str();
+    segment.push(SEND.as_bytes(), reason, "old", "queue", 1_800_000_000_000);
     segment.publish(&store, 1_800_000_000_000).await.unwrap();
     let counts =
         replay_quarantine(&store, nowhere(), Rules::default(), 1_800_000_100_000).await.unwrap();

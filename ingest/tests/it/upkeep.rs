@@ -5,12 +5,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bouncewatch_fixtures::traffic::{DEFAULT_END, Envelope, Options, Shuffle, Traffic};
-use bouncewatch_ingest::store::compact::{Compacted, Limits, Settings, compact};
-use bouncewatch_ingest::store::inspect::verify;
-use bouncewatch_ingest::store::quarantine::list;
-use bouncewatch_ingest::store::{Segment, Store};
-use bouncewatch_schemas::sealed::{is_sealed, whole_sets};
 use bouncewatch_schemas::table;
+use bouncewatch_store::compact::{Compacted, Limits, Settings, compact};
+use bouncewatch_store::compacted_name::{is_sealed, whole_sets};
+use bouncewatch_store::quarantine::list;
+use bouncewatch_store::verify::verify;
+use bouncewatch_store::{Segment, Store};
 
 use crate::meddling::{Meddle, Meddling};
 use crate::stored::rows;

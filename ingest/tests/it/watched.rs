@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bouncewatch_ingest::pipeline::{Settings, Source, run};
-use bouncewatch_ingest::store::Store;
-use bouncewatch_ingest::telemetry::Telemetry;
-use bouncewatch_ingest::watch::exposition::Format;
-use bouncewatch_ingest::watch::{Server, Watched, address};
+use bouncewatch_ingest::telemetry::exposition::Format;
+use bouncewatch_ingest::telemetry::http::{Server, Watched, address};
+use bouncewatch_ingest::telemetry::metrics::Telemetry;
+use bouncewatch_store::Store;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 

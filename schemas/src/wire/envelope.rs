@@ -6,8 +6,8 @@
 use serde::de::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-use super::lenient::{List, Object, Put, Text, wire_object};
-use super::ses::{Detail, Mail, Recipient};
+use crate::wire::lenient::{List, Object, Put, Text, wire_object};
+use crate::wire::ses::{Detail, Mail, Recipient};
 
 /// A value that is kept as its JSON text: nested documents are read when they are peeled.
 #[derive(Debug, Default, Clone, Copy)]

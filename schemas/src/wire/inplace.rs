@@ -14,7 +14,7 @@ use memchr::memchr2;
 use serde::de::value::{BorrowedStrDeserializer, StringDeserializer};
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
-use super::scalar::Scalar;
+use crate::wire::scalar::Scalar;
 
 /// Objects and lists inside each other, deeper than which nobody writes.
 const DEPTH_MAX: u8 = 32;

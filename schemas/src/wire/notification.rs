@@ -4,9 +4,9 @@ use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 
-use super::envelope::Envelope;
-use super::inplace::{INSIDE, Unusual, document};
-use super::lenient::Text;
+use crate::wire::envelope::Envelope;
+use crate::wire::inplace::{INSIDE, Unusual, document};
+use crate::wire::lenient::Text;
 
 /// An SNS notification with the SES event in it.
 #[derive(Debug, Default)]

@@ -1,6 +1,6 @@
 //! Numbers and words of JSON as senders write them every day.
 
-use super::inplace::Unusual;
+use crate::wire::inplace::Unusual;
 
 /// A number or a word.
 pub(super) enum Scalar {

@@ -7,7 +7,7 @@ use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
-use super::lenient::{List, Put, Text, scalars_are_missing, wire_object};
+use crate::wire::lenient::{List, Put, Text, scalars_are_missing, wire_object};
 
 wire_object! {
     /// `mail`: the message that an event is about.

@@ -1,6 +1,6 @@
 //! Unpacks strings in which JSON is written, as queues and topics wrap it.
 
-use super::inplace::{Reader, Unusual};
+use crate::wire::inplace::{Reader, Unusual};
 
 /// Bytes of the first string that is unpacked, mostly.
 const UNPACKED_BYTES: usize = 4 * 1024;

@@ -13,10 +13,10 @@ use bouncewatch_analyze::alert::observe::{Run, observe};
 use bouncewatch_analyze::alert::state::State;
 use bouncewatch_analyze::alert::{Asked, Message, Policy, exec, messages, sns};
 use bouncewatch_analyze::check::Check;
-use bouncewatch_analyze::model::{Cut, ScopeWord};
-use bouncewatch_analyze::windows::Window;
-use bouncewatch_ingest::store::StoreUrl;
+use bouncewatch_analyze::timeline::model::{Cut, ScopeWord};
+use bouncewatch_analyze::timeline::windows::Window;
 use bouncewatch_schemas::time::{format_ms, parse_duration_ms};
+use bouncewatch_store::StoreUrl;
 
 use super::super::{After, Answer, block_on, store_word};
 use crate::cli::CheckArgs;

@@ -3,10 +3,10 @@
 mod alert;
 mod notes;
 
+use bouncewatch_analyze::check::levels::Thresholds;
+use bouncewatch_analyze::check::thresholds::{Limits, Rule, Rules};
 use bouncewatch_analyze::check::{Request, check};
-use bouncewatch_analyze::levels::Thresholds;
 use bouncewatch_analyze::report::{nagios, prometheus, table};
-use bouncewatch_analyze::thresholds::{Limits, Rule, Rules};
 
 use self::notes::notes;
 use super::{

@@ -9,9 +9,10 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::LogsError;
 use crate::source::Outcome;
-use crate::store::{Store, in_time};
+use crate::source::logs::LogsError;
+use bouncewatch_store::Store;
+use bouncewatch_store::shutdown::in_time;
 
 /// Folder of the cursors below a store.
 const CURSORS: &str = "cursors";

@@ -10,9 +10,9 @@ use aws_sdk_cloudwatchlogs::Client;
 use aws_sdk_cloudwatchlogs::error::{DisplayErrorContext, ProvideErrorMetadata};
 use aws_sdk_cloudwatchlogs::types::FilteredLogEvent;
 
-use crate::aws::is_credential_code;
-use crate::store::StoreError;
-use crate::telemetry::Telemetry;
+use crate::telemetry::metrics::Telemetry;
+use bouncewatch_store::StoreError;
+use bouncewatch_store::aws::is_credential_code;
 
 pub use pull::run;
 

@@ -13,12 +13,13 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use xxhash_rust::xxh3::Xxh3;
 
-use super::cursor::{Cursor, Ledger};
-use super::{FilteredLogEvent, Group, LogsError, Page, Settings};
-use crate::documents::Piece;
-use crate::live::Slot;
+use crate::decode::documents::Piece;
 use crate::source::backoff::Backoff;
-use crate::source::{Intake, Outcome, Parcel, Receipt, stopped};
+use crate::source::logs::cursor::{Cursor, Ledger};
+use crate::source::logs::{FilteredLogEvent, Group, LogsError, Page, Settings};
+use crate::source::{Intake, Outcome, Parcel, Receipt};
+use crate::telemetry::gauges::Slot;
+use bouncewatch_store::shutdown::stopped;
 
 /// How late a log event may come and still be found.
 const OVERLAP_MS: i64 = 15 * 60_000;
@@ -37,7 +38,7 @@ const OUTCOMES_MAX: usize = 1_024;
 /// Why the group was left before its end. What was handed over before is settled all the same.
 pub async fn run(
     group: Group,
-    store: crate::store::Store,
+    store: bouncewatch_store::Store,
     intake: Intake,
     settings: Settings,
 ) -> Result<(), LogsError> {

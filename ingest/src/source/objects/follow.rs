@@ -7,11 +7,12 @@ use std::sync::{Arc, Mutex};
 
 use tokio::sync::Semaphore;
 
-use super::{Found, OBJECTS_AT_ONCE, ObjectError};
-use crate::aws::Buckets;
-use crate::outcome::{Reason, Rejected};
-use crate::pointers::Pointer;
-use crate::source::{Handling, Intake, Parcel, Receipt, stopped};
+use crate::decode::outcome::{Reason, Rejected};
+use crate::decode::pointers::Pointer;
+use crate::source::objects::{Found, OBJECTS_AT_ONCE, ObjectError};
+use crate::source::{Handling, Intake, Parcel, Receipt};
+use bouncewatch_store::aws::Buckets;
+use bouncewatch_store::shutdown::stopped;
 
 /// Follows the pointers of messages, some messages at a time.
 #[derive(Debug)]
@@ -196,9 +197,9 @@ mod tests {
     use tokio::sync::{mpsc, watch};
 
     use super::*;
-    use crate::pointers::pointers;
+    use crate::decode::pointers;
     use crate::source::{Next, Outcome};
-    use crate::telemetry::Telemetry;
+    use crate::telemetry::metrics::Telemetry;
 
     /// What answers every request with the same words.
     fn answering(words: &'static str) -> Follower {

@@ -16,9 +16,10 @@ use object_store::{GetOptions, ObjectMeta, ObjectStore};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use super::files::{self, FileError};
-use super::{Intake, Receipt, stopped};
-use crate::aws::{Buckets, Refusal};
+use crate::source::files::{self, FileError};
+use crate::source::{Intake, Receipt};
+use bouncewatch_store::aws::{Buckets, Refusal};
+use bouncewatch_store::shutdown::stopped;
 use reader::ObjectReader;
 
 /// Objects that are read at the same time: enough to wait for the network only once.

@@ -11,7 +11,7 @@ use object_store::{GetOptions, GetRange, ObjectStore};
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
-use super::Found;
+use crate::source::objects::Found;
 
 /// Bytes of one request.
 const PART_BYTES: u64 = 4 * 1024 * 1024;

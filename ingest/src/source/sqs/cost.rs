@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::POLL_SECS_FOLLOW;
+use crate::source::sqs::POLL_SECS_FOLLOW;
 
 /// Dollars for a million requests to a standard queue.
 const STANDARD_DOLLARS: f64 = 0.40;

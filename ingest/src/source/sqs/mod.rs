@@ -5,7 +5,7 @@
 
 mod answer;
 pub mod cost;
-mod held;
+mod in_flight;
 mod receive;
 mod settle;
 
@@ -20,13 +20,13 @@ use aws_sdk_sqs::error::ProvideErrorMetadata;
 use aws_sdk_sqs::types::QueueAttributeName;
 use tokio::sync::mpsc;
 
-use super::Intake;
-use super::objects::ObjectError;
-use super::objects::follow::Follower;
-use crate::aws::{Buckets, chain, is_credential_code};
-use crate::telemetry::Telemetry;
+use crate::source::Intake;
+use crate::source::objects::ObjectError;
+use crate::source::objects::follow::Follower;
+use crate::telemetry::metrics::Telemetry;
 use answer::ReadAnswers;
-use held::Held;
+use bouncewatch_store::aws::{Buckets, chain, is_credential_code};
+use in_flight::Held;
 use receive::Crew;
 
 /// Messages of one call; SQS allows no more.

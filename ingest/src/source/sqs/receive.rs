@@ -10,13 +10,14 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::cost::chunks;
-use super::{Line, MESSAGES_PER_CALL, POLL_SECS_FOLLOW, QueueError};
-use crate::live::Slot;
-use crate::pointers::pointers;
+use crate::decode::pointers;
 use crate::source::backoff::Backoff;
-use crate::source::{Intake, Outcome, Parcel, Receipt, stopped};
-use crate::telemetry::Telemetry;
+use crate::source::sqs::cost::chunks;
+use crate::source::sqs::{Line, MESSAGES_PER_CALL, POLL_SECS_FOLLOW, QueueError};
+use crate::source::{Intake, Outcome, Parcel, Receipt};
+use crate::telemetry::gauges::Slot;
+use crate::telemetry::metrics::Telemetry;
+use bouncewatch_store::shutdown::stopped;
 
 /// Seconds that SQS waits for a message while the queue is drained.
 const POLL_SECS_DRAIN: i32 = 2;

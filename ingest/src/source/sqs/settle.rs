@@ -12,9 +12,10 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::{Line, MESSAGES_PER_CALL, QueueError, Settled};
+use crate::source::Outcome;
 use crate::source::backoff::jitter;
-use crate::source::{Outcome, overdue};
+use crate::source::sqs::{Line, MESSAGES_PER_CALL, QueueError, Settled};
+use bouncewatch_store::shutdown::overdue;
 
 /// Tries to delete one message; with the pauses between them, some seconds.
 const DELETE_TRIES: u32 = 6;

@@ -1,0 +1,201 @@
+//! A text without what is special to one message, so that texts of one kind are the same.
+
+/// Masks addresses, IP addresses, URLs' paths, host names, ids, dates and numbers; codes and words stay. The result names
+/// nobody and can be shown to others.
+pub fn template(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    let mut first = true;
+    while let Some(word) = next_word(&mut rest) {
+        if !first {
+            out.push(' ');
+        }
+        mask_word(word, first, &mut out);
+        first = false;
+    }
+    out
+}
+
+fn next_word<'t>(rest: &mut &'t str) -> Option<&'t str> {
+    let text = rest.trim_start();
+    if text.is_empty() {
+        return None;
+    }
+    let end = text.find(char::is_whitespace).unwrap_or(text.len());
+    let (word, after) = text.split_at(end);
+    *rest = after;
+    Some(word)
+}
+
+/// Splits a word at brackets, quotes and commas, and masks what lies between.
+fn mask_word(word: &str, first: bool, out: &mut String) {
+    if let Some(at) = word.find("://") {
+        mask_url(word, at, out);
+        return;
+    }
+    let is_edge = |c: char| {
+        matches!(
+            c,
+            '<' | '>'
+                | '('
+                | ')'
+                | '['
+                | ']'
+                | '{'
+                | '}'
+                | '"'
+                | '\''
+                | ','
+                | ';'
+                | '='
+                | '|'
+                | '`'
+        )
+    };
+    let mut from = 0;
+    for (at, edge) in word.match_indices(is_edge) {
+        out.push_str(masked(word.get(from..at).unwrap_or_default(), first && from == 0));
+        out.push_str(edge);
+        from = at + edge.len();
+    }
+    out.push_str(masked(word.get(from..).unwrap_or_default(), first && from == 0));
+}
+
+/// A URL keeps its host, and the name of what `?p=` asks for, which many providers use as a code.
+fn mask_url(word: &str, scheme_end: usize, out: &mut String) {
+    let (before, rest) = word.split_at(scheme_end + 3);
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (host, path) = rest.split_at(end);
+    let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
+    out.push_str(before.trim_start_matches(|c: char| !c.is_ascii_alphabetic()));
+    out.push_str(if host.bytes().all(|b| b.is_ascii_digit() || b == b'.' || b == b':') {
+        "{ip}"
+    } else {
+        host
+    });
+    let code = path.split_once("?p=").map(|(_, code)| code);
+    match code.filter(|code| !code.is_empty() && code.bytes().all(|b| b.is_ascii_alphabetic())) {
+        Some(code) => out.extend(["/?p=", code]),
+        None if path.trim_end_matches(['.', ',', ')', '>']).len() > 1 => out.push_str("/..."),
+        None => {}
+    }
+}
+
+/// A part of a word, or what stands for it.
+fn masked(part: &str, is_code: bool) -> &str {
+    let bare = part.trim_end_matches(['.', ':', '!', '?']);
+    if bare.is_empty() {
+        return part;
+    }
+    if bare.contains('@') {
+        return "{address}";
+    }
+    if is_reply_code(bare, is_code) || is_status(bare) {
+        return part;
+    }
+    if is_ip(bare) {
+        return "{ip}";
+    }
+    let digits = bare.bytes().filter(u8::is_ascii_digit).count();
+    let letters = bare.bytes().filter(u8::is_ascii_alphabetic).count();
+    if digits > 0 && letters == 0 {
+        return if bare.contains([':', '/']) || bare.matches('-').count() == 2 {
+            "{time}"
+        } else {
+            "{n}"
+        };
+    }
+    if is_host(bare) {
+        return "{host}";
+    }
+    // `OFR_416`, `S3150`, `SLN5070`: codes of providers are short, ids are long or mix cases
+    let mixed = bare.bytes().any(|b| b.is_ascii_lowercase())
+        && bare.bytes().any(|b| b.is_ascii_uppercase());
+    if digits > 0 && (bare.len() > 12 || (mixed && bare.len() > 6) || digits > 6) {
+        return "{id}";
+    }
+    if bare.len() > 24 && bare.is_ascii() && !bare.contains('.') {
+        return "{id}";
+    }
+    part
+}
+
+fn is_reply_code(part: &str, is_first: bool) -> bool {
+    let code = part.get(..3).unwrap_or_default();
+    let rest = part.get(3..).unwrap_or_default();
+    is_first
+        && code.bytes().all(|b| b.is_ascii_digit())
+        && matches!(code.bytes().next(), Some(b'2' | b'4' | b'5'))
+        && (rest.is_empty()
+            || rest.strip_prefix('-').is_some_and(|rest| rest.is_empty() || is_status(rest)))
+}
+
+fn is_status(part: &str) -> bool {
+    let part = part.trim_start_matches('#');
+    bouncewatch_schemas::diagnostic::leading_status(part)
+        .is_some_and(|status| status.len() == part.len())
+}
+
+fn is_ip(part: &str) -> bool {
+    let address = part.split_once('/').map_or(part, |(address, _)| address);
+    address.parse::<core::net::IpAddr>().is_ok()
+}
+
+/// A name of two labels and more whose last is a word.
+fn is_host(part: &str) -> bool {
+    let labels = part.split('.').count();
+    let last = part.rsplit('.').next().unwrap_or_default();
+    labels >= 2
+        && part.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'))
+        && part.split('.').all(|label| !label.is_empty())
+        && (2..=24).contains(&last.len())
+        && last.bytes().all(|b| b.is_ascii_lowercase())
+        && last.len() < part.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_special_to_a_message_is_masked() {
+        for (text, expected) in [
+            ("550 5.1.1 <anna@example.org>: gone", "550 5.1.1 <{address}>: gone"),
+            ("550-5.7.1 [192.0.2.1      19] no", "550-5.7.1 [{ip} {n}] no"),
+            ("host mx.example.org[2001:db8::7] said no", "host {host}[{ip}] said no"),
+            (
+                "see https://support.google.com/mail/?p=NoSuchUser d2e1a72fcca58-2f8 - gsmtp",
+                "see https://support.google.com/?p=NoSuchUser {id} - gsmtp",
+            ),
+            (
+                "refused. https://rbl.example/q?ip=192.0.2.1&a=anna",
+                "refused. https://rbl.example/...",
+            ),
+            (
+                "OFR_416 [TSS04] S3150 RESOLVER.ADR.RecipNotFound",
+                "OFR_416 [TSS04] S3150 RESOLVER.ADR.RecipNotFound",
+            ),
+            ("at 2026-11-20 12:30:59 after 840 minutes", "at {time} {time} after {n} minutes"),
+            ("from=<a@b.example> to=<>", "from=<{address}> to=<>"),
+            ("queued as 4Xyz9T1qkTz3nQ7", "queued as {id}"),
+            ("", ""),
+        ] {
+            assert_eq!(template(text), expected);
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_address_is_left(local in "[a-zA-Z0-9._%+-]{1,20}", domain in "[a-z0-9-]{1,20}\\.[a-z]{2,8}", edge in "[<(\\[\"' =:,;]?") {
+            let text = format!("550 5.1.1 {edge}{local}@{domain}{edge} unknown");
+            let masked = template(&text);
+            proptest::prop_assert!(!masked.contains('@'), "{}", masked);
+            proptest::prop_assert!(!masked.contains(&domain), "{}", masked);
+        }
+
+        #[test]
+        fn any_text_is_masked(text in "\\PC{0,120}") {
+            template(&text);
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! The S3 objects that a message points to.
+
+use bouncewatch_schemas::event::EventRow;
+use memchr::memmem;
+
+use crate::decode::context::{Context, Sink};
+use crate::decode::envelope::document;
+use crate::decode::outcome::Ignored;
+use crate::decode::pointers::Pointer;
+
+/// The objects that a message points to, each once, in whatever envelope; `None` where it points to none. What else
+/// is in the message is left to the decoder, which finds the same pointers.
+pub fn pointers(message: &[u8]) -> Option<Vec<Pointer>> {
+    // nearly all messages are events, and are not read twice
+    if memmem::find(message, b"s3").is_none() || memmem::find(message, b"bucket").is_none() {
+        return None;
+    }
+    let mut found = Found::default();
+    // what cannot be read is told when the decoder reads it
+    _ = document(message, Context::new("", 0), &mut found);
+    let mut pointers = found.0;
+    pointers.sort();
+    pointers.dedup();
+    (!pointers.is_empty()).then_some(pointers)
+}
+
+/// Takes pointers, and nothing else.
+#[derive(Default)]
+struct Found(Vec<Pointer>);
+
+impl Sink for Found {
+    fn event(&mut self) {}
+    fn row(&mut self, _: &EventRow<'_>) {}
+    fn ignored(&mut self, _: Ignored) {}
+    fn object(&mut self, pointer: Pointer) {
+        self.0.push(pointer);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(name: &str, key: &str) -> String {
+        format!(
+            r#"{{"eventVersion":"2.1","eventSource":"aws:s3","awsRegion":"eu-west-1","eventName":"{name}","s3":{{"bucket":{{"name":"archive"}},"object":{{"key":"{key}","size":10}}}}}}"#
+        )
+    }
+
+    fn records(records: &[String]) -> String {
+        format!(r#"{{"Records":[{}]}}"#, records.join(","))
+    }
+
+    fn sns(message: &str) -> String {
+        let message = serde_json::Value::from(message);
+        format!(
+            r#"{{"Type":"Notification","TopicArn":"arn:aws:sns:eu-west-1:1:t","Message":{message}}}"#
+        )
+    }
+
+    fn keys(message: &str) -> Vec<String> {
+        let found = pointers(message.as_bytes()).unwrap_or_default();
+        found.into_iter().map(|pointer| pointer.key).collect()
+    }
+
+    #[test]
+    fn every_envelope_around_a_pointer() {
+        let raw = records(&[record("ObjectCreated:Put", "ses/2026/a+b%2Bc%C3%BC.gz")]);
+        let pointer = Pointer {
+            bucket: "archive".to_owned(),
+            key: "ses/2026/a b+cü.gz".to_owned(),
+            version: None,
+            region: Some("eu-west-1".to_owned()),
+        };
+        let bridge = r#"{"detail-type":"Object Created","source":"aws.s3","region":"eu-west-1","detail":{"bucket":{"name":"archive"},"object":{"key":"ses/2026/a b+cü.gz","size":1}}}"#;
+        for message in [raw.clone(), sns(&raw), bridge.to_owned(), sns(bridge), sns(&sns(&raw))] {
+            let found = pointers(message.as_bytes());
+            assert_eq!(found, Some(vec![pointer.clone()]), "{message}");
+        }
+        let versioned = raw.replace("\"size\"", "\"versionId\":\"v1\",\"size\"");
+        assert_eq!(pointers(versioned.as_bytes()).unwrap()[0].version.as_deref(), Some("v1"));
+    }
+
+    #[test]
+    fn several_records_and_each_object_once() {
+        let put = |key: &str| record("ObjectCreated:Put", key);
+        let copy = record("s3:ObjectCreated:Copy", "c");
+        assert_eq!(keys(&records(&[put("b"), put("a"), put("b"), copy])), ["a", "b", "c"]);
+        let event = r#"{"body":"{\"eventType\":\"Send\",\"mail\":{}}"}"#.to_owned();
+        assert_eq!(keys(&records(&[event, put("a")])), ["a"]);
+    }
+
+    #[test]
+    fn what_points_to_nothing_that_was_created() {
+        let created = |key: &str| records(&[record("ObjectCreated:Put", key)]);
+        for message in [
+            records(&[record("ObjectRemoved:Delete", "a")]),
+            records(&[record("ObjectRestore:Post", "a")]),
+            created("a%ZZ"),
+            created("a%F"),
+            created("%FF"),
+            created(""),
+            created("folder/").replace(":10", ":0"),
+            created("a").replace("archive", ""),
+            r#"{"Service":"Amazon S3","Event":"s3:TestEvent","Bucket":"bucket"}"#.to_owned(),
+            r#"{"eventType":"Send","mail":{"messageId":"s3 bucket"}}"#.to_owned(),
+            "s3 bucket".to_owned(),
+        ] {
+            assert_eq!(pointers(message.as_bytes()), None, "{message}");
+        }
+    }
+}
