@@ -1,5 +1,5 @@
-# Two commands do all: `make run` shows the main job on the shipped sample, `make test` runs every test.
-# Both install what they need: Debian packages where they are missing, the rest below $(TOOLS).
+# Two commands do everything: `make run` shows the main job on the shipped sample, `make test` runs every test.
+# Both install what they need: Debian packages that are missing, all other tools below $(TOOLS).
 
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
@@ -10,108 +10,140 @@ EMULATOR_VERSION := 0.12.0
 DUCKDB_VERSION := 1.4.5
 PROMETHEUS_CLIENT_VERSION := 0.26.0
 MOTO_VERSION := 5.2.5
+PYTZ_VERSION := 2026.6
+DENY_VERSION := 0.20.2
+MDBOOK_VERSION := 0.5.4
 EMULATOR := $(TOOLS_DIR)/bin/rustack
+DENY := $(TOOLS_DIR)/bin/cargo-deny
+MDBOOK := $(TOOLS_DIR)/bin/mdbook
 PYTHON := $(TOOLS_DIR)/venv/bin/python
 BENCH_PYTHON := $(TOOLS_DIR)/bench-venv/bin/python
 BENCH_SCALE ?= full
 BENCH_ONLY ?=
-# of the kill test
+# rounds of the kill tests
 KILLS ?= 300
 FAULT_KILLS ?= 100
 SEED ?= 1
-# tells which packages are in the environment: one that has others is made again
-VENV := $(TOOLS_DIR)/venv/.made-$(DUCKDB_VERSION)-$(PROMETHEUS_CLIENT_VERSION)-$(MOTO_VERSION)
+# The name lists the versions in the environment: other versions make a new environment.
+VENV := $(TOOLS_DIR)/venv/.made-$(DUCKDB_VERSION)-$(PROMETHEUS_CLIENT_VERSION)-$(MOTO_VERSION)-$(PYTZ_VERSION)
+# Debug builds and tests use one set of features, so that dependencies are built once. jemalloc is left out: it takes
+# longer to build than any other dependency, and only release builds need it.
+DEV_FEATURES := --no-default-features --features analyze
+ALL_FEATURES := $(DEV_FEATURES),bouncewatch-fixtures/bench
+# tools share this folder for their dependencies
+TOOLS_TARGET := $(TARGET)/tools
 export BOUNCEWATCH_TOOLS := $(TOOLS_DIR)
 export CARGO_TERM_COLOR ?= auto
 
-.PHONY: help sisimai run test ci fmt lint tools referee bench kill-test alarm-kill-test clean system
+.PHONY: help run test ci fmt lint msrv deny doc docs tools system referee bench sisimai kill-test alert-kill-test clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
-run: system ## build, drain the shipped sample into .run/store, print rates and verdict (no AWS account)
-	@echo "== building (the first time some five minutes: most of it is polars)"
-	cargo build --quiet --target-dir $(TARGET)
+run: system ## build, ingest the shipped sample into .run/store, print rates and verdict (no AWS account needed)
+	@echo "== building (about five minutes on the first run; most of it is polars)"
+	cargo build --target-dir $(TARGET) $(DEV_FEATURES)
 	@rm -rf .run/store && mkdir -p .run
-	@echo; echo "== ingest: the sample (a week of mail of one account) into .run/store"
+	@echo; echo "== ingest: the sample (one week of mail of one account) into .run/store"
 	$(TARGET)/debug/bouncewatch ingest fixtures/sample --store .run/store; \
-		code=$$?; echo "exit code $$code (0 done, 1 done but something was set aside, 2 failed)"; test $$code -lt 2
-	@echo; echo "== check: how do we stand at the end of that week?"
+		code=$$?; echo "exit code $$code (0 done, 1 done but documents were quarantined, 2 failed)"; test $$code -lt 2
+	@echo; echo "== check: the status at the end of that week"
 	$(TARGET)/debug/bouncewatch check --store .run/store --at 2026-11-20T00:00:00Z; \
 		code=$$?; echo; echo "exit code $$code (0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN)"; test $$code -lt 3
-	@echo; echo "== report: which campaign is it?"
+	@echo; echo "== report: the campaign that causes it"
 	$(TARGET)/debug/bouncewatch report --store .run/store --to 2026-11-20T00:00:00Z --from 2026-11-19T00:00:00Z \
 		--every 1d --window 24h --by tag:campaign --top 5
 
 test: tools ## run all tests
-	cargo test --workspace
+	cargo test --workspace $(ALL_FEATURES)
 
-ci: ## what CI runs: format, lints, tests
+ci: ## what CI runs: format, lints, licences and bans of dependencies, tests
 	cargo fmt --all --check
 	$(MAKE) lint
+	$(MAKE) deny
+	$(MAKE) doc
 	$(MAKE) test
 
 fmt: ## format the code
 	cargo fmt --all
 
-lint: system
-	cargo clippy --workspace --all-targets --features bouncewatch-fixtures/bench -- --deny warnings
+lint: system ## clippy with warnings as errors
+	cargo clippy --workspace --all-targets $(ALL_FEATURES) -- --deny warnings
 	cargo clippy --package bouncewatch --no-default-features -- --deny warnings
 
-tools: system $(EMULATOR) $(VENV) ## install what the tests need: servers for AWS, DuckDB, a parser for metrics
+msrv: ## build with the oldest supported compiler (rust-version in Cargo.toml)
+	cargo +$$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml) check --workspace --locked $(ALL_FEATURES)
+
+deny: $(DENY) ## check licences, sources and banned dependencies (deny.toml)
+	$(DENY) --all-features --workspace check --hide-inclusion-graph bans licenses sources
+
+doc: ## API documentation of the crates, warnings as errors
+	RUSTDOCFLAGS="--deny warnings" cargo doc --workspace --no-deps $(ALL_FEATURES) --target-dir $(TARGET)
+
+docs: $(MDBOOK) ## build the user guide into target/book
+	$(MDBOOK) build docs
+
+tools: system $(EMULATOR) $(VENV) ## install what the tests need: an AWS emulator, DuckDB, a parser for metrics
 
 system:
 	@command -v cargo >/dev/null || { echo "Rust is missing: install it from https://rustup.rs, then run make again"; exit 1; }
 	@command -v cc >/dev/null || { echo "== installing a C compiler"; apt-get update -qq && apt-get install -y -qq gcc libc6-dev; }
 
 $(EMULATOR):
-	@echo "== installing the SQS and SNS server for the tests (a few minutes)"
+	@echo "== installing the AWS emulator for the tests into $(TOOLS_DIR) (about five minutes)"
 	cargo install rustack-cli@$(EMULATOR_VERSION) --no-default-features --features sqs,sns,s3,logs --root $(TOOLS_DIR) \
-		--target-dir $(TARGET)/tools --quiet
+		--target-dir $(TOOLS_TARGET)
 
-# the mark is set last, so that a half-made environment is made again
+$(DENY):
+	@echo "== installing cargo-deny into $(TOOLS_DIR) (about five minutes)"
+	cargo install cargo-deny@$(DENY_VERSION) --locked --root $(TOOLS_DIR) --target-dir $(TOOLS_TARGET)
+
+$(MDBOOK):
+	@echo "== installing mdBook into $(TOOLS_DIR) (about three minutes)"
+	cargo install mdbook@$(MDBOOK_VERSION) --locked --root $(TOOLS_DIR) --target-dir $(TOOLS_TARGET)
+
+# the mark is created last: an environment whose installation failed is made again
 $(VENV):
-	@echo "== installing DuckDB, the referee for the numbers, the S3 server for the tests, and the reader of metrics for Python"
+	@echo "== installing DuckDB (the referee of the numbers), an S3 server and a parser for metrics into $(TOOLS_DIR)/venv"
 	@python3 -c 'import ensurepip, venv' 2>/dev/null || { apt-get update -qq && apt-get install -y -qq python3-venv; }
 	python3 -m venv $(TOOLS_DIR)/venv
-	$(TOOLS_DIR)/venv/bin/pip install --quiet duckdb==$(DUCKDB_VERSION) \
+	$(TOOLS_DIR)/venv/bin/pip install --quiet duckdb==$(DUCKDB_VERSION) pytz==$(PYTZ_VERSION) \
 		prometheus-client==$(PROMETHEUS_CLIENT_VERSION) 'moto[s3]==$(MOTO_VERSION)' flask==3.1.3 flask-cors==6.0.5
 	@touch $@
 
-referee: tools ## a million events of each of five scenarios: every number against DuckDB, then again, repeated and compacted (EVENTS= SCENARIOS=)
+referee: tools ## compare every number with DuckDB, on a million events in each of five scenarios (EVENTS= SCENARIOS=)
 	cargo build --release --workspace --target-dir $(TARGET)
 	TARGET=$(TARGET) PYTHON=$(PYTHON) bash fixtures/referee/full.sh
 
-# apart from the referee's: nothing that is only measured against is installed for tests
+# an environment of its own: tests do not install the programs that we compare with
 $(TOOLS_DIR)/bench-venv/.made: fixtures/bench/requirements.txt
-	@echo "== installing what we are measured against: DuckDB, django-anymail"
+	@echo "== installing the programs that we compare with: DuckDB, django-anymail"
 	@python3 -c 'import ensurepip, venv' 2>/dev/null || { apt-get update -qq && apt-get install -y -qq python3-venv; }
 	python3 -m venv $(TOOLS_DIR)/bench-venv
 	$(TOOLS_DIR)/bench-venv/bin/pip install --quiet --requirement fixtures/bench/requirements.txt duckdb==$(DUCKDB_VERSION)
 	@touch $@
 
-# what the classifier is measured against
 sisimai:
-	@perl -MSisimai -e 1 2>/dev/null || { echo "== installing Sisimai, which the classifier is measured against"; \
+	@perl -MSisimai -e 1 2>/dev/null || { echo "== installing Sisimai, which the classifier is compared with"; \
 		apt-get update -qq && apt-get install -y -qq libsisimai-perl; }
 
-bench: system sisimai $(EMULATOR) $(TOOLS_DIR)/bench-venv/.made ## speed against what people would use instead, as ratios (BENCH_SCALE=small, BENCH_ONLY=decode,classify)
-	@echo "== building (the first time a quarter of an hour: most of it is polars)"
+bench: system sisimai $(EMULATOR) $(TOOLS_DIR)/bench-venv/.made ## speed as ratios to other tools (BENCH_SCALE=small, BENCH_ONLY=decode,classify)
+	@echo "== building (about fifteen minutes on the first run; most of it is polars)"
 	cargo build --release --package bouncewatch --package bouncewatch-fixtures \
-		--features bouncewatch-fixtures/bench --target-dir $(TARGET)
+		--features bouncewatch-fixtures/bench,bouncewatch-fixtures/jemalloc --target-dir $(TARGET)
 	$(BENCH_PYTHON) -B fixtures/bench/bench.py --programs $(TARGET)/release --tools $(TOOLS_DIR) --scale $(BENCH_SCALE) \
 		--only "$(BENCH_ONLY)"
 
-kill-test: tools ## kill -9 at any moment, a queue that fails, a full disk: no event is lost (20 minutes; KILLS= FAULT_KILLS= SEED=)
+kill-test: tools ## SIGKILL at any moment, a failing queue, a full disk: no event is lost (20 minutes; KILLS= FAULT_KILLS= SEED=)
 	cargo build --package bouncewatch --no-default-features --target-dir $(TARGET)
 	cargo build --package bouncewatch-fixtures --bins --target-dir $(TARGET)
 	$(PYTHON) -B fixtures/kill/kill_test.py --programs $(TARGET)/debug --server $(EMULATOR) --work .run/kill \
 		--kills $(KILLS) --fault-kills $(FAULT_KILLS) --seed $(SEED)
 
-alarm-kill-test: system ## kill -9 a check at any moment: each alarm is told, and at most twice (5 minutes; KILLS= SEED=)
-	cargo build --package bouncewatch --target-dir $(TARGET)
-	python3 -B fixtures/kill/alarms.py --program $(TARGET)/debug/bouncewatch --work .run/kill-alarms --kills $(KILLS) --seed $(SEED)
+alert-kill-test: system ## SIGKILL a check at any moment: each alert is delivered, at most twice (5 minutes; KILLS= SEED=)
+	cargo build --package bouncewatch $(DEV_FEATURES) --target-dir $(TARGET)
+	python3 -B fixtures/kill/alarms.py --program $(TARGET)/debug/bouncewatch --work .run/kill-alerts --kills $(KILLS) --seed $(SEED)
 
-clean: ## remove what was built, tools and runs included
+clean: ## remove build results, tools and runs
 	cargo clean
 	rm -rf $(TOOLS_DIR) .run
