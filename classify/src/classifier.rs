@@ -1,18 +1,21 @@
-//! All rules at once: one pass over the text finds every phrase, and the strongest rule tells.
+//! Matches all rules in one pass over the text; the matching clause with the greatest rank gives the cause.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
 use std::sync::LazyLock;
 
-use crate::classification::{Classification, Input, RunnerUp};
-use crate::details;
-use crate::fold::{Seen, fold, unwrap};
-use crate::index::{Clause, Index, Scratch};
-use crate::judge::{action, agrees, confidence, unknown};
-use crate::rule::{self, Rule, RuleError};
 use bouncewatch_schemas::cause::Cause;
 
-/// The tables of the rules that come with bouncewatch.
+use crate::classification::{Classification, RunnerUp};
+use crate::failure_facts::FailureFacts;
+use crate::fold::{FoldFacts, fold, unwrap};
+use crate::index::{Clause, Index, Scratch};
+use crate::index_builder;
+use crate::outcome::{action, agrees, confidence, unknown};
+use crate::reply_details;
+use crate::rule::{self, Rule, RuleError};
+
+/// The tables of the builtin rules.
 const TABLES: &[(&str, &str)] = &[
     ("ses.tsv", include_str!("rules/ses.tsv")),
     ("providers.tsv", include_str!("rules/providers.tsv")),
@@ -24,7 +27,7 @@ const TABLES: &[(&str, &str)] = &[
     ("lists.tsv", include_str!("rules/lists.tsv")),
 ];
 
-/// The rules, ready to be asked. Made once, shared by threads.
+/// A compiled set of rules. Build it once and share it between threads.
 #[derive(Debug)]
 pub struct Classifier {
     rules: Vec<Rule>,
@@ -32,26 +35,26 @@ pub struct Classifier {
 }
 
 impl Classifier {
-    /// The rules that come with bouncewatch.
+    /// The builtin rules.
     #[expect(clippy::expect_used, reason = "the tables are part of the program, and tested")]
     pub fn builtin() -> &'static Self {
         static BUILTIN: LazyLock<Classifier> =
-            LazyLock::new(|| Classifier::new(Vec::new()).expect("the tables of rules are good"));
+            LazyLock::new(|| Classifier::new(Vec::new()).expect("the builtin rules are valid"));
         &BUILTIN
     }
 
-    /// The same with rules of the user's, which go first.
+    /// The builtin rules and custom rules, which take precedence.
     ///
     /// # Errors
-    /// The first rule of the user's that cannot be used, or does not win one of its own samples.
-    pub fn new(own: Vec<Rule>) -> Result<Self, RuleError> {
-        let own_count = own.len();
-        let mut rules = own;
+    /// The first custom rule that is invalid, or does not win one of its own samples.
+    pub fn new(custom: Vec<Rule>) -> Result<Self, RuleError> {
+        let custom_count = custom.len();
+        let mut rules = custom;
         for (table, text) in TABLES {
             rules.extend(rule::parse(table, text)?);
         }
-        let classifier = Self::of(rules)?;
-        for (at, rule) in classifier.rules.iter().enumerate().take(own_count) {
+        let classifier = Self::from_rules(rules)?;
+        for (at, rule) in classifier.rules.iter().enumerate().take(custom_count) {
             for sample in &rule.samples {
                 classifier.check_sample(at, sample)?;
             }
@@ -59,25 +62,29 @@ impl Classifier {
         Ok(classifier)
     }
 
-    /// The rules, the user's first.
+    /// All rules, custom rules first.
     pub fn rules(&self) -> &[Rule] {
         &self.rules
     }
 
-    fn of(rules: Vec<Rule>) -> Result<Self, RuleError> {
+    fn from_rules(rules: Vec<Rule>) -> Result<Self, RuleError> {
         let mut ids = HashSet::new();
         if let Some(rule) = rules.iter().find(|rule| !ids.insert(rule.id.as_str())) {
-            return Err(RuleError::Twice(rule.id.clone()));
+            return Err(RuleError::DuplicateId(rule.id.clone()));
         }
-        let index = Index::new(&rules)?;
+        let index = index_builder::build(&rules)?;
         Ok(Self { rules, index })
     }
 
-    /// Why a message did not arrive.
-    pub fn classify<'a>(&'a self, input: &Input<'a>, scratch: &mut Scratch) -> Classification<'a> {
-        let (text, expired) = input.text.map_or(("", false), unwrap);
-        let seen = fold(text, input.remote_mta, &mut scratch.folded);
-        let best = self.best(input, text, expired, seen, scratch);
+    /// Returns the cause of a failure.
+    pub fn classify<'a>(
+        &'a self,
+        facts: &FailureFacts<'a>,
+        scratch: &mut Scratch,
+    ) -> Classification<'a> {
+        let (text, expired) = facts.text.map_or(("", false), unwrap);
+        let folded = fold(text, facts.remote_mta, &mut scratch.folded);
+        let best = self.best_match(facts, (text, expired), folded, scratch);
         let Some(clause) = best.first else {
             return unknown(expired);
         };
@@ -86,7 +93,7 @@ impl Classifier {
         Classification {
             cause: rule.cause,
             fault: rule.cause.fault(),
-            action: action(rule, input, confidence),
+            action: action(rule, facts, confidence),
             confidence,
             rule: Some(&rule.id),
             matched: rule.patterns.get(clause.pattern as usize).map(String::as_str),
@@ -94,49 +101,50 @@ impl Classifier {
                 let rule = &self.rules[clause.rule as usize];
                 RunnerUp { cause: rule.cause, rule: &rule.id }
             }),
-            retry_after: details::retry_after(rule.cause, &scratch.folded),
+            retry_after: reply_details::retry_after(rule.cause, &scratch.folded),
             block_list: self.block_list(rule.cause, text, scratch),
             expired,
-            agrees_with_ses: agrees(rule.cause, input),
+            agrees_with_ses: agrees(rule.cause, facts),
         }
     }
 
-    /// The block list that a text names, where it was blocked by one.
+    /// The block list that a text names.
     fn block_list<'a>(&'a self, cause: Cause, text: &'a str, scratch: &Scratch) -> Option<&'a str> {
         if !matches!(cause, Cause::IpBlocklisted | Cause::DomainBlocklisted) {
             return None;
         }
-        let named = scratch.hits.iter().find_map(|hit| self.index.atoms[*hit as usize].list);
+        let named = self.index.found_phrases(scratch).find_map(|phrase| phrase.block_list);
         match named {
             Some(rule) => Some(&self.rules[rule as usize].id),
-            None => details::host_of_list(text),
+            None => reply_details::block_list_host(text),
         }
     }
 
-    fn best<'c>(
+    /// Ranks all clauses that match. `text` is the innermost reply, with whether the message expired.
+    fn best_match<'c>(
         &'c self,
-        input: &Input<'_>,
-        text: &str,
-        expired: bool,
-        seen: Seen,
+        facts: &FailureFacts<'_>,
+        (text, expired): (&str, bool),
+        folded: FoldFacts,
         scratch: &mut Scratch,
-    ) -> Best<'c> {
+    ) -> BestMatch<'c> {
         self.index.search(scratch);
-        let (clauses, guard) = self.index.clauses_of(scratch);
-        let mut best = Best { about_sender: seen.ip || guard.is_some(), ..Best::default() };
+        let (clauses, guard) = self.index.matching_clauses(scratch);
+        let not_recipient = folded.has_sender_ip || guard.is_some();
+        let mut best = BestMatch { not_recipient, ..BestMatch::default() };
         clauses.for_each(|clause| best.offer(clause));
-        let inner = expired
+        let inner_status = expired
             .then(|| bouncewatch_schemas::diagnostic::leading_status(text.get(4..)?))
             .flatten();
-        if let Some(status) = inner.or(input.enhanced_status) {
-            self.index.of_status(status).for_each(|clause| best.offer(clause));
+        if let Some(status) = inner_status.or(facts.enhanced_status) {
+            self.index.clauses_of_status(status).for_each(|clause| best.offer(clause));
         }
-        if let Some(clause) = input.smtp_code.and_then(|code| self.index.of_code(code)) {
+        if let Some(clause) = facts.smtp_code.and_then(|code| self.index.clause_of_code(code)) {
             best.offer(clause);
         }
-        self.words_of_ses(input, &mut best);
-        // an address that is said not to exist, and nothing but whose it is
-        if let (None, true, Some(guard)) = (best.first, best.is_barred, guard)
+        self.offer_ses_clauses(facts, &mut best);
+        // the text states that an address does not exist, and the guard shows that it is not the recipient's
+        if let (None, true, Some(guard)) = (best.first, best.has_barred, guard)
             && guard.cause != Cause::Unknown
         {
             best.offer(guard);
@@ -144,61 +152,67 @@ impl Classifier {
         best
     }
 
-    fn words_of_ses<'c>(&'c self, input: &Input<'_>, best: &mut Best<'c>) {
-        let is = |pattern: &str, word: Option<&str>| {
-            pattern == "*" || word.is_some_and(|word| word.eq_ignore_ascii_case(pattern))
+    /// Offers the clauses of the SES bounce type, subtype and delay type.
+    fn offer_ses_clauses<'c>(&'c self, facts: &FailureFacts<'_>, best: &mut BestMatch<'c>) {
+        let is = |pattern: &str, value: Option<&str>| {
+            pattern == "*" || value.is_some_and(|value| value.eq_ignore_ascii_case(pattern))
         };
-        if input.bounce_type.is_some() {
+        if facts.bounce_type.is_some() {
             for (bounce_type, subtype, clause) in &self.index.ses {
-                // an automatic reply has no report
-                let replied = subtype == "General" && bounce_type == "Transient";
-                let reported = input.text.is_some()
-                    || input.enhanced_status.is_some()
-                    || input.smtp_code.is_some();
-                if is(bounce_type, input.bounce_type)
-                    && is(subtype, input.bounce_subtype)
-                    && !(replied && reported)
+                // an automatic reply has no delivery report
+                let is_auto_reply = subtype == "General" && bounce_type == "Transient";
+                let has_report = facts.text.is_some()
+                    || facts.enhanced_status.is_some()
+                    || facts.smtp_code.is_some();
+                if is(bounce_type, facts.bounce_type)
+                    && is(subtype, facts.bounce_subtype)
+                    && !(is_auto_reply && has_report)
                 {
                     best.offer(&self.index.clauses[*clause as usize]);
                 }
             }
         }
-        if input.delay_type.is_some() {
+        if facts.delay_type.is_some() {
             for (delay, clause) in &self.index.delays {
-                if is(delay, input.delay_type) {
+                if is(delay, facts.delay_type) {
                     best.offer(&self.index.clauses[*clause as usize]);
                 }
             }
         }
     }
 
-    /// Whether a rule wins a sample of its own.
+    /// Checks that a rule wins one of its samples.
+    ///
+    /// # Errors
+    /// [`RuleError::LosesSample`] with the rule that wins instead.
     pub(super) fn check_sample(&self, rule: usize, sample: &str) -> Result<(), RuleError> {
         let id = &self.rules[rule].id;
-        let (words, text) = rule::sample(sample);
-        let said = bouncewatch_schemas::diagnostic::read(Some(Cow::Borrowed(text)), None);
-        let input = words.input(&said);
+        let (ses, text) = rule::sample(sample);
+        let diagnostic = bouncewatch_schemas::diagnostic::parse(Some(Cow::Borrowed(text)), None);
         let mut scratch = Scratch::default();
-        let found = self.classify(&input, &mut scratch);
+        let found = self.classify(&ses.with_diagnostic(&diagnostic), &mut scratch);
         if found.rule == Some(id) {
             return Ok(());
         }
         let winner = found.rule.map_or_else(
-            || "no rule knows it".to_owned(),
-            |winner| format!("`{winner}` does, as {}", found.cause.as_str()),
+            || "no rule matches it".to_owned(),
+            |winner| format!("rule `{winner}` wins it, with cause {}", found.cause.as_str()),
         );
-        Err(RuleError::Loses { id: id.clone(), sample: sample.to_owned(), winner })
+        Err(RuleError::LosesSample { id: id.clone(), sample: sample.to_owned(), winner })
     }
 
-    /// Alternatives of phrases that are not found even in a text that is made of them.
+    /// Alternatives that do not match even a text that consists of their phrases.
     #[cfg(test)]
-    pub(super) fn dead_alternatives(&self) -> Vec<String> {
-        use crate::classifier::rule::Kind;
+    pub(super) fn unmatchable_alternatives(&self) -> Vec<String> {
+        use crate::rule::PatternKind;
 
         let mut scratch = Scratch::default();
-        let mut dead = Vec::new();
+        let mut unmatchable = Vec::new();
         for rule in &self.rules {
-            if !matches!(rule.kind, Kind::Phrase | Kind::Token | Kind::Guard | Kind::List) {
+            if !matches!(
+                rule.kind,
+                PatternKind::Phrase | PatternKind::Token | PatternKind::Guard | PatternKind::List
+            ) {
                 continue;
             }
             for pattern in &rule.patterns {
@@ -207,41 +221,41 @@ impl Classifier {
                 let text = text.join(" ").replace("{ip}", "192.0.2.1");
                 fold(&text.replace("{address}", "a@example.org"), None, &mut scratch.folded);
                 self.index.search(&mut scratch);
-                let atoms = scratch.hits.iter().map(|hit| &self.index.atoms[*hit as usize]);
-                let is_found = atoms.clone().any(|atom| {
-                    let clauses = atom.clauses.iter().chain(&atom.guards);
+                let is_found = self.index.found_phrases(&scratch).any(|phrase| {
+                    let clauses = phrase.clauses.iter().chain(&phrase.guards);
                     let mut clauses = clauses.map(|id| &self.index.clauses[*id as usize]);
                     clauses.any(|clause| {
                         self.rules[clause.rule as usize].id == rule.id
                             && rule.patterns[clause.pattern as usize] == *pattern
-                            && clause.holds(&scratch.found)
+                            && clause.matches(&scratch.found)
                     })
                 });
-                let is_list = atoms.into_iter().any(|atom| atom.list.is_some());
-                if !(is_found || rule.kind == Kind::List && is_list) {
-                    dead.push(format!("{}: {pattern}", rule.id));
+                let is_list =
+                    self.index.found_phrases(&scratch).any(|phrase| phrase.block_list.is_some());
+                if !(is_found || rule.kind == PatternKind::List && is_list) {
+                    unmatchable.push(format!("{}: {pattern}", rule.id));
                 }
             }
         }
-        dead
+        unmatchable
     }
 }
 
-/// The strongest clause so far, and the strongest one of another cause.
+/// The clause with the greatest rank so far, and the best clause of another cause.
 #[derive(Debug, Default)]
-struct Best<'c> {
+struct BestMatch<'c> {
     first: Option<&'c Clause>,
     second: Option<&'c Clause>,
-    /// Whether the text is about the sender, so that no clause about the address counts.
-    about_sender: bool,
-    /// Whether there was one that does not count.
-    is_barred: bool,
+    /// Whether the text is not about the recipient. Builtin clauses with a recipient failure are then barred.
+    not_recipient: bool,
+    /// Whether a clause was barred.
+    has_barred: bool,
 }
 
-impl<'c> Best<'c> {
+impl<'c> BestMatch<'c> {
     fn offer(&mut self, clause: &'c Clause) {
-        if self.about_sender && clause.cause.is_dead_address() && !clause.is_own() {
-            self.is_barred = true;
+        if self.not_recipient && clause.cause.is_recipient_failure() && !clause.is_custom {
+            self.has_barred = true;
             return;
         }
         let Some(first) = self.first else {

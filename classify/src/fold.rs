@@ -1,62 +1,82 @@
-//! A text in the form in which phrases are looked for, and the inner reply of a text that wraps one.
+//! Normalises a text for phrase matching ([`fold`]), and extracts the inner reply of a wrapped one ([`unwrap`]).
+//!
+//! A worked example. [`fold`] turns this reply of a remote server with the IP address 198.51.100.9
+//!
+//! ```text
+//! 550-5.1.1  <Jörg.Müller@Example.org>: Boîte_pleine; client [192.0.2.7] via 198.51.100.9
+//! ```
+//!
+//! into the following bytes (`_` shown for each blank, `␁` for byte 1):
+//!
+//! ```text
+//! _550_5.1.1_<@>:_boite_pleine;_client_[␁]_via_␁_
+//! ```
+//!
+//! - Letters are lower case and have no accents.
+//! - A run of blanks, control characters, hyphens and underscores is one blank. There is one at each end.
+//! - An email address is `@`, an IP address is byte 1.
+//! - `has_sender_ip` is true because of 192.0.2.7, which is not the remote server's address: the text is about the
+//!   sending server.
+//!
+//! [`unwrap`] comes first. It turns `SMTP error: host mx.example.org [192.0.2.1]: 550 5.1.1 no such user` into
+//! `550 5.1.1 no such user`.
 
 use std::sync::LazyLock;
 
 use memchr::memmem;
 
-/// Bytes at the begin of a text that are read. Replies are shorter; a cost that grows with a stranger's text is none.
+/// Bytes that are read from the start of a text. Almost all replies are shorter. The limit bounds the time per text.
 const HEAD_BYTES: usize = 480;
-/// Bytes at the end of a longer text that are read as well.
+/// Bytes that are read from the end of a longer text.
 const TAIL_BYTES: usize = 160;
 
-/// Bytes at the begin of a text within which it says that a message expired.
+/// Bytes from the start of a text in which SES reports that a message expired.
 const EXPIRED_BYTES: usize = 96;
 
-/// Bytes at the begin of a text within which one that wraps a reply names the server.
+/// Bytes from the start of a text in which a wrapper around a reply names the server.
 const WRAPPER_BYTES: usize = 256;
 
-/// What stands for an IP address. No text holds it, since control characters become blanks.
+/// Stands for an IP address. No folded text contains it otherwise, since control characters become blanks.
 const IP: u8 = 1;
 
-/// What was seen while folding.
+/// Facts found while folding.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Seen {
-    /// An IP address that is not the remote server's.
-    pub(super) ip: bool,
+pub(super) struct FoldFacts {
+    /// Whether the text contains an IP address that is not the remote server's.
+    pub(super) has_sender_ip: bool,
 }
 
-/// Brings a text to lower case without accents, with one blank for each run of blanks, hyphens and underscores, `@` for
-/// each address and `#` for each IP address. It begins and ends with a blank.
-pub(super) fn fold(text: &str, remote: Option<&str>, out: &mut Vec<u8>) -> Seen {
+/// Writes the normal form of a text to `out`. `remote` is the IP address of the remote server.
+pub(super) fn fold(text: &str, remote: Option<&str>, out: &mut Vec<u8>) -> FoldFacts {
     let read = text.len().min(HEAD_BYTES + TAIL_BYTES);
-    // no letter becomes longer; a blank at each end, and between two parts
+    // folding never adds bytes, except a blank at each end and between the two parts
     out.clear();
     out.resize(read + 3, 0);
-    let mut form = Form { bytes: out, length: 0 };
+    let mut form = FoldedText { bytes: out, length: 0 };
     form.push(b' ');
-    let mut seen = Seen::default();
+    let mut facts = FoldFacts::default();
     if read == text.len() {
-        fold_part(text.as_bytes(), remote, &mut form, &mut seen);
+        fold_part(text.as_bytes(), remote, &mut form, &mut facts);
     } else {
         let head = text.floor_char_boundary(HEAD_BYTES);
         let tail = text.ceil_char_boundary(text.len() - TAIL_BYTES);
-        fold_part(&text.as_bytes()[..head], remote, &mut form, &mut seen);
+        fold_part(&text.as_bytes()[..head], remote, &mut form, &mut facts);
         form.push_blank();
-        fold_part(&text.as_bytes()[tail..], remote, &mut form, &mut seen);
+        fold_part(&text.as_bytes()[tail..], remote, &mut form, &mut facts);
     }
     form.push_blank();
     let length = form.length;
     out.truncate(length);
-    seen
+    facts
 }
 
-/// The form as far as it is written.
-struct Form<'o> {
+/// The output, written up to `length`.
+struct FoldedText<'o> {
     bytes: &'o mut [u8],
     length: usize,
 }
 
-impl Form<'_> {
+impl FoldedText<'_> {
     fn push(&mut self, byte: u8) {
         self.bytes[self.length] = byte;
         self.length += 1;
@@ -75,7 +95,7 @@ impl Form<'_> {
     }
 }
 
-/// A pattern in the same form, without the blanks around it. `{ip}` and `{address}` stand for any.
+/// The normal form of a pattern, without the blanks around it. `{ip}` and `{address}` stand for any address.
 pub(super) fn fold_pattern(pattern: &str) -> Vec<u8> {
     let mut out = Vec::new();
     let example = pattern.replace("{ip}", "192.0.2.1").replace("{address}", "a@example.org");
@@ -83,18 +103,18 @@ pub(super) fn fold_pattern(pattern: &str) -> Vec<u8> {
     out.trim_ascii().to_vec()
 }
 
-/// Of a byte: that it becomes a blank.
+/// Byte class: becomes a blank.
 const BLANK: u8 = 1;
-/// That it needs a closer look.
+/// Byte class: needs special treatment.
 const MARK: u8 = 2;
-/// That it needs one where a number begins.
+/// Byte class: needs special treatment at the start of a number, where an IP address can start.
 const DIGIT: u8 = 4;
-/// That no number begins after it.
+/// Byte class: no number starts after it.
 const GLUE: u8 = DIGIT << 1;
-/// That it ends an address on its left.
+/// Byte class: cannot be part of the local part of an email address.
 const ENDS: u8 = 16;
 
-/// What a byte is in a text.
+/// Classes of each byte.
 static FLAGS: [u8; 256] = {
     let mut table = [MARK; 256];
     let mut at = 0_u8;
@@ -113,8 +133,8 @@ static FLAGS: [u8; 256] = {
     table
 };
 
-/// What a byte becomes.
-static BECOMES: [u8; 256] = {
+/// The folded form of each byte that needs no special treatment.
+static FOLDED: [u8; 256] = {
     let mut table = [0; 256];
     let mut at = 0_u8;
     while at < 128 {
@@ -127,55 +147,55 @@ static BECOMES: [u8; 256] = {
     table
 };
 
-/// What needs a closer look after a byte.
-const fn looked_for_after(flags: u8) -> u8 {
+/// The classes that need special treatment after a byte of the classes `flags`.
+const fn special_after(flags: u8) -> u8 {
     MARK | DIGIT & !(flags >> 1)
 }
 
-fn fold_part(text: &[u8], remote: Option<&str>, form: &mut Form<'_>, seen: &mut Seen) {
+fn fold_part(text: &[u8], remote: Option<&str>, form: &mut FoldedText<'_>, facts: &mut FoldFacts) {
     let mut at = 0;
-    // where in the form a word begins that may turn out to be an address
+    // start of the current word in the output; it is the local part of an email address if an `@` follows
     let mut word = form.length;
-    // up to where colons were looked at and found to be in no IP address
-    let mut looked_at = 0;
-    let mut looked_for = looked_for_after(0);
+    // up to here no colon is part of an IPv6 address
+    let mut no_ipv6_before = 0;
+    let mut special = special_after(0);
     loop {
-        // where words and blanks come cannot be foretold, so nothing branches on it
+        // no branches in this loop: the position of blanks is not predictable
         let mut was_blank = u8::from(form.bytes[form.length - 1] == b' ');
         while let Some(&byte) = text.get(at)
-            && FLAGS[usize::from(byte)] & looked_for == 0
+            && FLAGS[usize::from(byte)] & special == 0
         {
             let flags = FLAGS[usize::from(byte)];
-            form.bytes[form.length] = BECOMES[usize::from(byte)];
+            form.bytes[form.length] = FOLDED[usize::from(byte)];
             let is_blank = flags & BLANK;
             form.length += usize::from(1 ^ (is_blank & was_blank));
             was_blank = is_blank;
             word = if flags & ENDS != 0 { form.length } else { word };
-            looked_for = looked_for_after(flags);
+            special = special_after(flags);
             at += 1;
         }
         let Some(&byte) = text.get(at) else { return };
-        looked_for = looked_for_after(0);
+        special = special_after(0);
         match byte {
             128.. => at += fold_letter(&text[at..], form),
             b'@' => {
                 form.length = word;
                 form.push(b'@');
-                at += 1 + text[at + 1..].iter().take_while(|byte| is_of_domain(**byte)).count();
-                looked_for = looked_for_after(FLAGS[usize::from(text[at - 1])]);
+                at += 1 + text[at + 1..].iter().take_while(|byte| is_domain_byte(**byte)).count();
+                special = special_after(FLAGS[usize::from(text[at - 1])]);
             }
             b':' => {
-                let found = if at < looked_at { Err(looked_at) } else { ipv6(text, at) };
+                let found = if at < no_ipv6_before { Err(no_ipv6_before) } else { ipv6(text, at) };
                 match found {
                     Ok((start, end)) => {
                         form.length = form.length.saturating_sub(at - start);
                         form.push(IP);
-                        seen.ip |= !is_remote(&text[start..end], remote);
+                        facts.has_sender_ip |= !is_remote(&text[start..end], remote);
                         at = end;
-                        looked_for = looked_for_after(GLUE);
+                        special = special_after(GLUE);
                     }
                     Err(end) => {
-                        looked_at = end;
+                        no_ipv6_before = end;
                         form.push(byte);
                         at += 1;
                     }
@@ -186,32 +206,32 @@ fn fold_part(text: &[u8], remote: Option<&str>, form: &mut Form<'_>, seen: &mut 
                 let length = address_length(&text[at..]);
                 if length > 1 {
                     form.push(IP);
-                    seen.ip |= !is_remote(&text[at..at + length], remote)
-                        && !is_told_by_the_way(&text[..at], &text[at + length..]);
+                    facts.has_sender_ip |= !is_remote(&text[at..at + length], remote)
+                        && !is_incidental(&text[..at], &text[at + length..]);
                 } else {
                     form.push(byte);
                 }
                 at += length;
-                looked_for = looked_for_after(GLUE);
+                special = special_after(GLUE);
             }
         }
     }
 }
 
-fn is_of_domain(byte: u8) -> bool {
+fn is_domain_byte(byte: u8) -> bool {
     byte >= 128 || byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_')
 }
 
-/// Length of the IP address that begins with a digit where a number begins, or that digit's.
+/// Length of the IP address that starts with the first digit of a number; 1, the digit, if there is none.
 fn address_length(text: &[u8]) -> usize {
-    // a dot comes within four letters
+    // an IPv4 address has a dot among its first four bytes
     let dotted = text.iter().take(4).any(|byte| *byte == b'.');
     if dotted { ipv4(text).unwrap_or(1) } else { 1 }
 }
 
-/// Whether an address is that of a server that was asked, `host mx.example.org[192.0.2.1] said: ...`, or of who is
-/// answered, which some servers add to whatever they say: `Addressee unknown, relay=[192.0.2.1]`.
-fn is_told_by_the_way(before: &[u8], after: &[u8]) -> bool {
+/// Whether an IP address is no sign of the cause: that of the server in a wrapper such as Postfix writes, or that
+/// of the client, which some servers add to every reply: `Addressee unknown, relay=[192.0.2.1]`.
+fn is_incidental(before: &[u8], after: &[u8]) -> bool {
     after.starts_with(b"] said:") || before.ends_with(b"relay=[")
 }
 
@@ -219,7 +239,7 @@ fn is_remote(address: &[u8], remote: Option<&str>) -> bool {
     remote.is_some_and(|remote| remote.as_bytes() == address)
 }
 
-/// Length of an IPv4 address that a text begins with.
+/// Length of the IPv4 address at the start of a text.
 fn ipv4(text: &[u8]) -> Option<usize> {
     let mut at = 0;
     for part in 0..4 {
@@ -235,16 +255,18 @@ fn ipv4(text: &[u8]) -> Option<usize> {
             at += 1;
         }
     }
-    let goes_on = match text.get(at) {
+    let continues = match text.get(at) {
         Some(b'.') => text.get(at + 1).is_some_and(u8::is_ascii_digit),
         Some(byte) => byte.is_ascii_alphanumeric(),
         None => false,
     };
-    (!goes_on).then_some(at)
+    (!continues).then_some(at)
 }
 
-/// Where the IPv6 address lies whose first colon stands at `at`: five parts or more, or `::`; a time has three. If there
-/// is none: up to where there is none.
+/// Range of the IPv6 address with its first colon at `at`: five parts or more, or `::` (a time has three parts).
+///
+/// # Errors
+/// If there is none: the position up to which no colon is part of an IPv6 address.
 fn ipv6(text: &[u8], at: usize) -> Result<(usize, usize), usize> {
     let before =
         text[..at].iter().rev().take(5).take_while(|byte| byte.is_ascii_hexdigit()).count();
@@ -256,19 +278,19 @@ fn ipv6(text: &[u8], at: usize) -> Result<(usize, usize), usize> {
         .count();
     let end = start + length;
     let found = &text[start..end];
-    let torn = before > 4
+    let is_in_word = before > 4
         || (start > 0 && text[start - 1].is_ascii_alphanumeric())
         || text.get(end).is_some_and(u8::is_ascii_alphanumeric);
-    let is_short = length > 3 && found.windows(2).any(|pair| pair == b"::");
-    if !torn && (is_short || memchr::memchr_iter(b':', found).count() >= 4) {
+    let is_compressed = length > 3 && found.windows(2).any(|pair| pair == b"::");
+    if !is_in_word && (is_compressed || memchr::memchr_iter(b':', found).count() >= 4) {
         Ok((start, end))
     } else {
         Err(end.max(at + 1))
     }
 }
 
-/// A letter beyond ASCII: without its accent where it is a Latin one. Returns how many bytes were read.
-fn fold_letter(text: &[u8], form: &mut Form<'_>) -> usize {
+/// Folds one character beyond ASCII: a Latin letter loses its accent. Returns the number of bytes read.
+fn fold_letter(text: &[u8], form: &mut FoldedText<'_>) -> usize {
     match *text {
         [0xc2, 0xa0, ..] => {
             form.push_blank();
@@ -297,7 +319,7 @@ fn fold_letter(text: &[u8], form: &mut Form<'_>) -> usize {
             form.push(b'\'');
             3
         }
-        // the last is an ideographic blank
+        // the last one is the ideographic blank
         [0xe2, 0x80, 0x90..=0x95, ..] | [0xe3, 0x80, 0x80, ..] => {
             form.push_blank();
             3
@@ -310,7 +332,7 @@ fn fold_letter(text: &[u8], form: &mut Form<'_>) -> usize {
     }
 }
 
-/// U+00C0 to U+00FF by the second byte of UTF-8.
+/// U+00C0 to U+00FF, by the second byte in UTF-8.
 fn latin1(second: u8) -> &'static [u8] {
     if second == 0x9f {
         return b"ss";
@@ -331,19 +353,19 @@ fn latin1(second: u8) -> &'static [u8] {
     }
 }
 
-/// U+0100 to U+017F.
+/// The base letters of U+0100 to U+017F.
 static LATIN_A: &[u8; 128] = b"aaaaaaccccccccddddeeeeeeeeeegggggggghhhhiiiiiiiiiiiijjkkkllllllllllnnnnnnnnnoooooooorrrrrrssssssssttttttuuuuuuuuuuuuwwyyyzzzzzzs";
 
-/// The reply inside of a text, and whether that text says that a message was given up after hours.
+/// The inner reply of a text, and whether SES gave up the message after hours of retries.
 ///
-/// SES: `554 4.4.7 Message expired: unable to deliver in 840 minutes.<421 4.4.2 Connection timed out>`. Others wrap what
-/// a remote server said in words of their own: `host mx.example.org[192.0.2.1] said: 550 ...`.
+/// SES writes `554 4.4.7 Message expired: unable to deliver in 840 minutes.<421 4.4.2 Connection timed out>`. Other
+/// mail servers put their own text before the reply, e.g. `host mx.example.org [192.0.2.1]: 550 ...`.
 pub(super) fn unwrap(text: &str) -> (&str, bool) {
     if let Some(inner) = expired(text) {
         return (inner, true);
     }
     if let [b'2'..=b'5', b'0'..=b'9', b'0'..=b'9', b' ' | b'-', ..] = text.as_bytes() {
-        // a reply as it came
+        // a reply without wrapper
         return (text, false);
     }
     let head = text.as_bytes().get(..WRAPPER_BYTES).unwrap_or(text.as_bytes());
@@ -355,12 +377,13 @@ pub(super) fn unwrap(text: &str) -> (&str, bool) {
         let wraps = before.ends_with(b" said")
             || before.ends_with(b" refused to talk to me")
             || (is_reply && (before.ends_with(b"]") || before.ends_with(b"remote server")));
-        // qmail adds which server it gave up on
+        // qmail appends the server that it gave up on
         wraps.then(|| inner.split_once("Giving up on ").map_or(inner, |(inner, _)| inner))
     });
     (inner.unwrap_or(text), false)
 }
 
+/// The last reply in the text of an expired message.
 fn expired(text: &str) -> Option<&str> {
     static MARK: LazyLock<memmem::Finder<'static>> =
         LazyLock::new(|| memmem::Finder::new("xpired: unable to deliver"));
@@ -376,13 +399,18 @@ mod tests {
 
     fn folded(text: &str) -> (String, bool) {
         let mut out = Vec::new();
-        let seen = fold(text, Some("198.51.100.9"), &mut out);
-        (String::from_utf8(out).unwrap(), seen.ip)
+        let facts = fold(text, Some("198.51.100.9"), &mut out);
+        (String::from_utf8(out).unwrap(), facts.has_sender_ip)
     }
 
     #[test]
-    fn texts_are_brought_to_one_form() {
+    fn fold_normalises_case_blanks_accents_and_addresses() {
         for (text, form, ip) in [
+            (
+                "550-5.1.1  <Jörg.Müller@Example.org>: Boîte_pleine; client [192.0.2.7] via 198.51.100.9",
+                " 550 5.1.1 <@>: boite pleine; client [\u{1}] via \u{1} ",
+                true,
+            ),
             ("User  UNKNOWN\tin table", " user unknown in table ", false),
             ("over-quota e_mail", " over quota e mail ", false),
             ("<Anna.Berg+x@Example.ORG>: no", " <@>: no ", false),
@@ -405,7 +433,7 @@ mod tests {
     }
 
     #[test]
-    fn of_long_texts_the_ends_are_read() {
+    fn fold_reads_start_and_end_of_a_long_text() {
         let text = format!("begin {} the end", "ö ".repeat(5_000));
         let (form, _) = folded(&text);
         assert!(form.starts_with(" begin o") && form.ends_with(" the end "));
@@ -413,7 +441,7 @@ mod tests {
     }
 
     #[test]
-    fn inner_replies_are_found() {
+    fn unwrap_returns_the_inner_reply() {
         let expired = "554 4.4.7 Message expired: unable to deliver in 840 minutes.<421 4.4.2 Connection timed out>";
         for (text, inner) in [
             (expired, ("421 4.4.2 Connection timed out", true)),
@@ -436,15 +464,16 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn any_text_is_folded(text in "\\PC{0,200}") {
-            let mut out = Vec::new();
+        fn folded_text_has_normal_form(text in "\\PC{0,200}|[-_aA:@. 0-9.<>\u{e9}]{0,60}") {
+            let (mut out, mut again) = (Vec::new(), Vec::new());
             fold(&text, None, &mut out);
             proptest::prop_assert!(out.len() <= text.len() + 2);
-        }
-
-        #[test]
-        fn addresses_of_any_form_are_folded(text in "[-_a:@. 0-9.<>]{0,60}") {
-            fold(&text, None, &mut Vec::new());
+            proptest::prop_assert!(out.starts_with(b" ") && out.ends_with(b" "));
+            proptest::prop_assert!(!out.windows(2).any(|pair| pair == b"  "));
+            proptest::prop_assert!(!out.iter().any(|byte| byte.is_ascii_uppercase() || matches!(byte, b'-' | b'_')));
+            // an upper case text has the same form
+            fold(&text.to_ascii_uppercase(), None, &mut again);
+            proptest::prop_assert_eq!(out, again);
         }
     }
 }

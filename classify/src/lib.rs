@@ -1,42 +1,62 @@
-//! Why a message did not arrive, whose fault that is, and what to do: a classifier of what remote servers and SES say.
+//! Classifies the failure of a message from the reply of the remote server and the types that SES reports: cause,
+//! party at fault, recommended action.
 //!
 //! ```
-//! use bouncewatch_classify::{Classifier, Input, Scratch};
-//! use bouncewatch_schemas::cause::Cause;
+//! use bouncewatch_classify::{Classifier, FailureFacts, Scratch};
+//! use bouncewatch_schemas::cause::{Action, Cause, Fault};
 //!
-//! let classifier = Classifier::builtin();
-//! let input = Input { text: Some("550 5.1.1 no such user"), ..Input::default() };
-//! let found = classifier.classify(&input, &mut Scratch::default());
+//! let facts = FailureFacts {
+//!     smtp_code: Some(550),
+//!     text: Some("550 5.1.1 no such user"),
+//!     ..FailureFacts::default()
+//! };
+//! let found = Classifier::builtin().classify(&facts, &mut Scratch::default());
 //! assert_eq!(found.cause, Cause::MailboxUnknown);
+//! assert_eq!(found.fault, Fault::RecipientAddress);
+//! assert_eq!(found.action, Action::Suppress);
 //! ```
 //!
-//! Rules are data (`rules/*.tsv`, form in [`rule`]): phrases, enhanced status codes, reply codes and words of SES. All
-//! of them are looked for at once; of those that are found the one with the greatest weight tells the cause. Of equal
-//! weights the one about the sender wins over the one about the address, since an address that is suppressed by mistake
-//! is a customer lost, and then the longer one.
+//! Rules are data (`rules/*.tsv`, format in [`rule`]): phrases, enhanced status codes, reply codes and SES types. One
+//! pass over the text matches all of them. The matching rule with the greatest weight gives the cause. At equal weights
+//! a cause that is not about the recipient wins, because a wrongly suppressed address costs more than another bounce;
+//! then the longer pattern wins.
 //!
-//! What decides, from strong to weak: SES's own words (suppression), a provider's own token (`[TSS04]`, `?p=NoSuchUser`),
-//! sentences, phrases that many servers use, enhanced status codes, single words, reply codes, SES's subtype. A text that
-//! quotes the address of the sending server is never about the recipient, whatever its codes say.
+//! Weights follow this order, from high to low: texts of SES (suppression), tokens of one provider (`[TSS04]`,
+//! `?p=NoSuchUser`), sentences, phrases that many servers use, enhanced status codes, single words, reply codes, SES
+//! subtypes. A text with an IP address other than the remote server's is about the sending server, and never gives a
+//! recipient failure, whatever its codes are.
+//!
+//! | module | content |
+//! |---|---|
+//! | `failure_facts`, `classification` | input and result |
+//! | `classifier` | [`Classifier`]: ranks all matching rules |
+//! | [`rule`], `rules/*.tsv` | the rule format and the builtin rules |
+//! | `fold` | normalises a text for matching; extracts the inner reply of a wrapped one |
+//! | `index`, `index_builder` | the automaton for all phrases, tables for codes and SES types |
+//! | `outcome`, `reply_details` | confidence, action, agreement with SES; retry delay, block list |
+//! | `advice` | meaning and remedy of each cause, for reports |
+//! | `template` | masks addresses and ids of a text, so that texts can be grouped and shared |
+//! | `typo` | the domain that a mistyped domain most likely stands for |
 
 mod advice;
 mod classification;
 mod classifier;
-mod details;
+mod failure_facts;
 mod fold;
 mod index;
-mod judge;
-mod phrases;
+mod index_builder;
+mod outcome;
+mod reply_details;
 pub mod rule;
 mod template;
-mod typo;
-
 #[cfg(test)]
 mod tests;
+mod typo;
 
 pub use advice::{Advice, advice};
-pub use classification::{Classification, Confidence, Input, RunnerUp};
+pub use classification::{Classification, Confidence, RunnerUp};
 pub use classifier::Classifier;
+pub use failure_facts::FailureFacts;
 pub use index::Scratch;
 pub use template::template;
 pub use typo::likely_domain;

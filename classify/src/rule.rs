@@ -1,51 +1,69 @@
-//! A rule and how it is written.
+//! Rules and their file format.
 //!
-//! Builtin rules stand in `rules/*.tsv`. A line that begins with `>` is a sample, a text that the rule below it wins;
-//! `{Type/Subtype}` or `{delay:Type}` before it are SES's words. Then comes the rule, in columns between tabs:
-//! id, cause, weight (1 to 9), kind, pattern, source of the sample. `#` begins a comment.
+//! Builtin rules are in `rules/*.tsv`. A line that starts with `> ` is a sample: a text that the next rule wins. It may
+//! start with `{Type/Subtype}` or `{delay:Type}`, the SES types of the event. A rule is one line of columns, separated
+//! by tabs:
 //!
-//! Kinds of patterns, each with alternatives between ` | `:
-//! - `phrase`: words that the text holds, without regard to case, accents, hyphens and runs of blanks. They begin and end
-//!   where words do; a `*` at the end stands for any rest of the last word. ` & ` joins several that must all be there, ` & !` one that must not.
-//!   `{address}` stands for any address and `{ip}` for any IP address.
-//! - `token`: the same, for what only one provider or program says.
-//! - `status`: enhanced status codes, `x` for any class: `5.1.1`, `x.2.2`.
-//! - `code`: reply codes.
-//! - `ses`: words of SES, `Type/Subtype`; `*` stands for any.
-//! - `delay`: SES's delay types.
-//! - `guard`: phrases that tell that the text is not about the recipient. Its cause, unless that is `-`, is told where
-//!   the text says of an address that it does not exist, and nothing else.
-//! - `list` (its cause is `-`): how the block list is called whose name is the id.
+//! | column | content |
+//! |---|---|
+//! | id | unique name |
+//! | cause | a cause, or `-` |
+//! | weight | 1 to 9; the matching rule with the greatest weight wins |
+//! | kind | kind of the patterns, see below |
+//! | patterns | alternatives, separated by ` \| ` |
+//! | source | source of the first sample |
+//! | action | optional; default: the action of the cause |
+//!
+//! Lines that start with `#` are comments.
+//!
+//! | kind | the pattern matches |
+//! |---|---|
+//! | `phrase` | a text that contains the phrase; case, accents, hyphens and runs of blanks are ignored |
+//! | `token` | like `phrase`, for texts of one provider or program only |
+//! | `status` | an enhanced status code: `5.1.1`, `x.2.2` (`x` stands for any class) |
+//! | `code` | an SMTP reply code |
+//! | `ses` | an SES bounce type and subtype, `Type/Subtype`; `*` stands for any |
+//! | `delay` | an SES delay type |
+//! | `guard` | like `phrase`; marks a text as not about the recipient |
+//! | `list` | like `phrase`; marks the block list that the id names (its cause is `-`) |
+//!
+//! A phrase matches at the start and end of words. A `*` at its end matches any rest of the last word. ` & ` joins
+//! phrases that must all occur, ` & !` excludes a phrase. `{address}` stands for any email address, `{ip}` for any IP
+//! address.
+//!
+//! If a guard matches, no recipient failure (unknown mailbox, mailbox full, ...) is reported. If only recipient
+//! failures match, the cause of the guard is reported, unless it is `-`.
 
-use crate::classification::Input;
 use bouncewatch_schemas::cause::{Action, Cause};
 use bouncewatch_schemas::diagnostic::Diagnostic;
 
+use crate::failure_facts::FailureFacts;
+
 /// Kind of a pattern.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// Words that many servers use.
+pub enum PatternKind {
+    /// Phrase that many servers use.
     Phrase,
-    /// Words of one provider or program.
+    /// Phrase of one provider or program.
     Token,
     /// Enhanced status code.
     Status,
-    /// Reply code.
+    /// SMTP reply code.
     Code,
-    /// SES's type and subtype.
+    /// SES bounce type and subtype.
     Ses,
-    /// SES's delay type.
+    /// SES delay type.
     Delay,
-    /// A phrase that tells that the text is about the sending server.
+    /// Phrase that marks a text as not about the recipient.
     Guard,
-    /// How a block list is called.
+    /// Phrase that names a block list.
     List,
 }
 
-impl Kind {
-    /// What a word stands for.
-    pub fn from_word(word: &str) -> Option<Self> {
-        Some(match word {
+impl PatternKind {
+    /// The kind with this text in a rule file.
+    pub fn parse(text: &str) -> Option<Self> {
+        Some(match text {
             "phrase" => Self::Phrase,
             "token" => Self::Token,
             "status" => Self::Status,
@@ -59,77 +77,80 @@ impl Kind {
     }
 }
 
-/// Weight of the user's rules, which is above that of all others.
-pub const OWN_WEIGHT: u8 = 10;
+/// Weight of custom rules, greater than that of all builtin rules.
+pub const CUSTOM_RULE_WEIGHT: u8 = 10;
 
-/// One rule.
+/// A rule.
 #[derive(Debug, Clone)]
 pub struct Rule {
-    /// Its name, unique in the table.
+    /// Unique name.
     pub id: String,
-    /// What it tells; `Unknown` for guards that tell nothing.
+    /// Cause of a text that the rule wins; `Unknown` for block lists and for guards without a cause.
     pub cause: Cause,
-    /// What to do, where that is not what the cause says.
+    /// Action, if it differs from that of the cause.
     pub action: Option<Action>,
-    /// 1 to 9, and 10 for rules of the user's.
+    /// 1 to 9; [`CUSTOM_RULE_WEIGHT`] for custom rules.
     pub weight: u8,
-    /// What is looked for.
-    pub kind: Kind,
-    /// Its alternatives.
+    /// Kind of the patterns.
+    pub kind: PatternKind,
+    /// Alternatives; one match is sufficient.
     pub patterns: Vec<String>,
-    /// Texts that it wins.
+    /// Texts that the rule wins.
     pub samples: Vec<String>,
-    /// Where the first sample is from.
+    /// Source of the first sample.
     pub source: String,
 }
 
-/// What is wrong with a rule.
+/// An error in a rule.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum RuleError {
-    /// A line of a table is not made of columns as they should be.
-    #[error("{table} line {line}: {what}")]
-    Line {
-        /// Which table.
+    /// A line of a rule file is invalid.
+    #[error("{table} line {line}: {reason}")]
+    InvalidLine {
+        /// Name of the file.
         table: &'static str,
-        /// Line, from 1.
+        /// Line number, from 1.
         line: usize,
-        /// What is wrong.
-        what: &'static str,
+        /// The reason.
+        reason: &'static str,
     },
-    /// A pattern cannot be used.
-    #[error("rule `{id}`: {what}: `{pattern}`")]
-    Pattern {
-        /// The rule.
+    /// A pattern is invalid.
+    #[error("rule `{id}`: invalid pattern `{pattern}`: {reason}")]
+    InvalidPattern {
+        /// Id of the rule.
         id: String,
         /// The pattern.
         pattern: String,
-        /// What is wrong.
-        what: &'static str,
+        /// The reason.
+        reason: &'static str,
     },
-    /// Two rules have one name.
-    #[error("two rules are named `{0}`")]
-    Twice(String),
+    /// Two rules have the same id.
+    #[error("two rules have the id `{0}`")]
+    DuplicateId(String),
+    /// The phrases of all rules exceed the limits of the automaton.
+    #[error("too many or too long phrases: {0}")]
+    TooManyPhrases(String),
     /// A rule does not win its own sample.
     #[error("rule `{id}` does not win its own sample `{sample}`: {winner}")]
-    Loses {
-        /// The rule.
+    LosesSample {
+        /// Id of the rule.
         id: String,
-        /// The text.
+        /// The sample.
         sample: String,
-        /// Who does.
+        /// The winner, as a sentence.
         winner: String,
     },
 }
 
-/// Reads a table of rules.
+/// Parses a rule file; `table` is its name in errors.
 ///
 /// # Errors
-/// The first line that is wrong.
+/// The first invalid line.
 pub fn parse(table: &'static str, text: &str) -> Result<Vec<Rule>, RuleError> {
     let mut rules = Vec::new();
     let mut samples: Vec<String> = Vec::new();
     for (at, line) in text.lines().enumerate() {
-        let wrong = |what| RuleError::Line { table, line: at + 1, what };
+        let error = |reason| RuleError::InvalidLine { table, line: at + 1, reason };
         if line.is_empty() || line.starts_with('#') {
             continue;
         }
@@ -137,70 +158,74 @@ pub fn parse(table: &'static str, text: &str) -> Result<Vec<Rule>, RuleError> {
             samples.push(sample.to_owned());
             continue;
         }
-        let mut columns = line.split('\t');
-        let mut next = |what| columns.next().filter(|text| !text.is_empty()).ok_or(wrong(what));
-        let id = next("no id")?.to_owned();
-        let cause = match next("no cause")? {
-            "-" => Cause::Unknown,
-            word => Cause::from_word(word).ok_or(wrong("no such cause"))?,
-        };
-        let weight = next("no weight")?.parse().map_err(|_| wrong("the weight is no number"))?;
-        let kind = Kind::from_word(next("no kind")?).ok_or(wrong("no such kind"))?;
-        let patterns = next("no pattern")?.split(" | ").map(str::to_owned).collect();
-        let source = next("no source")?.to_owned();
-        let action = match columns.next() {
-            None => None,
-            Some(word) => Some(Action::from_word(word).ok_or(wrong("no such action"))?),
-        };
-        if !(1..=9).contains(&weight) {
-            return Err(wrong("a weight is 1 to 9"));
-        }
         if samples.is_empty() {
-            return Err(wrong("no sample above the rule"));
+            return Err(error("no sample above the rule"));
         }
-        let samples = std::mem::take(&mut samples);
-        rules.push(Rule { id, cause, action, weight, kind, patterns, samples, source });
+        rules.push(parse_rule(line, std::mem::take(&mut samples)).map_err(error)?);
     }
     Ok(rules)
 }
 
-/// SES's words before the text of a sample.
+/// Parses the line of a rule. The error is the reason.
+fn parse_rule(line: &str, samples: Vec<String>) -> Result<Rule, &'static str> {
+    let mut columns = line.split('\t');
+    let mut next = |missing| columns.next().filter(|text| !text.is_empty()).ok_or(missing);
+    let id = next("no id")?.to_owned();
+    let cause = match next("no cause")? {
+        "-" => Cause::Unknown,
+        text => Cause::parse(text).ok_or("unknown cause")?,
+    };
+    let weight = next("no weight")?.parse().map_err(|_| "the weight is not a number")?;
+    let kind = PatternKind::parse(next("no kind")?).ok_or("unknown kind of pattern")?;
+    let patterns = next("no pattern")?.split(" | ").map(str::to_owned).collect();
+    let source = next("no source")?.to_owned();
+    let action = match columns.next() {
+        None => None,
+        Some(text) => Some(Action::parse(text).ok_or("unknown action")?),
+    };
+    if !(1..=9).contains(&weight) {
+        return Err("the weight is not in 1 to 9");
+    }
+    Ok(Rule { id, cause, action, weight, kind, patterns, samples, source })
+}
+
+/// The SES types of a sample.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub(super) struct SesWords<'a> {
+pub(super) struct SesTypes<'a> {
     pub(super) bounce_type: Option<&'a str>,
     pub(super) bounce_subtype: Option<&'a str>,
     pub(super) delay_type: Option<&'a str>,
 }
 
-impl<'a> SesWords<'a> {
-    /// What SES and a server say together.
-    pub(super) fn input(&self, said: &'a Diagnostic<'_>) -> Input<'a> {
-        Input {
+impl<'a> SesTypes<'a> {
+    /// The input of the classifier for these types and a diagnostic.
+    pub(super) fn with_diagnostic(&self, diagnostic: &'a Diagnostic<'_>) -> FailureFacts<'a> {
+        FailureFacts {
             bounce_type: self.bounce_type,
             bounce_subtype: self.bounce_subtype,
             delay_type: self.delay_type,
-            ..Input::of(said)
+            ..FailureFacts::from_diagnostic(diagnostic)
         }
     }
 }
 
-/// The words of SES of a sample, and its text.
-pub(super) fn sample(sample: &str) -> (SesWords<'_>, &str) {
+/// Splits a sample into SES types and text.
+pub(super) fn sample(sample: &str) -> (SesTypes<'_>, &str) {
     match sample.strip_prefix('{').and_then(|rest| rest.split_once('}')) {
-        Some((words, text)) => (ses_words(words), text.trim()),
-        None => (SesWords::default(), sample),
+        Some((types, text)) => (ses_types(types), text.trim()),
+        None => (SesTypes::default(), sample),
     }
 }
 
-/// `Type/Subtype` or `delay:Type`.
-pub(super) fn ses_words(words: &str) -> SesWords<'_> {
-    match (words.strip_prefix("delay:"), words.split_once('/')) {
-        (Some(delay), _) => SesWords { delay_type: Some(delay), ..SesWords::default() },
-        (None, Some((bounce_type, subtype))) => SesWords {
+/// Parses `Type/Subtype` or `delay:Type`.
+pub(super) fn ses_types(text: &str) -> SesTypes<'_> {
+    match (text.strip_prefix("delay:"), text.split_once('/')) {
+        (Some(delay), _) => SesTypes { delay_type: Some(delay), ..SesTypes::default() },
+        (None, Some((bounce_type, subtype))) => SesTypes {
             bounce_type: Some(bounce_type),
             bounce_subtype: Some(subtype),
             delay_type: None,
         },
-        (None, None) => SesWords::default(),
+        (None, None) => SesTypes::default(),
     }
 }

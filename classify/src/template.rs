@@ -1,7 +1,7 @@
-//! A text without what is special to one message, so that texts of one kind are the same.
+//! Masks the parts of a text that differ from message to message, so that equal texts can be grouped.
 
-/// Masks addresses, IP addresses, URLs' paths, host names, ids, dates and numbers; codes and words stay. The result names
-/// nobody and can be shown to others.
+/// Replaces email addresses, IP addresses, URL paths, host names, ids, dates and numbers by placeholders such as
+/// `{address}`. Reply codes, enhanced status codes and words stay. The result contains no personal data.
 pub fn template(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -27,7 +27,7 @@ fn next_word<'t>(rest: &mut &'t str) -> Option<&'t str> {
     Some(word)
 }
 
-/// Splits a word at brackets, quotes and commas, and masks what lies between.
+/// Splits a word at brackets, quotes and commas, and masks the parts.
 fn mask_word(word: &str, first: bool, out: &mut String) {
     if let Some(at) = word.find("://") {
         mask_url(word, at, out);
@@ -61,7 +61,7 @@ fn mask_word(word: &str, first: bool, out: &mut String) {
     out.push_str(masked(word.get(from..).unwrap_or_default(), first && from == 0));
 }
 
-/// A URL keeps its host, and the name of what `?p=` asks for, which many providers use as a code.
+/// Masks a URL. Its host stays, and the value of `?p=`, which is a code of the provider.
 fn mask_url(word: &str, scheme_end: usize, out: &mut String) {
     let (before, rest) = word.split_at(scheme_end + 3);
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
@@ -81,7 +81,7 @@ fn mask_url(word: &str, scheme_end: usize, out: &mut String) {
     }
 }
 
-/// A part of a word, or what stands for it.
+/// A part of a word, or its placeholder.
 fn masked(part: &str, is_code: bool) -> &str {
     let bare = part.trim_end_matches(['.', ':', '!', '?']);
     if bare.is_empty() {
@@ -108,7 +108,7 @@ fn masked(part: &str, is_code: bool) -> &str {
     if is_host(bare) {
         return "{host}";
     }
-    // `OFR_416`, `S3150`, `SLN5070`: codes of providers are short, ids are long or mix cases
+    // codes of providers are short (`OFR_416`, `S3150`, `SLN5070`); ids are long or mix cases
     let mixed = bare.bytes().any(|b| b.is_ascii_lowercase())
         && bare.bytes().any(|b| b.is_ascii_uppercase());
     if digits > 0 && (bare.len() > 12 || (mixed && bare.len() > 6) || digits > 6) {
@@ -141,7 +141,7 @@ fn is_ip(part: &str) -> bool {
     address.parse::<core::net::IpAddr>().is_ok()
 }
 
-/// A name of two labels and more whose last is a word.
+/// Whether this is a host name: two labels or more, the last one of lower-case letters.
 fn is_host(part: &str) -> bool {
     let labels = part.split('.').count();
     let last = part.rsplit('.').next().unwrap_or_default();
@@ -158,7 +158,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_special_to_a_message_is_masked() {
+    fn template_masks_addresses_hosts_ids_times_and_numbers() {
         for (text, expected) in [
             ("550 5.1.1 <anna@example.org>: gone", "550 5.1.1 <{address}>: gone"),
             ("550-5.7.1 [192.0.2.1      19] no", "550-5.7.1 [{ip} {n}] no"),
@@ -186,7 +186,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn no_address_is_left(local in "[a-zA-Z0-9._%+-]{1,20}", domain in "[a-z0-9-]{1,20}\\.[a-z]{2,8}", edge in "[<(\\[\"' =:,;]?") {
+        fn template_contains_no_email_address(local in "[a-zA-Z0-9._%+-]{1,20}", domain in "[a-z0-9-]{1,20}\\.[a-z]{2,8}", edge in "[<(\\[\"' =:,;]?") {
             let text = format!("550 5.1.1 {edge}{local}@{domain}{edge} unknown");
             let masked = template(&text);
             proptest::prop_assert!(!masked.contains('@'), "{}", masked);
@@ -194,8 +194,10 @@ mod tests {
         }
 
         #[test]
-        fn any_text_is_masked(text in "\\PC{0,120}") {
-            template(&text);
+        fn template_of_any_text_has_single_blanks_and_no_longer_words(text in "\\PC{0,120}") {
+            let masked = template(&text);
+            proptest::prop_assert_eq!(masked.split(' ').count(), text.split_whitespace().count().max(1));
+            proptest::prop_assert!(!masked.starts_with(' ') && !masked.ends_with(' '));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The rules against their own samples and against texts with labels.
+//! Tests the builtin rules with their samples and with labelled texts.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -7,19 +7,19 @@ use crate::*;
 use bouncewatch_schemas::cause::{Action, Cause};
 use bouncewatch_schemas::diagnostic;
 
-/// Texts with their causes; `fixtures/causes/README.md` says where they are from.
+/// Collected texts with their causes. Sources: `fixtures/causes/README.md`.
 const TEXTS: &str = include_str!("../../fixtures/causes/texts.tsv");
 
-struct Labelled<'a> {
+struct LabelledText<'a> {
     cause: Cause,
-    ses: rule::SesWords<'a>,
+    ses: rule::SesTypes<'a>,
     text: String,
 }
 
-/// Texts that we composed, with their causes.
+/// Texts written for this project, with their causes.
 const COMPOSED: &str = include_str!("../../fixtures/causes/composed.tsv");
 
-fn labelled() -> Vec<Labelled<'static>> {
+fn labelled() -> Vec<LabelledText<'static>> {
     let lines = TEXTS.lines().filter(|line| !line.starts_with('#'));
     lines
         .map(|line| {
@@ -28,23 +28,23 @@ fn labelled() -> Vec<Labelled<'static>> {
                 panic!("not six columns: {line}")
             };
             assert!(!source.is_empty(), "no source: {line}");
-            Labelled {
-                cause: Cause::from_word(cause).unwrap_or_else(|| panic!("no such cause: {line}")),
-                ses: rule::ses_words(ses),
+            LabelledText {
+                cause: Cause::parse(cause).unwrap_or_else(|| panic!("unknown cause: {line}")),
+                ses: rule::ses_types(ses),
                 text: text.replace("\\n", "\n"),
             }
         })
         .collect()
 }
 
-fn composed() -> Vec<Labelled<'static>> {
+fn composed() -> Vec<LabelledText<'static>> {
     let lines = COMPOSED.lines().filter(|line| !line.starts_with('#'));
     lines
         .map(|line| {
             let (cause, text) = line.split_once('\t').unwrap();
-            Labelled {
-                cause: Cause::from_word(cause).unwrap_or_else(|| panic!("no such cause: {line}")),
-                ses: rule::SesWords::default(),
+            LabelledText {
+                cause: Cause::parse(cause).unwrap_or_else(|| panic!("unknown cause: {line}")),
+                ses: rule::SesTypes::default(),
                 text: text.replace("\\n", "\n"),
             }
         })
@@ -52,7 +52,7 @@ fn composed() -> Vec<Labelled<'static>> {
 }
 
 #[test]
-fn labelled_texts_have_their_causes() {
+fn collected_texts_are_classified_95_percent_correctly() {
     let all = labelled();
     assert!(all.len() >= 400, "{} texts", all.len());
     let counts: BTreeMap<Cause, usize> =
@@ -60,51 +60,55 @@ fn labelled_texts_have_their_causes() {
             *counts.entry(labelled.cause).or_default() += 1;
             counts
         });
-    // every cause but `unknown`, which is what is left over
+    // all causes except `unknown`
     assert_eq!(counts.len(), Cause::ALL.len() - 1, "{counts:?}");
-    assert_right(&all);
+    assert_95_percent_correct(&all);
 }
 
 #[test]
-fn composed_texts_have_their_causes() {
-    assert_right(&composed());
+fn composed_texts_are_classified_95_percent_correctly() {
+    assert_95_percent_correct(&composed());
 }
 
-/// 95 of 100 are right, and nothing is told as a dead address by mistake.
-fn assert_right(all: &[Labelled<'_>]) {
+/// Asserts that 95 % are correct, and that no other failure is classified as a recipient failure.
+fn assert_95_percent_correct(all: &[LabelledText<'_>]) {
     let mut wrong = Vec::new();
-    let mut suppressed = Vec::new();
-    for Labelled { cause, ses, text } in all {
-        let said = diagnostic::read(Some(Cow::Borrowed(text)), None);
-        let input = Input { ..ses.input(&said) };
-        let found = Classifier::builtin().classify(&input, &mut Scratch::default());
+    let mut false_recipient = Vec::new();
+    for LabelledText { cause, ses, text } in all {
+        let diagnostic = diagnostic::parse(Some(Cow::Borrowed(text)), None);
+        let facts = ses.with_diagnostic(&diagnostic);
+        let found = Classifier::builtin().classify(&facts, &mut Scratch::default());
         if found.cause == *cause {
             continue;
         }
         let line = format!(
-            "{} is told as {} by {:?}: {text}",
+            "{} is classified as {} by {:?}: {text}",
             cause.as_str(),
             found.cause.as_str(),
             found.rule
         );
-        if found.cause.is_dead_address() && !cause.is_dead_address() {
-            suppressed.push(line);
+        if found.cause.is_recipient_failure() && !cause.is_recipient_failure() {
+            false_recipient.push(line);
         } else {
             wrong.push(line);
         }
     }
-    assert!(suppressed.is_empty(), "addresses suppressed by mistake:\n{}", suppressed.join("\n"));
-    let right = all.len() - wrong.len();
-    assert!(right * 100 >= all.len() * 95, "{right} of {}:\n{}", all.len(), wrong.join("\n"));
+    assert!(
+        false_recipient.is_empty(),
+        "recipient failures by mistake:\n{}",
+        false_recipient.join("\n")
+    );
+    let correct = all.len() - wrong.len();
+    assert!(correct * 100 >= all.len() * 95, "{correct} of {}:\n{}", all.len(), wrong.join("\n"));
 }
 
 #[test]
-fn every_rule_wins_its_samples() {
+fn each_rule_wins_its_samples() {
     let classifier = Classifier::builtin();
     let mut lost = Vec::new();
     for (at, rule) in classifier.rules().iter().enumerate() {
         assert!(!rule.samples.is_empty() && !rule.source.is_empty(), "{}", rule.id);
-        if !matches!(rule.kind, rule::Kind::Guard | rule::Kind::List) {
+        if !matches!(rule.kind, rule::PatternKind::Guard | rule::PatternKind::List) {
             let samples = rule.samples.iter().map(|sample| classifier.check_sample(at, sample));
             lost.extend(samples.filter_map(Result::err).map(|error| error.to_string()));
         }
@@ -112,20 +116,23 @@ fn every_rule_wins_its_samples() {
     assert!(lost.is_empty(), "{}", lost.join("\n"));
 }
 
-/// Names of block lists, and what bars causes 1 to 5, win nothing; what they do must be seen in their samples.
+/// Block lists and most guards win no text; their samples must show their effect.
 #[test]
-fn guards_and_lists_do_something() {
+fn samples_of_guards_and_block_lists_show_their_effect() {
     let classifier = Classifier::builtin();
     for rule in classifier.rules() {
         for sample in &rule.samples {
-            let said = diagnostic::read(Some(Cow::Borrowed(sample)), None);
+            let diagnostic = diagnostic::parse(Some(Cow::Borrowed(sample)), None);
             let mut scratch = Scratch::default();
-            let found = classifier.classify(&Input::of(&said), &mut scratch);
+            let found =
+                classifier.classify(&FailureFacts::from_diagnostic(&diagnostic), &mut scratch);
             match rule.kind {
-                rule::Kind::List => {
+                rule::PatternKind::List => {
                     assert_eq!(found.block_list, Some(rule.id.as_str()), "{sample}");
                 }
-                rule::Kind::Guard => assert!(!found.cause.is_dead_address(), "{sample}"),
+                rule::PatternKind::Guard => {
+                    assert!(!found.cause.is_recipient_failure(), "{sample}");
+                }
                 _ => {}
             }
         }
@@ -133,47 +140,47 @@ fn guards_and_lists_do_something() {
 }
 
 #[test]
-fn no_alternative_is_dead() {
+fn each_alternative_matches_a_text_of_its_phrases() {
     let classifier = Classifier::builtin();
-    let dead = classifier.dead_alternatives();
-    assert!(dead.is_empty(), "never found:\n{}", dead.join("\n"));
+    let unmatchable = classifier.unmatchable_alternatives();
+    assert!(unmatchable.is_empty(), "never matched:\n{}", unmatchable.join("\n"));
 }
 
 #[test]
-fn order_does_not_change() {
+fn result_does_not_depend_on_the_classifier_instance_or_buffers() {
     let classifier = Classifier::builtin();
     let again = Classifier::new(Vec::new()).unwrap();
     let mut scratch = Scratch::default();
-    for Labelled { text, .. } in labelled() {
-        let input = Input { text: Some(&text), ..Input::default() };
-        let first = classifier.classify(&input, &mut scratch).rule;
-        assert_eq!(first, again.classify(&input, &mut Scratch::default()).rule, "{text}");
+    for LabelledText { text, .. } in labelled() {
+        let facts = FailureFacts { text: Some(&text), ..FailureFacts::default() };
+        let first = classifier.classify(&facts, &mut scratch).rule;
+        assert_eq!(first, again.classify(&facts, &mut Scratch::default()).rule, "{text}");
     }
 }
 
-/// Texts that sound like a dead address and are about the sender, and the other way round.
+/// Texts that resemble a recipient failure but are about the sender (`S`), and the reverse (`R`).
 #[test]
-fn no_trap_catches_us() {
+fn trap_texts_are_recipient_failures_only_where_labelled_r() {
     let traps = include_str!("../../fixtures/causes/traps.tsv");
-    let mut caught = Vec::new();
+    let mut wrong = Vec::new();
     for line in traps.lines().filter(|line| !line.starts_with('#')) {
-        let (who, text) = line.split_once('\t').unwrap();
-        let said = diagnostic::read(Some(Cow::Borrowed(text)), None);
-        let cause = told(&Input::of(&said)).0;
-        if cause.is_dead_address() != (who == "R") {
-            caught.push(format!("{who} {}: {text}", cause.as_str()));
+        let (label, text) = line.split_once('\t').unwrap();
+        let diagnostic = diagnostic::parse(Some(Cow::Borrowed(text)), None);
+        let cause = outcome(&FailureFacts::from_diagnostic(&diagnostic)).0;
+        if cause.is_recipient_failure() != (label == "R") {
+            wrong.push(format!("{label} {}: {text}", cause.as_str()));
         }
     }
-    assert!(caught.is_empty(), "{}", caught.join("\n"));
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-fn told(input: &Input<'_>) -> (Cause, Action, Option<bool>) {
-    let found = Classifier::builtin().classify(input, &mut Scratch::default());
+fn outcome(facts: &FailureFacts<'_>) -> (Cause, Action, Option<bool>) {
+    let found = Classifier::builtin().classify(facts, &mut Scratch::default());
     (found.cause, found.action, found.agrees_with_ses)
 }
 
 #[test]
-fn codes_that_lie() {
+fn text_overrides_a_misleading_code() {
     for (text, cause) in [
         (
             "550 5.2.1 The user you are trying to contact is receiving mail at a rate that prevents additional messages",
@@ -204,13 +211,13 @@ fn codes_that_lie() {
         ("550 xyzzy", Cause::Unknown),
         ("", Cause::Unknown),
     ] {
-        let said = diagnostic::read(Some(Cow::Borrowed(text)), None);
-        assert_eq!(told(&Input::of(&said)).0, cause, "{text}");
+        let diagnostic = diagnostic::parse(Some(Cow::Borrowed(text)), None);
+        assert_eq!(outcome(&FailureFacts::from_diagnostic(&diagnostic)).0, cause, "{text}");
     }
 }
 
 #[test]
-fn a_failure_that_passes_suppresses_nobody_at_once() {
+fn temporary_failure_never_suppresses_at_once() {
     for (text, cause, action) in [
         ("550 5.1.1 user unknown", Cause::MailboxUnknown, Action::Suppress),
         ("450 4.1.1 user unknown", Cause::MailboxUnknown, Action::SuppressIfRepeated),
@@ -220,125 +227,176 @@ fn a_failure_that_passes_suppresses_nobody_at_once() {
         ("452 4.2.2 mailbox full", Cause::MailboxFull, Action::SuppressIfRepeated),
         ("550 5.7.1 blocked", Cause::PolicyRejected, Action::ContactPostmaster),
     ] {
-        let said = diagnostic::read(Some(Cow::Borrowed(text)), None);
-        let got = told(&Input::of(&said));
+        let diagnostic = diagnostic::parse(Some(Cow::Borrowed(text)), None);
+        let got = outcome(&FailureFacts::from_diagnostic(&diagnostic));
         assert_eq!((got.0, got.1), (cause, action), "{text}");
     }
 }
 
 #[test]
-fn the_remote_server_may_be_quoted() {
+fn ip_address_of_the_remote_server_is_no_sender_sign() {
     let text = "550 5.1.1 198.51.100.9 says: user unknown";
-    let said = diagnostic::read(Some(Cow::Borrowed(text)), None);
-    assert_eq!(told(&Input::of(&said)).0, Cause::Unknown);
-    let input = Input { remote_mta: Some("198.51.100.9"), ..Input::of(&said) };
-    assert_eq!(told(&input).0, Cause::MailboxUnknown);
+    let diagnostic = diagnostic::parse(Some(Cow::Borrowed(text)), None);
+    assert_eq!(outcome(&FailureFacts::from_diagnostic(&diagnostic)).0, Cause::Unknown);
+    let facts = FailureFacts {
+        remote_mta: Some("198.51.100.9"),
+        ..FailureFacts::from_diagnostic(&diagnostic)
+    };
+    assert_eq!(outcome(&facts).0, Cause::MailboxUnknown);
 }
 
 #[test]
-fn an_expired_message_has_the_cause_of_its_last_answer() {
-    let said = |inner: &str| {
+fn expired_message_has_the_cause_of_its_last_reply() {
+    let cause_of = |inner: &str| {
         let text = format!("554 4.4.7 Message expired: unable to deliver in 840 minutes.<{inner}>");
-        let read = diagnostic::read(Some(Cow::Owned(text)), None);
-        let found = Classifier::builtin().classify(&Input::of(&read), &mut Scratch::default());
+        let read = diagnostic::parse(Some(Cow::Owned(text)), None);
+        let found = Classifier::builtin()
+            .classify(&FailureFacts::from_diagnostic(&read), &mut Scratch::default());
         assert!(found.expired);
         found.cause
     };
-    assert_eq!(said("421 4.4.2 Connection timed out"), Cause::NetworkTimeout);
-    assert_eq!(said("450 4.2.0 Greylisted"), Cause::Greylisted);
-    assert_eq!(said("452 4.2.2 mailbox full"), Cause::MailboxFull);
-    assert_eq!(said("xyzzy"), Cause::NetworkTimeout);
+    assert_eq!(cause_of("421 4.4.2 Connection timed out"), Cause::NetworkTimeout);
+    assert_eq!(cause_of("450 4.2.0 Greylisted"), Cause::Greylisted);
+    assert_eq!(cause_of("452 4.2.2 mailbox full"), Cause::MailboxFull);
+    assert_eq!(cause_of("xyzzy"), Cause::NetworkTimeout);
 }
 
 #[test]
-fn ses_is_contradicted_where_it_is_wrong() {
-    let input = |bounce_type, bounce_subtype, text| Input {
+fn disagreement_with_the_ses_type_is_reported() {
+    let facts = |bounce_type, bounce_subtype, text| FailureFacts {
         bounce_type: Some(bounce_type),
         bounce_subtype: Some(bounce_subtype),
         text,
         smtp_code: text.map(|_| 550),
-        ..Input::default()
+        ..FailureFacts::default()
     };
-    for (input, expected) in [
+    for (facts, expected) in [
         (
-            input("Transient", "General", Some("550 5.4.4 Invalid domain")),
+            facts("Transient", "General", Some("550 5.4.4 Invalid domain")),
             (Cause::DomainInvalid, Some(false)),
         ),
         (
-            input("Permanent", "General", Some("550 5.1.1 user unknown")),
+            facts("Permanent", "General", Some("550 5.1.1 user unknown")),
             (Cause::MailboxUnknown, Some(true)),
         ),
         (
-            input("Permanent", "OnAccountSuppressionList", Some("550 5.1.1 user unknown")),
+            facts("Permanent", "OnAccountSuppressionList", Some("550 5.1.1 user unknown")),
             (Cause::Suppressed, Some(true)),
         ),
-        (input("Transient", "General", None), (Cause::AutoReply, Some(true))),
-        (input("Transient", "MailboxFull", None), (Cause::MailboxFull, Some(true))),
+        (facts("Transient", "General", None), (Cause::AutoReply, Some(true))),
+        (facts("Transient", "MailboxFull", None), (Cause::MailboxFull, Some(true))),
         (
-            input("Transient", "MailboxFull", Some("550 no such user")),
+            facts("Transient", "MailboxFull", Some("550 no such user")),
             (Cause::MailboxUnknown, Some(false)),
         ),
         (
-            input("Undetermined", "Undetermined", Some("550 no such user")),
+            facts("Undetermined", "Undetermined", Some("550 no such user")),
             (Cause::MailboxUnknown, None),
         ),
     ] {
-        let got = told(&input);
-        assert_eq!((got.0, got.2), expected, "{input:?}");
+        let got = outcome(&facts);
+        assert_eq!((got.0, got.2), expected, "{facts:?}");
     }
 }
 
 #[test]
-fn rules_of_the_user_go_first() {
-    let own = |id: &str, pattern: &str, sample: &str| rule::Rule {
+fn custom_rules_take_precedence() {
+    let custom = |id: &str, pattern: &str, sample: &str| rule::Rule {
         id: id.to_owned(),
         cause: Cause::PolicyRejected,
         action: Some(Action::Ignore),
-        weight: rule::OWN_WEIGHT,
-        kind: rule::Kind::Phrase,
+        weight: rule::CUSTOM_RULE_WEIGHT,
+        kind: rule::PatternKind::Phrase,
         patterns: vec![pattern.to_owned()],
         samples: vec![sample.to_owned()],
-        source: "own".to_owned(),
+        source: "custom".to_owned(),
     };
     let sample = "550 5.1.1 user unknown ?p=NoSuchUser at our partner";
-    let classifier = Classifier::new(vec![own("partner", "at our partner", sample)]).unwrap();
-    let input = Input { text: Some(sample), ..Input::default() };
-    let found = classifier.classify(&input, &mut Scratch::default());
+    let classifier = Classifier::new(vec![custom("partner", "at our partner", sample)]).unwrap();
+    let facts = FailureFacts { text: Some(sample), ..FailureFacts::default() };
+    let found = classifier.classify(&facts, &mut Scratch::default());
     assert_eq!((found.rule, found.action), (Some("partner"), Action::Ignore));
     let status = rule::Rule {
         cause: Cause::MailboxUnknown,
-        kind: rule::Kind::Status,
-        ..own("gone", "5.7.1", "550 5.7.1 blocked, your IP 192.0.2.1")
+        kind: rule::PatternKind::Status,
+        ..custom("gone", "5.7.1", "550 5.7.1 blocked, your IP 192.0.2.1")
     };
-    // the same status stands in the table of codes
+    // a builtin rule has the same status code
     assert!(Classifier::new(vec![status]).is_ok());
-    let error = Classifier::new(vec![own("partner", "at our partner", "550 no")]).unwrap_err();
+    let error = Classifier::new(vec![custom("partner", "at our partner", "550 no")]).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "rule `partner` does not win its own sample `550 no`: no rule knows it"
+        "rule `partner` does not win its own sample `550 no`: no rule matches it"
     );
-    let error = Classifier::new(vec![own("relay", "at our partner", sample)]).unwrap_err();
-    assert_eq!(error, rule::RuleError::Twice("relay".to_owned()));
-    let error = Classifier::new(vec![own("empty", " & !x", "x")]).unwrap_err();
+    let error = Classifier::new(vec![custom("relay", "at our partner", sample)]).unwrap_err();
+    assert_eq!(error, rule::RuleError::DuplicateId("relay".to_owned()));
+    let error = Classifier::new(vec![custom("empty", " & !x", "x")]).unwrap_err();
     assert!(error.to_string().starts_with("rule `empty`: "), "{error}");
 }
 
 proptest::proptest! {
     #[test]
-    fn any_text_is_classified(text in "\\PC{0,300}", code in 400_u16..600) {
-        let input = Input { text: Some(&text), smtp_code: Some(code), ..Input::default() };
-        Classifier::builtin().classify(&input, &mut Scratch::default());
+    fn any_text_gets_a_consistent_classification(text in "\\PC{0,300}", code in 400_u16..600) {
+        let facts = FailureFacts { text: Some(&text), smtp_code: Some(code), ..FailureFacts::default() };
+        let classifier = Classifier::builtin();
+        let found = classifier.classify(&facts, &mut Scratch::default());
+        proptest::prop_assert_eq!(found.fault, found.cause.fault());
+        proptest::prop_assert_eq!(found.rule.is_none(), found.cause == Cause::Unknown);
+        proptest::prop_assert_eq!(found.rule.is_none(), found.confidence == Confidence::None);
+        proptest::prop_assert!(found.action != Action::Suppress || code >= 500);
+        if let Some(id) = found.rule {
+            let rule = classifier.rules().iter().find(|rule| rule.id == id).unwrap();
+            proptest::prop_assert_eq!(rule.cause, found.cause);
+            proptest::prop_assert!(rule.patterns.iter().any(|pattern| Some(pattern.as_str()) == found.matched));
+        }
     }
 
-    /// A text that quotes an address of ours is about us, whatever else it says.
+    /// The automaton against a search for each phrase at each position.
     #[test]
-    fn our_address_is_never_about_the_recipient(a in 0..500_usize, b in 0..500_usize) {
+    fn phrase_search_equals_naive_search(
+        phrases in proptest::collection::vec("[ab]{1,4}( [ab]{1,4})?\\*?", 1..30),
+        text in "[ab ]{0,24}",
+    ) {
+        let rule = rule::Rule {
+            id: "phrases".to_owned(),
+            cause: Cause::ServerError,
+            action: None,
+            weight: 5,
+            kind: rule::PatternKind::Phrase,
+            patterns: phrases.clone(),
+            samples: Vec::new(),
+            source: String::new(),
+        };
+        let index = index_builder::build(&[rule]).unwrap();
+        let mut scratch = Scratch::default();
+        fold::fold(&text, None, &mut scratch.folded);
+        index.search(&mut scratch);
+        let folded = str::from_utf8(&scratch.folded).unwrap();
+        let is_word = |at: usize| folded.as_bytes().get(at).is_some_and(u8::is_ascii_alphanumeric);
+        for (clause, phrase) in index.clauses.iter().zip(&phrases) {
+            let bare = phrase.trim_end_matches('*');
+            let expected = (1..folded.len()).any(|at| {
+                folded.as_bytes()[at..].starts_with(bare.as_bytes())
+                    && !is_word(at - 1)
+                    && (phrase.ends_with('*') || !is_word(at + bare.len()))
+            });
+            let is_found = index.found_phrases(&scratch).any(|phrase| {
+                let mut clauses = phrase.clauses.iter().map(|id| &index.clauses[*id as usize]);
+                clauses.any(|found| found.pattern == clause.pattern)
+            });
+            proptest::prop_assert_eq!(is_found, expected, "{} in {}", phrase, folded);
+        }
+    }
+
+    /// A text with an IP address of the sender is about the sender, whatever else it contains.
+    #[test]
+    fn text_with_sender_ip_is_never_a_recipient_failure(a in 0..500_usize, b in 0..500_usize) {
         let mut all = labelled();
-        // of a text that wraps a reply the inner one is read
+        // of a text that wraps a reply only the inner reply is read
         all.retain(|labelled| !labelled.text.contains("said:") && !labelled.text.contains("]:"));
         let text = format!("{} 192.0.2.77 {}", all[a % all.len()].text, all[b % all.len()].text);
-        let input = Input { text: Some(&text), ..Input::default() };
-        let found = Classifier::builtin().classify(&input, &mut Scratch::default());
-        proptest::prop_assert!(!found.cause.is_dead_address() || found.expired, "{:?}", found);
+        let facts = FailureFacts { text: Some(&text), ..FailureFacts::default() };
+        let found = Classifier::builtin().classify(&facts, &mut Scratch::default());
+        proptest::prop_assert!(!found.cause.is_recipient_failure() || found.expired, "{:?}", found);
     }
 }

@@ -1,9 +1,9 @@
-//! The domain that was most likely meant: `gmail.com` for `gmial.com`.
+//! Suggests the domain that a mistyped domain most likely stands for: `gmail.com` for `gmial.com`.
 
 use bouncewatch_schemas::provider;
 
-/// Domains beside those of the provider table that people mistype.
-const MORE: [&str; 24] = [
+/// Frequently mistyped domains that are not in the provider table.
+const FURTHER_DOMAINS: [&str; 24] = [
     "hotmail.it",
     "hotmail.fr",
     "hotmail.de",
@@ -30,8 +30,8 @@ const MORE: [&str; 24] = [
     "gmx.com",
 ];
 
-/// What fingers make of the last label.
-const ENDINGS: [(&str, &str); 17] = [
+/// Mistyped last labels, with the correct ones.
+const MISTYPED_ENDINGS: [(&str, &str); 17] = [
     ("con", "com"),
     ("cmo", "com"),
     ("ocm", "com"),
@@ -51,18 +51,18 @@ const ENDINGS: [(&str, &str); 17] = [
     ("ti", "it"),
 ];
 
-/// The domain of a known provider that differs from this one by a slip of the hand; `None` where the domain is known
-/// itself, or is like none, or like several.
+/// The domain of a known provider that differs from `domain` by one or two typing errors. `None` if `domain` is known
+/// itself, or resembles none or several.
 pub fn likely_domain(domain: &str) -> Option<&'static str> {
     let mut domain = domain.trim_end_matches('.').to_ascii_lowercase();
-    if !domain.is_ascii() || domain.len() > 40 || is_real(&domain) {
+    if !domain.is_ascii() || domain.len() > 40 || is_correct(&domain) {
         return None;
     }
     let (name, ending) = domain.rsplit_once('.')?;
-    match ENDINGS.iter().find(|(slip, _)| *slip == ending) {
-        Some((_, meant)) => {
-            domain = format!("{name}.{meant}");
-            if let Some(known) = all().find(|known| *known == domain) {
+    match MISTYPED_ENDINGS.iter().find(|(mistyped, _)| *mistyped == ending) {
+        Some((_, correct)) => {
+            domain = format!("{name}.{correct}");
+            if let Some(known) = known_domains().find(|known| *known == domain) {
                 return Some(known);
             }
         }
@@ -71,36 +71,40 @@ pub fn likely_domain(domain: &str) -> Option<&'static str> {
     }
     let mut best: Option<(&'static str, usize)> = None;
     let mut tied = false;
-    for known in all().filter(|known| known.len() >= SHORTEST && same_ending(known, &domain)) {
+    for known in
+        known_domains().filter(|known| known.len() >= LENGTH_MIN && same_ending(known, &domain))
+    {
         let allowed = if known.len() >= 9 { 2 } else { 1 };
-        let Some(slips) = slips(domain.as_bytes(), known.as_bytes(), allowed) else { continue };
+        let Some(errors) = edit_distance(domain.as_bytes(), known.as_bytes(), allowed) else {
+            continue;
+        };
         match best {
-            Some((_, least)) if slips > least => {}
-            Some((_, least)) if slips == least => tied = true,
-            _ => (best, tied) = (Some((known, slips)), false),
+            Some((_, least)) if errors > least => {}
+            Some((_, least)) if errors == least => tied = true,
+            _ => (best, tied) = (Some((known, errors)), false),
         }
     }
-    let (known, slips) = best?;
-    // a slip in front is rarer, and two slips more often meet another company's name
+    let (known, errors) = best?;
+    // two errors often give the name of another company; errors in the first letter are rare
     let same_start = domain.as_bytes().first() == known.as_bytes().first();
-    (!tied && (slips == 1 || same_start)).then_some(known)
+    (!tied && (errors == 1 || same_start)).then_some(known)
 }
 
-/// A shorter name is a slip away from many others.
-const SHORTEST: usize = 8;
+/// Least length of a suggested domain. Shorter names resemble too many others.
+const LENGTH_MIN: usize = 8;
 
-fn all() -> impl Iterator<Item = &'static str> {
-    provider::domains().chain(MORE)
+fn known_domains() -> impl Iterator<Item = &'static str> {
+    provider::domains().chain(FURTHER_DOMAINS)
 }
 
-/// Whether the last labels are the same: another country is no slip.
+/// Whether the last labels are equal. Another country is not a typing error.
 fn same_ending(a: &str, b: &str) -> bool {
     a.rsplit('.').next() == b.rsplit('.').next()
 }
 
-/// Domains of others that look like slips and are none.
-fn is_real(domain: &str) -> bool {
-    const REAL: [&str; 18] = [
+/// Whether this is one of the existing domains that resemble a known one.
+fn is_correct(domain: &str) -> bool {
+    const EXISTING: [&str; 18] = [
         "mail.com",
         "email.com",
         "ymail.com",
@@ -120,11 +124,11 @@ fn is_real(domain: &str) -> bool {
         "uol.com",
         "bk.com",
     ];
-    REAL.contains(&domain)
+    EXISTING.contains(&domain)
 }
 
-/// Letters added, lost, changed or swapped (optimal string alignment), if at most `allowed`.
-fn slips(a: &[u8], b: &[u8], allowed: usize) -> Option<usize> {
+/// Number of added, lost, changed or swapped letters (optimal string alignment distance), if it is 1 to `allowed`.
+fn edit_distance(a: &[u8], b: &[u8], allowed: usize) -> Option<usize> {
     if a.len().abs_diff(b.len()) > allowed {
         return None;
     }
@@ -144,7 +148,7 @@ fn slips(a: &[u8], b: &[u8], allowed: usize) -> Option<usize> {
         }
         before = std::mem::replace(&mut last, row);
     }
-    last.last().copied().filter(|slips| (1..=allowed).contains(slips))
+    last.last().copied().filter(|errors| (1..=allowed).contains(errors))
 }
 
 #[cfg(test)]
@@ -152,8 +156,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn slips_of_the_hand() {
-        for (typed, meant) in [
+    fn likely_domain_corrects_one_or_two_typing_errors() {
+        for (typed, expected) in [
             ("gmial.com", Some("gmail.com")),
             ("gmail.con", Some("gmail.com")),
             ("gmai.com", Some("gmail.com")),
@@ -184,21 +188,23 @@ mod tests {
             ("", None),
             ("ü.de", None),
         ] {
-            assert_eq!(likely_domain(typed), meant, "{typed}");
+            assert_eq!(likely_domain(typed), expected, "{typed}");
         }
     }
 
     #[test]
-    fn no_known_domain_is_a_typo() {
-        for domain in all() {
+    fn known_domain_gets_no_suggestion() {
+        for domain in known_domains() {
             assert_eq!(likely_domain(domain), None, "{domain}");
         }
     }
 
     proptest::proptest! {
         #[test]
-        fn any_text_may_be_asked(domain in "\\PC{0,50}") {
-            likely_domain(&domain);
+        fn suggestion_is_a_known_domain_and_ignores_case(domain in "\\PC{0,50}|[gmailyhoot]{4,9}\\.(com|con|it)") {
+            let suggestion = likely_domain(&domain);
+            proptest::prop_assert!(suggestion.is_none_or(|found| known_domains().any(|known| known == found)));
+            proptest::prop_assert_eq!(likely_domain(&domain.to_ascii_uppercase()), suggestion);
         }
     }
 }

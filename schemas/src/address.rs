@@ -1,30 +1,33 @@
-//! Mail addresses as foreign servers write them, brought to one form (facts 8.9).
+//! Email addresses: normal form and domain. Remote servers change the case of addresses, and add display names, angle
+//! brackets or a type prefix.
 
 use std::borrow::Cow;
 
-/// Brings an address to the form by which events are compared: no display name, no brackets, no `rfc822;`, no
-/// trailing dot or blank, lower case. SES treats case as equal, and remote servers change it. `None` where nothing
-/// is left.
+/// Normal form of an email address, by which events are compared: lower case, without display name, angle brackets,
+/// `rfc822;` prefix, and blanks or dots at the ends. `None` if nothing is left.
 ///
-/// What cannot be understood stays as it is, in lower case: a bounce for an odd address is still a bounce.
+/// The local part is lower-cased too: SES ignores case. Text that is not an email address stays, in lower case, so that
+/// its bounce is still stored.
 pub fn normalise(text: Cow<'_, str>) -> Option<Cow<'_, str>> {
     if is_plain(&text) {
         return (!text.is_empty()).then_some(text);
     }
     let mut address = text.trim();
-    if let Some((head, tail)) = cut_at(address, address.bytes().position(|byte| byte == b';'))
+    if let Some((head, tail)) =
+        split_at_byte(address, address.bytes().position(|byte| byte == b';'))
         && matches!(head.trim().to_ascii_lowercase().as_str(), "rfc822" | "utf-8" | "utf8" | "smtp")
     {
         address = tail.trim();
     }
-    // the last `<...>` holds the address; before it stands a display name, which may hold brackets in quotes
-    if let Some((_, inner)) = cut_at(address, address.bytes().rposition(|byte| byte == b'<')) {
+    // the address is in the last `<...>`; a quoted display name before it can contain brackets
+    if let Some((_, inner)) = split_at_byte(address, address.bytes().rposition(|byte| byte == b'<'))
+    {
         let end = inner.bytes().position(|byte| byte == b'>');
-        address = cut_at(inner, end).map_or(inner, |(inside, _)| inside).trim();
+        address = split_at_byte(inner, end).map_or(inner, |(inside, _)| inside).trim();
     }
-    let junk =
+    let is_surplus =
         |c: char| c.is_whitespace() || c.is_control() || matches!(c, '.' | '<' | '>' | ',' | ';');
-    let address = address.trim_matches(junk);
+    let address = address.trim_matches(is_surplus);
     let lower = if address.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
         address.to_ascii_lowercase()
     } else {
@@ -33,21 +36,21 @@ pub fn normalise(text: Cow<'_, str>) -> Option<Cow<'_, str>> {
     (!lower.is_empty()).then_some(Cow::Owned(lower))
 }
 
-/// Whether an address is already in its final form, as nearly all are.
+/// Whether an address is already in normal form, as almost all are.
 fn is_plain(text: &str) -> bool {
     let plain = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'@' | b'.' | b'-' | b'_' | b'+' | b'=' | b'\'' | b'/');
     text.bytes().all(plain) && !text.ends_with('.') && !text.starts_with('.')
 }
 
-/// The domain of a normalised address: what stands behind the last `@`.
+/// The domain of a normalised address: the text after the last `@`; `None` if there is none.
 pub fn domain(address: &str) -> Option<&str> {
     let at = address.bytes().rposition(|byte| byte == b'@');
-    cut_at(address, at).map(|(_, domain)| domain).filter(|domain| !domain.is_empty())
+    split_at_byte(address, at).map(|(_, domain)| domain).filter(|domain| !domain.is_empty())
 }
 
-/// What stands before and behind an ASCII character. An address is so short that a search of `str` takes longer to begin
-/// than to find.
-fn cut_at(text: &str, at: Option<usize>) -> Option<(&str, &str)> {
+/// The text before and after the ASCII byte at `at`. Callers find the byte with `position`, which is faster than the
+/// search of `str` on texts as short as an address.
+fn split_at_byte(text: &str, at: Option<usize>) -> Option<(&str, &str)> {
     let at = at?;
     Some((text.get(..at)?, text.get(at + 1..)?))
 }
@@ -57,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_form_of_an_address() {
+    fn normalise_handles_all_forms_of_an_address() {
         for (text, expected) in [
             ("jane@example.com", Some("jane@example.com")),
             ("Jane@Example.COM", Some("jane@example.com")),
@@ -75,7 +78,7 @@ mod tests {
                 "SRS0=abc=de=example.com=x@relay.example",
                 Some("srs0=abc=de=example.com=x@relay.example"),
             ),
-            ("nobody", Some("nobody")),
+            ("postmaster", Some("postmaster")),
             ("", None),
             ("<>", None),
             ("  ", None),
@@ -85,18 +88,44 @@ mod tests {
     }
 
     #[test]
-    fn domains() {
+    fn domain_is_the_text_after_the_last_at_sign() {
         assert_eq!(domain("\"a@b\"@example.com"), Some("example.com"));
-        assert_eq!(domain("nobody"), None);
-        assert_eq!(domain("nobody@"), None);
+        assert_eq!(domain("postmaster"), None);
+        assert_eq!(domain("postmaster@"), None);
     }
 
     proptest::proptest! {
         #[test]
-        fn normalising_twice_changes_nothing(text in "\\PC{0,40}") {
+        fn normalise_is_idempotent_and_trims(text in "\\PC{0,40}|[aB@<>.;, \"]{0,20}") {
             if let Some(once) = normalise(Cow::Borrowed(&text)) {
                 let twice = normalise(Cow::Borrowed(&once)).map(Cow::into_owned);
                 proptest::prop_assert_eq!(twice.as_deref(), Some(once.as_ref()));
+                proptest::prop_assert!(!once.starts_with(['.', ' ', '<']) && !once.ends_with(['.', ' ', '>']));
+                proptest::prop_assert!(!once.contains(char::is_control));
+                proptest::prop_assert!(!once.bytes().any(|byte| byte.is_ascii_uppercase()));
+            }
+        }
+
+        #[test]
+        fn all_forms_of_one_address_have_one_normal_form(
+            local in "[A-Za-z0-9_+=-]{1,12}",
+            domain_name in "[A-Za-z0-9-]{1,12}\\.(com|ORG)",
+            display_name in "[A-Za-z]{0,8}",
+        ) {
+            let address = format!("{local}@{domain_name}");
+            let forms = [
+                address.clone(),
+                address.to_uppercase(),
+                format!("{display_name} <{address}>"),
+                format!("\"{display_name} <x>\" <{address}>"),
+                format!("rfc822; {address}."),
+                format!("  <{address}>\r\n"),
+            ];
+            for form in forms {
+                let normal = normalise(Cow::Owned(form)).unwrap().into_owned();
+                proptest::prop_assert_eq!(&normal, &address.to_lowercase());
+                let expected = domain_name.to_lowercase();
+                proptest::prop_assert_eq!(domain(&normal), Some(expected.as_str()));
             }
         }
     }

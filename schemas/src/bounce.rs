@@ -1,50 +1,54 @@
-//! Bounce and complaint words of SES, and what SES counts (facts 1.5, 1.6, 5.1).
+//! Bounce classes, and the rule by which SES counts a bounce in its bounce rate.
+//!
+//! Sources: SES developer guide, pages "Amazon SNS notification contents", "Reputation metrics" and "Global
+//! suppression list"; Amazon SES FAQ on sending reviews.
 
-words! {
-    /// What a bounce is for the people who act on it.
+text_enum! {
+    /// Class of a bounce.
     BounceClass {
-        /// An out-of-office reply; no bounce at all.
+        /// An automatic reply, such as an out-of-office message. The message was delivered.
         AutoReply = "auto_reply",
-        /// Not attempted, because the address is on a suppression list or failed validation.
+        /// Not attempted: the address is on a suppression list or failed validation.
         Suppressed = "suppressed",
-        /// Given up after retries, or refused for now.
+        /// Temporary failure, or given up after retries.
         Soft = "soft",
-        /// SES could not tell.
+        /// SES could not determine the reason.
         Undetermined = "undetermined",
-        /// Refused for good.
+        /// Permanent failure.
         Hard = "hard",
     }
 }
 
-/// The domain of SES's mailbox simulator, whose mail is in no rate.
+/// Domain of the SES mailbox simulator. Messages to it are in no rate.
 pub const SIMULATOR_DOMAIN: &str = "simulator.amazonses.com";
 
-/// Subtypes of `Permanent` that SES keeps out of its bounce rate. `EmailValidationSuppressed` is not documented
-/// either way; nothing was attempted, so it is left out.
-const NOT_COUNTED: [&str; 4] = [
+/// Subtypes of `Permanent` that SES excludes from its bounce rate. `EmailValidationSuppressed` is not documented; it is
+/// excluded because SES does not attempt delivery.
+const UNCOUNTED_SUBTYPES: [&str; 4] = [
     "OnAccountSuppressionList",
     "OnTenantSuppressionList",
     "UnsubscribedRecipient",
     "EmailValidationSuppressed",
 ];
 
-/// SES's global suppression list: not attempted, but counted.
+/// Subtype of the SES global suppression list: not attempted, but counted.
 const GLOBAL_SUPPRESSION: &str = "Suppressed";
 
-/// Class of a bounce, and whether it enters SES's own bounce rate.
+/// Class of a bounce, and whether SES counts it in its bounce rate.
 ///
-/// Words are compared without regard to case (the v2 API writes them in upper case). Unknown subtypes of
-/// `Permanent` count: a rate that is too high is the safer error. `has_report` says whether a delivery report came
-/// with it (action, status or diagnostic); a `Transient/General` without one is an automatic reply.
+/// Types are compared without case: the v2 API writes them in upper case. Unknown subtypes of `Permanent` count,
+/// because a rate that is too high is the safer error. `has_report` is true if a delivery report (action, status or
+/// diagnostic) came with the bounce; a `Transient/General` bounce without one is an automatic reply.
 pub fn classify(
     bounce_type: Option<&str>,
     bounce_subtype: Option<&str>,
     has_report: bool,
 ) -> (BounceClass, bool) {
-    let is =
-        |word: Option<&str>, other: &str| word.is_some_and(|word| word.eq_ignore_ascii_case(other));
+    let is = |value: Option<&str>, other: &str| {
+        value.is_some_and(|value| value.eq_ignore_ascii_case(other))
+    };
     if is(bounce_type, "Permanent") {
-        if NOT_COUNTED.iter().any(|word| is(bounce_subtype, word)) {
+        if UNCOUNTED_SUBTYPES.iter().any(|subtype| is(bounce_subtype, subtype)) {
             return (BounceClass::Suppressed, false);
         }
         if is(bounce_subtype, GLOBAL_SUPPRESSION) {
@@ -53,8 +57,8 @@ pub fn classify(
         return (BounceClass::Hard, true);
     }
     if is(bounce_type, "Transient") {
-        let replied = is(bounce_subtype, "General") && !has_report;
-        return (if replied { BounceClass::AutoReply } else { BounceClass::Soft }, false);
+        let is_auto_reply = is(bounce_subtype, "General") && !has_report;
+        return (if is_auto_reply { BounceClass::AutoReply } else { BounceClass::Soft }, false);
     }
     (BounceClass::Undetermined, false)
 }
@@ -64,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_ses_counts() {
+    fn permanent_bounces_count_except_account_level_suppressions() {
         use BounceClass::{AutoReply, Hard, Soft, Suppressed, Undetermined};
         for (bounce_type, subtype, has_report, expected) in [
             ("Permanent", "General", true, (Hard, true)),

@@ -1,141 +1,143 @@
-//! The words of the classifier: why a message did not arrive, whose fault that is, what to do.
+//! The taxonomy of failures: 25 causes, with the party at fault, the recommended action and a rollup for reports.
+//! The crate `bouncewatch-classify` assigns them.
 
-words! {
-    /// Why a message did not arrive. The order is that of the documentation; numbers there are one more than here.
+text_enum! {
+    /// Cause of a failure, in the order of the documentation.
     Cause {
-        /// The address does not exist, or has moved.
+        /// The mailbox does not exist, or has moved.
         MailboxUnknown = "mailbox_unknown",
-        /// The mailbox exists and is closed, suspended or abandoned.
+        /// The mailbox exists, but is closed, suspended or abandoned.
         MailboxDisabled = "mailbox_disabled",
-        /// The mailbox has no room left.
+        /// The mailbox is full.
         MailboxFull = "mailbox_full",
-        /// The domain does not exist, or takes no mail (no MX, null MX).
+        /// The domain does not exist, or accepts no mail (no MX, null MX).
         DomainInvalid = "domain_invalid",
-        /// The address is written in a way that no server takes.
+        /// The syntax of the address is invalid.
         AddressSyntax = "address_syntax",
-        /// The recipient, or who runs the mailbox, takes mail from some senders only.
+        /// The recipient, or the operator of the mailbox, accepts mail from selected senders only.
         RecipientRestricted = "recipient_restricted",
-        /// An automatic answer: the message did arrive.
+        /// An automatic reply. The message was delivered.
         AutoReply = "auto_reply",
         /// Not attempted: the address is on a suppression list.
         Suppressed = "suppressed",
         /// SPF, DKIM, DMARC or alignment failed.
         SenderAuth = "sender_auth",
-        /// DNS of the sender: no PTR, wrong HELO, a sender domain that does not resolve, a sender address that fails a callback.
+        /// DNS of the sender: no PTR record, wrong HELO, a sender domain that does not resolve, a sender address that
+        /// fails a callback.
         SenderDns = "sender_dns",
-        /// The connection was not encrypted as one side demands.
+        /// One side requires an encrypted connection, and the connection was not encrypted.
         TlsRequired = "tls_required",
         /// The sending IP is on a block list.
         IpBlocklisted = "ip_blocklisted",
         /// The sending domain, or a domain in the message, is on a block list.
         DomainBlocklisted = "domain_blocklisted",
-        /// The receiver thinks badly of the sending IP or domain.
+        /// The receiver rates the sending IP or domain low.
         ReputationLow = "reputation_low",
-        /// The message looks like spam.
+        /// The receiver classified the message as spam.
         ContentSpam = "content_spam",
-        /// A virus, or a kind of attachment that is not taken.
+        /// A virus, or a type of attachment that is not accepted.
         ContentMalware = "content_malware",
-        /// The message is larger than the receiver takes.
+        /// The message is larger than the receiver accepts.
         MessageTooLarge = "message_too_large",
-        /// The message breaks the rules of its format.
+        /// The message violates its format (RFC 5322, MIME).
         MessageMalformed = "message_malformed",
-        /// Too many messages, connections or recipients for now.
+        /// Too many messages, connections or recipients at a time.
         RateLimited = "rate_limited",
-        /// A first attempt was put off, as a test of the sender.
+        /// The first attempt was deferred as a test of the sender.
         Greylisted = "greylisted",
-        /// A rule of the receiver that is none of the above.
+        /// Another rule of the receiver.
         PolicyRejected = "policy_rejected",
-        /// The server does not take mail for this domain.
+        /// The server does not accept mail for this domain.
         RelayDenied = "relay_denied",
         /// The receiver's server has a fault.
         ServerError = "server_error",
-        /// No connection, no answer, no DNS answer; or given up after trying for hours.
+        /// No connection, no reply, no DNS response; or given up after hours of retries.
         NetworkTimeout = "network_timeout",
-        /// No rule knows the text.
+        /// No rule matches the text.
         Unknown = "unknown",
     }
 }
 
-words! {
-    /// Whose fault it is that a message did not arrive.
+text_enum! {
+    /// Party at fault for a failure.
     Fault {
-        /// Who wrote down the address.
+        /// The address is wrong.
         RecipientAddress = "recipient_address",
         /// The recipient's mailbox.
         RecipientMailbox = "recipient_mailbox",
         /// The recipient's server.
         RecipientServer = "recipient_server",
-        /// Rules of the receiver.
+        /// A rule of the receiver.
         Policy = "policy",
-        /// How often, or how much at a time, was sent.
+        /// The sending rate.
         RateLimit = "rate_limit",
         /// The sender's authentication or DNS.
         SenderAuthentication = "sender_authentication",
-        /// What receivers think of the sender.
+        /// The sender's reputation at receivers.
         SenderReputation = "sender_reputation",
         /// The message itself.
         Content = "content",
-        /// The way between the servers.
+        /// The network between the servers.
         Network = "network",
-        /// The sender's own suppression list.
+        /// A suppression list.
         OwnList = "own_list",
-        /// Nobody's: the message arrived.
+        /// No party: the message was delivered.
         None = "none",
-        /// Nobody knows.
+        /// Not known.
         Unknown = "unknown",
     }
 }
 
-words! {
-    /// What to do about it, in one word; [`super::advice`] says it in sentences.
+text_enum! {
+    /// Recommended action. `bouncewatch_classify::advice` explains it in sentences.
     Action {
-        /// Do not mail this address again.
+        /// Do not send to this address again.
         Suppress = "suppress",
-        /// Do not mail this address again if it happens repeatedly.
+        /// Do not send to this address again if the failure repeats.
         SuppressIfRepeated = "suppress_if_repeated",
-        /// Take the address out of the source of the mailing.
+        /// Remove the address from the source of the mailing.
         RemoveFromSource = "remove_from_source",
-        /// Ask the recipient to let the mail in.
+        /// Ask the recipient to allow the sender.
         AskRecipient = "ask_recipient",
-        /// Set SPF, DKIM, DMARC right.
+        /// Fix SPF, DKIM or DMARC.
         FixAuthentication = "fix_authentication",
-        /// Set PTR, HELO, MX of the sender right.
+        /// Fix PTR, HELO or MX of the sender.
         FixDns = "fix_dns",
-        /// Set the TLS policy right.
+        /// Fix the TLS policy.
         FixTls = "fix_tls",
-        /// Get off the block list, or send from another pool.
+        /// Request removal from the block list, or send from another IP pool.
         Delist = "delist",
-        /// Slow down, clean the list, lower complaints.
+        /// Send more slowly, remove invalid addresses, reduce complaints.
         ImproveReputation = "improve_reputation",
-        /// Change what the message says or links to.
+        /// Change the text or the links of the message.
         ChangeContent = "change_content",
-        /// Send a smaller message, or another attachment.
+        /// Send a smaller message.
         ShrinkMessage = "shrink_message",
-        /// Take the attachment out and look for malware.
+        /// Remove the attachment, and check for malware.
         RemoveAttachment = "remove_attachment",
-        /// Mend what makes the message.
+        /// Fix the software that composes the message.
         FixMessage = "fix_message",
-        /// Send slower to this receiver.
+        /// Send more slowly to this receiver.
         SlowDown = "slow_down",
-        /// Nothing: the message is tried again.
+        /// None: the message is retried.
         Wait = "wait",
-        /// Read the text and write to the receiver's postmaster.
+        /// Read the text, and contact the receiver's postmaster.
         ContactPostmaster = "contact_postmaster",
-        /// Nothing at all.
+        /// None.
         Ignore = "ignore",
-        /// Read the text: nobody knows.
-        Look = "look",
+        /// Read the text: the cause is unknown.
+        Review = "look",
     }
 }
 
-words! {
-    /// The three questions that people ask first.
+text_enum! {
+    /// Group of causes in reports.
     Rollup {
-        /// Is my list good?
+        /// Quality of the recipient list.
         ListQuality = "list_quality",
-        /// Am I a sender whom receivers want?
+        /// Reputation, authentication and sending behaviour.
         SenderHealth = "sender_health",
-        /// Or is it none of my doing?
+        /// Neither the list nor the sender.
         NotUs = "not_us",
         /// Not known.
         Unknown = "unknown",
@@ -143,7 +145,7 @@ words! {
 }
 
 impl Cause {
-    /// Whose fault it is.
+    /// The party at fault.
     pub const fn fault(self) -> Fault {
         match self {
             Self::MailboxUnknown | Self::DomainInvalid | Self::AddressSyntax => {
@@ -168,7 +170,8 @@ impl Cause {
         }
     }
 
-    /// What to do by default. A text that says that a failure passes softens it: see [`super::Classification::action`].
+    /// The recommended action. The classifier weakens it for temporary failures, see
+    /// `bouncewatch_classify::Classification::action`.
     pub const fn action(self) -> Action {
         match self {
             Self::MailboxUnknown
@@ -193,11 +196,11 @@ impl Cause {
             Self::RateLimited => Action::SlowDown,
             Self::Greylisted | Self::ServerError => Action::Wait,
             Self::PolicyRejected => Action::ContactPostmaster,
-            Self::Unknown => Action::Look,
+            Self::Unknown => Action::Review,
         }
     }
 
-    /// Which of the three questions it answers.
+    /// The group in reports.
     pub const fn rollup(self) -> Rollup {
         match self {
             Self::MailboxUnknown
@@ -228,9 +231,9 @@ impl Cause {
         }
     }
 
-    /// Whether it says that mail to this address is useless for now or for ever. Nothing that is about the sender, the
-    /// content, a policy, a rate or the network may ever be filed under one of these.
-    pub const fn is_dead_address(self) -> bool {
+    /// Whether the recipient's address or mailbox is the reason. Only these causes lead to suppression. A sender,
+    /// content, policy, rate or network failure is never classified as one of them.
+    pub const fn is_recipient_failure(self) -> bool {
         matches!(
             self,
             Self::MailboxUnknown

@@ -1,11 +1,12 @@
-//! What a remote server said: its text in one line, its reply code and its enhanced status code (RFC 5321, RFC 3463).
+//! SMTP replies of remote servers: the text in one line, the reply code (RFC 5321) and the enhanced status code
+//! (RFC 3463).
 
 use std::borrow::Cow;
 
-/// A diagnostic brought to one line, with the codes read from it.
+/// A diagnostic in one line, with its codes.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Diagnostic<'a> {
-    /// The text: type prefix gone, reply lines joined, trimmed.
+    /// The text: trimmed, without type prefix, lines joined, at most 8 KiB.
     pub text: Option<Cow<'a, str>>,
     /// Reply code, 400 to 599.
     pub smtp_code: Option<u16>,
@@ -13,9 +14,10 @@ pub struct Diagnostic<'a> {
     pub enhanced_status: Option<Cow<'a, str>>,
 }
 
-/// Reads a diagnostic and, where the report has one of its own, a status field (which is believed first).
-pub fn read<'a>(diagnostic: Option<Cow<'a, str>>, status: Option<&'a str>) -> Diagnostic<'a> {
-    let text = diagnostic.map(cut).and_then(one_line);
+/// Parses a diagnostic and the status field of the delivery report. The status field takes precedence over a status
+/// code in the text.
+pub fn parse<'a>(diagnostic: Option<Cow<'a, str>>, status: Option<&'a str>) -> Diagnostic<'a> {
+    let text = diagnostic.map(truncated).and_then(one_line);
     let smtp_code = text.as_deref().and_then(reply_code).filter(|code| *code >= 400);
     let enhanced_status = match status.and_then(leading_status) {
         Some(status) => Some(Cow::Borrowed(status)),
@@ -26,11 +28,11 @@ pub fn read<'a>(diagnostic: Option<Cow<'a, str>>, status: Option<&'a str>) -> Di
     Diagnostic { text, smtp_code, enhanced_status }
 }
 
-/// Bytes of a diagnostic that are kept; replies of SMTP are far shorter, and a text stands once for each recipient.
+/// Bytes of a diagnostic that are kept. SMTP replies are much shorter; a text is stored once for each recipient.
 const BYTES_MAX: usize = 8 * 1024;
 
-/// A text that is not too long, cut between two letters.
-fn cut(text: Cow<'_, str>) -> Cow<'_, str> {
+/// The first [`BYTES_MAX`] bytes of a text, at a character boundary.
+fn truncated(text: Cow<'_, str>) -> Cow<'_, str> {
     let end = text.floor_char_boundary(BYTES_MAX);
     match text {
         Cow::Borrowed(text) => Cow::Borrowed(text.get(..end).unwrap_or(text)),
@@ -41,7 +43,7 @@ fn cut(text: Cow<'_, str>) -> Cow<'_, str> {
     }
 }
 
-/// Takes the type prefix off, joins the lines of one reply and drops the codes that its further lines repeat.
+/// Removes the type prefix, joins the lines of a reply, and drops the codes that its further lines repeat.
 fn one_line(text: Cow<'_, str>) -> Option<Cow<'_, str>> {
     let body = without_type(&text).trim();
     if body.is_empty() {
@@ -70,10 +72,12 @@ fn one_line(text: Cow<'_, str>) -> Option<Cow<'_, str>> {
         joined.push(' ');
         joined.push_str(without_repeated_codes(line, code, status));
     }
+    // the last line can consist of repeated codes only
+    joined.truncate(joined.trim_end().len());
     Some(Cow::Owned(joined))
 }
 
-/// The rest of a further line of a reply: without the reply code and the status code that the first line had.
+/// A further line of a reply without the reply code and status code of the first line.
 fn without_repeated_codes<'l>(line: &'l str, code: &str, status: Option<&str>) -> &'l str {
     let Some(rest) = line.strip_prefix(code).filter(|_| !code.is_empty()) else { return line };
     let Some(rest) = rest.strip_prefix(['-', ' ']) else {
@@ -87,33 +91,34 @@ fn without_repeated_codes<'l>(line: &'l str, code: &str, status: Option<&str>) -
     }
 }
 
-/// Whether a reply line says that another one follows: `550-...`.
+/// Whether another line of the reply follows: `550-...`.
 fn is_continued(line: &str) -> bool {
     reply_code(line).is_some() && line.as_bytes().get(3) == Some(&b'-')
 }
 
-/// `smtp; 550 ...` and `X-Postfix; ...` without what stands before the `;`, where that is a type word.
+/// The text without its type prefix: `smtp; 550 ...`, `X-Postfix; ...`.
 fn without_type(text: &str) -> &str {
     match text.split_once(';') {
-        Some((word, rest)) if is_type_word(word.trim()) => rest,
+        Some((prefix, rest)) if is_type(prefix.trim()) => rest,
         _ => text,
     }
 }
 
-fn is_type_word(word: &str) -> bool {
+fn is_type(prefix: &str) -> bool {
     let known = ["smtp", "dns", "dsn", "lmtp", "unix", "x400"];
-    let word = word.to_ascii_lowercase();
+    let prefix = prefix.to_ascii_lowercase();
     let custom =
-        word.starts_with("x-") && word.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
-    custom || known.contains(&word.as_str())
+        prefix.starts_with("x-") && prefix.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    custom || known.contains(&prefix.as_str())
 }
 
-/// `dns; host` and `dsn; host` without the type; other text as it is.
+/// The host name of `dns; host` or `dsn; host`; other text unchanged. `None` if it is empty.
 pub fn mta_name(text: &str) -> Option<&str> {
     Some(without_type(text).trim()).filter(|name| !name.is_empty())
 }
 
-/// The reply code: at the start of the text, or the first later number that stands where a code would.
+/// The reply code: at the start of the text, or else the first number that an enhanced status code of the same class
+/// follows.
 fn reply_code(text: &str) -> Option<u16> {
     let bytes = text.as_bytes();
     let code_at = |at: usize| {
@@ -128,7 +133,7 @@ fn reply_code(text: &str) -> Option<u16> {
             .then(|| digits.iter().fold(0, |code, digit| code * 10 + u16::from(digit - b'0')))
     };
     code_at(0).or_else(|| {
-        // `... said: 550 5.1.1 ...`: only where an enhanced code of the same class follows
+        // `host mx.example.org replied: 550 5.1.1 ...`
         (1..bytes.len().saturating_sub(3))
             .filter(|&at| matches!(bytes[at - 1], b' ' | b'(' | b'<' | b':'))
             .find_map(|at| {
@@ -139,7 +144,7 @@ fn reply_code(text: &str) -> Option<u16> {
     })
 }
 
-/// An enhanced status code at the start of a text: class 2, 4 or 5, then two numbers of up to three digits.
+/// The enhanced status code at the start of a text: class 2, 4 or 5, then two numbers of up to three digits.
 pub fn leading_status(text: &str) -> Option<&str> {
     let text = text.trim_start().trim_start_matches(['#', '(']);
     let bytes = text.as_bytes();
@@ -157,21 +162,21 @@ pub fn leading_status(text: &str) -> Option<&str> {
     ends.then(|| text.get(..end)).flatten()
 }
 
-/// The end of a run of one to three digits that starts at `from`.
+/// The end of a run of one to three digits at `from`.
 fn digits_from(bytes: &[u8], from: usize) -> Option<usize> {
     let length = bytes.get(from..)?.iter().take(4).take_while(|b| b.is_ascii_digit()).count();
     (1..=3).contains(&length).then_some(from + length)
 }
 
-/// The first enhanced status code in a text that stands as a word.
+/// The first enhanced status code in a text, at the start of a word.
 fn status_in_text(text: &str) -> Option<&str> {
     let bytes = text.as_bytes();
     (0..bytes.len().saturating_sub(4))
         .filter(|&at| matches!(bytes[at], b'2' | b'4' | b'5'))
         .find_map(|at| {
-            let word =
+            let starts_word =
                 at == 0 || matches!(bytes[at - 1], b' ' | b'-' | b'(' | b'#' | b'[' | b'<' | b':');
-            if word { leading_status(text.get(at..)?) } else { None }
+            if starts_word { leading_status(text.get(at..)?) } else { None }
         })
 }
 
@@ -186,7 +191,7 @@ mod tests {
         code: Option<u16>,
         enhanced: Option<&str>,
     ) {
-        let got = read(Some(Cow::Borrowed(diagnostic)), status);
+        let got = parse(Some(Cow::Borrowed(diagnostic)), status);
         let expected = Diagnostic {
             text: Some(Cow::Borrowed(text)),
             smtp_code: code,
@@ -196,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_of_remote_servers() {
+    fn parse_joins_lines_and_reads_codes() {
         check(
             "smtp; 550 5.1.1 user unknown",
             None,
@@ -254,14 +259,14 @@ mod tests {
     }
 
     #[test]
-    fn nothing_said() {
-        assert_eq!(read(None, None), Diagnostic::default());
-        assert_eq!(read(Some(Cow::Borrowed("smtp; ")), None), Diagnostic::default());
-        assert_eq!(read(None, Some("4.4.7")).enhanced_status.as_deref(), Some("4.4.7"));
+    fn empty_diagnostic_has_no_text() {
+        assert_eq!(parse(None, None), Diagnostic::default());
+        assert_eq!(parse(Some(Cow::Borrowed("smtp; ")), None), Diagnostic::default());
+        assert_eq!(parse(None, Some("4.4.7")).enhanced_status.as_deref(), Some("4.4.7"));
     }
 
     #[test]
-    fn names_of_servers() {
+    fn mta_name_removes_the_type() {
         assert_eq!(mta_name("dns; mx.example.org"), Some("mx.example.org"));
         assert_eq!(
             mta_name("dsn; a27-23.smtp-out.us-west-2.amazonses.com"),
@@ -271,15 +276,61 @@ mod tests {
         assert_eq!(mta_name("dns; "), None);
     }
 
+    /// An enhanced status code, checked with a regular grammar instead of a scanner.
+    fn is_status(text: &str) -> bool {
+        let parts: Vec<&str> = text.split('.').collect();
+        matches!(parts[..], ["2" | "4" | "5", subject, detail] if [subject, detail]
+            .iter()
+            .all(|part| (1..=3).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit())))
+    }
+
     proptest::proptest! {
         #[test]
-        fn any_text_is_read(text in "\\PC{0,80}", status in "\\PC{0,12}") {
-            read(Some(Cow::Borrowed(&text)), Some(&status));
+        fn any_diagnostic_is_one_trimmed_line_with_valid_codes(
+            text in "\\PC{0,80}|([245][0-9]{2}[- ]?|[245]\\.[0-9]{1,3}\\.[0-9]{1,3}|smtp;|\r\n|[a ]){0,12}",
+            status in "\\PC{0,12}|[245]\\.[0-9]{1,3}\\.[0-9]{1,3}[ .x]?",
+        ) {
+            let parsed = parse(Some(Cow::Borrowed(&text)), Some(&status));
+            if let Some(line) = parsed.text.as_deref() {
+                proptest::prop_assert!(!line.contains(['\n', '\r']), "{:?}", line);
+                proptest::prop_assert_eq!(line.trim(), line);
+                proptest::prop_assert!(!line.is_empty());
+            }
+            proptest::prop_assert!(parsed.smtp_code.is_none_or(|code| (400..=559).contains(&code)));
+            proptest::prop_assert!(parsed.enhanced_status.as_deref().is_none_or(is_status));
+            if let Some(leading) = leading_status(&status) {
+                proptest::prop_assert_eq!(parsed.enhanced_status.as_deref(), Some(leading));
+            }
         }
 
         #[test]
-        fn replies_of_any_lines(lines in proptest::collection::vec("(4|5)[0-9]{2}[- ]\\PC{0,20}", 1..6)) {
-            read(Some(Cow::Owned(lines.join("\r\n"))), None);
+        fn multi_line_reply_keeps_all_words_and_its_codes(
+            class in 4_u16..=5,
+            detail in 0_u16..=59,
+            status in "[0-7]\\.[0-9]{1,2}",
+            lines in proptest::collection::vec("[a-z]{1,8}( [a-z]{1,8}){0,3}", 1..6),
+            line_end in proptest::sample::select(vec!["\n", "\r\n"]),
+        ) {
+            let code = class * 100 + detail;
+            let last = lines.len() - 1;
+            let reply: Vec<String> = lines
+                .iter()
+                .enumerate()
+                .map(|(at, line)| format!("{code}{}{class}.{status} {line}", if at < last { '-' } else { ' ' }))
+                .collect();
+            let parsed = parse(Some(Cow::Owned(reply.join(line_end))), None);
+            let expected = format!("{code} {class}.{status} {}", lines.join(" "));
+            proptest::prop_assert_eq!(parsed.text.as_deref(), Some(expected.as_str()));
+            proptest::prop_assert_eq!(parsed.smtp_code, Some(code));
+            proptest::prop_assert_eq!(parsed.enhanced_status, Some(Cow::from(format!("{class}.{status}"))));
+        }
+
+        #[test]
+        fn long_diagnostic_is_truncated_at_a_character(letter in "[aé€]", count in 1_usize..6_000) {
+            let text = letter.repeat(count);
+            let parsed = parse(Some(Cow::Borrowed(&text)), None).text.unwrap();
+            proptest::prop_assert!(parsed.len() <= BYTES_MAX && text.starts_with(parsed.as_ref()));
+            proptest::prop_assert!(text.len() <= BYTES_MAX || parsed.len() > BYTES_MAX - letter.len());
         }
     }
 }

@@ -1,11 +1,35 @@
-//! What arrives and what is stored.
+//! Types of the events that AWS sends and of the tables that bouncewatch stores. No I/O and no clock: each function
+//! depends only on its arguments.
 //!
-//! Wire types as AWS sends them (tolerant: an odd field costs that field, never the event), the normalised event
-//! and its identity, the words of the field (kinds, bounce classes, mailbox providers) and the columns of the
-//! tables. No I/O, no clock: everything here is a plain function of its arguments (invariant I-6).
+//! An event arrives as JSON from SES or WorkMail ([`wire`]). Ingest normalises it into rows, one for each recipient
+//! ([`event::EventRow`]), and stores the rows in tables with fixed columns ([`table`], [`send_counts`]). Reading is
+//! tolerant: a value of an unexpected type costs that value, not the event.
+//!
+//! | module | content |
+//! |---|---|
+//! | [`wire`] | the JSON shapes, with a lenient reader and a fast in-place reader |
+//! | [`event`] | the normalised event and its identity (`message_key`, `event_key`) |
+//! | [`table`] | columns, file names and footer keys of the event and quarantine tables |
+//! | [`send_counts`] | imported send counts: rows and columns of the table `volumes` |
+//! | [`bounce`] | bounce classes; whether SES counts a bounce in its rate |
+//! | [`cause`] | the 25 causes of failures, with fault and recommended action |
+//! | [`diagnostic`] | SMTP replies: text, reply code, enhanced status code |
+//! | [`address`], [`provider`] | email addresses, domains, mailbox providers |
+//! | [`time`] | timestamps, days, durations |
+//! | [`printable`] | escapes control characters before output to a terminal |
+//!
+//! ```
+//! use bouncewatch_schemas::wire::envelope::Envelope;
+//!
+//! let text = r#"{"eventType": "Bounce", "mail": {"messageId": "m-1"}, "bounce": {"bounceType": "Permanent"}}"#;
+//! let event: Envelope<'_> = serde_json::from_str(text)?;
+//! assert!(event.event_type.is("bounce"));
+//! assert_eq!(event.bounce.0.unwrap().bounce_type.get(), Some("Permanent"));
+//! # Ok::<(), serde_json::Error>(())
+//! ```
 
 #[macro_use]
-mod words;
+mod text_enum;
 
 pub mod address;
 pub mod bounce;
@@ -14,7 +38,7 @@ pub mod diagnostic;
 pub mod event;
 pub mod printable;
 pub mod provider;
+pub mod send_counts;
 pub mod table;
 pub mod time;
-pub mod volume;
 pub mod wire;

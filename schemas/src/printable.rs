@@ -1,15 +1,15 @@
-//! Text of strangers for a terminal: what it would obey is shown instead.
+//! Escapes text from outside (addresses, replies of servers) before it is printed to a terminal.
 
 use std::borrow::Cow;
 
-/// The text with control characters and direction marks as escapes; line ends too.
+/// The text with control characters, line ends and bidirectional marks as escapes such as `\u{1b}`.
 pub fn printable(text: &str) -> Cow<'_, str> {
-    if !text.contains(is_obeyed) {
+    if !text.contains(is_unsafe) {
         return Cow::Borrowed(text);
     }
     let mut out = String::with_capacity(text.len() + 16);
     for c in text.chars() {
-        if is_obeyed(c) {
+        if is_unsafe(c) {
             out.extend(c.escape_unicode());
         } else {
             out.push(c);
@@ -18,8 +18,8 @@ pub fn printable(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// Control characters, and marks that turn the direction of text.
-fn is_obeyed(c: char) -> bool {
+/// Whether a terminal interprets the character: control characters and bidirectional marks.
+fn is_unsafe(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
@@ -29,7 +29,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_terminal_is_not_obeyed() {
+    fn control_characters_and_bidirectional_marks_are_escaped() {
         assert_eq!(printable("a\u{1b}[31mb\u{202e}c\n"), "a\\u{1b}[31mb\\u{202e}c\\u{a}");
         assert_eq!(printable("exämple.org"), "exämple.org");
     }

@@ -1,17 +1,16 @@
-//! Which mailbox provider stands behind a recipient: told by the address's domain, else by the remote server's words.
+//! The mailbox provider of a recipient, by the domain of the address, or else by the remote server.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-/// The provider of everything that the tables do not know.
+/// The provider of all domains that are not in the tables.
 pub const OTHER: &str = "other";
 
-/// Providers that tell SES of no complaints: mail to them is not in the denominator of SES's complaint rate ("Gmail
-/// doesn't provide complaint data to Amazon SES", facts 5.2). They are told by the address, and where an event has
-/// one by the words of the remote server.
+/// Providers that send no complaint feedback to SES. Messages to them are not in the denominator of SES's complaint
+/// rate: "Gmail doesn't provide complaint data to Amazon SES" (SES developer guide, account-level suppression list).
 pub const WITHOUT_FEEDBACK: &[&str] = &["gmail"];
 
-/// Providers by whole domain.
+/// Providers by domain.
 const DOMAINS: &[(&str, &[&str])] = &[
     ("gmail", &["gmail.com", "googlemail.com", "google.com"]),
     (
@@ -67,24 +66,24 @@ const DOMAINS: &[(&str, &[&str])] = &[
     ("fastmail", &["fastmail.com", "fastmail.fm", "fastmail.net"]),
 ];
 
-/// The same, to be asked for each event.
+/// Index of [`DOMAINS`].
 static BY_DOMAIN: LazyLock<HashMap<&str, &str>> = LazyLock::new(|| {
-    let named = |(provider, domains): &(&'static str, &'static [&'static str])| {
+    let entries = |(provider, domains): &(&'static str, &'static [&'static str])| {
         let provider = *provider;
         domains.iter().map(move |domain| (*domain, provider))
     };
-    DOMAINS.iter().flat_map(named).collect()
+    DOMAINS.iter().flat_map(entries).collect()
 });
 
-/// Providers that own a name under every country: `yahoo.it`, `hotmail.co.uk`, `gmx.net`.
+/// Providers that own a name under each country domain: `yahoo.it`, `hotmail.co.uk`, `gmx.net`.
 const FAMILIES: &[(&str, &[&str])] = &[
     ("microsoft", &["hotmail", "outlook", "live", "msn"]),
     ("yahoo", &["yahoo"]),
     ("gmx", &["gmx"]),
 ];
 
-/// Marks of hosted domains in what the remote server says or is called.
-const REMOTE: &[(&str, &[&str])] = &[
+/// Parts of the replies and host names of a provider's servers. They identify customer domains that it hosts.
+const SERVER_SIGNS: &[(&str, &[&str])] = &[
     ("gmail", &[" gsmtp", ".google.com", "support.google.com", "gmail-smtp-in"]),
     ("microsoft", &[".outlook.com", "protection.outlook", "exchangelabs.com"]),
     ("yahoo", &[".yahoodns.net", ".mail.yahoo.com", "postmaster.yahooinc.com"]),
@@ -94,17 +93,17 @@ const REMOTE: &[(&str, &[&str])] = &[
     ("aruba", &[".aruba.it"]),
 ];
 
-/// The provider of a recipient's domain; `texts` are the remote server's words and name.
+/// The provider of a recipient's domain, in lower case. `texts` are the reply and the host name of the remote server.
 pub fn provider_of<'t>(domain: &str, texts: impl Iterator<Item = &'t str>) -> &'static str {
-    by_domain(domain).or_else(|| by_remote(texts)).unwrap_or(OTHER)
+    by_domain(domain).or_else(|| by_server(texts)).unwrap_or(OTHER)
 }
 
-/// Whether a domain is one of a known mailbox provider.
+/// Whether a domain belongs to a known provider.
 pub fn is_known(domain: &str) -> bool {
     by_domain(domain).is_some()
 }
 
-/// The domains of the table, in its order.
+/// All domains of known providers, without their families.
 pub fn domains() -> impl Iterator<Item = &'static str> {
     DOMAINS.iter().flat_map(|(_, domains)| domains.iter().copied())
 }
@@ -118,7 +117,7 @@ fn by_domain(domain: &str) -> Option<&'static str> {
     is_country_suffix(rest).then_some(provider)
 }
 
-/// `it`, `co.uk`, `com.br`, `com`, `net`.
+/// Whether this is a suffix such as `it`, `co.uk`, `com.br`, `com`, `net`.
 fn is_country_suffix(suffix: &str) -> bool {
     let label =
         |text: &str| (2..=3).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_lowercase());
@@ -128,12 +127,12 @@ fn is_country_suffix(suffix: &str) -> bool {
     }
 }
 
-fn by_remote<'t>(mut texts: impl Iterator<Item = &'t str>) -> Option<&'static str> {
+fn by_server<'t>(mut texts: impl Iterator<Item = &'t str>) -> Option<&'static str> {
     texts.find_map(|text| {
         let text = text.to_ascii_lowercase();
-        REMOTE
+        SERVER_SIGNS
             .iter()
-            .find(|(_, marks)| marks.iter().any(|mark| text.contains(mark)))
+            .find(|(_, signs)| signs.iter().any(|sign| text.contains(sign)))
             .map(|(provider, _)| *provider)
     })
 }
@@ -143,7 +142,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn by_domain_and_by_remote_server() {
+    fn provider_is_found_by_domain_then_by_remote_server() {
         for (domain, remote, expected) in [
             ("gmail.com", "", "gmail"),
             ("yahoo.co.jp", "", "yahoo"),
@@ -164,12 +163,40 @@ mod tests {
     }
 
     #[test]
-    fn no_domain_is_listed_twice() {
+    fn each_domain_is_listed_once() {
         let mut all: Vec<&str> =
             DOMAINS.iter().flat_map(|(_, domains)| domains.iter().copied()).collect();
         let count = all.len();
         all.sort_unstable();
         all.dedup();
         assert_eq!(all.len(), count);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn domain_decides_before_the_remote_server(
+            at in 0..DOMAINS.len(),
+            reply in proptest::sample::select(vec!["250 ok", "550 no such user - gsmtp", "mx1.protection.outlook.com"]),
+        ) {
+            let (provider, domains) = DOMAINS[at];
+            for domain in domains {
+                proptest::prop_assert_eq!(provider_of(domain, [reply].into_iter()), provider);
+                // a subdomain or a longer name is another domain
+                let longer = format!("{domain}.example");
+                proptest::prop_assert!(!is_known(&longer));
+            }
+        }
+
+        #[test]
+        fn unknown_domain_has_the_provider_of_its_server_or_other(
+            domain in "[a-z]{1,12}\\.example",
+            host in "[a-z0-9]{1,10}",
+        ) {
+            let provider = |reply: String| provider_of(&domain, [reply.as_str()].into_iter());
+            proptest::prop_assert!(!is_known(&domain));
+            proptest::prop_assert_eq!(provider(format!("{host} replied 550 no")), OTHER);
+            proptest::prop_assert_eq!(provider(format!("{host}.MAIL.icloud.com refused")), "apple");
+            proptest::prop_assert_eq!(provider(format!("550 5.1.1 {host} - gsmtp")), "gmail");
+        }
     }
 }

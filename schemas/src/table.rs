@@ -1,61 +1,62 @@
-//! The event table: its columns, its layout on disk and its version. The names here are a contract with everybody
-//! who reads a store (design 3); columns are added, never renamed.
+//! The event table and the quarantine table: columns, file names, footer keys, format version. `docs/src/format.md`
+//! describes the format. These names are a contract with all readers of a store; columns are added, never renamed.
 
-#![allow(clippy::doc_markdown, reason = "the docs of columns are printed as they are")]
+#![allow(clippy::doc_markdown, reason = "column docs are printed by `bouncewatch schema`")]
 
-/// Version of the format, written to each segment's footer under [`VERSION_KEY`].
+/// Version of the format. Each segment has it in its footer under [`VERSION_KEY`].
 pub const FORMAT_VERSION: u32 = 1;
 /// Footer key of the format version.
 pub const VERSION_KEY: &str = "bouncewatch.format_version";
-/// Footer key that tells which table a segment belongs to: `events`, `quarantine` or `volumes`.
+/// Footer key of the table of a segment: `events`, `quarantine` or `volumes`.
 pub const TABLE_KEY: &str = "bouncewatch.table";
-/// Footer key of a segment that was made of others: the names of the segments of its day that it replaces, a line each.
+/// Footer key of a compacted segment: the names of the segments that it replaces, one per line.
 pub const INPUTS_KEY: &str = "bouncewatch.inputs";
-/// Footer key of a segment of the event table in which every (`message_key`, `event_key`) stands once: `true`.
+/// Footer key of a segment of the event table without copies: `true` if each (`message_key`, `event_key`) occurs once.
 pub const UNIQUE_KEY: &str = "bouncewatch.unique";
-/// Folder of the event table below a store.
+/// Folder of the event table in a store.
 pub const EVENTS: &str = "events";
-/// Folder of the quarantine table below a store.
+/// Folder of the quarantine table in a store.
 pub const QUARANTINE: &str = "quarantine";
-/// Folders of a table are named `date=YYYY-MM-DD`.
+/// Prefix of the folder of a day: `date=YYYY-MM-DD`.
 pub const DATE_PREFIX: &str = "date=";
-/// Ending of a published segment. What does not end so (a staged file, say) is no segment.
+/// Suffix of a published segment. Other files, such as staged ones, are not segments.
 pub const SEGMENT_SUFFIX: &str = ".parquet";
 
-/// How a column is stored.
+/// Type of a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ColumnType {
     /// UTF-8.
     Text,
-    /// Milliseconds since 1970, UTC.
+    /// Milliseconds since 1970-01-01 UTC.
     Time,
-    /// A whole number of 32 bits.
+    /// Signed integer of 32 bits.
     Int32,
-    /// A whole number of 64 bits.
+    /// Signed integer of 64 bits.
     Int64,
-    /// A hash.
+    /// Hash: unsigned integer of 64 bits.
     Hash,
-    /// True or false.
+    /// Boolean.
     Bool,
-    /// A list of {key, value}.
+    /// List of {key, value}.
     Tags,
-    /// Bytes as they came.
+    /// Bytes.
     Bytes,
 }
 
-/// A column and what it means.
+/// A column.
 #[derive(Debug, Clone, Copy)]
 pub struct Column {
-    /// Its name.
+    /// Name.
     pub name: &'static str,
-    /// How it is stored.
+    /// Type.
     pub column_type: ColumnType,
-    /// Whether it may be null.
+    /// Whether it can be null.
     pub nullable: bool,
-    /// What it means, with its unit.
+    /// Meaning, unit, allowed values.
     pub doc: &'static str,
 }
 
+/// Declares the columns of a table: a constant for each name, and the list of all columns.
 macro_rules! columns {
     ($(#[$meta:meta])* $table:ident : $( $constant:ident = $name:literal $type:ident $null:ident $doc:literal ),* $(,)?) => {
         $( #[doc = $doc] pub const $constant: &str = $name; )*
@@ -78,48 +79,48 @@ pub(crate) use columns;
 columns! {
     /// The columns of the event table, in order.
     COLUMNS:
-    KIND = "kind" Text always "what happened: send, delivery, bounce, complaint, delivery_delay, ...",
-    SERVICE = "service" Text always "ses or workmail",
-    CHANNEL = "channel" Text always "identity_feedback, event_publishing or workmail_log",
-    EVENT_AT = "event_at" Time always "when it happened: the detail's own time, else sent_at",
-    SENT_AT = "sent_at" Time null "when SES accepted the message",
-    PUBLISHED_AT = "published_at" Time null "when SNS or EventBridge passed the event on",
-    RECEIVED_AT = "received_at" Time always "when bouncewatch took it",
-    MESSAGE_ID = "message_id" Text always "SES's id of the message (WorkMail: the trace id)",
-    FEEDBACK_ID = "feedback_id" Text null "id of the bounce or complaint report",
-    RECIPIENT = "recipient" Text null "address, normalised; null where the event has none",
+    KIND = "kind" Text always "kind of event: send, delivery, bounce, complaint, delivery_delay, reject, rendering_failure, open, click, subscription; WorkMail also: submission, incoming_bounce, received, mailbox_delivery, rule_applied, journaling, dmarc_policy",
+    SERVICE = "service" Text always "service that reported the event: ses or workmail",
+    CHANNEL = "channel" Text always "channel of the report: identity_feedback, event_publishing or workmail_log",
+    EVENT_AT = "event_at" Time always "time of the event (the event's own time, else sent_at)",
+    SENT_AT = "sent_at" Time null "time at which SES accepted the message",
+    PUBLISHED_AT = "published_at" Time null "time at which SNS or EventBridge published the event",
+    RECEIVED_AT = "received_at" Time always "time at which bouncewatch received the event",
+    MESSAGE_ID = "message_id" Text always "message ID of SES; WorkMail: trace ID",
+    FEEDBACK_ID = "feedback_id" Text null "ID of the bounce or complaint report",
+    RECIPIENT = "recipient" Text null "email address of the recipient, normalised, or its hash; null if the event has none",
     RECIPIENT_DOMAIN = "recipient_domain" Text null "domain of the recipient",
-    PROVIDER = "provider" Text null "mailbox provider by domain and remote server; `other` where not known",
-    SOURCE = "source" Text null "envelope sender, without display name",
-    SOURCE_DOMAIN = "source_domain" Text null "domain of the sender",
-    IDENTITY = "identity" Text null "verified identity that was used",
-    CONFIGURATION_SET = "configuration_set" Text null "configuration set named at send time",
-    ACCOUNT = "account" Text null "account that sent, 12 digits",
-    REGION = "region" Text null "region that sent",
+    PROVIDER = "provider" Text null "mailbox provider, by domain and remote server: gmail, microsoft, yahoo, apple, ...; other if unknown",
+    SOURCE = "source" Text null "email address of the envelope sender, without display name",
+    SOURCE_DOMAIN = "source_domain" Text null "domain of the envelope sender",
+    IDENTITY = "identity" Text null "verified identity that sent",
+    CONFIGURATION_SET = "configuration_set" Text null "configuration set named in the send request",
+    ACCOUNT = "account" Text null "AWS account that sent, 12 digits",
+    REGION = "region" Text null "AWS region that sent, such as eu-west-1",
     TENANT = "tenant" Text null "SES tenant",
-    TAGS = "tags" Tags null "all message tags; a tag with several values stands several times",
-    SOURCE_IP = "source_ip" Text null "address of the client that sent",
-    OUTGOING_IP = "outgoing_ip" Text null "address from which SES sent",
-    REMOTE_MTA = "remote_mta" Text null "address of the recipient's server",
-    REPORTING_MTA = "reporting_mta" Text null "server that reported",
-    BOUNCE_TYPE = "bounce_type" Text null "SES's word, verbatim",
-    BOUNCE_SUBTYPE = "bounce_subtype" Text null "SES's word, verbatim",
-    COMPLAINT_TYPE = "complaint_type" Text null "complaintFeedbackType, verbatim",
-    COMPLAINT_SUBTYPE = "complaint_subtype" Text null "complaintSubType, verbatim",
-    DELAY_TYPE = "delay_type" Text null "SES's word, verbatim",
+    TAGS = "tags" Tags null "message tags, including those of SES (ses:...); a tag with several values has several entries",
+    SOURCE_IP = "source_ip" Text null "IP address of the client that sent",
+    OUTGOING_IP = "outgoing_ip" Text null "IP address from which SES sent",
+    REMOTE_MTA = "remote_mta" Text null "IP address of the recipient's server",
+    REPORTING_MTA = "reporting_mta" Text null "host name of the server that reported",
+    BOUNCE_TYPE = "bounce_type" Text null "bounceType of SES, verbatim: Permanent, Transient, Undetermined",
+    BOUNCE_SUBTYPE = "bounce_subtype" Text null "bounceSubType of SES, verbatim: General, Suppressed, MailboxFull, ...",
+    COMPLAINT_TYPE = "complaint_type" Text null "complaintFeedbackType of SES, verbatim: abuse, not-spam, ...",
+    COMPLAINT_SUBTYPE = "complaint_subtype" Text null "complaintSubType of SES, verbatim",
+    DELAY_TYPE = "delay_type" Text null "delayType of SES, verbatim: MailboxFull, SpamDetected, ...",
     CLASS = "class" Text null "bounces only: hard, soft, undetermined, suppressed, auto_reply",
-    COUNTS = "counts" Bool always "whether it enters SES's own bounce rate",
-    SMTP_CODE = "smtp_code" Int32 null "reply code, 400 to 599 (RFC 5321)",
-    ENHANCED_STATUS = "enhanced_status" Text null "enhanced status code (RFC 3463)",
-    DIAGNOSTIC = "diagnostic" Text null "the remote server's words in one line",
-    CAUSE = "cause" Text null "bounces and delays: why, as the rules of that day told; null in what older versions stored",
-    CAUSE_RULE = "cause_rule" Text null "the rule that told the cause; null where none knew the text",
-    PROCESSING_MS = "processing_ms" Int64 null "milliseconds from acceptance to hand-over",
-    EXPIRES_AT = "expires_at" Time null "when SES stops trying",
-    LINK = "link" Text null "link that was clicked, rule that was applied",
-    ORIGIN = "origin" Text always "file or queue it came from",
-    MESSAGE_KEY = "message_key" Hash always "hash of the message id",
-    EVENT_KEY = "event_key" Hash always "with message_key the identity of the event: copies share both",
+    COUNTS = "counts" Bool always "true if SES counts the row in its bounce rate (own domains are excluded later, by the reader)",
+    SMTP_CODE = "smtp_code" Int32 null "SMTP reply code, 400 to 599 (RFC 5321)",
+    ENHANCED_STATUS = "enhanced_status" Text null "enhanced status code such as 5.1.1 (RFC 3463)",
+    DIAGNOSTIC = "diagnostic" Text null "reply of the remote server in one line, at most 8 KiB",
+    CAUSE = "cause" Text null "bounces and delays: one of the 25 causes, by the rules of the version that ingested the row; null in rows of older versions",
+    CAUSE_RULE = "cause_rule" Text null "ID of the rule that gave the cause; null if no rule matches",
+    PROCESSING_MS = "processing_ms" Int64 null "deliveries: milliseconds from acceptance to delivery",
+    EXPIRES_AT = "expires_at" Time null "delays: time at which SES stops trying",
+    LINK = "link" Text null "clicks: the link; rule_applied: the rule",
+    ORIGIN = "origin" Text always "file, object, queue or log group that the row came from",
+    MESSAGE_KEY = "message_key" Hash always "hash of message_id",
+    EVENT_KEY = "event_key" Hash always "with message_key: the identity of the event; copies of an event have equal keys",
 }
 
 /// The columns of the quarantine table, in order.
@@ -128,36 +129,36 @@ pub const QUARANTINE_COLUMNS: &[Column] = &[
         name: "id",
         column_type: ColumnType::Text,
         nullable: false,
-        doc: "hash of body and reason: a body that comes again has the same id",
+        doc: "32 hex digits: hash of body and reason; a body that arrives again has the same ID",
     },
     Column {
         name: RECEIVED_AT,
         column_type: ColumnType::Time,
         nullable: false,
-        doc: "when bouncewatch took it",
+        doc: "time at which bouncewatch received the document",
     },
     Column {
         name: "reason",
         column_type: ColumnType::Text,
         nullable: false,
-        doc: "why it could not be stored",
+        doc: "reason for the quarantine",
     },
     Column {
         name: "detail",
         column_type: ColumnType::Text,
         nullable: true,
-        doc: "what exactly was wrong",
+        doc: "details of the reason",
     },
     Column {
         name: ORIGIN,
         column_type: ColumnType::Text,
         nullable: false,
-        doc: "file or queue it came from",
+        doc: "file, object, queue or log group that the document came from",
     },
     Column {
         name: "body",
         column_type: ColumnType::Bytes,
         nullable: false,
-        doc: "the bytes, as they came",
+        doc: "the document, unchanged",
     },
 ];

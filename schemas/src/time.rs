@@ -1,15 +1,17 @@
-//! Times in every form in which they arrive (facts 1.3, 1.6, 3.4, 3.7), as milliseconds since 1970, UTC.
+//! Timestamps in all formats that AWS services write, days and durations. A time is in milliseconds since 1970-01-01
+//! UTC.
 
 use chrono::{DateTime, NaiveDate, NaiveDateTime, Utc};
 
 /// Milliseconds of one day.
 pub const DAY_MS: i64 = 86_400_000;
 
-/// No event of SES is older than SES, and none is written after this: times outside are not times (2000 to 2200).
+/// Plausible times of an event: 2000 to 2200. Other values are not timestamps.
 const PLAUSIBLE_MS: std::ops::Range<i64> = 946_684_800_000..7_258_118_400_000;
 
-/// Reads a time: RFC 3339 with `T` or a space, with or without fraction and zone (none means UTC), or an epoch in
-/// seconds or milliseconds. Fractions beyond milliseconds are cut.
+/// Parses a timestamp: RFC 3339 with `T` or a space, with or without fraction and zone (default: UTC), RFC 2822, a
+/// date, or seconds or milliseconds since 1970. Fractions of a millisecond are truncated. `None` if the time is not in
+/// the years 2000 to 2199.
 pub fn parse_ms(text: &str) -> Option<i64> {
     let text = text.trim();
     let ms = parse_common(text.as_bytes())
@@ -18,7 +20,7 @@ pub fn parse_ms(text: &str) -> Option<i64> {
     PLAUSIBLE_MS.contains(&ms).then_some(ms)
 }
 
-/// `YYYY-MM-DDThh:mm:ss[.SSS]Z`, which nearly all times are.
+/// Fast path for `YYYY-MM-DDThh:mm:ss[.SSS]Z`, the format of almost all timestamps.
 fn parse_common(text: &[u8]) -> Option<i64> {
     let millis = match text.len() {
         24 if text[19] == b'.' && text[23] == b'Z' => digits(&text[20..23])?,
@@ -43,13 +45,14 @@ fn parse_common(text: &[u8]) -> Option<i64> {
     Some(time.and_utc().timestamp_millis())
 }
 
+/// Parses ASCII digits.
 fn digits(text: &[u8]) -> Option<u32> {
     text.iter().try_fold(0, |number, byte| {
         byte.is_ascii_digit().then(|| number * 10 + u32::from(byte - b'0'))
     })
 }
 
-/// Forms with a zone that RFC 3339 does not allow.
+/// Formats with a zone that is not valid in RFC 3339.
 const ZONED: [&str; 5] = [
     "%Y-%m-%dT%H:%M:%S%.f %z",
     "%Y-%m-%d %H:%M:%S%.f %z",
@@ -58,12 +61,13 @@ const ZONED: [&str; 5] = [
     "%a, %d %b %Y %H:%M:%S %z",
 ];
 
+/// Parses all formats except RFC 3339.
 fn parse_other(text: &str) -> Option<i64> {
     if let Ok(number) = text.parse::<f64>() {
-        // an epoch: seconds up to the year 5138 have at most 11 digits, milliseconds since 1973 at least 12
+        // up to the year 5138 seconds have at most 11 digits; from 1973 milliseconds have at least 12
         #[expect(
             clippy::cast_possible_truncation,
-            reason = "a saturated value is not plausible and is refused"
+            reason = "a saturated value is not plausible and is rejected"
         )]
         return Some(if number.abs() < 1e11 { number * 1000.0 } else { number } as i64);
     }
@@ -86,15 +90,15 @@ fn parse_other(text: &str) -> Option<i64> {
         })
 }
 
-/// The clock inside an id of SES: four characters, then 12 hex digits of epoch milliseconds (facts 1.9; observed,
-/// not documented, so it is used only where the message has no readable time).
-pub fn message_id_clock_ms(id: &str) -> Option<i64> {
-    let clock = id.get(4..16)?;
-    let ms = i64::from_str_radix(clock, 16).ok()?;
+/// The time in an SES message ID: four characters, then 12 hex digits of milliseconds since 1970. AWS does not document
+/// this format; use it only if the event has no valid timestamp.
+pub fn message_id_time_ms(id: &str) -> Option<i64> {
+    let digits = id.get(4..16)?;
+    let ms = i64::from_str_radix(digits, 16).ok()?;
     (id.as_bytes().get(16) == Some(&b'-') && PLAUSIBLE_MS.contains(&ms)).then_some(ms)
 }
 
-/// RFC 3339 in UTC with milliseconds.
+/// Formats a time as RFC 3339 in UTC with milliseconds.
 pub fn format_ms(ms: i64) -> String {
     DateTime::<Utc>::from_timestamp_millis(ms).map_or_else(
         || ms.to_string(),
@@ -102,23 +106,23 @@ pub fn format_ms(ms: i64) -> String {
     )
 }
 
-/// The UTC day of a time, as days since 1970.
+/// The UTC day of a time, in days since 1970-01-01.
 pub fn day_of(ms: i64) -> i64 {
     ms.div_euclid(DAY_MS)
 }
 
-/// `YYYY-MM-DD` of a day.
+/// Formats a day as `YYYY-MM-DD`.
 pub fn format_day(day: i64) -> String {
     format_ms(day * DAY_MS).chars().take(10).collect()
 }
 
-/// The day of `YYYY-MM-DD`.
+/// Parses a day, `YYYY-MM-DD`.
 pub fn parse_day(text: &str) -> Option<i64> {
     let date = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?;
     Some(day_of(date.and_hms_opt(0, 0, 0)?.and_utc().timestamp_millis()))
 }
 
-/// The milliseconds of `90s`, `15m`, `1h`, `24h`, `7d`, `2w`; less than a century.
+/// Parses a duration such as `500ms`, `90s`, `15m`, `24h`, `7d`, `2w`. Returns milliseconds; `None` above a century.
 pub fn parse_duration_ms(text: &str) -> Option<i64> {
     const CENTURY_MS: i64 = 100 * 366 * DAY_MS;
     let split = text.find(|c: char| !c.is_ascii_digit())?;
@@ -141,7 +145,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_in_every_form_seen() {
+    fn parse_ms_reads_all_formats_and_rejects_implausible_times() {
         for (text, expected) in [
             ("2016-01-27T14:59:38.237Z", "2016-01-27T14:59:38.237Z"),
             ("2017-08-05T00:40:02Z", "2017-08-05T00:40:02.000Z"),
@@ -164,20 +168,80 @@ mod tests {
     }
 
     #[test]
-    fn the_clock_in_a_message_id() {
-        let clock = |id| message_id_clock_ms(id).map(format_ms);
+    fn message_id_time_is_read_from_real_ids_only() {
+        let time = |id| message_id_time_ms(id).map(format_ms);
         assert_eq!(
-            clock("010101860d89bc12-11f9d58f-9d2b-4c3e-8f0d-3a4a5b6c7d8e-000000").as_deref(),
+            time("010101860d89bc12-11f9d58f-9d2b-4c3e-8f0d-3a4a5b6c7d8e-000000").as_deref(),
             Some("2023-02-01T15:12:55.826Z")
         );
-        assert_eq!(clock("EXAMPLE7c191be45-e9aedb9a-02f9-4d12-a87d-dd0099a07f8a-000000"), None);
-        assert_eq!(clock("short"), None);
-        assert_eq!(clock("ünïcödé-ünïcödé-ünïcödé"), None);
+        assert_eq!(time("EXAMPLE7c191be45-e9aedb9a-02f9-4d12-a87d-dd0099a07f8a-000000"), None);
+        assert_eq!(time("short"), None);
+        assert_eq!(time("ünïcödé-ünïcödé-ünïcödé"), None);
     }
 
     #[test]
-    fn days_before_1970_and_after() {
+    fn day_rounds_towards_the_past_before_1970() {
         assert_eq!(day_of(-1), -1);
         assert_eq!(format_day(parse_day("2026-11-20").unwrap()), "2026-11-20");
+    }
+
+    #[test]
+    fn durations_are_parsed_in_all_units() {
+        for (text, expected) in [
+            ("500ms", Some(500)),
+            ("90s", Some(90_000)),
+            ("15m", Some(900_000)),
+            ("15min", Some(900_000)),
+            ("24h", Some(DAY_MS)),
+            ("2w", Some(14 * DAY_MS)),
+            ("36600d", Some(36_600 * DAY_MS)),
+            ("36601d", None),
+            ("99999999999999999999d", None),
+            ("5", None),
+            ("h", None),
+            ("-1h", None),
+            ("1h ", None),
+            ("", None),
+        ] {
+            assert_eq!(parse_duration_ms(text), expected, "{text}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn parse_ms_inverts_all_formats(ms in PLAUSIBLE_MS) {
+            let time = DateTime::<Utc>::from_timestamp_millis(ms).unwrap();
+            let zone = chrono::FixedOffset::west_opt(5 * 3_600).unwrap();
+            proptest::prop_assert_eq!(parse_ms(&format_ms(ms)), Some(ms));
+            for text in [
+                ms.to_string(),
+                format!(" {}\n", time.format("%Y-%m-%d %H:%M:%S%.3f")),
+                time.format("%Y-%m-%dT%H:%M:%S%.9f +0000").to_string(),
+                time.with_timezone(&zone).to_rfc3339(),
+            ] {
+                proptest::prop_assert_eq!(parse_ms(&text), Some(ms), "{}", text);
+            }
+            let seconds = Some(ms.div_euclid(1_000) * 1_000);
+            proptest::prop_assert_eq!(parse_ms(&(ms / 1_000).to_string()), seconds);
+            proptest::prop_assert_eq!(parse_ms(&time.to_rfc2822()), seconds);
+        }
+
+        #[test]
+        fn any_text_gives_a_plausible_time_or_none(text in "\\PC{0,40}|[0-9T:.Z+ -]{8,30}") {
+            proptest::prop_assert!(parse_ms(&text).is_none_or(|ms| PLAUSIBLE_MS.contains(&ms)));
+        }
+
+        #[test]
+        fn fast_path_equals_chrono(text in "(20|19)[0-9]{2}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-6][0-9]:[0-5][0-9](\\.[0-9]{3})?Z") {
+            let expected = DateTime::parse_from_rfc3339(&text).ok().map(|time| time.timestamp_millis());
+            proptest::prop_assert_eq!(parse_common(text.as_bytes()), expected);
+        }
+
+        #[test]
+        fn parse_day_inverts_format_day(day in -30_000_i64..80_000) {
+            proptest::prop_assert_eq!(parse_day(&format_day(day)), Some(day));
+            proptest::prop_assert_eq!(day_of(day * DAY_MS), day);
+            proptest::prop_assert_eq!(day_of(day * DAY_MS + DAY_MS - 1), day);
+        }
     }
 }

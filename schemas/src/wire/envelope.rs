@@ -1,27 +1,28 @@
-//! One reader for every object that may stand at the top: an event itself, or an envelope around one.
+//! The top level of a document: an event, or an envelope around one (SNS, EventBridge, Lambda, Kinesis, Firehose, S3
+//! notification, CloudWatch Logs, output of the AWS CLI).
 //!
-//! The keys of the shapes do not clash, so an object is read once, into the union of them, and its shape is told
-//! afterwards by which keys were there (facts 3). What is nested stays raw text until it is peeled.
+//! The keys of these shapes do not conflict. So a document is read once, into the union of all shapes, and the keys
+//! that are present determine the shape. Nested documents stay raw text until they are unwrapped.
 
 use serde::de::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-use crate::wire::lenient::{List, Object, Put, Text, wire_object};
+use crate::wire::lenient::{List, MergeField, Object, Text, wire_object};
 use crate::wire::ses::{Detail, Mail, Recipient};
 
-/// A value that is kept as its JSON text: nested documents are read when they are peeled.
+/// A value as its JSON text, for a nested document; `None` for `null`.
 #[derive(Debug, Default, Clone, Copy)]
-pub struct Raw<'a>(pub Option<&'a str>);
+pub struct RawJson<'a>(pub Option<&'a str>);
 
-impl<'de: 'a, 'a> Deserialize<'de> for Raw<'a> {
+impl<'de: 'a, 'a> Deserialize<'de> for RawJson<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         <&'de RawValue>::deserialize(deserializer)
-            .map(|raw| Raw(Some(raw.get()).filter(|text| *text != "null")))
+            .map(|raw| RawJson(Some(raw.get()).filter(|text| *text != "null")))
     }
 }
 
-impl Put for Raw<'_> {
-    fn put(&mut self, value: Self) {
+impl MergeField for RawJson<'_> {
+    fn merge(&mut self, value: Self) {
         if value.0.is_some() {
             *self = value;
         }
@@ -29,12 +30,12 @@ impl Put for Raw<'_> {
 }
 
 wire_object! {
-    /// The union of everything that may stand at the top.
+    /// The union of all shapes of the top level.
     pub struct Envelope<'a> {
         // SES itself
-        /// Type word of identity feedback.
+        /// Event type in identity feedback.
         pub notification_type: Text<'a> = "notificationType",
-        /// Type word of event publishing.
+        /// Event type in event publishing.
         pub event_type: Text<'a> = "eventType",
         /// The message.
         pub mail: Object<Mail<'a>> = "mail",
@@ -63,49 +64,49 @@ wire_object! {
         pub sns_type: Text<'a> = "Type",
         /// ARN of the topic.
         pub topic_arn: Text<'a> = "TopicArn",
-        /// What was published: a string, or an object where somebody unpacked it.
-        pub sns_message: Raw<'a> = "Message",
-        /// When SNS took the message.
+        /// The published message: a string, or an object if a relay parsed it.
+        pub sns_message: RawJson<'a> = "Message",
+        /// Time at which SNS accepted the message.
         pub sns_timestamp: Text<'a> = "Timestamp",
         // EventBridge
-        /// What kind of event it says it carries.
+        /// Type of the event, e.g. `Email Bounced`.
         pub detail_type: Text<'a> = "detail-type",
-        /// The service that wrote it.
+        /// The source service, e.g. `aws.ses`.
         pub event_source: Text<'a> = "source",
-        /// The account in which it happened.
+        /// The AWS account of the event.
         pub account: Text<'a> = "account",
-        /// When it was written, to the second.
+        /// Time of the event, in seconds.
         pub time: Text<'a> = "time",
-        /// The region in which it happened.
+        /// The AWS region of the event.
         pub region: Text<'a> = "region",
         /// The event.
-        pub detail: Raw<'a> = "detail",
-        // Lambda, S3 and Firehose records; messages as the AWS command line prints them
+        pub detail: RawJson<'a> = "detail",
+        // records of Lambda, S3 and Firehose; messages in the output of the AWS CLI
         /// Records of Lambda or of an S3 notification.
         pub records: List<Record<'a>> = "Records" | "records" | "Messages",
         /// The body of one SQS message.
-        pub body: Raw<'a> = "body" | "Body",
+        pub body: RawJson<'a> = "body" | "Body",
         /// `s3:TestEvent`.
         pub test_event: Text<'a> = "Event",
         // CloudWatch Logs
-        /// The wrapper that Lambda gets.
-        pub aws_logs: Object<AwsLogs<'a>> = "awslogs",
+        /// The wrapper of a Lambda subscription.
+        pub aws_logs: Object<Base64Data<'a>> = "awslogs",
         /// `DATA_MESSAGE` or `CONTROL_MESSAGE`.
         pub message_type: Text<'a> = "messageType",
         /// The account that owns the log group.
         pub owner: Text<'a> = "owner",
-        /// The log events; `events` where the AWS command line lists them.
+        /// The log events; `events` in the output of the AWS CLI.
         pub log_events: List<LogEvent<'a>> = "logEvents" | "events",
-        /// When a log event that stands alone was written; with an `@` as Logs Insights exports it.
-        pub logged_at: Text<'a> = "timestamp" | "@timestamp",
-        /// The line of a log event that stands alone.
-        pub logged: Raw<'a> = "message" | "@message",
-        /// `ACCOUNT:GROUP` of a log event that Logs Insights exports.
-        pub logged_in: Text<'a> = "@log",
-        /// Rows of a query of Logs Insights as the AWS command line lists them.
+        /// Time of a single log event; with `@` in an export of Logs Insights.
+        pub log_time: Text<'a> = "timestamp" | "@timestamp",
+        /// Line of a single log event.
+        pub log_line: RawJson<'a> = "message" | "@message",
+        /// `ACCOUNT:GROUP` of a log event in an export of Logs Insights.
+        pub log_group: Text<'a> = "@log",
+        /// Result rows of a Logs Insights query in the output of the AWS CLI.
         pub results: List<List<QueryField<'a>>> = "results",
         // WorkMail
-        /// One submission's trace.
+        /// Trace ID of a submission.
         pub trace_id: Text<'a> = "traceId",
         /// The mail event.
         pub workmail: Object<WorkMailEvent<'a>> = "event",
@@ -113,27 +114,27 @@ wire_object! {
 }
 
 wire_object! {
-    /// One record of Lambda, Kinesis, Firehose or S3.
+    /// A record of Lambda, Kinesis, Firehose or S3.
     pub struct Record<'a> {
-        /// An SQS message's body.
-        pub body: Raw<'a> = "body" | "Body",
+        /// Body of an SQS message.
+        pub body: RawJson<'a> = "body" | "Body",
         /// An SNS message.
-        pub sns: Raw<'a> = "Sns",
+        pub sns: RawJson<'a> = "Sns",
         /// A pointer to an S3 object.
         pub s3: Object<ObjectPointer<'a>> = "s3",
-        /// What happened to the object: `ObjectCreated:Put`.
+        /// Type of the S3 event: `ObjectCreated:Put`, ...
         pub event_name: Text<'a> = "eventName",
-        /// The region in which it happened.
+        /// The AWS region.
         pub region: Text<'a> = "awsRegion",
         /// A Kinesis record.
-        pub kinesis: Object<AwsLogs<'a>> = "kinesis",
-        /// A Firehose record's bytes in base64.
+        pub kinesis: Object<Base64Data<'a>> = "kinesis",
+        /// Content of a Firehose record, in base64.
         pub data: Text<'a> = "data",
     }
 }
 
 wire_object! {
-    /// A pointer to an S3 object, in a record of S3 or as the detail of an EventBridge event.
+    /// A pointer to an S3 object: in an S3 record, or the detail of an EventBridge event.
     pub struct ObjectPointer<'a> {
         /// The bucket.
         pub bucket: Object<BucketName<'a>> = "bucket",
@@ -143,73 +144,73 @@ wire_object! {
 }
 
 wire_object! {
-    /// A bucket.
+    /// An S3 bucket.
     pub struct BucketName<'a> {
-        /// Its name.
+        /// Name.
         pub name: Text<'a> = "name",
     }
 }
 
 wire_object! {
-    /// An object in a bucket.
+    /// An object in an S3 bucket.
     pub struct ObjectKey<'a> {
-        /// Its key: form-urlencoded in a record of S3, plain in EventBridge.
+        /// Key: form-urlencoded in an S3 record, plain in EventBridge.
         pub key: Text<'a> = "key",
-        /// Its bytes.
+        /// Size in bytes.
         pub size: Text<'a> = "size",
-        /// Which of its versions, where the bucket keeps them.
+        /// Version ID, if the bucket has versioning.
         pub version: Text<'a> = "versionId" | "version-id",
     }
 }
 
 wire_object! {
-    /// Bytes in base64, as CloudWatch Logs and Kinesis wrap them.
-    pub struct AwsLogs<'a> {
-        /// The bytes; those of CloudWatch Logs are gzip inside.
+    /// Base64 data in a wrapper of CloudWatch Logs or Kinesis.
+    pub struct Base64Data<'a> {
+        /// The data, in base64; compressed with gzip in CloudWatch Logs.
         pub data: Text<'a> = "data",
     }
 }
 
 wire_object! {
-    /// One event of CloudWatch Logs.
+    /// A log event of CloudWatch Logs.
     pub struct LogEvent<'a> {
-        /// Epoch milliseconds.
+        /// Milliseconds since 1970-01-01 UTC.
         pub timestamp: Text<'a> = "timestamp",
-        /// The line that was logged.
-        pub message: Raw<'a> = "message",
+        /// The log line.
+        pub message: RawJson<'a> = "message",
     }
 }
 
 wire_object! {
-    /// One field of one row that a query of Logs Insights found.
+    /// A field of a result row of a Logs Insights query.
     pub struct QueryField<'a> {
-        /// `@timestamp`, `@message`, ...
+        /// Name: `@timestamp`, `@message`, ...
         pub field: Text<'a> = "field",
-        /// What stands in it, always as text.
-        pub value: Raw<'a> = "value",
+        /// Value, always as text.
+        pub value: RawJson<'a> = "value",
     }
 }
 
 wire_object! {
-    /// A WorkMail mail event (facts 4.3). The documents disagree on field names, so all of them are read.
+    /// A WorkMail mail event. The WorkMail documentation has several names for some fields; all of them are read.
     pub struct WorkMailEvent<'a> {
         /// `OUTGOING_EMAIL_SENT`, ...
         pub event_name: Text<'a> = "eventName",
-        /// Id of the mail, where the event has one.
+        /// Message ID; not present in all events.
         pub message_id: Text<'a> = "messageId",
-        /// The mail's own time; only received mail has it.
+        /// Time of the message; only present for received messages.
         pub message_timestamp: Text<'a> = "messageTimestamp",
-        /// The recipient or recipients, under whichever name.
+        /// The recipient or recipients.
         pub recipients: List<Recipient<'a>> = "recipient" | "recipients" | "bouncedRecipient" | "destination",
-        /// Who sent.
+        /// The From address.
         pub from: Text<'a> = "from",
-        /// On whose behalf.
+        /// The Sender address.
         pub sender: Text<'a> = "sender",
-        /// Why it bounced, where it stands beside the recipient.
+        /// Bounce reason, if it is not part of the recipient.
         pub reason: Text<'a> = "reason",
-        /// Its status, where it stands beside the recipient.
+        /// Bounce status, if it is not part of the recipient.
         pub status: Text<'a> = "status",
-        /// The rule that was applied.
+        /// Name of the applied rule.
         pub rule_name: Text<'a> = "ruleName",
     }
 }

@@ -1,7 +1,7 @@
-//! Building blocks that take whatever JSON stands in their place.
+//! JSON field types that accept any value.
 //!
-//! They are used instead of derived `Deserialize` so that one odd value (a number for a string, `null` for a list,
-//! a key given twice) costs one field and not the event around it.
+//! They replace derived `Deserialize`: an unexpected value (a number for a string, `null` for a list, a repeated key)
+//! costs one field, not the event.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -10,8 +10,8 @@ use std::marker::PhantomData;
 use serde::de::value::{BorrowedStrDeserializer, MapAccessDeserializer, StrDeserializer};
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-/// The visitor methods by which numbers, booleans and `null` become the default.
-macro_rules! scalars_are_missing {
+/// Visitor methods that read numbers, booleans and `null` as the default value.
+macro_rules! scalars_as_default {
     () => {
         fn visit_i64<E: serde::de::Error>(self, _: i64) -> Result<Self::Value, E> {
             Ok(Default::default())
@@ -31,10 +31,10 @@ macro_rules! scalars_are_missing {
     };
 }
 
-/// The visitor methods by which everything that is not an object becomes the default.
-macro_rules! not_an_object {
+/// Visitor methods that read all values except objects as the default value.
+macro_rules! non_objects_as_default {
     () => {
-        $crate::wire::lenient::scalars_are_missing!();
+        $crate::wire::lenient::scalars_as_default!();
         fn visit_str<E: serde::de::Error>(self, _: &str) -> Result<Self::Value, E> {
             Ok(Default::default())
         }
@@ -44,63 +44,63 @@ macro_rules! not_an_object {
     };
 }
 
-pub(crate) use not_an_object;
-pub(crate) use scalars_are_missing;
+pub(crate) use non_objects_as_default;
+pub(crate) use scalars_as_default;
 
-/// How a field takes a value: the last one wins, but a missing one never replaces one that is there. So a relay that
-/// writes `"complaint": null` beside a bounce, or two names of one field, costs nothing.
-pub(crate) trait Put {
-    /// Takes `value` unless it is missing.
-    fn put(&mut self, value: Self);
+/// Merges repeated keys and aliases of a field: the last value wins, but a missing value (`null`, wrong type) never
+/// replaces an existing one.
+pub(crate) trait MergeField {
+    /// Replaces the field by `value`, unless `value` is missing.
+    fn merge(&mut self, value: Self);
 }
 
-impl Put for Text<'_> {
-    fn put(&mut self, value: Self) {
+impl MergeField for Text<'_> {
+    fn merge(&mut self, value: Self) {
         if value.0.is_some() {
             *self = value;
         }
     }
 }
 
-impl<T> Put for Object<T> {
-    fn put(&mut self, value: Self) {
+impl<T> MergeField for Object<T> {
+    fn merge(&mut self, value: Self) {
         if value.0.is_some() {
             *self = value;
         }
     }
 }
 
-impl<T> Put for List<T> {
-    fn put(&mut self, value: Self) {
+impl<T> MergeField for List<T> {
+    fn merge(&mut self, value: Self) {
         if !value.0.is_empty() {
             *self = value;
         }
     }
 }
 
-/// Reads the rest of a sequence and forgets it.
+/// Skips the rest of an array.
 pub(crate) fn skip_seq<'de, A: SeqAccess<'de>>(mut seq: A) -> Result<(), A::Error> {
     while seq.next_element::<IgnoredAny>()?.is_some() {}
     Ok(())
 }
 
-/// Reads the rest of an object and forgets it.
+/// Skips the rest of an object.
 pub(crate) fn skip_map<'de, A: MapAccess<'de>>(mut map: A) -> Result<(), A::Error> {
     while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
     Ok(())
 }
 
-/// A text that may be missing. Numbers and booleans are taken as their text, `""` and everything else as missing.
+/// An optional text. Numbers and booleans are read as their text; `""` and all other values as missing.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Text<'a>(pub Option<Cow<'a, str>>);
 
 impl Text<'_> {
-    /// The text, if there is one.
+    /// The text; `None` if it is missing.
     pub fn get(&self) -> Option<&str> {
         self.0.as_deref()
     }
 
-    /// Whether there is a text and it equals `other`, without regard to ASCII case.
+    /// Whether the text equals `other`, without ASCII case. False if it is missing.
     pub fn is(&self, other: &str) -> bool {
         self.get().is_some_and(|text| text.eq_ignore_ascii_case(other))
     }
@@ -149,7 +149,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
     }
 }
 
-/// An object that may be missing; anything that is not an object counts as missing.
+/// An optional object. All other values are read as missing.
 #[derive(Debug, Clone)]
 pub struct Object<T>(pub Option<Box<T>>);
 
@@ -170,7 +170,7 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
         T::deserialize(MapAccessDeserializer::new(map)).map(|value| Object(Some(Box::new(value))))
     }
-    not_an_object!();
+    non_objects_as_default!();
 }
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
@@ -179,7 +179,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
     }
 }
 
-/// A list; one value that stands alone counts as a list of one, `null` as an empty list.
+/// A list. A single value is read as a list of one, `null` as an empty list.
 #[derive(Debug, Clone)]
 pub struct List<T>(pub Vec<T>);
 
@@ -213,7 +213,7 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for ListVisitor<T> {
     fn visit_str<E: Error>(self, value: &str) -> Result<Self::Value, E> {
         T::deserialize(StrDeserializer::new(value)).map(|item| List(vec![item]))
     }
-    scalars_are_missing!();
+    scalars_as_default!();
 }
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for List<T> {
@@ -222,7 +222,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for List<T> {
     }
 }
 
-/// Declares a struct that reads an object by its keys and everything that is not an object as its default.
+/// Declares a struct that reads a JSON object by its keys, and all other values as its default.
 macro_rules! wire_object {
     (
         $(#[$meta:meta])*
@@ -253,13 +253,13 @@ macro_rules! wire_object {
                         let mut out = $name::default();
                         while let Some(key) = map.next_key::<$crate::wire::lenient::Text<'de>>()? {
                             match key.get().unwrap_or_default() {
-                                $( $key $(| $alias)* => $crate::wire::lenient::Put::put(&mut out.$field, map.next_value()?), )*
+                                $( $key $(| $alias)* => $crate::wire::lenient::MergeField::merge(&mut out.$field, map.next_value()?), )*
                                 _ => { map.next_value::<serde::de::IgnoredAny>()?; }
                             }
                         }
                         Ok(out)
                     }
-                    $crate::wire::lenient::not_an_object!();
+                    $crate::wire::lenient::non_objects_as_default!();
                 }
                 deserializer.deserialize_any(ObjectVisitor(std::marker::PhantomData))
             }

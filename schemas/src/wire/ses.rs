@@ -1,32 +1,34 @@
-//! What SES itself writes: `mail` and the detail objects (facts 1.3 to 1.7 and 2.3).
+//! The objects of an SES event: `mail` and the detail objects (`bounce`, `complaint`, ...).
 //!
-//! All details share one type, because their fields never clash; which kind an event is, its type word says.
+//! All details share one type, because their fields do not conflict. The event type determines the kind of an event.
+//!
+//! Source: SES developer guide, "Amazon SNS notification contents" and "Contents of event data".
 
 use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
-use crate::wire::lenient::{List, Put, Text, scalars_are_missing, wire_object};
+use crate::wire::lenient::{List, MergeField, Text, scalars_as_default, wire_object};
 
 wire_object! {
-    /// `mail`: the message that an event is about.
+    /// The object `mail`: the message of an event.
     pub struct Mail<'a> {
-        /// When SES accepted the message.
+        /// Time at which SES accepted the message.
         pub timestamp: Text<'a> = "timestamp",
-        /// SES's id of the message.
+        /// Message ID of SES.
         pub message_id: Text<'a> = "messageId",
-        /// The envelope sender, sometimes with a display name.
+        /// Envelope sender, sometimes with a display name.
         pub source: Text<'a> = "source",
-        /// ARN of the identity that was used.
+        /// ARN of the sending identity.
         pub source_arn: Text<'a> = "sourceArn",
-        /// Public address of the client.
+        /// Public IP address of the client.
         pub source_ip: Text<'a> = "sourceIp",
-        /// The account that sent, 12 digits as text.
+        /// AWS account that sent, 12 digits.
         pub sending_account_id: Text<'a> = "sendingAccountId",
-        /// All recipients of the message, also those that this event is not about.
+        /// All recipients of the message, including those that the event is not about.
         pub destination: List<Recipient<'a>> = "destination",
-        /// Message tags, the automatic ones included; only in event publishing.
+        /// Message tags, including those of SES; only in event publishing.
         pub tags: Tags<'a> = "tags",
     }
 }
@@ -34,59 +36,59 @@ wire_object! {
 wire_object! {
     /// The detail object of any event: `bounce`, `complaint`, `delivery`, `deliveryDelay`, ...
     pub struct Detail<'a> {
-        /// When it happened.
+        /// Time of the event.
         pub timestamp: Text<'a> = "timestamp",
-        /// Id of the feedback report.
+        /// ID of the feedback report.
         pub feedback_id: Text<'a> = "feedbackId",
         /// `Permanent`, `Transient`, `Undetermined`.
         pub bounce_type: Text<'a> = "bounceType",
         /// `General`, `Suppressed`, ...
         pub bounce_sub_type: Text<'a> = "bounceSubType",
-        /// The recipients that this event is about, under whichever name the kind gives them.
+        /// The recipients of the event. The key depends on the event type.
         pub recipients: List<Recipient<'a>> =
             "bouncedRecipients" | "complainedRecipients" | "delayedRecipients" | "recipients",
-        /// Address of the remote server.
+        /// IP address of the remote server.
         pub remote_mta_ip: Text<'a> = "remoteMtaIp",
-        /// Who reported: `dns; host`, or SES's own host.
+        /// Server that reported: `dns; HOST`.
         pub reporting_mta: Text<'a> = "reportingMTA",
         /// `abuse`, `not-spam`, ...
         pub complaint_feedback_type: Text<'a> = "complaintFeedbackType",
         /// `null` or `OnAccountSuppressionList`, ...
         pub complaint_sub_type: Text<'a> = "complaintSubType",
-        /// Milliseconds from acceptance to hand-over.
+        /// Milliseconds from acceptance to delivery.
         pub processing_time_millis: Text<'a> = "processingTimeMillis",
-        /// The remote server's answer to a delivery.
+        /// Reply of the remote server to a delivery.
         pub smtp_response: Text<'a> = "smtpResponse",
-        /// Why a delivery is delayed.
+        /// Reason of a delay: `MailboxFull`, ...
         pub delay_type: Text<'a> = "delayType",
-        /// When SES stops trying.
+        /// Time at which SES stops trying.
         pub expiration_time: Text<'a> = "expirationTime",
-        /// Why a message was rejected.
+        /// Reason of a reject.
         pub reason: Text<'a> = "reason",
-        /// Why a template could not be rendered.
+        /// Error of a rendering failure.
         pub error_message: Text<'a> = "errorMessage",
-        /// The link that was clicked.
+        /// The clicked link.
         pub link: Text<'a> = "link",
     }
 }
 
 wire_object! {
-    /// The object form of a recipient.
+    /// A recipient as an object.
     pub struct RecipientObject<'a> {
-        /// The address as the remote server or the sender wrote it.
+        /// Email address, as the remote server or the sender wrote it.
         pub email_address: Text<'a> = "emailAddress",
-        /// DSN action: failed, delayed, delivered, relayed, expanded.
+        /// DSN action: `failed`, `delayed`, `delivered`, `relayed`, `expanded`.
         pub action: Text<'a> = "action",
-        /// DSN status, sometimes with a comment behind it.
+        /// DSN status, sometimes followed by a comment.
         pub status: Text<'a> = "status",
-        /// The remote server's words.
+        /// Reply of the remote server.
         pub diagnostic_code: Text<'a> = "diagnosticCode",
-        /// WorkMail's name for the diagnostic.
+        /// Diagnostic in WorkMail events.
         pub reason: Text<'a> = "reason",
     }
 }
 
-/// A recipient, given as a bare address or as an object.
+/// A recipient: an email address or an object.
 #[derive(Debug, Default)]
 pub struct Recipient<'a>(pub RecipientObject<'a>);
 
@@ -99,12 +101,12 @@ impl<'de> Visitor<'de> for RecipientVisitor {
         f.write_str("any value")
     }
     fn visit_borrowed_str<E: Error>(self, value: &'de str) -> Result<Self::Value, E> {
-        Ok(bare(Cow::Borrowed(value)))
+        Ok(recipient_from_address(Cow::Borrowed(value)))
     }
     fn visit_str<E: Error>(self, value: &str) -> Result<Self::Value, E> {
-        Ok(bare(Cow::Owned(value.to_owned())))
+        Ok(recipient_from_address(Cow::Owned(value.to_owned())))
     }
-    scalars_are_missing!();
+    scalars_as_default!();
     fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Self::Value, A::Error> {
         super::lenient::skip_seq(seq).map(|()| Recipient::default())
     }
@@ -114,7 +116,7 @@ impl<'de> Visitor<'de> for RecipientVisitor {
     }
 }
 
-fn bare(address: Cow<'_, str>) -> Recipient<'_> {
+fn recipient_from_address(address: Cow<'_, str>) -> Recipient<'_> {
     Recipient(RecipientObject { email_address: Text(Some(address)), ..RecipientObject::default() })
 }
 
@@ -124,31 +126,31 @@ impl<'de: 'a, 'a> Deserialize<'de> for Recipient<'a> {
     }
 }
 
-/// Message tags as (name, value) pairs; a tag with several values appears several times.
+/// Message tags as (name, value) pairs. A tag with several values has several pairs.
 ///
-/// SES sends an object of arrays; plain strings as values and a list of `{name, value}` are read as well.
+/// SES writes an object of arrays. Strings as values and a list of `{name, value}` are accepted too.
 #[derive(Debug, Default)]
 pub struct Tags<'a>(pub Vec<(Cow<'a, str>, Cow<'a, str>)>);
 
 impl Tags<'_> {
-    /// The first value of a tag.
+    /// The first value of a tag; `None` if there is none.
     pub fn first(&self, name: &str) -> Option<&str> {
         self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_ref())
     }
 }
 
 wire_object! {
-    /// One entry of a list of tags.
+    /// An entry of a list of tags.
     pub struct TagObject<'a> {
-        /// The tag's name.
+        /// Name.
         pub name: Text<'a> = "name" | "Name" | "key" | "Key",
-        /// The tag's value.
+        /// Value.
         pub value: Text<'a> = "value" | "Value",
     }
 }
 
-impl Put for Tags<'_> {
-    fn put(&mut self, value: Self) {
+impl MergeField for Tags<'_> {
+    fn merge(&mut self, value: Self) {
         if !value.0.is_empty() {
             *self = value;
         }
@@ -186,7 +188,7 @@ impl<'de> Visitor<'de> for TagsVisitor {
     fn visit_str<E: Error>(self, _: &str) -> Result<Self::Value, E> {
         Ok(Tags::default())
     }
-    scalars_are_missing!();
+    scalars_as_default!();
 }
 
 impl<'de: 'a, 'a> Deserialize<'de> for Tags<'a> {

@@ -1,15 +1,14 @@
-//! What else a text tells: when to try again, and which block list it names.
+//! Further facts in a reply: the retry delay and the block list.
 
 use std::sync::LazyLock;
 
+use bouncewatch_schemas::cause::Cause;
 use memchr::memmem;
 
-use bouncewatch_schemas::cause::Cause;
-
-/// The longest wait that is believed.
+/// Greatest plausible retry delay: a week.
 const RETRY_SECONDS_MAX: u32 = 7 * 86_400;
 
-/// Words for units of time, in seconds.
+/// Units of time in seconds, with their names.
 const UNITS: [(u32, &[&str]); 4] = [
     (1, &["s", "sec", "secs", "second", "seconds", "secondes", "segundos", "sekunden", "secondi"]),
     (60, &["m", "min", "mins", "minute", "minutes", "minutos", "minuten", "minuti"]),
@@ -17,69 +16,73 @@ const UNITS: [(u32, &[&str]); 4] = [
     (86_400, &["d", "day", "days"]),
 ];
 
-/// What stands before a length of time: `try again in 300 seconds`, `retry after 5 minutes`, `wait at least 30 seconds`.
+/// Phrases before a retry delay: `try again in 300 seconds`, `retry after 5 minutes`, `wait at least 30 seconds`.
 static MARKS: LazyLock<[memmem::Finder<'static>; 6]> = LazyLock::new(|| {
     ["again in ", "again after ", "retry after ", "retry in ", "wait ", "greylisted for "]
         .map(memmem::Finder::new)
 });
 
-/// Seconds after which the server wants to be tried again, where a failure passes; `folded` as `fold` makes it.
+/// Seconds after which the server asks for a retry. Only for temporary causes; `folded` is the output of `fold`.
 pub(super) fn retry_after(cause: Cause, folded: &[u8]) -> Option<u32> {
-    let passes = matches!(
+    let is_temporary = matches!(
         cause,
         Cause::RateLimited | Cause::Greylisted | Cause::ServerError | Cause::ReputationLow
     );
-    if !passes {
+    if !is_temporary {
         return None;
     }
     MARKS.iter().find_map(|mark| {
         let at = mark.find(folded)? + mark.needle().len();
-        wait(&folded[at..])
+        duration(&folded[at..])
     })
 }
 
-/// The length of time within the first words of a text.
-fn wait(text: &[u8]) -> Option<u32> {
+/// The duration within the first five words of a text, in seconds.
+fn duration(text: &[u8]) -> Option<u32> {
     let mut words = text
         .split(|byte| *byte == b' ')
         .take(5)
         .map(|word| str::from_utf8(word).unwrap_or_default());
     let number = words.find_map(|word| {
-        clock(word).or_else(|| word.parse::<u32>().ok().map(Wait::Number)).or_else(|| {
+        clock(word).or_else(|| word.parse::<u32>().ok().map(Token::Number)).or_else(|| {
             // `300s`
             let digits = word.trim_end_matches(|c: char| c.is_ascii_alphabetic());
             let number = digits.parse::<u32>().ok()?;
-            seconds(number, word.get(digits.len()..)?).map(Wait::Seconds)
+            seconds(number, word.get(digits.len()..)?).map(Token::Seconds)
         })
     })?;
     let seconds = match number {
-        Wait::Seconds(seconds) => seconds,
-        Wait::Number(number) => seconds(number, words.next()?)?,
+        Token::Seconds(seconds) => seconds,
+        Token::Number(number) => seconds(number, words.next()?)?,
     };
     (1..=RETRY_SECONDS_MAX).contains(&seconds).then_some(seconds)
 }
 
-enum Wait {
+/// The start of a duration.
+enum Token {
+    /// A complete duration, such as `300s`.
     Seconds(u32),
+    /// A number, with its unit in the next word.
     Number(u32),
 }
 
-/// `00:05:00`.
-fn clock(word: &str) -> Option<Wait> {
+/// Parses `00:05:00`.
+fn clock(word: &str) -> Option<Token> {
     let mut parts = word.trim_end_matches(['.', ',']).splitn(3, ':');
     let mut part = || parts.next()?.parse::<u32>().ok().filter(|part| *part < 100);
     let (hours, minutes, seconds) = (part()?, part()?, part()?);
-    Some(Wait::Seconds(hours * 3_600 + minutes * 60 + seconds))
+    Some(Token::Seconds(hours * 3_600 + minutes * 60 + seconds))
 }
 
+/// `number` units in seconds.
 fn seconds(number: u32, unit: &str) -> Option<u32> {
     let unit = unit.trim_end_matches(|c: char| !c.is_ascii_alphabetic());
     let (factor, _) = UNITS.iter().find(|(_, words)| words.contains(&unit))?;
     number.checked_mul(*factor)
 }
 
-/// The host name of a list: the first word with a dot in it after `blocked using` and its like.
-pub(super) fn host_of_list(text: &str) -> Option<&str> {
+/// The host name of a block list: the first word with a dot after `blocked using`, `listed at`, ...
+pub(super) fn block_list_host(text: &str) -> Option<&str> {
     static MARKS: LazyLock<[memmem::Finder<'static>; 7]> = LazyLock::new(|| {
         [
             "blocked using ",
@@ -110,7 +113,7 @@ mod tests {
     use crate::fold::fold;
 
     #[test]
-    fn waits() {
+    fn retry_delay_is_read_in_all_units() {
         for (text, seconds) in [
             ("Greylisted, please try again in 300 seconds", Some(300)),
             ("try again after 5 minutes", Some(300)),
@@ -131,14 +134,14 @@ mod tests {
     }
 
     #[test]
-    fn hosts_of_lists() {
+    fn block_list_host_is_the_first_host_after_the_marker() {
         for (text, host) in [
             ("Client host [192.0.2.1] blocked using bl.example.net; see", Some("bl.example.net")),
             ("192.0.2.1 is listed at https://rbl.example/query?ip=192.0.2.1", Some("rbl.example")),
             ("blocked using our own list", None),
             ("listed in 10.0.0.1", None),
         ] {
-            assert_eq!(host_of_list(text), host, "{text}");
+            assert_eq!(block_list_host(text), host, "{text}");
         }
     }
 }

@@ -1,0 +1,213 @@
+//! Builds the [`Index`] from the rules.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::hash::Hash;
+
+use aho_corasick::{AhoCorasick, AhoCorasickKind};
+
+use crate::fold::fold_pattern;
+use crate::index::{Clause, Index, Phrase, status_numbers};
+use crate::rule::{CUSTOM_RULE_WEIGHT, PatternKind, Rule, RuleError};
+
+/// Greatest length of a phrase in bytes, after folding.
+const PHRASE_BYTES_MAX: usize = 200;
+
+/// Why a phrase is refused.
+const BAD_PHRASE: &str = "the phrase is empty or longer than 200 bytes";
+
+/// Builds the index. Of custom rules the first has the greatest rank.
+///
+/// # Errors
+/// The first pattern that is invalid.
+pub(super) fn build(rules: &[Rule]) -> Result<Index, RuleError> {
+    let mut builder = IndexBuilder::default();
+    for (at, rule) in rules.iter().enumerate() {
+        for (pattern, text) in rule.patterns.iter().enumerate() {
+            builder.add(Alternative { rule, rule_index: at, pattern_index: pattern, text })?;
+        }
+    }
+    let IndexBuilder { clauses, phrases, texts, statuses, codes, ses, delays, .. } = builder;
+    let automaton = AhoCorasick::builder()
+        .kind(Some(AhoCorasickKind::ContiguousNFA))
+        .build(&texts)
+        .map_err(|error| RuleError::TooManyPhrases(error.to_string()))?;
+    let (statuses, codes) = (sorted(statuses), sorted(codes));
+    Ok(Index { clauses, phrases, automaton, statuses, codes, ses, delays })
+}
+
+/// One alternative of a rule, as it is written.
+#[derive(Clone, Copy)]
+struct Alternative<'r> {
+    rule: &'r Rule,
+    rule_index: usize,
+    pattern_index: usize,
+    text: &'r str,
+}
+
+impl Alternative<'_> {
+    fn error(&self, reason: &'static str) -> RuleError {
+        let (id, pattern) = (self.rule.id.clone(), self.text.to_owned());
+        RuleError::InvalidPattern { id, pattern, reason }
+    }
+
+    fn clause(&self) -> Result<Clause, RuleError> {
+        let index = |at| u32::try_from(at).map_err(|_| self.error("too many rules"));
+        Ok(Clause {
+            rule: index(self.rule_index)?,
+            pattern: index(self.pattern_index)?,
+            cause: self.rule.cause,
+            rank: self.rank(self.text.len()),
+            is_custom: self.rule.weight >= CUSTOM_RULE_WEIGHT,
+            required: Box::default(),
+            forbidden: Box::default(),
+        })
+    }
+
+    /// Weight, then causes that are not about the recipient, then length, then order of the rules. Length does not
+    /// matter for custom rules.
+    fn rank(&self, length: usize) -> u64 {
+        let field = |value: usize, bits: u32| (value as u64).min((1 << bits) - 1);
+        let (is_safe, length) = if self.rule.weight >= CUSTOM_RULE_WEIGHT {
+            (0, 0)
+        } else {
+            (u64::from(!self.rule.cause.is_recipient_failure()), field(length, 12))
+        };
+        let order = field(usize::MAX, 20) - field(self.rule_index, 20);
+        u64::from(self.rule.weight) << 33 | is_safe << 32 | length << 20 | order
+    }
+}
+
+#[derive(Default)]
+struct IndexBuilder {
+    clauses: Vec<Clause>,
+    phrases: Vec<Phrase>,
+    /// The folded text of each phrase.
+    texts: Vec<Vec<u8>>,
+    /// Phrases by folded text and whether a word must end at their end.
+    known: HashMap<(Vec<u8>, bool), u32>,
+    statuses: HashMap<(u8, u16, u16), u32>,
+    codes: HashMap<u16, u32>,
+    ses: Vec<(String, String, u32)>,
+    delays: Vec<(String, u32)>,
+}
+
+impl IndexBuilder {
+    fn add(&mut self, alternative: Alternative<'_>) -> Result<(), RuleError> {
+        let Alternative { rule, text, .. } = alternative;
+        let error = |reason| alternative.error(reason);
+        let id = u32::try_from(self.clauses.len()).map_err(|_| error("too many rules"))?;
+        let mut clause = alternative.clause()?;
+        match rule.kind {
+            PatternKind::List => {
+                let phrase = self.phrase(text).ok_or(error(BAD_PHRASE))?;
+                self.phrases[phrase as usize].block_list = Some(clause.rule);
+                return Ok(());
+            }
+            PatternKind::Phrase | PatternKind::Token | PatternKind::Guard => {
+                self.add_phrases(alternative, id, &mut clause)?;
+            }
+            PatternKind::Status => {
+                let key = status_key(text)
+                    .ok_or(error("not an enhanced status code such as 5.1.1 or x.1.1"))?;
+                if !insert(&mut self.statuses, key, id, &self.clauses) {
+                    return Err(error("another rule has this status code"));
+                }
+            }
+            PatternKind::Code => {
+                let code = text.parse().map_err(|_| error("not a reply code such as 550"))?;
+                if !insert(&mut self.codes, code, id, &self.clauses) {
+                    return Err(error("another rule has this reply code"));
+                }
+            }
+            PatternKind::Ses => {
+                let (bounce_type, subtype) =
+                    text.split_once('/').ok_or(error("not of the form Type/Subtype"))?;
+                self.ses.push((bounce_type.to_owned(), subtype.to_owned(), id));
+            }
+            PatternKind::Delay => self.delays.push((text.to_owned(), id)),
+        }
+        self.clauses.push(clause);
+        Ok(())
+    }
+
+    /// Adds the phrases of an alternative, `a & b & !c`, and completes its clause.
+    fn add_phrases(
+        &mut self,
+        alternative: Alternative<'_>,
+        id: u32,
+        clause: &mut Clause,
+    ) -> Result<(), RuleError> {
+        let mut required = Vec::new();
+        let mut forbidden = Vec::new();
+        for part in alternative.text.split(" & ") {
+            let (list, part) = match part.strip_prefix('!') {
+                Some(part) => (&mut forbidden, part),
+                None => (&mut required, part),
+            };
+            list.push(self.phrase(part).ok_or(alternative.error(BAD_PHRASE))?);
+        }
+        let Some(first) = required.first() else {
+            return Err(alternative.error("a pattern needs a phrase without `!`"));
+        };
+        let phrase = &mut self.phrases[*first as usize];
+        match alternative.rule.kind {
+            PatternKind::Guard => phrase.guards.push(id),
+            _ => phrase.clauses.push(id),
+        }
+        let length = required.iter().map(|phrase| self.phrases[*phrase as usize].length).sum();
+        clause.rank = alternative.rank(length);
+        clause.required = required.into_iter().skip(1).collect();
+        clause.forbidden = forbidden.into_iter().collect();
+        Ok(())
+    }
+
+    /// The index of a phrase, which is added if it is new. `None` if it is empty or too long.
+    fn phrase(&mut self, text: &str) -> Option<u32> {
+        let folded = fold_pattern(text.trim().trim_end_matches('*'));
+        let ends_word =
+            !text.ends_with('*') && folded.last().is_some_and(u8::is_ascii_alphanumeric);
+        if folded.is_empty() || folded.len() > PHRASE_BYTES_MAX {
+            return None;
+        }
+        let next = u32::try_from(self.phrases.len()).ok()?;
+        let known = *self.known.entry((folded.clone(), ends_word)).or_insert(next);
+        if known == next {
+            self.phrases.push(Phrase {
+                length: folded.len(),
+                ends_word,
+                clauses: Vec::new(),
+                guards: Vec::new(),
+                block_list: None,
+            });
+            self.texts.push(folded);
+        }
+        Some(known)
+    }
+}
+
+/// Assigns a code to a clause. A code of a custom rule stays with that rule. Returns false if another builtin rule has
+/// the code.
+fn insert<K: Eq + Hash>(map: &mut HashMap<K, u32>, key: K, id: u32, clauses: &[Clause]) -> bool {
+    match map.entry(key) {
+        Entry::Vacant(entry) => {
+            entry.insert(id);
+            true
+        }
+        Entry::Occupied(entry) => clauses[*entry.get() as usize].is_custom,
+    }
+}
+
+fn sorted<K: Ord>(map: HashMap<K, u32>) -> Vec<(K, u32)> {
+    let mut all: Vec<(K, u32)> = map.into_iter().collect();
+    all.sort_unstable();
+    all
+}
+
+/// The key of a status pattern, with `x` for any class.
+fn status_key(pattern: &str) -> Option<(u8, u16, u16)> {
+    match pattern.strip_prefix("x.") {
+        Some(rest) => status_numbers(&format!("0.{rest}")),
+        None => status_numbers(pattern).filter(|(class, _, _)| matches!(class, 4 | 5)),
+    }
+}
