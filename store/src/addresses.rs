@@ -1,8 +1,8 @@
-//! What becomes of a recipient's address before it is stored: it is kept, replaced by a keyed hash, or dropped. Pure.
+//! Redaction of recipient addresses before they are stored: kept, replaced by a keyed hash, or dropped. No I/O.
 //!
-//! The identity of an event is always computed from the true address, so that copies merge whatever the policy was
-//! when they came. It is a hash of 64 bits of one recipient and one message: who knows both can recompute it, and
-//! nobody can tell by it that two messages went to one person.
+//! The event key is always computed from the original address, so copies merge independent of the policy under which
+//! they arrived. The key is a 64-bit hash of one recipient and one message. With both known it can be recomputed. It
+//! does not reveal that two messages went to the same recipient.
 
 use std::borrow::Cow;
 use std::fmt::{self, Write};
@@ -14,64 +14,66 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
-/// Bytes that a key must have at least.
+/// Minimum length of a key in bytes.
 pub const KEY_BYTES_MIN: usize = 16;
-/// Bytes of a keyed hash that are kept.
+/// Bytes of a keyed hash that are stored.
 const HASH_BYTES: usize = 16;
 
-/// What becomes of addresses.
+/// What is stored instead of an address.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Policy {
-    /// They are stored as they came.
+pub enum RedactionPolicy {
+    /// The address.
     #[default]
     Keep,
-    /// They become the same keyed hash wherever they come: one can still tell how often a recipient bounced.
+    /// A keyed hash, the same in all messages: bounces per recipient can still be counted.
     Hash,
-    /// They become a word that is the same only within one message.
+    /// A pseudonym that is the same only within one message.
     Drop,
 }
 
-/// A key that cannot be used.
+/// An invalid key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum KeyError {
-    /// There is none, and the policy needs one.
+pub enum HashKeyError {
+    /// The policy needs a key, and there is none.
     #[error("the policy `hash` needs a key")]
     Missing,
-    /// It is too short.
-    #[error("a key needs at least {KEY_BYTES_MIN} bytes, and this one has {0}")]
+    /// The key is too short; its length in bytes.
+    #[error("the key has {0} bytes; at least {KEY_BYTES_MIN} are needed")]
     Short(usize),
 }
 
-/// The policy, with the key that it needs.
+/// Redacts addresses by a policy.
 #[derive(Clone, Default)]
-pub struct Addresses {
-    policy: Policy,
+pub struct AddressRedactor {
+    policy: RedactionPolicy,
     hasher: Option<Hmac<Sha256>>,
 }
 
-impl fmt::Debug for Addresses {
+impl fmt::Debug for AddressRedactor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Addresses").field("policy", &self.policy).finish_non_exhaustive()
+        f.debug_struct("AddressRedactor").field("policy", &self.policy).finish_non_exhaustive()
     }
 }
 
-impl Addresses {
-    /// A policy and its key; a key is also of use where nothing is hashed any more, to find what was.
+impl AddressRedactor {
+    /// Creates a redactor. A key is also useful with another policy: `forget` finds hashed addresses with it.
     ///
     /// # Errors
     /// If the key is missing or too short.
-    pub fn new(policy: Policy, key: Option<&[u8]>) -> Result<Self, KeyError> {
+    pub fn new(policy: RedactionPolicy, key: Option<&[u8]>) -> Result<Self, HashKeyError> {
         let hasher = match key {
-            None if policy == Policy::Hash => return Err(KeyError::Missing),
+            None if policy == RedactionPolicy::Hash => return Err(HashKeyError::Missing),
             None => None,
-            Some(key) if key.len() < KEY_BYTES_MIN => return Err(KeyError::Short(key.len())),
-            Some(key) => Some(Hmac::new_from_slice(key).map_err(|_| KeyError::Short(key.len()))?),
+            Some(key) if key.len() < KEY_BYTES_MIN => return Err(HashKeyError::Short(key.len())),
+            Some(key) => {
+                Some(Hmac::new_from_slice(key).map_err(|_| HashKeyError::Short(key.len()))?)
+            }
         };
         Ok(Self { policy, hasher })
     }
 
-    /// What `hash` makes of an address; `None`, where there is no key.
-    pub(crate) fn hashed(&self, recipient: &str) -> Option<String> {
+    /// Keyed hash of an address; `None` without a key.
+    pub(crate) fn keyed_hash(&self, recipient: &str) -> Option<String> {
         let mut hasher = self.hasher.clone()?;
         hasher.update(recipient.as_bytes());
         let hash = hasher.finalize().into_bytes();
@@ -80,37 +82,37 @@ impl Addresses {
             // writing to a String cannot fail
             _ = write!(local, "{byte:02x}");
         }
-        Some(at_its_domain(&local, recipient))
+        Some(with_domain(&local, recipient))
     }
 
-    /// What the policy makes of an address; `None`, where it is kept.
+    /// Replacement of an address by the policy; `None` if it is kept.
     fn pseudonym(&self, message_id: &str, recipient: &str) -> Option<String> {
         match self.policy {
-            Policy::Keep => None,
-            Policy::Hash => self.hashed(recipient),
-            Policy::Drop => Some(dropped(message_id, recipient)),
+            RedactionPolicy::Keep => None,
+            RedactionPolicy::Hash => self.keyed_hash(recipient),
+            RedactionPolicy::Drop => Some(message_pseudonym(message_id, recipient)),
         }
     }
 
-    /// Gives a row on as it shall be stored: without its recipient's address, and without those that stand in its
-    /// diagnostic, its link and the values of its tags; an open or a click has no recipient, but often a link that
-    /// names one. The sender's address stays.
+    /// Passes a redacted row to `store`. Replaces the recipient, and every address in the diagnostic, the link and the
+    /// values of tags: an open or a click has no recipient, but often a link that contains one. The address of the
+    /// sender is kept.
     pub fn apply(&self, row: &EventRow<'_>, store: impl FnOnce(&EventRow<'_>)) {
-        if self.policy == Policy::Keep {
+        if self.policy == RedactionPolicy::Keep {
             return store(row);
         }
         let pseudonym =
             row.recipient.and_then(|recipient| self.pseudonym(row.message_id, recipient));
         let clean = |text: &str| {
-            let own = match (row.recipient, &pseudonym) {
+            let without_recipient = match (row.recipient, &pseudonym) {
                 (Some(recipient), Some(pseudonym)) => {
-                    Sought::new([recipient]).replaced(text, pseudonym).into_owned()
+                    AddressMatcher::new([recipient]).replaced(text, pseudonym).into_owned()
                 }
                 _ => text.to_owned(),
             };
-            each_replaced(&own, |address| {
-                let stays = Some(address) == row.source || Some(address) == pseudonym.as_deref();
-                if stays { None } else { self.pseudonym(row.message_id, address) }
+            replace_addresses(&without_recipient, |address| {
+                let is_kept = Some(address) == row.source || Some(address) == pseudonym.as_deref();
+                if is_kept { None } else { self.pseudonym(row.message_id, address) }
             })
         };
         let tags: Vec<(Cow<'_, str>, Cow<'_, str>)> = row
@@ -129,27 +131,27 @@ impl Addresses {
     }
 }
 
-/// A text in which each word that looks like an address is replaced, where there is something to put in its place.
-fn each_replaced(text: &str, replacement: impl Fn(&str) -> Option<String>) -> String {
+/// Replaces each part of a text that looks like an address by `replacement`; `None` keeps it.
+fn replace_addresses(text: &str, replacement: impl Fn(&str) -> Option<String>) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
-    while let Some((at, sign)) = next_at_sign(rest) {
+    while let Some((at, sign)) = find_at_sign(rest) {
         let (head, tail) = rest.split_at(at);
         let domain = tail.split_at(sign).1;
-        let local = head.len() - trailing(head, is_local).len();
-        // `%3Djane@example.com` is `=` and an address
+        let local = head.len() - trailing(head, is_local_char).len();
+        // `%3Djane@example.com`: `%3D` is an escaped `=`, not part of the address
         let (before, local) = head.split_at(local);
         let local = if before.ends_with('%') { local.get(2..).unwrap_or_default() } else { local };
-        let end = domain.find(|c| !is_domain(c)).unwrap_or(domain.len());
+        let end = domain.find(|c| !is_domain_char(c)).unwrap_or(domain.len());
         let domain = domain.split_at(end).0.trim_end_matches(['.', '-']);
         let address = format!("{local}@{domain}").to_lowercase();
         let is_address = !local.is_empty() && domain.contains('.');
-        let word = if is_address { replacement(&address) } else { None };
+        let replaced = if is_address { replacement(&address) } else { None };
         let length = at + sign + domain.len();
-        match word {
-            Some(word) => {
+        match replaced {
+            Some(replaced) => {
                 out.push_str(head.strip_suffix(local).unwrap_or(head));
-                out.push_str(&word);
+                out.push_str(&replaced);
             }
             None => out.push_str(rest.split_at(length).0),
         }
@@ -158,46 +160,47 @@ fn each_replaced(text: &str, replacement: impl Fn(&str) -> Option<String>) -> St
     out + rest
 }
 
-/// Where the next `@` stands, or what stands for it in a link, and how long that is.
-fn next_at_sign(text: &str) -> Option<(usize, usize)> {
+/// Position and length of the first `@`, or of the first `%40`, its form in a URL.
+fn find_at_sign(text: &str) -> Option<(usize, usize)> {
     let sign = text.find('@').map(|at| (at, 1));
     let in_link = text.find("%40").map(|at| (at, 3));
     sign.into_iter().chain(in_link).min()
 }
 
-/// The end of a text that is made of some letters.
+/// Longest end of a text that consists of matching characters.
 fn trailing(text: &str, is_part: impl Fn(char) -> bool) -> &str {
     let begin = text.char_indices().rev().take_while(|(_, c)| is_part(*c)).last();
     text.split_at(begin.map_or(text.len(), |(at, _)| at)).1
 }
 
-fn is_local(c: char) -> bool {
+fn is_local_char(c: char) -> bool {
     c.is_alphanumeric() || matches!(c, '.' | '_' | '+' | '-')
 }
 
-fn is_domain(c: char) -> bool {
+fn is_domain_char(c: char) -> bool {
     c.is_alphanumeric() || matches!(c, '.' | '-')
 }
 
-/// What `drop` makes of an address: rows of one message and recipient share it, and no others.
-pub(crate) fn dropped(message_id: &str, recipient: &str) -> String {
+/// Pseudonym of an address by the policy `drop`: only rows of the same message and recipient share it.
+pub(crate) fn message_pseudonym(message_id: &str, recipient: &str) -> String {
     let hash = xxh3_64_with_seed(recipient.as_bytes(), xxh3_64(message_id.as_bytes()));
-    at_its_domain(&format!("d-{hash:016x}"), recipient)
+    with_domain(&format!("d-{hash:016x}"), recipient)
 }
 
-fn at_its_domain(local: &str, recipient: &str) -> String {
+/// A local part at the domain of a recipient.
+fn with_domain(local: &str, recipient: &str) -> String {
     match address::domain(recipient) {
         Some(domain) => format!("{local}@{domain}"),
         None => local.to_owned(),
     }
 }
 
-/// Words that are looked for in texts, whatever their case; as they are, and as they stand in links.
+/// Finds addresses in texts, ignoring case, also in the forms that they have in URLs.
 #[derive(Debug, Clone)]
-pub(crate) struct Sought(Vec<Vec<char>>);
+pub(crate) struct AddressMatcher(Vec<Vec<char>>);
 
-impl Sought {
-    /// Looks for some addresses.
+impl AddressMatcher {
+    /// A matcher of some addresses.
     pub(crate) fn new<'a>(addresses: impl IntoIterator<Item = &'a str>) -> Self {
         let mut forms: Vec<Vec<char>> = Vec::new();
         for address in addresses {
@@ -213,12 +216,12 @@ impl Sought {
         Self(forms)
     }
 
-    /// Whether a text holds one of them.
+    /// Whether a text contains one of the addresses.
     pub(crate) fn is_in(&self, text: &str) -> bool {
         self.find(text).is_some()
     }
 
-    /// The text with another word in their place.
+    /// A text with the addresses replaced.
     pub(crate) fn replaced<'t>(&self, text: &'t str, by: &str) -> Cow<'t, str> {
         let mut rest = text;
         let mut out = String::new();
@@ -231,9 +234,9 @@ impl Sought {
         if out.is_empty() { Cow::Borrowed(rest) } else { Cow::Owned(out + rest) }
     }
 
-    /// Where the first of them stands; not inside a longer address.
+    /// Position of the first address that is not part of a longer address.
     fn find(&self, text: &str) -> Option<Range<usize>> {
-        // most texts have no address in them
+        // fast path: most texts contain no address
         if !text.contains(['@', '%'])
             && self.0.iter().all(|form| form.contains(&'@') || form.contains(&'%'))
         {
@@ -241,28 +244,28 @@ impl Sought {
         }
         text.char_indices().find_map(|(start, _)| {
             let (before, here) = text.split_at(start);
-            let whole = |form: &Vec<char>| {
+            let match_length = |form: &Vec<char>| {
                 let length = prefix_length(here, form)?;
-                ends(here.split_at(length).1).then_some(length)
+                can_end(here.split_at(length).1).then_some(length)
             };
-            let length = self.0.iter().filter_map(whole).max()?;
-            begins(before).then_some(start..start + length)
+            let length = self.0.iter().filter_map(match_length).max()?;
+            can_start(before).then_some(start..start + length)
         })
     }
 }
 
-/// Whether an address may begin behind a text.
-fn begins(before: &str) -> bool {
+/// Whether an address can start after a text.
+fn can_start(before: &str) -> bool {
     let mut last = before.chars().rev();
     let last: [Option<char>; 3] = std::array::from_fn(|_| last.next());
     let hex = |c: Option<char>| c.is_some_and(|c| c.is_ascii_hexdigit());
-    // `%3Djane@example.com` is `=` and an address
+    // `%3Djane@example.com`: `%3D` is an escaped `=`
     let is_escape = hex(last[0]) && hex(last[1]) && last[2] == Some('%');
-    is_escape || !last[0].is_some_and(is_local)
+    is_escape || !last[0].is_some_and(is_local_char)
 }
 
-/// Whether an address may end before a text.
-fn ends(after: &str) -> bool {
+/// Whether an address can end before a text.
+fn can_end(after: &str) -> bool {
     let mut next = after.chars();
     match next.next() {
         Some('.') => !next.next().is_some_and(char::is_alphanumeric),
@@ -271,22 +274,22 @@ fn ends(after: &str) -> bool {
     }
 }
 
-/// The bytes of a text's beginning that are a form, in whatever case.
+/// Length in bytes of the prefix of a text that equals `form`, ignoring case.
 fn prefix_length(text: &str, form: &[char]) -> Option<usize> {
-    let mut left = form.iter();
+    let mut rest = form.iter();
     let mut length = 0;
-    for letter in text.chars() {
-        if left.len() == 0 {
+    for character in text.chars() {
+        if rest.len() == 0 {
             break;
         }
-        for lower in letter.to_lowercase() {
-            if left.next() != Some(&lower) {
+        for lower in character.to_lowercase() {
+            if rest.next() != Some(&lower) {
                 return None;
             }
         }
-        length += letter.len_utf8();
+        length += character.len_utf8();
     }
-    (left.len() == 0).then_some(length)
+    (rest.len() == 0).then_some(length)
 }
 
 #[cfg(test)]
@@ -296,31 +299,37 @@ mod tests {
     const KEY: &[u8] = b"0123456789abcdef";
 
     #[test]
-    fn keys_are_long_enough() {
-        assert_eq!(Addresses::new(Policy::Hash, None).unwrap_err(), KeyError::Missing);
-        assert_eq!(Addresses::new(Policy::Keep, Some(b"short")).unwrap_err(), KeyError::Short(5));
-        assert!(Addresses::new(Policy::Drop, None).is_ok());
+    fn new_refuses_missing_and_short_keys() {
+        assert_eq!(
+            AddressRedactor::new(RedactionPolicy::Hash, None).unwrap_err(),
+            HashKeyError::Missing
+        );
+        assert_eq!(
+            AddressRedactor::new(RedactionPolicy::Keep, Some(b"short")).unwrap_err(),
+            HashKeyError::Short(5)
+        );
+        assert!(AddressRedactor::new(RedactionPolicy::Drop, None).is_ok());
     }
 
     #[test]
-    fn pseudonyms() {
-        let addresses = Addresses::new(Policy::Hash, Some(KEY)).unwrap();
-        let hashed = addresses.hashed("jane@example.com").unwrap();
+    fn pseudonyms_are_stable_and_keep_the_domain() {
+        let redactor = AddressRedactor::new(RedactionPolicy::Hash, Some(KEY)).unwrap();
+        let hashed = redactor.keyed_hash("jane@example.com").unwrap();
         // printf jane@example.com | openssl dgst -sha256 -hmac 0123456789abcdef
         assert_eq!(hashed, "h-a7a54661c75bce906717ca553fdff1b9@example.com");
-        let other = Addresses::new(Policy::Hash, Some(b"0123456789abcdeg")).unwrap();
-        assert_ne!(other.hashed("jane@example.com").unwrap(), hashed);
-        let one = dropped("m1", "jane@example.com");
+        let other = AddressRedactor::new(RedactionPolicy::Hash, Some(b"0123456789abcdeg")).unwrap();
+        assert_ne!(other.keyed_hash("jane@example.com").unwrap(), hashed);
+        let one = message_pseudonym("m1", "jane@example.com");
         assert!(one.starts_with("d-") && one.ends_with("@example.com") && one.len() == 30, "{one}");
-        assert_eq!(one, dropped("m1", "jane@example.com"));
-        assert_ne!(one, dropped("m2", "jane@example.com"));
-        assert_ne!(one, dropped("m1", "joan@example.com"));
-        assert!(dropped("m1", "nobody").starts_with("d-"));
+        assert_eq!(one, message_pseudonym("m1", "jane@example.com"));
+        assert_ne!(one, message_pseudonym("m2", "jane@example.com"));
+        assert_ne!(one, message_pseudonym("m1", "joan@example.com"));
+        assert!(message_pseudonym("m1", "nobody").starts_with("d-"));
     }
 
     #[test]
-    fn addresses_are_found_in_every_form() {
-        let sought = Sought::new(["jane+x@exämple.com"]);
+    fn matcher_finds_every_form_of_an_address() {
+        let matcher = AddressMatcher::new(["jane+x@exämple.com"]);
         for (text, expected) in [
             ("<Jane+X@EXÄMPLE.com>: unknown", "<*>: unknown"),
             ("http://x/?to=jane%2Bx%40exämple.com&a=1", "http://x/?to=*&a=1"),
@@ -333,13 +342,13 @@ mod tests {
             ("a%3Djane+x@exämple.com.", "a%3D*."),
             ("", ""),
         ] {
-            assert_eq!(sought.replaced(text, "*"), expected);
-            assert_eq!(sought.is_in(text), text != expected);
+            assert_eq!(matcher.replaced(text, "*"), expected);
+            assert_eq!(matcher.is_in(text), text != expected);
         }
     }
 
     #[test]
-    fn whatever_looks_like_an_address_is_replaced() {
+    fn replace_addresses_replaces_everything_that_looks_like_one() {
         let star = |address: &str| (address != "shop@example.com").then(|| format!("<{address}>"));
         for (text, expected) in [
             ("to Jane.Doe@Example.ORG. Sorry", "to <jane.doe@example.org>. Sorry"),
@@ -350,28 +359,28 @@ mod tests {
             ("ü@ö.example", "<ü@ö.example>"),
             ("no address", "no address"),
         ] {
-            assert_eq!(each_replaced(text, star), expected);
+            assert_eq!(replace_addresses(text, star), expected);
         }
     }
 
     proptest::proptest! {
         #[test]
-        fn any_text_can_be_cleaned(text in "[a%@.3D40 ü-]{0,20}") {
-            proptest::prop_assert_eq!(each_replaced(&text, |_| None), text.clone());
-            let cleaned = each_replaced(&text, |_| Some("*".to_owned()));
-            proptest::prop_assert_eq!(each_replaced(&cleaned, |_| Some("*".to_owned())), cleaned.clone());
+        fn replace_addresses_is_idempotent_on_any_text(text in "[a%@.3D40 ü-]{0,20}") {
+            proptest::prop_assert_eq!(replace_addresses(&text, |_| None), text.clone());
+            let cleaned = replace_addresses(&text, |_| Some("*".to_owned()));
+            proptest::prop_assert_eq!(replace_addresses(&cleaned, |_| Some("*".to_owned())), cleaned.clone());
         }
 
         #[test]
-        fn nothing_is_left_of_an_address(
+        fn replaced_leaves_no_address(
             before in "\\PC{0,12}[ =</;:(,%]", after in "[ >&;:),]\\PC{0,12}",
             local in "[a-z+.]{1,6}", upper: bool,
         ) {
             let address = format!("{local}@example.com");
             let written = if upper { address.to_uppercase() } else { address.clone() };
-            let sought = Sought::new([address.as_str()]);
-            let cleaned = sought.replaced(&format!("{before}{written}{after}"), "*").into_owned();
-            proptest::prop_assert!(cleaned.contains('*') && !sought.is_in(&cleaned), "{cleaned}");
+            let matcher = AddressMatcher::new([address.as_str()]);
+            let cleaned = matcher.replaced(&format!("{before}{written}{after}"), "*").into_owned();
+            proptest::prop_assert!(cleaned.contains('*') && !matcher.is_in(&cleaned), "{cleaned}");
         }
     }
 }

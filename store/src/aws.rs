@@ -1,4 +1,5 @@
-//! AWS as the SDK's usual settings give it (environment, profile, role), for queues, logs and buckets alike.
+//! AWS settings from the default chain of the SDK (environment, profile, role), S3 buckets, and descriptions of S3
+//! errors.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,17 +15,16 @@ use object_store::{CredentialProvider, ObjectStore};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-/// Longest silence of a connection: more than the longest poll of a queue.
+/// Read timeout of a connection, longer than the longest poll of a queue (20 s).
 const READ_TIMEOUT: Duration = Duration::from_secs(45);
-/// How long credentials are used before they are asked for again; the SDK renews them minutes before they expire.
-const CREDENTIALS_KEPT: Duration = Duration::from_mins(1);
+/// Time for which credentials are cached here. The SDK renews them minutes before they expire.
+const CREDENTIALS_TTL: Duration = Duration::from_mins(1);
 
-/// Loads the settings.
-///
-/// The region is the given one, else that of the settings. `endpoint_url` is where AWS is, if not where it always is.
+/// Loads the AWS settings. `region` overrides the region of the settings; `endpoint_url` overrides the endpoints of all
+/// services.
 pub async fn load(region: Option<String>, endpoint_url: Option<&str>) -> SdkConfig {
     let region = RegionProviderChain::first_try(region.map(Region::new)).or_default_provider();
-    // the SDK has no read timeout of its own, and a connection that died during a long poll would never tell
+    // the SDK has no read timeout: a connection lost during a long poll would hang without end
     let timeouts = TimeoutConfig::builder().read_timeout(READ_TIMEOUT).build();
     let loader =
         aws_config::defaults(BehaviorVersion::latest()).region(region).timeout_config(timeouts);
@@ -34,38 +34,38 @@ pub async fn load(region: Option<String>, endpoint_url: Option<&str>) -> SdkConf
     }
 }
 
-/// Buckets that are kept open; more than one account points to.
+/// Clients of buckets that are kept, more than the buckets of one account that is read.
 const BUCKETS_OPEN_MAX: usize = 64;
 
-/// A bucket by its region and its name.
-type Place = (String, String);
+/// Region and name of a bucket.
+type BucketKey = (String, String);
 
-/// Opens buckets with the SDK's settings, each once.
+/// Opens buckets with the AWS settings, each once.
 #[derive(Debug, Clone)]
 pub struct Buckets {
     config: SdkConfig,
-    open: Arc<std::sync::Mutex<BTreeMap<Place, Arc<dyn ObjectStore>>>>,
+    open: Arc<std::sync::Mutex<BTreeMap<BucketKey, Arc<dyn ObjectStore>>>>,
 }
 
 impl Buckets {
-    /// Buckets under some settings.
+    /// Opens buckets with these settings.
     pub fn new(config: SdkConfig) -> Self {
         Self { config, open: Arc::default() }
     }
 
-    /// Opens a bucket in the region of the settings; nothing is asked of it yet.
+    /// Opens a bucket in the region of the settings. Sends no request.
     ///
     /// # Errors
-    /// If its name or the settings make no address.
+    /// If the name or the settings do not form a valid URL.
     pub fn open(&self, bucket: &str) -> Result<Arc<dyn ObjectStore>, object_store::Error> {
         self.open_in(None, bucket)
     }
 
-    /// Opens a bucket in a region. Its name and the region become a part of an address to which credentials go, so
-    /// both are checked: they may come from a message.
+    /// Opens a bucket in a region. Sends no request. Name and region become part of a URL to which credentials are
+    /// sent, and can come from a message, so both are checked.
     ///
     /// # Errors
-    /// If its name, the region or the settings make no address.
+    /// If the name, the region or the settings do not form a valid URL.
     pub fn open_in(
         &self,
         region: Option<&str>,
@@ -73,19 +73,15 @@ impl Buckets {
     ) -> Result<Arc<dyn ObjectStore>, object_store::Error> {
         let region =
             region.or_else(|| self.config.region().map(AsRef::as_ref)).unwrap_or("us-east-1");
-        let is_plain = |text: &str, further: &[u8]| {
-            let plain = |byte: u8| byte.is_ascii_alphanumeric() || further.contains(&byte);
-            !text.is_empty() && text.bytes().all(plain)
-        };
-        if !is_plain(bucket, b"-._") || bucket.starts_with('.') || !is_plain(region, b"-") {
+        if !is_bucket_name(bucket) || !is_region_name(region) {
             return Err(object_store::Error::Generic {
                 store: "S3",
-                source: format!("`{bucket}` in region `{region}` is no bucket").into(),
+                source: format!("`{bucket}` in region `{region}` is not a valid bucket").into(),
             });
         }
-        let place = (region.to_owned(), bucket.to_owned());
-        let lock = || self.open.lock().expect("nobody panics while holding this lock");
-        if let Some(objects) = lock().get(&place) {
+        let key = (region.to_owned(), bucket.to_owned());
+        let lock = || self.open.lock().expect("lock is never poisoned: no panic while held");
+        if let Some(objects) = lock().get(&key) {
             return Ok(Arc::clone(objects));
         }
         let objects = self.build(region, bucket)?;
@@ -93,7 +89,7 @@ impl Buckets {
         if open.len() >= BUCKETS_OPEN_MAX {
             open.clear();
         }
-        open.insert(place, Arc::clone(&objects));
+        open.insert(key, Arc::clone(&objects));
         Ok(objects)
     }
 
@@ -104,8 +100,8 @@ impl Buckets {
     ) -> Result<Arc<dyn ObjectStore>, object_store::Error> {
         let mut builder = AmazonS3Builder::new().with_bucket_name(bucket).with_region(region);
         if let Some(provider) = self.config.credentials_provider() {
-            let known = Mutex::new(None);
-            builder = builder.with_credentials(Arc::new(Credentials { provider, known }));
+            let cached = Mutex::new(None);
+            builder = builder.with_credentials(Arc::new(CachedCredentials { provider, cached }));
         }
         if let Some(url) = self.config.endpoint_url() {
             builder = builder.with_endpoint(url).with_allow_http(url.starts_with("http://"));
@@ -114,30 +110,30 @@ impl Buckets {
     }
 }
 
-/// What S3 has against a request, in a line, and the way out.
+/// An error of S3: the cause in one line, and what to do about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal {
-    /// What it is.
+pub struct S3Error {
+    /// Cause.
     pub why: String,
     /// What to do.
     pub hint: Option<String>,
 }
 
-impl Refusal {
-    /// Reads an error of the S3 client; `action` is the IAM action that was in use.
-    pub fn of(error: &object_store::Error, action: &str) -> Self {
+impl S3Error {
+    /// Describes an error of the S3 client. `action` is the IAM action of the request.
+    pub fn new(error: &object_store::Error, action: &str) -> Self {
         let text = error.to_string();
         let between = |from: &str, to: &str| {
-            text.split_once(from).and_then(|(_, rest)| rest.split_once(to)).map(|(word, _)| word)
+            text.split_once(from).and_then(|(_, rest)| rest.split_once(to)).map(|(value, _)| value)
         };
         let code = between("<Code>", "</Code>").unwrap_or_default();
-        let told = |why: String, hint: &str| Self { why, hint: Some(hint.to_owned()) };
-        // an answer of S3 has a code; before there is one, the credentials may be missing
-        let none_found = !text.contains("Error performing") && text.contains("credential");
-        if CREDENTIAL_CODES.contains(&code) || none_found {
-            let code = if code.is_empty() { "none were found" } else { code };
-            let hint = "`aws sts get-caller-identity` tells which are used; renew them (`aws sso login`, a new session, the instance's role)";
-            return told(format!("AWS does not accept the credentials: {code}"), hint);
+        let hinted = |why: String, hint: &str| Self { why, hint: Some(hint.to_owned()) };
+        // without credentials no request is sent, so there is no error code
+        let no_credentials = !text.contains("Error performing") && text.contains("credential");
+        if CREDENTIAL_CODES.contains(&code) || no_credentials {
+            let code = if code.is_empty() { "no credentials found" } else { code };
+            let hint = "`aws sts get-caller-identity` shows the credentials in use; renew them (`aws sso login`, a new session, the instance role)";
+            return hinted(format!("AWS does not accept the credentials: {code}"), hint);
         }
         if matches!(
             error,
@@ -145,25 +141,25 @@ impl Refusal {
                 | object_store::Error::Unauthenticated { .. }
         ) {
             let hint = format!(
-                "allow {action} for these credentials, and kms:Decrypt where the bucket is encrypted with a key of yours; without s3:ListBucket, S3 also says so of what is not there"
+                "allow {action} for these credentials, and kms:Decrypt if the bucket is encrypted with a customer managed key; without s3:ListBucket, S3 also reports a missing object as access denied"
             );
-            return told(format!("access denied: {action}"), &hint);
+            return hinted(format!("access denied: {action}"), &hint);
         }
         if text.contains("Received redirect") || code == "PermanentRedirect" {
-            return told(
+            return hinted(
                 "the bucket is in another region".to_owned(),
                 "set AWS_REGION to its region",
             );
         }
         if code == "NoSuchBucket" {
-            return told(
+            return hinted(
                 "no such bucket".to_owned(),
-                "check its name; `aws s3 ls` tells what there is",
+                "check the name; `aws s3 ls` lists the buckets",
             );
         }
         if matches!(error, object_store::Error::InvalidPath { .. }) {
-            let hint = "keys with an empty part (`a//b`), with `.` or `..` as a part, or with control characters cannot be read; give a prefix that has none, or copy the object to another key";
-            return told(text, hint);
+            let hint = "keys with an empty part (`a//b`), with a part `.` or `..`, or with control characters are not supported; use a prefix without such keys, or copy the object to another key";
+            return hinted(text, hint);
         }
         let why = match between("<Message>", "</Message>") {
             Some(message) => format!("{code}: {message}"),
@@ -172,8 +168,8 @@ impl Refusal {
         Self { why, hint: None }
     }
 
-    /// The same in one line.
-    pub fn line(&self) -> String {
+    /// Cause and hint in one line.
+    pub fn one_line(&self) -> String {
         match &self.hint {
             None => self.why.clone(),
             Some(hint) => format!("{} ({hint})", self.why),
@@ -181,14 +177,14 @@ impl Refusal {
     }
 }
 
-impl std::fmt::Display for Refusal {
+impl std::fmt::Display for S3Error {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.why)?;
         self.hint.as_ref().map_or(Ok(()), |hint| write!(f, "\n  hint: {hint}"))
     }
 }
 
-/// Codes by which S3 says that credentials are missing, wrong or expired.
+/// Error codes of S3 for missing, wrong or expired credentials (S3 API reference, "Error responses").
 const CREDENTIAL_CODES: [&str; 5] = [
     "ExpiredToken",
     "InvalidAccessKeyId",
@@ -197,7 +193,8 @@ const CREDENTIAL_CODES: [&str; 5] = [
     "TokenRefreshRequired",
 ];
 
-/// Whether a code by which another service refuses a call says that credentials are missing, wrong or expired.
+/// Whether an error code of another AWS service means missing, wrong or expired credentials (API references, "Common
+/// errors").
 pub fn is_credential_code(code: &str) -> bool {
     matches!(
         code,
@@ -214,33 +211,49 @@ pub fn is_credential_code(code: &str) -> bool {
     )
 }
 
-/// An error and what is behind it, in their own words. Not as `Debug` has it: an answer that cannot be read is in there,
-/// with messages and the mailboxes in them (invariant I-8).
-pub fn chain(error: &dyn std::error::Error) -> String {
+/// An error and its sources, joined by `: `. Do not use `Debug` instead: it prints responses that cannot be parsed,
+/// with the email addresses in them (invariant I-8).
+pub fn error_chain(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |told, cause| format!("{told}: {cause}"))
+    causes.fold(error.to_string(), |chain, cause| format!("{chain}: {cause}"))
 }
 
-/// Whether a word may become a part of an address to which credentials go, as a region does.
-pub fn is_region(word: &str) -> bool {
-    !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+/// Whether a text has the form of a region name, and can be part of a URL to which credentials are sent.
+pub fn is_region_name(text: &str) -> bool {
+    consists_of(text, b"-")
 }
 
-/// The SDK's credentials for the S3 client, which asks for them with each request.
+/// Whether a text has the form of an AWS account ID: 12 digits.
+pub fn is_account_id(text: &str) -> bool {
+    text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// Whether a text can be the name of a bucket.
+fn is_bucket_name(text: &str) -> bool {
+    consists_of(text, b"-._") && !text.starts_with('.')
+}
+
+/// Whether a text is not empty and consists of ASCII letters, digits and some other bytes.
+fn consists_of(text: &str, others: &[u8]) -> bool {
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || others.contains(&byte);
+    !text.is_empty() && text.bytes().all(is_allowed)
+}
+
+/// Credentials of the SDK for the S3 client, which requests them for each call.
 #[derive(Debug)]
-struct Credentials {
+struct CachedCredentials {
     provider: SharedCredentialsProvider,
-    known: Mutex<Option<(Instant, Arc<AwsCredential>)>>,
+    cached: Mutex<Option<(Instant, Arc<AwsCredential>)>>,
 }
 
 #[async_trait]
-impl CredentialProvider for Credentials {
+impl CredentialProvider for CachedCredentials {
     type Credential = AwsCredential;
 
     async fn get_credential(&self) -> Result<Arc<AwsCredential>, object_store::Error> {
-        let mut known = self.known.lock().await;
-        if let Some((since, credential)) = known.as_ref()
-            && since.elapsed() < CREDENTIALS_KEPT
+        let mut cached = self.cached.lock().await;
+        if let Some((since, credential)) = cached.as_ref()
+            && since.elapsed() < CREDENTIALS_TTL
         {
             return Ok(Arc::clone(credential));
         }
@@ -252,7 +265,7 @@ impl CredentialProvider for Credentials {
             secret_key: found.secret_access_key().to_owned(),
             token: found.session_token().map(str::to_owned),
         });
-        *known = Some((Instant::now(), Arc::clone(&credential)));
+        *cached = Some((Instant::now(), Arc::clone(&credential)));
         Ok(credential)
     }
 }
@@ -270,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn credentials_go_to_buckets_only() {
+    fn open_in_refuses_invalid_bucket_and_region_names() {
         let buckets = buckets();
         for (region, bucket) in [
             (None, "archive/../x"),
@@ -282,13 +295,13 @@ mod tests {
             (Some(""), "archive"),
         ] {
             let error = buckets.open_in(region, bucket).unwrap_err().to_string();
-            assert!(error.contains("is no bucket"), "{region:?} {bucket}: {error}");
+            assert!(error.contains("is not a valid bucket"), "{region:?} {bucket}: {error}");
         }
         assert!(buckets.open_in(Some("us-gov-west-1"), "a.b-c_d").is_ok());
     }
 
     #[test]
-    fn a_bucket_is_opened_once() {
+    fn open_returns_the_same_client_for_the_same_bucket() {
         let buckets = buckets();
         let one = buckets.open("archive").unwrap();
         assert!(Arc::ptr_eq(&one, &buckets.open_in(Some("eu-west-1"), "archive").unwrap()));
@@ -300,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn what_s3_says_names_the_way_out() {
+    fn s3_error_has_cause_and_hint() {
         let generic = |text: &str| object_store::Error::Generic {
             store: "S3",
             source: text.to_owned().into(),
@@ -309,15 +322,15 @@ mod tests {
             path: "k".to_owned(),
             source: "Error performing GET".into(),
         };
-        assert_eq!(Refusal::of(&denied, "s3:GetObject").why, "access denied: s3:GetObject");
+        assert_eq!(S3Error::new(&denied, "s3:GetObject").why, "access denied: s3:GetObject");
         let expired = generic("status: 400: <Error><Code>ExpiredToken</Code><Message>x</Message>");
-        assert!(Refusal::of(&expired, "a").to_string().contains("ExpiredToken\n  hint: "));
+        assert!(S3Error::new(&expired, "a").to_string().contains("ExpiredToken\n  hint: "));
         let slow = generic("503: <Error><Code>SlowDown</Code><Message>Reduce it</Message></Error>");
         assert_eq!(
-            Refusal::of(&slow, "a"),
-            Refusal { why: "SlowDown: Reduce it".into(), hint: None }
+            S3Error::new(&slow, "a"),
+            S3Error { why: "SlowDown: Reduce it".into(), hint: None }
         );
         let elsewhere = generic("Received redirect without LOCATION");
-        assert!(Refusal::of(&elsewhere, "a").line().contains("AWS_REGION"));
+        assert!(S3Error::new(&elsewhere, "a").one_line().contains("AWS_REGION"));
     }
 }

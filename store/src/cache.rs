@@ -1,272 +1,273 @@
-//! A store in a bucket -> a folder of its segments, which the scan reads as it reads any store. Segments never change,
-//! so each is fetched once: asking again touches only what is new. The events and the volumes are fetched.
+//! Local cache of a store in a bucket: a folder with copies of its segments, which the analysis reads like any store.
+//! Segments never change, so each is fetched once. Events and send counts are cached, the quarantine is not.
 //!
-//! All days are fetched, also those that no window of today looks at: how far back a volume window looks, and how old
-//! the mail is that an event belongs to, is known only when they are read.
+//! All days are fetched, also those outside the windows of this run: how far back a window by volume reaches, and how
+//! old the message of an event is, is known only after the events are read.
 
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{ErrorKind, Write};
 use std::path::{Path as FilePath, PathBuf};
-use std::sync::Arc;
 
+use bouncewatch_schemas::send_counts::SEND_COUNTS;
 use bouncewatch_schemas::table;
-use bouncewatch_schemas::volume::VOLUMES;
 use futures::{StreamExt, TryStreamExt};
-use object_store::path::Path;
 use object_store::{GetOptions, GetRange, ObjectStore};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::error::StoreError;
-use crate::list::{Listing, Settled, Settling, segment};
+use crate::layout::{day_folder, segment_day};
+use crate::list::{Listing, Stability, StableLister, entries};
+use crate::open::{Segment, Store};
 
 /// Segments that are fetched at the same time.
 const FETCHES_AT_ONCE: usize = 4;
-/// Bytes of one request; no more than this is held of a segment.
+/// Bytes of one request, the most that is in memory per segment.
 const PART_BYTES: u64 = 4 * 1024 * 1024;
-/// How often it is begun again when segments vanish while they are fetched.
+/// Number of attempts when segments are removed while they are fetched.
 const TRIES: usize = 5;
-/// Bytes to fetch beyond which that is told: it takes a while.
-const BYTES_TOLD: u64 = 64 * 1024 * 1024;
-/// What has to be locked to change a mirror.
+/// Bytes to fetch above which a warning is logged.
+const LARGE_FETCH_BYTES: u64 = 64 * 1024 * 1024;
+/// Name of the file that is locked while the cache is changed.
 const LOCK: &str = "lock";
 
-/// A segment in the bucket.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Remote {
-    path: Path,
-    bytes: u64,
+/// Name of the cache folder for the store `store_name`; `endpoint` is a non-default endpoint of S3.
+pub fn folder_name(store_name: &str, endpoint: Option<&str>) -> String {
+    let key = [store_name, endpoint.unwrap_or_default()].join("\0");
+    format!("{:016x}", xxh3_64(key.as_bytes()))
 }
 
-/// The store in a bucket.
-#[derive(Debug)]
-pub struct Bucket {
-    /// The bucket.
-    pub objects: Arc<dyn ObjectStore>,
-    /// Prefix of the store in it.
-    pub prefix: String,
-    /// Its name in messages: `s3://bucket/prefix`.
-    pub shown: String,
-}
-
-/// Name of the folder for the mirror of a store; `place` is where its bucket is, if not where it always is.
-pub fn folder_name(shown: &str, place: Option<&str>) -> String {
-    let word = [shown, place.unwrap_or_default()].join("\0");
-    format!("{:016x}", xxh3_64(word.as_bytes()))
-}
-
-/// Makes a folder hold the segments of a store in a bucket.
+/// Makes the cache in `folder` equal to the store in a bucket.
 ///
 /// # Errors
-/// If there is no store, S3 refuses, or the folder cannot be written.
-pub async fn sync(bucket: &Bucket, folder: &FilePath) -> Result<(), StoreError> {
-    let mirror =
-        Mirror { bucket, events: folder.join(table::EVENTS), volumes: folder.join(VOLUMES) };
-    for folder in [&mirror.events, &mirror.volumes] {
-        std::fs::create_dir_all(folder).map_err(failed(folder))?;
+/// If there is no store, S3 refuses a request, or the folder cannot be written.
+pub async fn sync(store: &Store, folder: &FilePath) -> Result<(), StoreError> {
+    let cache =
+        Cache { store, events: folder.join(table::EVENTS), send_counts: folder.join(SEND_COUNTS) };
+    for folder in [&cache.events, &cache.send_counts] {
+        std::fs::create_dir_all(folder).map_err(cache_error(folder))?;
     }
-    // others may use the mirror at the same time; one of them changes it
+    // one process at a time changes the cache; others may read it
     let path = folder.join(LOCK);
     let lock = File::create(&path).and_then(|file| file.lock().map(|()| file));
-    let _lock = lock.map_err(failed(&path))?;
+    let _lock = lock.map_err(cache_error(&path))?;
     let mut tries = 0;
     loop {
         tries += 1;
-        let wanted = mirror.list(table::EVENTS, of_day).await?;
-        if wanted.values().all(BTreeMap::is_empty) {
-            return Err(StoreError::NoStore(bucket.shown.clone()));
+        let events = cache.list_events().await?;
+        if events.values().all(BTreeMap::is_empty) {
+            return Err(StoreError::NoStore(store.name().to_owned()));
         }
-        let volumes = mirror.list(VOLUMES, of_no_day).await?.remove(&NO_DAY).unwrap_or_default();
-        match mirror.fetch_all(&wanted, &volumes).await {
-            Ok(()) => {
-                mirror.remove_others(&wanted)?;
-                return mirror.remove_other_volumes(&volumes);
-            }
-            // somebody compacts; what replaces it is in a fresh listing
+        let send_counts = cache.list_send_counts().await?;
+        match cache.fetch_missing(&events, &send_counts).await {
+            Ok(()) => return cache.remove_obsolete(&events, &send_counts),
+            // a compactor replaced a segment; the replacement is in the next listing
             Err(StoreError::Vanished(_)) if tries < TRIES => {}
             Err(error) => return Err(error),
         }
     }
 }
 
-/// The day under which files are listed that are of none.
-const NO_DAY: i64 = 0;
+/// A stable listing of the events in the bucket, or of its files of send counts (as one day).
+type Remote = Listing<Segment>;
 
-/// A segment in a folder of a day, from the names below the folder of its table.
-fn of_day<'a>(parts: &[&'a str]) -> Option<(i64, &'a str)> {
-    let [day, file] = parts else { return None };
-    segment(day, file)
-}
-
-/// A file of the table of volumes, which has no folders.
-fn of_no_day<'a>(parts: &[&'a str]) -> Option<(i64, &'a str)> {
-    let [file] = parts else { return None };
-    file.ends_with(table::SEGMENT_SUFFIX).then_some((NO_DAY, *file))
-}
-
-struct Mirror<'a> {
-    bucket: &'a Bucket,
+struct Cache<'a> {
+    store: &'a Store,
     events: PathBuf,
-    volumes: PathBuf,
+    send_counts: PathBuf,
 }
 
-impl Mirror<'_> {
-    fn refused(&self, act: &'static str, path: &Path, source: object_store::Error) -> StoreError {
-        let path = format!("{}/{}", self.bucket.shown, below(&self.bucket.prefix, path));
-        match source {
-            object_store::Error::NotFound { .. } => StoreError::Vanished(path),
-            _ => StoreError::Object { act, path, source },
-        }
+impl Cache<'_> {
+    async fn list_events(&self) -> Result<Remote, StoreError> {
+        self.list_stable(async || self.store.segments(table::EVENTS).await).await
     }
 
-    /// The segments of a table in the bucket; `read` makes of the names below its folder the day and the file.
-    async fn list(
+    async fn list_send_counts(&self) -> Result<Remote, StoreError> {
+        self.list_stable(async || self.store.send_count_files().await).await
+    }
+
+    /// Repeats a listing until it is stable.
+    async fn list_stable(
         &self,
-        table: &str,
-        read: for<'n> fn(&[&'n str]) -> Option<(i64, &'n str)>,
-    ) -> Result<Listing<Remote>, StoreError> {
-        let folder = Path::from(self.bucket.prefix.as_str()).join(table);
-        let mut settling = Settling::new();
+        list: impl AsyncFn() -> Result<Vec<Segment>, StoreError>,
+    ) -> Result<Remote, StoreError> {
+        let mut lister = StableLister::default();
         loop {
             let mut listing = Listing::new();
-            let mut metas = self.bucket.objects.list(Some(&folder));
-            while let Some(meta) = metas.next().await {
-                let meta = meta.map_err(|error| self.refused("list", &folder, error))?;
-                let parts: Vec<_> =
-                    meta.location.prefix_match(&folder).into_iter().flatten().collect();
-                let parts: Vec<&str> = parts.iter().map(AsRef::as_ref).collect();
-                if let Some((day, file)) = read(&parts) {
-                    let remote = Remote { path: meta.location.clone(), bytes: meta.size };
-                    listing
-                        .entry(day)
-                        .or_insert_with(BTreeMap::new)
-                        .insert(file.to_owned(), remote);
-                }
+            for segment in list().await? {
+                let names = listing.entry(segment.day).or_insert_with(BTreeMap::new);
+                names.insert(segment.name().to_owned(), segment);
             }
-            match settling.take(listing) {
-                Settled::All(listing) => return Ok(listing),
-                Settled::NotYet => {}
-                Settled::Never => {
-                    return Err(StoreError::UnstableListing(self.bucket.shown.clone()));
+            match lister.add(listing) {
+                Stability::Stable(listing) => return Ok(listing),
+                Stability::Unstable => {}
+                Stability::GivenUp => {
+                    return Err(StoreError::UnstableListing(self.store.name().to_owned()));
                 }
             }
         }
     }
 
-    /// Where a segment is in the mirror.
-    fn place(&self, day: i64, file: &str) -> PathBuf {
-        let folder =
-            format!("{}{}", table::DATE_PREFIX, bouncewatch_schemas::time::format_day(day));
-        self.events.join(folder).join(file)
-    }
-
-    /// Fetches what is not there yet.
-    async fn fetch_all(
-        &self,
-        wanted: &Listing<Remote>,
-        volumes: &BTreeMap<String, Remote>,
-    ) -> Result<(), StoreError> {
-        let events = wanted.iter().flat_map(|(day, files)| {
-            files.iter().map(|(file, remote)| (self.place(*day, file), remote))
-        });
-        let volumes = volumes.iter().map(|(file, remote)| (self.volumes.join(file), remote));
-        // what a power cut left of one is fetched again
-        let is_whole = |place: &FilePath, remote: &Remote| {
-            std::fs::metadata(place).is_ok_and(|found| found.len() == remote.bytes)
+    /// Fetches the segments that are not in the cache.
+    async fn fetch_missing(&self, events: &Remote, send_counts: &Remote) -> Result<(), StoreError> {
+        let event_path =
+            |segment: &Segment| self.events.join(day_folder(segment.day)).join(segment.name());
+        let events = events.values().flat_map(BTreeMap::values);
+        let events = events.map(|segment| (event_path(segment), segment));
+        let send_counts = send_counts.values().flat_map(BTreeMap::values);
+        let send_counts =
+            send_counts.map(|segment| (self.send_counts.join(segment.name()), segment));
+        // a file that a power cut left incomplete is fetched again
+        let is_complete = |path: &FilePath, segment: &Segment| {
+            std::fs::metadata(path).is_ok_and(|found| found.len() == segment.bytes)
         };
-        let all = events.chain(volumes);
-        let missing: Vec<_> = all.filter(|(place, remote)| !is_whole(place, remote)).collect();
-        let bytes: u64 = missing.iter().map(|(_, remote)| remote.bytes).sum();
-        if bytes > BYTES_TOLD {
+        let mut missing: Vec<(PathBuf, &Segment)> = events.chain(send_counts).collect();
+        missing.retain(|(path, segment)| !is_complete(path, segment));
+        let bytes: u64 = missing.iter().map(|(_, segment)| segment.bytes).sum();
+        if bytes > LARGE_FETCH_BYTES {
             let cache = self.events.display().to_string();
-            let segments = missing.len();
-            tracing::warn!(segments, bytes, cache, "fetching what the cache lacks");
+            tracing::warn!(
+                segments = missing.len(),
+                bytes,
+                cache,
+                "fetching segments into the cache"
+            );
         }
-        let fetches = missing.iter().map(|(place, remote)| self.fetch(place, remote));
+        let fetches = missing.iter().map(|(path, segment)| self.fetch(path, segment));
         futures::stream::iter(fetches).buffer_unordered(FETCHES_AT_ONCE).try_collect().await
     }
 
-    /// Fetches a segment: it appears when it is whole.
-    async fn fetch(&self, place: &FilePath, remote: &Remote) -> Result<(), StoreError> {
-        let folder = place.parent().unwrap_or(&self.events);
-        std::fs::create_dir_all(folder).map_err(failed(folder))?;
-        let mut staged = place.as_os_str().to_owned();
+    /// Fetches a segment to a staged file, then renames it.
+    async fn fetch(&self, path: &FilePath, segment: &Segment) -> Result<(), StoreError> {
+        let folder = path.parent().unwrap_or(&self.events);
+        std::fs::create_dir_all(folder).map_err(cache_error(folder))?;
+        let mut staged = path.as_os_str().to_owned();
         staged.push(".staged");
         let staged = PathBuf::from(staged);
-        let mut file = File::create(&staged).map_err(failed(&staged))?;
+        let mut file = File::create(&staged).map_err(cache_error(&staged))?;
         let mut at = 0;
-        while at < remote.bytes {
-            let end = remote.bytes.min(at + PART_BYTES);
-            let is_all = at == 0 && end == remote.bytes;
+        while at < segment.bytes {
+            let end = segment.bytes.min(at + PART_BYTES);
+            let is_all = at == 0 && end == segment.bytes;
             let range = (!is_all).then_some(GetRange::Bounded(at..end));
             let options = GetOptions { range, ..GetOptions::default() };
-            let part =
-                async { self.bucket.objects.get_opts(&remote.path, options).await?.bytes().await };
-            let part = part.await.map_err(|error| self.refused("read", &remote.path, error))?;
-            file.write_all(&part).map_err(failed(&staged))?;
+            let objects = self.store.objects();
+            let part = async { objects.get_opts(&segment.path, options).await?.bytes().await };
+            let part = part.await.map_err(|error| self.fetch_error(segment, error))?;
+            file.write_all(&part).map_err(cache_error(&staged))?;
             at = end;
         }
-        file.sync_all().map_err(failed(&staged))?;
-        publish(&staged, place)
+        file.sync_all().map_err(cache_error(&staged))?;
+        rename(&staged, path)
     }
 
-    /// Removes what the store has no more, and what was left half fetched.
-    fn remove_others(&self, wanted: &Listing<Remote>) -> Result<(), StoreError> {
-        for folder in std::fs::read_dir(&self.events).map_err(failed(&self.events))? {
-            let folder = folder.map_err(failed(&self.events))?.path();
-            let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            if !name.starts_with(table::DATE_PREFIX) {
+    fn fetch_error(&self, segment: &Segment, error: object_store::Error) -> StoreError {
+        match error {
+            object_store::Error::NotFound { .. } => {
+                StoreError::Vanished(self.store.display_path(&segment.path))
+            }
+            error => self.store.object_error("read", &segment.path)(error),
+        }
+    }
+
+    /// Removes cached files that the store no longer has, and staged files.
+    fn remove_obsolete(&self, events: &Remote, send_counts: &Remote) -> Result<(), StoreError> {
+        for folder in entries(&self.events)? {
+            let folder_name = file_name(&folder);
+            if !folder_name.starts_with(table::DATE_PREFIX) {
                 continue;
             }
-            for file in std::fs::read_dir(&folder).map_err(failed(&folder))? {
-                let file = file.map_err(failed(&folder))?.path();
-                let file_name = file.file_name().unwrap_or_default().to_string_lossy();
-                let is_wanted = segment(&name, &file_name)
-                    .and_then(|(day, file)| wanted.get(&day)?.get(file))
-                    .is_some();
-                if !is_wanted {
-                    remove(&file)?;
+            for path in entries(&folder)? {
+                let name = file_name(&path);
+                let day = segment_day(&folder_name, &name).and_then(|day| events.get(&day));
+                if !day.is_some_and(|names| names.contains_key(&name)) {
+                    remove(&path)?;
                 }
             }
         }
-        Ok(())
-    }
-
-    /// The same for the table of volumes.
-    fn remove_other_volumes(&self, wanted: &BTreeMap<String, Remote>) -> Result<(), StoreError> {
-        for file in std::fs::read_dir(&self.volumes).map_err(failed(&self.volumes))? {
-            let file = file.map_err(failed(&self.volumes))?.path();
-            let name = file.file_name().unwrap_or_default().to_string_lossy();
-            if !wanted.contains_key(name.as_ref()) {
-                remove(&file)?;
+        for path in entries(&self.send_counts)? {
+            let name = file_name(&path);
+            if !send_counts.values().any(|names| names.contains_key(&name)) {
+                remove(&path)?;
             }
         }
         Ok(())
     }
 }
 
-/// Removes a file; one that is gone already is no error.
+fn file_name(path: &FilePath) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// Removes a file. A file that does not exist is no error.
 fn remove(file: &FilePath) -> Result<(), StoreError> {
     match std::fs::remove_file(file) {
-        Err(error) if error.kind() != ErrorKind::NotFound => Err(failed(file)(error)),
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(cache_error(file)(error)),
         _ => Ok(()),
     }
 }
 
-fn failed(path: &FilePath) -> impl FnOnce(std::io::Error) -> StoreError {
+fn cache_error(path: &FilePath) -> impl FnOnce(std::io::Error) -> StoreError {
     let path = path.to_path_buf();
     move |source| StoreError::Cache { path, source }
 }
 
 #[expect(
     clippy::disallowed_methods,
-    reason = "a mirror is no store: what it loses is fetched again"
+    reason = "the cache is not a store: lost files are fetched again"
 )]
-fn publish(staged: &FilePath, place: &FilePath) -> Result<(), StoreError> {
-    std::fs::rename(staged, place).map_err(failed(place))
+fn rename(staged: &FilePath, path: &FilePath) -> Result<(), StoreError> {
+    std::fs::rename(staged, path).map_err(cache_error(path))
 }
 
-/// A path below the prefix of a store.
-fn below(prefix: &str, path: &Path) -> String {
-    path.as_ref().strip_prefix(prefix).unwrap_or(path.as_ref()).trim_start_matches('/').to_owned()
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// File names in the cache, without the lock.
+    fn cached(folder: &FilePath) -> Vec<String> {
+        let mut found = Vec::new();
+        let mut folders = vec![folder.to_path_buf()];
+        while let Some(folder) = folders.pop() {
+            for path in entries(&folder).unwrap() {
+                if path.is_dir() {
+                    folders.push(path);
+                } else if file_name(&path) != LOCK {
+                    found.push(file_name(&path));
+                }
+            }
+        }
+        found.sort();
+        found
+    }
+
+    #[tokio::test]
+    async fn sync_fetches_new_and_removes_obsolete_segments() {
+        let (source, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let store = Store::in_folder(source.path()).unwrap();
+        let missing = sync(&store, folder.path()).await.unwrap_err();
+        assert!(matches!(missing, StoreError::NoStore(_)), "{missing}");
+        let one = store.publish(table::EVENTS, 20_000, 5, b"one".to_vec()).await.unwrap();
+        let counts = store.publish_send_counts("counts", b"x".to_vec()).await.unwrap();
+        sync(&store, folder.path()).await.unwrap();
+        let name = one.filename().unwrap();
+        assert_eq!(cached(folder.path()), [name, counts.filename().unwrap()]);
+        let two = store.publish(table::EVENTS, 20_001, 5, b"two".to_vec()).await.unwrap();
+        store.delete(&one).await.unwrap();
+        store.delete(&counts).await.unwrap();
+        sync(&store, folder.path()).await.unwrap();
+        assert_eq!(cached(folder.path()), [two.filename().unwrap()]);
+        let path = folder.path().join("events/date=2024-10-05").join(two.filename().unwrap());
+        assert_eq!(std::fs::read(path).unwrap(), b"two");
+    }
+
+    #[test]
+    fn folder_name_depends_on_store_and_endpoint() {
+        let names = [
+            folder_name("s3://a", None),
+            folder_name("s3://b", None),
+            folder_name("s3://a", Some("http://localhost")),
+        ];
+        assert!(names[0] != names[1] && names[0] != names[2] && names[1] != names[2]);
+    }
 }

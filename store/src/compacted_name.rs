@@ -1,78 +1,81 @@
-//! Names of sealed sets: what compaction makes of a day is one segment, or several of one set. A day is sealed if its
-//! listing is exactly one whole set. No marker is needed, and a segment that comes late unseals the day by itself.
+//! Names of compacted segments. Compaction merges the segments of a day into a set of one or more segments, named
+//! `SET.sealed.parquet` or `SET.sealed-PARTofPARTS.parquet`.
+//!
+//! A day is compacted if its listing is exactly one complete set. This needs no marker file: a segment that arrives
+//! later makes the day uncompacted again.
 
 use std::collections::BTreeMap;
 
 use bouncewatch_schemas::table::SEGMENT_SUFFIX;
 
-/// What stands between the name of a set and the ending of its segments.
-const SEALED: &str = ".sealed";
+/// Text between the name of a set and the suffix of its segments; part of the format on disk.
+const MARK: &str = ".sealed";
 
-/// What the name of a sealed segment says.
+/// Parsed name of a compacted segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SealedName<'a> {
-    /// The name of its set, which no other set has.
+pub struct CompactedName<'a> {
+    /// Name of the set, unique in its table.
     pub set: &'a str,
-    /// Which segment of the set it is, from 1 on.
+    /// Number of this segment in the set, from 1.
     pub part: usize,
-    /// How many segments the set has.
+    /// Number of segments in the set.
     pub parts: usize,
 }
 
-impl<'a> SealedName<'a> {
-    /// Reads the name of a file; `None`, where it is none of a sealed segment.
+impl<'a> CompactedName<'a> {
+    /// Name of the only segment of a set.
+    pub(crate) fn single(set: &'a str) -> Self {
+        Self { set, part: 1, parts: 1 }
+    }
+
+    /// Parses a file name; `None` if it is not the name of a compacted segment.
     pub fn parse(name: &'a str) -> Option<Self> {
-        let (set, rest) = name.strip_suffix(SEGMENT_SUFFIX)?.split_once(SEALED)?;
+        let (set, rest) = name.strip_suffix(SEGMENT_SUFFIX)?.split_once(MARK)?;
         if set.is_empty() {
             return None;
         }
         if rest.is_empty() {
-            return Some(Self { set, part: 1, parts: 1 });
+            return Some(Self::single(set));
         }
         let (part, parts) = rest.strip_prefix('-')?.split_once("of")?;
-        let (part, parts) = (part.parse().ok()?, parts.parse().ok()?);
-        // only the one way of writing it counts
-        let written = Self { set, part, parts };
-        (part >= 1
-            && part <= parts
-            && parts > 1
-            && written.stem() == format!("{set}{SEALED}{rest}"))
-        .then_some(written)
+        let parsed = Self { set, part: part.parse().ok()?, parts: parts.parse().ok()? };
+        // refuse other spellings of the numbers, such as `01` and `+1`
+        let is_canonical = parsed.stem() == format!("{set}{MARK}{rest}");
+        (1..=parsed.parts).contains(&parsed.part).then_some(())?;
+        (parsed.parts > 1 && is_canonical).then_some(parsed)
     }
 
-    /// The name without the ending of segments.
+    /// File name without the suffix of segments.
     pub fn stem(&self) -> String {
         let Self { set, part, parts } = self;
-        if *parts == 1 {
-            format!("{set}{SEALED}")
-        } else {
-            format!("{set}{SEALED}-{part}of{parts}")
-        }
+        if *parts == 1 { format!("{set}{MARK}") } else { format!("{set}{MARK}-{part}of{parts}") }
     }
 }
 
-/// The whole sets among the names of a day's files: the name of each set, and those of its segments.
-pub fn whole_sets<'a>(names: impl IntoIterator<Item = &'a str>) -> BTreeMap<&'a str, Vec<&'a str>> {
-    let mut sets: BTreeMap<&str, Vec<(SealedName<'_>, &str)>> = BTreeMap::new();
+/// The complete sets among the file names of a day: name of each set, names of its segments.
+pub fn complete_sets<'a>(
+    names: impl IntoIterator<Item = &'a str>,
+) -> BTreeMap<&'a str, Vec<&'a str>> {
+    let mut sets: BTreeMap<&str, Vec<(CompactedName<'_>, &str)>> = BTreeMap::new();
     for name in names {
-        if let Some(sealed) = SealedName::parse(name) {
-            sets.entry(sealed.set).or_default().push((sealed, name));
+        if let Some(compacted) = CompactedName::parse(name) {
+            sets.entry(compacted.set).or_default().push((compacted, name));
         }
     }
-    // names of a day differ, so parts of one set cannot stand twice if all agree on their number
-    let is_whole = |parts: &[(SealedName<'_>, &str)]| {
-        parts.iter().all(|(sealed, _)| sealed.parts == parts.len())
+    // file names are distinct: if all agree on the number of parts, no part occurs twice
+    let is_complete = |parts: &[(CompactedName<'_>, &str)]| {
+        parts.iter().all(|(compacted, _)| compacted.parts == parts.len())
     };
     sets.into_iter()
-        .filter(|(_, parts)| is_whole(parts))
+        .filter(|(_, parts)| is_complete(parts))
         .map(|(set, parts)| (set, parts.into_iter().map(|(_, name)| name).collect()))
         .collect()
 }
 
-/// Whether the files of a day are exactly one whole set.
-pub fn is_sealed<'a>(names: impl IntoIterator<Item = &'a str>) -> bool {
+/// Whether the files of a day are exactly one complete set.
+pub fn is_compacted<'a>(names: impl IntoIterator<Item = &'a str>) -> bool {
     let names: Vec<&str> = names.into_iter().collect();
-    let sets = whole_sets(names.iter().copied());
+    let sets = complete_sets(names.iter().copied());
     sets.len() == 1 && sets.values().all(|parts| parts.len() == names.len())
 }
 
@@ -81,12 +84,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_of_sealed_segments() {
-        let sealed = |set, part, parts| Some(SealedName { set, part, parts });
+    fn parse_accepts_only_the_canonical_spelling() {
+        let compacted = |set, part, parts| Some(CompactedName { set, part, parts });
         for (name, expected) in [
-            ("1-a.sealed.parquet", sealed("1-a", 1, 1)),
-            ("1-a.sealed-1of3.parquet", sealed("1-a", 1, 3)),
-            ("1-a.sealed-12of12.parquet", sealed("1-a", 12, 12)),
+            ("1-a.sealed.parquet", compacted("1-a", 1, 1)),
+            ("1-a.sealed-1of3.parquet", compacted("1-a", 1, 3)),
+            ("1-a.sealed-12of12.parquet", compacted("1-a", 12, 12)),
             ("1-a.parquet", None),
             (".sealed.parquet", None),
             ("1-a.sealed-1of1.parquet", None),
@@ -97,17 +100,17 @@ mod tests {
             ("1-a.sealed-1of2.parquet#1", None),
             ("1-a.sealedly.parquet", None),
         ] {
-            let read = SealedName::parse(name);
-            assert_eq!(read, expected, "{name}");
-            if let Some(read) = read {
-                assert_eq!(format!("{}.parquet", read.stem()), name);
+            let parsed = CompactedName::parse(name);
+            assert_eq!(parsed, expected, "{name}");
+            if let Some(parsed) = parsed {
+                assert_eq!(format!("{}.parquet", parsed.stem()), name);
             }
         }
     }
 
     #[test]
-    fn a_day_is_sealed_if_it_is_one_whole_set_and_nothing_else() {
-        for (names, sealed) in [
+    fn is_compacted_needs_one_complete_set_and_no_other_file() {
+        for (names, expected) in [
             (&["a.sealed.parquet"][..], true),
             (&["a.sealed-1of2.parquet", "a.sealed-2of2.parquet"], true),
             (&["a.sealed-1of2.parquet"], false),
@@ -118,7 +121,7 @@ mod tests {
             (&["late.parquet"], false),
             (&[], false),
         ] {
-            assert_eq!(is_sealed(names.iter().copied()), sealed, "{names:?}");
+            assert_eq!(is_compacted(names.iter().copied()), expected, "{names:?}");
         }
     }
 }

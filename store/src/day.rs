@@ -1,52 +1,52 @@
-//! What a listing of one day says: which segments hold its rows, and which were replaced and wait to be removed.
+//! Live and replaced segments of one day.
 //!
-//! The footer of a sealed segment names the segments that it was made of. They are replaced as soon as the whole set
-//! is there, and are removed when it is so old that no reader has them open any more.
+//! The footer of a compacted segment names its input segments. Once the compacted set is complete, its inputs are
+//! replaced. They are removed after a grace period, when no reader has them open any more.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::compacted_name::{SealedName, is_sealed, whole_sets};
 use bouncewatch_schemas::table;
 
+use crate::compacted_name::{CompactedName, complete_sets, is_compacted};
 use crate::error::StoreError;
 use crate::open::{Segment, Store};
-use crate::read::{check_footer, footer};
+use crate::read::footer_value;
 
-/// One day of a table.
+/// The segments of one day of a table, or all files of the table of send counts.
 #[derive(Debug)]
-pub(super) struct Day {
-    /// Segments that hold the day's rows.
-    pub(super) live: Vec<Segment>,
-    /// Replaced segments, each with the time at which what replaces it was published.
-    pub(super) replaced: Vec<(Segment, i64)>,
-    /// Whether the live segments are exactly one whole sealed set.
-    pub(super) is_sealed: bool,
+pub(crate) struct DaySegments {
+    /// Segments that contain the rows of the day.
+    pub(crate) live: Vec<Segment>,
+    /// Replaced segments, each with the time when its replacement was published, epoch milliseconds.
+    pub(crate) replaced: Vec<(Segment, i64)>,
+    /// Whether the live segments are exactly one complete compacted set.
+    pub(crate) is_compacted: bool,
 }
 
-impl Day {
-    /// Looks at the segments of a day.
+impl DaySegments {
+    /// Splits a listing of one day into live and replaced segments.
     ///
     /// # Errors
-    /// If the footer of a sealed segment cannot be read.
-    pub(super) async fn of(
+    /// If the footer of a compacted segment cannot be read.
+    pub(crate) async fn split(
         store: &Store,
-        table: &str,
+        table: &'static str,
         segments: Vec<Segment>,
     ) -> Result<Self, StoreError> {
         let names = || segments.iter().map(Segment::name);
-        if is_sealed(names()) {
-            return Ok(Self { live: segments, replaced: Vec::new(), is_sealed: true });
+        if is_compacted(names()) {
+            return Ok(Self { live: segments, replaced: Vec::new(), is_compacted: true });
         }
         let mut replaced_at: BTreeMap<String, i64> = BTreeMap::new();
-        for (set, parts) in whole_sets(names()) {
+        for (set, parts) in complete_sets(names()) {
             let parts = segments.iter().filter(|segment| parts.contains(&segment.name()));
             let parts: Vec<&Segment> = parts.collect();
             // all parts of a set name the same inputs
             let Some(first) = parts.first() else { continue };
             let published_at = parts.iter().map(|part| part.published_at).max();
             for input in inputs(store, table, first).await? {
-                // a segment is never made of itself, whatever a footer says
-                if SealedName::parse(&input).is_none_or(|input| input.set != set) {
+                // a damaged footer must not make a set replace itself
+                if CompactedName::parse(&input).is_none_or(|input| input.set != set) {
                     let at = replaced_at.entry(input).or_insert(i64::MAX);
                     *at = (*at).min(published_at.unwrap_or(i64::MAX));
                 }
@@ -59,36 +59,58 @@ impl Day {
                 None => live.push(segment),
             }
         }
-        let is_sealed = is_sealed(live.iter().map(Segment::name));
-        Ok(Self { live, replaced, is_sealed })
+        let is_compacted = is_compacted(live.iter().map(Segment::name));
+        Ok(Self { live, replaced, is_compacted })
     }
 
-    /// The names of all its segments, for the footer of what replaces them.
-    pub(super) fn names(&self) -> BTreeSet<&str> {
-        let replaced = self.replaced.iter().map(|(segment, _)| segment);
-        self.live.iter().chain(replaced).map(Segment::name).collect()
+    /// Names of all segments, one per line: the value of [`table::INPUTS_KEY`] in the replacement.
+    pub(crate) fn inputs_value(&self) -> String {
+        let names: BTreeSet<&str> = self.all().map(Segment::name).collect();
+        names.into_iter().collect::<Vec<_>>().join("\n")
+    }
+
+    /// All segments, live and replaced.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Segment> + Clone {
+        self.replaced_segments().chain(&self.live)
+    }
+
+    /// The replaced segments.
+    pub(crate) fn replaced_segments(&self) -> impl Iterator<Item = &Segment> + Clone {
+        self.replaced.iter().map(|(segment, _)| segment)
+    }
+
+    /// Takes out the replaced segments with a replacement that is at least `grace_ms` old.
+    pub(crate) fn take_expired(&mut self, now: i64, grace_ms: i64) -> Vec<Segment> {
+        let is_expired = |at: i64| now.saturating_sub(at) >= grace_ms;
+        let (expired, waiting): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.replaced).into_iter().partition(|(_, at)| is_expired(*at));
+        self.replaced = waiting;
+        expired.into_iter().map(|(segment, _)| segment).collect()
     }
 }
 
-/// The names of the segments that a sealed segment was made of.
-async fn inputs(store: &Store, table: &str, segment: &Segment) -> Result<Vec<String>, StoreError> {
-    let opened = store.open(segment).await?;
-    check_footer(&opened, table).map_err(|why| store.wrong(segment, &why))?;
-    let names = footer(&opened, table::INPUTS_KEY).unwrap_or_default().lines();
+/// Names of the segments that a compacted segment was made from.
+async fn inputs(
+    store: &Store,
+    table: &'static str,
+    segment: &Segment,
+) -> Result<Vec<String>, StoreError> {
+    let opened = store.open(table, segment).await?;
+    let names = footer_value(&opened, table::INPUTS_KEY).unwrap_or_default().lines();
     Ok(names.map(str::to_owned).collect())
 }
 
-/// Removes segments of a day whose rows stand elsewhere.
+/// Removes segments of a day after their rows were published elsewhere.
 ///
 /// # Errors
-/// If what replaces them cannot be made sure to last, or one cannot be removed.
-pub(super) async fn remove<'a>(
+/// If the replacement cannot be made durable, or a segment cannot be removed.
+pub(crate) async fn remove_segments<'a>(
     store: &Store,
     table: &str,
     day: i64,
     segments: impl IntoIterator<Item = &'a Segment>,
 ) -> Result<(), StoreError> {
-    // whoever published the rows may not have lived to make the names of their files durable
+    // the process that published the replacement may have died before it synced the folder
     store.sync_day(table, day)?;
     for segment in segments {
         store.delete(&segment.path).await?;
@@ -97,7 +119,7 @@ pub(super) async fn remove<'a>(
 }
 
 /// The segments of a table by day.
-pub(super) async fn days(
+pub(crate) async fn segments_by_day(
     store: &Store,
     table: &str,
 ) -> Result<BTreeMap<i64, Vec<Segment>>, StoreError> {

@@ -1,54 +1,56 @@
-//! Errors of a store, and the problems that maintenance commands report and skip.
+//! Errors of store operations, and the problems that maintenance commands report and skip.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::aws::Refusal;
+use crate::aws::S3Error;
 
-/// What can go wrong with a store.
+/// Errors of store operations.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// A folder could not be made or made durable.
-    #[error("could not make folder `{folder}`: {source}")]
+    /// A folder could not be created or made durable.
+    #[error("could not create or sync folder `{folder}`: {source}")]
     Folder {
         /// The folder.
         folder: String,
-        /// Why.
+        /// Cause reported by the operating system.
         source: std::io::Error,
     },
-    /// A file or an object could not be handled.
-    #[error("could not {act} `{path}`: {}", refused(act, path, source))]
+    /// An operation on a file or an object failed.
+    #[error("could not {act} `{path}`: {}", object_reason(act, path, source))]
     Object {
-        /// What was tried.
+        /// The operation: `list`, `read`, `write`, `remove`, `open` or `abandon`.
         act: &'static str,
-        /// On what.
+        /// The file or object.
         path: String,
-        /// Why it failed.
+        /// Cause reported by the operating system or by S3.
         source: object_store::Error,
     },
-    /// The run shall end, and the store does not answer.
-    #[error("`{store}` did not answer within {} s of the signal to end", patience.as_secs())]
+    /// The store did not respond in time after the run was asked to stop.
+    #[error("`{store}` did not respond within {} s of the stop signal", patience.as_secs())]
     Overdue {
         /// The store.
         store: String,
-        /// How long it was waited for.
+        /// The time limit.
         patience: Duration,
     },
-    /// A segment could not be built.
+    /// Rows could not be encoded.
     #[error("could not build a segment: {0}")]
     Build(String),
-    /// A segment that is made of others could not be written.
+    /// A segment could not be written.
     #[error("could not write segment `{path}`: {why}")]
     Write {
         /// The segment.
         path: String,
-        /// Why.
+        /// Cause.
         why: String,
     },
-    /// What shall be forgotten is no address; it is not shown, because it may be one all the same.
-    #[error("what shall be forgotten is no mail address")]
+    /// The value to forget is not an email address. It is not shown: a mistyped address is still personal data.
+    #[error(
+        "the value to forget is not an email address (not shown here)\n  hint: give one full address, or `-` to read it from stdin"
+    )]
     NoAddress,
     /// No store at the given path or URL.
     #[error("no store at `{0}`\n  hint: create one with `bouncewatch ingest SOURCE --store {0}`")]
@@ -84,34 +86,59 @@ pub enum StoreError {
     Read {
         /// The segment.
         path: String,
-        /// Why.
+        /// Cause.
         why: String,
     },
 }
 
-/// Why an object could not be handled; for a bucket with what would have to be allowed.
-fn refused(act: &str, path: &str, source: &object_store::Error) -> String {
+/// Cause of a failed operation on an object; for a bucket with the IAM action that must be allowed.
+fn object_reason(act: &str, path: &str, source: &object_store::Error) -> String {
     let action = match act {
         "list" => "s3:ListBucket",
         "write" => "s3:PutObject",
         "remove" => "s3:DeleteObject",
         _ => "s3:GetObject",
     };
-    if path.starts_with("s3://") { Refusal::of(source, action).line() } else { source.to_string() }
-}
-
-impl StoreError {
-    /// Whether a segment is gone, which happens when somebody else compacts or replays.
-    pub fn is_gone(&self) -> bool {
-        matches!(self, Self::Object { source: object_store::Error::NotFound { .. }, .. })
+    if path.starts_with("s3://") {
+        S3Error::new(source, action).one_line()
+    } else {
+        source.to_string()
     }
 }
 
-/// One segment that cannot be trusted.
+impl StoreError {
+    /// Whether a segment is gone: another process compacted, replayed or removed it.
+    pub fn is_gone(&self) -> bool {
+        matches!(self, Self::Object { source: object_store::Error::NotFound { .. }, .. })
+    }
+
+    /// An encoding error of arrow or Parquet.
+    pub(crate) fn build(error: impl std::fmt::Display) -> Self {
+        Self::Build(error.to_string())
+    }
+}
+
+/// A segment that could not be read.
 #[derive(Debug, Serialize)]
 pub struct Problem {
     /// The segment.
     pub path: String,
-    /// What is wrong with it.
+    /// Cause.
     pub problem: String,
+}
+
+/// Adds an unreadable segment to `problems` and ignores a segment that is gone.
+///
+/// # Errors
+/// Every other error, unchanged.
+pub(crate) fn record_problem(
+    error: StoreError,
+    problems: &mut Vec<Problem>,
+) -> Result<(), StoreError> {
+    match error {
+        StoreError::Read { path, why } => problems.push(Problem { path, problem: why }),
+        error if error.is_gone() => {}
+        error => return Err(error),
+    }
+    Ok(())
 }

@@ -1,9 +1,36 @@
-//! The store, in a folder or in a bucket: open, list, publish, read, compact, retain, forget, verify.
+//! A store of email events as Parquet segments, in a folder or in an S3 bucket: list, publish, read, compact, retain,
+//! forget and verify.
 //!
-//! A reader sees a whole segment or none. `open` opens a store and is the only module that publishes segments.
-//! `segment` encodes rows of the event table, `quarantine` and `send_counts` those of the other tables. `list` gives a
-//! listing that is complete while consumers publish and a compactor replaces segments; `cache` copies a bucket to a
-//! local folder. `compact` merges the segments of a day; `retain` and `forget` rewrite segments.
+//! # Layout
+//!
+//! ```text
+//! events/date=2026-11-19/NAME.parquet                    one row per event and recipient
+//! quarantine/date=2026-11-19/NAME.parquet                documents that could not be read
+//! volumes/NAME.parquet                                   imported send counts, no folders of days
+//! events/date=2026-11-19/SET.sealed.parquet              a compacted day in one segment
+//! events/date=2026-11-19/SET.sealed-1of3.parquet         a compacted day in several segments
+//! ```
+//!
+//! # Modules
+//!
+//! | module | content |
+//! |---|---|
+//! | [`Store`], [`StoreUrl`], [`Segment`] | open a store, publish, list and remove objects |
+//! | [`segment`], [`quarantine`], [`send_counts`] | rows of the three tables to and from Parquet |
+//! | [`list`], [`cache`] | listings that stay correct during compaction; local cache of a bucket |
+//! | [`compact`], [`retain`], [`forget`] | merge the segments of a day; remove old rows; remove an address |
+//! | [`stats`], [`verify`], [`check_segment_file`] | count rows; read every row; check the format version of one file |
+//! | [`addresses`] | redaction of recipient addresses before they are stored |
+//! | [`aws`], [`shutdown`] | AWS settings and S3 errors; time limits while a run shuts down |
+//!
+//! # Invariants
+//!
+//! - A reader sees a complete segment or none. In a folder, to publish is: stage, write, fsync, rename, fsync the
+//!   folder. In a bucket, it is one `PutObject` or one multipart upload, which S3 makes visible atomically.
+//! - Segments never change, and no name is used twice. A change is a new segment; then the old one is removed.
+//! - Replacements are published durably before the segments that they replace are removed. A crash between the two
+//!   steps leaves copies of events, never a gap. Readers count copies once.
+//! - Every reader checks the table and the format version in the footer. A newer format is refused, never guessed.
 
 pub mod addresses;
 pub mod aws;
@@ -13,17 +40,22 @@ pub mod compacted_name;
 mod day;
 mod error;
 pub mod forget;
+mod layout;
 pub mod list;
 mod open;
 pub mod quarantine;
 mod read;
 pub mod retain;
 mod rewrite;
+mod schema;
 pub mod segment;
 mod segment_writer;
 pub mod send_counts;
 pub mod shutdown;
+pub mod stats;
+mod table_builder;
 pub mod verify;
 
 pub use error::{Problem, StoreError};
 pub use open::{Segment, Store, StoreUrl};
+pub use read::check_segment_file;

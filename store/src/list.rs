@@ -1,159 +1,175 @@
-//! Which segments a store has, by day. No polars: what is not listed here is never opened.
+//! Listings of segments that are complete although consumers publish and a compactor replaces segments at the same
+//! time.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use bouncewatch_schemas::send_counts::SEND_COUNTS;
 use bouncewatch_schemas::table;
-use bouncewatch_schemas::time::parse_day;
 
+use crate::compacted_name::CompactedName;
 use crate::error::StoreError;
+use crate::layout::{is_segment_name, segment_day};
 
-/// Listings after which a store that never comes to rest is given up.
+/// Number of listings after which an unstable store is given up.
 const LISTINGS_MAX: usize = 12;
-/// What names of segments hold that compaction has made of others.
-const SEALED: &str = ".sealed";
 
-/// What was listed: for each day the names of its segments, each with what the lister knows of it.
+/// Listed segments: day, then file name, then a value of the caller.
 pub type Listing<V> = BTreeMap<i64, BTreeMap<String, V>>;
 
-/// Makes of several listings one that lacks nothing.
+/// Combines repeated listings into one that misses no rows.
 ///
-/// Consumers publish segments, and a compactor replaces some: it publishes what it made of them, and then removes
-/// them. A listing is no snapshot. One that passed the place of the new segment before it was there, and came to
-/// those that it replaces when they were gone, lacks their rows altogether, and nothing in it tells.
+/// A listing is not a snapshot. A compactor publishes a replacement, then removes its inputs. A listing that passes the
+/// position of the replacement before it exists, and the positions of the inputs after they are gone, contains neither:
+/// their rows are missing without a trace.
 ///
-/// So a day is believed when two listings in a row agree on it: nothing of the first is missing in the second, and
-/// what came is not made of others. A replacement that is half seen is never two listings old: what the first one
-/// lacks because it came late is there, and marked, in the second. Days are judged one by one, because a segment
-/// holds events of its day alone; so a compactor that goes from day to day does not keep a reader waiting for ever.
+/// So a day is stable when two consecutive listings agree: no segment of the first is missing in the second, and no new
+/// segment is a compacted one. A replacement that the first listing missed is visible, and recognisable by its name, in
+/// the second. Days are compared one by one, because a segment contains events of its own day only. So a compactor that
+/// proceeds from day to day does not delay a reader without end.
 ///
-/// A day that was believed may still be replaced. Then a segment of it is gone when it is read, and the reader starts
-/// again; duplicates, the other thing that may happen, are removed by the scan.
+/// A stable day can still be replaced later. Then a segment is gone when it is read, and the reader starts again.
+/// Copies of events are removed when events are counted.
 #[derive(Debug)]
-pub struct Settling<V> {
-    before: Option<Listing<V>>,
-    settled: Listing<V>,
+pub struct StableLister<V> {
+    previous: Option<Listing<V>>,
+    stable: Listing<V>,
     listings: usize,
 }
 
-/// What a listing led to.
+/// State after a listing was added to a [`StableLister`].
 #[derive(Debug, PartialEq, Eq)]
-pub enum Settled<V> {
-    /// Every day is believed.
-    All(Listing<V>),
+pub enum Stability<V> {
+    /// Every day is stable.
+    Stable(Listing<V>),
     /// List again.
-    NotYet,
-    /// The store does not come to rest.
-    Never,
+    Unstable,
+    /// The store is still unstable after the maximum number of listings.
+    GivenUp,
 }
 
-impl<V: Clone> Settling<V> {
-    /// No listing yet.
-    pub fn new() -> Self {
-        Self { before: None, settled: Listing::new(), listings: 0 }
+impl<V> Default for StableLister<V> {
+    fn default() -> Self {
+        Self { previous: None, stable: Listing::new(), listings: 0 }
     }
+}
 
-    /// Takes the next listing.
-    pub fn take(&mut self, now: Listing<V>) -> Settled<V> {
+impl<V: Clone> StableLister<V> {
+    /// Adds the next listing.
+    pub fn add(&mut self, current: Listing<V>) -> Stability<V> {
         self.listings += 1;
-        if let Some(before) = &self.before {
-            let days: BTreeSet<i64> = before.keys().chain(now.keys()).copied().collect();
-            let nothing = BTreeMap::new();
-            let mut is_all = true;
+        if let Some(previous) = &self.previous {
+            let days: BTreeSet<i64> = previous.keys().chain(current.keys()).copied().collect();
+            let empty = BTreeMap::new();
+            let mut all_stable = true;
             for day in days {
-                let of = |listing: &'_ Listing<V>| listing.get(&day).unwrap_or(&nothing).clone();
-                if self.settled.contains_key(&day) {
+                if self.stable.contains_key(&day) {
                     continue;
                 }
-                if agree(&of(before), &of(&now)) {
-                    self.settled.insert(day, of(&now));
+                let names = current.get(&day).unwrap_or(&empty);
+                if agree(previous.get(&day).unwrap_or(&empty), names) {
+                    self.stable.insert(day, names.clone());
                 } else {
-                    is_all = false;
+                    all_stable = false;
                 }
             }
-            if is_all {
-                return Settled::All(std::mem::take(&mut self.settled));
+            if all_stable {
+                return Stability::Stable(std::mem::take(&mut self.stable));
             }
         }
-        self.before = Some(now);
-        if self.listings < LISTINGS_MAX { Settled::NotYet } else { Settled::Never }
+        self.previous = Some(current);
+        if self.listings < LISTINGS_MAX { Stability::Unstable } else { Stability::GivenUp }
     }
 }
 
-/// Whether the later one of two listings of a day can be believed.
-fn agree<V>(before: &BTreeMap<String, V>, now: &BTreeMap<String, V>) -> bool {
-    let came = now.keys().filter(|name| !before.contains_key(*name));
-    before.keys().all(|name| now.contains_key(name))
-        && !came.into_iter().any(|name| is_made_of_others(name))
+/// Whether two consecutive listings of a day agree.
+fn agree<V>(previous: &BTreeMap<String, V>, current: &BTreeMap<String, V>) -> bool {
+    let mut added = current.keys().filter(|name| !previous.contains_key(*name));
+    previous.keys().all(|name| current.contains_key(name))
+        && !added.any(|name| CompactedName::parse(name).is_some())
 }
 
-/// Whether a segment is what compaction made of others.
-fn is_made_of_others(name: &str) -> bool {
-    name.contains(SEALED)
-}
-
-/// The day and the name of a segment, from the names of its folder and its file; `None`, where it is none.
-pub fn segment<'a>(folder: &str, file: &'a str) -> Option<(i64, &'a str)> {
-    let day = folder.strip_prefix(table::DATE_PREFIX).and_then(parse_day)?;
-    file.ends_with(table::SEGMENT_SUFFIX).then_some((day, file))
-}
-
-/// The published segments of the event table in a folder, each with its day, in order of day and name.
+/// Published segments of the event table of the store in a folder, each with its day, sorted by day and name.
 ///
 /// # Errors
 /// If there is no store, or a folder cannot be listed.
-pub fn list(store: &Path) -> Result<Vec<(i64, PathBuf)>, StoreError> {
+pub fn event_segments(store: &Path) -> Result<Vec<(i64, PathBuf)>, StoreError> {
     let events = store.join(table::EVENTS);
     if !events.is_dir() {
         return Err(StoreError::NoStore(store.display().to_string()));
     }
-    let mut settling = Settling::new();
+    let mut lister = StableLister::default();
     loop {
-        match settling.take(list_once(&events)?) {
-            Settled::All(days) => {
+        match lister.add(list_once(&events)?) {
+            Stability::Stable(days) => {
                 let of_day = |(day, names): (i64, BTreeMap<String, PathBuf>)| {
                     names.into_values().map(move |path| (day, path))
                 };
                 return Ok(days.into_iter().flat_map(of_day).collect());
             }
-            Settled::NotYet => {}
-            Settled::Never => return Err(StoreError::UnstableListing(store.display().to_string())),
+            Stability::Unstable => {}
+            Stability::GivenUp => {
+                return Err(StoreError::UnstableListing(store.display().to_string()));
+            }
         }
     }
 }
 
-/// The Parquet files of a folder without days, in order of names; none, where there is no such folder.
-pub fn files(folder: &Path) -> Result<Vec<PathBuf>, StoreError> {
-    let mut files = entries(folder)?;
-    let is_segment = |path: &PathBuf| {
-        path.file_name().is_some_and(|name| name.to_string_lossy().ends_with(table::SEGMENT_SUFFIX))
-    };
-    files.retain(is_segment);
+/// Files of the table of send counts of the store in a folder, sorted by name; empty if the table does not exist.
+///
+/// # Errors
+/// If the folder cannot be listed.
+pub fn send_count_files(store: &Path) -> Result<Vec<PathBuf>, StoreError> {
+    let mut files = entries(&store.join(SEND_COUNTS))?;
+    files.retain(|path| file_name(path).is_some_and(|name| is_segment_name(&name)));
     files.sort_unstable();
     Ok(files)
+}
+
+/// Files in the folder of a store that were staged and never published, sorted. A bucket has none.
+pub(crate) fn staged_files(store: &Path) -> Vec<PathBuf> {
+    // best effort: a folder that cannot be listed is reported by other steps
+    let files = |folder: &Path| entries(folder).unwrap_or_default();
+    let mut found = files(&store.join(SEND_COUNTS));
+    for table in [table::EVENTS, table::QUARANTINE] {
+        found.extend(files(&store.join(table)).iter().flat_map(|day| files(day)));
+    }
+    found.retain(|path| file_name(path).is_some_and(|name| is_staged_name(&name)));
+    found.sort();
+    found
+}
+
+/// Whether a file name is that of a staged file: it ends in `#NUMBER`, or `.staged` in early versions.
+fn is_staged_name(name: &str) -> bool {
+    let is_number = |number: &str| !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit());
+    name.ends_with(".staged") || name.rsplit_once('#').is_some_and(|(_, end)| is_number(end))
 }
 
 fn list_once(events: &Path) -> Result<Listing<PathBuf>, StoreError> {
     let mut listing = Listing::new();
     for folder in entries(events)? {
-        let name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned());
-        let Some(folder_name) = name(&folder) else { continue };
+        let Some(folder_name) = file_name(&folder) else { continue };
         if !folder_name.starts_with(table::DATE_PREFIX) {
             continue;
         }
         for path in entries(&folder)? {
-            let Some(file_name) = name(&path) else { continue };
-            if let Some((day, file)) = segment(&folder_name, &file_name) {
-                listing.entry(day).or_insert_with(BTreeMap::new).insert(file.to_owned(), path);
+            let Some(file) = file_name(&path) else { continue };
+            if let Some(day) = segment_day(&folder_name, &file) {
+                listing.entry(day).or_insert_with(BTreeMap::new).insert(file, path);
             }
         }
     }
     Ok(listing)
 }
 
-/// What is in a folder; nothing, where it is gone.
-fn entries(folder: &Path) -> Result<Vec<PathBuf>, StoreError> {
+/// Last part of a path, as text.
+fn file_name(path: &Path) -> Option<String> {
+    path.file_name().map(|name| name.to_string_lossy().into_owned())
+}
+
+/// Entries of a folder; empty if it does not exist.
+pub(crate) fn entries(folder: &Path) -> Result<Vec<PathBuf>, StoreError> {
     let failed = |source| StoreError::List { path: folder.to_path_buf(), source };
     match std::fs::read_dir(folder) {
         Ok(entries) => {
@@ -170,7 +186,7 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>, StoreError> {
 mod tests {
     use super::*;
 
-    /// A listing of days, `1:a,b 2:c`.
+    /// A listing from text such as `1:a,b 2:c`.
     fn listing(text: &str) -> Listing<()> {
         let day = |text: &str| {
             let (day, names) = text.split_once(':').unwrap();
@@ -180,114 +196,113 @@ mod tests {
         text.split_whitespace().map(day).collect()
     }
 
-    /// What listings lead to, the last one repeated for ever; and how many were taken.
-    fn settle(listings: &[&str]) -> (Settled<()>, usize) {
-        let mut settling = Settling::new();
-        for taken in 1.. {
-            let text = listings.get(taken - 1).or(listings.last()).unwrap();
-            match settling.take(listing(text)) {
-                Settled::NotYet => {}
-                settled => return (settled, taken),
+    /// Final state after `listings`, the last one repeated without end, and the number of listings added.
+    fn stabilise(listings: &[&str]) -> (Stability<()>, usize) {
+        let mut lister = StableLister::default();
+        for added in 1.. {
+            let text = listings.get(added - 1).or(listings.last()).unwrap();
+            match lister.add(listing(text)) {
+                Stability::Unstable => {}
+                state => return (state, added),
             }
         }
-        unreachable!("a settling ends")
+        unreachable!("the lister gives up at some point")
     }
 
     #[test]
-    fn a_day_is_believed_when_two_listings_agree() {
-        for (listings, expected, taken) in [
-            // nothing happens
+    fn day_is_stable_when_two_listings_agree() {
+        for (listings, expected, added) in [
+            // no change
             (&["1:a,b 2:c"][..], "1:a,b 2:c", 2),
             (&[""], "", 2),
             // consumers publish
             (&["1:a", "1:a,b 2:c"], "1:a,b 2:c", 2),
-            // the new segment was missed, and those that it replaces were gone already
+            // the replacement was missed, and its inputs were gone already
             (&["", "1:m.sealed.parquet"], "1:m.sealed.parquet", 3),
-            // some of them were seen
+            // only some of the inputs were listed
             (&["1:a", "1:m.sealed.parquet"], "1:m.sealed.parquet", 3),
-            // published, and nothing removed yet
+            // published, no input removed yet
             (&["1:a,b", "1:a,b,m.sealed.parquet"], "1:a,b,m.sealed.parquet", 3),
             (&["1:a", "1:a,m.sealed-1of2.parquet"], "1:a,m.sealed-1of2.parquet", 3),
             (&["1:a,m.sealed.parquet", "1:m.sealed.parquet"], "1:m.sealed.parquet", 3),
-            // removed altogether
+            // day removed
             (&["1:a 2:b", "2:b"], "2:b", 3),
         ] {
-            assert_eq!(settle(listings), (Settled::All(listing(expected)), taken), "{listings:?}");
+            let expected = (Stability::Stable(listing(expected)), added);
+            assert_eq!(stabilise(listings), expected, "{listings:?}");
         }
     }
 
     #[test]
-    fn a_compactor_that_goes_from_day_to_day_keeps_nobody_waiting() {
-        let sealed = |days: i64| -> String {
+    fn compactor_that_proceeds_day_by_day_does_not_delay_the_reader() {
+        let compacted = |days: i64| -> String {
             let day =
                 |day| format!("{day}:{} ", if day <= days { "m.sealed.parquet" } else { "a" });
             (1..=100).map(day).collect()
         };
-        let busy: Vec<String> = (0..100).map(sealed).collect();
-        let busy: Vec<&str> = busy.iter().map(String::as_str).collect();
-        // day 3 was believed before it was replaced; whoever reads it starts again
-        let (Settled::All(found), taken) = settle(&busy) else { panic!() };
-        assert!(taken <= 4, "{taken} listings");
+        let listings: Vec<String> = (0..100).map(compacted).collect();
+        let listings: Vec<&str> = listings.iter().map(String::as_str).collect();
+        // day 3 was stable before it was replaced; a reader of it starts again
+        let (Stability::Stable(found), added) = stabilise(&listings) else { panic!() };
+        assert!(added <= 4, "{added} listings");
         assert_eq!(found.len(), 100);
         assert!(found.values().all(|names| names.len() == 1));
     }
 
     #[test]
-    fn a_day_that_never_rests_is_given_up() {
-        let mut listings: Vec<String> = Vec::new();
-        for number in 0..LISTINGS_MAX {
-            listings.push(format!("1:a{number}"));
-        }
+    fn day_that_always_changes_is_given_up() {
+        let listings: Vec<String> =
+            (0..LISTINGS_MAX).map(|number| format!("1:a{number}")).collect();
         let listings: Vec<&str> = listings.iter().map(String::as_str).collect();
-        assert_eq!(settle(&listings), (Settled::Never, LISTINGS_MAX));
+        assert_eq!(stabilise(&listings), (Stability::GivenUp, LISTINGS_MAX));
     }
 
-    /// A store that publishes and replaces while it is listed, at any point of the listing: nothing is lost.
+    /// Publishes the replacement and removes the inputs at every pair of moments of a listing.
     #[test]
-    fn a_replacement_at_any_two_points_of_a_listing_loses_nothing() {
-        // names in the order in which a listing passes them; the compactor replaces b and c by what stands before
-        // or behind them
+    fn replacement_at_any_moment_of_a_listing_loses_no_rows() {
+        // names in the order of a listing; b and c are replaced by a segment listed before or after them
         for merged in ["a.sealed.parquet", "z.sealed.parquet"] {
             for published_at in 0..8 {
                 for removed_at in published_at..12 {
                     let mut clock = 0;
-                    let mut settling = Settling::new();
+                    let mut lister = StableLister::default();
                     let found = loop {
                         let mut names = BTreeMap::new();
                         for name in ["a.sealed.parquet", "b", "c", "z.sealed.parquet"] {
-                            let is_there = match name {
+                            let exists = match name {
                                 "b" | "c" => clock < removed_at,
                                 name => name == merged && clock >= published_at,
                             };
-                            if is_there {
+                            if exists {
                                 names.insert(name.to_owned(), clock);
                             }
                             clock += 1;
                         }
-                        match settling.take(Listing::from([(1, names)])) {
-                            Settled::NotYet => {}
-                            Settled::All(found) => break found,
-                            Settled::Never => panic!("never"),
+                        match lister.add(Listing::from([(1, names)])) {
+                            Stability::Unstable => {}
+                            Stability::Stable(found) => break found,
+                            Stability::GivenUp => panic!("given up"),
                         }
                     };
                     let names = &found[&1];
-                    let is_whole = names.contains_key(merged)
+                    let is_complete = names.contains_key(merged)
                         || (names.contains_key("b") && names.contains_key("c"));
-                    assert!(is_whole, "{merged} at {published_at}, {removed_at}: {names:?}");
+                    assert!(is_complete, "{merged} at {published_at}, {removed_at}: {names:?}");
                 }
             }
         }
     }
 
     #[test]
-    fn segments_are_told_by_their_names() {
-        for (folder, file, expected) in [
-            ("date=2026-11-19", "a.parquet", Some((20_776, "a.parquet"))),
-            ("date=2026-11-19", "a.parquet#1", None),
-            ("date=nonsense", "a.parquet", None),
-            ("a", "a.parquet", None),
+    fn is_staged_name_needs_a_number_or_staged() {
+        for (name, expected) in [
+            ("a.parquet#1", true),
+            ("a.staged", true),
+            ("a.parquet#", false),
+            ("a.parquet#1x", false),
+            ("a.parquet", false),
         ] {
-            assert_eq!(segment(folder, file), expected);
+            assert_eq!(is_staged_name(name), expected, "{name}");
         }
     }
 }

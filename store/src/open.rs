@@ -1,16 +1,14 @@
-//! Where a store is, a folder or a bucket, and the durable publish. Nothing else in the product writes to a store.
+//! Opening a store in a folder or a bucket, and publishing, listing and removing its objects.
 //!
-//! In a folder, publishing is stage, write, fsync, rename, fsync the folder; in a bucket it is one put, which S3 shows
-//! wholly or not at all. A name is never written twice.
+//! In a folder, to publish is: stage, write, fsync, rename, fsync the folder. In a bucket, it is one put, which S3
+//! makes visible atomically. No name is written twice.
 
 use std::fs::File;
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
 
+use bouncewatch_schemas::send_counts::SEND_COUNTS;
 use bouncewatch_schemas::table;
-use bouncewatch_schemas::time::{format_day, parse_day};
-use bouncewatch_schemas::volume::VOLUMES;
 use futures::TryStreamExt;
 use object_store::buffered::BufWriter;
 use object_store::local::LocalFileSystem;
@@ -18,8 +16,9 @@ use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, PutMode};
 
 use crate::error::StoreError;
+use crate::layout::{day_folder, is_segment_name, segment_day, unique_name};
 
-/// What a word names: a folder, or a bucket and a prefix in it.
+/// Parsed value of `--store`: a folder, or a bucket and a prefix.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StoreUrl {
     /// A folder.
@@ -28,16 +27,16 @@ pub enum StoreUrl {
     Bucket {
         /// The bucket.
         bucket: String,
-        /// The prefix, without a slash at its ends.
+        /// The prefix, without leading and trailing slashes.
         prefix: String,
     },
 }
 
 impl StoreUrl {
-    /// Reads the word for a store.
-    pub fn parse(word: &str) -> Self {
-        match word.strip_prefix("s3://") {
-            None => Self::Folder(PathBuf::from(word)),
+    /// Parses `s3://bucket/prefix` or a path.
+    pub fn parse(text: &str) -> Self {
+        match text.strip_prefix("s3://") {
+            None => Self::Folder(PathBuf::from(text)),
             Some(rest) => {
                 let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
                 Self::Bucket {
@@ -49,90 +48,90 @@ impl StoreUrl {
     }
 }
 
-/// A store.
+/// An open store. Cloning is cheap.
 #[derive(Debug, Clone)]
 pub struct Store {
     objects: Arc<dyn ObjectStore>,
     prefix: Path,
-    shown: Arc<str>,
+    name: Arc<str>,
     folder: Option<PathBuf>,
 }
 
-/// A published segment.
+/// A published segment, as listed.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Segment {
-    /// Day of its folder, days since 1970.
+    /// Day of its folder, days since 1970; 0 in the table of send counts, which has no folders of days.
     pub day: i64,
-    /// Its path in the store's objects.
+    /// Path in [`Store::objects`].
     pub path: Path,
-    /// Its size.
+    /// Size in bytes.
     pub bytes: u64,
-    /// When it was published, epoch milliseconds.
+    /// Time of publication, epoch milliseconds.
     pub published_at: i64,
 }
 
 impl Segment {
-    /// The name of its file.
+    /// File name.
     pub fn name(&self) -> &str {
         self.path.filename().unwrap_or_default()
     }
 }
 
 impl Store {
-    /// The store in a folder, which is made if it is not there, durably.
+    /// Opens the store in a folder. Creates the folder durably if it does not exist.
     ///
     /// # Errors
-    /// If the folder cannot be made.
+    /// If the folder cannot be created.
     pub fn in_folder(folder: impl AsRef<FilePath>) -> Result<Self, StoreError> {
         let folder = folder.as_ref();
-        let shown = folder.display().to_string();
-        let failed = |source| StoreError::Folder { folder: shown.clone(), source };
-        make_folder(folder).map_err(failed)?;
+        let name = folder.display().to_string();
+        let failed = |source| StoreError::Folder { folder: name.clone(), source };
+        create_folder(folder).map_err(failed)?;
         let objects = LocalFileSystem::new_with_prefix(folder)
-            .map_err(|source| StoreError::Object { act: "open", path: shown.clone(), source })?;
-        let store = Self::in_objects(Arc::new(objects.with_fsync(true)), "", &shown);
+            .map_err(|source| StoreError::Object { act: "open", path: name.clone(), source })?;
+        let store = Self::in_objects(Arc::new(objects.with_fsync(true)), "", &name);
         Ok(Self { folder: Some(folder.to_path_buf()), ..store })
     }
 
-    /// The store below a prefix of a bucket; `shown` is its name in messages.
-    pub fn in_objects(objects: Arc<dyn ObjectStore>, prefix: &str, shown: &str) -> Self {
-        Self { objects, prefix: Path::from(prefix), shown: Arc::from(shown), folder: None }
+    /// The store below a prefix of a bucket. `name` identifies it in messages: `s3://bucket/prefix`.
+    pub fn in_objects(objects: Arc<dyn ObjectStore>, prefix: &str, name: &str) -> Self {
+        Self { objects, prefix: Path::from(prefix), name: Arc::from(name), folder: None }
     }
 
-    /// The folder, where it is one.
+    /// The folder of the store; `None` for a bucket.
     pub fn folder(&self) -> Option<&FilePath> {
         self.folder.as_deref()
     }
 
-    /// Its name in messages.
-    pub fn shown(&self) -> &str {
-        &self.shown
+    /// Path or URL of the store, for messages.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
-    /// The objects that it lies in.
+    /// The folder or bucket that contains the store.
     pub fn objects(&self) -> &Arc<dyn ObjectStore> {
         &self.objects
     }
 
-    /// A path below the store's prefix.
+    /// A path below the prefix of the store.
     pub fn path(&self, below: &str) -> Path {
         below.split('/').fold(self.prefix.clone(), Path::join)
     }
 
-    /// Makes sure that the store can be written, before anything is taken from a source.
+    /// Writes and removes a probe object. Call it before anything is taken from a source.
     ///
     /// # Errors
-    /// If an object cannot be written.
-    pub async fn prepare(&self) -> Result<(), StoreError> {
+    /// If the store cannot be written.
+    pub async fn check_writable(&self) -> Result<(), StoreError> {
         let probe = self.path(&format!("{}/{}.probe", table::EVENTS, unique_name(0)));
         self.put(&probe, b"probe".to_vec()).await?;
         self.delete(&probe).await
     }
 
-    /// Publishes bytes as a new segment of one day of a table. When this returns, a power cut loses nothing.
+    /// Publishes bytes as a new segment of one day of a table. Durable when it returns.
     ///
     /// # Errors
-    /// If any step fails; then nothing can be relied on to be published.
+    /// If a step fails. The segment may or may not be published then.
     pub async fn publish(
         &self,
         table: &str,
@@ -142,18 +141,18 @@ impl Store {
     ) -> Result<Path, StoreError> {
         let path = self.segment_path(table, day, &unique_name(received_at));
         self.put(&path, bytes).await?;
-        self.sync_days(table)?;
+        self.sync_table(table)?;
         Ok(path)
     }
 
-    /// A writer of a new segment, which appears when the writer is shut down, wholly and durably. Afterwards the
-    /// folder of the days needs [`Self::sync_days`].
-    pub(super) fn writer(&self, path: &Path) -> BufWriter {
+    /// A writer of a new segment. The segment becomes visible atomically when the writer is shut down; then call
+    /// [`Self::sync_table`].
+    pub(crate) fn writer(&self, path: &Path) -> BufWriter {
         BufWriter::new(Arc::clone(&self.objects), path.clone())
     }
 
-    /// The folder of a day may have been made by somebody who did not live to fsync its name.
-    pub(super) fn sync_days(&self, table: &str) -> Result<(), StoreError> {
+    /// Syncs the folder of a table: the process that created a folder of a day may have died before it did.
+    pub(crate) fn sync_table(&self, table: &str) -> Result<(), StoreError> {
         let Some(folder) = self.folder.as_ref().map(|folder| folder.join(table)) else {
             return Ok(());
         };
@@ -162,163 +161,182 @@ impl Store {
             .map_err(|source| StoreError::Folder { folder: folder.display().to_string(), source })
     }
 
-    /// Makes durable which files a day has: what was published stands, what was removed stays away.
+    /// Makes the file names of a day durable: published segments and removals survive a power cut.
     ///
     /// # Errors
-    /// If the folder cannot be fsynced. A day that has no folder has nothing to keep.
-    pub(super) fn sync_day(&self, table: &str, day: i64) -> Result<(), StoreError> {
+    /// If the folder cannot be synced. A folder that does not exist is no error.
+    pub(crate) fn sync_day(&self, table: &str, day: i64) -> Result<(), StoreError> {
         let Some(folder) = &self.folder else { return Ok(()) };
         let folder = folder.join(table).join(day_folder(day));
         match File::open(&folder).and_then(|folder| folder.sync_all()) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 Err(StoreError::Folder { folder: folder.display().to_string(), source: error })
             }
-            _ => self.sync_days(table),
+            _ => self.sync_table(table),
         }
     }
 
-    /// The path of a segment by its name, without the ending.
-    pub(super) fn segment_path(&self, table: &str, day: i64, name: &str) -> Path {
+    /// Path of a segment by its name without suffix.
+    pub(crate) fn segment_path(&self, table: &str, day: i64, name: &str) -> Path {
         self.path(&format!("{table}/{}/{name}{}", day_folder(day), table::SEGMENT_SUFFIX))
     }
 
-    /// Publishes bytes as a new file of the table of volumes. When this returns, a power cut loses nothing.
-    pub(super) async fn publish_volumes(
+    /// Publishes bytes as a new file of the table of send counts. Durable when it returns.
+    pub(crate) async fn publish_send_counts(
         &self,
         name: &str,
         bytes: Vec<u8>,
     ) -> Result<Path, StoreError> {
-        let path = self.path(&format!("{VOLUMES}/{name}{}", table::SEGMENT_SUFFIX));
+        let path = self.path(&format!("{SEND_COUNTS}/{name}{}", table::SEGMENT_SUFFIX));
         self.put(&path, bytes).await?;
-        self.sync_volumes()?;
+        self.sync_send_counts()?;
         Ok(path)
     }
 
-    /// Makes durable which files the table of volumes has.
-    pub(super) fn sync_volumes(&self) -> Result<(), StoreError> {
-        self.sync_days(VOLUMES)?;
-        // whoever made the folder may not have lived to fsync its name
-        self.sync_days("")
+    /// Makes the file names of the table of send counts durable.
+    pub(crate) fn sync_send_counts(&self) -> Result<(), StoreError> {
+        self.sync_table(SEND_COUNTS)?;
+        // the process that created the folder may have died before it synced the parent
+        self.sync_table("")
     }
 
-    /// The files of the table of volumes, in order of their names. They are of no day; that of 1970 stands for it.
+    /// Files of the table of send counts, sorted by name. They have no day; [`Segment::day`] is 0.
     ///
     /// # Errors
     /// If they cannot be listed.
-    pub async fn volume_files(&self) -> Result<Vec<Segment>, StoreError> {
-        let below = self.path(VOLUMES);
-        let file = async |meta: ObjectMeta| {
-            let is_file = meta.location.prefix_match(&below).is_some_and(|rest| rest.count() == 1);
-            Ok(if is_file { published(meta, 0) } else { None })
-        };
-        let found = self.objects.list(Some(&below)).try_filter_map(file);
-        let mut found: Vec<Segment> =
-            found.try_collect().await.map_err(self.failed("list", &below))?;
-        found.sort();
-        Ok(found)
+    pub async fn send_count_files(&self) -> Result<Vec<Segment>, StoreError> {
+        let table = self.path(SEND_COUNTS);
+        self.list(&table, &table, no_day_of_names).await
     }
 
-    /// Writes a new object durably, or replaces one as a whole.
+    /// Writes an object durably. Replaces an existing object atomically.
     pub async fn put(&self, path: &Path, bytes: Vec<u8>) -> Result<(), StoreError> {
         let put = self.objects.put_opts(path, bytes.into(), PutMode::Overwrite.into()).await;
-        put.map(drop).map_err(self.failed("write", path))
+        put.map(drop).map_err(self.object_error("write", path))
     }
 
-    /// Reads an object as a whole; `None` where there is none.
+    /// Content of an object; `None` if it does not exist.
     ///
     /// # Errors
-    /// If it is there and cannot be read.
+    /// If it exists and cannot be read.
     pub async fn get(&self, path: &Path) -> Result<Option<Vec<u8>>, StoreError> {
         let read = async { self.objects.get(path).await?.bytes().await };
         match read.await {
             Ok(bytes) => Ok(Some(bytes.into())),
             Err(object_store::Error::NotFound { .. }) => Ok(None),
-            Err(source) => Err(self.failed("read", path)(source)),
+            Err(source) => Err(self.object_error("read", path)(source)),
         }
     }
 
-    /// Removes an object whose content is elsewhere. One that is gone already is no error.
+    /// Removes an object. An object that does not exist is no error.
     ///
     /// # Errors
     /// If it cannot be removed.
     pub async fn delete(&self, path: &Path) -> Result<(), StoreError> {
         match self.objects.delete(path).await {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
-            Err(source) => Err(self.failed("remove", path)(source)),
+            Err(source) => Err(self.object_error("remove", path)(source)),
         }
     }
 
-    /// All published segments of a table, in order of day and name.
+    /// All published segments of a table with folders of days, sorted by day and name.
     ///
     /// # Errors
     /// If they cannot be listed.
     pub async fn segments(&self, table: &str) -> Result<Vec<Segment>, StoreError> {
-        self.segments_below(&self.path(table)).await
+        let table = self.path(table);
+        self.list(&table, &table, day_of_names).await
     }
 
-    /// The published segments of one day of a table, in order of their names.
-    pub(super) async fn day(&self, table: &str, day: i64) -> Result<Vec<Segment>, StoreError> {
-        self.segments_below(&self.path(&format!("{table}/{}", day_folder(day)))).await
+    /// Published segments of one day of a table, sorted by name.
+    pub(crate) async fn day_segments(
+        &self,
+        table: &str,
+        day: i64,
+    ) -> Result<Vec<Segment>, StoreError> {
+        let folder = self.path(&format!("{table}/{}", day_folder(day)));
+        self.list(&folder, &self.path(table), day_of_names).await
     }
 
-    async fn segments_below(&self, below: &Path) -> Result<Vec<Segment>, StoreError> {
-        let found = self.objects.list(Some(below)).try_filter_map(async |meta| Ok(segment(meta)));
+    /// Whether all `segments` of one day still exist.
+    pub(crate) async fn day_contains(
+        &self,
+        table: &str,
+        day: i64,
+        segments: &[Segment],
+    ) -> Result<bool, StoreError> {
+        Ok(is_subset(segments, &self.day_segments(table, day).await?))
+    }
+
+    /// Lists the segments in `folder`. `day` maps the names below the folder of the table to the day of a segment.
+    async fn list(
+        &self,
+        folder: &Path,
+        table: &Path,
+        day: fn(&[&str]) -> Option<i64>,
+    ) -> Result<Vec<Segment>, StoreError> {
+        let segment = async |meta: ObjectMeta| {
+            let names: Vec<_> = meta.location.prefix_match(table).into_iter().flatten().collect();
+            let names: Vec<&str> = names.iter().map(AsRef::as_ref).collect();
+            Ok(day(&names).map(|day| Segment {
+                day,
+                bytes: meta.size,
+                published_at: meta.last_modified.timestamp_millis(),
+                path: meta.location.clone(),
+            }))
+        };
+        let found = self.objects.list(Some(folder)).try_filter_map(segment);
         let mut found: Vec<Segment> =
-            found.try_collect().await.map_err(self.failed("list", below))?;
+            found.try_collect().await.map_err(self.object_error("list", folder))?;
         found.sort();
         Ok(found)
     }
 
-    pub(super) fn failed(
+    /// Makes a [`StoreError::Object`] for an operation on an object.
+    pub(crate) fn object_error(
         &self,
         act: &'static str,
         path: &Path,
     ) -> impl FnOnce(object_store::Error) -> StoreError {
-        let path = self.shown_path(path);
+        let path = self.display_path(path);
         move |source| StoreError::Object { act, path, source }
     }
 
-    /// An object's name in messages.
-    pub(super) fn shown_path(&self, path: &Path) -> String {
+    /// Path or URL of an object, for messages.
+    pub(crate) fn display_path(&self, path: &Path) -> String {
         let below = path.prefix_match(&self.prefix).map_or_else(
             || path.to_string(),
             |parts| parts.map(|part| part.as_ref().to_owned()).collect::<Vec<_>>().join("/"),
         );
-        format!("{}/{below}", self.shown)
+        format!("{}/{below}", self.name)
     }
 }
 
-/// The segment that an object is, if it is one: `date=YYYY-MM-DD/NAME.parquet`.
-fn segment(meta: ObjectMeta) -> Option<Segment> {
-    let mut parts = meta.location.parts().collect::<Vec<_>>().into_iter().rev();
-    let folder = parts.nth(1)?;
-    let day = parse_day(folder.as_ref().strip_prefix(table::DATE_PREFIX)?)?;
-    published(meta, day)
+/// Whether all `segments` are in `listed`.
+pub(crate) fn is_subset(segments: &[Segment], listed: &[Segment]) -> bool {
+    segments.iter().all(|segment| listed.iter().any(|other| other.path == segment.path))
 }
 
-/// The segment that an object is, if its name is one of a published segment.
-fn published(meta: ObjectMeta, day: i64) -> Option<Segment> {
-    meta.location.filename()?.ends_with(table::SEGMENT_SUFFIX).then(|| Segment {
-        day,
-        bytes: meta.size,
-        published_at: meta.last_modified.timestamp_millis(),
-        path: meta.location,
-    })
+/// Day of a segment from the names below the folder of its table: `date=YYYY-MM-DD`, `NAME.parquet`.
+fn day_of_names(names: &[&str]) -> Option<i64> {
+    let [folder, file] = names else { return None };
+    segment_day(folder, file)
 }
 
-/// Name of the folder of a day.
-fn day_folder(day: i64) -> String {
-    format!("{}{}", table::DATE_PREFIX, format_day(day))
+/// 0 for a file of the table of send counts, which has no folders of days.
+fn no_day_of_names(names: &[&str]) -> Option<i64> {
+    let [file] = names else { return None };
+    is_segment_name(file).then_some(0)
 }
 
-/// Makes a folder and those above it, durably.
-fn make_folder(folder: &FilePath) -> std::io::Result<()> {
+/// Creates a folder and its parents durably.
+fn create_folder(folder: &FilePath) -> std::io::Result<()> {
     if folder.is_dir() {
         return Ok(());
     }
     let parent = folder.parent().filter(|parent| !parent.as_os_str().is_empty());
     if let Some(parent) = parent {
-        make_folder(parent)?;
+        create_folder(parent)?;
     }
     match std::fs::create_dir(folder) {
         Ok(()) => {}
@@ -328,28 +346,22 @@ fn make_folder(folder: &FilePath) -> std::io::Result<()> {
     File::open(parent.unwrap_or(FilePath::new("."))).and_then(|folder| folder.sync_all())
 }
 
-/// A name that no other writer takes: the time, then 128 random bits.
-pub(super) fn unique_name(received_at: i64) -> String {
-    // each `RandomState` is keyed from the system's randomness
-    let random = || RandomState::new().build_hasher().finish();
-    format!("{received_at:013}-{:016x}{:016x}", random(), random())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn published_segments_are_whole_and_leave_nothing_else() {
+    async fn publish_leaves_only_complete_segments() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::in_folder(folder.path().join("a b/ü#%~")).unwrap();
-        store.prepare().await.unwrap();
+        store.check_writable().await.unwrap();
         let one = store.publish(table::EVENTS, 20_000, 5, b"one".to_vec()).await.unwrap();
         let two = store.publish(table::EVENTS, 20_000, 5, b"two".to_vec()).await.unwrap();
         assert_ne!(one, two);
         assert_eq!(store.get(&one).await.unwrap().unwrap(), b"one");
         let listed = store.segments(table::EVENTS).await.unwrap();
         assert_eq!(listed.iter().map(|segment| segment.day).collect::<Vec<_>>(), [20_000, 20_000]);
+        assert_eq!(store.day_segments(table::EVENTS, 20_000).await.unwrap(), listed);
         let day = folder.path().join("a b/ü#%~/events/date=2024-10-04");
         assert_eq!(std::fs::read_dir(&day).unwrap().count(), 2);
         store.delete(&one).await.unwrap();
@@ -357,8 +369,24 @@ mod tests {
         assert_eq!(std::fs::read_dir(&day).unwrap().count(), 1);
     }
 
+    #[tokio::test]
+    async fn segments_ignores_files_outside_folders_of_days() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::in_folder(folder.path()).unwrap();
+        for path in [
+            "events/a.parquet",
+            "events/x/date=2024-10-04/a.parquet",
+            "events/date=2024-10-04/x/a.parquet",
+            "volumes/x/a.parquet",
+        ] {
+            store.put(&store.path(path), b"x".to_vec()).await.unwrap();
+        }
+        assert!(store.segments(table::EVENTS).await.unwrap().is_empty());
+        assert!(store.send_count_files().await.unwrap().is_empty());
+    }
+
     #[test]
-    fn a_folder_that_cannot_be_made_is_named() {
+    fn in_folder_names_the_folder_it_cannot_create() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("file");
         File::create(&file).unwrap();
@@ -367,7 +395,7 @@ mod tests {
     }
 
     #[test]
-    fn words_for_stores() {
+    fn store_url_parses_folders_and_buckets() {
         let bucket = |bucket: &str, prefix: &str| StoreUrl::Bucket {
             bucket: bucket.to_owned(),
             prefix: prefix.to_owned(),

@@ -1,4 +1,4 @@
-//! The second table: bodies that could not be read, with the reason, until they can.
+//! The quarantine table: documents that could not be read, with the reason, until they can be read.
 
 use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray;
@@ -9,9 +9,9 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use crate::error::StoreError;
 use crate::open::{Segment, Store};
-use crate::segment::TableBuilder;
+use crate::table_builder::TableBuilder;
 
-/// Collects what is set aside.
+/// Collects documents for quarantine, and publishes them as one segment.
 #[derive(Default)]
 pub struct QuarantineSegment {
     builder: Option<TableBuilder>,
@@ -24,17 +24,17 @@ impl std::fmt::Debug for QuarantineSegment {
 }
 
 impl QuarantineSegment {
-    /// Bodies so far.
+    /// Documents so far.
     pub fn len(&self) -> usize {
         self.builder.as_ref().map_or(0, TableBuilder::len)
     }
 
-    /// Whether there are none.
+    /// Whether there are no documents.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Sets a body aside.
+    /// Adds a document.
     pub fn push(
         &mut self,
         body: &[u8],
@@ -52,13 +52,14 @@ impl QuarantineSegment {
             .text(Some(reason))
             .text(Some(detail))
             .text(Some(origin))
-            .bytes(body);
+            .bytes(body)
+            .finish();
     }
 
-    /// Publishes what was collected and returns its bytes; 0, where nothing was.
+    /// Publishes the documents durably. Returns the bytes written, 0 if there are no documents.
     ///
     /// # Errors
-    /// If it cannot be made durable.
+    /// If the segment cannot be made durable.
     pub async fn publish(self, store: &Store, received_at: i64) -> Result<usize, StoreError> {
         let Some(builder) = self.builder else { return Ok(0) };
         let bytes = builder.finish()?;
@@ -68,37 +69,37 @@ impl QuarantineSegment {
     }
 }
 
-/// A body in quarantine.
+/// A document in quarantine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Quarantined {
     /// Hash of body and reason.
     pub id: String,
-    /// When it was taken.
+    /// Time of arrival, epoch milliseconds.
     pub received_at: i64,
     /// Why it could not be stored.
     pub reason: String,
-    /// What exactly was wrong.
+    /// Details of the reason.
     pub detail: Option<String>,
     /// File or queue.
     pub origin: String,
-    /// The bytes, as they came.
+    /// The document as it arrived.
     pub body: Vec<u8>,
 }
 
-/// The entries of a part of a segment; in words what is wrong with it, where it is none.
-fn entries(batch: &RecordBatch) -> Result<Vec<Quarantined>, String> {
+/// Documents of a batch of rows; the error is the cause as text.
+fn documents(batch: &RecordBatch) -> Result<Vec<Quarantined>, String> {
     let column =
-        |name: &str| batch.column_by_name(name).ok_or_else(|| format!("it has no column `{name}`"));
+        |name: &str| batch.column_by_name(name).ok_or_else(|| format!("no column `{name}`"));
     let text = |name: &str| {
-        column(name)?.as_string_opt::<i32>().ok_or_else(|| format!("column `{name}` is no text"))
+        column(name)?.as_string_opt::<i32>().ok_or_else(|| format!("column `{name}` is not text"))
     };
     let (ids, reasons, details, origins) =
         (text("id")?, text("reason")?, text("detail")?, text(table::ORIGIN)?);
     let times = column(table::RECEIVED_AT)?
         .as_primitive_opt::<TimestampMillisecondType>()
-        .ok_or("column `received_at` is no time")?;
-    let bodies = column("body")?.as_binary_opt::<i32>().ok_or("column `body` holds no bytes")?;
-    let entry = |row| Quarantined {
+        .ok_or("column `received_at` is not a timestamp")?;
+    let bodies = column("body")?.as_binary_opt::<i32>().ok_or("column `body` is not binary")?;
+    let document = |row| Quarantined {
         id: ids.value(row).to_owned(),
         received_at: times.value(row),
         reason: reasons.value(row).to_owned(),
@@ -106,10 +107,10 @@ fn entries(batch: &RecordBatch) -> Result<Vec<Quarantined>, String> {
         origin: origins.value(row).to_owned(),
         body: bodies.value(row).to_vec(),
     };
-    Ok((0..batch.num_rows()).map(entry).collect())
+    Ok((0..batch.num_rows()).map(document).collect())
 }
 
-/// Everything in quarantine, each body once, oldest first.
+/// All documents in quarantine, each once, oldest first.
 ///
 /// # Errors
 /// If a segment cannot be read.
@@ -117,7 +118,7 @@ pub async fn list(store: &Store) -> Result<Vec<Quarantined>, StoreError> {
     read_all(store, &store.segments(table::QUARANTINE).await?).await
 }
 
-/// Everything in some segments of the quarantine, each body once, oldest first.
+/// All documents in some segments of the quarantine, each once, oldest first.
 ///
 /// # Errors
 /// If a segment cannot be read.
@@ -125,13 +126,13 @@ pub async fn read_all(store: &Store, segments: &[Segment]) -> Result<Vec<Quarant
     let mut all = Vec::new();
     for segment in segments {
         let each = |batch: &RecordBatch| {
-            all.extend(entries(batch).map_err(|why| store.wrong(segment, &why))?);
+            all.extend(documents(batch).map_err(|why| store.read_error(segment, &why))?);
             Ok(())
         };
-        store.read(segment, None, each).await?;
+        store.read(table::QUARANTINE, segment, None, each).await?;
     }
     all.sort_by(|a, b| a.received_at.cmp(&b.received_at).then_with(|| a.id.cmp(&b.id)));
-    let mut seen = std::collections::HashSet::new();
-    all.retain(|entry| seen.insert(entry.id.clone()));
+    let mut ids = std::collections::HashSet::new();
+    all.retain(|document| ids.insert(document.id.clone()));
     Ok(all)
 }

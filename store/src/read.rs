@@ -1,6 +1,7 @@
-//! Reading segments back, piece by piece, from a folder or a bucket.
+//! Reading segments from a folder or a bucket, with a check of table and format version.
 
 use std::ops::Range;
+use std::path::Path as FilePath;
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
@@ -14,17 +15,18 @@ use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ArrowReaderOptions;
 use parquet::arrow::async_reader::{AsyncFileReader, ParquetRecordBatchStreamBuilder};
 use parquet::errors::ParquetError;
-use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
+use parquet::file::metadata::{FileMetaData, ParquetMetaData, ParquetMetaDataReader};
 
 use crate::error::StoreError;
 use crate::open::{Segment, Store};
+use crate::schema::table_schema;
 
-/// A segment whose footer was read.
-pub(super) type Opened = ParquetRecordBatchStreamBuilder<Reader>;
+/// A segment after its footer was read and checked.
+pub(crate) type OpenedSegment = ParquetRecordBatchStreamBuilder<SegmentReader>;
 
-/// Reads parts of a segment.
+/// Reads byte ranges of a segment.
 #[derive(Debug, Clone)]
-pub(super) struct Reader {
+pub(crate) struct SegmentReader {
     objects: Arc<dyn ObjectStore>,
     path: Path,
     bytes: u64,
@@ -34,7 +36,7 @@ fn external(error: object_store::Error) -> ParquetError {
     ParquetError::External(Box::new(error))
 }
 
-impl AsyncFileReader for Reader {
+impl AsyncFileReader for SegmentReader {
     fn get_bytes(&mut self, range: Range<u64>) -> BoxFuture<'_, Result<Bytes, ParquetError>> {
         self.objects.get_range(&self.path, range).map_err(external).boxed()
     }
@@ -60,90 +62,144 @@ impl AsyncFileReader for Reader {
 }
 
 impl Store {
-    /// Reads the footer of a segment.
+    /// Reads the footer of a segment, and checks that it belongs to `table` and has a supported format version.
     ///
     /// # Errors
-    /// If it is gone, or no Parquet file.
-    pub(super) async fn open(&self, segment: &Segment) -> Result<Opened, StoreError> {
-        let reader = Reader {
+    /// If the segment is gone, is not a Parquet file, or fails the check.
+    pub(crate) async fn open(
+        &self,
+        table: &str,
+        segment: &Segment,
+    ) -> Result<OpenedSegment, StoreError> {
+        let reader = SegmentReader {
             objects: Arc::clone(self.objects()),
             path: segment.path.clone(),
             bytes: segment.bytes,
         };
-        match ParquetRecordBatchStreamBuilder::new(reader).await {
-            Ok(opened) => Ok(opened),
-            Err(error) => Err(self.unreadable(segment, error).await),
+        let opened = match ParquetRecordBatchStreamBuilder::new(reader).await {
+            Ok(opened) => opened,
+            Err(error) => return Err(self.parquet_error(segment, error).await),
+        };
+        check_footer(opened.metadata().file_metadata(), table)
+            .map_err(|why| self.read_error(segment, &why))?;
+        Ok(opened)
+    }
+
+    /// Opens a segment of a table with folders of days in order to rewrite it.
+    ///
+    /// # Errors
+    /// As [`Self::open`], and if the segment has a column that this version does not know: rewriting would drop it.
+    pub(crate) async fn open_for_rewrite(
+        &self,
+        table: &str,
+        segment: &Segment,
+    ) -> Result<OpenedSegment, StoreError> {
+        let opened = self.open(table, segment).await?;
+        let schema = table_schema(table);
+        let mut fields = opened.schema().fields().iter();
+        match fields.find(|field| schema.index_of(field.name()).is_err()) {
+            None => Ok(opened),
+            Some(field) => {
+                let why = format!("unknown column `{}`", field.name());
+                Err(self.read_error(segment, &why))
+            }
         }
     }
 
-    /// Reads some columns of a segment, or all, and returns its rows.
-    pub(super) async fn read(
+    /// Passes the rows of a segment to `each`, batch by batch, and returns their number. `columns` limits the columns
+    /// that are read.
+    pub(crate) async fn read(
         &self,
+        table: &str,
         segment: &Segment,
         columns: Option<&[&str]>,
         mut each: impl FnMut(&RecordBatch) -> Result<(), StoreError>,
     ) -> Result<u64, StoreError> {
-        let opened = self.open(segment).await?;
+        let opened = self.open(table, segment).await?;
         let mask = columns.map_or_else(ProjectionMask::all, |columns| {
             ProjectionMask::columns(opened.parquet_schema(), columns.iter().copied())
         });
-        let wrong = |error: parquet::errors::ParquetError| self.wrong(segment, &error);
-        let mut batches = opened.with_projection(mask).build().map_err(wrong)?;
+        let failed = |error: ParquetError| self.read_error(segment, &error);
+        let mut batches = opened.with_projection(mask).build().map_err(failed)?;
         let mut rows = 0;
         loop {
             let batch = match batches.try_next().await {
                 Ok(Some(batch)) => batch,
                 Ok(None) => return Ok(rows),
-                Err(error) => return Err(self.unreadable(segment, error).await),
+                Err(error) => return Err(self.parquet_error(segment, error).await),
             };
-            rows += u64::try_from(batch.num_rows()).unwrap_or_default();
+            rows += batch.num_rows() as u64;
             each(&batch)?;
         }
     }
 
-    /// What is wrong with a segment that cannot be read.
-    pub(super) fn wrong(&self, segment: &Segment, why: &dyn std::fmt::Display) -> StoreError {
-        StoreError::Read { path: self.shown_path(&segment.path), why: why.to_string() }
+    /// Makes a [`StoreError::Read`].
+    pub(crate) fn read_error(&self, segment: &Segment, why: &dyn std::fmt::Display) -> StoreError {
+        StoreError::Read { path: self.display_path(&segment.path), why: why.to_string() }
     }
 
-    /// The same, where it may also be that the segment is gone.
-    pub(super) async fn unreadable(
-        &self,
-        segment: &Segment,
-        error: parquet::errors::ParquetError,
-    ) -> StoreError {
+    /// Makes a [`StoreError::Read`], or an error for which [`StoreError::is_gone`] is true if the segment is gone.
+    pub(crate) async fn parquet_error(&self, segment: &Segment, error: ParquetError) -> StoreError {
         match self.objects().head(&segment.path).await {
             Err(gone @ object_store::Error::NotFound { .. }) => {
-                self.failed("read", &segment.path)(gone)
+                self.object_error("read", &segment.path)(gone)
             }
-            _ => self.wrong(segment, &error),
+            _ => self.read_error(segment, &error),
         }
     }
 }
 
-/// A value of a segment's footer.
-pub(super) fn footer<'a>(opened: &'a Opened, key: &str) -> Option<&'a str> {
-    let pairs = opened.metadata().file_metadata().key_value_metadata();
-    pairs.into_iter().flatten().find(|pair| pair.key == key).and_then(|pair| pair.value.as_deref())
+/// Checks that a segment in a local folder belongs to `table` and has a supported format version. Reads only the
+/// footer.
+///
+/// # Errors
+/// [`StoreError::Vanished`] if the file does not exist, [`StoreError::Read`] if it cannot be read or fails the check.
+pub fn check_segment_file(path: &FilePath, table: &str) -> Result<(), StoreError> {
+    let shown = || path.display().to_string();
+    let failed = |why: String| StoreError::Read { path: shown(), why };
+    let file = std::fs::File::open(path).map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => StoreError::Vanished(shown()),
+        _ => failed(error.to_string()),
+    })?;
+    let metadata = ParquetMetaDataReader::new().parse_and_finish(&file);
+    let metadata = metadata.map_err(|error| failed(error.to_string()))?;
+    check_footer(metadata.file_metadata(), table).map_err(failed)
 }
 
-/// Makes sure that a segment is one of a table, and of a format that is known.
-pub(super) fn check_footer(opened: &Opened, table: &str) -> Result<(), String> {
-    match footer(opened, table::VERSION_KEY).map(str::parse::<u32>) {
-        Some(Ok(version)) if version <= table::FORMAT_VERSION => {}
+/// Number of rows of a segment, by its footer.
+pub(crate) fn row_count(opened: &OpenedSegment) -> u64 {
+    u64::try_from(opened.metadata().file_metadata().num_rows()).unwrap_or_default()
+}
+
+/// A value of the footer of an open segment.
+pub(crate) fn footer_value<'a>(opened: &'a OpenedSegment, key: &str) -> Option<&'a str> {
+    key_value(opened.metadata().file_metadata(), key)
+}
+
+fn key_value<'a>(footer: &'a FileMetaData, key: &str) -> Option<&'a str> {
+    let pairs = footer.key_value_metadata().into_iter().flatten();
+    pairs.into_iter().find(|pair| pair.key == key).and_then(|pair| pair.value.as_deref())
+}
+
+/// Checks format version and table of a segment; the error is the cause as text.
+fn check_footer(footer: &FileMetaData, table: &str) -> Result<(), String> {
+    let supported = table::FORMAT_VERSION;
+    match key_value(footer, table::VERSION_KEY).map(str::parse::<u32>) {
+        Some(Ok(version)) if version <= supported => {}
         Some(Ok(version)) => {
             return Err(format!(
-                "format {version} is newer than this bouncewatch, which knows {}",
-                table::FORMAT_VERSION
+                "format version {version} is newer than version {supported}, the newest that this bouncewatch reads; upgrade bouncewatch"
             ));
         }
         _ => {
-            return Err("the footer tells no format version: not written by bouncewatch".to_owned());
+            return Err("no format version in the footer: not written by bouncewatch".to_owned());
         }
     }
-    if footer(opened, table::TABLE_KEY) == Some(table) {
-        Ok(())
-    } else {
-        Err(format!("it does not belong to table `{table}`"))
+    match key_value(footer, table::TABLE_KEY) {
+        Some(found) if found == table => Ok(()),
+        found => Err(format!(
+            "it belongs to table `{}`, not to table `{table}`",
+            found.unwrap_or_default()
+        )),
     }
 }

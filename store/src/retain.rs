@@ -1,188 +1,231 @@
-//! Events that are older than they shall be kept, and bodies in quarantine that are, are removed.
+//! Removing events, quarantined documents and send counts older than a number of days.
 
 use std::collections::BTreeMap;
 
 use arrow_array::cast::AsArray;
 use arrow_array::{BooleanArray, RecordBatch};
 use arrow_select::filter::filter_record_batch;
-use bouncewatch_schemas::event::Kind;
+use bouncewatch_schemas::event::EventKind;
+use bouncewatch_schemas::send_counts::SendCountRow;
 use bouncewatch_schemas::table;
 use bouncewatch_schemas::time::{day_of, format_day};
-use bouncewatch_schemas::volume::Volume;
 use serde::Serialize;
 
-use crate::compact::events::check;
-use crate::day::days;
-use crate::day::remove;
-use crate::error::Problem;
-use crate::error::StoreError;
+use crate::day::{DaySegments, remove_segments, segments_by_day};
+use crate::error::{Problem, StoreError, record_problem};
 use crate::open::{Segment, Store};
-use crate::rewrite::{only_live, rewrite};
-use crate::send_counts::leave_out;
+use crate::read::row_count;
+use crate::rewrite::{remove_replaced, rewrite};
+use crate::send_counts::remove_rows;
 
-/// What shall be kept.
+/// Retention periods. A table without a period is not changed.
 #[derive(Debug, Clone, Default)]
-pub struct Settings {
-    /// For how many days before today events are kept.
+pub struct RetainSettings {
+    /// Days before today for which events are kept.
     pub days: Option<i64>,
-    /// Only events of these kinds are removed; none for all.
-    pub kinds: Vec<Kind>,
-    /// For how many days before today bodies in quarantine are kept, by the day on which they came.
+    /// Kinds of events to remove; empty for all.
+    pub kinds: Vec<EventKind>,
+    /// Days before today for which quarantined documents are kept, by day of arrival.
     pub quarantine_days: Option<i64>,
-    /// For how many days before today points of volume are kept, by the day on which they end.
+    /// Days before today for which send counts are kept, by the day on which they end.
     pub volume_days: Option<i64>,
-    /// Whether it is only told what would be done.
+    /// Whether to only report what would be removed.
     pub dry_run: bool,
 }
 
-/// What was removed. Rows are stored rows: copies of one event are counted as often as they were stored.
+/// Result of [`retain`]. Rows are stored rows: copies of an event count as often as they are stored.
 #[derive(Debug, Default, Serialize)]
-pub struct Retained {
+pub struct RetainReport {
     /// Version of this output.
     pub version: u32,
-    /// Whether it is only told what would be done.
+    /// Whether nothing was changed.
     pub dry_run: bool,
-    /// First day whose events are all kept.
+    /// First day of which all events are kept.
     pub events_kept_from: Option<String>,
     /// Days from which events were removed.
     pub days: usize,
     /// Rows removed, by kind.
     pub rows_by_kind: BTreeMap<String, u64>,
-    /// First day whose bodies are kept.
+    /// First day of which all quarantined documents are kept.
     pub quarantine_kept_from: Option<String>,
-    /// Bodies removed from quarantine, as often as they were stored.
+    /// Quarantined documents removed, counted as often as they are stored.
     pub bodies: u64,
-    /// First day whose points of volume are kept.
+    /// First day of which all send counts are kept.
     pub volumes_kept_from: Option<String>,
-    /// Rows removed from the table of volumes.
+    /// Rows of send counts removed.
     pub volumes: u64,
-    /// What cannot be read, and was not touched.
+    /// Segments that cannot be read and were not changed.
     pub problems: Vec<Problem>,
 }
 
-/// Removes what is older than it shall be kept.
+/// Removes rows older than the retention periods.
 ///
 /// # Errors
-/// If the store cannot be listed or written. What cannot be read is not touched, and told.
-pub async fn retain(store: &Store, settings: &Settings, now: i64) -> Result<Retained, StoreError> {
-    let mut done = Retained { version: 1, dry_run: settings.dry_run, ..Retained::default() };
+/// If the store cannot be listed or written. Unreadable segments are not changed, and are reported.
+pub async fn retain(
+    store: &Store,
+    settings: &RetainSettings,
+    now: i64,
+) -> Result<RetainReport, StoreError> {
+    let mut report =
+        RetainReport { version: 1, dry_run: settings.dry_run, ..RetainReport::default() };
     let first_kept = |days: i64| day_of(now).saturating_sub(days);
-    for (table, kept) in
-        [(table::EVENTS, settings.days), (table::QUARANTINE, settings.quarantine_days)]
-    {
-        let Some(kept_from) = kept.map(first_kept) else { continue };
-        let told = Some(format_day(kept_from));
-        match table {
-            table::EVENTS => done.events_kept_from = told,
-            _ => done.quarantine_kept_from = told,
+    if let Some(kept_from) = settings.days.map(first_kept) {
+        report.events_kept_from = Some(format_day(kept_from));
+        for (day, segments) in old_days(store, table::EVENTS, kept_from).await? {
+            let events = OldEvents { store, settings, now };
+            events.remove(day, segments, &mut report).await?;
         }
-        for (day, segments) in
-            days(store, table).await?.into_iter().filter(|(day, _)| *day < kept_from)
-        {
-            let one = OldDay { store, settings, now, table };
-            one.retain(day, segments, &mut done).await?;
+    }
+    if let Some(kept_from) = settings.quarantine_days.map(first_kept) {
+        report.quarantine_kept_from = Some(format_day(kept_from));
+        for (day, segments) in old_days(store, table::QUARANTINE, kept_from).await? {
+            remove_quarantined(store, settings, day, segments, &mut report).await?;
         }
     }
     if let Some(kept_from) = settings.volume_days.map(first_kept) {
-        done.volumes_kept_from = Some(format_day(kept_from));
-        // a span that ends at midnight is one of the day before
-        let is_old = |point: &Volume| day_of(point.end - 1) < kept_from;
-        let (rows, errors) = leave_out(store, now, settings.dry_run, is_old).await?;
-        done.volumes = rows;
+        report.volumes_kept_from = Some(format_day(kept_from));
+        // an interval that ends at midnight belongs to the day before
+        let is_old = |row: &SendCountRow| day_of(row.end - 1) < kept_from;
+        let (rows, errors) = remove_rows(store, now, settings.dry_run, is_old).await?;
+        report.volumes = rows;
         for error in errors {
-            told(error, &mut done)?;
+            record_problem(error, &mut report.problems)?;
         }
     }
-    Ok(done)
+    Ok(report)
 }
 
-struct OldDay<'a> {
-    store: &'a Store,
-    settings: &'a Settings,
-    now: i64,
+/// Segments of the days before `kept_from`.
+async fn old_days(
+    store: &Store,
+    table: &str,
+    kept_from: i64,
+) -> Result<BTreeMap<i64, Vec<Segment>>, StoreError> {
+    let mut days = segments_by_day(store, table).await?;
+    days.retain(|day, _| *day < kept_from);
+    Ok(days)
+}
+
+/// The live segments of a day, or `None` if the day cannot be read. Removes the replaced ones, except in a dry run.
+async fn live_segments(
+    store: &Store,
     table: &'static str,
+    settings: &RetainSettings,
+    day: i64,
+    segments: Vec<Segment>,
+    problems: &mut Vec<Problem>,
+) -> Result<Option<Vec<Segment>>, StoreError> {
+    let live = if settings.dry_run {
+        DaySegments::split(store, table, segments).await.map(|segments| segments.live)
+    } else {
+        remove_replaced(store, table, day, segments).await
+    };
+    match live {
+        Ok(live) => Ok(Some(live)),
+        Err(error) => record_problem(error, problems).map(|()| None),
+    }
 }
 
-impl OldDay<'_> {
-    async fn retain(
+/// Removes the segments of a day of the quarantine.
+async fn remove_quarantined(
+    store: &Store,
+    settings: &RetainSettings,
+    day: i64,
+    segments: Vec<Segment>,
+    report: &mut RetainReport,
+) -> Result<(), StoreError> {
+    let table = table::QUARANTINE;
+    let problems = &mut report.problems;
+    let live = live_segments(store, table, settings, day, segments, problems).await?;
+    for segment in live.into_iter().flatten() {
+        let opened = match store.open_for_rewrite(table, &segment).await {
+            Ok(opened) => opened,
+            Err(error) => {
+                record_problem(error, &mut report.problems)?;
+                continue;
+            }
+        };
+        if !settings.dry_run {
+            remove_segments(store, table, segment.day, [&segment]).await?;
+        }
+        report.bodies += row_count(&opened);
+    }
+    Ok(())
+}
+
+/// Removal of old events.
+struct OldEvents<'a> {
+    store: &'a Store,
+    settings: &'a RetainSettings,
+    now: i64,
+}
+
+impl OldEvents<'_> {
+    /// Removes the events of a day.
+    async fn remove(
         &self,
         day: i64,
         segments: Vec<Segment>,
-        done: &mut Retained,
+        report: &mut RetainReport,
     ) -> Result<(), StoreError> {
-        let live = if self.settings.dry_run {
-            super::day::Day::of(self.store, self.table, segments).await.map(|day| day.live)
-        } else {
-            only_live(self.store, self.table, day, segments).await
-        };
-        let live = match live {
-            Ok(live) => live,
-            Err(error) => return told(error, done),
-        };
-        let before = done.rows_by_kind.values().sum::<u64>();
-        for segment in live {
-            if let Err(error) = self.retain_segment(&segment, done).await {
-                told(error, done)?;
+        let (store, settings) = (self.store, self.settings);
+        let problems = &mut report.problems;
+        let live = live_segments(store, table::EVENTS, settings, day, segments, problems).await?;
+        let mut removed = 0;
+        for segment in live.into_iter().flatten() {
+            match self.remove_from(&segment).await {
+                Ok(rows_by_kind) => {
+                    for (kind, rows) in rows_by_kind {
+                        removed += rows;
+                        *report.rows_by_kind.entry(kind).or_default() += rows;
+                    }
+                }
+                Err(error) => record_problem(error, &mut report.problems)?,
             }
         }
-        done.days += usize::from(done.rows_by_kind.values().sum::<u64>() > before);
+        report.days += usize::from(removed > 0);
         Ok(())
     }
 
-    async fn retain_segment(
-        &self,
-        segment: &Segment,
-        done: &mut Retained,
-    ) -> Result<(), StoreError> {
-        let opened = self.store.open(segment).await?;
-        check(self.store, self.table, segment, &opened)?;
-        if self.table == table::QUARANTINE {
-            let bodies = opened.metadata().file_metadata().num_rows();
-            if !self.settings.dry_run {
-                remove(self.store, self.table, segment.day, [segment]).await?;
-            }
-            done.bodies += u64::try_from(bodies).unwrap_or_default();
-            return Ok(());
-        }
-        let mut old: BTreeMap<String, u64> = BTreeMap::new();
+    /// Removes events from a segment. Returns the rows removed by kind.
+    async fn remove_from(&self, segment: &Segment) -> Result<BTreeMap<String, u64>, StoreError> {
+        let (store, table) = (self.store, table::EVENTS);
+        store.open_for_rewrite(table, segment).await?;
+        let mut removed: BTreeMap<String, u64> = BTreeMap::new();
         let count = |rows: &RecordBatch| {
-            for kind in kinds(self.store, segment, rows)? {
-                if self.is_old(kind) {
-                    *old.entry(kind.to_owned()).or_default() += 1;
+            for kind in kinds(store, segment, rows)? {
+                if self.is_removed(kind) {
+                    *removed.entry(kind.to_owned()).or_default() += 1;
                 }
             }
             Ok(())
         };
-        let rows = self.store.read(segment, Some(&[table::KIND]), count).await?;
-        let count = old.values().sum::<u64>();
-        if !self.settings.dry_run {
-            if count == rows {
-                remove(self.store, self.table, segment.day, [segment]).await?;
-            } else if count > 0 {
-                let kept = |rows: &RecordBatch| {
-                    let kept: Vec<bool> = kinds(self.store, segment, rows)?
-                        .into_iter()
-                        .map(|kind| !self.is_old(kind))
-                        .collect();
-                    filter_record_batch(rows, &BooleanArray::from(kept))
-                        .map_err(|error| StoreError::Build(error.to_string()))
-                };
-                rewrite(self.store, self.table, segment, self.now, kept).await?;
-            }
+        let rows = store.read(table, segment, Some(&[table::KIND]), count).await?;
+        let count = removed.values().sum::<u64>();
+        if self.settings.dry_run || count == 0 {
+            return Ok(removed);
         }
-        for (kind, count) in old {
-            *done.rows_by_kind.entry(kind).or_default() += count;
+        if count == rows {
+            remove_segments(store, table, segment.day, [segment]).await?;
+        } else {
+            let keep = |rows: &RecordBatch| {
+                let kinds = kinds(store, segment, rows)?.into_iter();
+                let kept: Vec<bool> = kinds.map(|kind| !self.is_removed(kind)).collect();
+                filter_record_batch(rows, &BooleanArray::from(kept)).map_err(StoreError::build)
+            };
+            rewrite(store, table, segment, self.now, keep).await?;
         }
-        Ok(())
+        Ok(removed)
     }
 
-    fn is_old(&self, kind: &str) -> bool {
+    fn is_removed(&self, kind: &str) -> bool {
         let kinds = &self.settings.kinds;
-        kinds.is_empty() || kinds.iter().any(|old| old.as_str() == kind)
+        kinds.is_empty() || kinds.iter().any(|removed| removed.as_str() == kind)
     }
 }
 
-/// The kinds of rows.
+/// Kind of each row.
 fn kinds<'r>(
     store: &Store,
     segment: &Segment,
@@ -191,15 +234,5 @@ fn kinds<'r>(
     rows.column_by_name(table::KIND)
         .and_then(|column| column.as_string_opt::<i32>())
         .map(|kinds| kinds.iter().map(Option::unwrap_or_default).collect())
-        .ok_or_else(|| store.wrong(segment, &"it has no kinds of events"))
-}
-
-/// Keeps what cannot be read for the answer; somebody else may have removed a segment meanwhile.
-fn told(error: StoreError, done: &mut Retained) -> Result<(), StoreError> {
-    match error {
-        StoreError::Read { path, why } => done.problems.push(Problem { path, problem: why }),
-        error if error.is_gone() => {}
-        error => return Err(error),
-    }
-    Ok(())
+        .ok_or_else(|| store.read_error(segment, &"no column `kind` of text"))
 }

@@ -1,87 +1,90 @@
-//! A segment -> the same segment with other rows: what `retain` and `forget` do. The new one is published before the
-//! old one is removed, and the old one is removed at once: it holds what shall be gone.
+//! Replacing a segment by one with other rows, for `retain` and `forget`. The new segment is published before the old
+//! one is removed. The old one is removed without a grace period, because its rows must not be kept.
 
-use crate::compacted_name::SealedName;
 use arrow_array::RecordBatch;
 use bouncewatch_schemas::table;
 use futures::TryStreamExt;
 
-use crate::compact::events::{abandoned, check, conformed};
-use crate::day::{Day, remove};
+use crate::compacted_name::CompactedName;
+use crate::day::{DaySegments, remove_segments};
 use crate::error::StoreError;
-use crate::open::unique_name;
+use crate::layout::unique_name;
 use crate::open::{Segment, Store};
-use crate::read::footer;
-use crate::segment_writer::{Output, table_schema};
+use crate::read::footer_value;
+use crate::schema::{conform, table_schema};
+use crate::segment_writer::{RowOrder, SORTED_ROW_GROUP_ROWS, SegmentWriter};
 
-/// Rows of one portion.
+/// Rows per batch.
 const READ_ROWS: usize = 1_024;
 
-/// The live segments of a day, after what they replaced was removed: else it would come back when they go.
-pub(super) async fn only_live(
+/// Removes the replaced segments of a day and returns the live ones. Without this, the rows of a replaced segment would
+/// count again after its replacement is rewritten.
+pub(crate) async fn remove_replaced(
     store: &Store,
-    table: &str,
+    table: &'static str,
     day: i64,
     segments: Vec<Segment>,
 ) -> Result<Vec<Segment>, StoreError> {
-    let found = Day::of(store, table, segments).await?;
-    if !found.replaced.is_empty() {
-        remove(store, table, day, found.replaced.iter().map(|(segment, _)| segment)).await?;
+    let segments = DaySegments::split(store, table, segments).await?;
+    if !segments.replaced.is_empty() {
+        remove_segments(store, table, day, segments.replaced_segments()).await?;
     }
-    Ok(found.live)
+    Ok(segments.live)
 }
 
-/// Puts a segment with other rows in the place of one. Nothing is published where somebody else removed it meanwhile,
-/// and nothing takes its place where no rows are left.
-pub(super) async fn rewrite(
+/// Replaces a segment by one with changed rows. Publishes nothing if another process removed the segment during the
+/// run, or if no rows are left.
+pub(crate) async fn rewrite(
     store: &Store,
     table: &'static str,
     segment: &Segment,
     now: i64,
     change: impl FnMut(&RecordBatch) -> Result<RecordBatch, StoreError>,
 ) -> Result<(), StoreError> {
-    let opened = store.open(segment).await?;
-    check(store, table, segment, &opened)?;
-    let unique = footer(&opened, table::UNIQUE_KEY).map(str::to_owned);
-    let name = unique_name(now);
-    // one segment that was the whole set still is; a part of a set becomes a segment of its own
-    let is_set = SealedName::parse(segment.name()).is_some_and(|sealed| sealed.parts == 1);
-    let sealed = SealedName { set: &name, part: 1, parts: 1 }.stem();
-    let is_sorted = is_set && table == table::EVENTS;
-    let mut output =
-        Output::new(store, table, segment.day, if is_set { &sealed } else { &name }, is_sorted)?;
-    if let Err(error) = copy(store, segment, &mut output, change).await {
-        return Err(abandoned(output, error).await);
-    }
-    if let Some(unique) = unique.filter(|_| is_set) {
-        output.note(table::UNIQUE_KEY, unique);
-    }
-    let listed = store.day(table, segment.day).await?;
-    let is_there = listed.iter().any(|other| other.path == segment.path);
-    if output.rows == 0 || !is_there {
-        output.abandon().await?;
+    let opened = store.open_for_rewrite(table, segment).await?;
+    let unique = footer_value(&opened, table::UNIQUE_KEY).map(str::to_owned);
+    let set = unique_name(now);
+    // the only segment of a set stays a compacted day; a part of a larger set becomes an ordinary segment
+    let is_single = CompactedName::parse(segment.name()).is_some_and(|name| name.parts == 1);
+    let name = if is_single { CompactedName::single(&set).stem() } else { set.clone() };
+    let order = if is_single && table == table::EVENTS {
+        RowOrder::ByKey { row_group_rows: SORTED_ROW_GROUP_ROWS }
     } else {
-        output.finish().await?;
+        RowOrder::Unsorted
+    };
+    let mut writer = SegmentWriter::new(store, table, segment.day, &name, order)?;
+    if let Err(error) = copy(store, table, segment, &mut writer, change).await {
+        return Err(writer.abandon_after(error).await);
     }
-    remove(store, table, segment.day, [segment]).await
+    if let Some(unique) = unique.filter(|_| is_single) {
+        writer.add_footer_value(table::UNIQUE_KEY, unique);
+    }
+    let exists = store.day_contains(table, segment.day, std::slice::from_ref(segment)).await?;
+    if writer.rows == 0 || !exists {
+        writer.abandon().await?;
+    } else {
+        writer.finish().await?;
+    }
+    remove_segments(store, table, segment.day, [segment]).await
 }
 
 async fn copy(
     store: &Store,
+    table: &'static str,
     segment: &Segment,
-    output: &mut Output<'_>,
+    writer: &mut SegmentWriter<'_>,
     mut change: impl FnMut(&RecordBatch) -> Result<RecordBatch, StoreError>,
 ) -> Result<(), StoreError> {
-    let opened = store.open(segment).await?.with_batch_size(READ_ROWS);
-    let mut batches = opened.build().map_err(|error| store.wrong(segment, &error))?;
+    let opened = store.open(table, segment).await?.with_batch_size(READ_ROWS);
+    let mut batches = opened.build().map_err(|error| store.read_error(segment, &error))?;
+    let schema = table_schema(table);
     loop {
         let rows = match batches.try_next().await {
             Ok(Some(rows)) => rows,
             Ok(None) => return Ok(()),
-            Err(error) => return Err(store.unreadable(segment, error).await),
+            Err(error) => return Err(store.parquet_error(segment, error).await),
         };
-        let rows = conformed(&rows, &table_schema(output.table))
-            .map_err(|error| store.wrong(segment, &error))?;
-        output.write(&change(&rows)?).await?;
+        let rows = conform(&rows, &schema).map_err(|error| store.read_error(segment, &error))?;
+        writer.write(&change(&rows)?).await?;
     }
 }

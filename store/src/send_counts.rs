@@ -1,45 +1,46 @@
-//! The third table: points of volume, as rows of small files without folders of days. Reading takes all of them: a year
-//! of points every 15 minutes is 35,000 rows.
+//! The table of imported send counts: small files without folders of days. Readers read all of them: a year of points
+//! every 15 minutes is 35,000 rows.
 
 use std::collections::BTreeMap;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int64Type, TimestampMillisecondType, UInt64Type};
 use arrow_array::{Array, RecordBatch};
+use bouncewatch_schemas::send_counts::{
+    self as columns, SEND_COUNTS, SendCountRow, SendCountValues,
+};
 use bouncewatch_schemas::table::{INPUTS_KEY, UNIQUE_KEY};
-use bouncewatch_schemas::volume::{self, VOLUMES, Volume, VolumeCounts};
 
-use crate::day::Day;
+use crate::day::DaySegments;
 use crate::error::StoreError;
-use crate::open::unique_name;
+use crate::layout::unique_name;
 use crate::open::{Segment, Store};
-use crate::read::check_footer;
-use crate::segment::TableBuilder;
+use crate::table_builder::TableBuilder;
 
-/// How often it is begun again when files are replaced while they are read.
+/// Number of attempts when files are replaced while they are read.
 const TRIES: usize = 5;
 
-/// Every row of the table, also those that hold no more.
+/// All rows of the table, also superseded ones.
 ///
 /// # Errors
 /// If a file cannot be read.
-pub async fn read_all(store: &Store) -> Result<Vec<Volume>, StoreError> {
+pub async fn read_all(store: &Store) -> Result<Vec<SendCountRow>, StoreError> {
     let mut tries = 0;
     loop {
         tries += 1;
-        match read_files(store, &store.volume_files().await?).await {
-            // somebody compacts; what replaces it is in a fresh listing
+        match read_files(store, &store.send_count_files().await?).await {
+            // a compactor replaced a file; the replacement is in the next listing
             Err(error) if error.is_gone() && tries < TRIES => {}
             read => return read,
         }
     }
 }
 
-/// Every row of some files.
-pub(super) async fn read_files(
+/// All rows of some files.
+pub(crate) async fn read_files(
     store: &Store,
     files: &[Segment],
-) -> Result<Vec<Volume>, StoreError> {
+) -> Result<Vec<SendCountRow>, StoreError> {
     let mut all = Vec::new();
     for file in files {
         all.extend(read_file(store, file).await?);
@@ -47,33 +48,34 @@ pub(super) async fn read_files(
     Ok(all)
 }
 
-/// Every row of a file, each looked at whether it can be.
-pub(super) async fn read_file(store: &Store, file: &Segment) -> Result<Vec<Volume>, StoreError> {
-    let opened = store.open(file).await?;
-    check_footer(&opened, VOLUMES).map_err(|why| store.wrong(file, &why))?;
+/// All rows of a file. Every row is checked.
+pub(crate) async fn read_file(
+    store: &Store,
+    file: &Segment,
+) -> Result<Vec<SendCountRow>, StoreError> {
     let mut all = Vec::new();
     let each = |batch: &RecordBatch| {
-        all.extend(rows(batch).map_err(|why| store.wrong(file, &why))?);
+        all.extend(rows(batch).map_err(|why| store.read_error(file, &why))?);
         Ok(())
     };
-    store.read(file, None, each).await?;
+    store.read(SEND_COUNTS, file, None, each).await?;
     Ok(all)
 }
 
-/// Publishes rows as a new file, and returns its bytes.
+/// Publishes rows durably as a new file. Returns the bytes written.
 ///
 /// # Errors
-/// If it cannot be made durable.
-pub async fn publish(store: &Store, rows: &[Volume], now: i64) -> Result<usize, StoreError> {
-    let bytes = encoded(rows, &[])?;
+/// If the file cannot be made durable.
+pub async fn publish(store: &Store, rows: &[SendCountRow], now: i64) -> Result<usize, StoreError> {
+    let bytes = encode(rows, &[])?;
     let length = bytes.len();
-    store.publish_volumes(&unique_name(now), bytes).await?;
+    store.publish_send_counts(&unique_name(now), bytes).await?;
     Ok(length)
 }
 
-/// Rows as a file, with what its footer tells besides.
-pub(super) fn encoded(rows: &[Volume], notes: &[(&str, String)]) -> Result<Vec<u8>, StoreError> {
-    let mut builder = TableBuilder::new(VOLUMES, volume::COLUMNS);
+/// Rows as a file with additional footer values.
+fn encode(rows: &[SendCountRow], footer: &[(&str, &str)]) -> Result<Vec<u8>, StoreError> {
+    let mut builder = TableBuilder::new(SEND_COUNTS, columns::COLUMNS);
     for row in rows {
         builder
             .row()
@@ -88,38 +90,40 @@ pub(super) fn encoded(rows: &[Volume], notes: &[(&str, String)]) -> Result<Vec<u
             .int64(row.counts.rejects)
             .time(Some(row.received_at))
             .text(Some(&row.origin))
-            .hash(row.point_key());
+            .hash(row.point_key())
+            .finish();
     }
     builder.encode()?;
-    for (key, value) in notes {
-        builder.note(key, value.clone());
+    for (key, value) in footer {
+        builder.add_footer_value(key, (*value).to_owned());
     }
     builder.finish()
 }
 
-/// Rows as one sealed file that replaces others, by their names.
-pub(super) fn encoded_instead(rows: &[Volume], inputs: String) -> Result<Vec<u8>, StoreError> {
-    encoded(rows, &[(INPUTS_KEY, inputs), (UNIQUE_KEY, "true".to_owned())])
+/// Rows as a compacted file that replaces the files named in `inputs`, one per line.
+pub(crate) fn encode_compacted(rows: &[SendCountRow], inputs: &str) -> Result<Vec<u8>, StoreError> {
+    encode(rows, &[(INPUTS_KEY, inputs), (UNIQUE_KEY, "true")])
 }
 
-/// Puts a file with some rows left out in the place of each one that has such rows, and returns how many were left
-/// out; what cannot be read or is gone comes with its error, and is not touched.
-pub(super) async fn leave_out(
+/// Removes rows: replaces each file that has matching rows by one without them. Returns the number of matching rows,
+/// and an error for each file that cannot be read and was left unchanged. A dry run only counts.
+pub(crate) async fn remove_rows(
     store: &Store,
     now: i64,
     dry_run: bool,
-    is_out: impl Fn(&Volume) -> bool,
+    matches: impl Fn(&SendCountRow) -> bool,
 ) -> Result<(u64, Vec<StoreError>), StoreError> {
-    let (mut left_out, mut errors) = (0, Vec::new());
-    let day = match Day::of(store, VOLUMES, store.volume_files().await?).await {
-        Ok(day) => day,
+    let (mut removed, mut errors) = (0, Vec::new());
+    let files = match DaySegments::split(store, SEND_COUNTS, store.send_count_files().await?).await
+    {
+        Ok(files) => files,
         Err(error) => return Ok((0, vec![error])),
     };
-    if !dry_run && !day.replaced.is_empty() {
-        // what they were replaced by would not hold when it is gone
-        remove(store, day.replaced.iter().map(|(file, _)| file)).await?;
+    if !dry_run && !files.replaced.is_empty() {
+        // rows of a replaced file would count again after its replacement is gone
+        remove_files(store, files.replaced_segments()).await?;
     }
-    for file in &day.live {
+    for file in &files.live {
         let rows = match read_file(store, file).await {
             Ok(rows) => rows,
             Err(error) => {
@@ -127,51 +131,51 @@ pub(super) async fn leave_out(
                 continue;
             }
         };
-        let before = rows.len();
-        let kept: Vec<Volume> = rows.into_iter().filter(|row| !is_out(row)).collect();
-        if kept.len() == before {
+        let (matching, kept): (Vec<SendCountRow>, Vec<SendCountRow>) =
+            rows.into_iter().partition(&matches);
+        if matching.is_empty() {
             continue;
         }
-        left_out += u64::try_from(before - kept.len()).unwrap_or_default();
+        removed += matching.len() as u64;
         if !dry_run {
             if !kept.is_empty() {
                 publish(store, &kept, now).await?;
             }
-            remove(store, [file]).await?;
+            remove_files(store, [file]).await?;
         }
     }
-    Ok((left_out, errors))
+    Ok((removed, errors))
 }
 
-/// Removes files whose rows stand elsewhere, or shall be gone.
-pub(super) async fn remove<'a>(
+/// Removes files after their rows were published elsewhere.
+pub(crate) async fn remove_files<'a>(
     store: &Store,
     files: impl IntoIterator<Item = &'a Segment>,
 ) -> Result<(), StoreError> {
-    // whoever published the rows may not have lived to make the names of their files durable
-    store.sync_volumes()?;
+    // the process that published the replacement may have died before it synced the folder
+    store.sync_send_counts()?;
     for file in files {
         store.delete(&file.path).await?;
     }
-    store.sync_volumes()
+    store.sync_send_counts()
 }
 
-/// The rows of a batch.
-fn rows(batch: &RecordBatch) -> Result<Vec<Volume>, String> {
-    let columns = Columns::of(batch)?;
+/// Rows of a batch; the error is the cause as text.
+fn rows(batch: &RecordBatch) -> Result<Vec<SendCountRow>, String> {
+    let columns = BatchColumns::new(batch)?;
     (0..batch.num_rows()).map(|row| columns.volume(row)).collect()
 }
 
-/// The columns of a batch, by their names.
-struct Columns<'a> {
+/// Access to the values of a batch by column name.
+struct BatchColumns<'a> {
     batch: &'a RecordBatch,
 }
 
-impl<'a> Columns<'a> {
-    fn of(batch: &'a RecordBatch) -> Result<Self, String> {
-        let lacks = |name: &&str| batch.column_by_name(name).is_none();
-        match volume::COLUMNS.iter().map(|column| column.name).find(lacks) {
-            Some(name) => Err(format!("it has no column `{name}`")),
+impl<'a> BatchColumns<'a> {
+    fn new(batch: &'a RecordBatch) -> Result<Self, String> {
+        let is_missing = |name: &&str| batch.column_by_name(name).is_none();
+        match columns::COLUMNS.iter().map(|column| column.name).find(is_missing) {
+            Some(name) => Err(format!("no column `{name}`")),
             None => Ok(Self { batch }),
         }
     }
@@ -201,7 +205,7 @@ impl<'a> Columns<'a> {
     }
 
     fn scope(&self, row: usize) -> Option<BTreeMap<String, String>> {
-        let lists = self.column(volume::SCOPE)?.as_list_opt::<i32>()?;
+        let lists = self.column(columns::SCOPE)?.as_list_opt::<i32>()?;
         if lists.is_null(row) {
             return Some(BTreeMap::new());
         }
@@ -213,31 +217,31 @@ impl<'a> Columns<'a> {
         Some((0..entries.len()).map(entry).collect())
     }
 
-    fn volume(&self, row: usize) -> Result<Volume, String> {
-        let found = || {
-            Some(Volume {
-                begin: self.time(volume::BEGIN, row)?,
-                end: self.time(volume::END, row)?,
-                account: self.text(volume::ACCOUNT, row),
-                region: self.text(volume::REGION, row),
+    fn volume(&self, row: usize) -> Result<SendCountRow, String> {
+        let parse = || {
+            Some(SendCountRow {
+                begin: self.time(columns::BEGIN, row)?,
+                end: self.time(columns::END, row)?,
+                account: self.text(columns::ACCOUNT, row),
+                region: self.text(columns::REGION, row),
                 scope: self.scope(row)?,
-                counts: VolumeCounts {
-                    attempts: self.int(volume::ATTEMPTS, row)?,
-                    bounces: self.int(volume::BOUNCES, row),
-                    complaints: self.int(volume::COMPLAINTS, row),
-                    rejects: self.int(volume::REJECTS, row),
+                counts: SendCountValues {
+                    attempts: self.int(columns::ATTEMPTS, row)?,
+                    bounces: self.int(columns::BOUNCES, row),
+                    complaints: self.int(columns::COMPLAINTS, row),
+                    rejects: self.int(columns::REJECTS, row),
                 },
-                received_at: self.time(volume::RECEIVED_AT, row)?,
-                origin: self.text(volume::ORIGIN, row)?,
+                received_at: self.time(columns::RECEIVED_AT, row)?,
+                origin: self.text(columns::ORIGIN, row)?,
             })
         };
-        let found = found().ok_or("a row lacks a value, or has one of another type")?;
-        if found.begin >= found.end || found.counts.attempts < 0 {
-            return Err("a row has a span without length, or less than no attempts".to_owned());
+        let volume = parse().ok_or("a row lacks a value, or a column has another type")?;
+        if volume.begin >= volume.end || volume.counts.attempts < 0 {
+            return Err("a row has an empty interval or a negative count".to_owned());
         }
-        if self.hash(volume::POINT_KEY, row) != Some(found.point_key()) {
-            return Err("the point_key of a row is not that of its point".to_owned());
+        if self.hash(columns::POINT_KEY, row) != Some(volume.point_key()) {
+            return Err("the point_key of a row does not match its other columns".to_owned());
         }
-        Ok(found)
+        Ok(volume)
     }
 }

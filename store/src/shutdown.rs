@@ -9,7 +9,7 @@ use crate::open::Store;
 
 /// Resolves when the run is asked to stop.
 pub async fn stopped(stop: &mut watch::Receiver<bool>) {
-    // a closed channel can no longer ask
+    // if the sender is gone, no stop can be requested any more
     if stop.wait_for(|stop| *stop).await.is_err() {
         std::future::pending::<()>().await;
     }
@@ -33,7 +33,7 @@ pub async fn in_time<T>(
         biased;
         done = work => done,
         () = overdue(stop, patience) => {
-            Err(StoreError::Overdue { store: store.shown().to_owned(), patience })
+            Err(StoreError::Overdue { store: store.name().to_owned(), patience })
         }
     }
 }

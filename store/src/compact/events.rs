@@ -1,244 +1,117 @@
-//! The live segments of a day -> one sealed set, a range of keys at a time, so that memory does not grow with the day.
+//! Compaction of a day of the event table, one range of keys at a time: memory does not grow with the day.
 
-use crate::compacted_name::SealedName;
-use arrow_array::{BooleanArray, RecordBatch, new_null_array};
-use arrow_schema::{ArrowError, SchemaRef};
+use arrow_array::{BooleanArray, RecordBatch};
 use arrow_select::interleave::interleave_record_batch;
 use bouncewatch_schemas::table;
 use futures::{StreamExt, TryStreamExt, stream};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowPredicateFn, RowFilter};
-use parquet::file::metadata::RowGroupMetaData;
-use parquet::file::statistics::Statistics;
 
 use crate::compact::merge::{self, keys};
-use crate::compact::plan::Limits;
+use crate::compact::shards::{KeyRange, ShardPlan};
+use crate::compact::task::{CompactedSet, DayTask, READS_AT_ONCE};
+use crate::compacted_name::CompactedName;
 use crate::error::StoreError;
-use crate::open::unique_name;
-use crate::open::{Segment, Store};
-use crate::read::{Opened, check_footer};
-use crate::segment_writer::{Output, table_schema};
+use crate::layout::unique_name;
+use crate::open::Segment;
+use crate::schema::{conform, table_schema};
+use crate::segment_writer::{RowOrder, SegmentWriter};
 
-/// Segments that are read at a time: a bucket answers slowly, but many at once.
-const READS_AT_A_TIME: usize = 8;
-/// Rows of one portion that is decoded.
+/// Rows that are decoded at a time.
 const READ_ROWS: usize = 8 * 1024;
-/// Rows of one portion that is merged and written.
-const MERGED_ROWS: usize = 16 * 1024;
 
-/// The two keys of a row.
-type Key = (u64, u64);
-/// In which batch a row stands, and where in it.
-type Place = (usize, usize);
+/// `message_key` and `event_key` of a row.
+type RowKey = (u64, u64);
+/// Index of a batch, and index of a row in it.
+type RowIndex = (usize, usize);
 
-/// A day that is to be sealed.
-pub(super) struct Task<'a> {
-    pub(super) store: &'a Store,
-    pub(super) table: &'static str,
-    pub(super) day: i64,
-    /// The segments that hold its rows.
-    pub(super) live: &'a [Segment],
-    /// The names of all segments that the set will replace, a line each.
-    pub(super) inputs: String,
-    pub(super) limits: &'a Limits,
-    pub(super) now: i64,
-}
-
-/// What became of a day.
-#[derive(Debug, Default)]
-pub(super) struct Sealed {
-    pub(super) segments: usize,
-    pub(super) rows_before: u64,
-    pub(super) rows: u64,
-    pub(super) bytes: u64,
-    /// Events of which several rows are left.
-    pub(super) contradicted: u64,
-}
-
-/// What segments hold.
-#[derive(Debug, Default, Clone, Copy)]
-pub(super) struct Size {
-    pub(super) rows: u64,
-    /// Unpacked.
-    pub(super) plain_bytes: u64,
-    pub(super) file_bytes: u64,
-}
-
-/// From the first to the last of some keys of messages. Keys are hashes, so that equal ranges hold about equally many.
-#[derive(Debug, Clone, Copy)]
-struct KeyRange {
-    first: u64,
-    last: u64,
-}
-
-impl KeyRange {
-    /// One of `count` ranges that hold all keys between them.
-    fn nth(at: u64, count: u64) -> Self {
-        let begin = |at: u64| (u128::from(at) << 64) / u128::from(count);
-        let whole = |key: u128| u64::try_from(key).expect("a range lies within 64 bits");
-        Self { first: whole(begin(at)), last: whole(begin(at + 1) - 1) }
-    }
-
-    fn contains(self, key: u64) -> bool {
-        (self.first..=self.last).contains(&key)
-    }
-
-    /// Whether a group of rows may hold keys of the range.
-    fn touches(self, group: &RowGroupMetaData, column: usize) -> bool {
-        let Some(Statistics::Int64(statistics)) = group.column(column).statistics() else {
-            return true;
-        };
-        let (Some(least), Some(most)) = (statistics.min_opt(), statistics.max_opt()) else {
-            return true;
-        };
-        least.cast_unsigned() <= self.last && most.cast_unsigned() >= self.first
-    }
-}
-
-impl Task<'_> {
-    /// What the live segments hold. Fails where one is of a format that is not known, before anything is written.
-    pub(super) async fn size(&self) -> Result<Size, StoreError> {
-        let sizes = stream::iter(self.live).map(async |segment| {
-            let opened = self.store.open(segment).await?;
-            check(self.store, self.table, segment, &opened)?;
-            let groups = opened.metadata().row_groups().iter();
-            Ok(Size {
-                rows: count(opened.metadata().file_metadata().num_rows()),
-                plain_bytes: groups.map(|group| count(group.total_byte_size())).sum(),
-                file_bytes: segment.bytes,
-            })
-        });
-        let add = async |all: Size, one: Size| {
-            Ok(Size {
-                rows: all.rows + one.rows,
-                plain_bytes: all.plain_bytes + one.plain_bytes,
-                file_bytes: all.file_bytes + one.file_bytes,
-            })
-        };
-        sizes.buffered(READS_AT_A_TIME).try_fold(Size::default(), add).await
-    }
-
-    /// Merges the live segments of the event table into a set. `None`, where one of them was removed meanwhile: then
-    /// its rows are elsewhere or shall be gone, and nothing is published.
-    pub(super) async fn events(&self) -> Result<Option<Sealed>, StoreError> {
+impl DayTask<'_> {
+    /// Merges the live segments of the event table into a set. `None`, and nothing is published, if one of them was
+    /// removed during the merge.
+    pub(super) async fn compact_events(&self) -> Result<Option<CompactedSet>, StoreError> {
         let size = self.size().await?;
-        let limits = self.limits;
-        let parts = (size.rows.div_ceil(limits.segment_rows_max))
-            .max(size.file_bytes.div_ceil(limits.segment_bytes_max))
-            .max(1);
-        let at_a_time = (size.rows.div_ceil(limits.rows_at_a_time))
-            .max(size.plain_bytes.div_ceil(limits.bytes_at_a_time));
-        let passes = at_a_time.div_ceil(parts).max(1);
-        let set = unique_name(self.now);
-        let mut sealed = Sealed { rows_before: size.rows, ..Sealed::default() };
-        for part in 0..parts {
-            let whole = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
-            let name = SealedName { set: &set, part: whole(part + 1), parts: whole(parts) };
-            let ranges = (0..passes)
-                .map(|pass| KeyRange::nth(part * passes + pass, parts * passes))
-                .collect::<Vec<_>>();
-            if !self.publish_part(&name, &ranges, &mut sealed).await? {
+        let plan = ShardPlan::new(&size, self.limits);
+        let set_name = unique_name(self.now);
+        let mut set = CompactedSet { rows_before: size.rows, ..CompactedSet::default() };
+        for segment in 0..plan.segments {
+            let number = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+            let (part, parts) = (number(segment + 1), number(plan.segments));
+            let name = CompactedName { set: &set_name, part, parts };
+            if !self.publish_shard(&name, plan.ranges(segment), &mut set).await? {
                 return Ok(None);
             }
         }
-        Ok(Some(sealed))
+        Ok(Some(set))
     }
 
-    /// Publishes one segment of a set, unless its inputs have changed; tells whether it did.
-    async fn publish_part(
+    /// Writes and publishes the events of some ranges of keys. Returns false if an input was removed during the merge.
+    async fn publish_shard(
         &self,
-        name: &SealedName<'_>,
-        ranges: &[KeyRange],
-        sealed: &mut Sealed,
+        name: &CompactedName<'_>,
+        ranges: impl Iterator<Item = KeyRange>,
+        set: &mut CompactedSet,
     ) -> Result<bool, StoreError> {
-        let mut output = Output::new(self.store, self.table, self.day, &name.stem(), true)?;
-        let mut contradicted = 0;
+        let order = RowOrder::ByKey { row_group_rows: self.limits.row_group_rows };
+        let mut writer = SegmentWriter::new(self.store, self.table, self.day, &name.stem(), order)?;
+        let mut conflicts = 0;
         for range in ranges {
-            match self.write_range(*range, &mut output).await {
-                Ok(events) => contradicted += events,
-                Err(error) => return Err(abandoned(output, error).await),
+            match self.write_range(range, &mut writer).await {
+                Ok(events) => conflicts += events,
+                Err(error) => return Err(writer.abandon_after(error).await),
             }
         }
-        sealed.contradicted += contradicted;
-        if contradicted == 0 {
-            output.note(table::UNIQUE_KEY, "true".to_owned());
+        set.conflicts += conflicts;
+        if conflicts == 0 {
+            writer.add_footer_value(table::UNIQUE_KEY, "true".to_owned());
         }
-        self.publish(output, sealed).await
+        self.publish(writer, set).await
     }
 
-    /// Publishes a segment, unless its inputs have changed; tells whether it did.
-    pub(super) async fn publish(
-        &self,
-        mut output: Output<'_>,
-        sealed: &mut Sealed,
-    ) -> Result<bool, StoreError> {
-        output.note(table::INPUTS_KEY, self.inputs.clone());
-        match self.inputs_are_there().await {
-            Ok(true) => {}
-            Ok(false) => return output.abandon().await.map(|()| false),
-            Err(error) => return Err(abandoned(output, error).await),
-        }
-        sealed.segments += 1;
-        sealed.rows += output.rows;
-        sealed.bytes += output.finish().await?;
-        Ok(true)
-    }
-
-    /// Whether nobody has removed a segment that was read: what was made of it would bring back what `forget` or
-    /// `retain` took away.
-    async fn inputs_are_there(&self) -> Result<bool, StoreError> {
-        let listed = self.store.day(self.table, self.day).await?;
-        let is_there = |segment: &Segment| listed.iter().any(|other| other.path == segment.path);
-        Ok(self.live.iter().all(is_there))
-    }
-
-    /// Writes the events of a range of keys and returns how many of them have several rows.
+    /// Writes the events of a range of keys, sorted by key. Returns the number of events that keep several rows.
     async fn write_range(
         &self,
         range: KeyRange,
-        output: &mut Output<'_>,
+        writer: &mut SegmentWriter<'_>,
     ) -> Result<u64, StoreError> {
         let batches = stream::iter(self.live).map(|segment| self.read_range(segment, range));
-        let batches: Vec<Vec<RecordBatch>> =
-            batches.buffered(READS_AT_A_TIME).try_collect().await?;
+        let batches: Vec<Vec<RecordBatch>> = batches.buffered(READS_AT_ONCE).try_collect().await?;
         let batches: Vec<&RecordBatch> = batches.iter().flatten().collect();
-        let build = |error: ArrowError| StoreError::Build(error.to_string());
-        let mut order: Vec<(Key, Place)> =
-            Vec::with_capacity(batches.iter().map(|batch| batch.num_rows()).sum());
+        let rows = batches.iter().map(|batch| batch.num_rows()).sum();
+        let mut order: Vec<(RowKey, RowIndex)> = Vec::with_capacity(rows);
         for (batch, rows) in batches.iter().enumerate() {
-            let messages = keys(rows, table::MESSAGE_KEY).map_err(build)?;
-            let events = keys(rows, table::EVENT_KEY).map_err(build)?;
+            let messages = keys(rows, table::MESSAGE_KEY).map_err(StoreError::build)?;
+            let events = keys(rows, table::EVENT_KEY).map_err(StoreError::build)?;
             let keys = messages.iter().copied().zip(events.iter().copied());
             order.extend(keys.enumerate().map(|(row, key)| (key, (batch, row))));
         }
         order.sort_unstable();
-        let mut contradicted = 0;
+        let mut conflicts = 0;
         let mut rest = order.as_slice();
         while !rest.is_empty() {
-            let (portion, after) = rest.split_at(portion(rest));
+            let (batch, after) = rest.split_at(batch_length(rest, self.limits.batch_rows));
             rest = after;
-            let places: Vec<Place> = portion.iter().map(|(_, place)| *place).collect();
-            let sorted = interleave_record_batch(&batches, &places).map_err(build)?;
-            let merged = merge::merge(sorted).map_err(build)?;
-            contradicted += merged.contradicted;
-            output.write(&merged.rows).await?;
+            let indices: Vec<RowIndex> = batch.iter().map(|(_, index)| *index).collect();
+            let sorted = interleave_record_batch(&batches, &indices).map_err(StoreError::build)?;
+            let merged = merge::merge(sorted).map_err(StoreError::build)?;
+            conflicts += merged.conflicts;
+            writer.write(&merged.rows).await?;
         }
-        Ok(contradicted)
+        Ok(conflicts)
     }
 
-    /// The rows of a segment whose keys lie in a range.
+    /// Rows of a segment with keys in a range.
     async fn read_range(
         &self,
         segment: &Segment,
         range: KeyRange,
     ) -> Result<Vec<RecordBatch>, StoreError> {
-        let opened = self.store.open(segment).await?;
-        let wrong = |why: &dyn std::fmt::Display| self.store.wrong(segment, why);
+        let opened = self.store.open(self.table, segment).await?;
+        let failed = |why: &dyn std::fmt::Display| self.store.read_error(segment, why);
         let columns = opened.parquet_schema().columns();
         let column = columns.iter().position(|column| column.name() == table::MESSAGE_KEY);
-        let column = column.ok_or_else(|| wrong(&"it has no keys"))?;
+        let column = column.ok_or_else(|| failed(&"no column `message_key`"))?;
         let groups = opened.metadata().row_groups().iter().enumerate();
-        let groups = groups.filter(|(_, group)| range.touches(group, column));
+        let groups = groups.filter(|(_, group)| range.overlaps(group, column));
         let groups: Vec<usize> = groups.map(|(at, _)| at).collect();
         let mask = ProjectionMask::leaves(opened.parquet_schema(), [column]);
         let is_in_range = ArrowPredicateFn::new(mask, move |rows: RecordBatch| {
@@ -248,59 +121,20 @@ impl Task<'_> {
         let schema = table_schema(self.table);
         let opened = opened.with_row_groups(groups).with_batch_size(READ_ROWS);
         let rows = opened.with_row_filter(RowFilter::new(vec![Box::new(is_in_range)])).build();
-        match rows.map_err(|error| wrong(&error))?.try_collect::<Vec<_>>().await {
+        match rows.map_err(|error| failed(&error))?.try_collect::<Vec<_>>().await {
             Ok(batches) => batches
                 .iter()
-                .map(|batch| conformed(batch, &schema).map_err(|why| wrong(&why)))
+                .map(|batch| conform(batch, &schema).map_err(|why| failed(&why)))
                 .collect(),
-            Err(error) => Err(self.store.unreadable(segment, error).await),
+            Err(error) => Err(self.store.parquet_error(segment, error).await),
         }
     }
 }
 
-/// Makes sure that a segment can be made into another without losing anything.
-pub(crate) fn check(
-    store: &Store,
-    table: &str,
-    segment: &Segment,
-    opened: &Opened,
-) -> Result<(), StoreError> {
-    check_footer(opened, table).map_err(|why| store.wrong(segment, &why))?;
-    let schema = table_schema(table);
-    match opened.schema().fields().iter().find(|field| schema.index_of(field.name()).is_err()) {
-        None => Ok(()),
-        Some(field) => {
-            let why = format!("it has a column `{}` that is not known", field.name());
-            Err(store.wrong(segment, &why))
-        }
-    }
-}
-
-/// How many rows the next portion has: whole events.
-fn portion(rows: &[(Key, Place)]) -> usize {
-    let Some((last, _)) = rows.get(MERGED_ROWS - 1) else { return rows.len() };
-    MERGED_ROWS + rows.iter().skip(MERGED_ROWS).take_while(|(key, _)| key == last).count()
-}
-
-/// Rows with all columns of a table; those that their version did not have are null.
-pub(crate) fn conformed(rows: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
-    let column = |field: &arrow_schema::FieldRef| {
-        let missing = || new_null_array(field.data_type(), rows.num_rows());
-        rows.column_by_name(field.name()).cloned().unwrap_or_else(missing)
-    };
-    RecordBatch::try_new(SchemaRef::clone(schema), schema.fields().iter().map(column).collect())
-}
-
-/// Leaves nothing of a segment that failed, and tells why it did.
-pub(crate) async fn abandoned(output: Output<'_>, error: StoreError) -> StoreError {
-    if let Err(error) = output.abandon().await {
-        tracing::debug!(%error, "what was written of a segment is left");
-    }
-    error
-}
-
-fn count(number: i64) -> u64 {
-    u64::try_from(number).unwrap_or_default()
+/// Number of rows of the next batch: at least `batch_rows` unless fewer are left, and all copies of its last event.
+fn batch_length(rows: &[(RowKey, RowIndex)], batch_rows: usize) -> usize {
+    let Some((last, _)) = rows.get(batch_rows - 1) else { return rows.len() };
+    batch_rows + rows.iter().skip(batch_rows).take_while(|(key, _)| key == last).count()
 }
 
 #[cfg(test)]
@@ -308,13 +142,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ranges_hold_every_key_once() {
-        for count in [1, 2, 3, 7, 1_000] {
-            assert_eq!(KeyRange::nth(0, count).first, 0);
-            assert_eq!(KeyRange::nth(count - 1, count).last, u64::MAX);
-            for at in 1..count {
-                assert_eq!(KeyRange::nth(at - 1, count).last + 1, KeyRange::nth(at, count).first);
-            }
+    fn batch_length_includes_all_copies_of_the_last_event() {
+        let rows = [1, 1, 2, 2, 2, 3].map(|key| ((key, 0), (0, 0)));
+        for (batch_rows, expected) in [(1, 2), (2, 2), (3, 5), (5, 5), (6, 6), (7, 6)] {
+            assert_eq!(batch_length(&rows, batch_rows), expected, "{batch_rows}");
         }
     }
 }

@@ -1,72 +1,77 @@
-//! Many segments of a day -> one sealed set, with the copies of events merged where that loses nothing.
+//! Compaction: merging the segments of a day into one compacted set, with the copies of an event merged into one row
+//! where that loses no information.
 //!
-//! The order is always: publish what replaces, durably; then, when no reader can have them open any more, remove what
-//! was replaced. What a crash or a second compactor leaves are copies, which the scan counts once.
+//! The order is always: publish the replacement durably, then remove its inputs after a grace period, when no reader
+//! has them open any more. A crash or a second compactor leaves copies of events, which readers count once.
 
-pub(crate) mod events;
+mod events;
 mod merge;
 mod plan;
 mod quarantine;
 mod send_counts;
+mod shards;
+mod task;
 
+use bouncewatch_schemas::send_counts::SEND_COUNTS;
 use bouncewatch_schemas::table;
 use bouncewatch_schemas::time::{day_of, format_day};
-use bouncewatch_schemas::volume::VOLUMES;
 
-use crate::compact::events::{Sealed, Task};
-pub use crate::compact::plan::{Compacted, CompactedDay, CompactedVolumes, Limits, Settings};
-use crate::day::{Day, days, remove};
-use crate::error::Problem;
-use crate::error::StoreError;
+use crate::day::{DaySegments, remove_segments, segments_by_day};
+use crate::error::{StoreError, record_problem};
 use crate::open::{Segment, Store};
+use task::{CompactedSet, DayTask};
 
-/// Compacts every day that needs it of the tables that have days, and the table of volumes.
+pub use plan::{CompactLimits, CompactReport, CompactSettings, CompactedDay, CompactedSendCounts};
+
+/// Compacts the days that need it of events and quarantine, and the table of send counts.
 ///
 /// # Errors
-/// If the store cannot be listed or written. A day whose segments cannot be read is left, and told.
+/// If the store cannot be listed or written. A day with an unreadable segment is left unchanged, and reported.
 pub async fn compact(
     store: &Store,
-    settings: &Settings,
+    settings: &CompactSettings,
     now: i64,
-) -> Result<Compacted, StoreError> {
-    let mut done = Compacted { version: 1, dry_run: settings.dry_run, ..Compacted::default() };
+) -> Result<CompactReport, StoreError> {
+    let mut report =
+        CompactReport { version: 1, dry_run: settings.dry_run, ..CompactReport::default() };
     for table in [table::EVENTS, table::QUARANTINE] {
-        let mut days = days(store, table).await?;
+        let mut days = segments_by_day(store, table).await?;
         days.retain(|day, _| settings.until_day.is_none_or(|until| *day <= until));
         for (day, segments) in days {
-            let one = OneDay { store, settings, now, table, day };
-            let compacted = one.compact(segments, &mut done).await;
-            left(compacted, &one.name(), &mut done)?;
+            let compactor = DayCompactor { store, settings, now, table, day };
+            let result = compactor.compact(segments, &mut report).await;
+            record_skipped(result, &compactor.name(), &mut report)?;
         }
     }
-    let compacted = send_counts::compact(store, settings, now, &mut done).await;
-    left(compacted, VOLUMES, &mut done)?;
-    Ok(done)
+    let result = send_counts::compact(store, settings, now, &mut report).await;
+    record_skipped(result, SEND_COUNTS, &mut report)?;
+    Ok(report)
 }
 
-/// Tells why something was left, where it is no reason to stop.
-fn left(
-    compacted: Result<(), StoreError>,
+/// Adds a day to the skipped days if a segment was removed during the merge, or to the problems if one cannot be read.
+fn record_skipped(
+    result: Result<(), StoreError>,
     name: &str,
-    done: &mut Compacted,
+    report: &mut CompactReport,
 ) -> Result<(), StoreError> {
-    match compacted {
-        Err(error) if error.is_gone() => done.skipped.push(name.to_owned()),
-        Err(StoreError::Read { path, why }) => done.problems.push(Problem { path, problem: why }),
-        other => return other,
+    match result {
+        Err(error) if error.is_gone() => report.skipped.push(name.to_owned()),
+        Err(error) => record_problem(error, &mut report.problems)?,
+        Ok(()) => {}
     }
     Ok(())
 }
 
-struct OneDay<'a> {
+struct DayCompactor<'a> {
     store: &'a Store,
-    settings: &'a Settings,
+    settings: &'a CompactSettings,
     now: i64,
     table: &'static str,
     day: i64,
 }
 
-impl OneDay<'_> {
+impl DayCompactor<'_> {
+    /// `TABLE/date=YYYY-MM-DD`.
     fn name(&self) -> String {
         format!("{}/{}{}", self.table, table::DATE_PREFIX, format_day(self.day))
     }
@@ -74,76 +79,77 @@ impl OneDay<'_> {
     async fn compact(
         &self,
         segments: Vec<Segment>,
-        done: &mut Compacted,
+        report: &mut CompactReport,
     ) -> Result<(), StoreError> {
-        let mut day = Day::of(self.store, self.table, segments).await?;
-        self.remove_replaced(&mut day, done).await?;
+        let mut segments = DaySegments::split(self.store, self.table, segments).await?;
+        self.remove_expired(&mut segments, report).await?;
+        let live = &segments.live;
         let is_over = self.day < day_of(self.now);
-        let is_enough = is_over || day.live.len() >= self.settings.limits.open_day_segments_min;
-        if day.is_sealed || !is_enough || day.live.is_empty() {
-            done.days_left += 1;
-            done.inputs_waiting += day.replaced.len();
+        let is_due = is_over || live.len() >= self.settings.limits.open_day_segments_min;
+        if segments.is_compacted || !is_due || live.is_empty() {
+            report.days_left += 1;
+            report.inputs_waiting += segments.replaced.len();
             return Ok(());
         }
-        let task = Task {
+        let task = DayTask {
             store: self.store,
             table: self.table,
             day: self.day,
-            live: &day.live,
-            inputs: day.names().into_iter().collect::<Vec<_>>().join("\n"),
+            live,
+            inputs: segments.inputs_value(),
             limits: &self.settings.limits,
             now: self.now,
         };
         if self.settings.dry_run {
             let rows = task.size().await?.rows;
-            done.inputs_waiting += day.replaced.len();
-            done.days.push(self.told(&day.live, rows, None));
+            report.inputs_waiting += segments.replaced.len();
+            report.days.push(self.day_report(live, rows, None));
             return Ok(());
         }
-        let sealed = match self.table {
-            table::EVENTS => task.events().await?,
-            _ => task.quarantine().await?,
+        let set = match self.table {
+            table::EVENTS => task.compact_events().await?,
+            _ => task.compact_quarantine().await?,
         };
-        let Some(sealed) = sealed else {
-            done.skipped.push(self.name());
+        let Some(set) = set else {
+            report.skipped.push(self.name());
             return Ok(());
         };
-        done.days.push(self.told(&day.live, sealed.rows_before, Some(&sealed)));
-        let replaced = day.replaced.iter().map(|(segment, _)| segment).chain(&day.live);
+        report.days.push(self.day_report(live, set.rows_before, Some(&set)));
         if self.settings.grace_ms <= 0 {
-            done.inputs_removed += replaced.clone().count();
-            remove(self.store, self.table, self.day, replaced).await?;
+            report.inputs_removed += segments.all().count();
+            remove_segments(self.store, self.table, self.day, segments.all()).await?;
         } else {
-            done.inputs_waiting += replaced.count();
+            report.inputs_waiting += segments.all().count();
         }
         Ok(())
     }
 
-    /// Removes what was replaced long enough ago.
-    async fn remove_replaced(&self, day: &mut Day, done: &mut Compacted) -> Result<(), StoreError> {
-        let is_due = |at: i64| self.now.saturating_sub(at) >= self.settings.grace_ms;
-        let (due, waiting): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut day.replaced).into_iter().partition(|(_, at)| is_due(*at));
-        day.replaced = waiting;
-        done.inputs_removed += due.len();
-        if self.settings.dry_run || due.is_empty() {
+    /// Removes replaced segments after the grace period.
+    async fn remove_expired(
+        &self,
+        segments: &mut DaySegments,
+        report: &mut CompactReport,
+    ) -> Result<(), StoreError> {
+        let expired = segments.take_expired(self.now, self.settings.grace_ms);
+        report.inputs_removed += expired.len();
+        if self.settings.dry_run || expired.is_empty() {
             return Ok(());
         }
-        remove(self.store, self.table, self.day, due.iter().map(|(segment, _)| segment)).await
+        remove_segments(self.store, self.table, self.day, &expired).await
     }
 
-    fn told(&self, live: &[Segment], rows: u64, sealed: Option<&Sealed>) -> CompactedDay {
+    fn day_report(&self, live: &[Segment], rows: u64, set: Option<&CompactedSet>) -> CompactedDay {
         CompactedDay {
             table: self.table,
             day: format_day(self.day),
             segments_before: live.len(),
-            segments_after: sealed.map(|sealed| sealed.segments),
+            segments_after: set.map(|set| set.segments),
             rows_before: rows,
-            rows_after: sealed.map(|sealed| sealed.rows),
-            copies_merged: sealed.map(|sealed| rows.saturating_sub(sealed.rows)),
-            contradictions_kept: sealed.map(|sealed| sealed.contradicted),
+            rows_after: set.map(|set| set.rows),
+            copies_merged: set.map(|set| rows.saturating_sub(set.rows)),
+            contradictions_kept: set.map(|set| set.conflicts),
             bytes_before: live.iter().map(|segment| segment.bytes).sum(),
-            bytes_after: sealed.map(|sealed| sealed.bytes),
+            bytes_after: set.map(|set| set.bytes),
         }
     }
 }

@@ -1,73 +1,80 @@
-//! What a compaction is asked to do, its limits, and its result.
+//! Settings, limits and report of a compaction.
 
 use serde::Serialize;
 
 use crate::error::Problem;
+use crate::segment_writer::SORTED_ROW_GROUP_ROWS;
 
-/// How much is held, and how large things get.
+/// Limits of memory and of segment sizes.
 #[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    /// Rows that are held at a time.
-    pub rows_at_a_time: u64,
-    /// Bytes of rows that are held at a time, as their segments say.
-    pub bytes_at_a_time: u64,
-    /// Rows of one sealed segment, copies counted.
+pub struct CompactLimits {
+    /// Rows in memory at a time, copies included.
+    pub pass_rows_max: u64,
+    /// Bytes of rows in memory at a time, before compression.
+    pub pass_bytes_max: u64,
+    /// Rows of the inputs of one compacted segment, copies included.
     pub segment_rows_max: u64,
-    /// Bytes of the segments that one sealed segment is made of.
+    /// Bytes of the inputs of one compacted segment.
     pub segment_bytes_max: u64,
-    /// A day that is not over is compacted when it has so many live segments.
+    /// Rows that are merged and written at a time; more if the copies of one event are more.
+    pub batch_rows: usize,
+    /// Rows per row group of a compacted segment.
+    pub row_group_rows: usize,
+    /// Live segments from which a day that is not over is compacted.
     pub open_day_segments_min: usize,
 }
 
-impl Default for Limits {
+impl Default for CompactLimits {
     fn default() -> Self {
         Self {
-            rows_at_a_time: 125_000,
-            bytes_at_a_time: 64 * 1024 * 1024,
+            pass_rows_max: 125_000,
+            pass_bytes_max: 64 * 1024 * 1024,
             segment_rows_max: 8_000_000,
             segment_bytes_max: 512 * 1024 * 1024,
+            batch_rows: 16 * 1024,
+            row_group_rows: SORTED_ROW_GROUP_ROWS,
             open_day_segments_min: 32,
         }
     }
 }
 
-/// What shall be compacted.
+/// Settings of a compaction.
 #[derive(Debug, Clone, Copy)]
-pub struct Settings {
-    /// How old what replaces a segment must be before the segment is removed, milliseconds.
+pub struct CompactSettings {
+    /// Age of a replacement from which its inputs are removed, milliseconds. 0 or less: remove them at once.
     pub grace_ms: i64,
-    /// The last day that is looked at.
+    /// Last day to compact, days since 1970.
     pub until_day: Option<i64>,
-    /// Whether it is only told what would be done.
+    /// Whether to only report what would be done.
     pub dry_run: bool,
-    /// Limits.
-    pub limits: Limits,
+    /// Limits of memory and of segment sizes.
+    pub limits: CompactLimits,
 }
 
-/// What was compacted.
+/// Result of a compaction.
 #[derive(Debug, Default, Serialize)]
-pub struct Compacted {
+pub struct CompactReport {
     /// Version of this output.
     pub version: u32,
-    /// Whether it is only told what would be done.
+    /// Whether nothing was changed.
     pub dry_run: bool,
     /// Days that were merged.
     pub days: Vec<CompactedDay>,
-    /// The files of the table of volumes, if they were merged.
-    pub volumes: Option<CompactedVolumes>,
-    /// Days that are sealed and need nothing, or are not over and have few segments.
+    /// The files of the table of send counts, if they were merged.
+    pub volumes: Option<CompactedSendCounts>,
+    /// Days that are compacted already, or are not over and have too few segments.
     pub days_left: usize,
     /// Replaced segments that were removed.
     pub inputs_removed: usize,
-    /// Replaced segments that wait until what replaces them is old enough.
+    /// Replaced segments that are kept until their replacement is old enough.
     pub inputs_waiting: usize,
-    /// Days that somebody else changed meanwhile: nothing was done, the next run looks again.
+    /// Days that another process changed during the merge. They were left for the next run.
     pub skipped: Vec<String>,
-    /// Segments that cannot be read; their days are left as they are.
+    /// Segments that cannot be read. Their days were left unchanged.
     pub problems: Vec<Problem>,
 }
 
-/// A day that was merged. What only the merging tells is null where it is only told what would be done.
+/// A day that was merged. Values known only after the merge are null in a dry run.
 #[derive(Debug, Serialize)]
 pub struct CompactedDay {
     /// `events` or `quarantine`.
@@ -76,32 +83,32 @@ pub struct CompactedDay {
     pub day: String,
     /// Live segments before.
     pub segments_before: usize,
-    /// Segments of the sealed set.
+    /// Segments of the compacted set.
     pub segments_after: Option<usize>,
-    /// Their rows before.
+    /// Rows before.
     pub rows_before: u64,
-    /// Rows of the set.
+    /// Rows of the compacted set.
     pub rows_after: Option<u64>,
-    /// Rows that were copies of others and are no more.
+    /// Copies that were merged into other rows.
     pub copies_merged: Option<u64>,
-    /// Events of which several rows stay, because they contradict each other.
+    /// Events that keep several rows because their copies conflict.
     pub contradictions_kept: Option<u64>,
     /// Bytes before.
     pub bytes_before: u64,
-    /// Bytes of the set.
+    /// Bytes of the compacted set.
     pub bytes_after: Option<u64>,
 }
 
-/// What became of the files. What only the merging tells is null where it is only told what would be done.
+/// The table of send counts after a merge. Values known only after the merge are null in a dry run.
 #[derive(Debug, Serialize)]
-pub struct CompactedVolumes {
+pub struct CompactedSendCounts {
     /// Files before.
     pub files_before: usize,
     /// Files after.
     pub files_after: Option<usize>,
-    /// Their rows before.
+    /// Rows before.
     pub rows_before: usize,
-    /// Rows after: one for each point.
+    /// Rows after, one per point.
     pub rows_after: Option<usize>,
     /// Bytes before.
     pub bytes_before: u64,

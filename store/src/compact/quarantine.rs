@@ -1,8 +1,7 @@
-//! The live segments of a day of the quarantine -> one sealed segment that holds each body once.
+//! Compaction of a day of the quarantine into one segment that contains each document once.
 
 use std::collections::HashMap;
 
-use crate::compacted_name::SealedName;
 use arrow_array::cast::AsArray;
 use arrow_array::types::TimestampMillisecondType;
 use arrow_array::{BooleanArray, RecordBatch};
@@ -10,57 +9,61 @@ use arrow_select::filter::filter_record_batch;
 use bouncewatch_schemas::table;
 use futures::TryStreamExt;
 
-use crate::compact::events::{Sealed, Task, abandoned, conformed};
+use crate::compact::task::{CompactedSet, DayTask};
+use crate::compacted_name::CompactedName;
 use crate::error::StoreError;
+use crate::layout::unique_name;
 use crate::open::Segment;
-use crate::open::unique_name;
-use crate::segment_writer::{Output, table_schema};
+use crate::schema::{conform, table_schema};
+use crate::segment_writer::{RowOrder, SegmentWriter};
 
-/// Bodies that are decoded at a time; one may have megabytes.
-const READ_BODIES: usize = 64;
+/// Documents that are decoded at a time; one can be megabytes large.
+const READ_ROWS: usize = 64;
 
-/// Where a body stands: when it was taken, in which segment, in which row. The least is the one that stays.
-type Place = (i64, usize, usize);
+/// Position of a stored copy of a document: time of arrival, segment, row. The smallest position is kept.
+type CopyPosition = (i64, usize, usize);
 
-impl Task<'_> {
-    /// Merges the live segments of the quarantine: of a body that came again, the first stays. `None`, where a segment
-    /// was removed meanwhile.
-    pub(super) async fn quarantine(&self) -> Result<Option<Sealed>, StoreError> {
+impl DayTask<'_> {
+    /// Merges the live segments of the quarantine. Of the copies of a document, the first is kept. `None`, and nothing
+    /// is published, if a segment was removed during the merge.
+    pub(super) async fn compact_quarantine(&self) -> Result<Option<CompactedSet>, StoreError> {
         let size = self.size().await?;
-        let first = self.first_places().await?;
-        let set = unique_name(self.now);
-        let name = SealedName { set: &set, part: 1, parts: 1 };
-        let mut output = Output::new(self.store, self.table, self.day, &name.stem(), false)?;
+        let first = self.first_copies().await?;
+        let set_name = unique_name(self.now);
+        let name = CompactedName::single(&set_name).stem();
+        let mut writer =
+            SegmentWriter::new(self.store, self.table, self.day, &name, RowOrder::Unsorted)?;
         for (at, segment) in self.live.iter().enumerate() {
-            if let Err(error) = self.copy_bodies(segment, at, &first, &mut output).await {
-                return Err(abandoned(output, error).await);
+            if let Err(error) = self.copy_first(segment, at, &first, &mut writer).await {
+                return Err(writer.abandon_after(error).await);
             }
         }
-        let mut sealed = Sealed { rows_before: size.rows, ..Sealed::default() };
-        Ok(self.publish(output, &mut sealed).await?.then_some(sealed))
+        let mut set = CompactedSet { rows_before: size.rows, ..CompactedSet::default() };
+        Ok(self.publish(writer, &mut set).await?.then_some(set))
     }
 
-    /// Where each body stands first.
-    async fn first_places(&self) -> Result<HashMap<String, Place>, StoreError> {
-        let mut first: HashMap<String, Place> = HashMap::new();
+    /// Position of the first copy of each document, by id.
+    async fn first_copies(&self) -> Result<HashMap<String, CopyPosition>, StoreError> {
+        let mut first: HashMap<String, CopyPosition> = HashMap::new();
         for (at, segment) in self.live.iter().enumerate() {
             let mut row = 0;
             let each = |rows: &RecordBatch| {
-                for (id, received_at) in self.names(segment, rows)? {
-                    let place = (received_at, at, row);
-                    let known = first.entry(id.to_owned()).or_insert(place);
-                    *known = (*known).min(place);
+                for (id, received_at) in self.ids_and_times(segment, rows)? {
+                    let position = (received_at, at, row);
+                    let known = first.entry(id.to_owned()).or_insert(position);
+                    *known = (*known).min(position);
                     row += 1;
                 }
                 Ok(())
             };
-            self.store.read(segment, Some(&["id", table::RECEIVED_AT]), each).await?;
+            let columns = ["id", table::RECEIVED_AT];
+            self.store.read(self.table, segment, Some(&columns), each).await?;
         }
         Ok(first)
     }
 
-    /// Ids and times of bodies.
-    fn names<'r>(
+    /// Id and time of arrival of each row.
+    fn ids_and_times<'r>(
         &self,
         segment: &Segment,
         rows: &'r RecordBatch,
@@ -70,38 +73,40 @@ impl Task<'_> {
             .column_by_name(table::RECEIVED_AT)
             .and_then(|column| column.as_primitive_opt::<TimestampMillisecondType>());
         let (Some(ids), Some(times)) = (ids, times) else {
-            return Err(self.store.wrong(segment, &"it has no ids and times of bodies"));
+            let why = "no column `id` of text, or no column `received_at` of timestamps";
+            return Err(self.store.read_error(segment, &why));
         };
         Ok((0..rows.num_rows()).map(|row| (ids.value(row), times.value(row))).collect())
     }
 
-    /// Writes the bodies of a segment that stand there first.
-    async fn copy_bodies(
+    /// Writes the rows of segment number `at` that are first copies.
+    async fn copy_first(
         &self,
         segment: &Segment,
         at: usize,
-        first: &HashMap<String, Place>,
-        output: &mut Output<'_>,
+        first: &HashMap<String, CopyPosition>,
+        writer: &mut SegmentWriter<'_>,
     ) -> Result<(), StoreError> {
-        let opened = self.store.open(segment).await?.with_batch_size(READ_BODIES);
-        let mut batches = opened.build().map_err(|error| self.store.wrong(segment, &error))?;
-        let build = |error: arrow_schema::ArrowError| StoreError::Build(error.to_string());
+        let opened = self.store.open(self.table, segment).await?.with_batch_size(READ_ROWS);
+        let failed = |error| self.store.read_error(segment, &error);
+        let mut batches = opened.build().map_err(failed)?;
+        let schema = table_schema(self.table);
         let mut row = 0;
         loop {
             let rows = match batches.try_next().await {
-                Ok(Some(rows)) => conformed(&rows, &table_schema(self.table)).map_err(build)?,
+                Ok(Some(rows)) => conform(&rows, &schema).map_err(StoreError::build)?,
                 Ok(None) => return Ok(()),
-                Err(error) => return Err(self.store.unreadable(segment, error).await),
+                Err(error) => return Err(self.store.parquet_error(segment, error).await),
             };
-            let is_first: Vec<bool> = (self.names(segment, &rows)?.into_iter())
+            let is_first: Vec<bool> = (self.ids_and_times(segment, &rows)?.into_iter())
                 .enumerate()
-                .map(|(below, (id, received_at))| {
-                    first.get(id) == Some(&(received_at, at, row + below))
+                .map(|(offset, (id, received_at))| {
+                    first.get(id) == Some(&(received_at, at, row + offset))
                 })
                 .collect();
             row += rows.num_rows();
-            let kept = filter_record_batch(&rows, &BooleanArray::from(is_first)).map_err(build)?;
-            output.write(&kept).await?;
+            let kept = filter_record_batch(&rows, &BooleanArray::from(is_first));
+            writer.write(&kept.map_err(StoreError::build)?).await?;
         }
     }
 }

@@ -1,0 +1,268 @@
+//! Tests of [`super::merge`].
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+
+use arrow_ord::sort::{SortColumn, lexsort_to_indices};
+use arrow_select::concat::concat_batches;
+use arrow_select::take::take_record_batch;
+use bouncewatch_schemas::bounce::BounceClass;
+use bouncewatch_schemas::event::{Channel, EventKind, EventRow, Service};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use proptest::prelude::*;
+
+use super::*;
+use crate::schema::table_schema;
+use crate::segment::EventSegment;
+
+/// A copy of an event, with values of which some are unknown.
+#[derive(Debug, Clone)]
+struct Copy {
+    message: &'static str,
+    at: i64,
+    sent_at: Option<i64>,
+    channel: Channel,
+    feedback_id: Option<&'static str>,
+    provider: Option<&'static str>,
+    identity: Option<&'static str>,
+    tags: Vec<(Cow<'static, str>, Cow<'static, str>)>,
+    class: Option<BounceClass>,
+    smtp_code: Option<u16>,
+    origin: &'static str,
+}
+
+fn copy() -> impl Strategy<Value = Copy> {
+    let tag = |value: &'static str| vec![(Cow::Borrowed("campaign"), Cow::Borrowed(value))];
+    let values = (
+        prop_oneof![Just(None), Just(Some("other")), Just(Some("gmail")), Just(Some("yahoo"))],
+        prop_oneof![3 => Just(None), 3 => Just(Some("a")), 1 => Just(Some("b"))],
+        prop_oneof![Just(vec![]), Just(tag("x")), Just(tag("y"))],
+        prop_oneof![
+            5 => Just(Some(BounceClass::Hard)),
+            1 => Just(Some(BounceClass::Soft)),
+            1 => Just(None)
+        ],
+        prop_oneof![2 => Just(None), 2 => Just(Some(550)), 1 => Just(Some(554))],
+    );
+    let identity_and_arrival = (
+        prop_oneof![Just("m1"), Just("m2"), Just("m3")],
+        0..4_i64,
+        proptest::option::of(0..3_i64),
+        prop_oneof![Just(Channel::IdentityFeedback), Just(Channel::EventPublishing)],
+        proptest::option::of(prop_oneof![Just("f1"), Just("f2")]),
+        prop_oneof![Just("queue"), Just("file")],
+    );
+    (values, identity_and_arrival).prop_map(
+        |(
+            (provider, identity, tags, class, smtp_code),
+            (message, at, sent_at, channel, feedback_id, origin),
+        )| Copy {
+            message,
+            at,
+            sent_at,
+            channel,
+            feedback_id,
+            provider,
+            identity,
+            tags,
+            class,
+            smtp_code,
+            origin,
+        },
+    )
+}
+
+/// Rows as in a segment, sorted by key.
+fn rows(copies: &[Copy]) -> RecordBatch {
+    let mut segment = EventSegment::default();
+    for copy in copies {
+        segment.push(&EventRow {
+            kind: EventKind::Bounce,
+            service: Service::Ses,
+            channel: copy.channel,
+            event_at: copy.at,
+            sent_at: copy.sent_at,
+            published_at: None,
+            received_at: 9,
+            message_id: copy.message,
+            feedback_id: copy.feedback_id,
+            recipient: Some("jane@example.com"),
+            recipient_domain: Some("example.com"),
+            provider: copy.provider,
+            source: None,
+            source_domain: None,
+            identity: copy.identity,
+            configuration_set: None,
+            account: None,
+            region: None,
+            tenant: None,
+            tags: &copy.tags,
+            source_ip: None,
+            outgoing_ip: None,
+            remote_mta: None,
+            reporting_mta: None,
+            bounce_type: Some("Permanent"),
+            bounce_subtype: Some("General"),
+            complaint_type: None,
+            complaint_subtype: None,
+            delay_type: None,
+            class: copy.class,
+            counts: copy.class == Some(BounceClass::Hard),
+            smtp_code: copy.smtp_code,
+            enhanced_status: None,
+            diagnostic: None,
+            cause: None,
+            cause_rule: None,
+            processing_ms: None,
+            expires_at: None,
+            link: None,
+            origin: copy.origin,
+        });
+    }
+    let bytes = bytes::Bytes::from(segment.finish().unwrap());
+    let reader = ParquetRecordBatchReaderBuilder::try_new(bytes).unwrap().build().unwrap();
+    let schema = table_schema(table::EVENTS);
+    sorted(&concat_batches(&schema, &reader.map(Result::unwrap).collect::<Vec<_>>()).unwrap())
+}
+
+fn sorted(rows: &RecordBatch) -> RecordBatch {
+    let column =
+        |name| SortColumn { values: rows.column_by_name(name).unwrap().clone(), options: None };
+    let keys = [column(table::MESSAGE_KEY), column(table::EVENT_KEY)];
+    take_record_batch(rows, &lexsort_to_indices(&keys, None).unwrap()).unwrap()
+}
+
+fn both(one: &RecordBatch, other: &RecordBatch) -> RecordBatch {
+    sorted(&concat_batches(&one.schema(), [one, other]).unwrap())
+}
+
+fn merged(rows: &RecordBatch) -> RecordBatch {
+    merge(rows.clone()).unwrap().rows
+}
+
+/// Each row as text, sorted: rows can be compared independent of their order.
+fn texts(rows: &RecordBatch) -> Vec<String> {
+    let mut texts: Vec<String> =
+        (0..rows.num_rows()).map(|row| format!("{:?}", rows.slice(row, 1).columns())).collect();
+    texts.sort();
+    texts
+}
+
+type KnownValues = BTreeMap<(u64, u64), Vec<BTreeSet<String>>>;
+
+/// All known values of each event: per column the set of values, and the set of combinations of the columns that must
+/// be equal.
+fn known(rows: &RecordBatch) -> KnownValues {
+    let mut known = KnownValues::new();
+    let names: Vec<String> = rows.schema().fields().iter().map(|f| f.name().clone()).collect();
+    for row in 0..rows.num_rows() {
+        let key = |name| keys(rows, name).unwrap()[row];
+        let event = known
+            .entry((key(table::MESSAGE_KEY), key(table::EVENT_KEY)))
+            .or_insert_with(|| vec![BTreeSet::new(); names.len() + 1]);
+        let mut equal = String::new();
+        for (at, name) in names.iter().enumerate() {
+            let array = rows.column(at).slice(row, 1);
+            let text = format!("{array:?}");
+            if rule(name) == MergeRule::Equal {
+                equal.push_str(&text);
+            } else if array.is_valid(0) {
+                event[at].insert(text);
+            }
+        }
+        event[names.len()].insert(equal);
+    }
+    for event in known.values_mut() {
+        for (values, name) in event.iter_mut().zip(&names) {
+            let kept = match rule(name) {
+                MergeRule::Smallest => values.first().cloned(),
+                MergeRule::Greatest => values.last().cloned(),
+                _ if name == table::PROVIDER && values.len() > 1 => {
+                    values.retain(|value| !value.contains("\"other\""));
+                    continue;
+                }
+                _ => continue,
+            };
+            *values = kept.into_iter().collect();
+        }
+    }
+    known
+}
+
+/// Whether the copies of every event agree.
+fn is_consistent(rows: &RecordBatch) -> bool {
+    known(rows).values().flatten().all(|values| values.len() <= 1)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    #[test]
+    fn merge_keeps_all_known_values_and_adds_none(copies in prop::collection::vec(copy(), 1..12)) {
+        let rows = rows(&copies);
+        let done = merge(rows.clone()).unwrap();
+        prop_assert_eq!(known(&done.rows), known(&rows));
+        let events = known(&rows).len();
+        prop_assert!(done.rows.num_rows() >= events);
+        prop_assert_eq!(done.conflicts == 0, done.rows.num_rows() == events);
+        if is_consistent(&rows) {
+            prop_assert_eq!(done.rows.num_rows(), events);
+        }
+        // rows of one event that are left conflict: merging again changes nothing
+        prop_assert_eq!(texts(&merged(&done.rows)), texts(&done.rows));
+    }
+
+    #[test]
+    fn merge_does_not_depend_on_the_order_of_copies(
+        (copies, shuffled) in prop::collection::vec(copy(), 1..12)
+            .prop_flat_map(|copies| (Just(copies.clone()), Just(copies).prop_shuffle()))
+    ) {
+        prop_assert_eq!(texts(&merged(&rows(&copies))), texts(&merged(&rows(&shuffled))));
+    }
+
+    #[test]
+    fn merging_parts_first_gives_the_same_known_values(
+        a in prop::collection::vec(copy(), 1..6),
+        b in prop::collection::vec(copy(), 1..6),
+        c in prop::collection::vec(copy(), 1..6),
+    ) {
+        let (a, b, c) = (rows(&a), rows(&b), rows(&c));
+        let left = merged(&both(&merged(&both(&a, &b)), &c));
+        let right = merged(&both(&a, &merged(&both(&b, &c))));
+        let at_once = merged(&both(&both(&a, &b), &c));
+        // known values are always the same; rows are the same if the copies agree
+        prop_assert_eq!(known(&left), known(&at_once));
+        prop_assert_eq!(known(&right), known(&at_once));
+        if is_consistent(&both(&both(&a, &b), &c)) {
+            prop_assert_eq!(texts(&left), texts(&at_once));
+            prop_assert_eq!(texts(&right), texts(&at_once));
+        }
+    }
+}
+
+#[test]
+fn copies_that_count_differently_in_rates_are_not_merged() {
+    let plain = Copy {
+        message: "m1",
+        at: 1,
+        sent_at: None,
+        channel: Channel::EventPublishing,
+        feedback_id: None,
+        provider: None,
+        identity: None,
+        tags: vec![],
+        class: Some(BounceClass::Hard),
+        smtp_code: None,
+        origin: "file",
+    };
+    // merging a copy without class would add a hard bounce that counts, or remove one
+    let unclassed = Copy { class: None, identity: Some("a"), at: 0, ..plain.clone() };
+    let kept = merge(rows(&[plain.clone(), unclassed])).unwrap();
+    assert_eq!((kept.rows.num_rows(), kept.conflicts), (2, 1));
+    let richer =
+        Copy { channel: Channel::IdentityFeedback, identity: Some("a"), at: 5, ..plain.clone() };
+    let one = merge(rows(&[richer, plain])).unwrap();
+    assert_eq!((one.rows.num_rows(), one.conflicts), (1, 0));
+    let value = |name| one.rows.column_by_name(name).unwrap().as_string::<i32>().value(0);
+    assert_eq!((value(table::IDENTITY), value(table::CHANNEL)), ("a", "event_publishing"));
+}
