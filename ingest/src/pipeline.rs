@@ -1,139 +1,151 @@
-//! The one place that knows the order: receive -> decode -> batch -> make durable -> settle. `pipeline.md` beside
-//! this file tells why it is safe.
+//! The order of all steps: receive -> decode -> batch -> make durable -> settle. No other module knows it;
+//! `pipeline.md` next to this file explains why it loses no event.
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::batch::Batch;
-pub use crate::batch::{BatchLimits, Poison, Rules};
-use crate::decode::pointers;
+pub use crate::batch::BatchLimits;
+use crate::batch_builder::BatchBuilder;
+pub use crate::batch_builder::{IntakeRules, PoisonPolicy};
+use crate::decode::find_pointers;
+use crate::source::delivery::{Delivery, Handling};
 use crate::source::files::{self, FileError};
-use crate::source::logs;
+use crate::source::intake::{Clock, Intake, IntakeReceiver, WorkerInput};
+use crate::source::logs::{self, LogGroup, LogsSettings};
 use crate::source::objects::Objects;
-use crate::source::objects::follow::Follower;
-use crate::source::sqs::{self, Queue, Settled};
-use crate::source::{Clock, Delivered, Handling, Intake, Next, Parcel, Receipt};
-use crate::telemetry::gauges::Slot;
-use crate::telemetry::log_lines;
-use crate::telemetry::metrics::{Counts, Telemetry};
-use bouncewatch_store::aws::Buckets;
-use bouncewatch_store::quarantine::{self, Quarantined};
-use bouncewatch_store::shutdown::in_time;
-use bouncewatch_store::shutdown::stopped;
+use crate::source::objects::notifications::NotificationFollower;
+use crate::source::receipt::Receipt;
+use crate::source::sqs::{self, Queue, QueueSettings, QueueSummary};
+use crate::telemetry::counts::IngestCounts;
+use crate::telemetry::gauges::GaugeSlot;
+use crate::telemetry::log_lines::log_durable_batch;
+use crate::telemetry::metrics::Telemetry;
+use crate::telemetry::throttle::{LogThrottle, QuarantineLevel};
+use bouncewatch_store::quarantine::Quarantined;
+use bouncewatch_store::shutdown::{in_time, stopped};
 use bouncewatch_store::{Store, StoreError};
 
-/// Messages of a queue in one batch: each is in flight until it is deleted, and the fewer are, the fewer come twice
-/// after a crash. A live queue comes nowhere near it; a drain leaves what is for `store compact`.
+/// Maximum number of queue messages in one batch. A message is in flight until its batch is durable, and a crash
+/// delivers all messages in flight again.
 const RECEIPTS_MAX: usize = 2 * 1024;
-/// How long an idle worker waits before it looks at its batch again.
+/// Wait time of a worker with an empty batch.
 const IDLE: Duration = Duration::from_hours(1);
 
 /// A source of events.
 #[derive(Debug)]
 pub enum Source {
-    /// Files, read one after the other.
+    /// Files, read in order.
     Files(Vec<PathBuf>),
     /// Standard input.
     Stdin,
     /// Objects in S3.
     Objects(Box<Objects>),
-    /// A queue.
+    /// An SQS queue.
     Queue(Box<Queue>),
-    /// A log group.
-    Logs(Box<logs::Group>, logs::Settings),
-    /// Bodies of the quarantine, and who follows the pointers in them.
-    Bodies(Vec<Quarantined>, Box<Follower>),
+    /// A log group of CloudWatch Logs.
+    Logs(Box<LogGroup>, LogsSettings),
+    /// Documents of the quarantine, and the follower for S3 notifications among them.
+    Quarantined(Vec<Quarantined>, Box<NotificationFollower>),
 }
 
-/// How a run goes about it.
+/// Settings of a run.
 #[derive(Debug, Clone, Default)]
-pub struct Settings {
-    /// When a batch is written.
+pub struct IngestSettings {
+    /// Limits of a batch.
     pub limits: BatchLimits,
-    /// Threads that decode and write.
+    /// Number of threads that decode and write.
     pub workers: usize,
     /// How queues are read.
-    pub queue: sqs::Settings,
-    /// What is stored of what comes.
-    pub rules: Rules,
-    /// What is done with messages that cannot be read.
-    pub poison: Poison,
+    pub queue: QueueSettings,
+    /// Which events are stored, and how they are classified and redacted.
+    pub rules: IntakeRules,
+    /// What to do with unreadable messages.
+    pub poison: PoisonPolicy,
+    /// Known size of the input in bytes, shared with the caller for a progress bar: files, and objects listed so far.
+    pub input_bytes: Arc<AtomicU64>,
 }
 
-/// What stops a run.
+/// Why a run failed. Nothing was deleted that is not durable.
 #[derive(Debug, thiserror::Error)]
 pub enum IngestError {
-    /// The store cannot be written: nothing was settled that is not durable.
-    #[error("{0}; what was not stored stays where it was, run again when the store can be written")]
-    Store(#[from] StoreError),
-    /// A part of the program failed.
+    /// The store cannot be written.
     #[error(
-        "a part of the pipeline failed: {0}; this is a bug, nothing was settled that is not durable"
+        "{0}\n  hint: events that are not stored remain in their source; run again when the store is writable"
     )]
+    Store(#[from] StoreError),
+    /// A task of the program failed.
+    #[error("a task of the pipeline failed: {0}; this is a bug, no event is lost")]
     Task(#[from] tokio::task::JoinError),
 }
 
 /// What a run did.
 #[derive(Debug, Default)]
-pub struct Summary {
-    /// Everything that was counted.
-    pub counts: Counts,
-    /// Sources that could not be read to their end, and why.
+pub struct IngestSummary {
+    /// Counts of all workers and sources.
+    pub counts: IngestCounts,
+    /// Errors of sources that could not be read to their end.
     pub failures: Vec<String>,
-    /// Whether it was stopped while files were still unread.
+    /// Whether the run stopped before all files and objects were read.
     pub interrupted: bool,
 }
 
-/// Takes everything from the sources into the store.
+/// Ingests the events of all sources into the store. Ends when all sources have ended, or soon after `stop` is true.
 ///
 /// # Errors
-/// If the store cannot be written. A source that fails does not stop the others; it is told in the summary.
+/// If the store cannot be written. A failed source does not stop the others; the summary contains its error.
 pub async fn run(
     sources: Vec<Source>,
     store: Store,
-    settings: Settings,
+    settings: IngestSettings,
     clock: Clock,
     telemetry: Arc<Telemetry>,
     stop: watch::Receiver<bool>,
-) -> Result<Summary, IngestError> {
-    in_time(&store, stop.clone(), settings.limits.last_flush, store.prepare()).await?;
-    // what ends the sources: the caller, or a worker that cannot store
+) -> Result<IngestSummary, IngestError> {
+    in_time(&store, stop.clone(), settings.limits.last_flush, store.check_writable()).await?;
+    // stops the sources; set by the caller's `stop`, or by a worker that cannot store
     let halt = Arc::new(watch::Sender::new(false));
-    let passing_on = tokio::spawn(pass_on(stop, Arc::clone(&halt)));
-    let ending = tokio::spawn(note_end(halt.subscribe(), Arc::clone(&telemetry)));
-    let (intake, delivered) =
-        Intake::new(Arc::clone(&telemetry), Arc::clone(&clock), Arc::clone(&halt));
+    let forwarding = tokio::spawn(forward_stop(stop, Arc::clone(&halt)));
+    let recording = tokio::spawn(record_stop(halt.subscribe(), Arc::clone(&telemetry)));
+    let (intake, receiver) = Intake::new(
+        Arc::clone(&telemetry),
+        Arc::clone(&clock),
+        Arc::clone(&settings.input_bytes),
+        Arc::clone(&halt),
+    );
+    let level = if settings.queue.follow { QuarantineLevel::Warn } else { QuarantineLevel::Info };
+    let throttle = Arc::new(LogThrottle::new(level));
     let mut workers = JoinSet::new();
-    for at in 0..settings.workers.max(1) {
+    for index in 0..settings.workers.max(1) {
         let worker = Worker {
-            helps: at > 0,
-            delivered: delivered.clone(),
+            role: if index == 0 { WorkerRole::First } else { WorkerRole::Helper },
+            receiver: receiver.clone(),
             store: store.clone(),
             limits: settings.limits,
             rules: settings.rules.clone(),
             poison: settings.poison,
             clock: Arc::clone(&clock),
             telemetry: Arc::clone(&telemetry),
+            throttle: Arc::clone(&throttle),
             halt: Arc::clone(&halt),
-            oldest: telemetry.vitals.waiting.slot(),
-            follow: settings.queue.follow,
+            not_durable_since: telemetry.health.not_durable_since.slot(),
         };
         let handle = tokio::runtime::Handle::current();
         workers.spawn_blocking(move || worker.run(&handle));
     }
-    // when all workers are gone, senders see a closed channel and the sources end
-    drop(delivered);
+    // when all workers have ended, the channel closes and the sources end
+    drop(receiver);
     let mut running = JoinSet::new();
     for source in sources {
         running.spawn(run_source(source, intake.clone(), settings.clone(), store.clone()));
     }
     drop(intake);
-    let mut summary = Summary::default();
+    let mut summary = IngestSummary::default();
     let mut failed: Option<IngestError> = None;
     while let Some(ended) = workers.join_next().await {
         match ended.map_err(IngestError::from).and_then(|ended| ended.map_err(IngestError::from)) {
@@ -147,68 +159,77 @@ pub async fn run(
         summary.failures.extend(ended.failures);
         summary.interrupted |= ended.interrupted;
     }
-    passing_on.abort();
-    ending.abort();
+    forwarding.abort();
+    recording.abort();
     failed.map_or(Ok(summary), Err)
 }
 
-/// Tells the sources to end when the caller does.
-async fn pass_on(mut stop: watch::Receiver<bool>, halt: Arc<watch::Sender<bool>>) {
+/// Stops the sources when the caller stops the run.
+async fn forward_stop(mut stop: watch::Receiver<bool>, halt: Arc<watch::Sender<bool>>) {
     stopped(&mut stop).await;
     halt.send_replace(true);
 }
 
-/// Lets whoever watches know that the run ends, whoever ended it.
-async fn note_end(mut halted: watch::Receiver<bool>, telemetry: Arc<Telemetry>) {
+/// Records in the health that the run is stopping.
+async fn record_stop(mut halted: watch::Receiver<bool>, telemetry: Arc<Telemetry>) {
     stopped(&mut halted).await;
-    telemetry.vitals.stopping();
+    telemetry.health.record_stopping();
 }
 
-async fn run_source(source: Source, intake: Intake, settings: Settings, store: Store) -> Summary {
+async fn run_source(
+    source: Source,
+    intake: Intake,
+    settings: IngestSettings,
+    store: Store,
+) -> IngestSummary {
     match source {
         Source::Queue(queue) => {
-            let Settled { deleted, delete_failed, left, failure, object_failure } =
+            let QueueSummary { deleted, delete_failed, left, failure, object_failure } =
                 sqs::run(*queue, intake, settings.queue).await;
             let failure = failure.map(|failure| failure.to_string());
             let object_failure = object_failure.map(|failure| failure.to_string());
-            Summary {
-                counts: Counts { deleted, delete_failed, left, ..Counts::default() },
+            IngestSummary {
+                counts: IngestCounts { deleted, delete_failed, left, ..IngestCounts::default() },
                 failures: failure.into_iter().chain(object_failure).collect(),
                 interrupted: false,
             }
         }
         Source::Logs(group, settings) => {
             let ended = logs::run(*group, store, intake, settings).await;
-            ended.map_or_else(|error| failure(&error), |()| Summary::default())
+            ended.map_or_else(|error| failure(&error), |()| IngestSummary::default())
         }
         Source::Objects(objects) => {
-            let taken = objects.run(intake).await;
-            Summary {
-                failures: taken.failures,
-                interrupted: taken.interrupted,
-                ..Summary::default()
+            let summary = objects.run(intake).await;
+            IngestSummary {
+                failures: summary.failures,
+                interrupted: summary.interrupted,
+                ..IngestSummary::default()
             }
         }
-        Source::Bodies(bodies, follower) => read_again(bodies, &follower, intake).await,
+        Source::Quarantined(documents, follower) => {
+            read_quarantined(documents, &follower, intake).await
+        }
         Source::Files(paths) => blocking(move || read_files(&paths, &intake)).await,
         Source::Stdin => {
-            blocking(move || one_file(files::read(std::io::stdin(), "-", &intake))).await
+            blocking(move || file_summary(files::read(std::io::stdin(), "-", &intake))).await
         }
     }
 }
 
-async fn blocking(work: impl FnOnce() -> Summary + Send + 'static) -> Summary {
+async fn blocking(work: impl FnOnce() -> IngestSummary + Send + 'static) -> IngestSummary {
     tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| failure(&error))
 }
 
-fn failure(error: &dyn std::fmt::Display) -> Summary {
-    Summary { failures: vec![error.to_string()], ..Summary::default() }
+fn failure(error: &dyn std::fmt::Display) -> IngestSummary {
+    IngestSummary { failures: vec![error.to_string()], ..IngestSummary::default() }
 }
 
-fn read_files(paths: &[PathBuf], intake: &Intake) -> Summary {
-    let mut summary = Summary::default();
+fn read_files(paths: &[PathBuf], intake: &Intake) -> IngestSummary {
+    let sizes = paths.iter().filter_map(|path| path.metadata().ok()).map(|metadata| metadata.len());
+    intake.input_bytes.fetch_add(sizes.sum(), Ordering::Relaxed);
+    let mut summary = IngestSummary::default();
     for path in paths {
-        let one = one_file(files::read_file(path, intake));
+        let one = file_summary(files::read_file(path, intake));
         summary.failures.extend(one.failures);
         summary.interrupted |= one.interrupted;
         if summary.interrupted {
@@ -218,32 +239,40 @@ fn read_files(paths: &[PathBuf], intake: &Intake) -> Summary {
     summary
 }
 
-fn one_file(read: Result<bool, FileError>) -> Summary {
+fn file_summary(read: Result<bool, FileError>) -> IngestSummary {
     match read {
-        Ok(to_the_end) => Summary { interrupted: !to_the_end, ..Summary::default() },
+        Ok(is_complete) => IngestSummary { interrupted: !is_complete, ..IngestSummary::default() },
         Err(error) => failure(&error),
     }
 }
 
-/// Decodes parcels into its own batch, makes the batch durable, and settles what was in it. Workers share nothing
-/// but the intake, so that two cores write two segments at a time.
+/// Decodes deliveries into its own batch, makes the batch durable, and settles its receipts. Workers share only the
+/// intake, so that two cores write two segments at a time.
 struct Worker {
-    /// Whether it works only when too much waits.
-    helps: bool,
-    delivered: Delivered,
+    role: WorkerRole,
+    receiver: IntakeReceiver,
     store: Store,
     limits: BatchLimits,
-    rules: Rules,
-    poison: Poison,
+    rules: IntakeRules,
+    poison: PoisonPolicy,
     clock: Clock,
     telemetry: Arc<Telemetry>,
+    throttle: Arc<LogThrottle>,
     halt: Arc<watch::Sender<bool>>,
-    /// When the oldest document in its batch was taken.
-    oldest: Slot<Instant>,
-    follow: bool,
+    /// Arrival time of the oldest document in its batch.
+    not_durable_since: GaugeSlot<Instant>,
 }
 
-/// A run that cannot store ends as a whole: without this, sources would go on for the workers that are left.
+/// Which deliveries a worker takes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum WorkerRole {
+    /// All deliveries.
+    First,
+    /// Only deliveries of a backlog.
+    Helper,
+}
+
+/// Stops the whole run if a worker fails or panics. Otherwise the sources would continue for the other workers.
 struct HaltUnlessDone<'a> {
     halt: &'a watch::Sender<bool>,
     done: bool,
@@ -258,142 +287,143 @@ impl Drop for HaltUnlessDone<'_> {
 }
 
 impl Worker {
-    fn run(mut self, handle: &tokio::runtime::Handle) -> Result<Counts, StoreError> {
-        // set when this ends without having stored everything, a panic included
+    fn run(mut self, handle: &tokio::runtime::Handle) -> Result<IngestCounts, StoreError> {
         let halt = Arc::clone(&self.halt);
-        let mut halting = HaltUnlessDone { halt: &halt, done: false };
+        let mut guard = HaltUnlessDone { halt: &halt, done: false };
         let ended = self.work(handle);
         match &ended {
-            Ok(_) => halting.done = true,
+            Ok(_) => guard.done = true,
             Err(error) => {
-                self.telemetry.vitals.store_failed(error);
+                self.telemetry.health.record_store_failure(error);
                 tracing::error!(%error, "the store cannot be written, stopping");
             }
         }
         ended
     }
 
-    fn work(&mut self, handle: &tokio::runtime::Handle) -> Result<Counts, StoreError> {
-        let mut state = Pending {
-            batch: Batch::new(self.rules.clone()),
+    fn work(&mut self, handle: &tokio::runtime::Handle) -> Result<IngestCounts, StoreError> {
+        let mut pending = PendingBatch {
+            batch: BatchBuilder::new(self.rules.clone()),
             poison: self.poison,
-            ..Pending::default()
+            ..PendingBatch::default()
         };
         loop {
-            match handle.block_on(self.next(state.since)) {
-                Next::Delivery(delivery) => {
-                    for parcel in delivery.parcels {
-                        self.oldest.set_if_empty(parcel.taken);
-                        let was_read_in = parcel.pieces.is_some();
-                        let bytes = state.take(parcel);
-                        if was_read_in {
-                            self.delivered.spare.give(bytes);
+            match handle.block_on(self.next_input(pending.since)) {
+                WorkerInput::Deliveries(group) => {
+                    for delivery in group.deliveries {
+                        self.not_durable_since.set_if_empty(delivery.arrived);
+                        let is_pooled = delivery.documents.is_some();
+                        let buffer = pending.add(delivery);
+                        if is_pooled {
+                            self.receiver.buffers.put(buffer);
                         }
-                        state.batch.shrink()?;
-                        if state.is_full(&self.limits) || state.is_old(&self.limits) {
-                            handle.block_on(self.flush(&mut state))?;
+                        pending.batch.encode_if_due()?;
+                        if pending.is_full(&self.limits) || pending.is_old(&self.limits) {
+                            handle.block_on(self.flush(&mut pending))?;
                         }
                     }
                 }
-                Next::Urged => handle.block_on(self.flush(&mut state))?,
-                Next::End => {
-                    handle.block_on(self.flush(&mut state))?;
-                    return Ok(state.done);
+                WorkerInput::Flush => handle.block_on(self.flush(&mut pending))?,
+                WorkerInput::End => {
+                    handle.block_on(self.flush(&mut pending))?;
+                    return Ok(pending.done);
                 }
             }
         }
     }
 
-    /// Waits for what comes next, and for the batch to grow old.
-    async fn next(&mut self, since: Option<Instant>) -> Next {
+    /// Waits for the next input. Returns [`WorkerInput::Flush`] when the batch reaches its maximum age.
+    async fn next_input(&mut self, since: Option<Instant>) -> WorkerInput {
         let deadline =
             since.map_or_else(|| Instant::now() + IDLE, |since| since + self.limits.age_max);
-        let next = async {
-            // where the run ends, the first worker may have failed, and the sources wait for room
-            if !self.helps || *self.halt.borrow() {
-                return self.delivered.next().await;
+        let input = async {
+            // while the run stops, all workers take all deliveries: the first worker may have failed
+            if self.role == WorkerRole::First || *self.halt.borrow() {
+                return self.receiver.next().await;
             }
             let mut halted = self.halt.subscribe();
             tokio::select! {
-                next = self.delivered.next_of_backlog() => next,
-                () = stopped(&mut halted) => Next::Urged,
+                input = self.receiver.next_from_backlog() => input,
+                () = stopped(&mut halted) => WorkerInput::Flush,
             }
         };
-        tokio::time::timeout_at(deadline, next).await.unwrap_or(Next::Urged)
+        tokio::time::timeout_at(deadline, input).await.unwrap_or(WorkerInput::Flush)
     }
 
-    /// Makes the batch durable, then settles it (I-1). If it cannot be made durable, or not soon enough where the run
-    /// shall end, the receipts are dropped unsettled.
-    async fn flush(&self, state: &mut Pending) -> Result<(), StoreError> {
-        let receipts = std::mem::take(&mut state.receipts);
+    /// Makes the batch durable, then settles its receipts (I-1). If the store fails, or does not respond in time while
+    /// the run stops, the receipts are dropped unsettled.
+    async fn flush(&self, pending: &mut PendingBatch) -> Result<(), StoreError> {
+        let receipts = std::mem::take(&mut pending.receipts);
         let started = Instant::now();
-        let (stop, patience) = (self.halt.subscribe(), self.limits.last_flush);
-        let flush = state.batch.flush(&self.store, (self.clock)());
-        let counts = in_time(&self.store, stop, patience, flush).await?;
+        let (stop, timeout) = (self.halt.subscribe(), self.limits.last_flush);
+        let flush = pending.batch.flush(&self.store, (self.clock)());
+        let counts = in_time(&self.store, stop, timeout, flush).await?;
         receipts.into_iter().for_each(Receipt::settle);
-        self.oldest.clear();
-        let messages = std::mem::take(&mut state.messages);
-        if state.since.is_some() {
+        self.not_durable_since.clear();
+        let messages = std::mem::take(&mut pending.messages);
+        if pending.since.is_some() {
             let took = started.elapsed();
-            self.telemetry.flushed(&counts, took, (self.clock)());
-            log_lines::durable(&counts, messages, took);
-            self.telemetry.hush.set_aside(&counts, self.follow, Instant::now());
+            self.telemetry.record_flush(&counts, took, (self.clock)());
+            log_durable_batch(&counts, messages, took);
+            self.throttle.log_batch(&counts, Instant::now());
         }
-        state.done.add(&counts);
-        state.done.messages += messages;
-        state.since = None;
+        pending.done.add(&counts);
+        pending.done.messages += messages;
+        pending.since = None;
         Ok(())
     }
 }
 
-/// What a worker holds that is not durable yet, and what it has done.
+/// The batch of a worker with its receipts, and the counts of its durable batches.
 #[derive(Default)]
-struct Pending {
-    batch: Batch,
-    poison: Poison,
+struct PendingBatch {
+    batch: BatchBuilder,
+    poison: PoisonPolicy,
     receipts: Vec<Receipt>,
     messages: u64,
+    /// Time of the first delivery.
     since: Option<Instant>,
-    done: Counts,
+    done: IngestCounts,
 }
 
-impl Pending {
-    /// Takes what is in a parcel, and returns its bytes.
-    fn take(&mut self, parcel: Parcel) -> Vec<u8> {
+impl PendingBatch {
+    /// Decodes a delivery into the batch. Returns its bytes, for reuse as a buffer.
+    fn add(&mut self, delivery: Delivery) -> Vec<u8> {
         self.since.get_or_insert_with(Instant::now);
-        let (origin, received_at) = (parcel.origin.as_ref(), parcel.received_at);
-        match (&parcel.handling, &parcel.pieces) {
-            // its message was counted with the part that is read
-            (Handling::SetAside(rejected), _) => {
-                self.batch.set_aside(&parcel.bytes, rejected, origin, received_at);
+        let (origin, received_at) = (delivery.origin.as_ref(), delivery.received_at);
+        match (&delivery.handling, &delivery.documents) {
+            // not counted: the decoded part of the message is
+            (Handling::Quarantine(rejection), _) => {
+                self.batch.quarantine(&delivery.bytes, rejection, origin, received_at);
             }
-            (Handling::Followed, _) => {
-                self.batch.take_followed(&parcel.bytes, origin, received_at);
+            (Handling::DecodeFollowed, _) => {
+                self.batch.decode_followed(&delivery.bytes, origin, received_at);
                 self.messages += 1;
             }
-            (Handling::Read, None) => {
+            (Handling::Decode, None) => {
                 let poison =
-                    if parcel.receipt.is_some() { self.poison } else { Poison::Quarantine };
+                    if delivery.receipt.is_some() { self.poison } else { PoisonPolicy::Quarantine };
                 self.messages += 1;
-                if !self.batch.take(&parcel.bytes, origin, received_at, poison) {
-                    // the receipt is dropped unsettled
-                    return parcel.bytes;
+                if !self.batch.decode(&delivery.bytes, origin, received_at, poison) {
+                    // drops the receipt unsettled: the message stays in its queue
+                    return delivery.bytes;
                 }
             }
-            (Handling::Read, Some(pieces)) => {
-                for piece in pieces {
-                    let Some(bytes) = parcel.bytes.get(piece.start..piece.end) else { continue };
-                    if piece.whole {
-                        self.batch.take(bytes, origin, received_at, Poison::Quarantine);
+            (Handling::Decode, Some(documents)) => {
+                for document in documents {
+                    let range = document.start..document.end;
+                    let Some(bytes) = delivery.bytes.get(range) else { continue };
+                    if document.is_complete {
+                        self.batch.decode(bytes, origin, received_at, PoisonPolicy::Quarantine);
                     } else {
-                        self.batch.take_broken(bytes, origin, received_at);
+                        self.batch.decode_incomplete(bytes, origin, received_at);
                     }
                     self.messages += 1;
                 }
             }
         }
-        self.receipts.extend(parcel.receipt);
-        parcel.bytes
+        self.receipts.extend(delivery.receipt);
+        delivery.bytes
     }
 
     fn is_full(&self, limits: &BatchLimits) -> bool {
@@ -405,46 +435,21 @@ impl Pending {
     }
 }
 
-/// Reads the quarantine again: what can be read now becomes rows, also objects that a body points to; what still
-/// cannot stays. Bodies leave the quarantine only after their rows are durable.
-///
-/// # Errors
-/// If the store cannot be read or written.
-pub async fn replay_quarantine(
-    store: &Store,
-    buckets: Buckets,
-    rules: Rules,
-    now: i64,
-) -> Result<Counts, IngestError> {
-    let segments = store.segments(bouncewatch_schemas::table::QUARANTINE).await?;
-    let entries = quarantine::read_all(store, &segments).await?;
-    let bodies = u64::try_from(entries.len()).unwrap_or(u64::MAX);
-    if entries.is_empty() {
-        return Ok(Counts::default());
-    }
-    let (_never, stop) = watch::channel(false);
-    let settings = Settings { workers: 1, rules, ..Settings::default() };
-    let sources = vec![Source::Bodies(entries, Box::new(Follower::new(buckets)))];
-    let (clock, telemetry) = (Arc::new(move || now), Arc::new(Telemetry::new()));
-    let summary = run(sources, store.clone(), settings, clock, telemetry, stop).await?;
-    if !summary.interrupted {
-        for segment in &segments {
-            store.delete(&segment.path).await?;
-        }
-    }
-    Ok(Counts { messages: bodies, ..summary.counts })
-}
-
-async fn read_again(bodies: Vec<Quarantined>, follower: &Follower, intake: Intake) -> Summary {
-    for body in bodies {
-        let parcel = Parcel::message(body.body, Arc::from(body.origin), body.received_at);
-        let sent = match pointers(&parcel.bytes) {
-            None => intake.send(parcel).await,
-            Some(pointers) => follower.again(parcel, &pointers, &intake).await,
+async fn read_quarantined(
+    documents: Vec<Quarantined>,
+    follower: &NotificationFollower,
+    intake: Intake,
+) -> IngestSummary {
+    for document in documents {
+        let origin = Arc::from(document.origin);
+        let delivery = Delivery::message(document.body, origin, document.received_at);
+        let sent = match find_pointers(&delivery.bytes) {
+            None => intake.send(delivery).await,
+            Some(pointers) => follower.follow_quarantined(delivery, &pointers, &intake).await,
         };
         if sent.is_none() {
-            return Summary { interrupted: true, ..Summary::default() };
+            return IngestSummary { interrupted: true, ..IngestSummary::default() };
         }
     }
-    Summary::default()
+    IngestSummary::default()
 }

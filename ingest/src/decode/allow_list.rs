@@ -1,60 +1,61 @@
-//! Whose events are taken. A queue is easy to feed with forged events, or with those of somebody else's account; what
-//! is not on the list goes to quarantine (facts 8.18). Pure.
+//! [`AllowList`]: accept only events of listed accounts, topics and identities. Anything that may publish to the topic
+//! or the queue can forge events; an event that is not on the list is quarantined.
 
-use crate::decode::outcome::{Reason, Rejected};
+use crate::decode::outcome::{QuarantineReason, Rejection};
 
-/// Accounts, topics and identities whose events are taken; an empty list takes all.
+/// Accounts, topics and identities with accepted events. An empty list accepts all.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Allowed {
-    /// Accounts that send, 12 digits.
+pub struct AllowList {
+    /// Sending AWS accounts, 12 digits.
     pub accounts: Vec<String>,
     /// ARNs of SNS topics.
     pub topics: Vec<String>,
-    /// Verified identities: domains, with the addresses in them, or single addresses.
+    /// Verified identities: domains, which include their addresses, or single addresses.
     pub identities: Vec<String>,
 }
 
-/// What an event says of where it comes from.
+/// Account, topic and identity that an event names.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Provenance<'a> {
+pub(crate) struct EventSource<'a> {
     pub(crate) account: Option<&'a str>,
     pub(crate) topic: Option<&'a str>,
     pub(crate) identity: Option<&'a str>,
 }
 
-impl Allowed {
-    /// Refuses what is not on the lists. An event that does not say is not on them: who forges leaves things out.
-    pub(crate) fn check(&self, from: Provenance<'_>) -> Result<(), Rejected> {
-        self.check_log(from)?;
-        if is_listed(&self.identities, from.identity, is_identity) {
+impl AllowList {
+    /// Rejects an event that is not on the lists. An event that does not name its account, topic or identity is not on
+    /// a list of them: a forged event may omit them.
+    pub(crate) fn check(&self, source: EventSource<'_>) -> Result<(), Rejection> {
+        self.check_log_event(source)?;
+        if is_listed(&self.identities, source.identity, is_identity) {
             return Ok(());
         }
-        // an identity may be a mailbox, which is not named
-        Err(refused("identity", from.identity.map(domain)))
+        // only the domain: an identity may be an email address
+        Err(rejection("identity", source.identity.map(domain)))
     }
 
-    /// The same for events of a log, which name no identity.
-    pub(crate) fn check_log(&self, from: Provenance<'_>) -> Result<(), Rejected> {
-        if !is_listed(&self.accounts, from.account, str::eq_ignore_ascii_case) {
-            return Err(refused("account", from.account));
+    /// The same for events of the WorkMail log, which name no identity.
+    pub(crate) fn check_log_event(&self, source: EventSource<'_>) -> Result<(), Rejection> {
+        if !is_listed(&self.accounts, source.account, str::eq_ignore_ascii_case) {
+            return Err(rejection("account", source.account));
         }
-        if !is_listed(&self.topics, from.topic, str::eq_ignore_ascii_case) {
-            return Err(refused("topic", from.topic));
+        if !is_listed(&self.topics, source.topic, str::eq_ignore_ascii_case) {
+            return Err(rejection("topic", source.topic));
         }
         Ok(())
     }
 }
 
-fn is_listed(list: &[String], word: Option<&str>, fits: fn(&str, &str) -> bool) -> bool {
-    list.is_empty() || word.is_some_and(|word| list.iter().any(|one| fits(one, word)))
+fn is_listed(list: &[String], value: Option<&str>, matches: fn(&str, &str) -> bool) -> bool {
+    list.is_empty() || value.is_some_and(|value| list.iter().any(|entry| matches(entry, value)))
 }
 
-fn refused(what: &str, known: Option<&str>) -> Rejected {
-    let detail = known.map_or_else(
-        || format!("it names no {what}, and [allow] lists some"),
-        |known| format!("its {what} is not in [allow]: {known}"),
+fn rejection(attribute: &str, value: Option<&str>) -> Rejection {
+    let detail = value.map_or_else(
+        || format!("the event names no {attribute}, and [allow] lists some"),
+        |value| format!("the {attribute} is not in [allow]: {value}"),
     );
-    Rejected::new(Reason::NotAllowed, detail)
+    Rejection::new(QuarantineReason::NotAllowed, detail)
 }
 
 fn domain(identity: &str) -> &str {
@@ -70,47 +71,47 @@ fn is_identity(listed: &str, identity: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn allowed(account: &str, topic: &str, identity: &str) -> Allowed {
+    fn allow_list(account: &str, topic: &str, identity: &str) -> AllowList {
         let list =
-            |word: &str| word.split(' ').filter(|w| !w.is_empty()).map(str::to_owned).collect();
-        Allowed { accounts: list(account), topics: list(topic), identities: list(identity) }
+            |text: &str| text.split(' ').filter(|w| !w.is_empty()).map(str::to_owned).collect();
+        AllowList { accounts: list(account), topics: list(topic), identities: list(identity) }
     }
 
-    fn refused(allowed: &Allowed, account: &str, topic: &str, identity: &str) -> Option<String> {
-        let known = |word| Some(word).filter(|word: &&str| !word.is_empty());
-        let from =
-            Provenance { account: known(account), topic: known(topic), identity: known(identity) };
-        allowed.check(from).err().map(|rejected| rejected.detail)
+    fn detail(list: &AllowList, account: &str, topic: &str, identity: &str) -> Option<String> {
+        let value = |text| Some(text).filter(|text: &&str| !text.is_empty());
+        let source =
+            EventSource { account: value(account), topic: value(topic), identity: value(identity) };
+        list.check(source).err().map(|rejection| rejection.detail)
     }
 
     #[test]
-    fn what_is_not_listed_is_refused() {
-        let all = Allowed::default();
-        assert_eq!(refused(&all, "", "", ""), None);
-        let listed = allowed("111111111111 222222222222", "", "example.com boss@other.example");
-        for (account, identity, detail) in [
+    fn event_is_rejected_unless_account_topic_and_identity_are_listed() {
+        let all = AllowList::default();
+        assert_eq!(detail(&all, "", "", ""), None);
+        let listed = allow_list("111111111111 222222222222", "", "example.com boss@other.example");
+        for (account, identity, expected) in [
             ("222222222222", "Example.com", None),
             ("111111111111", "news@example.com", None),
             ("111111111111", "boss@other.example", None),
-            ("333333333333", "example.com", Some("its account is not in [allow]: 333333333333")),
-            ("", "example.com", Some("it names no account, and [allow] lists some")),
+            ("333333333333", "example.com", Some("the account is not in [allow]: 333333333333")),
+            ("", "example.com", Some("the event names no account, and [allow] lists some")),
             (
                 "111111111111",
                 "jane@other.example",
-                Some("its identity is not in [allow]: other.example"),
+                Some("the identity is not in [allow]: other.example"),
             ),
             (
                 "111111111111",
                 "notexample.com",
-                Some("its identity is not in [allow]: notexample.com"),
+                Some("the identity is not in [allow]: notexample.com"),
             ),
-            ("111111111111", "", Some("it names no identity, and [allow] lists some")),
+            ("111111111111", "", Some("the event names no identity, and [allow] lists some")),
         ] {
-            assert_eq!(refused(&listed, account, "", identity).as_deref(), detail);
+            assert_eq!(detail(&listed, account, "", identity).as_deref(), expected);
         }
-        let topic = allowed("", "arn:aws:sns:us-east-1:111111111111:ses", "");
-        assert_eq!(refused(&topic, "", "arn:aws:sns:us-east-1:111111111111:ses", ""), None);
-        assert!(refused(&topic, "", "arn:aws:sns:us-east-1:999999999999:ses", "").is_some());
-        assert!(refused(&topic, "", "", "").is_some());
+        let topic = allow_list("", "arn:aws:sns:us-east-1:111111111111:ses", "");
+        assert_eq!(detail(&topic, "", "arn:aws:sns:us-east-1:111111111111:ses", ""), None);
+        assert!(detail(&topic, "", "arn:aws:sns:us-east-1:999999999999:ses", "").is_some());
+        assert!(detail(&topic, "", "", "").is_some());
     }
 }

@@ -1,52 +1,52 @@
-//! What the envelopes around an event say about it, and the receiver of decoded rows.
+//! [`DecodeContext`]: facts about an event from its envelopes. [`Sink`]: the receiver of decoded rows.
 
 use bouncewatch_schemas::event::{Channel, EventRow, Service};
 
-use crate::decode::allow_list::{Allowed, Provenance};
-use crate::decode::outcome::{Ignored, Rejected};
-use crate::decode::pointers::Pointer;
+use crate::decode::allow_list::{AllowList, EventSource};
+use crate::decode::outcome::{IgnoreReason, Rejection};
+use crate::decode::pointers::S3Pointer;
 
-/// Takes what a document turns out to hold.
+/// Receives the contents of a document.
 pub trait Sink {
-    /// An event whose rows follow.
+    /// An event; its rows follow.
     fn event(&mut self);
     /// One event for one recipient.
     fn row(&mut self, row: &EventRow<'_>);
-    /// Something that is no event of ours.
-    fn ignored(&mut self, reason: Ignored);
-    /// An object in S3 that the document points to.
-    fn object(&mut self, _: Pointer) {}
+    /// A document, or a part of one, that is no mail event.
+    fn ignored(&mut self, reason: IgnoreReason);
+    /// An S3 object that the document points to.
+    fn object(&mut self, _: S3Pointer) {}
 }
 
-/// What the envelopes around an event said of it.
+/// Facts about an event from its envelopes.
 #[derive(Debug, Clone, Copy)]
-pub struct Context<'a> {
-    /// File or queue.
+pub struct DecodeContext<'a> {
+    /// Name of the file, object, queue or log group.
     pub origin: &'a str,
-    /// When it was taken.
+    /// Time of arrival, epoch milliseconds.
     pub received_at: i64,
-    /// When SNS or EventBridge passed it on.
+    /// Time at which SNS or EventBridge published the event, epoch milliseconds.
     pub published_at: Option<i64>,
-    /// The channel, where the envelope tells.
+    /// The channel, if an envelope determines it.
     pub channel: Option<Channel>,
-    /// Account of EventBridge, the log group or the topic.
+    /// AWS account of the EventBridge event, the log group or the topic.
     pub account: Option<&'a str>,
-    /// Region of EventBridge or the topic.
+    /// Region of the EventBridge event or the topic.
     pub region: Option<&'a str>,
-    /// Time of the log event.
+    /// Time of the log event, epoch milliseconds.
     pub logged_at: Option<i64>,
-    /// ARN of the topic.
+    /// ARN of the SNS topic.
     pub topic: Option<&'a str>,
-    /// Accounts, topics and identities whose events are accepted.
-    pub(super) allowed: Option<&'a Allowed>,
-    /// Whether somebody follows the pointers to objects; if not, a document with one is set aside.
-    pub followed: bool,
-    /// Envelopes around the current document.
+    /// Accounts, topics and identities with accepted events; `None` accepts all.
+    pub(super) allow_list: Option<&'a AllowList>,
+    /// Whether the caller reads the S3 objects that a document points to. If not, such a document is quarantined.
+    pub pointers_followed: bool,
+    /// Number of envelopes around the current document.
     pub(super) depth: u8,
 }
 
-impl<'a> Context<'a> {
-    /// The context of a document that came by itself.
+impl<'a> DecodeContext<'a> {
+    /// The context of a document without envelopes.
     pub fn new(origin: &'a str, received_at: i64) -> Self {
         Self {
             origin,
@@ -57,30 +57,32 @@ impl<'a> Context<'a> {
             region: None,
             logged_at: None,
             topic: None,
-            allowed: None,
-            followed: false,
+            allow_list: None,
+            pointers_followed: false,
             depth: 0,
         }
     }
 
-    /// The same where only the events of some are taken.
+    /// Accepts only events of the allow list.
     #[must_use]
-    pub fn allowing(self, allowed: &'a Allowed) -> Self {
-        Self { allowed: Some(allowed), ..self }
+    pub fn with_allow_list(self, allow_list: &'a AllowList) -> Self {
+        Self { allow_list: Some(allow_list), ..self }
     }
 
-    /// Refuses events of those who are not on the list.
-    pub(crate) fn check(&self, row: &EventRow<'_>) -> Result<(), Rejected> {
-        let from = Provenance { account: row.account, topic: self.topic, identity: row.identity };
-        match (self.allowed, row.service) {
+    /// Accepts pointers to S3 objects: the caller reads the objects.
+    #[must_use]
+    pub fn with_pointers_followed(self) -> Self {
+        Self { pointers_followed: true, ..self }
+    }
+
+    /// Rejects an event that is not on the allow list.
+    pub(crate) fn check(&self, row: &EventRow<'_>) -> Result<(), Rejection> {
+        let source =
+            EventSource { account: row.account, topic: self.topic, identity: row.identity };
+        match (self.allow_list, row.service) {
             (None, _) => Ok(()),
-            (Some(allowed), Service::Ses) => allowed.check(from),
-            (Some(allowed), Service::WorkMail) => allowed.check_log(from),
+            (Some(list), Service::Ses) => list.check(source),
+            (Some(list), Service::WorkMail) => list.check_log_event(source),
         }
-    }
-
-    /// The same, where somebody follows the pointers to objects.
-    pub(crate) fn following(self) -> Self {
-        Self { followed: true, ..self }
     }
 }

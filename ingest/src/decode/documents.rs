@@ -1,148 +1,150 @@
-//! Bytes -> documents: finds where one JSON document ends and the next begins, without reading them.
+//! Splits bytes into JSON documents without parsing them.
 //!
-//! Takes NDJSON, documents without anything between them (`}{`, as some writers into Firehose leave them), arrays,
-//! and pretty-printed documents over many lines. A broken line costs that line: the text around it is still read.
+//! Accepts NDJSON, concatenated documents (`}{`, as some writers into Firehose leave them), arrays, and pretty-printed
+//! documents. After a damaged document, splitting continues at the next line or at the next `}{`.
 
 use std::sync::LazyLock;
 
 use memchr::memmem::Finder;
 
-/// Documents longer than this are set aside unread; SES's own end at 1 MiB (facts 3.8).
+/// Maximum length of a document; a longer one is quarantined without parsing. An SQS message has at most 1 MiB.
 pub const DOCUMENT_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// How often the bytes of an input may be looked at on the average; only hostile input needs more.
-const RESCANS_MAX: usize = 16;
+/// Maximum number of scans per input byte, on average. Only hostile input needs more.
+const SCANS_PER_BYTE_MAX: usize = 16;
 
-/// What stands where one document follows another.
-static JOINT: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"}{"));
+/// The boundary between concatenated documents.
+static BOUNDARY: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"}{"));
 
-/// A part of the input.
+/// The position of a document in the input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Piece {
-    /// First byte.
+pub struct DocumentSpan {
+    /// Index of the first byte.
     pub start: usize,
-    /// Behind the last byte.
+    /// Index after the last byte.
     pub end: usize,
-    /// Whether it looks like a whole document; if not, it cannot be read.
-    pub whole: bool,
+    /// Whether the end of the document was found. If not, the span is unreadable, unless it is a notice in plain text.
+    pub is_complete: bool,
 }
 
-/// Finds the documents in `bytes` and returns them with the number of bytes that are dealt with.
+/// Finds the documents in `bytes`. Returns their spans and the number of bytes consumed.
 ///
-/// The rest is the beginning of a document whose end is still to come; with `last` there is none to come, and
-/// everything is dealt with.
-pub fn split(bytes: &[u8], last: bool) -> (Vec<Piece>, usize) {
-    let mut pieces = Vec::new();
+/// The bytes after that are the start of a document: call again with more bytes. If `last` is true, there are no more
+/// bytes, and all are consumed.
+pub fn split(bytes: &[u8], last: bool) -> (Vec<DocumentSpan>, usize) {
+    let mut spans = Vec::new();
     let mut at = 0;
-    // each byte is looked at once, and again only behind what is broken: that is not allowed to go on for ever
-    let mut budget = bytes.len().saturating_mul(RESCANS_MAX);
-    let mut ends = Ends::default();
+    // each byte is scanned once, and again only after a damaged document; the budget limits the time for hostile input
+    let mut budget = bytes.len().saturating_mul(SCANS_PER_BYTE_MAX);
+    let mut boundaries = Boundaries::default();
     loop {
-        at += bytes[at..].iter().take_while(|byte| is_between(**byte)).count();
+        at += bytes[at..].iter().take_while(|byte| is_separator(**byte)).count();
         if at >= bytes.len() {
-            return (pieces, at);
+            return (spans, at);
         }
         if budget == 0 {
-            let end = ends.line(bytes, at);
-            pieces.push(Piece { start: at, end, whole: true });
+            let end = boundaries.line_end(bytes, at);
+            spans.push(DocumentSpan { start: at, end, is_complete: true });
             at = end;
             continue;
         }
-        if let Some(end) = plain_line(bytes, at, &mut ends) {
-            pieces.push(Piece { start: at, end, whole: true });
+        if let Some(end) = single_document_line(bytes, at, &mut boundaries) {
+            spans.push(DocumentSpan { start: at, end, is_complete: true });
             at = end;
             continue;
         }
         match scan(&bytes[at..]) {
-            Scan::Whole(length) => {
-                pieces.push(Piece { start: at, end: at + length, whole: true });
+            Scan::Complete(length) => {
+                spans.push(DocumentSpan { start: at, end: at + length, is_complete: true });
                 at += length;
             }
             Scan::Unfinished if !last && bytes.len() - at <= DOCUMENT_BYTES_MAX => {
-                return (pieces, at);
+                return (spans, at);
             }
-            broken => {
-                let end = ends.broken(bytes, at, &broken);
-                let looked_at =
-                    if let Scan::Broken(length) = broken { length } else { bytes.len() - at };
-                budget = budget.saturating_sub(looked_at);
-                pieces.push(Piece { start: at, end, whole: false });
+            damaged => {
+                let end = boundaries.after_damage(bytes, at, &damaged);
+                let scanned =
+                    if let Scan::Damaged(length) = damaged { length } else { bytes.len() - at };
+                budget = budget.saturating_sub(scanned);
+                spans.push(DocumentSpan { start: at, end, is_complete: false });
                 at = end;
             }
         }
     }
 }
 
-/// The end of a line that can only be one document, or a broken one: it begins and ends with the braces of an object,
-/// no object follows another in it, and the next line begins one. Its brackets need not be counted to know where the
-/// next document is, which is most of the work of a splitter on lines as Firehose writes them.
-fn plain_line(bytes: &[u8], at: usize, ends: &mut Ends) -> Option<usize> {
+/// Fast path for NDJSON: the end of a line that is a single document, intact or damaged. Such a line starts with `{`,
+/// ends with `}` and does not contain `}{`, and the next line starts with `{`. It needs no scan of its brackets, which
+/// takes most of the time of a split. A line of documents with spaces between them looks the same; the decoder splits
+/// it.
+fn single_document_line(bytes: &[u8], at: usize, boundaries: &mut Boundaries) -> Option<usize> {
     if bytes[at] != b'{' {
         return None;
     }
-    let line_end = ends.line(bytes, at);
-    // judged once for a line, which may hold very many documents
-    if ends.not_plain == Some(line_end) {
+    let line_end = boundaries.line_end(bytes, at);
+    // evaluated once per line, which may contain many documents
+    if boundaries.not_single == Some(line_end) {
         return None;
     }
     let line = bytes[at..line_end].trim_ascii_end();
-    let follows = || bytes[line_end..].trim_ascii_start().first() == Some(&b'{');
-    let is_plain = line.ends_with(b"}") && JOINT.find(line).is_none() && follows();
-    if !is_plain {
-        ends.not_plain = Some(line_end);
+    let is_followed = || bytes[line_end..].trim_ascii_start().first() == Some(&b'{');
+    let is_single = line.ends_with(b"}") && BOUNDARY.find(line).is_none() && is_followed();
+    if !is_single {
+        boundaries.not_single = Some(line_end);
         return None;
     }
     Some(at + line.len())
 }
 
-/// What may stand between documents: blanks, the brackets and commas of an array around them, a byte order mark,
-/// the record separator of JSON text sequences.
-fn is_between(byte: u8) -> bool {
+/// Bytes that may separate documents: white space, the brackets and commas of an array, the bytes of a UTF-8 byte order
+/// mark, and the record separator of JSON text sequences (RFC 7464).
+fn is_separator(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\r' | b'\n' | b'[' | b']' | b',' | 0xEF | 0xBB | 0xBF | 0x1E)
 }
 
+/// Result of a scan.
 enum Scan {
     /// A document of this many bytes.
-    Whole(usize),
-    /// The input ends inside a document.
+    Complete(usize),
+    /// The input ends within a document.
     Unfinished,
-    /// What stands here cannot become a document; behind so many bytes something else begins.
-    Broken(usize),
+    /// Not a document. The next one may start after this many bytes.
+    Damaged(usize),
 }
 
 fn scan(bytes: &[u8]) -> Scan {
     match bytes.first() {
         Some(b'{') => scan_object(bytes),
         Some(b'"') => match string_end(bytes, 0) {
-            Ok(Some(end)) => Scan::Whole(end),
+            Ok(Some(end)) => Scan::Complete(end),
             Ok(None) => Scan::Unfinished,
-            Err(end) => Scan::Broken(end),
+            Err(end) => Scan::Damaged(end),
         },
         _ => match scalar_end(bytes).or_else(|| memchr::memchr(b'\n', bytes)) {
-            // text that is no JSON: a notice, perhaps, or a log line with a time before the document
-            Some(end) => Scan::Whole(end),
+            // not JSON: a notice in plain text, or a log line that starts with its time
+            Some(end) => Scan::Complete(end),
             None => Scan::Unfinished,
         },
     }
 }
 
-/// The end of a number or word of JSON that stands alone, as an element of an array may.
+/// The end of a number, `true`, `false` or `null` that is a document or an element of an array.
 fn scalar_end(bytes: &[u8]) -> Option<usize> {
     let length = bytes
         .iter()
         .take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'+' | b'.'))
         .count();
-    let behind = bytes[length..].iter().find(|b| !matches!(b, b' ' | b'\t' | b'\r'));
-    let ends = behind.is_none_or(|b| matches!(b, b',' | b']' | b'\n'));
-    (ends && serde_json::from_slice::<serde::de::IgnoredAny>(&bytes[..length]).is_ok())
+    let next = bytes[length..].iter().find(|b| !matches!(b, b' ' | b'\t' | b'\r'));
+    let is_end = next.is_none_or(|b| matches!(b, b',' | b']' | b'\n'));
+    (is_end && serde_json::from_slice::<serde::de::IgnoredAny>(&bytes[..length]).is_ok())
         .then_some(length)
 }
 
-/// Follows the nesting of an object. Brackets that cannot stand where they do mean that a line was cut off and the
-/// next record follows: the scan stops there instead of swallowing it.
+/// Scans an object to its closing brace. Stops at a bracket that JSON does not allow in its position: the line was
+/// truncated there, and the next record follows.
 fn scan_object(bytes: &[u8]) -> Scan {
     let mut open: Vec<u8> = Vec::with_capacity(8);
-    let mut before = 0;
+    let mut previous = 0;
     let mut at = 0;
     while let Some(&byte) = bytes.get(at) {
         match byte {
@@ -153,38 +155,38 @@ fn scan_object(bytes: &[u8]) -> Scan {
             b'"' => match string_end(bytes, at) {
                 Ok(Some(end)) => at = end - 1,
                 Ok(None) => return Scan::Unfinished,
-                Err(end) => return Scan::Broken(end),
+                Err(end) => return Scan::Damaged(end),
             },
             b'{' | b'[' => {
-                let fits = match open.last() {
+                let is_allowed = match open.last() {
                     None => at == 0,
-                    Some(b'{') => before == b':',
-                    Some(_) => matches!(before, b'[' | b','),
+                    Some(b'{') => previous == b':',
+                    Some(_) => matches!(previous, b'[' | b','),
                 };
-                if !fits {
-                    return Scan::Broken(at);
+                if !is_allowed {
+                    return Scan::Damaged(at);
                 }
                 open.push(byte);
             }
             b'}' | b']' => {
                 let opened = open.pop();
                 if opened != Some(if byte == b'}' { b'{' } else { b'[' }) {
-                    return Scan::Broken(at + 1);
+                    return Scan::Damaged(at + 1);
                 }
                 if open.is_empty() {
-                    return Scan::Whole(at + 1);
+                    return Scan::Complete(at + 1);
                 }
             }
             _ => {}
         }
-        before = byte;
+        previous = byte;
         at += 1;
     }
     Scan::Unfinished
 }
 
-/// The byte behind the string that starts at `at`; `None` if the input ends first, the end of its line as an
-/// error if that ends first.
+/// The index after the string that starts at `at`; `None` if the input ends first. If its line ends first, the end of
+/// the line is the error.
 fn string_end(bytes: &[u8], at: usize) -> Result<Option<usize>, usize> {
     let mut from = at + 1;
     loop {
@@ -201,34 +203,35 @@ fn string_end(bytes: &[u8], at: usize) -> Result<Option<usize>, usize> {
     }
 }
 
-/// Where lines end, and where one document follows another in a line. Both are looked for once and kept until the
-/// input is beyond them: a line may hold very many broken documents.
+/// The next end of a line and the next `}{`. Each is searched once and kept until the split has passed it: a line may
+/// contain many damaged documents.
 #[derive(Default)]
-struct Ends {
-    line: Option<usize>,
-    /// The end of a line that is not one document.
-    not_plain: Option<usize>,
+struct Boundaries {
+    line_end: Option<usize>,
+    /// The end of a line that is not a single document.
+    not_single: Option<usize>,
     next: Option<usize>,
 }
 
-impl Ends {
-    /// The end of the line that `at` is in.
-    fn line(&mut self, bytes: &[u8], at: usize) -> usize {
+impl Boundaries {
+    /// The end of the line that contains `at`.
+    fn line_end(&mut self, bytes: &[u8], at: usize) -> usize {
         let find = || memchr::memchr(b'\n', &bytes[at..]).map_or(bytes.len(), |offset| at + offset);
-        let line = self.line.filter(|line| at <= *line).unwrap_or_else(find);
-        self.line = Some(line);
-        line
+        let line_end = self.line_end.filter(|line_end| at <= *line_end).unwrap_or_else(find);
+        self.line_end = Some(line_end);
+        line_end
     }
 
-    /// Where the next document may begin behind a broken one: at the end of the line; in a line of many documents,
-    /// where the scan stumbled or one document follows another.
-    fn broken(&mut self, bytes: &[u8], at: usize, broken: &Scan) -> usize {
-        let line = self.line(bytes, at);
-        let find = || JOINT.find(&bytes[at..line]).map_or(line, |offset| at + offset + 1);
-        let next = self.next.filter(|next| at < *next && *next <= line).unwrap_or_else(find);
+    /// Where the next document may start after a damaged one: at the end of the line, at the next `}{`, or where the
+    /// scan stopped.
+    fn after_damage(&mut self, bytes: &[u8], at: usize, damaged: &Scan) -> usize {
+        let line_end = self.line_end(bytes, at);
+        let find =
+            || BOUNDARY.find(&bytes[at..line_end]).map_or(line_end, |offset| at + offset + 1);
+        let next = self.next.filter(|next| at < *next && *next <= line_end).unwrap_or_else(find);
         self.next = Some(next);
-        match broken {
-            Scan::Broken(length) if *length > 0 && at + length < next => at + length,
+        match damaged {
+            Scan::Damaged(length) if *length > 0 && at + length < next => at + length,
             _ => next,
         }
     }
@@ -239,17 +242,17 @@ mod tests {
     use super::*;
 
     fn check(input: &str, expected: &[(&str, bool)]) {
-        let (pieces, done) = split(input.as_bytes(), true);
-        let got: Vec<(&str, bool)> = pieces
+        let (spans, done) = split(input.as_bytes(), true);
+        let got: Vec<(&str, bool)> = spans
             .iter()
-            .map(|piece| (input.get(piece.start..piece.end).unwrap().trim_end(), piece.whole))
+            .map(|span| (input.get(span.start..span.end).unwrap().trim_end(), span.is_complete))
             .collect();
         assert_eq!(got, expected, "{input:?}");
         assert_eq!(done, input.len());
     }
 
     #[test]
-    fn every_way_to_put_documents_in_a_row() {
+    fn documents_are_found_with_every_separator() {
         check("", &[]);
         check("\n\n  \n", &[]);
         check("{\"a\":1}\n{\"b\":2}\n", &[("{\"a\":1}", true), ("{\"b\":2}", true)]);
@@ -266,8 +269,8 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_line_costs_that_line() {
-        for cut in [
+    fn damaged_line_does_not_affect_other_lines() {
+        for damaged in [
             "{\"a\":",
             "{\"a\":1",
             "{\"a\":\"x",
@@ -278,14 +281,14 @@ mod tests {
             "{\"a\":{\"b\":1}",
             "}",
         ] {
-            let input = format!("{{\"x\":1}}\n{cut}\n{{\"y\":2}}\n{{\"z\":3}}\n");
-            // what ends as an object does looks whole: the decoder says what is wrong with it
-            let looks_whole = cut.ends_with('}');
+            let input = format!("{{\"x\":1}}\n{damaged}\n{{\"y\":2}}\n{{\"z\":3}}\n");
+            // a line that ends with a brace counts as complete; the decoder reports the damage
+            let is_complete = damaged.ends_with('}');
             check(
                 &input,
                 &[
                     ("{\"x\":1}", true),
-                    (cut, looks_whole),
+                    (damaged, is_complete),
                     ("{\"y\":2}", true),
                     ("{\"z\":3}", true),
                 ],
@@ -294,45 +297,45 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_document_in_a_line_of_many_costs_at_most_its_neighbour() {
+    fn damaged_document_in_a_line_loses_at_most_one_neighbour() {
         let documents: Vec<String> =
             (0..50).map(|n| format!("{{\"n\":{n},\"a\":[{{\"b\":\"c\"}}]}}")).collect();
         for cut in 1..documents[7].len() {
             let mut all = documents.clone();
             all[7].truncate(cut);
             let line = all.concat();
-            let (pieces, _) = split(line.as_bytes(), true);
-            let whole = |document: &&String| {
-                pieces.iter().any(|piece| {
-                    piece.whole && line.get(piece.start..piece.end) == Some(document.as_str())
+            let (spans, _) = split(line.as_bytes(), true);
+            let is_found = |document: &&String| {
+                spans.iter().any(|span| {
+                    span.is_complete && line.get(span.start..span.end) == Some(document.as_str())
                 })
             };
-            assert!(documents.iter().filter(whole).count() >= 48, "cut at {cut}: {line}");
+            assert!(documents.iter().filter(is_found).count() >= 48, "cut at {cut}: {line}");
         }
     }
 
     #[test]
-    fn hostile_nesting_takes_linear_time() {
+    fn hostile_nesting_is_split_in_linear_time() {
         for part in ["{\"a\":[\n", "{", "{}{{", "{} {} ", "{} {}\n \n", "{}}\n  "] {
             let text = part.repeat(100_000);
-            let (pieces, done) = split(text.as_bytes(), true);
+            let (spans, done) = split(text.as_bytes(), true);
             assert_eq!(done, text.len());
-            assert!(pieces.len() >= 100_000, "{part}");
+            assert!(spans.len() >= 100_000, "{part}");
         }
     }
 
     #[test]
-    fn the_end_may_still_come() {
-        let (pieces, done) = split(b"{\"a\":1}\n{\"b\":", false);
-        assert_eq!(pieces, [Piece { start: 0, end: 7, whole: true }]);
+    fn start_of_a_document_is_not_consumed_before_the_last_chunk() {
+        let (spans, done) = split(b"{\"a\":1}\n{\"b\":", false);
+        assert_eq!(spans, [DocumentSpan { start: 0, end: 7, is_complete: true }]);
         assert_eq!(done, 8);
     }
 
     #[test]
-    fn a_document_over_several_lines_is_never_cut_at_a_line() {
+    fn document_with_line_breaks_is_one_span() {
         let one = serde_json::json!({"a": {"b": {"c": 1}}, "d": [{"e": 2}, {"f": {}}]});
         let pretty = serde_json::to_string_pretty(&one).unwrap();
-        // however its lines are broken: after each of its characters, and with more documents behind
+        // with a line break after each of its characters, and more documents after it
         for at in 1..pretty.len() {
             let (head, tail) = pretty.split_at(at);
             let broken = format!("{}\n{}", head.replace('\n', " "), tail);
@@ -345,32 +348,59 @@ mod tests {
         }
     }
 
+    /// Splits chunks of the given lengths as a source does: it keeps the bytes that were not consumed for the next
+    /// call.
+    fn split_in_chunks(bytes: &[u8], lengths: &[usize]) -> Vec<DocumentSpan> {
+        let mut lengths = lengths.iter().copied().cycle();
+        let (mut spans, mut done, mut end) = (Vec::new(), 0, 0);
+        while end < bytes.len() {
+            end = (end + lengths.next().unwrap_or(bytes.len())).min(bytes.len());
+            let (found, consumed) = split(&bytes[done..end], end == bytes.len());
+            spans.extend(found.into_iter().map(|span| DocumentSpan {
+                start: done + span.start,
+                end: done + span.end,
+                ..span
+            }));
+            done += consumed;
+        }
+        spans
+    }
+
     proptest::proptest! {
         #[test]
-        fn any_bytes_are_dealt_with(bytes in proptest::collection::vec(proptest::sample::select(b"{}[]\",:\\\na ".to_vec()), 0..60)) {
-            let (pieces, done) = split(&bytes, true);
+        fn every_byte_is_in_one_span_or_a_separator(bytes in proptest::collection::vec(proptest::sample::select(b"{}[]\",:\\\na ".to_vec()), 0..60)) {
+            let (spans, done) = split(&bytes, true);
             proptest::prop_assert_eq!(done, bytes.len());
             let mut end = 0;
-            for piece in pieces {
-                // nothing but what may stand between documents is left out
-                proptest::prop_assert!(bytes[end..piece.start].iter().all(|b| is_between(*b)));
-                proptest::prop_assert!(piece.start < piece.end);
-                end = piece.end;
+            for span in spans {
+                proptest::prop_assert!(bytes[end..span.start].iter().all(|b| is_separator(*b)));
+                proptest::prop_assert!(span.start < span.end);
+                end = span.end;
             }
-            proptest::prop_assert!(bytes[end..].iter().all(|b| is_between(*b)));
+            proptest::prop_assert!(bytes[end..].iter().all(|b| is_separator(*b)));
         }
 
         #[test]
-        fn chunks_make_no_difference(lines in proptest::collection::vec("[a-c{}\"\\\\:,]{0,12}", 0..12), cut in 0usize..80) {
-            // documents that are whole in one piece are whole in two
-            let documents = lines.iter().map(|line| serde_json::json!({"k": line}).to_string() + "\n");
-            let text: String = documents.collect();
-            let bytes = text.as_bytes();
-            let cut = cut.min(bytes.len());
-            let (first, done) = split(&bytes[..cut], false);
-            let (second, _) = split(&bytes[done..], true);
-            proptest::prop_assert_eq!(first.len() + second.len(), lines.len());
-            proptest::prop_assert!(first.iter().chain(&second).all(|piece| piece.whole));
+        fn documents_do_not_depend_on_chunk_boundaries(
+            values in proptest::collection::vec("[a-c{}\"\\\\:,\\[\\]]{0,12}", 0..12),
+            separators in proptest::collection::vec(proptest::sample::select(vec!["", "\n", "\r\n", ",\n", "\n\n"]), 12),
+            lengths in proptest::collection::vec(1usize..40, 1..6),
+            is_pretty in proptest::bool::ANY,
+        ) {
+            let mut text = String::new();
+            let mut expected = Vec::new();
+            for (value, separator) in values.iter().zip(&separators) {
+                let value = serde_json::json!({"k": value, "n": [{"k": value}, 1.5]});
+                let start = text.len();
+                let value = if is_pretty { format!("{value:#}") } else { value.to_string() };
+                text += &value;
+                expected.push(DocumentSpan { start, end: text.len(), is_complete: true });
+                text += separator;
+            }
+            let (spans, done) = split(text.as_bytes(), true);
+            proptest::prop_assert_eq!(done, text.len());
+            proptest::prop_assert_eq!(&spans, &expected);
+            proptest::prop_assert_eq!(&split_in_chunks(text.as_bytes(), &lengths), &expected);
         }
     }
 }

@@ -1,7 +1,7 @@
-//! Documents and the envelopes around events: each envelope is unwrapped by its shape, in whatever order they are nested.
+//! Unwraps the envelopes around events. Each envelope is recognised by its keys, so they may be nested in any order.
 //!
-//! Pure: no I/O, no clock. Rows and ignored documents go to a [`Sink`]. Unreadable input is returned as [`Rejected`], for
-//! the caller to quarantine with the bytes of the whole document.
+//! Rows and ignored documents go to a [`Sink`]. An unreadable document is returned as a [`Rejection`], for the caller
+//! to quarantine with the bytes of the document.
 
 use std::borrow::Cow;
 use std::io::Read;
@@ -10,240 +10,277 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bouncewatch_schemas::event::Channel;
 use bouncewatch_schemas::time::parse_ms;
-use bouncewatch_schemas::wire::envelope::{Envelope, ObjectPointer, Raw, Record};
+use bouncewatch_schemas::wire::envelope::{Envelope, ObjectPointer, RawJson, Record};
 use bouncewatch_schemas::wire::inplace;
 use bouncewatch_schemas::wire::lenient::Text;
-use bouncewatch_schemas::wire::notification::notification;
 
 use crate::decode::arn::arn_parts;
-use crate::decode::context::{Context, Sink};
+use crate::decode::context::{DecodeContext, Sink};
 use crate::decode::documents;
-use crate::decode::log_lines;
+use crate::decode::log_lines::{self, LogLine};
 use crate::decode::normalise;
-use crate::decode::outcome::{Ignored, Reason, Rejected};
-use crate::decode::pointers::{KeyForm, Pointed};
-use crate::decode::repair::repair;
+use crate::decode::outcome::{IgnoreReason, QuarantineReason, Rejection};
+use crate::decode::pointers::{KeyEncoding, PointerTarget};
+use crate::decode::repair::repair_strings;
 
-/// Envelopes inside envelopes, deeper than which nobody packs.
+/// Maximum number of nested envelopes.
 const DEPTH_MAX: u8 = 8;
-/// How the names of S3's events for new objects begin.
+/// Prefix of the S3 event names for new objects.
 const CREATED: &str = "ObjectCreated";
-/// Bytes that a packed payload may unpack to.
-const UNPACKED_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// Maximum number of bytes of a decompressed payload.
+const DECOMPRESSED_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
-/// Reads one document.
+/// Decodes one document. Rows go to the sink even if another part of the document is unreadable.
 ///
 /// # Errors
-/// What was wrong with it. Rows that could be read were given to the sink all the same.
-pub fn document(bytes: &[u8], context: Context<'_>, sink: &mut impl Sink) -> Result<(), Rejected> {
+/// The first reason why a part of the document is unreadable.
+pub fn decode_document(
+    bytes: &[u8],
+    context: DecodeContext<'_>,
+    sink: &mut impl Sink,
+) -> Result<(), Rejection> {
     match simdutf8::basic::from_utf8(bytes) {
-        Ok(text) => peel(text, context, sink),
-        // an unreadable letter in a diagnostic must not cost the event
-        Err(_) => peel(&String::from_utf8_lossy(bytes), context, sink),
+        Ok(text) => unwrap_text(text, context, sink),
+        // a diagnostic may have bytes that are not UTF-8; the event is kept
+        Err(_) => unwrap_text(&String::from_utf8_lossy(bytes), context, sink),
     }
 }
 
-fn peel(text: &str, context: Context<'_>, sink: &mut impl Sink) -> Result<(), Rejected> {
+fn unwrap_text(
+    text: &str,
+    context: DecodeContext<'_>,
+    sink: &mut impl Sink,
+) -> Result<(), Rejection> {
     let text = text.trim_matches(|c: char| c.is_whitespace() || c == '\u{feff}');
     if context.depth > DEPTH_MAX {
-        return Err(Rejected::new(
-            Reason::NotAnEvent,
-            format!("more than {DEPTH_MAX} envelopes around it"),
+        return Err(Rejection::new(
+            QuarantineReason::NotAnEvent,
+            format!("more than {DEPTH_MAX} nested envelopes"),
         ));
     }
-    let context = Context { depth: context.depth + 1, ..context };
+    let context = DecodeContext { depth: context.depth + 1, ..context };
     if !text.starts_with('{') {
-        return peel_text(text, context, sink);
+        return unwrap_non_object(text, context, sink);
     }
-    // what comes every day is read where it stands
-    if let Ok(found) = notification(text) {
-        let context = of_topic(&found.topic_arn, &found.timestamp, context);
-        return peel_envelope(&found.message, context, sink);
+    // fast path: common documents are parsed in place
+    if let Ok(notification) = inplace::notification_from_str(text) {
+        let context = topic_context(&notification.topic_arn, &notification.timestamp, context);
+        return unwrap_envelope(&notification.message, context, sink);
     }
-    if let Ok(envelope) = inplace::document::<Envelope<'_>>(text) {
-        return peel_envelope(&envelope, context, sink);
+    if let Ok(envelope) = inplace::from_str::<Envelope<'_>>(text) {
+        return unwrap_envelope(&envelope, context, sink);
     }
     let error = match serde_json::from_str::<Envelope<'_>>(text) {
-        Ok(envelope) => return peel_envelope(&envelope, context, sink),
+        Ok(envelope) => return unwrap_envelope(&envelope, context, sink),
         Err(error) => error,
     };
-    if let Ok(envelope) = serde_json::from_str::<Envelope<'_>>(&repair(text)) {
-        return peel_envelope(&envelope, context, sink);
+    if let Ok(envelope) = serde_json::from_str::<Envelope<'_>>(&repair_strings(text)) {
+        return unwrap_envelope(&envelope, context, sink);
     }
-    let (pieces, _) = documents::split(text.as_bytes(), true);
-    if pieces.len() > 1 {
-        return peel_all(text.as_bytes(), context, sink);
+    let (spans, _) = documents::split(text.as_bytes(), true);
+    if spans.len() > 1 {
+        return decode_documents(text.as_bytes(), context, sink);
     }
-    Err(Rejected::new(Reason::NotJson, error.to_string()))
+    Err(Rejection::new(QuarantineReason::NotJson, error.to_string()))
 }
 
-/// Text that is no object: a JSON string or array around documents, a notice, or a log line with its time in front.
-fn peel_text(text: &str, context: Context<'_>, sink: &mut impl Sink) -> Result<(), Rejected> {
+/// Text that is not an object: a JSON string or array of documents, a notice, or a log line that starts with its time.
+fn unwrap_non_object(
+    text: &str,
+    context: DecodeContext<'_>,
+    sink: &mut impl Sink,
+) -> Result<(), Rejection> {
     if let Ok(inner) = serde_json::from_str::<Cow<'_, str>>(text)
         && inner.trim_start().starts_with('{')
     {
-        return peel(&inner, context, sink);
+        return unwrap_text(&inner, context, sink);
     }
     if text.starts_with('[') {
-        return peel_all(text.as_bytes(), context, sink);
+        return decode_documents(text.as_bytes(), context, sink);
     }
     if text.starts_with("Successfully validated SNS topic") {
-        sink.ignored(Ignored::SnsTopicValidated);
+        sink.ignored(IgnoreReason::SnsTopicValidated);
         return Ok(());
     }
     if let Some((time, rest)) = text.split_once(' ')
         && let Some(logged_at) = parse_ms(time)
         && rest.trim_start().starts_with('{')
     {
-        return peel(rest, Context { logged_at: Some(logged_at), ..context }, sink);
+        return unwrap_text(rest, DecodeContext { logged_at: Some(logged_at), ..context }, sink);
     }
     if text.is_empty() {
-        return Err(Rejected::new(Reason::NotJson, "an empty body"));
+        return Err(Rejection::new(QuarantineReason::NotJson, "the body is empty"));
     }
     if serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok() {
-        return Err(Rejected::new(Reason::NotAnEvent, "JSON, but no object"));
+        return Err(Rejection::new(QuarantineReason::NotAnEvent, "JSON, but not an object"));
     }
-    Err(Rejected::new(Reason::NotJson, "neither JSON nor a notice that we know"))
+    Err(Rejection::new(QuarantineReason::NotJson, "neither JSON nor a known notice"))
 }
 
-/// Reads every document in some bytes; the first that cannot be read is returned after the others were.
-pub fn peel_all(bytes: &[u8], context: Context<'_>, sink: &mut impl Sink) -> Result<(), Rejected> {
-    let (pieces, _) = documents::split(bytes, true);
-    if pieces.is_empty() {
-        return Err(Rejected::new(Reason::NotAnEvent, "nothing in it"));
+/// Decodes every document in some bytes. See [`decode_document`].
+///
+/// # Errors
+/// The reason why the first unreadable document is unreadable; the documents after it are decoded too.
+pub fn decode_documents(
+    bytes: &[u8],
+    context: DecodeContext<'_>,
+    sink: &mut impl Sink,
+) -> Result<(), Rejection> {
+    let (spans, _) = documents::split(bytes, true);
+    if spans.is_empty() {
+        return Err(Rejection::new(QuarantineReason::NotAnEvent, "it contains no document"));
     }
-    all(pieces.iter().map(|piece| document(&bytes[piece.start..piece.end], context, sink)))
+    try_all(spans.iter().map(|span| decode_document(&bytes[span.start..span.end], context, sink)))
 }
 
-/// Goes through all results and returns the first failure.
-fn all(results: impl Iterator<Item = Result<(), Rejected>>) -> Result<(), Rejected> {
+/// Evaluates all results and returns the first error.
+fn try_all(results: impl Iterator<Item = Result<(), Rejection>>) -> Result<(), Rejection> {
     results.fold(Ok(()), Result::and)
 }
 
-/// Tells the shape of an object by its keys.
-fn peel_envelope(
+/// Recognises an envelope by its keys and unwraps it.
+fn unwrap_envelope(
     envelope: &Envelope<'_>,
-    context: Context<'_>,
+    context: DecodeContext<'_>,
     sink: &mut impl Sink,
-) -> Result<(), Rejected> {
+) -> Result<(), Rejection> {
     let has = |text: &Text<'_>| text.0.is_some();
     if let (Some(detail), Some(detail_type)) = (envelope.detail.0, envelope.detail_type.get()) {
-        return peel_eventbridge(envelope, detail, detail_type, context, sink);
+        return unwrap_eventbridge(envelope, detail, detail_type, context, sink);
     }
     if envelope.mail.0.is_some() || has(&envelope.event_type) || has(&envelope.notification_type) {
-        return normalise::ses(envelope, context, sink);
+        return normalise::ses_rows(envelope, context, sink);
     }
     if has(&envelope.sns_type) && (has(&envelope.topic_arn) || envelope.sns_message.0.is_some()) {
-        return peel_sns(envelope, context, sink);
+        return unwrap_sns(envelope, context, sink);
     }
     if let Some(logs) = &envelope.aws_logs.0 {
-        return peel_packed(&logs.data, Packing::Gzip, context, sink);
+        return unwrap_payload(&logs.data, Compression::Gzip, context, sink);
     }
     if envelope.message_type.is("CONTROL_MESSAGE") {
-        sink.ignored(Ignored::CloudWatchControlMessage);
+        sink.ignored(IgnoreReason::CloudWatchControlMessage);
         return Ok(());
     }
     if !envelope.log_events.0.is_empty() {
-        let context = Context {
+        let context = DecodeContext {
             account: envelope.owner.get().or(context.account),
             region: envelope.region.get().or(context.region),
             ..context
         };
-        return all(envelope
-            .log_events
-            .0
-            .iter()
-            .map(|event| peel_line(log_lines::event(event, context)?, sink)));
+        return try_all(
+            envelope
+                .log_events
+                .0
+                .iter()
+                .map(|event| unwrap_log_line(&log_lines::from_list(event, context)?, sink)),
+        );
     }
     if !envelope.results.0.is_empty() {
-        return all(envelope
-            .results
-            .0
-            .iter()
-            .map(|row| peel_line(log_lines::query_row(&row.0, context)?, sink)));
+        return try_all(
+            envelope
+                .results
+                .0
+                .iter()
+                .map(|row| unwrap_log_line(&log_lines::from_query(&row.0, context)?, sink)),
+        );
     }
     if !envelope.records.0.is_empty() {
-        return all(envelope.records.0.iter().map(|record| peel_record(record, context, sink)));
+        return try_all(
+            envelope.records.0.iter().map(|record| unwrap_record(record, context, sink)),
+        );
     }
     if let Some(body) = envelope.body.0 {
-        return peel_raw(body, context, sink);
+        return unwrap_raw(body, context, sink);
     }
     if envelope.test_event.is("s3:TestEvent") {
-        sink.ignored(Ignored::S3TestEvent);
+        sink.ignored(IgnoreReason::S3TestEvent);
         return Ok(());
     }
     if envelope.workmail.0.is_some() {
-        return normalise::workmail(envelope, context, sink);
+        return normalise::workmail_rows(envelope, context, sink);
     }
-    if envelope.logged.0.is_some() && has(&envelope.logged_at) {
-        return peel_line(log_lines::alone(envelope, context)?, sink);
+    if envelope.log_line.0.is_some() && has(&envelope.log_time) {
+        return unwrap_log_line(&log_lines::from_event(envelope, context)?, sink);
     }
-    Err(Rejected::new(Reason::NotAnEvent, "no `mail`, and no envelope that we know"))
+    Err(Rejection::new(QuarantineReason::NotAnEvent, "neither `mail` nor a known envelope"))
 }
 
-/// Unwraps a log line under the context of its log.
-fn peel_line(line: log_lines::Line<'_>, sink: &mut impl Sink) -> Result<(), Rejected> {
-    peel_raw(line.message, line.context, sink)
+/// Unwraps a log line.
+fn unwrap_log_line(line: &LogLine<'_>, sink: &mut impl Sink) -> Result<(), Rejection> {
+    unwrap_raw(line.message, line.context, sink)
 }
 
-fn peel_eventbridge(
+fn unwrap_eventbridge(
     envelope: &Envelope<'_>,
     detail: &str,
     detail_type: &str,
-    context: Context<'_>,
+    context: DecodeContext<'_>,
     sink: &mut impl Sink,
-) -> Result<(), Rejected> {
+) -> Result<(), Rejection> {
     if envelope.event_source.is("aws.s3") {
         let wire = detail_type
             .starts_with("Object Created")
             .then(|| serde_json::from_str(detail).unwrap_or_default());
-        return peel_pointer(wire.as_ref(), KeyForm::Plain, envelope.region.get(), context, sink);
+        return unwrap_pointer(
+            wire.as_ref(),
+            KeyEncoding::Plain,
+            envelope.region.get(),
+            context,
+            sink,
+        );
     }
-    // "Email Bounced" and its like; not "Sending Status Enabled", "Advisor Recommendation Status Open", CloudTrail
-    // which have no mail in them; a bus may also pass mail events on under a name of its own
-    if !detail_type.starts_with("Email ") && !holds_mail(detail) {
-        sink.ignored(Ignored::NotAMailEvent);
+    // SES publishes "Email Bounced" and similar, and events without mail such as "Sending Status Enabled"; a custom bus
+    // may forward mail events with another detail type
+    if !detail_type.starts_with("Email ") && !contains_mail(detail) {
+        sink.ignored(IgnoreReason::NotAMailEvent);
         return Ok(());
     }
-    let context = Context {
+    let context = DecodeContext {
         published_at: envelope.time.get().and_then(parse_ms),
         channel: Some(Channel::EventPublishing),
         account: envelope.account.get().or(context.account),
         region: envelope.region.get().or(context.region),
         ..context
     };
-    peel_raw(detail, context, sink)
+    unwrap_raw(detail, context, sink)
 }
 
 /// Whether a nested document is a mail event.
-fn holds_mail(detail: &str) -> bool {
+fn contains_mail(detail: &str) -> bool {
     serde_json::from_str::<Envelope<'_>>(detail).is_ok_and(|envelope| envelope.mail.0.is_some())
 }
 
-fn peel_sns(
+fn unwrap_sns(
     envelope: &Envelope<'_>,
-    context: Context<'_>,
+    context: DecodeContext<'_>,
     sink: &mut impl Sink,
-) -> Result<(), Rejected> {
+) -> Result<(), Rejection> {
     let ignored = match envelope.sns_type.get() {
-        Some("SubscriptionConfirmation") => Some(Ignored::SubscriptionConfirmation),
-        Some("UnsubscribeConfirmation") => Some(Ignored::UnsubscribeConfirmation),
+        Some("SubscriptionConfirmation") => Some(IgnoreReason::SubscriptionConfirmation),
+        Some("UnsubscribeConfirmation") => Some(IgnoreReason::UnsubscribeConfirmation),
         _ => None,
     };
     if let Some(reason) = ignored {
         sink.ignored(reason);
         return Ok(());
     }
-    let Raw(Some(message)) = envelope.sns_message else {
-        return Err(Rejected::new(Reason::NotAnEvent, "an SNS notification without Message"));
+    let RawJson(Some(message)) = envelope.sns_message else {
+        return Err(Rejection::new(
+            QuarantineReason::NotAnEvent,
+            "an SNS notification without `Message`",
+        ));
     };
-    peel_raw(message, of_topic(&envelope.topic_arn, &envelope.sns_timestamp, context), sink)
+    unwrap_raw(message, topic_context(&envelope.topic_arn, &envelope.sns_timestamp, context), sink)
 }
 
-/// The context of what came through a topic: `arn:aws:sns:REGION:ACCOUNT:TOPIC`.
-fn of_topic<'c>(arn: &'c Text<'_>, timestamp: &Text<'_>, context: Context<'c>) -> Context<'c> {
+/// Adds the facts of an SNS topic (`arn:aws:sns:REGION:ACCOUNT:TOPIC`) to a context.
+fn topic_context<'c>(
+    arn: &'c Text<'_>,
+    timestamp: &Text<'_>,
+    context: DecodeContext<'c>,
+) -> DecodeContext<'c> {
     let [region, account, _] = arn_parts(arn.get().unwrap_or_default());
-    Context {
+    DecodeContext {
         published_at: timestamp.get().and_then(parse_ms),
         region: context.region.or(region),
         account: context.account.or(account),
@@ -252,133 +289,114 @@ fn of_topic<'c>(arn: &'c Text<'_>, timestamp: &Text<'_>, context: Context<'c>) -
     }
 }
 
-/// A nested document: an object as it stands, or a string that holds it.
-fn peel_raw(raw: &str, context: Context<'_>, sink: &mut impl Sink) -> Result<(), Rejected> {
+/// A nested document in raw JSON: an object, or a string that contains one.
+fn unwrap_raw(
+    raw: &str,
+    context: DecodeContext<'_>,
+    sink: &mut impl Sink,
+) -> Result<(), Rejection> {
     if !raw.starts_with('"') {
-        return peel(raw, context, sink);
+        return unwrap_text(raw, context, sink);
     }
     let inner = match serde_json::from_str::<Cow<'_, str>>(raw) {
         Ok(inner) => inner,
-        Err(_) => Cow::Owned(serde_json::from_str(&repair(raw)).map_err(|error| {
-            Rejected::new(Reason::NotJson, format!("the message inside the envelope: {error}"))
+        Err(_) => Cow::Owned(serde_json::from_str(&repair_strings(raw)).map_err(|error| {
+            Rejection::new(
+                QuarantineReason::NotJson,
+                format!("the message in the envelope: {error}"),
+            )
         })?),
     };
-    peel(&inner, context, sink)
+    unwrap_text(&inner, context, sink)
 }
 
-fn peel_record(
+fn unwrap_record(
     record: &Record<'_>,
-    context: Context<'_>,
+    context: DecodeContext<'_>,
     sink: &mut impl Sink,
-) -> Result<(), Rejected> {
+) -> Result<(), Rejection> {
     if let Some(inner) = record.body.0.or(record.sns.0) {
-        return peel_raw(inner, context, sink);
+        return unwrap_raw(inner, context, sink);
     }
     if let Some(wire) = &record.s3.0 {
         let name = record.event_name.get().unwrap_or(CREATED);
         let is_created = name.strip_prefix("s3:").unwrap_or(name).starts_with(CREATED);
         let wire = is_created.then_some(wire.as_ref());
-        return peel_pointer(wire, KeyForm::Urlencoded, record.region.get(), context, sink);
+        return unwrap_pointer(wire, KeyEncoding::Url, record.region.get(), context, sink);
     }
     if let Some(kinesis) = &record.kinesis.0 {
-        return peel_packed(&kinesis.data, Packing::GzipOrNot, context, sink);
+        return unwrap_payload(&kinesis.data, Compression::Detect, context, sink);
     }
     if record.data.0.is_some() {
-        return peel_packed(&record.data, Packing::GzipOrNot, context, sink);
+        return unwrap_payload(&record.data, Compression::Detect, context, sink);
     }
-    Err(Rejected::new(Reason::NotAnEvent, "a record without body"))
+    Err(Rejection::new(QuarantineReason::NotAnEvent, "a record without a body"))
 }
 
-/// A pointer to an object that was created, or to nothing of that sort.
-fn peel_pointer(
+/// A pointer to an S3 object; `wire` is `None` if the notification is not about a new object.
+fn unwrap_pointer(
     wire: Option<&ObjectPointer<'_>>,
-    form: KeyForm,
+    encoding: KeyEncoding,
     region: Option<&str>,
-    context: Context<'_>,
+    context: DecodeContext<'_>,
     sink: &mut impl Sink,
-) -> Result<(), Rejected> {
-    let pointed = wire.map_or(Pointed::Folder, |wire| Pointed::read(wire, form, region));
-    let why = match pointed {
-        Pointed::Folder => {
-            sink.ignored(Ignored::OtherObjectEvent);
+) -> Result<(), Rejection> {
+    let target =
+        wire.map_or(PointerTarget::Folder, |wire| PointerTarget::read(wire, encoding, region));
+    let detail = match target {
+        PointerTarget::Folder => {
+            sink.ignored(IgnoreReason::OtherObjectEvent);
             return Ok(());
         }
-        Pointed::Object(pointer) => {
+        PointerTarget::Object(pointer) => {
             sink.object(pointer);
-            if context.followed {
+            if context.pointers_followed {
                 return Ok(());
             }
-            "points to an object in S3, which is not followed from here; `bouncewatch store quarantine replay` follows it"
+            "points to an S3 object, which this source does not read; `bouncewatch store quarantine replay` reads it"
         }
-        Pointed::Nothing => "points to an object in S3, but does not name it",
+        PointerTarget::Unknown => "points to an S3 object, but does not name its bucket and key",
     };
-    Err(Rejected::new(Reason::ObjectNotification, why))
+    Err(Rejection::new(QuarantineReason::ObjectNotification, detail))
 }
 
-/// What stands inside base64.
+/// Compression of a base64-encoded payload.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Packing {
-    /// Always gzip, as CloudWatch Logs writes it.
+enum Compression {
+    /// Always gzip: CloudWatch Logs.
     Gzip,
-    /// Gzip where the first bytes say so.
-    GzipOrNot,
+    /// Gzip if it starts with the magic number of gzip.
+    Detect,
 }
 
-/// Unpacks base64, and gzip inside.
-fn peel_packed(
+/// Decodes base64, decompresses, and decodes the documents inside.
+fn unwrap_payload(
     data: &Text<'_>,
-    packing: Packing,
-    context: Context<'_>,
+    compression: Compression,
+    context: DecodeContext<'_>,
     sink: &mut impl Sink,
-) -> Result<(), Rejected> {
-    let packed = data.get().ok_or_else(|| Rejected::new(Reason::BadPayload, "no data"))?;
-    let bytes = STANDARD
-        .decode(packed.trim())
-        .map_err(|error| Rejected::new(Reason::BadPayload, format!("not base64: {error}")))?;
-    if packing == Packing::GzipOrNot && !bytes.starts_with(&[0x1f, 0x8b]) {
-        return peel_all(&bytes, context, sink);
+) -> Result<(), Rejection> {
+    let encoded = data
+        .get()
+        .ok_or_else(|| Rejection::new(QuarantineReason::BadPayload, "the record has no `data`"))?;
+    let bytes = STANDARD.decode(encoded.trim()).map_err(|error| {
+        Rejection::new(QuarantineReason::BadPayload, format!("not base64: {error}"))
+    })?;
+    if compression == Compression::Detect && !bytes.starts_with(&[0x1f, 0x8b]) {
+        return decode_documents(&bytes, context, sink);
     }
-    let mut unpacked = Vec::new();
+    let mut decompressed = Vec::new();
     flate2::read::MultiGzDecoder::new(bytes.as_slice())
-        .take(UNPACKED_BYTES_MAX + 1)
-        .read_to_end(&mut unpacked)
-        .map_err(|error| Rejected::new(Reason::BadPayload, format!("not gzip: {error}")))?;
-    if u64::try_from(unpacked.len()).unwrap_or(u64::MAX) > UNPACKED_BYTES_MAX {
-        return Err(Rejected::new(
-            Reason::TooLarge,
-            format!("unpacks to more than {UNPACKED_BYTES_MAX} bytes"),
+        .take(DECOMPRESSED_BYTES_MAX + 1)
+        .read_to_end(&mut decompressed)
+        .map_err(|error| {
+            Rejection::new(QuarantineReason::BadPayload, format!("not gzip: {error}"))
+        })?;
+    if u64::try_from(decompressed.len()).unwrap_or(u64::MAX) > DECOMPRESSED_BYTES_MAX {
+        return Err(Rejection::new(
+            QuarantineReason::TooLarge,
+            format!("more than {DECOMPRESSED_BYTES_MAX} bytes when decompressed"),
         ));
     }
-    peel_all(&unpacked, context, sink)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use bouncewatch_schemas::event::EventRow;
-
-    struct Nothing;
-    impl Sink for Nothing {
-        fn event(&mut self) {}
-        fn row(&mut self, _: &EventRow<'_>) {}
-        fn ignored(&mut self, _: Ignored) {}
-    }
-
-    proptest::proptest! {
-        #[test]
-        fn any_text_is_read_or_refused(text in "\\PC{0,60}") {
-            let _outcome = document(text.as_bytes(), Context::new("test", 0), &mut Nothing);
-        }
-
-        #[test]
-        fn any_object_is_read_or_refused(keys in proptest::collection::vec(
-            (proptest::sample::select(vec!["mail", "bounce", "eventType", "Message", "Type", "detail", "detail-type",
-                "Records", "logEvents", "event", "body", "awslogs"]),
-             proptest::sample::select(vec!["null", "1", "\"\"", "\"x\"", "{}", "[]", "[{}]", "\"{}\"", "true",
-                "{\"messageId\":\"m\",\"timestamp\":1675264375826}", "\"Bounce\"", "1.5", "[[null]]"])), 0..5)
-        ) {
-            let fields: Vec<String> = keys.iter().map(|(key, value)| format!("\"{key}\":{value}")).collect();
-            let _outcome = document(format!("{{{}}}", fields.join(",")).as_bytes(), Context::new("test", 0), &mut Nothing);
-        }
-    }
+    decode_documents(&decompressed, context, sink)
 }

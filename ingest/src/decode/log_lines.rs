@@ -1,72 +1,76 @@
-//! The lines of a log, in every form in which CloudWatch Logs gives them away (facts 3.7): a line may hold an event, and
-//! the log knows when it was written and whose it is. Pure; `decode` tells the forms apart and reads the lines.
+//! Log lines with the time and the account of their log, in each form that CloudWatch Logs exports: subscription
+//! filters, `filter-log-events`, and results of Logs Insights queries. `envelope` recognises the form and decodes the
+//! line.
 
 use bouncewatch_schemas::time::parse_ms;
-use bouncewatch_schemas::wire::envelope::{Envelope, LogEvent, QueryField, Raw};
+use bouncewatch_schemas::wire::envelope::{Envelope, LogEvent, QueryField, RawJson};
 
-use crate::decode::context::Context;
-use crate::decode::outcome::{Reason, Rejected};
+use crate::decode::context::DecodeContext;
+use crate::decode::outcome::{QuarantineReason, Rejection};
 
-/// A log line and what its log knows about it.
-pub(super) struct Line<'a> {
+/// A log line.
+pub(super) struct LogLine<'a> {
     /// The line, as JSON.
     pub(super) message: &'a str,
     /// The context with time and account of the log.
-    pub(super) context: Context<'a>,
+    pub(super) context: DecodeContext<'a>,
 }
 
-/// One log event of a list.
-pub(super) fn event<'a>(
+/// A log event of a list.
+pub(super) fn from_list<'a>(
     event: &'a LogEvent<'a>,
-    context: Context<'a>,
-) -> Result<Line<'a>, Rejected> {
-    let Raw(Some(message)) = event.message else {
-        return Err(Rejected::new(Reason::NotAnEvent, "a log event without message"));
+    context: DecodeContext<'a>,
+) -> Result<LogLine<'a>, Rejection> {
+    let RawJson(Some(message)) = event.message else {
+        return Err(Rejection::new(QuarantineReason::NotAnEvent, "a log event without `message`"));
     };
     Ok(line(message, event.timestamp.get(), None, context))
 }
 
-/// A log event that stands alone.
-pub(super) fn alone<'a>(
+/// A single log event.
+pub(super) fn from_event<'a>(
     envelope: &'a Envelope<'a>,
-    context: Context<'a>,
-) -> Result<Line<'a>, Rejected> {
-    let Raw(Some(message)) = envelope.logged else {
-        return Err(Rejected::new(Reason::NotAnEvent, "a log event without message"));
+    context: DecodeContext<'a>,
+) -> Result<LogLine<'a>, Rejection> {
+    let RawJson(Some(message)) = envelope.log_line else {
+        return Err(Rejection::new(QuarantineReason::NotAnEvent, "a log event without `message`"));
     };
-    let account = envelope.logged_in.get().and_then(account_of_log);
-    Ok(line(message, envelope.logged_at.get(), account, context))
+    let account = envelope.log_group.get().and_then(account_of_log);
+    Ok(line(message, envelope.log_time.get(), account, context))
 }
 
-/// One row of a query of Logs Insights.
-pub(super) fn query_row<'a>(
+/// A row of a Logs Insights query.
+pub(super) fn from_query<'a>(
     row: &'a [QueryField<'a>],
-    context: Context<'a>,
-) -> Result<Line<'a>, Rejected> {
+    context: DecodeContext<'a>,
+) -> Result<LogLine<'a>, Rejection> {
     let raw = |name: &str| row.iter().find(|field| field.field.is(name))?.value.0;
-    // a value is a JSON string, and times and groups have nothing to escape
+    // a value is a JSON string; times and log groups contain nothing that JSON escapes
     let text = |name: &str| raw(name).map(|value| value.trim_matches('"'));
     let Some(message) = raw("@message") else {
-        return Err(Rejected::new(Reason::NotAnEvent, "a row of a query without @message"));
+        return Err(Rejection::new(
+            QuarantineReason::NotAnEvent,
+            "a row of a Logs Insights query without `@message`",
+        ));
     };
     Ok(line(message, text("@timestamp"), text("@log").and_then(account_of_log), context))
 }
 
-/// A line, with what the log knows of it.
+/// A log line with its context.
 fn line<'a>(
     message: &'a str,
     time: Option<&str>,
     account: Option<&'a str>,
-    context: Context<'a>,
-) -> Line<'a> {
+    context: DecodeContext<'a>,
+) -> LogLine<'a> {
     let logged_at = time.and_then(parse_ms);
-    Line {
+    LogLine {
         message,
-        context: Context { logged_at, account: account.or(context.account), ..context },
+        context: DecodeContext { logged_at, account: account.or(context.account), ..context },
     }
 }
 
-/// The account in `ACCOUNT:GROUP`.
+/// The account of a log identifier `ACCOUNT:GROUP`.
 fn account_of_log(log: &str) -> Option<&str> {
     log.split_once(':').map(|(account, _)| account).filter(|account| !account.is_empty())
 }

@@ -1,7 +1,15 @@
-//! Bytes of a document become rows of the event table. Pure: no I/O, no clock (invariant I-6).
+//! Decode the bytes of a document into rows of the event table. Pure: no I/O, no clock (invariant I-6).
 //!
-//! `documents` splits bytes into documents, `envelope` unwraps each document, `normalise` makes rows of the event inside.
-//! `context` holds what the envelopes say, `outcome` the reasons why a document is ignored or quarantined.
+//! | module | purpose |
+//! |---|---|
+//! | [`documents`] | split bytes into documents |
+//! | `envelope` | unwrap the envelopes around an event (SNS, EventBridge, Lambda, CloudWatch Logs, ...) |
+//! | `log_lines` | read lines of CloudWatch Logs |
+//! | [`pointers`], `pointer_search` | read notifications about S3 objects, and list the objects of a message |
+//! | `normalise` | make rows of SES and WorkMail events |
+//! | `context` | facts from the envelopes, and the receiver of the rows |
+//! | [`allow_list`] | accept only events of listed accounts, topics and identities |
+//! | [`outcome`] | reasons why a document is ignored or quarantined |
 
 pub mod allow_list;
 mod arn;
@@ -13,8 +21,10 @@ mod normalise;
 pub mod outcome;
 mod pointer_search;
 pub mod pointers;
+#[cfg(test)]
+mod properties;
 mod repair;
 
-pub use context::{Context, Sink};
-pub use envelope::{document, peel_all};
-pub use pointer_search::pointers;
+pub use context::{DecodeContext, Sink};
+pub use envelope::{decode_document, decode_documents};
+pub use pointer_search::find_pointers;

@@ -1,132 +1,89 @@
-//! What becomes of a document that does not become rows: ignored, or set aside, each with its reason.
+//! Why a document becomes no rows: it is ignored or quarantined, each with a reason.
 
-/// Why a document is ignored. These are no events of ours, and nothing is lost with them (facts 1.8, 3).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Ignored {
-    /// `Successfully validated SNS topic for Amazon SES event publishing.`
-    SnsTopicValidated,
-    /// `AmazonSnsSubscriptionSucceeded`
-    FeedbackTopicSubscribed,
-    /// SNS asks to confirm a subscription.
-    SubscriptionConfirmation,
-    /// SNS tells that a subscription ended.
-    UnsubscribeConfirmation,
-    /// S3 tells that notifications are set up.
-    S3TestEvent,
-    /// CloudWatch Logs tests the way.
-    CloudWatchControlMessage,
-    /// Mail that SES received, not mail that it sent.
-    InboundMail,
-    /// An EventBridge event about something else.
-    NotAMailEvent,
-    /// S3 tells something else than that an object with content was created.
-    OtherObjectEvent,
-}
-
-impl Ignored {
-    /// All of them.
-    pub const ALL: [Self; 8] = [
-        Self::SnsTopicValidated,
-        Self::FeedbackTopicSubscribed,
-        Self::SubscriptionConfirmation,
-        Self::UnsubscribeConfirmation,
-        Self::S3TestEvent,
-        Self::CloudWatchControlMessage,
-        Self::InboundMail,
-        Self::NotAMailEvent,
-    ];
-
-    /// The word for it in summaries and metrics.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::SnsTopicValidated => "sns_topic_validated",
-            Self::FeedbackTopicSubscribed => "feedback_topic_subscribed",
-            Self::SubscriptionConfirmation => "subscription_confirmation",
-            Self::UnsubscribeConfirmation => "unsubscribe_confirmation",
-            Self::S3TestEvent => "s3_test_event",
-            Self::CloudWatchControlMessage => "cloudwatch_control_message",
-            Self::InboundMail => "inbound_mail",
-            Self::NotAMailEvent => "not_a_mail_event",
-            Self::OtherObjectEvent => "other_object_event",
-        }
+bouncewatch_schemas::text_enum! {
+    /// Why a document is ignored: it is no mail event, and nothing is lost.
+    IgnoreReason {
+        /// `Successfully validated SNS topic for Amazon SES event publishing.`
+        SnsTopicValidated = "sns_topic_validated",
+        /// `AmazonSnsSubscriptionSucceeded`
+        FeedbackTopicSubscribed = "feedback_topic_subscribed",
+        /// SNS asks to confirm a subscription.
+        SubscriptionConfirmation = "subscription_confirmation",
+        /// SNS reports that a subscription ended.
+        UnsubscribeConfirmation = "unsubscribe_confirmation",
+        /// S3 tests a new notification configuration.
+        S3TestEvent = "s3_test_event",
+        /// CloudWatch Logs tests the destination of a subscription filter.
+        CloudWatchControlMessage = "cloudwatch_control_message",
+        /// An email that SES received, not one that it sent.
+        InboundMail = "inbound_mail",
+        /// An EventBridge event of another kind.
+        NotAMailEvent = "not_a_mail_event",
+        /// An S3 event other than the creation of an object with content.
+        OtherObjectEvent = "other_object_event",
     }
 }
 
-/// Why a document goes to quarantine.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Reason {
-    /// It cannot be read at all.
-    NotJson,
-    /// It is JSON, but of no shape that carries events.
-    NotAnEvent,
-    /// A mail event whose type word is missing or new.
-    UnknownKind,
-    /// The message has no id, so the event has no identity.
-    NoMessageId,
-    /// The event names no usable recipient, though its kind has one.
-    NoRecipient,
-    /// Nothing tells when it happened.
-    NoTime,
-    /// A pointer to an S3 object, which was not followed.
-    ObjectNotification,
-    /// A pointer to an S3 object that is not there.
-    ObjectMissing,
-    /// A pointer to an S3 object of a form in which events are not read, or that is broken.
-    ObjectUnreadable,
-    /// The packed payload cannot be unpacked.
-    BadPayload,
-    /// Longer than any document that is read.
-    TooLarge,
-    /// Of an account, topic or identity that is not on the list.
-    NotAllowed,
-}
-
-impl Reason {
-    /// All of them.
-    pub const ALL: [Self; 10] = [
-        Self::NotJson,
-        Self::NotAnEvent,
-        Self::UnknownKind,
-        Self::NoMessageId,
-        Self::NoRecipient,
-        Self::NoTime,
-        Self::ObjectNotification,
-        Self::BadPayload,
-        Self::TooLarge,
-        Self::NotAllowed,
-    ];
-
-    /// The word for it in the quarantine table and in summaries.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::NotJson => "not_json",
-            Self::NotAnEvent => "not_an_event",
-            Self::UnknownKind => "unknown_kind",
-            Self::NoMessageId => "no_message_id",
-            Self::NoRecipient => "no_recipient",
-            Self::NoTime => "no_time",
-            Self::ObjectNotification => "object_notification",
-            Self::ObjectMissing => "object_missing",
-            Self::ObjectUnreadable => "object_unreadable",
-            Self::BadPayload => "bad_payload",
-            Self::TooLarge => "too_large",
-            Self::NotAllowed => "not_allowed",
-        }
+bouncewatch_schemas::text_enum! {
+    /// Why a document is quarantined.
+    QuarantineReason {
+        /// Not JSON.
+        NotJson = "not_json",
+        /// JSON, but neither an event nor a known envelope.
+        NotAnEvent = "not_an_event",
+        /// A mail event with a missing or unknown type.
+        UnknownKind = "unknown_kind",
+        /// A mail event without a message id.
+        NoMessageId = "no_message_id",
+        /// A mail event without a usable recipient, or with one unusable recipient among others.
+        NoRecipient = "no_recipient",
+        /// A mail event without a readable time.
+        NoTime = "no_time",
+        /// A pointer to an S3 object that was not read.
+        ObjectNotification = "object_notification",
+        /// A pointer to an S3 object that does not exist.
+        ObjectMissing = "object_missing",
+        /// A pointer to an S3 object that is damaged or in an unsupported format.
+        ObjectUnreadable = "object_unreadable",
+        /// A compressed or base64-encoded payload that cannot be decoded.
+        BadPayload = "bad_payload",
+        /// Longer than the longest document that is read, or with too many recipients or tags.
+        TooLarge = "too_large",
+        /// The account, topic or identity is not on the allow list.
+        NotAllowed = "not_allowed",
     }
 }
 
-/// A document that could not become rows, or not wholly.
+/// The reason to quarantine a document.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rejected {
-    /// Why.
-    pub reason: Reason,
-    /// What exactly was wrong; never holds a mailbox.
+pub struct Rejection {
+    /// The reason.
+    pub reason: QuarantineReason,
+    /// What exactly is wrong. Never contains an email address.
     pub detail: String,
 }
 
-impl Rejected {
+impl Rejection {
     /// A rejection with its detail.
-    pub fn new(reason: Reason, detail: impl Into<String>) -> Self {
+    pub fn new(reason: QuarantineReason, detail: impl Into<String>) -> Self {
         Self { reason, detail: detail.into() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_contains_each_variant_in_order_with_a_distinct_text() {
+        // the macro builds ALL from the variants; the last discriminants show that none is missing
+        assert_eq!(IgnoreReason::ALL.len(), IgnoreReason::OtherObjectEvent as usize + 1);
+        assert_eq!(QuarantineReason::ALL.len(), QuarantineReason::NotAllowed as usize + 1);
+        for reason in IgnoreReason::ALL {
+            assert_eq!(IgnoreReason::parse(reason.as_str()), Some(*reason));
+        }
+        for reason in QuarantineReason::ALL {
+            assert_eq!(QuarantineReason::parse(reason.as_str()), Some(*reason));
+        }
     }
 }

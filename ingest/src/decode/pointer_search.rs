@@ -1,38 +1,38 @@
-//! The S3 objects that a message points to.
+//! Finds the S3 objects that a message points to.
 
 use bouncewatch_schemas::event::EventRow;
 use memchr::memmem;
 
-use crate::decode::context::{Context, Sink};
-use crate::decode::envelope::document;
-use crate::decode::outcome::Ignored;
-use crate::decode::pointers::Pointer;
+use crate::decode::context::{DecodeContext, Sink};
+use crate::decode::envelope::decode_document;
+use crate::decode::outcome::IgnoreReason;
+use crate::decode::pointers::S3Pointer;
 
-/// The objects that a message points to, each once, in whatever envelope; `None` where it points to none. What else
-/// is in the message is left to the decoder, which finds the same pointers.
-pub fn pointers(message: &[u8]) -> Option<Vec<Pointer>> {
-    // nearly all messages are events, and are not read twice
+/// The S3 objects that a message points to, in any envelope, sorted and each once; `None` if there are none. The
+/// decoder finds the same pointers.
+pub fn find_pointers(message: &[u8]) -> Option<Vec<S3Pointer>> {
+    // most messages are events; this check avoids decoding them twice
     if memmem::find(message, b"s3").is_none() || memmem::find(message, b"bucket").is_none() {
         return None;
     }
-    let mut found = Found::default();
-    // what cannot be read is told when the decoder reads it
-    _ = document(message, Context::new("", 0), &mut found);
-    let mut pointers = found.0;
+    let mut sink = PointerSink::default();
+    // errors are reported when the worker decodes the message
+    _ = decode_document(message, DecodeContext::new("", 0), &mut sink);
+    let mut pointers = sink.0;
     pointers.sort();
     pointers.dedup();
     (!pointers.is_empty()).then_some(pointers)
 }
 
-/// Takes pointers, and nothing else.
+/// Collects pointers and drops everything else.
 #[derive(Default)]
-struct Found(Vec<Pointer>);
+struct PointerSink(Vec<S3Pointer>);
 
-impl Sink for Found {
+impl Sink for PointerSink {
     fn event(&mut self) {}
     fn row(&mut self, _: &EventRow<'_>) {}
-    fn ignored(&mut self, _: Ignored) {}
-    fn object(&mut self, pointer: Pointer) {
+    fn ignored(&mut self, _: IgnoreReason) {}
+    fn object(&mut self, pointer: S3Pointer) {
         self.0.push(pointer);
     }
 }
@@ -59,14 +59,14 @@ mod tests {
     }
 
     fn keys(message: &str) -> Vec<String> {
-        let found = pointers(message.as_bytes()).unwrap_or_default();
+        let found = find_pointers(message.as_bytes()).unwrap_or_default();
         found.into_iter().map(|pointer| pointer.key).collect()
     }
 
     #[test]
-    fn every_envelope_around_a_pointer() {
+    fn pointer_is_found_in_every_envelope() {
         let raw = records(&[record("ObjectCreated:Put", "ses/2026/a+b%2Bc%C3%BC.gz")]);
-        let pointer = Pointer {
+        let pointer = S3Pointer {
             bucket: "archive".to_owned(),
             key: "ses/2026/a b+cü.gz".to_owned(),
             version: None,
@@ -74,15 +74,15 @@ mod tests {
         };
         let bridge = r#"{"detail-type":"Object Created","source":"aws.s3","region":"eu-west-1","detail":{"bucket":{"name":"archive"},"object":{"key":"ses/2026/a b+cü.gz","size":1}}}"#;
         for message in [raw.clone(), sns(&raw), bridge.to_owned(), sns(bridge), sns(&sns(&raw))] {
-            let found = pointers(message.as_bytes());
+            let found = find_pointers(message.as_bytes());
             assert_eq!(found, Some(vec![pointer.clone()]), "{message}");
         }
         let versioned = raw.replace("\"size\"", "\"versionId\":\"v1\",\"size\"");
-        assert_eq!(pointers(versioned.as_bytes()).unwrap()[0].version.as_deref(), Some("v1"));
+        assert_eq!(find_pointers(versioned.as_bytes()).unwrap()[0].version.as_deref(), Some("v1"));
     }
 
     #[test]
-    fn several_records_and_each_object_once() {
+    fn pointers_of_several_records_are_sorted_and_distinct() {
         let put = |key: &str| record("ObjectCreated:Put", key);
         let copy = record("s3:ObjectCreated:Copy", "c");
         assert_eq!(keys(&records(&[put("b"), put("a"), put("b"), copy])), ["a", "b", "c"]);
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn what_points_to_nothing_that_was_created() {
+    fn messages_without_a_created_object_have_no_pointers() {
         let created = |key: &str| records(&[record("ObjectCreated:Put", key)]);
         for message in [
             records(&[record("ObjectRemoved:Delete", "a")]),
@@ -106,7 +106,7 @@ mod tests {
             r#"{"eventType":"Send","mail":{"messageId":"s3 bucket"}}"#.to_owned(),
             "s3 bucket".to_owned(),
         ] {
-            assert_eq!(pointers(message.as_bytes()), None, "{message}");
+            assert_eq!(find_pointers(message.as_bytes()), None, "{message}");
         }
     }
 }

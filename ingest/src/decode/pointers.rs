@@ -1,57 +1,61 @@
-//! Messages that point to objects in S3 (facts 3.6): which objects those are. Pure; who follows them is a source.
+//! Pointers to S3 objects, in S3 event notifications and in EventBridge events of S3. The sources read the objects.
 
 use bouncewatch_schemas::wire::envelope::ObjectPointer;
 
-/// A pointer to an object that was created.
+/// A pointer to an S3 object that was created.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Pointer {
+pub struct S3Pointer {
     /// The bucket.
     pub bucket: String,
-    /// The object's key, as it is.
+    /// The object's key, not encoded.
     pub key: String,
-    /// Which of its versions, where the bucket keeps them.
+    /// The object's version, if the bucket has versioning.
     pub version: Option<String>,
     /// The bucket's region.
     pub region: Option<String>,
 }
 
-/// How a pointer writes its key.
+/// How a pointer encodes its key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum KeyForm {
-    /// As a form does: a record of S3.
-    Urlencoded,
-    /// As it is: EventBridge.
+pub(crate) enum KeyEncoding {
+    /// URL-encoded as in a form: S3 event notifications.
+    Url,
+    /// Not encoded: EventBridge.
     Plain,
 }
 
-/// What a pointer turns out to be.
+/// The target of a pointer.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Pointed {
-    /// It names an object.
-    Object(Pointer),
-    /// It names a folder, as consoles make them: an object without content whose key ends in a slash.
+pub(crate) enum PointerTarget {
+    /// An object.
+    Object(S3Pointer),
+    /// A folder as the S3 console creates it: an empty object with a key that ends in a slash.
     Folder,
-    /// It names nothing.
-    Nothing,
+    /// Unknown: the bucket or the key is missing or cannot be decoded.
+    Unknown,
 }
 
-impl Pointed {
-    /// Reads the pointer of an envelope.
-    pub(crate) fn read(wire: &ObjectPointer<'_>, form: KeyForm, region: Option<&str>) -> Self {
+impl PointerTarget {
+    /// Reads a pointer.
+    pub(crate) fn read(
+        wire: &ObjectPointer<'_>,
+        encoding: KeyEncoding,
+        region: Option<&str>,
+    ) -> Self {
         let bucket = wire.bucket.0.as_ref().and_then(|bucket| bucket.name.get());
         let object = wire.object.0.as_ref();
         let key = object.and_then(|object| object.key.get());
         let (Some(bucket), Some(object), Some(key)) = (bucket, object, key) else {
-            return Self::Nothing;
+            return Self::Unknown;
         };
-        let key = match form {
-            KeyForm::Plain => Some(key.to_owned()),
-            KeyForm::Urlencoded => urldecoded(key),
+        let key = match encoding {
+            KeyEncoding::Plain => Some(key.to_owned()),
+            KeyEncoding::Url => decode_form_value(key),
         };
         match key {
-            None => Self::Nothing,
+            None => Self::Unknown,
             Some(key) if key.ends_with('/') && object.size.is("0") => Self::Folder,
-            Some(key) => Self::Object(Pointer {
+            Some(key) => Self::Object(S3Pointer {
                 bucket: bucket.to_owned(),
                 key,
                 version: object.version.get().map(str::to_owned),
@@ -61,8 +65,8 @@ impl Pointed {
     }
 }
 
-/// Undoes what a form does to a text: `+` is a blank, `%XX` a byte. `None` where that makes no text.
-fn urldecoded(text: &str) -> Option<String> {
+/// Decodes `application/x-www-form-urlencoded` text: `+` is a space, `%XX` a byte. `None` if the result is not UTF-8.
+fn decode_form_value(text: &str) -> Option<String> {
     let mut decoded = Vec::with_capacity(text.len());
     let mut bytes = text.bytes();
     while let Some(byte) = bytes.next() {
@@ -84,13 +88,13 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn keys_survive_a_form(key in "\\PC{1,20}") {
+        fn encoded_key_decodes_to_itself(key in "\\PC{1,20}") {
             let encoded: String = key.bytes().map(|byte| match byte {
                 b' ' => "+".to_owned(),
                 byte if byte.is_ascii_alphanumeric() => char::from(byte).to_string(),
                 byte => format!("%{byte:02X}"),
             }).collect();
-            proptest::prop_assert_eq!(urldecoded(&encoded), Some(key));
+            proptest::prop_assert_eq!(decode_form_value(&encoded), Some(key));
         }
     }
 }

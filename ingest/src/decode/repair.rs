@@ -1,8 +1,8 @@
-//! Repairs JSON strings that senders write and JSON forbids.
+//! Repairs JSON strings that JSON forbids but some writers produce.
 
-/// Replaces what JSON forbids inside strings but senders write: escapes of half a surrogate pair (by U+FFFD), and
-/// raw control characters (by a blank). Everything else is left for the parser to refuse.
-pub(super) fn repair(text: &str) -> String {
+/// Replaces escapes of half a surrogate pair by U+FFFD, and raw control characters by a space. Leaves all other text
+/// unchanged.
+pub(super) fn repair_strings(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find(|c: char| c == '\\' || c.is_control()) {
@@ -34,7 +34,7 @@ pub(super) fn repair(text: &str) -> String {
     out
 }
 
-/// The value of a `\uD8xx`..`\uDFxx` escape at the start of a text.
+/// The value of an escape from `\uD800` to `\uDFFF` at the start of a text.
 fn surrogate(text: &str) -> Option<u32> {
     let digits = text.strip_prefix("\\u")?.get(..4)?;
     let value = u32::from_str_radix(digits, 16).ok()?;
@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_senders_write_and_json_forbids() {
+    fn lone_surrogates_and_control_characters_are_replaced() {
         for (broken, repaired) in [
             (r#""a\ud800b""#, r#""a\ufffdb""#),
             (r#""a\udc00""#, r#""a\ufffd""#),
@@ -54,7 +54,7 @@ mod tests {
             ("\"a\tb\u{1}\"", "\"a b \""),
             (r#""\"#, r#""\"#),
         ] {
-            assert_eq!(repair(broken), repaired);
+            assert_eq!(repair_strings(broken), repaired);
         }
     }
 }

@@ -1,42 +1,170 @@
-//! A file of volumes as a spreadsheet saves it -> points, and the lines that cannot be read, each with the reason.
+//! Parsing a CSV file of send counts as spreadsheets save it: into points, and rejected lines with a reason.
 //!
-//! Cells are text, whatever a spreadsheet would make of them. Reasons name the column and never the cell: a line that is
-//! shifted by a column holds anything, a mailbox for example (invariant I-8).
+//! Reasons name the column, never the content of a cell: in a line that is shifted by one column, a cell can contain an
+//! email address (invariant I-8).
 
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
+use bouncewatch_schemas::send_counts::{
+    SCOPE_COLUMNS, SendCountRow, SendCountValues, TAG_PREFIX, is_scope_key,
+};
 use bouncewatch_schemas::time::{DAY_MS, parse_ms};
-use bouncewatch_schemas::volume::{SCOPE_COLUMNS, TAG_PREFIX, Volume, VolumeCounts, is_scope_key};
-use csv_core::{ReadRecordResult, Reader, ReaderBuilder};
+use bouncewatch_store::aws::is_account_id;
+use csv::{ByteRecord, ReaderBuilder, StringRecord};
 
-use crate::send_counts::{VolumesError, is_account};
+use crate::send_counts::error::SendCountsError;
 
-/// Bytes of a file.
+/// Maximum size of a file in bytes.
 const FILE_BYTES_MAX: u64 = 128 * 1024 * 1024;
-/// Bytes of a cell.
+/// Maximum size of a cell in bytes.
 const CELL_BYTES_MAX: usize = 4 * 1024;
-/// Length of a span: a year, and a leap day.
-const SPAN_MS_MAX: i64 = 366 * DAY_MS;
-/// More mails than anybody sends in a year.
+/// Maximum length of an interval: a leap year.
+const INTERVAL_MS_MAX: i64 = 366 * DAY_MS;
+/// Maximum count. A greater one is a mistake.
 const COUNT_MAX: i64 = 1_000_000_000_000;
 
-/// What a file holds.
+/// Content of a CSV file.
 #[derive(Debug, Default)]
-pub(super) struct Sheet {
-    /// Lines with cells, the header left out.
-    pub(super) lines: u64,
-    /// Points, each with its line.
-    pub(super) points: Vec<(u64, Volume)>,
-    /// Lines that cannot be read, with the reason.
+pub(super) struct CsvFile {
+    /// Rows that are not empty, without the header.
+    pub(super) rows: u64,
+    /// Valid points, each with its line number.
+    pub(super) points: Vec<(u64, SendCountRow)>,
+    /// Invalid rows: line number and reason.
     pub(super) refused: Vec<(u64, String)>,
 }
 
-/// What a column is.
+impl CsvFile {
+    /// Reads a file. `account` is the account ID of rows that do not name one.
+    pub(super) fn read(
+        path: &Path,
+        account: Option<&str>,
+        now: i64,
+    ) -> Result<Self, SendCountsError> {
+        let shown = path.display().to_string();
+        let mut bytes = Vec::new();
+        File::open(path)
+            .and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes))
+            .map_err(|source| SendCountsError::Read { path: shown.clone(), source })?;
+        let invalid = |why: &str, hint: &str| SendCountsError::InvalidCsv {
+            path: shown.clone(),
+            why: why.to_owned(),
+            hint: hint.to_owned(),
+        };
+        if bytes.len() as u64 > FILE_BYTES_MAX {
+            return Err(invalid("it is larger than 128 MiB", "split it into several files"));
+        }
+        if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
+            return Err(invalid("it is UTF-16", "save it as CSV UTF-8"));
+        }
+        let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
+        Self::parse(text, account, &shown, now).map_err(|why| {
+            let hint = format!(
+                "the first line must name the columns: from,to,attempts, and optionally account,region,bounces,complaints,rejects,{},tag:NAME; to ingest events from a file with this suffix, use stdin (`ingest -`)",
+                SCOPE_COLUMNS.join(",")
+            );
+            invalid(&why, &hint)
+        })
+    }
+
+    fn parse(text: &[u8], account: Option<&str>, origin: &str, now: i64) -> Result<Self, String> {
+        let Dialect { separator, skipped_lines, text } = Dialect::detect(text);
+        let mut lines = LineCounter { text, at: 0, line: 1 + skipped_lines };
+        let mut reader = ReaderBuilder::new()
+            .has_headers(false)
+            .flexible(true)
+            .delimiter(separator)
+            .from_reader(text);
+        let mut records = reader.byte_records();
+        let header = records.next().ok_or("it is empty")?.map_err(|error| error.to_string())?;
+        let columns = parse_header(&decode(header).ok_or("its first line is not UTF-8")?)?;
+        let mut file = Self::default();
+        for record in records {
+            let record = record.map_err(|error| error.to_string())?;
+            let start = record.position().map_or(0, csv::Position::byte);
+            let line = lines.line_at(usize::try_from(start).unwrap_or(usize::MAX));
+            let record = decode(record);
+            let is_empty = |record: &StringRecord| record.iter().all(|cell| cell.trim().is_empty());
+            // spreadsheets write separators in an empty row
+            if record.as_ref().is_some_and(is_empty) {
+                continue;
+            }
+            file.rows += 1;
+            let point = match &record {
+                None => Err("it is not UTF-8".to_owned()),
+                Some(record) => CsvRow { columns: &columns, record }.parse(account),
+            };
+            match point {
+                Ok(point) => {
+                    let origin = origin.to_owned();
+                    file.points.push((line, SendCountRow { received_at: now, origin, ..point }));
+                }
+                Err(why) => file.refused.push((line, why)),
+            }
+        }
+        Ok(file)
+    }
+}
+
+/// A record as text; `None` if it is not UTF-8.
+fn decode(record: ByteRecord) -> Option<StringRecord> {
+    StringRecord::from_byte_record(record).ok()
+}
+
+/// Counts lines as an editor does. The position that the CSV reader reports for a record is before the line ends that
+/// precede it.
+struct LineCounter<'t> {
+    text: &'t [u8],
+    at: usize,
+    line: u64,
+}
+
+impl LineCounter<'_> {
+    /// Line number of the first record at or after byte `start`. Call it in ascending order.
+    fn line_at(&mut self, start: usize) -> u64 {
+        while let Some(byte) = self.text.get(self.at) {
+            let is_end = matches!(byte, b'\r' | b'\n');
+            if self.at >= start && !is_end {
+                break;
+            }
+            self.at += 1;
+            // CR LF is one line end
+            let is_cr_of_crlf = *byte == b'\r' && self.text.get(self.at) == Some(&b'\n');
+            self.line += u64::from(is_end && !is_cr_of_crlf);
+        }
+        self.line
+    }
+}
+
+/// Separator of a CSV file, and the text without a `sep=` line.
+struct Dialect<'t> {
+    separator: u8,
+    /// Lines before the header.
+    skipped_lines: u64,
+    text: &'t [u8],
+}
+
+impl<'t> Dialect<'t> {
+    /// Detects the separator. Spreadsheets use a semicolon in locales with a decimal comma, and some write a first line
+    /// such as `sep=;`.
+    fn detect(text: &'t [u8]) -> Self {
+        let end = text.iter().position(|byte| *byte == b'\n').map_or(text.len(), |at| at + 1);
+        let (first, rest) = text.split_at(end);
+        if let [b's', b'e', b'p', b'=', separator] = first.trim_ascii_end() {
+            return Self { separator: *separator, skipped_lines: 1, text: rest };
+        }
+        let occurs = |separator: &u8| first.contains(separator);
+        let separator = [b',', b';', b'\t'].into_iter().find(occurs).unwrap_or(b',');
+        Self { separator, skipped_lines: 0, text }
+    }
+}
+
+/// Meaning of a column.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-enum Column {
+enum CsvColumn {
     From,
     To,
     Attempts,
@@ -48,12 +176,12 @@ enum Column {
     Scope(String),
 }
 
-impl Column {
-    /// Names of spreadsheets may have capitals; those of tags are as they are.
+impl CsvColumn {
+    /// Parses a column name, ignoring case except in the names of tags.
     fn parse(name: &str) -> Option<Self> {
         let name = name.trim();
-        let plain = name.to_ascii_lowercase();
-        Some(match plain.as_str() {
+        let lower = name.to_ascii_lowercase();
+        Some(match lower.as_str() {
             "from" => Self::From,
             "to" => Self::To,
             "attempts" => Self::Attempts,
@@ -63,174 +191,26 @@ impl Column {
             "complaints" => Self::Complaints,
             "rejects" => Self::Rejects,
             _ if is_scope_key(name) => Self::Scope(name.to_owned()),
-            _ if is_scope_key(&plain) && !plain.starts_with(TAG_PREFIX) => Self::Scope(plain),
+            _ if is_scope_key(&lower) && !lower.starts_with(TAG_PREFIX) => Self::Scope(lower),
             _ => return None,
         })
     }
 }
 
-impl Sheet {
-    /// Reads a file. `account` is whose mail it is where a line does not tell.
-    pub(super) fn read(path: &Path, account: Option<&str>, now: i64) -> Result<Self, VolumesError> {
-        let shown = path.display().to_string();
-        let mut bytes = Vec::new();
-        File::open(path)
-            .and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes))
-            .map_err(|source| VolumesError::Read { path: shown.clone(), source })?;
-        let not_a_table = |why: &str, hint: &str| VolumesError::NotATable {
-            path: shown.clone(),
-            why: why.to_owned(),
-            hint: hint.to_owned(),
-        };
-        if bytes.len() as u64 > FILE_BYTES_MAX {
-            return Err(not_a_table("it is larger than 128 MiB", "split it into several files"));
-        }
-        if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
-            return Err(not_a_table("it is UTF-16", "save it as CSV UTF-8"));
-        }
-        let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
-        Self::parse(text, account, &shown, now).map_err(|why| {
-            let hint = format!(
-                "its first line names the columns: from,to,attempts, and if you like account,region,bounces,complaints,rejects,{},tag:NAME; events in a file of such a name are read from stdin (`ingest -`)",
-                SCOPE_COLUMNS.join(",")
-            );
-            not_a_table(&why, &hint)
-        })
-    }
-
-    fn parse(text: &[u8], account: Option<&str>, origin: &str, now: i64) -> Result<Self, String> {
-        let Layout { separator, skipped, text } = Layout::of(text);
-        let mut lines = Lines { text, at: 0, line: 1 + skipped };
-        let reader = ReaderBuilder::new().delimiter(separator).build();
-        let mut records =
-            Records { reader, text, at: 0 }.map(|(begin, record)| (lines.line_of(begin), record));
-        let Some((_, header)) = records.next() else { return Err("it is empty".to_owned()) };
-        let columns = columns(&header.ok_or("its first line is no UTF-8")?)?;
-        let mut sheet = Self::default();
-        for (line, record) in records {
-            // an empty line of a spreadsheet has separators
-            if record
-                .as_ref()
-                .is_some_and(|record| record.iter().all(|cell| cell.trim().is_empty()))
-            {
-                continue;
-            }
-            sheet.lines += 1;
-            let point = match record {
-                None => Err("it is no UTF-8".to_owned()),
-                Some(record) => Line { columns: &columns, record: &record }.point(account),
-            };
-            match point {
-                Ok(point) => {
-                    let point = Volume { received_at: now, origin: origin.to_owned(), ..point };
-                    sheet.points.push((line, point));
-                }
-                Err(why) => sheet.refused.push((line, why)),
-            }
-        }
-        Ok(sheet)
-    }
-}
-
-/// The records of a table, each with the byte where it begins; `None` in place of one that is no UTF-8.
-struct Records<'t> {
-    reader: Reader,
-    text: &'t [u8],
-    at: usize,
-}
-
-impl Iterator for Records<'_> {
-    type Item = (usize, Option<Vec<String>>);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let begin = self.at;
-        let (mut cells, mut ends) = (vec![0; 1_024], vec![0; 32]);
-        let (mut written, mut ended) = (0, 0);
-        loop {
-            let left = self.text.get(self.at..).unwrap_or_default();
-            let (cells_left, ends_left) = (&mut cells[written..], &mut ends[ended..]);
-            let (result, read, wrote, some) = self.reader.read_record(left, cells_left, ends_left);
-            self.at += read;
-            written += wrote;
-            ended += some;
-            match result {
-                // nothing more is there: the next call says whether that ends a record
-                ReadRecordResult::InputEmpty => {}
-                ReadRecordResult::OutputFull => cells.resize(cells.len() * 2, 0),
-                ReadRecordResult::OutputEndsFull => ends.resize(ends.len() * 2, 0),
-                ReadRecordResult::End => return None,
-                ReadRecordResult::Record => break,
-            }
-        }
-        let starts = std::iter::once(0).chain(ends.iter().copied());
-        let record = starts.zip(ends.iter().take(ended).copied()).map(|(start, end)| {
-            let cell = cells.get(start..end).unwrap_or_default();
-            std::str::from_utf8(cell).ok().map(str::to_owned)
-        });
-        Some((begin, record.collect()))
-    }
-}
-
-/// Counts lines as an editor does. The reader tells them otherwise: it takes a record to begin at the line end before.
-struct Lines<'t> {
-    text: &'t [u8],
-    at: usize,
-    line: u64,
-}
-
-impl Lines<'_> {
-    /// The line of the record that begins at a byte or behind the line ends there; records come in order.
-    fn line_of(&mut self, byte: usize) -> u64 {
-        while let Some(this) = self.text.get(self.at) {
-            let is_end = matches!(this, b'\r' | b'\n');
-            if self.at >= byte && !is_end {
-                break;
-            }
-            self.at += 1;
-            // the two bytes of one line end are one
-            self.line +=
-                u64::from(is_end && !(*this == b'\r' && self.text.get(self.at) == Some(&b'\n')));
-        }
-        self.line
-    }
-}
-
-/// How cells are separated.
-struct Layout<'t> {
-    separator: u8,
-    /// Lines that stand before the header.
-    skipped: u64,
-    text: &'t [u8],
-}
-
-impl<'t> Layout<'t> {
-    /// Spreadsheets separate by a semicolon where the comma is the decimal point, and some say so in a line before.
-    fn of(text: &'t [u8]) -> Self {
-        let end = text.iter().position(|byte| *byte == b'\n').map_or(text.len(), |at| at + 1);
-        let (first, rest) = text.split_at(end);
-        if let [b's', b'e', b'p', b'=', separator] = first.trim_ascii_end() {
-            return Self { separator: *separator, skipped: 1, text: rest };
-        }
-        let is_there = |separator: &u8| first.contains(separator);
-        let separator = [b',', b';', b'\t'].into_iter().find(is_there).unwrap_or(b',');
-        Self { separator, skipped: 0, text }
-    }
-}
-
-/// What the columns are.
-fn columns(header: &[String]) -> Result<Vec<Column>, String> {
+/// Columns of a header.
+fn parse_header(header: &StringRecord) -> Result<Vec<CsvColumn>, String> {
     let mut columns = Vec::new();
     for (at, name) in header.iter().enumerate() {
-        let told = || format!("column {} of its first line", at + 1);
-        let column = Column::parse(name)
-            .ok_or_else(|| format!("{} has a name that no column of volumes has", told()))?;
+        let number = at + 1;
+        let column = CsvColumn::parse(name)
+            .ok_or_else(|| format!("column {number} of its first line is not a known column"))?;
         if columns.contains(&column) {
-            return Err(format!("{} has the name of another one", told()));
+            return Err(format!("column {number} of its first line is a duplicate"));
         }
         columns.push(column);
     }
     for (column, name) in
-        [(Column::From, "from"), (Column::To, "to"), (Column::Attempts, "attempts")]
+        [(CsvColumn::From, "from"), (CsvColumn::To, "to"), (CsvColumn::Attempts, "attempts")]
     {
         if !columns.contains(&column) {
             return Err(format!("it has no column `{name}`"));
@@ -239,78 +219,79 @@ fn columns(header: &[String]) -> Result<Vec<Column>, String> {
     Ok(columns)
 }
 
-/// A line of a file.
-struct Line<'a> {
-    columns: &'a [Column],
-    record: &'a [String],
+/// A row with the meaning of its columns.
+struct CsvRow<'a> {
+    columns: &'a [CsvColumn],
+    record: &'a StringRecord,
 }
 
-impl Line<'_> {
-    /// Its point, without when and whence it came.
-    fn point(&self, account: Option<&str>) -> Result<Volume, String> {
+impl CsvRow<'_> {
+    /// The point of the row, without time and origin of the import; the error is the reason as text.
+    fn parse(&self, account: Option<&str>) -> Result<SendCountRow, String> {
         let (cells, columns) = (self.record.len(), self.columns.len());
         if cells != columns {
             return Err(format!(
-                "it has {cells} cells, but there are {columns} columns (a quote that is never closed?)"
+                "it has {cells} cells, but the first line has {columns} columns (unclosed quote?)"
             ));
         }
         if self.record.iter().any(|cell| cell.len() > CELL_BYTES_MAX) {
             return Err(format!("a cell has more than {CELL_BYTES_MAX} bytes"));
         }
-        let (begin, end) = (self.time(&Column::From, "from")?, self.time(&Column::To, "to")?);
+        let (begin, end) = (self.time(&CsvColumn::From, "from")?, self.time(&CsvColumn::To, "to")?);
         if begin >= end {
             return Err(
-                "`to` is not after `from`; it is the first moment after the span".to_owned()
+                "`to` is not after `from`; `to` is the end of the interval, excluded".to_owned()
             );
         }
-        if end - begin > SPAN_MS_MAX {
-            return Err("the span is longer than a year".to_owned());
+        if end - begin > INTERVAL_MS_MAX {
+            return Err("the interval is longer than a year".to_owned());
         }
-        let account = self.cell(&Column::Account).map(str::trim).or(account);
-        if account.is_some_and(|account| !is_account(account)) {
-            return Err("`account` has not 12 digits; spreadsheets take leading zeros away, format the column as text".to_owned());
+        let account = self.cell(&CsvColumn::Account).map(str::trim).or(account);
+        if account.is_some_and(|account| !is_account_id(account)) {
+            return Err("`account` is not 12 digits; spreadsheets remove leading zeros, format the column as text".to_owned());
         }
-        let attempts = self.count(&Column::Attempts, "attempts")?;
+        let attempts = self.count(&CsvColumn::Attempts, "attempts")?;
         let scope = self.columns.iter().filter_map(|column| {
-            let Column::Scope(key) = column else { return None };
+            let CsvColumn::Scope(key) = column else { return None };
             Some((key.clone(), self.cell(column)?.to_owned()))
         });
-        Ok(Volume {
+        Ok(SendCountRow {
             begin,
             end,
             account: account.map(str::to_owned),
-            region: self.cell(&Column::Region).map(|region| region.trim().to_owned()),
+            region: self.cell(&CsvColumn::Region).map(|region| region.trim().to_owned()),
             scope: scope.collect::<BTreeMap<_, _>>(),
-            counts: VolumeCounts {
+            counts: SendCountValues {
                 attempts: attempts.ok_or("`attempts` is empty")?,
-                bounces: self.count(&Column::Bounces, "bounces")?,
-                complaints: self.count(&Column::Complaints, "complaints")?,
-                rejects: self.count(&Column::Rejects, "rejects")?,
+                bounces: self.count(&CsvColumn::Bounces, "bounces")?,
+                complaints: self.count(&CsvColumn::Complaints, "complaints")?,
+                rejects: self.count(&CsvColumn::Rejects, "rejects")?,
             },
             received_at: 0,
             origin: String::new(),
         })
     }
 
-    /// The cell of a column; `None`, where there is no such column or nothing in it.
-    fn cell(&self, column: &Column) -> Option<&str> {
+    /// Cell of a column; `None` if the column does not exist or the cell is empty.
+    fn cell(&self, column: &CsvColumn) -> Option<&str> {
         let at = self.columns.iter().position(|other| other == column)?;
-        self.record.get(at).map(String::as_str).filter(|cell| !cell.trim().is_empty())
+        self.record.get(at).filter(|cell| !cell.trim().is_empty())
     }
 
-    fn time(&self, column: &Column, name: &str) -> Result<i64, String> {
+    fn time(&self, column: &CsvColumn, name: &str) -> Result<i64, String> {
         let cell = self.cell(column).ok_or_else(|| format!("`{name}` is empty"))?;
-        parse_ms(cell)
-            .ok_or_else(|| format!("`{name}` is no time; write 2026-11-20T00:00:00Z or 2026-11-20"))
+        parse_ms(cell).ok_or_else(|| {
+            format!("`{name}` is not a time; write 2026-11-20T00:00:00Z or 2026-11-20")
+        })
     }
 
-    fn count(&self, column: &Column, name: &str) -> Result<Option<i64>, String> {
+    fn count(&self, column: &CsvColumn, name: &str) -> Result<Option<i64>, String> {
         let Some(cell) = self.cell(column) else { return Ok(None) };
         let cell = cell.trim();
         let is_plain = cell.bytes().all(|byte| byte.is_ascii_digit());
         let count = cell.parse().ok().filter(|count| is_plain && *count <= COUNT_MAX);
         count.map(Some).ok_or_else(|| {
-            format!("`{name}` is no whole number; write digits alone, without signs and points")
+            format!("`{name}` is not an integer; write digits only, at most {COUNT_MAX}")
         })
     }
 }

@@ -1,112 +1,117 @@
-//! What the table of volumes holds, and what comes to it. Pure.
+//! Stored send counts, and the changes of an import. No I/O.
 
 use std::collections::BTreeMap;
 
+use bouncewatch_schemas::send_counts::{SendCountRow, SendCountValues, effective};
 use bouncewatch_schemas::time::format_ms;
-use bouncewatch_schemas::volume::{Volume, VolumeCounts, effective};
 
-/// What became of a point.
+/// How an imported point compares with the stored one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Taken {
-    /// It was not there.
+pub(super) enum PointChange {
+    /// It was not stored.
     New,
-    /// It was there with other numbers.
+    /// It was stored with other counts.
     Changed,
-    /// It was there.
+    /// It was stored with the same counts, or a newer import is stored.
     Unchanged,
 }
 
-/// Whether a point was complete when it was told.
-pub(super) fn is_settled(point: &Volume) -> bool {
+/// Whether the interval of a point was over when it was imported.
+pub(super) fn is_complete(point: &SendCountRow) -> bool {
     point.end <= point.received_at
 }
 
-/// The points that are there, of each the row that holds, and those that this run adds.
+/// The valid points of the store, with the changes of this import.
 #[derive(Debug, Default)]
-pub(super) struct Room {
-    points: BTreeMap<u64, Volume>,
-    /// Of each series the points with mail: (begin, end) -> key.
-    spans: BTreeMap<u64, BTreeMap<(i64, i64), u64>>,
-    /// What was told in this run.
-    told: BTreeMap<u64, VolumeCounts>,
-    /// The rows that this run adds.
-    changed: BTreeMap<u64, Volume>,
+pub(super) struct StoredCounts {
+    /// Valid points by key.
+    points: BTreeMap<u64, SendCountRow>,
+    /// Keys of the points with mail, by series, then by (begin, end).
+    intervals: BTreeMap<u64, BTreeMap<(i64, i64), u64>>,
+    /// Counts of the points of this import, by key.
+    imported: BTreeMap<u64, SendCountValues>,
+    /// Rows to write, by key.
+    changed: BTreeMap<u64, SendCountRow>,
 }
 
-impl Room {
-    /// A room with some rows.
-    pub(super) fn new(rows: Vec<Volume>) -> Self {
-        let mut room = Self::default();
+impl StoredCounts {
+    /// Stored counts with the given rows.
+    pub(super) fn new(rows: Vec<SendCountRow>) -> Self {
+        let mut stored = Self::default();
         for point in effective(rows) {
-            room.put(point);
+            stored.insert(point);
         }
-        room
+        stored
     }
 
-    fn put(&mut self, point: Volume) {
+    fn insert(&mut self, point: SendCountRow) {
         let key = point.point_key();
-        let spans = self.spans.entry(point.series_key()).or_default();
-        let span = (point.begin, point.end);
-        if point.counts.is_nothing() {
-            spans.remove(&span);
+        let intervals = self.intervals.entry(point.series_key()).or_default();
+        let interval = (point.begin, point.end);
+        if point.counts.is_zero() {
+            intervals.remove(&interval);
         } else {
-            spans.insert(span, key);
+            intervals.insert(interval, key);
         }
         self.points.insert(key, point);
     }
 
-    /// The point of a key.
-    pub(super) fn point(&self, key: u64) -> Option<&Volume> {
+    /// The valid point with a key.
+    pub(super) fn point(&self, key: u64) -> Option<&SendCountRow> {
         self.points.get(&key)
     }
 
-    /// The points with mail of a series, in order.
-    pub(super) fn series(&self, series: u64) -> impl DoubleEndedIterator<Item = &Volume> {
-        let keys = self.spans.get(&series).into_iter().flat_map(BTreeMap::values);
+    /// The points with mail of a series, in order of time.
+    pub(super) fn series(&self, series: u64) -> impl DoubleEndedIterator<Item = &SendCountRow> {
+        let keys = self.intervals.get(&series).into_iter().flat_map(BTreeMap::values);
         keys.filter_map(|key| self.points.get(key))
     }
 
-    /// Takes a point; it is written only if it is new or differs, or was not complete when it was told before.
-    pub(super) fn take(&mut self, point: Volume) -> Taken {
+    /// Applies an imported point. It is written if it is new or changed, and once more when its interval is over.
+    pub(super) fn apply(&mut self, point: SendCountRow) -> PointChange {
         let key = point.point_key();
-        self.told.insert(key, point.counts);
-        let taken = match self.points.get(&key) {
-            None => Taken::New,
-            Some(held) if !point.holds_over(held) => return Taken::Unchanged,
-            Some(held) if held.counts != point.counts => Taken::Changed,
-            Some(held) if is_settled(held) || !is_settled(&point) => return Taken::Unchanged,
-            Some(_) => Taken::Unchanged,
+        self.imported.insert(key, point.counts);
+        let change = match self.points.get(&key) {
+            None => PointChange::New,
+            Some(stored) if !point.supersedes(stored) => return PointChange::Unchanged,
+            Some(stored) if stored.counts != point.counts => PointChange::Changed,
+            Some(stored) if is_complete(stored) || !is_complete(&point) => {
+                return PointChange::Unchanged;
+            }
+            // written again, because it is complete now
+            Some(_) => PointChange::Unchanged,
         };
         self.changed.insert(key, point.clone());
-        self.put(point);
-        taken
+        self.insert(point);
+        change
     }
 
-    /// Why a point of a file cannot be taken: the file tells it twice with other numbers, or a point with mail is there
-    /// whose span overlaps it, so that its mails would count twice.
-    pub(super) fn conflict(&self, point: &Volume) -> Option<String> {
-        if self.told.get(&point.point_key()).is_some_and(|told| *told != point.counts) {
-            return Some("a line before it tells other numbers for the same span and scope; is a column missing that tells them apart?".to_owned());
+    /// Reason to reject a point of a file: the file has other counts for the same point, or a stored point with mail
+    /// overlaps it, so that mails would count twice.
+    pub(super) fn conflict(&self, point: &SendCountRow) -> Option<String> {
+        if self.imported.get(&point.point_key()).is_some_and(|counts| *counts != point.counts) {
+            return Some("an earlier line has other counts for the same interval and scope; is a column missing that distinguishes the lines?".to_owned());
         }
-        if point.counts.is_nothing() {
+        if point.counts.is_zero() {
             return None;
         }
-        let spans = self.spans.get(&point.series_key())?;
-        // spans with mail do not overlap each other, so that the last one before the end is the one to look at
-        let (span, _) = spans.range(..(point.end, i64::MIN)).next_back()?;
-        let (begin, end) = *span;
-        (end > point.begin && (begin, end) != (point.begin, point.end)).then(|| {
-            let from = self.points.get(spans.get(span)?).map_or("", |held| held.origin.as_str());
-            Some(format!(
-                "its span overlaps one that is there for the same scope, {} to {} from `{from}`, whose mails would count twice; give spans that are alike, or leave this one out",
-                format_ms(begin),
-                format_ms(end),
-            ))
-        })?
+        let intervals = self.intervals.get(&point.series_key())?;
+        // intervals with mail do not overlap each other: only the last one that starts before the end can overlap
+        let (interval, key) = intervals.range(..(point.end, i64::MIN)).next_back()?;
+        let (begin, end) = *interval;
+        if end <= point.begin || *interval == (point.begin, point.end) {
+            return None;
+        }
+        let origin = &self.points.get(key)?.origin;
+        Some(format!(
+            "the interval overlaps a stored one of the same scope, {} to {} from `{origin}`: mails would count twice; use the same interval, or remove this line",
+            format_ms(begin),
+            format_ms(end),
+        ))
     }
 
-    /// The rows that have to be written.
-    pub(super) fn into_changed(self) -> Vec<Volume> {
+    /// The rows to write.
+    pub(super) fn into_changed(self) -> Vec<SendCountRow> {
         self.changed.into_values().collect()
     }
 }
@@ -121,73 +126,73 @@ pub(super) mod tests {
         end: i64,
         attempts: i64,
         received_at: i64,
-    ) -> Volume {
-        Volume {
+    ) -> SendCountRow {
+        SendCountRow {
             begin,
             end,
             account: Some("123456789012".to_owned()),
             region: Some("eu-west-1".to_owned()),
             scope: BTreeMap::new(),
-            counts: VolumeCounts { attempts, ..VolumeCounts::default() },
+            counts: SendCountValues { attempts, ..SendCountValues::default() },
             received_at,
             origin: "a.csv".to_owned(),
         }
     }
 
     #[test]
-    fn only_what_is_new_or_differs_is_written() {
-        let mut room =
-            Room::new(vec![point(0, 10, 5, 21), point(0, 10, 6, 22), point(10, 20, 1, 21)]);
-        assert_eq!(room.take(point(0, 10, 6, 23)), Taken::Unchanged);
-        assert_eq!(room.take(point(10, 20, 2, 23)), Taken::Changed);
-        assert_eq!(room.take(point(20, 30, 2, 23)), Taken::New);
-        // told before: it holds no more
-        assert_eq!(room.take(point(10, 20, 9, 0)), Taken::Unchanged);
-        let written: Vec<i64> = room.into_changed().iter().map(|row| row.begin).collect();
+    fn apply_writes_only_new_and_changed_points() {
+        let mut stored =
+            StoredCounts::new(vec![point(0, 10, 5, 21), point(0, 10, 6, 22), point(10, 20, 1, 21)]);
+        assert_eq!(stored.apply(point(0, 10, 6, 23)), PointChange::Unchanged);
+        assert_eq!(stored.apply(point(10, 20, 2, 23)), PointChange::Changed);
+        assert_eq!(stored.apply(point(20, 30, 2, 23)), PointChange::New);
+        // an older import does not replace a newer one
+        assert_eq!(stored.apply(point(10, 20, 9, 0)), PointChange::Unchanged);
+        let written: Vec<i64> = stored.into_changed().iter().map(|row| row.begin).collect();
         assert_eq!(written.len(), 2, "{written:?}");
         assert!(written.contains(&10) && written.contains(&20));
     }
 
     #[test]
-    fn that_a_point_is_complete_is_written_once() {
-        let mut room = Room::new(vec![point(0, 10, 5, 4)]);
-        assert_eq!(room.take(point(0, 10, 5, 6)), Taken::Unchanged);
-        assert_eq!(room.take(point(0, 10, 5, 10)), Taken::Unchanged);
-        assert_eq!(room.take(point(0, 10, 5, 12)), Taken::Unchanged);
-        assert_eq!(room.into_changed(), [point(0, 10, 5, 10)]);
+    fn apply_writes_an_unchanged_point_once_when_it_is_complete() {
+        let mut stored = StoredCounts::new(vec![point(0, 10, 5, 4)]);
+        assert_eq!(stored.apply(point(0, 10, 5, 6)), PointChange::Unchanged);
+        assert_eq!(stored.apply(point(0, 10, 5, 10)), PointChange::Unchanged);
+        assert_eq!(stored.apply(point(0, 10, 5, 12)), PointChange::Unchanged);
+        assert_eq!(stored.into_changed(), [point(0, 10, 5, 10)]);
     }
 
     #[test]
-    fn spans_that_overlap_are_refused() {
-        let room = Room::new(vec![point(10, 20, 5, 1), point(20, 30, 0, 1)]);
-        for (begin, end, is_refused) in [
+    fn conflict_rejects_overlapping_intervals() {
+        let stored = StoredCounts::new(vec![point(10, 20, 5, 1), point(20, 30, 0, 1)]);
+        for (begin, end, is_rejected) in [
             (0, 10, false),
             (0, 11, true),
             (10, 20, false),
             (10, 19, true),
             (12, 15, true),
             (5, 40, true),
-            // nothing was sent there
+            // the stored point has no mail
             (20, 40, false),
             (25, 26, false),
         ] {
-            let told = room.conflict(&point(begin, end, 1, 2));
-            assert_eq!(told.is_some(), is_refused, "{begin} to {end}: {told:?}");
+            let reason = stored.conflict(&point(begin, end, 1, 2));
+            assert_eq!(reason.is_some(), is_rejected, "{begin} to {end}: {reason:?}");
         }
-        let mut elsewhere = point(12, 15, 1, 2);
-        elsewhere.region = None;
-        assert_eq!(room.conflict(&elsewhere), None);
+        let mut other_series = point(12, 15, 1, 2);
+        other_series.region = None;
+        assert_eq!(stored.conflict(&other_series), None);
     }
 
     #[test]
-    fn one_file_does_not_contradict_itself() {
-        for before in [5, 6] {
-            let mut room = Room::new(vec![point(0, 10, before, 1)]);
-            assert_eq!(room.conflict(&point(0, 10, 6, 2)), None);
-            room.take(point(0, 10, 6, 2));
-            assert_eq!(room.conflict(&point(0, 10, 6, 2)), None);
-            let told = room.conflict(&point(0, 10, 7, 2)).unwrap();
-            assert!(told.contains("a line before it"), "{told}");
+    fn conflict_rejects_other_counts_in_the_same_file() {
+        for attempts in [5, 6] {
+            let mut stored = StoredCounts::new(vec![point(0, 10, attempts, 1)]);
+            assert_eq!(stored.conflict(&point(0, 10, 6, 2)), None);
+            stored.apply(point(0, 10, 6, 2));
+            assert_eq!(stored.conflict(&point(0, 10, 6, 2)), None);
+            let reason = stored.conflict(&point(0, 10, 7, 2)).unwrap();
+            assert!(reason.contains("an earlier line"), "{reason}");
         }
     }
 }

@@ -1,146 +1,156 @@
-//! The points of SES's statistics, fitted in beside those of earlier answers. Pure.
+//! Reconciling the points of SES statistics with those of earlier imports. No I/O.
 //!
-//! AWS documents that a point has 15 minutes and that two weeks are told, but of its timestamp only that it is the "time
-//! of the data point" (API reference of SES, `SendDataPoint`). It is taken as the begin. Where the quarters of an hour
-//! begin is not documented either: in AWS's three samples of an answer they begin at minutes :08, :02 and :13 (and
-//! every 15 minutes from there), in the first of them the request was made at such a minute (API reference, AWS CLI,
-//! boto3). So it is not relied on that the next answer has the same quarters. Where it has, a point replaces itself.
-//! Where it has not, its points overlap those that are there, and each mail must still count once:
+//! AWS documents that a point covers 15 minutes and that the response covers the last two weeks. Of the timestamp it
+//! only documents that it is the "time of the data point" (SES API reference, `SendDataPoint`); it is taken as the
+//! start of the interval. Where intervals start within the hour is not documented: in the three sample responses of AWS
+//! (SES API reference, AWS CLI, boto3) they start at minutes :08, :02 and :13. So the next response can have other
+//! intervals. If it has the same ones, a point replaces itself. If not, its points overlap stored ones, and each mail
+//! must still count once:
 //!
-//! - what was complete when it was told stays, up to the frontier: the end of the last such point;
-//! - of a point that lies across the frontier the part behind it is taken;
-//! - what was not complete when it was told, and is overlapped by a point that is taken, is set to nothing.
+//! - Points that were complete when they were imported stay. The end of the last one is the frontier.
+//! - Of a new point that crosses the frontier, the part after the frontier is stored.
+//! - Points that were not complete are set to zero if a new point overlaps them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bouncewatch_schemas::volume::{Volume, VolumeCounts};
+use bouncewatch_schemas::send_counts::{SendCountRow, SendCountValues};
 
-use crate::send_counts::existing::{Room, is_settled};
+use crate::send_counts::existing::{StoredCounts, is_complete};
 
 /// Length of a point.
 pub(super) const POINT_MS: i64 = 15 * 60 * 1000;
-/// How far back an answer reaches.
-const TOLD_MS: i64 = 14 * 24 * 3_600_000;
+/// Time range of a response.
+const RESPONSE_RANGE_MS: i64 = 14 * 24 * 3_600_000;
 
-/// What is made of an answer.
+/// Result of [`reconcile`].
 #[derive(Debug, Default)]
-pub(super) struct Fitted {
-    /// Points to take.
-    pub(super) points: Vec<Volume>,
-    /// Points of earlier answers that count no more.
-    pub(super) superseded: Vec<Volume>,
-    /// Points whose mails other points tell of.
+pub(super) struct Reconciled {
+    /// Points to store.
+    pub(super) points: Vec<SendCountRow>,
+    /// Points of earlier imports that are set to zero.
+    pub(super) superseded: Vec<SendCountRow>,
+    /// Number of points that are left out because stored points count their mails.
     pub(super) covered: u64,
 }
 
-/// Fits an answer in; its points are of one account and region, and were told at `now`.
-pub(super) fn fit(room: &Room, mut answer: Vec<Volume>, now: i64) -> Fitted {
-    let mut fitted = Fitted::default();
-    answer.sort();
-    let Some(first) = answer.first() else { return fitted };
-    let held: Vec<&Volume> = room.series(first.series_key()).collect();
-    let is_ours = |point: &&&Volume| point.origin == first.origin;
-    let (ours, others): (Vec<&Volume>, Vec<&Volume>) =
-        held.iter().copied().partition(|point| is_ours(&point));
-    let (settled, open): (Vec<&Volume>, Vec<&Volume>) =
-        ours.into_iter().partition(|point| is_settled(point));
-    let frontier = settled.iter().map(|point| point.end).max().unwrap_or(i64::MIN);
-    let others = Spans::of(&others);
-    let told = Spans::of(&settled);
-    // what overlaps nothing is taken as it is
-    let known: Vec<&Volume> = answer.iter().filter(|point| told.overlap(point)).collect();
-    for point in &answer {
-        let is_held = room.point(point.point_key()).is_some_and(|held| !held.counts.is_nothing());
-        // what the two weeks cut is told in part
-        let is_cut = point.begin < now.saturating_sub(TOLD_MS);
-        if is_held && !is_cut {
-            fitted.points.push(point.clone());
-        } else if is_held || others.overlap(point) {
-            fitted.covered += 1;
-        } else if point.begin >= frontier || !told.overlap(point) {
-            fitted.points.push(point.clone());
-        } else if let Some(rest) = behind(point, frontier, &settled, &known) {
-            fitted.points.push(rest);
+/// Reconciles the points of a response of SES, received at `now`, with the stored points of its account and region.
+pub(super) fn reconcile(
+    stored: &StoredCounts,
+    mut response: Vec<SendCountRow>,
+    now: i64,
+) -> Reconciled {
+    let mut result = Reconciled::default();
+    response.sort();
+    let Some(first) = response.first() else { return result };
+    let (own, other): (Vec<&SendCountRow>, Vec<&SendCountRow>) =
+        stored.series(first.series_key()).partition(|point| point.origin == first.origin);
+    let (complete, incomplete): (Vec<&SendCountRow>, Vec<&SendCountRow>) =
+        own.into_iter().partition(|point| is_complete(point));
+    let frontier = complete.iter().map(|point| point.end).max().unwrap_or(i64::MIN);
+    let other = Intervals::new(&other);
+    let settled = Intervals::new(&complete);
+    let overlapping: Vec<&SendCountRow> =
+        response.iter().filter(|point| settled.overlap(point)).collect();
+    for point in &response {
+        let is_stored =
+            stored.point(point.point_key()).is_some_and(|stored| !stored.counts.is_zero());
+        // the start of the two weeks cuts the first point: its counts are incomplete
+        let is_truncated = point.begin < now.saturating_sub(RESPONSE_RANGE_MS);
+        if is_stored && !is_truncated {
+            result.points.push(point.clone());
+        } else if is_stored || other.overlap(point) {
+            result.covered += 1;
+        } else if point.begin >= frontier || !settled.overlap(point) {
+            result.points.push(point.clone());
+        } else if let Some(rest) = part_after(frontier, point, &complete, &overlapping) {
+            result.points.push(rest);
         } else {
-            fitted.covered += 1;
+            result.covered += 1;
         }
     }
-    let kept: BTreeSet<u64> = fitted.points.iter().map(Volume::point_key).collect();
-    let taken = Spans::of(&fitted.points.iter().collect::<Vec<_>>());
-    let is_past = |point: &&&Volume| taken.overlap(point) && !kept.contains(&point.point_key());
-    let past = open.iter().filter(is_past).map(|point| Volume {
-        counts: VolumeCounts::default(),
+    let keys: BTreeSet<u64> = result.points.iter().map(SendCountRow::point_key).collect();
+    let new = Intervals::new(&result.points.iter().collect::<Vec<_>>());
+    let is_superseded =
+        |point: &&&SendCountRow| new.overlap(point) && !keys.contains(&point.point_key());
+    let superseded = incomplete.iter().filter(is_superseded).map(|point| SendCountRow {
+        counts: SendCountValues::default(),
         received_at: now,
         ..(*point).clone()
     });
-    fitted.superseded = past.collect();
-    fitted
+    result.superseded = superseded.collect();
+    result
 }
 
-/// The part of a point behind the frontier, if it has mail.
-fn behind(point: &Volume, frontier: i64, settled: &[&Volume], known: &[&Volume]) -> Option<Volume> {
+/// The part of a point after the frontier; `None` if it has no mail.
+///
+/// Its counts are a difference: all mails since a common gap by the response, less those by the stored points. Without
+/// a common gap, they are a share of the point, proportional to time.
+fn part_after(
+    frontier: i64,
+    point: &SendCountRow,
+    complete: &[&SendCountRow],
+    response: &[&SendCountRow],
+) -> Option<SendCountRow> {
     if point.end <= frontier {
         return None;
     }
-    let common = common_gap(point, settled, known);
-    let count = |of: fn(&Volume) -> i64| -> i64 {
-        let before = |row: &&Volume| common.is_some_and(|common| row.begin >= common);
-        if common.is_some() {
-            // both tell all mails since a moment across which neither has a point
-            let is_up_to = |row: &&Volume| before(row) && row.end <= point.end;
-            let sum =
-                |rows: &[&Volume]| -> i64 { rows.iter().copied().filter(is_up_to).map(of).sum() };
-            return (sum(known) - sum(settled)).clamp(0, of(point));
-        }
-        // mails without a pause: those of a part are as many as its time
-        let (part, whole) = (point.end - frontier, point.end - point.begin);
-        (of(point) * part + whole / 2) / whole
+    let gap = last_common_gap(point, complete, response);
+    let count = |value: fn(&SendCountRow) -> i64| -> i64 {
+        let Some(gap) = gap else {
+            let (part, all) = (point.end - frontier, point.end - point.begin);
+            return (value(point) * part + all / 2) / all;
+        };
+        let is_since_gap = |row: &&SendCountRow| row.begin >= gap && row.end <= point.end;
+        let sum = |rows: &[&SendCountRow]| -> i64 {
+            rows.iter().copied().filter(is_since_gap).map(value).sum()
+        };
+        (sum(response) - sum(complete)).clamp(0, value(point))
     };
-    let counts = VolumeCounts {
+    let counts = SendCountValues {
         attempts: count(|row| row.counts.attempts),
         bounces: Some(count(|row| row.counts.bounces.unwrap_or_default())),
         complaints: Some(count(|row| row.counts.complaints.unwrap_or_default())),
         rejects: Some(count(|row| row.counts.rejects.unwrap_or_default())),
     };
-    let rest = Volume { begin: frontier, counts, ..point.clone() };
-    (!counts.is_nothing()).then_some(rest)
+    let rest = SendCountRow { begin: frontier, counts, ..point.clone() };
+    (!counts.is_zero()).then_some(rest)
 }
 
-/// The last moment before a point across which neither the points that are there nor those of the answer lie, and
-/// since which both tell everything.
-fn common_gap(point: &Volume, settled: &[&Volume], known: &[&Volume]) -> Option<i64> {
-    // when it was told
-    let now = point.received_at;
+/// The last moment at or before the start of a point that no stored point and no point of the response crosses, and
+/// since which both are complete.
+fn last_common_gap(
+    point: &SendCountRow,
+    complete: &[&SendCountRow],
+    response: &[&SendCountRow],
+) -> Option<i64> {
+    let response_start = point.received_at.saturating_sub(RESPONSE_RANGE_MS);
     let mut moment = point.begin;
-    let first = now.saturating_sub(TOLD_MS);
     loop {
-        // the earliest begin of what lies across the moment
-        let across = settled.iter().chain(known);
-        let across = across.filter(|row| row.begin < moment && row.end > moment);
-        match across.map(|row| row.begin).min() {
-            None => return (moment >= first).then_some(moment),
-            Some(begin) if begin < first => return None,
+        let rows = complete.iter().chain(response);
+        let crossing = rows.filter(|row| row.begin < moment && row.end > moment);
+        match crossing.map(|row| row.begin).min() {
+            None => return (moment >= response_start).then_some(moment),
+            Some(begin) if begin < response_start => return None,
             Some(begin) => moment = begin,
         }
     }
 }
 
-/// Spans of points, to find out what overlaps them.
-struct Spans(BTreeMap<i64, i64>);
+/// Intervals that do not overlap each other: begin to end.
+struct Intervals(BTreeMap<i64, i64>);
 
-impl Spans {
-    fn of(points: &[&Volume]) -> Self {
-        let mut spans = BTreeMap::new();
+impl Intervals {
+    fn new(points: &[&SendCountRow]) -> Self {
+        let mut intervals = BTreeMap::new();
         for point in points {
-            let end = spans.entry(point.begin).or_insert(point.end);
+            let end = intervals.entry(point.begin).or_insert(point.end);
             *end = point.end.max(*end);
         }
-        Self(spans)
+        Self(intervals)
     }
 
-    /// Whether one of them overlaps a point. They do not overlap each other, so that the last one before its end is
-    /// the one to look at.
-    fn overlap(&self, point: &Volume) -> bool {
+    /// Whether one of the intervals overlaps a point. Only the last one that starts before the end of the point can.
+    fn overlap(&self, point: &SendCountRow) -> bool {
         self.0.range(..point.end).next_back().is_some_and(|(_, end)| *end > point.begin)
     }
 }
@@ -155,54 +165,54 @@ mod tests {
     const MINUTE: i64 = 60_000;
     const HOUR: i64 = 60 * MINUTE;
     const DAY: i64 = 24 * HOUR;
-    /// When the first mail of these tests is sent.
+    /// Time of the first mail.
     const START: i64 = 1_790_000_000_000 / DAY * DAY;
 
-    fn statistics(begin: i64, attempts: i64, received_at: i64) -> Volume {
+    fn statistics(begin: i64, attempts: i64, received_at: i64) -> SendCountRow {
         let mut point = point(begin, begin + POINT_MS, attempts, received_at);
         point.origin = "ses-statistics:eu-west-1".to_owned();
-        let none = Some(0);
-        point.counts = VolumeCounts { attempts, bounces: none, complaints: none, rejects: none };
+        let zero = Some(0);
+        point.counts = SendCountValues { attempts, bounces: zero, complaints: zero, rejects: zero };
         point
     }
 
-    /// What SES tells at a moment, its quarters beginning at a moment modulo 15 minutes.
-    fn answer(mails: &[i64], now: i64, phase: i64) -> Vec<Volume> {
+    /// Response of SES at `now`. Intervals start at `phase` modulo 15 minutes.
+    fn response(mails: &[i64], now: i64, phase: i64) -> Vec<SendCountRow> {
         let mut counts: BTreeMap<i64, i64> = BTreeMap::new();
-        for mail in mails.iter().filter(|mail| **mail < now && **mail >= now - TOLD_MS) {
+        for mail in mails.iter().filter(|mail| **mail < now && **mail >= now - RESPONSE_RANGE_MS) {
             *counts.entry((mail - phase).div_euclid(POINT_MS) * POINT_MS + phase).or_default() += 1;
         }
         counts.into_iter().map(|(begin, count)| statistics(begin, count, now)).collect()
     }
 
-    /// Takes answers one after the other into an empty room.
-    fn taken(mails: &[i64], calls: &[(i64, i64)]) -> Vec<Volume> {
-        let mut rows: Vec<Volume> = Vec::new();
+    /// Points with mail after the responses of some calls (time, phase) were imported one after another.
+    fn imported(mails: &[i64], calls: &[(i64, i64)]) -> Vec<SendCountRow> {
+        let mut rows: Vec<SendCountRow> = Vec::new();
         for (now, phase) in calls {
-            let mut room = Room::new(rows.clone());
-            let fitted = fit(&room, answer(mails, *now, *phase), *now);
-            for point in fitted.points.into_iter().chain(fitted.superseded) {
-                room.take(point);
+            let mut stored = StoredCounts::new(rows.clone());
+            let result = reconcile(&stored, response(mails, *now, *phase), *now);
+            for point in result.points.into_iter().chain(result.superseded) {
+                stored.apply(point);
             }
-            rows.extend(room.into_changed());
+            rows.extend(stored.into_changed());
         }
-        bouncewatch_schemas::volume::effective(rows)
+        bouncewatch_schemas::send_counts::effective(rows)
             .into_iter()
-            .filter(|point| !point.counts.is_nothing())
+            .filter(|point| !point.counts.is_zero())
             .collect()
     }
 
-    fn attempts(points: &[Volume]) -> i64 {
+    fn attempts(points: &[SendCountRow]) -> i64 {
         points.iter().map(|point| point.counts.attempts).sum()
     }
 
-    fn assert_apart(points: &[Volume]) {
+    fn assert_no_overlap(points: &[SendCountRow]) {
         for pair in points.windows(2) {
             assert!(pair[0].end <= pair[1].begin, "{pair:?}");
         }
     }
 
-    /// The moments of mails, from gaps between them.
+    /// Times of mails, from the gaps between them.
     fn mails(gaps: &[i64]) -> Vec<i64> {
         let mut at = START;
         let mail = |gap: &i64| {
@@ -212,7 +222,7 @@ mod tests {
         gaps.iter().map(mail).collect()
     }
 
-    /// Moments of calls, none later than two weeks after the one before.
+    /// Time and phase of calls, at most two weeks apart.
     fn calls() -> impl Strategy<Value = Vec<(i64, i64)>> {
         let call = (1..40_i64, 0..15_i64).prop_map(|(quarters, phase)| (quarters * 7, phase));
         proptest::collection::vec(call, 1..12).prop_map(|calls| {
@@ -228,64 +238,59 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(100))]
 
-        /// As long as the quarters stay, every number is that of the last answer that told it.
         #[test]
-        fn with_the_same_quarters_every_number_is_exact(
+        fn same_intervals_give_exact_counts(
             gaps in proptest::collection::vec(0..40 * MINUTE, 0..200), calls in calls(), phase in 0..15_i64,
         ) {
             let mails = mails(&gaps);
             let calls: Vec<_> = calls.iter().map(|(now, _)| (*now, phase * MINUTE)).collect();
             let (now, phase) = calls[calls.len() - 1];
-            let strip = |points: Vec<Volume>| -> Vec<(i64, i64)> {
+            let summary = |points: Vec<SendCountRow>| -> Vec<(i64, i64)> {
                 points.iter().map(|point| (point.begin, point.counts.attempts)).collect()
             };
-            prop_assert_eq!(strip(taken(&mails, &calls)), strip(answer(&mails, now, phase)));
+            prop_assert_eq!(summary(imported(&mails, &calls)), summary(response(&mails, now, phase)));
         }
 
-        /// Whatever the quarters are, points are apart, and mails with pauses count once each.
         #[test]
-        fn with_other_quarters_each_mail_counts_once(
+        fn other_intervals_count_each_mail_once_if_there_are_pauses(
             gaps in proptest::collection::vec(prop_oneof![8 => 0..2 * MINUTE, 1 => 31 * MINUTE..90 * MINUTE], 0..200),
             calls in calls(),
         ) {
             let mails = mails(&gaps);
-            let points = taken(&mails, &calls);
-            assert_apart(&points);
+            let points = imported(&mails, &calls);
+            assert_no_overlap(&points);
             let (now, _) = calls[calls.len() - 1];
-            prop_assert_eq!(attempts(&points), attempts(&answer(&mails, now, 0)));
+            prop_assert_eq!(attempts(&points), attempts(&response(&mails, now, 0)));
         }
 
-        /// Without any pause parts are estimated, and stay near the truth however often it is asked.
         #[test]
-        fn without_a_pause_it_is_near(calls in calls(), every in 3..60_i64) {
+        fn without_pauses_the_error_is_at_most_one_mail_per_call(calls in calls(), every in 3..60_i64) {
             let (now, _) = calls[calls.len() - 1];
             let sent = |mail: i64| START - 2 * DAY + mail * every * 1000;
             let mails: Vec<i64> = (0..200_000).map(sent).take_while(|mail| *mail < now).collect();
-            let points = taken(&mails, &calls);
-            assert_apart(&points);
-            let off = attempts(&points) - attempts(&answer(&mails, now, 0));
-            prop_assert!(off.unsigned_abs() <= calls.len() as u64, "{off}");
+            let points = imported(&mails, &calls);
+            assert_no_overlap(&points);
+            let error = attempts(&points) - attempts(&response(&mails, now, 0));
+            prop_assert!(error.unsigned_abs() <= calls.len() as u64, "{error}");
         }
     }
 
     #[test]
-    fn what_a_file_told_is_not_told_again() {
+    fn points_that_overlap_an_imported_file_are_covered() {
         let now = START + DAY;
-        let file = point(START, START + HOUR, 100, now);
-        let room = Room::new(vec![file]);
+        let stored = StoredCounts::new(vec![point(START, START + HOUR, 100, now)]);
         let begins = [-POINT_MS, -MINUTE, 0, HOUR - POINT_MS, HOUR - MINUTE, HOUR];
-        let answer = begins.map(|begin| statistics(START + begin, 3, now)).to_vec();
-        let fitted = fit(&room, answer, now);
-        let taken: Vec<i64> = fitted.points.iter().map(|point| point.begin - START).collect();
-        assert_eq!((taken, fitted.covered), (vec![-POINT_MS, HOUR], 4));
+        let response = begins.map(|begin| statistics(START + begin, 3, now)).to_vec();
+        let result = reconcile(&stored, response, now);
+        let points: Vec<i64> = result.points.iter().map(|point| point.begin - START).collect();
+        assert_eq!((points, result.covered), (vec![-POINT_MS, HOUR], 4));
     }
 
     #[test]
-    fn what_the_two_weeks_cut_stays_as_it_was() {
-        let begin = START;
-        let now = begin + TOLD_MS + MINUTE;
-        let room = Room::new(vec![statistics(begin, 9, begin + DAY)]);
-        let fitted = fit(&room, vec![statistics(begin, 2, now)], now);
-        assert_eq!((fitted.points.len(), fitted.covered), (0, 1));
+    fn point_truncated_by_the_two_weeks_keeps_its_stored_counts() {
+        let now = START + RESPONSE_RANGE_MS + MINUTE;
+        let stored = StoredCounts::new(vec![statistics(START, 9, START + DAY)]);
+        let result = reconcile(&stored, vec![statistics(START, 2, now)], now);
+        assert_eq!((result.points.len(), result.covered), (0, 1));
     }
 }

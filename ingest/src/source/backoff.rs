@@ -1,21 +1,23 @@
-//! Pauses that grow after each failure, with jitter so that those who failed together do not come back together.
+//! [`Backoff`]: exponential pauses between retries, with jitter, so that clients that failed together do not retry
+//! together.
 
 use std::time::Duration;
 
-/// First pause after a failed call, and the longest one.
+/// Base of the pauses: the pause after failure N is 200 ms * 2^N.
 const PAUSE: Duration = Duration::from_millis(200);
+/// Longest pause.
 const PAUSE_MAX: Duration = Duration::from_secs(30);
-/// Failures in a row after which a drain gives up; a follower never does.
+/// Consecutive failures after which a drain gives up; a run with `--follow` retries without limit.
 const FAILURES_MAX: u32 = 6;
 
-/// Failures in a row.
+/// The number of consecutive failures.
 #[derive(Debug, Default)]
 pub(super) struct Backoff {
     failures: u32,
 }
 
 impl Backoff {
-    /// How long to wait after one more failure; `None` when a drain gives up.
+    /// The pause after one more failure; `None` if a drain gives up.
     pub(super) fn pause(&mut self, follow: bool) -> Option<Duration> {
         self.failures += 1;
         if !follow && self.failures >= FAILURES_MAX {
@@ -26,7 +28,7 @@ impl Backoff {
     }
 }
 
-/// Between 0.5 and 1.
+/// A random factor between 0.5 and 1.
 pub(super) fn jitter() -> f64 {
     use std::hash::{BuildHasher, Hasher, RandomState};
     let random =
@@ -39,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pauses_grow_and_a_drain_gives_up() {
+    fn pauses_double_and_a_drain_gives_up_after_6_failures() {
         let mut backoff = Backoff::default();
         let pauses: Vec<Option<Duration>> = (0..7).map(|_| backoff.pause(false)).collect();
         for (at, pause) in pauses.iter().take(5).enumerate() {

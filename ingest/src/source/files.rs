@@ -1,90 +1,94 @@
-//! Files, folders, globs and standard input: archives of events in any of the shapes, packed with gzip or zstd or not.
+//! Files, folders, globs and standard input: archives of events, plain or compressed with gzip or zstd.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::decode::documents;
-use crate::source::{Intake, Parcel, Receipt};
+use crate::decode::documents::split;
+use crate::source::delivery::Delivery;
+use crate::source::intake::Intake;
+use crate::source::receipt::Receipt;
 use crate::telemetry::metrics::Telemetry;
 
-/// Bytes that are read and handed over at a time.
+/// Size of a read and of a delivery, bytes.
 const CHUNK_BYTES: usize = 256 * 1024;
 
-/// What can go wrong with a file.
+/// Why files cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
-    /// There is no such file, or nothing that fits.
-    #[error("no such file or folder, and no file fits the pattern: {0}")]
+    /// No file or folder has this name, and no file matches the pattern.
+    #[error("no such file or folder, and no file matches the pattern: {0}")]
     NotFound(String),
-    /// The pattern cannot be read.
-    #[error("not a pattern: {pattern}: {why}")]
+    /// The glob pattern is invalid.
+    #[error("invalid pattern: {pattern}: {why}")]
     Pattern {
         /// The pattern.
         pattern: String,
-        /// What is wrong with it.
+        /// The reason.
         why: String,
     },
-    /// A file could not be read to its end. What was read before is stored.
-    #[error("could not read `{origin}` beyond byte {at} (unpacked): {source}")]
+    /// A file could not be read to its end. The documents before that point are stored.
+    #[error("could not read `{origin}` beyond byte {at} (uncompressed): {source}")]
     Read {
         /// The file.
         origin: String,
-        /// How far it could be read.
+        /// Number of uncompressed bytes that were read.
         at: u64,
-        /// Why it failed.
+        /// The error.
         source: std::io::Error,
     },
-    /// A format that holds no events in a form we know.
-    #[error("`{origin}` is {format}: not a form in which events are read")]
+    /// The file has a format that is not supported.
+    #[error(
+        "`{origin}` is {format}: not a supported format\n  hint: give JSON documents (NDJSON, arrays), plain or compressed with gzip or zstd"
+    )]
     Format {
         /// The file.
         origin: String,
-        /// What it looks like.
+        /// The detected format.
         format: &'static str,
     },
 }
 
-/// The files that a word on the command line stands for, in order of their names.
+/// The files that an argument names (a file, a folder or a glob pattern), sorted by name.
 ///
 /// # Errors
-/// If there is none.
-pub fn expand(word: &str) -> Result<Vec<PathBuf>, FileError> {
-    let path = Path::new(word);
+/// If no file matches, the pattern is invalid, or a folder cannot be read.
+pub fn expand(argument: &str) -> Result<Vec<PathBuf>, FileError> {
+    let path = Path::new(argument);
     let mut files = Vec::new();
     if path.is_dir() {
         walk(path, &mut files)?;
     } else if path.try_exists().unwrap_or(false) {
         return Ok(vec![path.to_path_buf()]);
     } else {
-        let matches = glob::glob(word).map_err(|error| FileError::Pattern {
-            pattern: word.to_owned(),
+        let matches = glob::glob(argument).map_err(|error| FileError::Pattern {
+            pattern: argument.to_owned(),
             why: error.to_string(),
         })?;
-        for found in matches {
-            let found = found.map_err(|error| FileError::Read {
+        for path in matches {
+            let path = path.map_err(|error| FileError::Read {
                 origin: error.path().display().to_string(),
                 at: 0,
                 source: error.into(),
             })?;
-            if found.is_dir() {
-                walk(&found, &mut files)?;
+            if path.is_dir() {
+                walk(&path, &mut files)?;
             } else {
-                files.push(found);
+                files.push(path);
             }
         }
     }
     if files.is_empty() {
-        return Err(FileError::NotFound(word.to_owned()));
+        return Err(FileError::NotFound(argument.to_owned()));
     }
-    // a pattern may fit a folder and the files in it
+    // a pattern can match a folder and also the files in it
     files.sort();
     files.dedup();
     Ok(files)
 }
 
-/// All files below a folder, those that begin with a dot left out.
+/// Appends all files below a folder; names that start with a dot are skipped.
 fn walk(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), FileError> {
     let failed = |source| FileError::Read { origin: folder.display().to_string(), at: 0, source };
     let mut entries = Vec::new();
@@ -96,27 +100,27 @@ fn walk(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), FileError> {
     }
     entries.sort();
     for path in entries {
-        // a link to a folder may lead in a circle, and a pipe would be waited for
+        // a link to a folder can form a loop, and reading a pipe can block
         let is_link = path.is_symlink();
         match path.metadata() {
             Ok(metadata) if metadata.is_dir() && !is_link => walk(&path, files)?,
             Ok(metadata) if metadata.is_dir() => {
-                tracing::warn!(path = %path.display(), "a link to a folder is not followed");
+                tracing::warn!(path = %path.display(), "skipped a symbolic link to a folder");
             }
             Ok(metadata) if !metadata.is_file() => {
-                tracing::warn!(path = %path.display(), "neither a file nor a folder, passed over");
+                tracing::warn!(path = %path.display(), "skipped: neither a file nor a folder");
             }
-            // what cannot be looked at is told when it is read
+            // a file without readable metadata fails with its error when it is read
             _ => files.push(path),
         }
     }
     Ok(())
 }
 
-/// Reads a file into parcels. Blocks; returns whether it came to the end.
+/// Reads a file and sends its documents to the workers. Blocks. Returns false if the run stopped before the end.
 ///
 /// # Errors
-/// If the file cannot be read to its end; what was read before was handed over.
+/// If the file cannot be read to its end. Documents before that point were sent.
 pub fn read_file(path: &Path, intake: &Intake) -> Result<bool, FileError> {
     let origin = path.display().to_string();
     let file = File::open(path).map_err(|source| FileError::Read {
@@ -127,19 +131,19 @@ pub fn read_file(path: &Path, intake: &Intake) -> Result<bool, FileError> {
     read(file, &origin, intake)
 }
 
-/// Reads anything into parcels, as [`read_file`] does.
+/// Like [`read_file`], for any reader.
 ///
 /// # Errors
-/// If it cannot be read to its end; what was read before was handed over.
+/// If the reader fails. Documents before that point were sent.
 pub fn read(reader: impl Read + 'static, origin: &str, intake: &Intake) -> Result<bool, FileError> {
-    read_settled(reader, origin, intake, None)
+    read_with_receipt(reader, origin, intake, None)
 }
 
-/// Reads anything into parcels, each with a clone of a receipt, if there is one.
+/// Like [`read`]; each delivery carries a clone of `receipt`.
 ///
 /// # Errors
-/// If it cannot be read to its end; what was read before was handed over.
-pub(super) fn read_settled(
+/// If the reader fails. Documents before that point were sent.
+pub(super) fn read_with_receipt(
     reader: impl Read + 'static,
     origin: &str,
     intake: &Intake,
@@ -147,57 +151,58 @@ pub(super) fn read_settled(
 ) -> Result<bool, FileError> {
     let handle = tokio::runtime::Handle::current();
     let failed = |at: u64| move |source| FileError::Read { origin: origin.to_owned(), at, source };
-    let counted = Counted { inner: reader, telemetry: Arc::clone(&intake.telemetry) };
-    let mut input = unpacked(counted, origin)?;
-    let shared: Arc<str> = Arc::from(origin);
-    let mut buffer = intake.spare.take();
-    // bytes of a document whose end is still to come
-    let mut held = 0;
-    let mut taken: u64 = 0;
+    let counted = CountingReader { inner: reader, telemetry: Arc::clone(&intake.telemetry) };
+    let mut input = decompressed(counted, origin)?;
+    let shared_origin: Arc<str> = Arc::from(origin);
+    let mut buffer = intake.buffers.take();
+    // bytes of a document that continues in the next read
+    let mut rest = 0;
+    let mut total: u64 = 0;
     loop {
         if *intake.stop.borrow() {
             return Ok(false);
         }
-        if buffer.len() < held + CHUNK_BYTES / 2 {
-            buffer.resize(held + CHUNK_BYTES, 0);
+        if buffer.len() < rest + CHUNK_BYTES / 2 {
+            buffer.resize(rest + CHUNK_BYTES, 0);
         }
-        // one read a turn: what comes through a slow pipe is handed over as it comes
-        let read = read_some(&mut input, &mut buffer[held..]);
+        // one read per iteration, so that documents from a slow pipe are sent as they arrive
+        let read = read_some(&mut input, &mut buffer[rest..]);
         let length = *read.as_ref().unwrap_or(&0);
-        let filled = held + length;
-        taken += length as u64;
+        let filled = rest + length;
+        total += length as u64;
         let last = length == 0;
-        let (pieces, done) = documents::split(&buffer[..filled], last);
-        held = filled - done;
+        let (documents, done) = split(&buffer[..filled], last);
+        rest = filled - done;
         let bytes = if done < CHUNK_BYTES / 4 {
-            // little waits in little room
+            // a small chunk: copy it, so that no large buffer waits in the intake
             let bytes = buffer[..done].to_vec();
             buffer.copy_within(done..filled, 0);
             bytes
         } else {
-            let mut next = intake.spare.take();
-            next.resize(next.len().max(held + CHUNK_BYTES), 0);
-            next[..held].copy_from_slice(&buffer[done..filled]);
+            let mut next = intake.buffers.take();
+            next.resize(next.len().max(rest + CHUNK_BYTES), 0);
+            next[..rest].copy_from_slice(&buffer[done..filled]);
             std::mem::replace(&mut buffer, next)
         };
-        if !pieces.is_empty() {
-            intake.telemetry.received.inc_by(pieces.len() as u64);
-            let parcel = Parcel::documents(bytes, pieces, Arc::clone(&shared), (intake.clock)())
+        if !documents.is_empty() {
+            intake.telemetry.received.inc_by(documents.len() as u64);
+            let origin = Arc::clone(&shared_origin);
+            let delivery = Delivery::documents(bytes, documents, origin, (intake.clock)())
                 .with_receipt(receipt.cloned());
-            // without workers there is nothing to do: they tell why
-            if handle.block_on(intake.send(parcel)).is_none() {
+            // all workers have ended; they report the reason
+            if handle.block_on(intake.send(delivery)).is_none() {
                 return Ok(false);
             }
         }
-        read.map_err(failed(taken))?;
+        read.map_err(failed(total))?;
         if last {
-            intake.spare.give(buffer);
+            intake.buffers.put(buffer);
             return Ok(true);
         }
     }
 }
 
-/// One read, begun again where a signal interrupted it.
+/// One read, repeated if a signal interrupts it.
 fn read_some(input: &mut impl Read, buffer: &mut [u8]) -> std::io::Result<usize> {
     loop {
         match input.read(buffer) {
@@ -207,29 +212,29 @@ fn read_some(input: &mut impl Read, buffer: &mut [u8]) -> std::io::Result<usize>
     }
 }
 
-/// Unpacks what its first bytes say is packed; names mean nothing.
-fn unpacked(reader: impl Read + 'static, origin: &str) -> Result<Box<dyn Read>, FileError> {
-    // smaller than what is read at a time, which then passes it by
+/// A reader of the uncompressed content. The first bytes decide the format; the file name is ignored.
+fn decompressed(reader: impl Read + 'static, origin: &str) -> Result<Box<dyn Read>, FileError> {
+    // smaller than a read of CHUNK_BYTES, which then bypasses this buffer
     let mut reader = BufReader::with_capacity(CHUNK_BYTES / 4, reader);
     let read = |source| FileError::Read { origin: origin.to_owned(), at: 0, source };
     let head = reader.fill_buf().map_err(read)?;
     let is = |magic: &[u8]| head.starts_with(magic);
-    let other = if is(b"PAR1") {
+    let unsupported = if is(b"PAR1") {
         Some("a Parquet file")
     } else if is(b"PK\x03\x04") {
         Some("a zip archive")
     } else if is(b"\xff\x06\x00\x00sNaPpY") {
-        Some("packed with snappy")
+        Some("compressed with snappy")
     } else if is(b"ORC") {
         Some("an ORC file")
     } else if is(b"BZh") {
-        Some("packed with bzip2")
+        Some("compressed with bzip2")
     } else if is(&[0xff, 0xfe]) || is(&[0xfe, 0xff]) {
         Some("UTF-16 text")
     } else {
         None
     };
-    if let Some(format) = other {
+    if let Some(format) = unsupported {
         return Err(FileError::Format { origin: origin.to_owned(), format });
     }
     Ok(if is(&[0x1f, 0x8b]) {
@@ -243,13 +248,13 @@ fn unpacked(reader: impl Read + 'static, origin: &str) -> Result<Box<dyn Read>, 
     })
 }
 
-/// Counts the bytes that are read from below.
-struct Counted<R> {
+/// Counts the bytes that are read from `inner`.
+struct CountingReader<R> {
     inner: R,
     telemetry: Arc<Telemetry>,
 }
 
-impl<R: Read> Read for Counted<R> {
+impl<R: Read> Read for CountingReader<R> {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         let length = self.inner.read(buffer)?;
         self.telemetry.bytes_read.inc_by(length as u64);

@@ -1,5 +1,5 @@
-//! Numbers that are true at the moment at which somebody looks: each holder of a part keeps its own up to date in a
-//! slot, and a gauge computes the whole when it is read. A holder that is gone has no part any more.
+//! Gauges computed at scrape time. Each worker or queue owns a slot of a gauge; dropping the slot removes its
+//! contribution, so that a gauge never keeps the value of a worker that has ended.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -8,127 +8,127 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use prometheus_client::encoding::{EncodeGaugeValue, EncodeMetric, MetricEncoder};
 use prometheus_client::metrics::MetricType;
 
-/// The parts of a number, one for each holder that has one.
+/// The contributions to a gauge, one per slot.
 #[derive(Debug)]
-pub struct Slots<T> {
-    next: AtomicU64,
-    parts: Mutex<BTreeMap<u64, T>>,
+pub struct GaugeSlots<T> {
+    next_id: AtomicU64,
+    values: Mutex<BTreeMap<u64, T>>,
 }
 
-impl<T> Default for Slots<T> {
+impl<T> Default for GaugeSlots<T> {
     fn default() -> Self {
-        Self { next: AtomicU64::new(0), parts: Mutex::default() }
+        Self { next_id: AtomicU64::new(0), values: Mutex::default() }
     }
 }
 
-impl<T> Slots<T> {
-    /// A slot for one more holder; nothing is in it yet.
-    pub fn slot(self: &Arc<Self>) -> Slot<T> {
-        Slot { id: self.next.fetch_add(1, Ordering::Relaxed), slots: Arc::clone(self) }
+impl<T> GaugeSlots<T> {
+    /// A new, empty slot.
+    pub fn slot(self: &Arc<Self>) -> GaugeSlot<T> {
+        GaugeSlot { id: self.next_id.fetch_add(1, Ordering::Relaxed), slots: Arc::clone(self) }
     }
 
-    fn parts(&self) -> MutexGuard<'_, BTreeMap<u64, T>> {
-        self.parts.lock().expect("nobody panics while holding this lock")
+    fn values(&self) -> MutexGuard<'_, BTreeMap<u64, T>> {
+        self.values.lock().expect("lock is never poisoned")
     }
 }
 
-impl<T: Copy + Ord> Slots<T> {
-    /// The least part, if there is any.
+impl<T: Copy + Ord> GaugeSlots<T> {
+    /// The smallest value; `None` if all slots are empty.
     pub fn min(&self) -> Option<T> {
-        self.parts().values().min().copied()
+        self.values().values().min().copied()
     }
 
-    /// The greatest part, if there is any.
+    /// The greatest value; `None` if all slots are empty.
     pub fn max(&self) -> Option<T> {
-        self.parts().values().max().copied()
+        self.values().values().max().copied()
     }
 }
 
-impl<T: Copy + std::iter::Sum> Slots<T> {
-    /// The sum of all parts.
+impl<T: Copy + std::iter::Sum> GaugeSlots<T> {
+    /// The sum of all values.
     pub fn sum(&self) -> T {
-        self.parts().values().copied().sum()
+        self.values().values().copied().sum()
     }
 }
 
-/// The place of one holder.
+/// The contribution of one worker or queue to a gauge. Dropping it removes the value.
 #[derive(Debug)]
-pub struct Slot<T> {
+pub struct GaugeSlot<T> {
     id: u64,
-    slots: Arc<Slots<T>>,
+    slots: Arc<GaugeSlots<T>>,
 }
 
-impl<T> Slot<T> {
-    /// Replaces what is in it.
-    pub fn set(&self, part: T) {
-        self.set_with(|| part);
+impl<T> GaugeSlot<T> {
+    /// Replaces the value.
+    pub fn set(&self, value: T) {
+        self.set_with(|| value);
     }
 
-    /// Replaces what is in it by what is read while nobody else replaces it: of several who do this after a change,
-    /// the last one reads the last change.
-    pub fn set_with(&self, part: impl FnOnce() -> T) {
-        let mut parts = self.slots.parts();
-        let part = part();
-        parts.insert(self.id, part);
+    /// Replaces the value by the result of `value`, which runs under the lock: if several threads update the slot
+    /// after a change, the last update has the last value.
+    pub fn set_with(&self, value: impl FnOnce() -> T) {
+        let mut values = self.slots.values();
+        let value = value();
+        values.insert(self.id, value);
     }
 
-    /// Puts something in, if nothing is in it.
-    pub fn set_if_empty(&self, part: T) {
-        self.slots.parts().entry(self.id).or_insert(part);
+    /// Sets the value if the slot is empty.
+    pub fn set_if_empty(&self, value: T) {
+        self.slots.values().entry(self.id).or_insert(value);
     }
 
-    /// Takes out what is in it.
+    /// Removes the value.
     pub fn clear(&self) {
-        self.slots.parts().remove(&self.id);
+        self.slots.values().remove(&self.id);
     }
 }
 
-impl<T> Drop for Slot<T> {
+impl<T> Drop for GaugeSlot<T> {
     fn drop(&mut self) {
         self.clear();
     }
 }
 
-/// The latest of some moments, epoch milliseconds; unknown until there is one.
+/// The latest of the recorded times, epoch milliseconds.
 #[derive(Debug)]
-pub struct Latest(AtomicI64);
+pub struct LatestTime(AtomicI64);
 
-impl Default for Latest {
+impl Default for LatestTime {
     fn default() -> Self {
         Self(AtomicI64::new(i64::MIN))
     }
 }
 
-impl Latest {
-    /// Notes a moment.
-    pub fn note(&self, at: i64) {
+impl LatestTime {
+    /// Records a time; an earlier time than the recorded one changes nothing.
+    pub fn record(&self, at: i64) {
         self.0.fetch_max(at, Ordering::Relaxed);
     }
 
-    /// The latest one, if there is any.
+    /// The latest time; `None` if no time was recorded.
     pub fn get(&self) -> Option<i64> {
         Some(self.0.load(Ordering::Relaxed)).filter(|at| *at != i64::MIN)
     }
 }
 
-/// A gauge that is computed when it is read. What is not known is left out, and not shown as 0.
-pub(crate) struct Live<V> {
+/// A gauge that calls a function at each scrape. If the function returns `None`, the gauge is absent, not 0.
+pub(crate) struct ComputedGauge<V> {
     read: Box<dyn Fn() -> Option<V> + Send + Sync>,
 }
 
-impl<V> Live<V> {
+impl<V> ComputedGauge<V> {
     pub(crate) fn new(read: impl Fn() -> Option<V> + Send + Sync + 'static) -> Self {
         Self { read: Box::new(read) }
     }
 }
 
-impl<V> std::fmt::Debug for Live<V> {
+impl<V> std::fmt::Debug for ComputedGauge<V> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Live").finish_non_exhaustive()
+        f.debug_struct("ComputedGauge").finish_non_exhaustive()
     }
 }
 
-impl<V: EncodeGaugeValue> EncodeMetric for Live<V> {
+impl<V: EncodeGaugeValue> EncodeMetric for ComputedGauge<V> {
     fn encode(&self, mut encoder: MetricEncoder<'_>) -> Result<(), std::fmt::Error> {
         (self.read)().map_or(Ok(()), |value| encoder.encode_gauge(&value))
     }
@@ -147,8 +147,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_whole_has_the_parts_of_those_who_are_there() {
-        let slots: Arc<Slots<i64>> = Arc::default();
+    fn dropped_and_cleared_slots_contribute_nothing() {
+        let slots: Arc<GaugeSlots<i64>> = Arc::default();
         let (one, two) = (slots.slot(), slots.slot());
         assert_eq!((slots.sum(), slots.min(), slots.max()), (0, None, None));
         one.set(3);
@@ -163,11 +163,11 @@ mod tests {
     }
 
     #[test]
-    fn the_latest_moment_is_kept() {
-        let latest = Latest::default();
+    fn latest_time_ignores_earlier_times() {
+        let latest = LatestTime::default();
         assert_eq!(latest.get(), None);
         for at in [5, 9, -3] {
-            latest.note(at);
+            latest.record(at);
         }
         assert_eq!(latest.get(), Some(9));
     }

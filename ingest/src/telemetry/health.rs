@@ -1,4 +1,4 @@
-//! Whether a run is well. Whoever works notes what matters here; whoever asks gets a verdict of that moment.
+//! Health of a run: workers, sources and the store record facts in [`Health`]; [`Health::check`] evaluates them.
 
 use std::fmt::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,51 +7,51 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::telemetry::gauges::Slots;
+use crate::telemetry::gauges::GaugeSlots;
 
-/// Batch ages after which a document that is not durable is a sign that the store is stuck.
+/// The store counts as stuck if a document is not durable after this multiple of the batch age.
 const STUCK_BATCH_AGES: u32 = 5;
-/// The least time after which it is one.
+/// Minimum of the time after which the store counts as stuck.
 const STUCK_AFTER_MIN: Duration = Duration::from_mins(1);
-/// Time after which receiving that fails is no hiccup.
-const RECEIVING_FAILS_MAX: Duration = Duration::from_mins(5);
+/// The run is unhealthy if receiving fails for longer than this.
+const RECEIVE_FAILING_MAX: Duration = Duration::from_mins(5);
 
-/// What tells whether a run is well.
+/// Facts about the health of a run.
 #[derive(Debug, Default)]
-pub struct Vitals {
-    /// When the oldest document was taken that is not durable, by worker.
-    pub waiting: Arc<Slots<Instant>>,
-    /// Since when receiving fails, by queue.
-    pub receiving_fails: Arc<Slots<Instant>>,
+pub struct Health {
+    /// Arrival time of the oldest document that is not durable, one slot per worker.
+    pub not_durable_since: Arc<GaugeSlots<Instant>>,
+    /// Time since which receiving fails, one slot per queue or log group.
+    pub receive_failing_since: Arc<GaugeSlots<Instant>>,
     store_failure: OnceLock<String>,
     stopping: AtomicBool,
 }
 
-/// Why a run is not well.
+/// Why a run is unhealthy.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Ill {
-    /// The store cannot be written; the run ends.
+pub enum Unhealthy {
+    /// The store cannot be written; the run ends. Contains the error.
     StoreFailed(String),
-    /// Documents wait for longer than they should to become durable.
-    Stuck(Duration),
-    /// Nothing can be received.
-    ReceivingFails(Duration),
-    /// The run was asked to end, or ends by itself.
+    /// The oldest document that is not durable has this age, which is above the limit.
+    StoreStuck(Duration),
+    /// Receiving has failed for this time.
+    ReceiveFailing(Duration),
+    /// The run is stopping.
     Stopping,
 }
 
-impl std::fmt::Display for Ill {
+impl std::fmt::Display for Unhealthy {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::StoreFailed(why) => {
                 f.write_str("the store failed: ")?;
-                // one line, whatever an error has to say
+                // the reason is one line, also if the error has several
                 why.chars().try_for_each(|c| f.write_char(if c.is_control() { ' ' } else { c }))
             }
-            Self::Stuck(age) => {
-                write!(f, "nothing was made durable for {} s, and documents wait", age.as_secs())
+            Self::StoreStuck(age) => {
+                write!(f, "no batch was made durable for {} s while documents wait", age.as_secs())
             }
-            Self::ReceivingFails(since) => {
+            Self::ReceiveFailing(since) => {
                 write!(f, "receiving has been failing for {} s", since.as_secs())
             }
             Self::Stopping => f.write_str("the run is stopping"),
@@ -59,45 +59,46 @@ impl std::fmt::Display for Ill {
     }
 }
 
-impl Vitals {
-    /// Notes that the store cannot be written, and why; the first reason stays.
-    pub fn store_failed(&self, error: &dyn std::fmt::Display) {
+impl Health {
+    /// Records that the store cannot be written. The first error is kept.
+    pub fn record_store_failure(&self, error: &dyn std::fmt::Display) {
         self.store_failure.get_or_init(|| error.to_string());
     }
 
-    /// Notes that the run ends.
-    pub fn stopping(&self) {
+    /// Records that the run is stopping.
+    pub fn record_stopping(&self) {
         self.stopping.store(true, Ordering::Release);
     }
 
-    /// How long the oldest document that is not durable has waited, if there is one.
+    /// Age of the oldest document that is not durable; `None` if all are.
     pub fn batch_age(&self, now: Instant) -> Option<Duration> {
-        self.waiting.min().map(|since| now.saturating_duration_since(since))
+        self.not_durable_since.min().map(|since| now.saturating_duration_since(since))
     }
 
-    /// The verdict. `stuck_after` is how long a document may wait to become durable.
+    /// Evaluates the health at `now`. `stuck_after` is the longest time that a document may wait to become durable.
     ///
     /// # Errors
-    /// Why the run is not well.
-    pub fn verdict(&self, now: Instant, stuck_after: Duration) -> Result<(), Ill> {
+    /// The reason if the run is unhealthy.
+    pub fn check(&self, now: Instant, stuck_after: Duration) -> Result<(), Unhealthy> {
         if let Some(why) = self.store_failure.get() {
-            return Err(Ill::StoreFailed(why.clone()));
+            return Err(Unhealthy::StoreFailed(why.clone()));
         }
         if let Some(age) = self.batch_age(now).filter(|age| *age > stuck_after) {
-            return Err(Ill::Stuck(age));
+            return Err(Unhealthy::StoreStuck(age));
         }
-        let fails = self.receiving_fails.min().map(|since| now.saturating_duration_since(since));
-        if let Some(since) = fails.filter(|since| *since > RECEIVING_FAILS_MAX) {
-            return Err(Ill::ReceivingFails(since));
+        let failing =
+            self.receive_failing_since.min().map(|since| now.saturating_duration_since(since));
+        if let Some(since) = failing.filter(|since| *since > RECEIVE_FAILING_MAX) {
+            return Err(Unhealthy::ReceiveFailing(since));
         }
         if self.stopping.load(Ordering::Acquire) {
-            return Err(Ill::Stopping);
+            return Err(Unhealthy::Stopping);
         }
         Ok(())
     }
 }
 
-/// How long a document may wait to become durable, for a batch age.
+/// The longest time that a document may wait to become durable, for a batch age.
 pub fn stuck_after(batch_age: Duration) -> Duration {
     (batch_age * STUCK_BATCH_AGES).max(STUCK_AFTER_MIN)
 }
@@ -106,34 +107,35 @@ pub fn stuck_after(batch_age: Duration) -> Duration {
 mod tests {
     use super::*;
 
+    const BATCH_AGE: Duration = Duration::from_secs(20);
+
     #[test]
-    fn a_run_is_well_until_something_lasts_too_long() {
-        let (vitals, start) = (Vitals::default(), Instant::now());
-        let after = |secs| vitals.verdict(start + Duration::from_secs(secs), stuck_after(TWENTY));
-        let (worker, queue) = (vitals.waiting.slot(), vitals.receiving_fails.slot());
-        assert_eq!(after(1_000), Ok(()));
+    fn health_fails_above_each_limit_and_recovers() {
+        let (health, start) = (Health::default(), Instant::now());
+        let check = |secs| health.check(start + Duration::from_secs(secs), stuck_after(BATCH_AGE));
+        let (worker, queue) =
+            (health.not_durable_since.slot(), health.receive_failing_since.slot());
+        assert_eq!(check(1_000), Ok(()));
         worker.set(start);
-        assert_eq!(vitals.batch_age(start + TWENTY), Some(TWENTY));
-        assert_eq!(after(100), Ok(()));
-        assert_eq!(after(101), Err(Ill::Stuck(Duration::from_secs(101))));
+        assert_eq!(health.batch_age(start + BATCH_AGE), Some(BATCH_AGE));
+        assert_eq!(check(100), Ok(()));
+        assert_eq!(check(101), Err(Unhealthy::StoreStuck(Duration::from_secs(101))));
         worker.clear();
-        assert_eq!(after(101), Ok(()));
+        assert_eq!(check(101), Ok(()));
         queue.set(start);
-        assert_eq!(after(300), Ok(()));
-        assert_eq!(after(301), Err(Ill::ReceivingFails(Duration::from_secs(301))));
+        assert_eq!(check(300), Ok(()));
+        assert_eq!(check(301), Err(Unhealthy::ReceiveFailing(Duration::from_secs(301))));
         queue.clear();
-        vitals.stopping();
-        assert_eq!(after(1), Err(Ill::Stopping));
-        vitals.store_failed(&"disk full\nreally");
-        vitals.store_failed(&"another");
-        let ill = after(1).unwrap_err();
-        assert_eq!(ill.to_string(), "the store failed: disk full really");
+        health.record_stopping();
+        assert_eq!(check(1), Err(Unhealthy::Stopping));
+        health.record_store_failure(&"disk full\nreally");
+        health.record_store_failure(&"another");
+        let unhealthy = check(1).unwrap_err();
+        assert_eq!(unhealthy.to_string(), "the store failed: disk full really");
     }
 
-    const TWENTY: Duration = Duration::from_secs(20);
-
     #[test]
-    fn a_short_batch_age_leaves_a_slow_store_its_time() {
+    fn stuck_after_is_at_least_a_minute() {
         assert_eq!(stuck_after(Duration::from_secs(1)), Duration::from_mins(1));
         assert_eq!(stuck_after(Duration::from_mins(2)), Duration::from_mins(10));
     }

@@ -1,8 +1,6 @@
-//! Metrics and health of a run over HTTP, for Prometheus and for whoever restarts what is ill. `health` knows whether
-//! the run is well, `exposition` writes the metrics; this file answers.
+//! The HTTP endpoint: `GET /metrics` for Prometheus, `GET /healthz` for a supervisor or load balancer.
 //!
-//! What a client can cost is bounded: connections, the size of a request, and the time that both take. A body is never
-//! read.
+//! The number of connections, the size of a request and the time of both are bounded. A request body is never read.
 
 use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -20,91 +18,90 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::telemetry::exposition::Format;
-use crate::telemetry::health::Ill;
-use crate::telemetry::metrics::Telemetry;
+use crate::telemetry::health::Unhealthy;
+use crate::telemetry::metrics::{OPENMETRICS_TYPE, Telemetry};
 
-/// Clients that are served at the same time; others wait.
+/// Maximum number of open connections; further clients wait.
 const CONNECTIONS_MAX: usize = 32;
-/// Time in which a client must have sent its request.
+/// Timeout for the header of a request.
 const REQUEST_TIME_MAX: Duration = Duration::from_secs(5);
-/// Time that a client may take for all of it.
+/// Timeout for request and response.
 const CONNECTION_TIME_MAX: Duration = Duration::from_secs(10);
-/// Bytes of a request.
+/// Maximum size of a request, bytes.
 const REQUEST_BYTES_MAX: usize = 16 * 1024;
-/// Header lines of a request.
+/// Maximum number of header lines of a request.
 const HEADERS_MAX: usize = 64;
-/// Pause after a connection that could not be taken: too many files are open, say.
+/// Pause after a failed `accept`, for example with too many open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
-/// What is wrong with the address for metrics.
+/// Why the metrics endpoint cannot be served.
 #[derive(Debug, thiserror::Error)]
-pub enum WatchError {
-    /// It cannot be read.
+pub enum MetricsServerError {
+    /// The address cannot be parsed.
     #[error(
-        "not an address to listen on: `{0}`\n  hint: give a port (9464 or :9464, for this machine alone) or an IP address with its port (0.0.0.0:9464, [::1]:9464)"
+        "not an address to listen on: `{0}`\n  hint: give a port (9464 or :9464, for this machine only) or an IP address with a port (0.0.0.0:9464, [::1]:9464)"
     )]
     NotAnAddress(String),
-    /// Nobody can listen there.
+    /// The port cannot be opened.
     #[error(
-        "could not listen on {address} for metrics: {source}\n  hint: is another program, perhaps another bouncewatch, there already? give another port, or port 0 for one that is free"
+        "could not listen on {address} for metrics: {source}\n  hint: the port may be in use, for example by another bouncewatch; give another port, or port 0 for a free one"
     )]
     Listen {
         /// The address.
         address: SocketAddr,
-        /// Why.
+        /// The error of the operating system.
         source: std::io::Error,
     },
 }
 
-/// The address that a word names. A bare port means this machine alone; anything else is given in full.
+/// Parses `--metrics-addr`. A port without address listens on 127.0.0.1; any other address is given in full.
 ///
 /// # Errors
-/// If it names none.
-pub fn address(word: &str) -> Result<SocketAddr, WatchError> {
-    let port = word.strip_prefix(':').or_else(|| word.strip_prefix("localhost:")).unwrap_or(word);
+/// If `text` is neither a port nor an IP address with a port.
+pub fn listen_address(text: &str) -> Result<SocketAddr, MetricsServerError> {
+    let port = text.strip_prefix(':').or_else(|| text.strip_prefix("localhost:")).unwrap_or(text);
     if !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) {
-        let port = port.parse().map_err(|_| WatchError::NotAnAddress(word.to_owned()))?;
+        let port = port.parse().map_err(|_| MetricsServerError::NotAnAddress(text.to_owned()))?;
         return Ok(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port));
     }
-    word.parse().map_err(|_| WatchError::NotAnAddress(word.to_owned()))
+    text.parse().map_err(|_| MetricsServerError::NotAnAddress(text.to_owned()))
 }
 
-/// What is watched.
+/// The run that the endpoint reports on.
 #[derive(Debug)]
-pub struct Watched {
-    /// The metrics.
+pub struct MonitoredRun {
+    /// Its metrics and health.
     pub telemetry: Arc<Telemetry>,
-    /// How long a document may wait to become durable.
+    /// The longest time that a document may wait to become durable.
     pub stuck_after: Duration,
 }
 
-/// A server that has its port and answers nobody yet.
+/// A server with an open port; [`serve`](Self::serve) answers requests.
 #[derive(Debug)]
-pub struct Server {
+pub struct MetricsServer {
     listener: TcpListener,
     address: SocketAddr,
 }
 
-impl Server {
-    /// Takes the port.
+impl MetricsServer {
+    /// Opens the port.
     ///
     /// # Errors
-    /// If it cannot be had.
-    pub async fn bind(address: SocketAddr) -> Result<Self, WatchError> {
-        let failed = |source| WatchError::Listen { address, source };
+    /// If the port cannot be opened.
+    pub async fn bind(address: SocketAddr) -> Result<Self, MetricsServerError> {
+        let failed = |source| MetricsServerError::Listen { address, source };
         let listener = TcpListener::bind(address).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         Ok(Self { listener, address })
     }
 
-    /// Where it listens; tells the port that was chosen for port 0.
+    /// The address that it listens on; contains the chosen port if port 0 was requested.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Answers until it is dropped, which ends the connections too.
-    pub async fn serve(self, watched: Arc<Watched>) {
+    /// Answers requests until it is dropped, which also closes the connections.
+    pub async fn serve(self, run: Arc<MonitoredRun>) {
         let mut connections = JoinSet::new();
         loop {
             while connections.try_join_next().is_some() {}
@@ -112,9 +109,11 @@ impl Server {
                 connections.join_next().await;
             }
             match self.listener.accept().await {
-                Ok((stream, _)) => _ = connections.spawn(answer_one(stream, Arc::clone(&watched))),
+                Ok((stream, _)) => {
+                    _ = connections.spawn(serve_connection(stream, Arc::clone(&run)));
+                }
                 Err(error) => {
-                    tracing::debug!(%error, "a client for metrics could not be taken");
+                    tracing::debug!(%error, "could not accept a connection to the metrics endpoint");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             }
@@ -122,10 +121,11 @@ impl Server {
     }
 }
 
-/// Answers one request. The connection is not kept: scrapes come seconds apart, and idle ones would hold places.
-async fn answer_one(stream: TcpStream, watched: Arc<Watched>) {
+/// Answers one request and closes the connection: scrapes are seconds apart, and idle connections would count towards
+/// the maximum.
+async fn serve_connection(stream: TcpStream, run: Arc<MonitoredRun>) {
     let service = service_fn(move |request: Request<Incoming>| {
-        let response = respond(&request, &watched);
+        let response = respond(&request, &run);
         async move { Ok::<_, Infallible>(response) }
     });
     let connection = http1::Builder::new()
@@ -137,40 +137,38 @@ async fn answer_one(stream: TcpStream, watched: Arc<Watched>) {
         .serve_connection(TokioIo::new(stream), service);
     match tokio::time::timeout(CONNECTION_TIME_MAX, connection).await {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::debug!(%error, "a request for metrics was no good"),
-        Err(_) => tracing::debug!("a client for metrics was too slow"),
+        Ok(Err(error)) => tracing::debug!(%error, "invalid request to the metrics endpoint"),
+        Err(_) => tracing::debug!("a request to the metrics endpoint timed out"),
     }
 }
 
-fn respond(request: &Request<Incoming>, watched: &Watched) -> Response<Full<Bytes>> {
+fn respond(request: &Request<Incoming>, run: &MonitoredRun) -> Response<Full<Bytes>> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n");
         response.headers_mut().insert(ALLOW, const { value("GET, HEAD") });
         return response;
     }
-    // a header that is no text asks for nothing
-    let accept = request.headers().get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
-    let accept = accept.collect::<Vec<_>>().join(",");
     match request.uri().path() {
-        "/metrics" => {
-            let format = Format::accepted(&accept);
-            let body = format.encode(watched.telemetry.registry());
-            response(StatusCode::OK, format.content_type(), body)
-        }
+        "/metrics" => response(StatusCode::OK, OPENMETRICS_TYPE, run.telemetry.encode()),
         "/healthz" => {
-            let verdict = watched.telemetry.vitals.verdict(Instant::now(), watched.stuck_after);
-            health(verdict, accept.contains("application/json"))
+            let health = run.telemetry.health.check(Instant::now(), run.stuck_after);
+            health_response(health, request)
         }
-        _ => text(StatusCode::NOT_FOUND, "nothing here; try /metrics or /healthz\n"),
+        _ => text(StatusCode::NOT_FOUND, "not found; see /metrics and /healthz\n"),
     }
 }
 
-fn health(verdict: Result<(), Ill>, json: bool) -> Response<Full<Bytes>> {
-    let (code, status, reason) = match verdict {
+/// The health as one line, or as JSON if the request accepts it.
+fn health_response(
+    health: Result<(), Unhealthy>,
+    request: &Request<Incoming>,
+) -> Response<Full<Bytes>> {
+    let (code, status, reason) = match health {
         Ok(()) => (StatusCode::OK, "ok", None),
-        Err(ill) => (StatusCode::SERVICE_UNAVAILABLE, "failing", Some(ill.to_string())),
+        Err(reason) => (StatusCode::SERVICE_UNAVAILABLE, "failing", Some(reason.to_string())),
     };
-    if json {
+    let mut accepted = request.headers().get_all(ACCEPT).iter();
+    if accepted.any(|value| value.to_str().is_ok_and(|text| text.contains("application/json"))) {
         let body = serde_json::json!({"version": 1, "status": status, "reason": reason});
         response(code, "application/json", format!("{body}\n"))
     } else {
@@ -200,18 +198,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_bare_port_is_for_this_machine_alone() {
-        for (word, meant) in [
+    fn listen_address_of_a_port_alone_is_loopback() {
+        for (text, address) in [
             ("9464", "127.0.0.1:9464"),
             (":9464", "127.0.0.1:9464"),
             ("localhost:0", "127.0.0.1:0"),
             ("0.0.0.0:9464", "0.0.0.0:9464"),
             ("[::1]:9464", "[::1]:9464"),
         ] {
-            assert_eq!(address(word).unwrap().to_string(), meant);
+            assert_eq!(listen_address(text).unwrap().to_string(), address);
         }
-        for word in ["", ":", "70000", "0.0.0.0", "example.com:9464", "::1:9464x", "-1"] {
-            let error = address(word).unwrap_err().to_string();
+        for text in ["", ":", "70000", "0.0.0.0", "example.com:9464", "::1:9464x", "-1"] {
+            let error = listen_address(text).unwrap_err().to_string();
             assert!(error.contains("hint:"), "{error}");
         }
     }

@@ -1,8 +1,16 @@
-//! What an ingest run reports about itself: metrics, health, log lines and the HTTP endpoint that serves them.
+//! What an ingest run reports about itself: metrics, health, log lines, and the HTTP endpoint that serves them.
+//!
+//! [`metrics`] holds the registry of all metrics. [`gauges`], [`aws_calls`] and [`billed_requests`] are kinds of
+//! metrics and counts, [`counts`] is the result of a run, and [`reference`] describes all metrics for the
+//! documentation. No metric, log line or response contains an email address.
 
-pub mod exposition;
+pub mod aws_calls;
+pub mod billed_requests;
+pub mod counts;
 pub mod gauges;
 pub mod health;
 pub mod http;
 pub mod log_lines;
 pub mod metrics;
+pub mod reference;
+pub(crate) mod throttle;

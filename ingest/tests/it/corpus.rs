@@ -1,11 +1,11 @@
-//! Every file in `fixtures/payloads` becomes the rows, notices and quarantine entries that the file of its name in
-//! `fixtures/expected` tells. A new pair of files is a new test.
+//! Ingests each file of `fixtures/payloads` and compares rows, ignored and quarantined documents with the file of the
+//! same name in `fixtures/expected`. A new pair of files is a new test.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use bouncewatch_ingest::pipeline::{Settings, Source, Summary, run};
+use bouncewatch_ingest::pipeline::{IngestSettings, IngestSummary, Source, run};
 use bouncewatch_ingest::telemetry::metrics::Telemetry;
 use bouncewatch_store::Store;
 use serde::Deserialize;
@@ -30,9 +30,9 @@ fn fixtures(folder: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures").join(folder)
 }
 
-async fn ingest(payload: &Path, store: &Path) -> Summary {
+async fn ingest(payload: &Path, store: &Path) -> IngestSummary {
     let (_keep, stop) = watch::channel(false);
-    let settings = Settings { workers: 1, ..Settings::default() };
+    let settings = IngestSettings { workers: 1, ..IngestSettings::default() };
     let sources = vec![Source::Files(vec![payload.to_path_buf()])];
     run(
         sources,
@@ -46,25 +46,25 @@ async fn ingest(payload: &Path, store: &Path) -> Summary {
     .unwrap()
 }
 
-/// What is different, in words; nothing, where all is as expected.
+/// Descriptions of all differences from the expected result.
 async fn differences(payload: &Path, expected: &Expected) -> Vec<String> {
     let folder = tempfile::tempdir().unwrap();
     let summary = ingest(payload, folder.path()).await;
-    let mut wrong = Vec::new();
-    let mut left = rows(folder.path()).await;
-    let stored = left.len();
+    let mut differences = Vec::new();
+    let mut remaining = rows(folder.path()).await;
+    let stored = remaining.len();
     for row in &expected.rows {
-        let fits = |got: &Map<String, Value>| {
+        let matches = |got: &Map<String, Value>| {
             row.iter().all(|(column, value)| got.get(column) == Some(value))
         };
-        if let Some(at) = left.iter().position(fits) {
-            left.swap_remove(at);
+        if let Some(at) = remaining.iter().position(matches) {
+            remaining.swap_remove(at);
             continue;
         }
-        let nearest = left
+        let nearest = remaining
             .iter()
             .max_by_key(|got| row.iter().filter(|(c, v)| got.get(*c) == Some(*v)).count());
-        let off: Vec<String> = row
+        let mismatches: Vec<String> = row
             .iter()
             .filter(|(column, value)| nearest.and_then(|got| got.get(*column)) != Some(*value))
             .map(|(column, value)| {
@@ -74,10 +74,10 @@ async fn differences(payload: &Path, expected: &Expected) -> Vec<String> {
                 )
             })
             .collect();
-        wrong.push(format!("no row fits: {}", off.join("; ")));
+        differences.push(format!("no matching row: {}", mismatches.join("; ")));
     }
     if stored != expected.rows.len() {
-        wrong.push(format!("{} rows, expected {}", stored, expected.rows.len()));
+        differences.push(format!("{} rows, expected {}", stored, expected.rows.len()));
     }
     let ignored: BTreeMap<String, u64> = summary
         .counts
@@ -86,21 +86,22 @@ async fn differences(payload: &Path, expected: &Expected) -> Vec<String> {
         .map(|(reason, count)| ((*reason).to_owned(), *count))
         .collect();
     if ignored != expected.ignored {
-        wrong.push(format!("ignored {ignored:?}, expected {:?}", expected.ignored));
+        differences.push(format!("ignored {ignored:?}, expected {:?}", expected.ignored));
     }
     let mut reasons: BTreeMap<&str, u64> = BTreeMap::new();
     for reason in &expected.quarantined {
         *reasons.entry(reason).or_default() += 1;
     }
     if summary.counts.quarantined != reasons {
-        wrong.push(format!("quarantined {:?}, expected {reasons:?}", summary.counts.quarantined));
+        differences
+            .push(format!("quarantined {:?}, expected {reasons:?}", summary.counts.quarantined));
     }
-    wrong.extend(summary.failures);
-    wrong
+    differences.extend(summary.failures);
+    differences
 }
 
 #[tokio::test]
-async fn every_payload_becomes_what_is_expected() {
+async fn every_payload_has_the_expected_rows_and_counts() {
     let mut payloads: Vec<PathBuf> = std::fs::read_dir(fixtures("payloads"))
         .unwrap()
         .map(|entry| entry.unwrap().path())
@@ -111,12 +112,13 @@ async fn every_payload_becomes_what_is_expected() {
     for payload in &payloads {
         let name = payload.file_name().unwrap().to_string_lossy();
         let name = name.split('.').next().unwrap();
-        let text = std::fs::read(fixtures("expected").join(format!("{name}.json")))
-            .unwrap_or_else(|error| panic!("{name} has no expected rows beside it: {error}"));
+        let text = std::fs::read(fixtures("expected").join(format!("{name}.json"))).unwrap_or_else(
+            |error| panic!("{name}: fixtures/expected/{name}.json is not readable: {error}"),
+        );
         let expected: Expected = serde_json::from_slice(&text).unwrap();
-        let wrong = differences(payload, &expected).await;
-        if !wrong.is_empty() {
-            failed.push(format!("{name} ({}):\n  {}", expected.shows, wrong.join("\n  ")));
+        let differences = differences(payload, &expected).await;
+        if !differences.is_empty() {
+            failed.push(format!("{name} ({}):\n  {}", expected.shows, differences.join("\n  ")));
         }
     }
     assert!(

@@ -1,4 +1,4 @@
-//! Objects in a bucket, on a real server: all below a prefix are taken, what is wrong with one stops no other.
+//! S3 objects on a real server: all objects below a prefix are read, and a failed object does not stop the others.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -8,16 +8,16 @@ use bouncewatch_ingest::source::objects::Objects;
 use bouncewatch_store::Store;
 use futures::TryStreamExt;
 
-use crate::server::{ingest, sends, server};
+use crate::s3_server::{ingest, sends, server};
 use crate::stored::rows;
 
 fn gzip(text: &str) -> Vec<u8> {
-    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    packed.write_all(text.as_bytes()).unwrap();
-    packed.finish().unwrap()
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(text.as_bytes()).unwrap();
+    encoder.finish().unwrap()
 }
 
-/// Rows by origin.
+/// Number of rows by origin.
 async fn origins(store: &std::path::Path) -> BTreeMap<String, usize> {
     let mut origins = BTreeMap::new();
     for row in rows(store).await {
@@ -27,15 +27,15 @@ async fn origins(store: &std::path::Path) -> BTreeMap<String, usize> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn everything_below_a_prefix_is_taken_and_nothing_beside_it() {
+async fn all_objects_below_a_prefix_are_read_and_no_others() {
     let (server, buckets) = server("archive");
     let members = [gzip(&sends("b", 2)), gzip(&sends("c", 3))].concat();
-    let cut = gzip(&sends("d", 5_000));
+    let truncated = gzip(&sends("d", 5_000));
     for (key, content) in [
         ("ses/one.ndjson", sends("a", 1).into_bytes()),
         ("ses/2026/11/19/a b+ü.gz", members),
         ("ses/2026/zstd", zstd::encode_all(sends("e", 4).as_bytes(), 1).unwrap()),
-        ("ses/2026/cut.gz", cut[..cut.len() / 2].to_vec()),
+        ("ses/2026/cut.gz", truncated[..truncated.len() / 2].to_vec()),
         ("ses/2026/table.parquet", b"PAR1....PAR1".to_vec()),
         ("ses/2026/", Vec::new()),
         ("ses/empty", Vec::new()),
@@ -43,33 +43,37 @@ async fn everything_below_a_prefix_is_taken_and_nothing_beside_it() {
     ] {
         server.put_object("archive", key, &content).unwrap();
     }
-    for word in ["s3://archive/ses", "s3://archive/ses/"] {
+    for address in ["s3://archive/ses", "s3://archive/ses/"] {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::in_folder(folder.path()).unwrap();
-        let objects = Objects::open(&buckets, word, None).await.unwrap();
+        let objects = Objects::open(&buckets, address, None).await.unwrap();
         let mut summary = ingest(vec![Source::Objects(Box::new(objects))], &store, false).await;
         summary.failures.sort();
         assert!(!summary.interrupted);
-        let [refused, broken] = summary.failures.as_slice() else { panic!("{summary:?}") };
+        let [unsupported, truncated] = summary.failures.as_slice() else { panic!("{summary:?}") };
         assert!(
-            broken.starts_with("could not read `s3://archive/ses/2026/cut.gz` beyond byte")
-                && refused.starts_with("`s3://archive/ses/2026/table.parquet` is a Parquet file"),
+            truncated.starts_with("could not read `s3://archive/ses/2026/cut.gz` beyond byte")
+                && unsupported
+                    .starts_with("`s3://archive/ses/2026/table.parquet` is a Parquet file"),
             "{summary:?}"
         );
-        let mut taken = origins(folder.path()).await;
-        // what was whole before the cut is stored
-        assert!(taken.remove("s3://archive/ses/2026/cut.gz").is_some_and(|rows| rows > 100));
+        let mut rows_by_origin = origins(folder.path()).await;
+        // the documents before the end of the truncated file are stored
+        assert!(
+            rows_by_origin.remove("s3://archive/ses/2026/cut.gz").is_some_and(|rows| rows > 100)
+        );
         let expected = [
             ("s3://archive/ses/2026/11/19/a b+ü.gz", 5),
             ("s3://archive/ses/2026/zstd", 4),
             ("s3://archive/ses/one.ndjson", 1),
         ];
-        assert_eq!(taken, expected.map(|(name, rows)| (name.to_owned(), rows)).into(), "{word}");
+        let expected = expected.map(|(name, rows)| (name.to_owned(), rows)).into();
+        assert_eq!(rows_by_origin, expected, "{address}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_object_of_several_parts_is_read_whole() {
+async fn object_of_several_parts_is_read_to_the_end() {
     let (server, buckets) = server("archive");
     let text = sends("large", 60_000);
     assert!(text.len() > 8 * 1024 * 1024);
@@ -90,7 +94,7 @@ async fn one_object_of_several_parts_is_read_whole() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn older_objects_are_passed_over() {
+async fn objects_modified_before_since_are_skipped() {
     let (server, buckets) = server("archive");
     let listed = buckets.open("archive").unwrap();
     let modified = async |key: &str| {
@@ -100,7 +104,7 @@ async fn older_objects_are_passed_over() {
     };
     server.put_object("archive", "a/old", sends("old", 3).as_bytes()).unwrap();
     let old = modified("a/old").await;
-    // the server's clock has a step
+    // the modification time of the server has a coarse resolution
     let mut new = old;
     while new == old {
         server.put_object("archive", "a/new", sends("new", 2).as_bytes()).unwrap();
@@ -117,23 +121,23 @@ async fn older_objects_are_passed_over() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_not_there_is_told_before_anything_is_read() {
+async fn invalid_and_missing_addresses_fail_at_open() {
     let (server, buckets) = server("archive");
     server.put_object("archive", "a/b", b"x").unwrap();
-    for (word, told) in [
+    for (address, message) in [
         ("s3://archive/missing", "no object is at `s3://archive/missing`, and none below it"),
         ("s3://archive/a/b/", "no object is at `s3://archive/a/b/`"),
         ("s3://nowhere/a", "could not list `s3://nowhere/a`: no such bucket\n  hint: "),
         ("s3://archive//a", "not an object or a prefix in S3: `s3://archive//a`"),
         ("s3://", "not an object or a prefix in S3: `s3://`"),
     ] {
-        let error = Objects::open(&buckets, word, None).await.unwrap_err().to_string();
-        assert!(error.starts_with(told), "{word}: {error}");
+        let error = Objects::open(&buckets, address, None).await.unwrap_err().to_string();
+        assert!(error.starts_with(message), "{address}: {error}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_run_that_shall_end_reads_no_further() {
+async fn stopped_run_reads_no_object() {
     let (server, buckets) = server("archive");
     server.put_object("archive", "a/b", sends("a", 3).as_bytes()).unwrap();
     let folder = tempfile::tempdir().unwrap();

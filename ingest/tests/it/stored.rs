@@ -1,11 +1,11 @@
-//! A store's rows as JSON objects, so that tests can compare them with data.
+//! Stored rows as JSON objects, for comparison with expected data.
 
 use std::path::Path;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int32Type, Int64Type, TimestampMillisecondType, UInt64Type};
 use arrow_array::{Array, RecordBatch};
-use bouncewatch_schemas::table::{self, ColumnType};
+use bouncewatch_schemas::table::{self, Column, ColumnType};
 use bouncewatch_schemas::time::format_ms;
 use bouncewatch_store::Store;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -15,17 +15,24 @@ use serde_json::{Map, Value, json};
 pub(crate) async fn rows(store: &Path) -> Vec<Map<String, Value>> {
     let mut rows = Vec::new();
     for segment in Store::in_folder(store).unwrap().segments(table::EVENTS).await.unwrap() {
-        let file = std::fs::File::open(store.join(segment.path.as_ref())).unwrap();
-        for batch in ParquetRecordBatchReaderBuilder::try_new(file).unwrap().build().unwrap() {
-            let batch = batch.unwrap();
-            rows.extend((0..batch.num_rows()).map(|row| object(&batch, row)));
-        }
+        rows.extend(rows_of_file(&store.join(segment.path.as_ref()), table::COLUMNS));
     }
     rows
 }
 
-fn object(batch: &RecordBatch, row: usize) -> Map<String, Value> {
-    let value = |column: &table::Column| {
+/// All rows of a segment with the given columns.
+pub(crate) fn rows_of_file(path: &Path, columns: &[Column]) -> Vec<Map<String, Value>> {
+    let file = std::fs::File::open(path).unwrap();
+    let batches = ParquetRecordBatchReaderBuilder::try_new(file).unwrap().build().unwrap();
+    let batches: Vec<RecordBatch> = batches.map(Result::unwrap).collect();
+    let rows = batches
+        .iter()
+        .flat_map(|batch| (0..batch.num_rows()).map(move |row| object(batch, row, columns)));
+    rows.collect()
+}
+
+fn object(batch: &RecordBatch, row: usize, columns: &[Column]) -> Map<String, Value> {
+    let value = |column: &Column| {
         let array = batch.column_by_name(column.name).unwrap();
         if array.is_null(row) {
             return Value::Null;
@@ -43,7 +50,7 @@ fn object(batch: &RecordBatch, row: usize) -> Map<String, Value> {
             ColumnType::Tags => tags(&array.as_list::<i32>().value(row)),
         }
     };
-    table::COLUMNS.iter().map(|column| (column.name.to_owned(), value(column))).collect()
+    columns.iter().map(|column| (column.name.to_owned(), value(column))).collect()
 }
 
 fn tags(list: &dyn Array) -> Value {

@@ -6,21 +6,24 @@ use std::collections::HashMap;
 use bouncewatch_schemas::address;
 use bouncewatch_schemas::wire::ses::{Recipient, RecipientObject};
 
-/// Recipients that one event may have; SES sends to 50 at a time, WorkMail to 500.
+/// Maximum number of recipients of one event. A SES message has at most 50, a WorkMail message 500.
 pub(super) const RECIPIENTS_MAX: usize = 1_000;
 
-/// A recipient with its address in normal form.
-pub(super) struct Addressed<'a> {
+/// A recipient with a usable address.
+pub(super) struct UsableRecipient<'a> {
+    /// Normalised.
     pub(super) address: Cow<'a, str>,
     pub(super) wire: &'a RecipientObject<'a>,
 }
 
-/// The usable recipients of a list, each once, and whether every entry was usable.
+/// The usable recipients of a list, each once, and whether every entry is usable.
 ///
-/// Of two entries for one address the one that failed wins: `delayed`, then `failed` is a failure.
-pub(super) fn usable<'a>(recipients: &'a [Recipient<'a>]) -> (Vec<Addressed<'a>>, bool) {
-    let mut out: Vec<Addressed<'a>> = Vec::with_capacity(recipients.len());
-    let mut seen: HashMap<Cow<'a, str>, usize> = HashMap::new();
+/// If an address has several entries, a failed one replaces the others: `delayed`, then `failed` is a failure.
+pub(super) fn usable_recipients<'a>(
+    recipients: &'a [Recipient<'a>],
+) -> (Vec<UsableRecipient<'a>>, bool) {
+    let mut out: Vec<UsableRecipient<'a>> = Vec::with_capacity(recipients.len());
+    let mut index_by_address: HashMap<Cow<'a, str>, usize> = HashMap::new();
     let mut all_usable = true;
     for Recipient(wire) in recipients {
         let text = wire.email_address.get().unwrap_or_default();
@@ -28,40 +31,43 @@ pub(super) fn usable<'a>(recipients: &'a [Recipient<'a>]) -> (Vec<Addressed<'a>>
             all_usable = false;
             continue;
         };
-        // most events have one recipient: the map is only asked where there are more
+        // most events have one recipient and need no map
         if recipients.len() > 1 {
-            if let Some(at) = seen.get(&address) {
-                let known = &mut out[*at];
-                if action(known.wire) != Action::Failed && action(wire) == Action::Failed {
-                    known.wire = wire;
+            if let Some(at) = index_by_address.get(&address) {
+                let existing = &mut out[*at];
+                if dsn_action(existing.wire) != DsnAction::Failed
+                    && dsn_action(wire) == DsnAction::Failed
+                {
+                    existing.wire = wire;
                 }
                 continue;
             }
-            seen.insert(address.clone(), out.len());
+            index_by_address.insert(address.clone(), out.len());
         }
-        out.push(Addressed { address, wire });
+        out.push(UsableRecipient { address, wire });
     }
     (out, all_usable)
 }
 
-/// What a delivery report says happened to one recipient (RFC 3464).
+/// The `Action` field of a delivery status notification for one recipient (RFC 3464, section 2.3.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Action {
-    /// Given up, or nothing said.
+pub(super) enum DsnAction {
+    /// Failed, missing or unknown.
     Failed,
-    /// Still trying.
+    /// Delayed: the server retries.
     Delayed,
-    /// Reached the recipient, or was passed on.
+    /// Delivered, relayed or expanded.
     Delivered,
 }
 
-pub(super) fn action(recipient: &RecipientObject<'_>) -> Action {
-    let is = |word: &str| recipient.action.is(word);
+/// The DSN action of a recipient.
+pub(super) fn dsn_action(recipient: &RecipientObject<'_>) -> DsnAction {
+    let is = |action: &str| recipient.action.is(action);
     if is("delayed") {
-        return Action::Delayed;
+        return DsnAction::Delayed;
     }
     if is("delivered") || is("relayed") || is("expanded") {
-        return Action::Delivered;
+        return DsnAction::Delivered;
     }
-    Action::Failed
+    DsnAction::Failed
 }

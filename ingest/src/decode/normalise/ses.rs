@@ -1,77 +1,85 @@
-//! SES's events as rows: one per recipient that the event is about (facts 1 and 2).
+//! Rows of SES events, one for each recipient of the event ("Contents of Amazon SES notifications" and "Examples of
+//! event data" in the SES developer guide).
 
 use std::borrow::Cow;
 
 use bouncewatch_schemas::address;
 use bouncewatch_schemas::bounce;
 use bouncewatch_schemas::diagnostic::{self, Diagnostic};
-use bouncewatch_schemas::event::{Channel, EventRow, Kind, Service};
+use bouncewatch_schemas::event::{Channel, EventKind, EventRow, Service};
 use bouncewatch_schemas::provider;
-use bouncewatch_schemas::time::{message_id_clock_ms, parse_ms};
+use bouncewatch_schemas::time::{message_id_time_ms, parse_ms};
 use bouncewatch_schemas::wire::envelope::Envelope;
 use bouncewatch_schemas::wire::ses::{Detail, Mail, RecipientObject};
 
 use crate::decode::arn::arn_parts;
-use crate::decode::context::{Context, Sink};
-use crate::decode::normalise::recipients::{Action, Addressed, RECIPIENTS_MAX, action, usable};
-use crate::decode::outcome::Ignored;
-use crate::decode::outcome::Reason;
-use crate::decode::outcome::Rejected;
+use crate::decode::context::{DecodeContext, Sink};
+use crate::decode::normalise::recipients::{
+    DsnAction, RECIPIENTS_MAX, UsableRecipient, dsn_action, usable_recipients,
+};
+use crate::decode::outcome::{IgnoreReason, QuarantineReason, Rejection};
 
-/// By how much clocks may disagree before one of them is wrong.
-const CLOCK_SLACK_MS: i64 = 3_600_000;
-/// Tags that one message may have; SES allows a few dozen.
+/// Maximum plausible difference between two clocks, milliseconds.
+const CLOCK_SKEW_MAX_MS: i64 = 3_600_000;
+/// Maximum number of tags of one message. SES messages have at most a few dozen.
 const TAGS_MAX: usize = 500;
-/// Longest type word that is quoted in a message.
+/// Maximum number of characters of a type in an error.
 const QUOTED_CHARS_MAX: usize = 40;
 
-/// Rows of one SES event.
-pub(crate) fn ses(
+/// Sends the rows of an SES event to the sink.
+pub(crate) fn ses_rows(
     envelope: &Envelope<'_>,
-    context: Context<'_>,
+    context: DecodeContext<'_>,
     sink: &mut impl Sink,
-) -> Result<(), Rejected> {
-    let word = envelope.event_type.get().or(envelope.notification_type.get());
-    if word.is_some_and(|word| is_type_word(word, "amazonsnssubscriptionsucceeded")) {
-        sink.ignored(Ignored::FeedbackTopicSubscribed);
+) -> Result<(), Rejection> {
+    let event_type = envelope.event_type.get().or(envelope.notification_type.get());
+    if event_type.is_some_and(|text| is_type(text, "amazonsnssubscriptionsucceeded")) {
+        sink.ignored(IgnoreReason::FeedbackTopicSubscribed);
         return Ok(());
     }
-    if word.is_some_and(|word| is_type_word(word, "received")) {
-        sink.ignored(Ignored::InboundMail);
+    if event_type.is_some_and(|text| is_type(text, "received")) {
+        sink.ignored(IgnoreReason::InboundMail);
         return Ok(());
     }
-    let kind = word.and_then(kind_of);
+    let kind = event_type.and_then(kind_of);
     let Some(mail) = &envelope.mail.0 else {
-        return Err(Rejected::new(Reason::NotAnEvent, "a type word, but no `mail`"));
+        return Err(Rejection::new(QuarantineReason::NotAnEvent, "an event type without `mail`"));
     };
     let Some(kind) = kind else {
-        let word: String = word.unwrap_or("(none)").chars().take(QUOTED_CHARS_MAX).collect();
-        return Err(Rejected::new(Reason::UnknownKind, format!("type word: {word}")));
+        let event_type: String =
+            event_type.unwrap_or("(none)").chars().take(QUOTED_CHARS_MAX).collect();
+        return Err(Rejection::new(
+            QuarantineReason::UnknownKind,
+            format!("unknown event type: {event_type}"),
+        ));
     };
     let Some(message_id) = mail.message_id.get() else {
-        return Err(Rejected::new(Reason::NoMessageId, "mail.messageId is missing"));
+        return Err(Rejection::new(QuarantineReason::NoMessageId, "`mail.messageId` is missing"));
     };
     if mail.tags.0.len() > TAGS_MAX {
-        return Err(Rejected::new(Reason::TooLarge, format!("{} message tags", mail.tags.0.len())));
+        return Err(Rejection::new(
+            QuarantineReason::TooLarge,
+            format!("{} message tags", mail.tags.0.len()),
+        ));
     }
-    let nothing = Detail::default();
-    let found = detail_of(kind, envelope);
-    let has_detail = found.is_some();
-    let detail = found.unwrap_or(&nothing);
+    let no_detail = Detail::default();
+    let detail = detail_of(kind, envelope);
+    let has_detail = detail.is_some();
+    let detail = detail.unwrap_or(&no_detail);
     let sent_at =
-        mail.timestamp.get().and_then(parse_ms).or_else(|| message_id_clock_ms(message_id));
+        mail.timestamp.get().and_then(parse_ms).or_else(|| message_id_time_ms(message_id));
     let reported_at = detail.timestamp.get().and_then(parse_ms);
-    let reported_at = reported_at.map(|time| plausible(time, sent_at, &context));
+    let reported_at = reported_at.map(|time| plausible_time(time, sent_at, &context));
     let Some(happened_at) = reported_at.or(sent_at) else {
-        return Err(Rejected::new(
-            Reason::NoTime,
+        return Err(Rejection::new(
+            QuarantineReason::NoTime,
             "neither the event nor the mail has a readable time",
         ));
     };
     let published = envelope.event_type.0.is_some()
         || context.channel == Some(Channel::EventPublishing)
         || !mail.tags.0.is_empty();
-    let event = Event {
+    let event = SesEvent {
         kind,
         mail,
         detail,
@@ -85,101 +93,103 @@ pub(crate) fn ses(
     event.rows(sink)
 }
 
-/// The time of an event by a foreign clock, which may be wrong by years: never before its mail was sent, nor after it
-/// was reported. Small differences are ordinary and stay (facts 1.9).
-fn plausible(time: i64, sent_at: Option<i64>, context: &Context<'_>) -> i64 {
+/// The time of an event by the clock of another server, which may be wrong by years: limited to the time between the
+/// sending of the mail and the report. Differences up to [`CLOCK_SKEW_MAX_MS`] are kept.
+fn plausible_time(time: i64, sent_at: Option<i64>, context: &DecodeContext<'_>) -> i64 {
     let latest = context.published_at.unwrap_or(context.received_at);
-    if time > latest.saturating_add(CLOCK_SLACK_MS) {
+    if time > latest.saturating_add(CLOCK_SKEW_MAX_MS) {
         return latest;
     }
-    sent_at.filter(|sent| time < sent.saturating_sub(CLOCK_SLACK_MS)).unwrap_or(time)
+    sent_at.filter(|sent| time < sent.saturating_sub(CLOCK_SKEW_MAX_MS)).unwrap_or(time)
 }
 
-/// Whether a word is a type word, without case, blanks and underscores: `Rendering Failure` and `RENDERING_FAILURE` are
-/// one.
-fn is_type_word(word: &str, known: &str) -> bool {
-    let letters = word.bytes().filter(|byte| !matches!(byte, b' ' | b'_' | b'-'));
+/// Whether a text is a known type, which is given in lower case. Ignores case, spaces, underscores and hyphens:
+/// `Rendering Failure` and `RENDERING_FAILURE` are the same type.
+fn is_type(text: &str, known: &str) -> bool {
+    let letters = text.bytes().filter(|byte| !matches!(byte, b' ' | b'_' | b'-'));
     letters.map(|byte| byte.to_ascii_lowercase()).eq(known.bytes())
 }
 
-/// Type words, those that come most first.
-const KINDS: [(&str, Kind); 10] = [
-    ("send", Kind::Send),
-    ("delivery", Kind::Delivery),
-    ("bounce", Kind::Bounce),
-    ("open", Kind::Open),
-    ("click", Kind::Click),
-    ("complaint", Kind::Complaint),
-    ("deliverydelay", Kind::DeliveryDelay),
-    ("reject", Kind::Reject),
-    ("renderingfailure", Kind::RenderingFailure),
-    ("subscription", Kind::Subscription),
+/// The event types, the most frequent ones first.
+const KINDS: [(&str, EventKind); 10] = [
+    ("send", EventKind::Send),
+    ("delivery", EventKind::Delivery),
+    ("bounce", EventKind::Bounce),
+    ("open", EventKind::Open),
+    ("click", EventKind::Click),
+    ("complaint", EventKind::Complaint),
+    ("deliverydelay", EventKind::DeliveryDelay),
+    ("reject", EventKind::Reject),
+    ("renderingfailure", EventKind::RenderingFailure),
+    ("subscription", EventKind::Subscription),
 ];
 
-fn kind_of(word: &str) -> Option<Kind> {
-    KINDS.iter().find(|(known, _)| is_type_word(word, known)).map(|(_, kind)| *kind)
+fn kind_of(event_type: &str) -> Option<EventKind> {
+    KINDS.iter().find(|(known, _)| is_type(event_type, known)).map(|(_, kind)| *kind)
 }
 
-/// The detail of an event, under the key that its kind has.
-fn detail_of<'e, 'a>(kind: Kind, envelope: &'e Envelope<'a>) -> Option<&'e Detail<'a>> {
+/// The detail object of an event, under the key of its kind.
+fn detail_of<'e, 'a>(kind: EventKind, envelope: &'e Envelope<'a>) -> Option<&'e Detail<'a>> {
     let object = match kind {
-        Kind::Bounce => &envelope.bounce,
-        Kind::Complaint => &envelope.complaint,
-        Kind::Delivery => &envelope.delivery,
-        Kind::Send => &envelope.send,
-        Kind::Reject => &envelope.reject,
-        Kind::Open => &envelope.open,
-        Kind::Click => &envelope.click,
-        Kind::RenderingFailure => &envelope.failure,
-        Kind::DeliveryDelay => &envelope.delivery_delay,
-        Kind::Subscription => &envelope.subscription,
+        EventKind::Bounce => &envelope.bounce,
+        EventKind::Complaint => &envelope.complaint,
+        EventKind::Delivery => &envelope.delivery,
+        EventKind::Send => &envelope.send,
+        EventKind::Reject => &envelope.reject,
+        EventKind::Open => &envelope.open,
+        EventKind::Click => &envelope.click,
+        EventKind::RenderingFailure => &envelope.failure,
+        EventKind::DeliveryDelay => &envelope.delivery_delay,
+        EventKind::Subscription => &envelope.subscription,
         _ => return None,
     };
     object.0.as_deref()
 }
 
-/// An event with what identifies it.
-struct Event<'a> {
-    kind: Kind,
+/// A validated event.
+struct SesEvent<'a> {
+    kind: EventKind,
     mail: &'a Mail<'a>,
     detail: &'a Detail<'a>,
     message_id: &'a str,
     sent_at: Option<i64>,
     happened_at: i64,
-    /// Whether the event says anything but its type.
+    /// Whether the event has a detail object.
     has_detail: bool,
     published: bool,
-    context: Context<'a>,
+    context: DecodeContext<'a>,
 }
 
-impl<'a> Event<'a> {
-    fn rows(&self, sink: &mut impl Sink) -> Result<(), Rejected> {
+impl<'a> SesEvent<'a> {
+    fn rows(&self, sink: &mut impl Sink) -> Result<(), Rejection> {
         let source =
             self.mail.source.get().and_then(|source| address::normalise(Cow::Borrowed(source)));
         let base = self.base(source.as_deref());
         self.context.check(&base)?;
-        if matches!(self.kind, Kind::Open | Kind::Click | Kind::Subscription) {
+        if matches!(self.kind, EventKind::Open | EventKind::Click | EventKind::Subscription) {
             sink.event();
             sink.row(&base);
             return Ok(());
         }
         let (mut recipients, mut all_usable) = match self.kind {
-            Kind::Send | Kind::Reject | Kind::RenderingFailure => usable(&self.mail.destination.0),
-            _ => usable(&self.detail.recipients.0),
+            EventKind::Send | EventKind::Reject | EventKind::RenderingFailure => {
+                usable_recipients(&self.mail.destination.0)
+            }
+            _ => usable_recipients(&self.detail.recipients.0),
         };
         if recipients.is_empty() && self.has_detail && self.mail.destination.0.len() == 1 {
-            // who else could it be about
-            (recipients, all_usable) = usable(&self.mail.destination.0);
+            // the event must be about the only recipient of the mail
+            (recipients, all_usable) = usable_recipients(&self.mail.destination.0);
         }
         if recipients.is_empty() {
-            return Err(Rejected::new(
-                Reason::NoRecipient,
+            return Err(Rejection::new(
+                QuarantineReason::NoRecipient,
                 format!("the {} names no recipient", self.kind.as_str()),
             ));
         }
         if recipients.len() > RECIPIENTS_MAX {
-            return Err(Rejected::new(
-                Reason::TooLarge,
+            return Err(Rejection::new(
+                QuarantineReason::TooLarge,
                 format!("{} recipients", recipients.len()),
             ));
         }
@@ -188,16 +198,13 @@ impl<'a> Event<'a> {
             self.row(&base, recipient, sink);
         }
         if !all_usable {
-            let detail = format!(
-                "the {} names a recipient without address beside others",
-                self.kind.as_str()
-            );
-            return Err(Rejected::new(Reason::NoRecipient, detail));
+            let detail = format!("the {} names a recipient without an address", self.kind.as_str());
+            return Err(Rejection::new(QuarantineReason::NoRecipient, detail));
         }
         Ok(())
     }
 
-    /// The row as far as it is the same for all recipients.
+    /// The values that are the same for all recipients.
     fn base<'r>(&'r self, source: Option<&'r str>) -> EventRow<'r>
     where
         'a: 'r,
@@ -254,53 +261,53 @@ impl<'a> Event<'a> {
         }
     }
 
-    fn row(&self, base: &EventRow<'_>, recipient: &Addressed<'_>, sink: &mut impl Sink) {
-        let said = self.said(recipient.wire);
+    fn row(&self, base: &EventRow<'_>, recipient: &UsableRecipient<'_>, sink: &mut impl Sink) {
+        let diagnostic = self.diagnostic(recipient.wire);
         let domain = address::domain(&recipient.address);
-        let texts = base.reporting_mta.into_iter().chain(said.text.as_deref());
+        let texts = base.reporting_mta.into_iter().chain(diagnostic.text.as_deref());
         let row = EventRow {
             recipient: Some(&recipient.address),
             recipient_domain: domain,
             provider: domain.map(|domain| provider::provider_of(domain, texts)),
-            smtp_code: said.smtp_code,
-            enhanced_status: said.enhanced_status.as_deref(),
-            diagnostic: said.text.as_deref(),
+            smtp_code: diagnostic.smtp_code,
+            enhanced_status: diagnostic.enhanced_status.as_deref(),
+            diagnostic: diagnostic.text.as_deref(),
             ..base.clone()
         };
-        if self.kind != Kind::Bounce {
+        if self.kind != EventKind::Bounce {
             sink.row(&row);
             return;
         }
-        match action(recipient.wire) {
-            Action::Delayed => sink.row(&EventRow { kind: Kind::DeliveryDelay, ..row }),
-            Action::Delivered => sink.row(&EventRow { kind: Kind::Delivery, ..row }),
-            Action::Failed => {
+        match dsn_action(recipient.wire) {
+            DsnAction::Delayed => sink.row(&EventRow { kind: EventKind::DeliveryDelay, ..row }),
+            DsnAction::Delivered => sink.row(&EventRow { kind: EventKind::Delivery, ..row }),
+            DsnAction::Failed => {
                 let (class, counts) = bounce::classify(
                     base.bounce_type,
                     base.bounce_subtype,
-                    has_report(recipient.wire),
+                    has_dsn(recipient.wire),
                 );
-                let simulated = domain == Some(bounce::SIMULATOR_DOMAIN);
-                sink.row(&EventRow { class: Some(class), counts: counts && !simulated, ..row });
+                let is_simulated = domain == Some(bounce::SIMULATOR_DOMAIN);
+                sink.row(&EventRow { class: Some(class), counts: counts && !is_simulated, ..row });
             }
         }
     }
 
-    /// What the remote server, or SES, said about one recipient.
-    fn said<'r>(&'r self, recipient: &'r RecipientObject<'r>) -> Diagnostic<'r> {
+    /// The reply of the remote server, or the error of SES, for one recipient.
+    fn diagnostic<'r>(&'r self, recipient: &'r RecipientObject<'r>) -> Diagnostic<'r> {
         let text = match self.kind {
-            Kind::Bounce | Kind::DeliveryDelay => recipient.diagnostic_code.get(),
-            Kind::Delivery => self.detail.smtp_response.get(),
-            Kind::Reject => self.detail.reason.get(),
-            Kind::RenderingFailure => self.detail.error_message.get(),
+            EventKind::Bounce | EventKind::DeliveryDelay => recipient.diagnostic_code.get(),
+            EventKind::Delivery => self.detail.smtp_response.get(),
+            EventKind::Reject => self.detail.reason.get(),
+            EventKind::RenderingFailure => self.detail.error_message.get(),
             _ => None,
         };
-        diagnostic::read(text.map(Cow::Borrowed), recipient.status.get())
+        diagnostic::parse(text.map(Cow::Borrowed), recipient.status.get())
     }
 }
 
-/// Whether a delivery report came with the bounce. An automatic reply has none.
-fn has_report(recipient: &RecipientObject<'_>) -> bool {
+/// Whether the bounce has a delivery status notification. An automatic reply has none.
+fn has_dsn(recipient: &RecipientObject<'_>) -> bool {
     recipient.action.0.is_some()
         || recipient.status.0.is_some()
         || recipient.diagnostic_code.0.is_some()

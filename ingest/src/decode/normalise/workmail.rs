@@ -1,78 +1,93 @@
-//! WorkMail's mail events as rows (facts 4.3). Their documents are thin and disagree; everything that they name is
-//! read, and what they do not say stays null.
+//! Rows of WorkMail mail events ("Monitoring WorkMail email event logs" in the WorkMail administrator guide). The
+//! events have fewer fields than SES events; missing values are null.
 
 use std::borrow::Cow;
 
 use bouncewatch_schemas::address;
 use bouncewatch_schemas::bounce::BounceClass;
 use bouncewatch_schemas::diagnostic;
-use bouncewatch_schemas::event::{Channel, EventRow, Kind, Service};
+use bouncewatch_schemas::event::{Channel, EventKind, EventRow, Service};
 use bouncewatch_schemas::provider;
 use bouncewatch_schemas::time::parse_ms;
 use bouncewatch_schemas::wire::envelope::{Envelope, WorkMailEvent};
 
-use crate::decode::context::{Context, Sink};
-use crate::decode::normalise::recipients::{Addressed, RECIPIENTS_MAX, usable};
-use crate::decode::outcome::Reason;
-use crate::decode::outcome::Rejected;
+use crate::decode::context::{DecodeContext, Sink};
+use crate::decode::normalise::recipients::{RECIPIENTS_MAX, UsableRecipient, usable_recipients};
+use crate::decode::outcome::{QuarantineReason, Rejection};
 
-fn kind_of(event_name: &str) -> Option<Kind> {
+fn kind_of(event_name: &str) -> Option<EventKind> {
     Some(match event_name {
-        "OUTGOING_EMAIL_SUBMITTED" => Kind::Submission,
-        "OUTGOING_EMAIL_SENT" => Kind::Send,
-        "OUTGOING_EMAIL_BOUNCED" => Kind::Bounce,
-        "INCOMING_EMAIL_BOUNCED" => Kind::IncomingBounce,
-        "ORGANIZATION_EMAIL_RECEIVED" => Kind::Received,
-        "MAILBOX_EMAIL_DELIVERED" => Kind::MailboxDelivery,
-        "RULE_APPLIED" => Kind::RuleApplied,
-        "JOURNALING_INITIATED" => Kind::Journaling,
-        "DMARC_POLICY_APPLIED" => Kind::DmarcPolicy,
+        "OUTGOING_EMAIL_SUBMITTED" => EventKind::Submission,
+        "OUTGOING_EMAIL_SENT" => EventKind::Send,
+        "OUTGOING_EMAIL_BOUNCED" => EventKind::Bounce,
+        "INCOMING_EMAIL_BOUNCED" => EventKind::IncomingBounce,
+        "ORGANIZATION_EMAIL_RECEIVED" => EventKind::Received,
+        "MAILBOX_EMAIL_DELIVERED" => EventKind::MailboxDelivery,
+        "RULE_APPLIED" => EventKind::RuleApplied,
+        "JOURNALING_INITIATED" => EventKind::Journaling,
+        "DMARC_POLICY_APPLIED" => EventKind::DmarcPolicy,
         _ => return None,
     })
 }
 
-/// Kinds that make no sense without a recipient.
-fn needs_recipient(kind: Kind) -> bool {
+/// Whether an event of this kind must name a recipient.
+fn needs_recipient(kind: EventKind) -> bool {
     matches!(
         kind,
-        Kind::Submission | Kind::Send | Kind::Bounce | Kind::IncomingBounce | Kind::MailboxDelivery
+        EventKind::Submission
+            | EventKind::Send
+            | EventKind::Bounce
+            | EventKind::IncomingBounce
+            | EventKind::MailboxDelivery
     )
 }
 
-/// Rows of one mail event of WorkMail.
-pub(crate) fn workmail(
+/// Sends the rows of a WorkMail mail event to the sink.
+pub(crate) fn workmail_rows(
     envelope: &Envelope<'_>,
-    context: Context<'_>,
+    context: DecodeContext<'_>,
     sink: &mut impl Sink,
-) -> Result<(), Rejected> {
+) -> Result<(), Rejection> {
     let Some(event) = &envelope.workmail.0 else {
-        return Err(Rejected::new(Reason::NotAnEvent, "no `event`"));
+        return Err(Rejection::new(QuarantineReason::NotAnEvent, "`event` is missing"));
     };
     let Some(name) = event.event_name.get() else {
-        return Err(Rejected::new(Reason::NotAnEvent, "an `event` without eventName"));
+        return Err(Rejection::new(QuarantineReason::NotAnEvent, "`event.eventName` is missing"));
     };
     let Some(kind) = kind_of(name) else {
         let name: String = name.chars().take(40).collect();
-        return Err(Rejected::new(Reason::UnknownKind, format!("eventName: {name}")));
+        return Err(Rejection::new(
+            QuarantineReason::UnknownKind,
+            format!("unknown eventName: {name}"),
+        ));
     };
     let Some(message_id) = envelope.trace_id.get().or(event.message_id.get()) else {
-        return Err(Rejected::new(Reason::NoMessageId, "neither traceId nor event.messageId"));
+        return Err(Rejection::new(
+            QuarantineReason::NoMessageId,
+            "`traceId` and `event.messageId` are missing",
+        ));
     };
-    let written_at = envelope.sns_timestamp.get().or(envelope.time.get()).and_then(parse_ms);
+    let reported_at = envelope.sns_timestamp.get().or(envelope.time.get()).and_then(parse_ms);
     let mail_at = event.message_timestamp.get().and_then(parse_ms);
-    let Some(event_at) = context.logged_at.or(written_at).or(mail_at) else {
-        return Err(Rejected::new(Reason::NoTime, "the log event has no time"));
+    let Some(event_at) = context.logged_at.or(reported_at).or(mail_at) else {
+        return Err(Rejection::new(QuarantineReason::NoTime, "the log event has no time"));
     };
     let source = event.from.get().or(event.sender.get());
     let source = source.and_then(|source| address::normalise(Cow::Borrowed(source)));
     let base = base(kind, event, message_id, event_at, source.as_deref(), context);
     context.check(&base)?;
-    let (recipients, all_usable) = usable(&event.recipients.0);
+    let (recipients, all_usable) = usable_recipients(&event.recipients.0);
     if recipients.is_empty() && needs_recipient(kind) {
-        return Err(Rejected::new(Reason::NoRecipient, format!("{name} names no recipient")));
+        return Err(Rejection::new(
+            QuarantineReason::NoRecipient,
+            format!("{name} names no recipient"),
+        ));
     }
     if recipients.len() > RECIPIENTS_MAX {
-        return Err(Rejected::new(Reason::TooLarge, format!("{} recipients", recipients.len())));
+        return Err(Rejection::new(
+            QuarantineReason::TooLarge,
+            format!("{} recipients", recipients.len()),
+        ));
     }
     sink.event();
     if recipients.is_empty() {
@@ -82,21 +97,21 @@ pub(crate) fn workmail(
         row(&base, event, recipient, sink);
     }
     if !all_usable {
-        return Err(Rejected::new(
-            Reason::NoRecipient,
-            format!("{name} names a recipient without address"),
+        return Err(Rejection::new(
+            QuarantineReason::NoRecipient,
+            format!("{name} names a recipient without an address"),
         ));
     }
     Ok(())
 }
 
 fn base<'a>(
-    kind: Kind,
+    kind: EventKind,
     event: &'a WorkMailEvent<'_>,
     message_id: &'a str,
     event_at: i64,
     source: Option<&'a str>,
-    context: Context<'a>,
+    context: DecodeContext<'a>,
 ) -> EventRow<'a> {
     EventRow {
         kind,
@@ -145,29 +160,30 @@ fn base<'a>(
 fn row(
     base: &EventRow<'_>,
     event: &WorkMailEvent<'_>,
-    recipient: &Addressed<'_>,
+    recipient: &UsableRecipient<'_>,
     sink: &mut impl Sink,
 ) {
     let wire = recipient.wire;
     let reason = wire.reason.get().or(wire.diagnostic_code.get()).or(event.reason.get());
-    let said =
-        diagnostic::read(reason.map(Cow::Borrowed), wire.status.get().or(event.status.get()));
+    let diagnostic =
+        diagnostic::parse(reason.map(Cow::Borrowed), wire.status.get().or(event.status.get()));
     let domain = address::domain(&recipient.address);
-    let bounced = base.kind == Kind::Bounce;
+    let is_bounce = base.kind == EventKind::Bounce;
     sink.row(&EventRow {
         recipient: Some(&recipient.address),
         recipient_domain: domain,
         provider: domain
-            .map(|domain| provider::provider_of(domain, said.text.as_deref().into_iter())),
-        class: bounced.then(|| class_of(said.enhanced_status.as_deref(), said.smtp_code)),
-        smtp_code: said.smtp_code,
-        enhanced_status: said.enhanced_status.as_deref(),
-        diagnostic: said.text.as_deref(),
+            .map(|domain| provider::provider_of(domain, diagnostic.text.as_deref().into_iter())),
+        class: is_bounce
+            .then(|| class_of(diagnostic.enhanced_status.as_deref(), diagnostic.smtp_code)),
+        smtp_code: diagnostic.smtp_code,
+        enhanced_status: diagnostic.enhanced_status.as_deref(),
+        diagnostic: diagnostic.text.as_deref(),
         ..base.clone()
     });
 }
 
-/// WorkMail has no hard and soft: the class digit of the status tells, else the reply code.
+/// WorkMail does not report hard or soft: the class is that of the enhanced status code, else of the SMTP reply code.
 fn class_of(status: Option<&str>, smtp_code: Option<u16>) -> BounceClass {
     let class = status.and_then(|status| status.bytes().next()).map(char::from);
     match (class, smtp_code) {

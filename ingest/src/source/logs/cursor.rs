@@ -1,5 +1,5 @@
-//! The cursor of a log group: up to where everything that was there is durable. It lies in the store, so that it is
-//! where the rows are, and survives the machine that pulls.
+//! [`Cursor`]: the time up to which all events of a log group are durable. It is an object in the store, next to the
+//! rows, so that a run on another machine can continue. [`PageLedger`] decides when it moves.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -9,112 +9,114 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use xxhash_rust::xxh3::xxh3_128;
 
-use crate::source::Outcome;
-use crate::source::logs::LogsError;
+use crate::source::logs::error::LogsError;
+use crate::source::receipt::Settlement;
 use bouncewatch_store::Store;
 use bouncewatch_store::shutdown::in_time;
 
-/// Folder of the cursors below a store.
+/// Folder of the cursors in the store.
 const CURSORS: &str = "cursors";
-/// How long the store is waited for when the run shall end; what is behind the old cursor is pulled again.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// Version of the file.
+/// Timeout of the store after the run is stopped. If it fails, the next run reads the events since the old cursor
+/// again.
+const STORE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Format version of the file.
 const VERSION: u32 = 1;
 
-/// A cursor as it lies in the store.
+/// The content of the file.
 #[derive(Debug, Serialize, Deserialize)]
-struct Written {
+struct CursorFile {
     version: u32,
     log_group: String,
     until: String,
 }
 
-/// Where the cursor of one group is kept.
+/// The cursor of one group.
 #[derive(Debug)]
 pub(super) struct Cursor {
     store: Store,
-    /// Its path below the store.
-    below: String,
+    /// Path relative to the store.
+    relative_path: String,
     arn: String,
 }
 
 impl Cursor {
     pub(super) fn new(store: Store, arn: &str) -> Self {
-        let below = format!("{CURSORS}/{:032x}.json", xxh3_128(arn.as_bytes()));
-        Self { store, below, arn: arn.to_owned() }
+        let relative_path = format!("{CURSORS}/{:032x}.json", xxh3_128(arn.as_bytes()));
+        Self { store, relative_path, arn: arn.to_owned() }
     }
 
-    /// Up to where everything is durable; `None` where the group was never read.
+    /// Reads the cursor, epoch milliseconds; `None` if the group was never read.
     pub(super) async fn read(&self, stop: watch::Receiver<bool>) -> Result<Option<i64>, LogsError> {
-        let path = self.store.path(&self.below);
-        let read = in_time(&self.store, stop, PATIENCE, self.store.get(&path)).await?;
+        let path = self.store.path(&self.relative_path);
+        let read = in_time(&self.store, stop, STORE_TIMEOUT, self.store.get(&path)).await?;
         let Some(bytes) = read else { return Ok(None) };
         let failed = |why: String| LogsError::Cursor {
-            path: format!("{}/{}", self.store.shown(), self.below),
+            path: format!("{}/{}", self.store.name(), self.relative_path),
             why,
         };
-        let written: Written =
+        let file: CursorFile =
             serde_json::from_slice(&bytes).map_err(|error| failed(error.to_string()))?;
-        if written.version > VERSION || written.log_group != self.arn {
-            return Err(failed(format!("{written:?} is of another version or group")));
+        if file.version > VERSION || file.log_group != self.arn {
+            let CursorFile { version, log_group, .. } = file;
+            return Err(failed(format!("it has version {version} and belongs to {log_group}")));
         }
-        let until = parse_ms(&written.until);
-        until.map(Some).ok_or_else(|| failed(format!("not a time: {}", written.until)))
+        let until = parse_ms(&file.until);
+        until.map(Some).ok_or_else(|| failed(format!("not a time: {}", file.until)))
     }
 
-    /// Replaces it as a whole, durably.
+    /// Replaces the cursor atomically and durably.
     pub(super) async fn write(
         &self,
         until: i64,
         stop: watch::Receiver<bool>,
     ) -> Result<(), LogsError> {
-        let written =
-            Written { version: VERSION, log_group: self.arn.clone(), until: format_ms(until) };
-        let bytes = serde_json::to_vec(&written).expect("three plain fields are JSON");
-        let path = self.store.path(&self.below);
-        Ok(in_time(&self.store, stop, PATIENCE, self.store.put(&path, bytes)).await?)
+        let file =
+            CursorFile { version: VERSION, log_group: self.arn.clone(), until: format_ms(until) };
+        let bytes = serde_json::to_vec(&file).expect("a number and two strings are JSON");
+        let path = self.store.path(&self.relative_path);
+        Ok(in_time(&self.store, stop, STORE_TIMEOUT, self.store.put(&path, bytes)).await?)
     }
 }
 
-/// The pages that were handed over and are not known to be durable, in their order, and up to where all before them
-/// are.
+/// The pages that were sent to the workers and are not known to be durable, in order. The cursor is the time up to
+/// which all earlier pages are durable.
 #[derive(Debug)]
-pub(super) struct Ledger {
+pub(super) struct PageLedger {
     until: Option<i64>,
     /// Number of the first page.
     first: u64,
-    pages: VecDeque<Handed>,
-    lost: bool,
+    pages: VecDeque<SentPage>,
+    has_lost_page: bool,
 }
 
 #[derive(Debug)]
-struct Handed {
+struct SentPage {
     until: i64,
     durable: bool,
 }
 
-impl Ledger {
-    /// Begins at a cursor.
+impl PageLedger {
+    /// An empty ledger that starts at a cursor.
     pub(super) fn new(until: Option<i64>) -> Self {
-        Self { until, first: 0, pages: VecDeque::new(), lost: false }
+        Self { until, first: 0, pages: VecDeque::new(), has_lost_page: false }
     }
 
-    /// Takes a page that is handed over; `until` is the time of its last event. Returns its number.
-    pub(super) fn take(&mut self, until: i64) -> u64 {
-        self.pages.push_back(Handed { until, durable: false });
+    /// Adds a page; `until` is the time of its last event. Returns the number of the page.
+    pub(super) fn add(&mut self, until: i64) -> u64 {
+        self.pages.push_back(SentPage { until, durable: false });
         self.first + self.pages.len() as u64 - 1
     }
 
-    /// Notes what became of a page. One that is not durable holds the cursor for good.
-    pub(super) fn told(&mut self, outcome: Outcome) {
-        self.lost |= !outcome.durable;
-        let at = outcome.id.checked_sub(self.first).and_then(|at| usize::try_from(at).ok());
+    /// Records the settlement of a page. A page that is not durable stops the cursor for the rest of the run.
+    pub(super) fn record(&mut self, settlement: Settlement) {
+        self.has_lost_page |= !settlement.durable;
+        let at = settlement.id.checked_sub(self.first).and_then(|at| usize::try_from(at).ok());
         if let Some(page) = at.and_then(|at| self.pages.get_mut(at)) {
-            page.durable = outcome.durable;
+            page.durable = settlement.durable;
         }
     }
 
-    /// Moves the cursor behind the pages that are durable with all before them; `None` where that is none.
+    /// Moves the cursor past the longest prefix of durable pages. Returns the new cursor; `None` if it did not move.
     pub(super) fn advance(&mut self) -> Option<i64> {
         let before = self.until;
         while self.pages.front().is_some_and(|page| page.durable) {
@@ -126,8 +128,8 @@ impl Ledger {
     }
 
     /// Whether a page was not stored.
-    pub(super) fn has_lost(&self) -> bool {
-        self.lost
+    pub(super) fn has_lost_page(&self) -> bool {
+        self.has_lost_page
     }
 }
 
@@ -135,45 +137,45 @@ impl Ledger {
 mod tests {
     use super::*;
 
-    fn told(ledger: &mut Ledger, id: u64, durable: bool) -> Option<i64> {
-        ledger.told(Outcome { id, durable });
+    fn record(ledger: &mut PageLedger, id: u64, durable: bool) -> Option<i64> {
+        ledger.record(Settlement { id, durable });
         ledger.advance()
     }
 
     #[test]
-    fn the_cursor_stands_behind_the_longest_durable_prefix() {
-        let mut ledger = Ledger::new(None);
-        let ids: Vec<u64> = [10, 20, 30, 40].into_iter().map(|until| ledger.take(until)).collect();
+    fn cursor_moves_past_the_longest_durable_prefix() {
+        let mut ledger = PageLedger::new(None);
+        let ids: Vec<u64> = [10, 20, 30, 40].into_iter().map(|until| ledger.add(until)).collect();
         assert_eq!(ids, [0, 1, 2, 3]);
-        assert_eq!(told(&mut ledger, 1, true), None);
-        assert_eq!(told(&mut ledger, 0, true), Some(20));
-        assert_eq!(told(&mut ledger, 3, true), None);
-        assert_eq!(told(&mut ledger, 2, true), Some(40));
-        assert_eq!(ledger.take(50), 4);
-        assert!(!ledger.has_lost());
+        assert_eq!(record(&mut ledger, 1, true), None);
+        assert_eq!(record(&mut ledger, 0, true), Some(20));
+        assert_eq!(record(&mut ledger, 3, true), None);
+        assert_eq!(record(&mut ledger, 2, true), Some(40));
+        assert_eq!(ledger.add(50), 4);
+        assert!(!ledger.has_lost_page());
     }
 
     #[test]
-    fn a_page_that_is_not_stored_holds_the_cursor() {
-        let mut ledger = Ledger::new(Some(5));
-        let (one, two, three) = (ledger.take(10), ledger.take(20), ledger.take(30));
-        assert_eq!(told(&mut ledger, one, true), Some(10));
-        assert_eq!(told(&mut ledger, two, false), None);
-        assert_eq!(told(&mut ledger, three, true), None);
-        assert!(ledger.has_lost());
+    fn page_that_is_not_stored_stops_the_cursor() {
+        let mut ledger = PageLedger::new(Some(5));
+        let (one, two, three) = (ledger.add(10), ledger.add(20), ledger.add(30));
+        assert_eq!(record(&mut ledger, one, true), Some(10));
+        assert_eq!(record(&mut ledger, two, false), None);
+        assert_eq!(record(&mut ledger, three, true), None);
+        assert!(ledger.has_lost_page());
     }
 
     #[test]
-    fn late_pages_do_not_move_it_back() {
-        let mut ledger = Ledger::new(Some(100));
-        let late = ledger.take(90);
-        assert_eq!(told(&mut ledger, late, true), None);
-        let newer = ledger.take(110);
-        assert_eq!(told(&mut ledger, newer, true), Some(110));
+    fn late_page_does_not_move_the_cursor_back() {
+        let mut ledger = PageLedger::new(Some(100));
+        let late = ledger.add(90);
+        assert_eq!(record(&mut ledger, late, true), None);
+        let newer = ledger.add(110);
+        assert_eq!(record(&mut ledger, newer, true), Some(110));
     }
 
     #[tokio::test]
-    async fn a_cursor_is_kept_in_the_store() {
+    async fn cursor_round_trips_through_the_store() {
         let (_keep, stop) = watch::channel(false);
         let folder = tempfile::tempdir().unwrap();
         let store = Store::in_folder(folder.path()).unwrap();
@@ -189,7 +191,7 @@ mod tests {
         }
         let other = Cursor::new(store.clone(), &format!("{arn}b"));
         assert_eq!(other.read(stop.clone()).await.unwrap(), None);
-        store.put(&store.path(&cursor.below), b"{}".to_vec()).await.unwrap();
+        store.put(&store.path(&cursor.relative_path), b"{}".to_vec()).await.unwrap();
         let error = cursor.read(stop.clone()).await.unwrap_err().to_string();
         assert!(error.contains("cursors/") && error.contains("hint:"), "{error}");
     }

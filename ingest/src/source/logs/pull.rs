@@ -1,104 +1,112 @@
-//! Pulls a log group page by page, from a while before the cursor up to now, and hands each page to the workers.
+//! Reads a log group page by page, from an overlap before the cursor up to now, and sends each page to the workers.
 //!
-//! Log events come late, so each pull begins an overlap before the newest event that is known. What was handed over
-//! in this run is remembered for as long, so that a follower does not store the overlap with every pull; a run that
-//! begins anew stores it once more, which changes no number.
+//! Log events can arrive late, so each pull starts 15 minutes before the newest known event. Events of the overlap are
+//! remembered, so that a run with `--follow` does not store them with every pull. A new run stores them once more,
+//! which changes no number.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use aws_sdk_cloudwatchlogs::types::FilteredLogEvent;
 use serde::Serialize;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use xxhash_rust::xxh3::Xxh3;
 
-use crate::decode::documents::Piece;
+use crate::decode::documents::DocumentSpan;
 use crate::source::backoff::Backoff;
-use crate::source::logs::cursor::{Cursor, Ledger};
-use crate::source::logs::{FilteredLogEvent, Group, LogsError, Page, Settings};
-use crate::source::{Intake, Outcome, Parcel, Receipt};
-use crate::telemetry::gauges::Slot;
+use crate::source::delivery::Delivery;
+use crate::source::intake::Intake;
+use crate::source::logs::cursor::{Cursor, PageLedger};
+use crate::source::logs::error::LogsError;
+use crate::source::logs::group::{LogGroup, LogPage};
+use crate::source::logs::settings::LogsSettings;
+use crate::source::receipt::{Receipt, Settlement};
+use crate::telemetry::gauges::GaugeSlot;
 use bouncewatch_store::shutdown::stopped;
 
-/// How late a log event may come and still be found.
+/// Overlap of two pulls: an event that arrives later than this after a newer event is missed.
 const OVERLAP_MS: i64 = 15 * 60_000;
-/// Log events that are remembered, at most; beyond that some are stored again.
+/// Maximum number of remembered events; beyond it, events of the overlap are stored again.
 const REMEMBERED_MAX: usize = 200_000;
-/// Pause of a follower after a pull.
-const POLL_EVERY: Duration = Duration::from_secs(30);
-/// Time from one call to the next: CloudWatch Logs allows five a second to an account, which others use too.
-const CALL_EVERY: Duration = Duration::from_millis(200);
-/// Outcomes that are taken together.
-const OUTCOMES_MAX: usize = 1_024;
+/// Pause between pulls with `--follow`.
+const POLL_INTERVAL: Duration = Duration::from_secs(30);
+/// Minimum time between two calls. The quota of `FilterLogEvents` is five calls per second and account, shared with
+/// other clients.
+const CALL_INTERVAL: Duration = Duration::from_millis(200);
+/// Maximum number of settlements that are received together.
+const SETTLEMENTS_MAX: usize = 1_024;
 
-/// Pulls until nothing newer is there, or for ever with `follow`; the cursor moves behind what is durable.
+/// Reads a log group until no newer event is found, or until the run stops with `follow`. The cursor follows the
+/// durable pages.
 ///
 /// # Errors
-/// Why the group was left before its end. What was handed over before is settled all the same.
+/// If reading ended early. Pages that were sent before that are settled.
 pub async fn run(
-    group: Group,
+    group: LogGroup,
     store: bouncewatch_store::Store,
     intake: Intake,
-    settings: Settings,
+    settings: LogsSettings,
 ) -> Result<(), LogsError> {
     let cursor = Cursor::new(store, &group.arn);
     let stop = intake.stop.clone();
     let until = cursor.read(stop.clone()).await?;
-    let (outcomes, told) = mpsc::unbounded_channel();
-    let ledger = Arc::new(Mutex::new(Ledger::new(until)));
-    let puller = Puller {
-        origin: Arc::from(group.shown()),
+    let (sender, settlements) = mpsc::unbounded_channel();
+    let ledger = Arc::new(Mutex::new(PageLedger::new(until)));
+    let puller = LogPuller {
+        origin: Arc::from(group.origin()),
         started_at: (intake.clock)(),
         newest: until,
         remembered: BTreeSet::new(),
-        failing: false,
-        failing_since: intake.telemetry.vitals.receiving_fails.slot(),
+        is_failing: false,
+        failing_since: intake.telemetry.health.receive_failing_since.slot(),
         ledger: Arc::clone(&ledger),
         group,
         settings,
-        outcomes,
+        settlements: sender,
         intake,
     };
-    // the puller is gone with its sender and its intake when it ends, so that the workers and then the outcomes end
-    let (pulled, settled) = tokio::join!(puller.run(), settle(told, &ledger, &cursor, &stop));
+    // the puller drops its intake and its sender when it ends; then the workers and after them the settlements end
+    let (pulled, settled) =
+        tokio::join!(puller.run(), settle(settlements, &ledger, &cursor, &stop));
     pulled.and(settled)
 }
 
-/// Moves the cursor until no receipt can come any more.
+/// Moves the cursor until all receipts are gone.
 async fn settle(
-    mut told: mpsc::UnboundedReceiver<Outcome>,
-    ledger: &Mutex<Ledger>,
+    mut settlements: mpsc::UnboundedReceiver<Settlement>,
+    ledger: &Mutex<PageLedger>,
     cursor: &Cursor,
     stop: &watch::Receiver<bool>,
 ) -> Result<(), LogsError> {
-    let mut outcomes = Vec::new();
+    let mut received = Vec::new();
     let mut written = Ok(());
-    while told.recv_many(&mut outcomes, OUTCOMES_MAX).await > 0 {
+    while settlements.recv_many(&mut received, SETTLEMENTS_MAX).await > 0 {
         let moved = {
-            let mut ledger = locked(ledger);
-            outcomes.drain(..).for_each(|outcome| ledger.told(outcome));
+            let mut ledger = lock(ledger);
+            received.drain(..).for_each(|settlement| ledger.record(settlement));
             ledger.advance()
         };
         let Some(until) = moved else { continue };
         let before = written.is_ok();
         written = cursor.write(until, stop.clone()).await;
         if let (true, Err(error)) = (before, &written) {
-            tracing::warn!(%error, "the cursor could not be written, trying again with the next batch");
+            tracing::warn!(%error, "could not write the cursor, retrying with the next batch");
         }
     }
     written
 }
 
-fn locked(ledger: &Mutex<Ledger>) -> std::sync::MutexGuard<'_, Ledger> {
-    ledger.lock().expect("nobody panics while holding this lock")
+fn lock(ledger: &Mutex<PageLedger>) -> std::sync::MutexGuard<'_, PageLedger> {
+    ledger.lock().expect("lock is never poisoned")
 }
 
-/// A log event as CloudWatch Logs passes it to a subscription: a document of its own, so that one that cannot be read
-/// is set aside alone.
+/// One log event in the format of a CloudWatch Logs subscription. Each event is a document of its own, so that an
+/// unreadable event is quarantined alone.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Document<'a> {
+struct SubscriptionDocument<'a> {
     message_type: &'static str,
     owner: &'a str,
     region: &'a str,
@@ -114,58 +122,57 @@ struct LogEvent<'a> {
     message: &'a str,
 }
 
-/// What goes through the pages of one group.
-struct Puller {
-    group: Group,
-    settings: Settings,
+/// Reads the pages of one group.
+struct LogPuller {
+    group: LogGroup,
+    settings: LogsSettings,
     origin: Arc<str>,
     started_at: i64,
-    /// Time of the newest event that was handed over.
+    /// Time of the newest event that was sent, epoch milliseconds.
     newest: Option<i64>,
-    /// Time and hash of the events since then, less the overlap.
+    /// Time and hash of the sent events of the overlap.
     remembered: BTreeSet<(i64, u128)>,
-    failing: bool,
-    /// For those who watch whether the run is well.
-    failing_since: Slot<Instant>,
-    ledger: Arc<Mutex<Ledger>>,
-    outcomes: mpsc::UnboundedSender<Outcome>,
+    is_failing: bool,
+    failing_since: GaugeSlot<Instant>,
+    ledger: Arc<Mutex<PageLedger>>,
+    settlements: mpsc::UnboundedSender<Settlement>,
     intake: Intake,
 }
 
 /// How a pull ended.
 #[derive(PartialEq, Eq)]
-enum Pulled {
+enum PullEnd {
     /// With the last page.
-    ToTheEnd,
-    /// Before, because the run shall end.
+    LastPage,
+    /// Before the last page, because the run stops.
     Stopped,
 }
 
-impl Puller {
+impl LogPuller {
     async fn run(mut self) -> Result<(), LogsError> {
         let mut stop = self.intake.stop.clone();
         loop {
             let before = self.newest;
-            if self.pull().await? == Pulled::Stopped {
+            if self.pull().await? == PullEnd::Stopped {
                 return Ok(());
             }
             if !self.settings.follow {
-                // on a group that never rests, a drain ends with what was there when it began
-                let has_all = self.newest.is_some_and(|newest| newest >= self.started_at);
-                if self.newest == before || has_all {
+                // a drain ends with the events that existed at its start, also if new events keep arriving
+                let caught_up = self.newest.is_some_and(|newest| newest >= self.started_at);
+                if self.newest == before || caught_up {
                     return Ok(());
                 }
                 continue;
             }
             tokio::select! {
                 () = stopped(&mut stop) => return Ok(()),
-                () = tokio::time::sleep(POLL_EVERY) => {}
+                () = tokio::time::sleep(POLL_INTERVAL) => {}
             }
         }
     }
 
-    /// Goes once through all pages, from the overlap on up to now.
-    async fn pull(&mut self) -> Result<Pulled, LogsError> {
+    /// Reads all pages once, from the overlap up to now.
+    async fn pull(&mut self) -> Result<PullEnd, LogsError> {
         let mut stop = self.intake.stop.clone();
         let since = match self.newest {
             Some(newest) => Some(newest.saturating_sub(OVERLAP_MS)),
@@ -174,25 +181,25 @@ impl Puller {
         let mut token: Option<String> = None;
         let mut backoff = Backoff::default();
         loop {
-            let next_call = Instant::now() + CALL_EVERY;
-            // the signal is heard only while waiting, never while a page is handed over
-            let answer = tokio::select! {
+            let next_call = Instant::now() + CALL_INTERVAL;
+            // a stop interrupts only waiting, never the sending of a page
+            let response = tokio::select! {
                 biased;
-                () = stopped(&mut stop) => return Ok(Pulled::Stopped),
-                answer = self.group.page(since, token.as_deref(), &self.intake.telemetry) => answer,
+                () = stopped(&mut stop) => return Ok(PullEnd::Stopped),
+                page = self.group.page(since, token.as_deref(), &self.intake.telemetry) => page,
             };
-            if locked(&self.ledger).has_lost() {
+            if lock(&self.ledger).has_lost_page() {
                 return Err(LogsError::NotStored(self.group.name.clone()));
             }
-            let pause_until = match answer {
-                Ok(Page { events, next }) => {
-                    self.recovered();
+            let pause_until = match response {
+                Ok(LogPage { events, next }) => {
+                    self.record_success();
                     backoff = Backoff::default();
-                    if self.hand_over(&events).await.is_none() {
-                        return Ok(Pulled::Stopped);
+                    if self.send(&events).await.is_none() {
+                        return Ok(PullEnd::Stopped);
                     }
                     if next.is_none() || next == token {
-                        return Ok(Pulled::ToTheEnd);
+                        return Ok(PullEnd::LastPage);
                     }
                     token = next;
                     next_call
@@ -203,14 +210,14 @@ impl Puller {
                 }
             };
             tokio::select! {
-                () = stopped(&mut stop) => return Ok(Pulled::Stopped),
+                () = stopped(&mut stop) => return Ok(PullEnd::Stopped),
                 () = tokio::time::sleep_until(pause_until) => {}
             }
         }
     }
 
-    /// How long to wait after a failed call, where waiting can help. A token may be too old: then the pull begins
-    /// again, and what was handed over is passed by.
+    /// The pause after a failed call, or the error if a retry cannot succeed. An expired token restarts the pull;
+    /// events that were sent are remembered and skipped.
     fn pause_after(
         &mut self,
         error: LogsError,
@@ -218,7 +225,7 @@ impl Puller {
         backoff: &mut Backoff,
     ) -> Result<Duration, LogsError> {
         let is_refused = matches!(error, LogsError::Refused { .. });
-        if !error.may_pass() || (is_refused && token.is_none()) {
+        if !error.is_transient() || (is_refused && token.is_none()) {
             return Err(error);
         }
         let Some(pause) = backoff.pause(self.settings.follow) else { return Err(error) };
@@ -226,51 +233,51 @@ impl Puller {
             *token = None;
         }
         self.failing_since.set_if_empty(Instant::now());
-        if !std::mem::replace(&mut self.failing, true) {
-            tracing::warn!(%error, "pulling log events failed, trying again with growing pauses");
+        if !std::mem::replace(&mut self.is_failing, true) {
+            tracing::warn!(%error, "could not read log events, retrying with growing pauses");
         }
         Ok(pause)
     }
 
-    fn recovered(&mut self) {
+    fn record_success(&mut self) {
         self.failing_since.clear();
-        if std::mem::replace(&mut self.failing, false) {
-            tracing::warn!("pulling log events works again");
+        if std::mem::replace(&mut self.is_failing, false) {
+            tracing::warn!("reading log events works again");
         }
     }
 
-    /// Hands the new events of a page to the workers; `None` when there are no workers any more.
-    async fn hand_over(&mut self, events: &[FilteredLogEvent]) -> Option<()> {
+    /// Sends the new events of a page to the workers; `None` if all workers have ended.
+    async fn send(&mut self, events: &[FilteredLogEvent]) -> Option<()> {
         let now = (self.intake.clock)();
         let Some(last) = events.iter().filter_map(FilteredLogEvent::timestamp).max() else {
             return Some(());
         };
-        // a clock that runs ahead must not carry the cursor over what is still to come
+        // an event with a time in the future must not move the cursor past events that are still to come
         let until = last.min(now);
         let mut bytes = Vec::new();
-        let mut pieces = Vec::new();
+        let mut documents = Vec::new();
         for event in events {
             if self.remembered.insert((event.timestamp().unwrap_or_default(), hash(event))) {
                 let start = bytes.len();
                 let document = self.document(event);
-                serde_json::to_writer(&mut bytes, &document).expect("texts and numbers are JSON");
-                pieces.push(Piece { start, end: bytes.len(), whole: true });
+                serde_json::to_writer(&mut bytes, &document).expect("strings and numbers are JSON");
+                documents.push(DocumentSpan { start, end: bytes.len(), is_complete: true });
             }
         }
         self.newest = self.newest.max(Some(until));
-        self.forget();
-        if pieces.is_empty() {
+        self.forget_old_events();
+        if documents.is_empty() {
             return Some(());
         }
-        self.intake.telemetry.received.inc_by(pieces.len() as u64);
-        let id = locked(&self.ledger).take(until);
-        let receipt = Receipt::new(id, self.outcomes.clone());
-        let parcel = Parcel::documents(bytes, pieces, Arc::clone(&self.origin), now);
-        self.intake.send(parcel.with_receipt(Some(receipt))).await
+        self.intake.telemetry.received.inc_by(documents.len() as u64);
+        let id = lock(&self.ledger).add(until);
+        let receipt = Receipt::new(id, self.settlements.clone());
+        let delivery = Delivery::documents(bytes, documents, Arc::clone(&self.origin), now);
+        self.intake.send(delivery.with_receipt(Some(receipt))).await
     }
 
-    fn document<'a>(&'a self, event: &'a FilteredLogEvent) -> Document<'a> {
-        Document {
+    fn document<'a>(&'a self, event: &'a FilteredLogEvent) -> SubscriptionDocument<'a> {
+        SubscriptionDocument {
             message_type: "DATA_MESSAGE",
             owner: &self.group.account,
             region: &self.group.region,
@@ -284,8 +291,8 @@ impl Puller {
         }
     }
 
-    /// Forgets events that no pull asks for again, and the oldest where there are too many.
-    fn forget(&mut self) {
+    /// Forgets events before the overlap, and the oldest events beyond the maximum.
+    fn forget_old_events(&mut self) {
         let from = self.newest.unwrap_or_default().saturating_sub(OVERLAP_MS);
         self.remembered = self.remembered.split_off(&(from, 0));
         while self.remembered.len() > REMEMBERED_MAX {
@@ -294,7 +301,7 @@ impl Puller {
     }
 }
 
-/// What makes a log event this log event. Two that agree in it are one event in the table.
+/// Hash of stream and message. Events with the same time and hash are one event in the table.
 fn hash(event: &FilteredLogEvent) -> u128 {
     let mut hash = Xxh3::new();
     hash.update(event.log_stream_name().unwrap_or_default().as_bytes());

@@ -1,57 +1,89 @@
-//! One object as a stream of bytes, for code that reads and does not wait.
+//! [`ObjectReader`]: one object as a blocking stream of bytes.
 //!
-//! It comes in parts, each a request of its own, so that a connection that breaks, or a store that is slow to take
-//! what was read, costs a part and not the object; and so that no more than two parts are held, however large it is.
-//! The next part is on its way while one is read.
+//! The object is read in parts, one range request each. A broken connection or a slow store then costs one part, not
+//! the object. At most two parts are in memory: while one is read, the next is requested.
 
 use std::io::{Error, Read, Result};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use object_store::{GetOptions, GetRange, ObjectStore};
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
-use crate::source::objects::Found;
+use crate::source::files::{FileError, read_with_receipt};
+use crate::source::intake::Intake;
+use crate::source::objects::error::{ObjectError, READ};
+use crate::source::objects::object::S3Object;
+use crate::source::receipt::Receipt;
 
-/// Bytes of one request.
+/// Maximum number of objects that are read at the same time, so that network latency is not the limit.
+pub(super) const OBJECTS_AT_ONCE: usize = 4;
+/// Bytes of one range request.
 const PART_BYTES: u64 = 4 * 1024 * 1024;
 
-/// Reads an object. Blocks, so it is for threads that may.
-pub(super) struct ObjectReader {
-    object: Found,
+/// Reads an object and sends its documents to the workers; each delivery carries a clone of `receipt`. Blocks. Returns
+/// false if the run stopped before the end.
+///
+/// # Errors
+/// If the object cannot be read to its end. Documents before that point were sent.
+pub(super) fn read_object(
+    object: S3Object,
+    intake: &Intake,
+    receipt: Option<&Receipt>,
+) -> std::result::Result<bool, ObjectError> {
+    let (name, permission) = (Arc::clone(&object.name), object.read_permission());
+    let reader = ObjectReader::new(object, Handle::current());
+    match read_with_receipt(reader, &name, intake, receipt) {
+        Ok(is_complete) => Ok(is_complete),
+        Err(FileError::Read { origin, at, source }) => {
+            // an error of the S3 client passes through the decompression unchanged; other errors concern the content
+            Err(match source.downcast::<object_store::Error>() {
+                Ok(error) => ObjectError::from_client(READ, permission, origin, &error),
+                Err(source) => FileError::Read { origin, at, source }.into(),
+            })
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Reads an object. Blocks: use it on a thread for blocking work.
+struct ObjectReader {
+    object: S3Object,
     handle: Handle,
-    /// What of the last part is not read yet.
+    /// The unread rest of the current part.
     part: Bytes,
-    /// The next part.
-    coming: Option<JoinHandle<object_store::Result<Bytes>>>,
-    asked: u64,
+    /// The request for the next part.
+    next_part: Option<JoinHandle<object_store::Result<Bytes>>>,
+    /// Number of bytes requested so far.
+    requested: u64,
 }
 
 impl ObjectReader {
-    pub(super) fn new(object: Found, handle: Handle) -> Self {
-        let mut reader = Self { object, handle, part: Bytes::new(), coming: None, asked: 0 };
-        reader.ask();
+    fn new(object: S3Object, handle: Handle) -> Self {
+        let mut reader = Self { object, handle, part: Bytes::new(), next_part: None, requested: 0 };
+        reader.request_next();
         reader
     }
 
-    /// Asks for the next part, if there is one.
-    fn ask(&mut self) {
-        let end = self.object.bytes.min(self.asked + PART_BYTES);
-        if self.asked == end {
+    /// Requests the next part, if the object has one.
+    fn request_next(&mut self) {
+        let end = self.object.bytes.min(self.requested + PART_BYTES);
+        if self.requested == end {
             return;
         }
         let object = self.object.clone();
-        let is_all = self.asked == 0 && end == object.bytes;
+        let is_whole_object = self.requested == 0 && end == object.bytes;
         let options = GetOptions {
-            range: (!is_all).then_some(GetRange::Bounded(self.asked..end)),
-            // all parts are of one object, also where it is replaced meanwhile
+            range: (!is_whole_object).then_some(GetRange::Bounded(self.requested..end)),
+            // a replaced object fails instead of mixing parts of two objects
             if_match: object.e_tag,
             version: object.version,
             ..GetOptions::default()
         };
-        self.asked = end;
-        self.coming = Some(self.handle.spawn(async move {
-            object.objects.get_opts(&object.path, options).await?.bytes().await
+        self.requested = end;
+        self.next_part = Some(self.handle.spawn(async move {
+            object.client.get_opts(&object.path, options).await?.bytes().await
         }));
     }
 }
@@ -59,10 +91,10 @@ impl ObjectReader {
 impl Read for ObjectReader {
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {
         while self.part.is_empty() {
-            let Some(coming) = self.coming.take() else { return Ok(0) };
-            let came = self.handle.block_on(coming).map_err(Error::other)?;
-            self.part = came.map_err(Error::other)?;
-            self.ask();
+            let Some(next_part) = self.next_part.take() else { return Ok(0) };
+            let response = self.handle.block_on(next_part).map_err(Error::other)?;
+            self.part = response.map_err(Error::other)?;
+            self.request_next();
         }
         let length = self.part.len().min(buffer.len());
         buffer[..length].copy_from_slice(&self.part.split_to(length));
@@ -72,16 +104,14 @@ impl Read for ObjectReader {
 
 impl Drop for ObjectReader {
     fn drop(&mut self) {
-        if let Some(coming) = &self.coming {
-            coming.abort();
+        if let Some(next_part) = &self.next_part {
+            next_part.abort();
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use object_store::ObjectStoreExt;
     use object_store::memory::InMemory;
     use object_store::path::Path;
@@ -92,19 +122,19 @@ mod tests {
         (0..length).map(|at| u8::try_from(at % 251).unwrap_or_default()).collect()
     }
 
-    /// Puts an object, and reads it after so many bytes it was replaced.
+    /// Puts an object and reads it; replaces it after `replaced_after` bytes.
     async fn read(length: u64, replaced_after: Option<usize>) -> Result<Vec<u8>> {
-        let objects: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+        let client: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
         let path = Path::from("a");
-        objects.put(&path, content(length).into()).await.unwrap();
-        let found = Found::look(&objects, "s3://b/a".to_owned(), "a", None).await.unwrap();
+        client.put(&path, content(length).into()).await.unwrap();
+        let object = S3Object::head(&client, "s3://b/a".to_owned(), "a", None).await.unwrap();
         let handle = Handle::current();
         let work = move || {
-            let mut reader = ObjectReader::new(found, handle.clone());
+            let mut reader = ObjectReader::new(object, handle.clone());
             let mut all = vec![0; replaced_after.unwrap_or_default()];
             reader.read_exact(&mut all)?;
             if replaced_after.is_some() {
-                handle.block_on(objects.put(&path, content(length).into())).unwrap();
+                handle.block_on(client.put(&path, content(length).into())).unwrap();
             }
             reader.read_to_end(&mut all)?;
             Ok(all)
@@ -113,14 +143,14 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn an_object_is_read_whole_whatever_its_size() {
+    async fn object_of_any_size_is_read_to_the_end() {
         for length in [0, 1, PART_BYTES - 1, PART_BYTES, PART_BYTES + 1, 3 * PART_BYTES + 17] {
             assert!(read(length, None).await.unwrap() == content(length), "{length} bytes");
         }
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn an_object_that_is_replaced_meanwhile_is_not_mixed() {
+    async fn object_replaced_during_the_read_fails_with_precondition() {
         let error = read(4 * PART_BYTES, Some(7)).await.unwrap_err();
         let error = error.downcast::<object_store::Error>().unwrap();
         assert!(matches!(error, object_store::Error::Precondition { .. }), "{error}");

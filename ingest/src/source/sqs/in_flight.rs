@@ -1,112 +1,113 @@
-//! The messages that were received and are neither deleted nor given up: what must stay hidden, and how much there is.
+//! [`InFlight`]: the messages that were received and are neither deleted nor returned to the queue.
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::telemetry::gauges::Slot;
+use crate::telemetry::gauges::GaugeSlot;
 
-/// How long SQS lets a message be hidden after it was received, however often that is extended.
-const HIDDEN_MAX: Duration = Duration::from_hours(12);
+/// SQS limits the visibility timeout to 12 hours after the receive, including extensions.
+const INVISIBLE_MAX: Duration = Duration::from_hours(12);
 
-/// The messages that are held.
+/// The messages in flight.
 #[derive(Debug)]
-pub(super) struct Held {
-    next: AtomicU64,
-    messages: Mutex<BTreeMap<u64, Message>>,
+pub(super) struct InFlight {
+    next_id: AtomicU64,
+    messages: Mutex<BTreeMap<u64, InFlightMessage>>,
     count: watch::Sender<usize>,
-    /// The same for whoever watches.
-    shown: Slot<i64>,
+    gauge: GaugeSlot<i64>,
 }
 
 #[derive(Debug, Clone)]
-struct Message {
-    handle: String,
+struct InFlightMessage {
+    receipt_handle: String,
     received: Instant,
-    hidden_until: Instant,
+    invisible_until: Instant,
 }
 
-impl Held {
-    /// Nothing is held yet.
-    pub(super) fn new(shown: Slot<i64>) -> Self {
+impl InFlight {
+    /// An empty list, with its slot of the gauge.
+    pub(super) fn new(gauge: GaugeSlot<i64>) -> Self {
         let count = watch::Sender::new(0);
-        Self { next: AtomicU64::new(0), messages: Mutex::default(), count, shown }
+        Self { next_id: AtomicU64::new(0), messages: Mutex::default(), count, gauge }
     }
 
-    fn messages(&self) -> std::sync::MutexGuard<'_, BTreeMap<u64, Message>> {
-        self.messages.lock().expect("nobody panics while holding this lock")
+    fn messages(&self) -> MutexGuard<'_, BTreeMap<u64, InFlightMessage>> {
+        self.messages.lock().expect("lock is never poisoned")
     }
 
-    /// Takes messages that were received just now, and gives each a number, from the first one on.
-    pub(super) fn take(
+    /// Adds messages that were received now. They get consecutive numbers; returns the first.
+    pub(super) fn add(
         &self,
-        handles: impl ExactSizeIterator<Item = String>,
+        receipt_handles: impl ExactSizeIterator<Item = String>,
         received: Instant,
         visibility: Duration,
     ) -> u64 {
-        let length = u64::try_from(handles.len()).unwrap_or(u64::MAX);
-        let first = self.next.fetch_add(length, Ordering::Relaxed);
+        let length = u64::try_from(receipt_handles.len()).unwrap_or(u64::MAX);
+        let first = self.next_id.fetch_add(length, Ordering::Relaxed);
+        let invisible_until = received + visibility;
         let mut messages = self.messages();
-        for (id, handle) in (first..).zip(handles) {
-            messages.insert(id, Message { handle, received, hidden_until: received + visibility });
+        for (id, receipt_handle) in (first..).zip(receipt_handles) {
+            messages.insert(id, InFlightMessage { receipt_handle, received, invisible_until });
         }
-        self.tell(&messages);
+        self.publish_count(&messages);
         first
     }
 
-    /// Tells how many are held, while nobody can change that: the last number told is the last one that was true.
-    fn tell(&self, messages: &BTreeMap<u64, Message>) {
+    /// Publishes the number of messages under the lock, so that the last published number is the current one.
+    fn publish_count(&self, messages: &BTreeMap<u64, InFlightMessage>) {
         self.count.send_replace(messages.len());
-        self.shown.set(i64::try_from(messages.len()).unwrap_or(i64::MAX));
+        self.gauge.set(i64::try_from(messages.len()).unwrap_or(i64::MAX));
     }
 
     /// The receipt handles of messages.
-    pub(super) fn handles(&self, ids: &[u64]) -> Vec<(u64, String)> {
+    pub(super) fn receipt_handles(&self, ids: &[u64]) -> Vec<(u64, String)> {
         let messages = self.messages();
-        let handle = |id: &u64| Some((*id, messages.get(id)?.handle.clone()));
+        let handle = |id: &u64| Some((*id, messages.get(id)?.receipt_handle.clone()));
         ids.iter().filter_map(handle).collect()
     }
 
-    /// Forgets messages: they are deleted, or come again.
-    pub(super) fn forget(&self, ids: impl IntoIterator<Item = u64>) {
+    /// Removes messages that are deleted or returned to the queue.
+    pub(super) fn remove(&self, ids: impl IntoIterator<Item = u64>) {
         let mut messages = self.messages();
         for id in ids {
             messages.remove(&id);
         }
-        self.tell(&messages);
+        self.publish_count(&messages);
     }
 
-    /// How many messages are held.
+    /// Number of messages.
     pub(super) fn len(&self) -> usize {
         *self.count.borrow()
     }
 
-    /// Waits until no more than so many are held.
-    pub(super) async fn at_most(&self, count: usize) {
-        let mut held = self.count.subscribe();
-        // the sender lives as long as this does
-        _ = held.wait_for(|held| *held <= count).await;
+    /// Waits until at most `count` messages are in flight.
+    pub(super) async fn wait_for_at_most(&self, count: usize) {
+        let mut current = self.count.subscribe();
+        // cannot fail: `self` owns the sender
+        _ = current.wait_for(|current| *current <= count).await;
     }
 
-    /// Messages that come out of hiding before `soon`, and may be hidden until `until`.
-    pub(super) fn to_hide(&self, soon: Instant, until: Instant) -> Vec<(u64, String)> {
+    /// Messages that become visible before `soon` and that SQS can keep invisible until `until`.
+    pub(super) fn expiring(&self, soon: Instant, until: Instant) -> Vec<(u64, String)> {
         let messages = self.messages();
-        let wanted = messages.iter().filter(|(_, message)| {
-            message.hidden_until <= soon && until.duration_since(message.received) < HIDDEN_MAX
+        let expiring = messages.iter().filter(|(_, message)| {
+            message.invisible_until <= soon
+                && until.duration_since(message.received) < INVISIBLE_MAX
         });
-        wanted.map(|(id, message)| (*id, message.handle.clone())).collect()
+        expiring.map(|(id, message)| (*id, message.receipt_handle.clone())).collect()
     }
 
-    /// Notes that messages are hidden until a moment.
-    pub(super) fn hidden(&self, ids: impl IntoIterator<Item = u64>, until: Instant) {
+    /// Records that the visibility timeout of messages was extended to `until`.
+    pub(super) fn record_extension(&self, ids: impl IntoIterator<Item = u64>, until: Instant) {
         let mut messages = self.messages();
         for id in ids {
             if let Some(message) = messages.get_mut(&id) {
-                message.hidden_until = until;
+                message.invisible_until = until;
             }
         }
     }
@@ -115,28 +116,29 @@ impl Held {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::telemetry::gauges::GaugeSlots;
 
     #[tokio::test(start_paused = true)]
-    async fn messages_are_hidden_again_until_they_are_forgotten() {
-        let shown = std::sync::Arc::<crate::telemetry::gauges::Slots<i64>>::default();
-        let (held, start) = (Held::new(shown.slot()), Instant::now());
+    async fn messages_expire_until_extended_or_removed() {
+        let gauge = std::sync::Arc::<GaugeSlots<i64>>::default();
+        let (in_flight, start) = (InFlight::new(gauge.slot()), Instant::now());
         let secs = Duration::from_secs;
-        let take = |handle: &str, after| {
-            held.take([handle.to_owned()].into_iter(), start + secs(after), secs(60))
+        let add = |handle: &str, after| {
+            in_flight.add([handle.to_owned()].into_iter(), start + secs(after), secs(60))
         };
-        let (one, two) = (take("one", 0), take("two", 30));
-        let wanted = |soon, until| held.to_hide(start + secs(soon), start + secs(until));
-        assert_eq!(shown.sum(), 2);
-        assert!(wanted(59, 119).is_empty());
-        assert_eq!(wanted(60, 120), [(one, "one".to_owned())]);
-        held.hidden([one], start + secs(120));
-        assert!(wanted(60, 120).is_empty());
-        assert_eq!(wanted(90, 150), [(two, "two".to_owned())]);
-        // SQS hides nothing for longer than twelve hours after it was received
-        assert_eq!(wanted(43_000, 43_210), [(two, "two".to_owned())]);
-        held.forget([one, two]);
-        held.at_most(0).await;
-        assert_eq!(shown.sum(), 0);
-        assert!(wanted(90, 150).is_empty() && held.handles(&[one]).is_empty());
+        let (one, two) = (add("one", 0), add("two", 30));
+        let expiring = |soon, until| in_flight.expiring(start + secs(soon), start + secs(until));
+        assert_eq!(gauge.sum(), 2);
+        assert!(expiring(59, 119).is_empty());
+        assert_eq!(expiring(60, 120), [(one, "one".to_owned())]);
+        in_flight.record_extension([one], start + secs(120));
+        assert!(expiring(60, 120).is_empty());
+        assert_eq!(expiring(90, 150), [(two, "two".to_owned())]);
+        // SQS keeps no message invisible for more than twelve hours after the receive
+        assert_eq!(expiring(43_000, 43_210), [(two, "two".to_owned())]);
+        in_flight.remove([one, two]);
+        in_flight.wait_for_at_most(0).await;
+        assert_eq!(gauge.sum(), 0);
+        assert!(expiring(90, 150).is_empty() && in_flight.receipt_handles(&[one]).is_empty());
     }
 }

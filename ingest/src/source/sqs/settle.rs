@@ -1,4 +1,5 @@
-//! Settling: deletes what is durable, reads every answer entry by entry, and keeps hidden what is still worked on.
+//! Settling: deletes durable messages, checks each entry of each response, and extends the visibility timeout of
+//! messages in flight.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -7,35 +8,53 @@ use std::time::Duration;
 use aws_sdk_sqs::types::{
     ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry,
 };
+use bouncewatch_store::shutdown::overdue;
 use futures::{StreamExt, stream};
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 
-use crate::source::Outcome;
 use crate::source::backoff::jitter;
-use crate::source::sqs::{Line, MESSAGES_PER_CALL, QueueError, Settled};
-use bouncewatch_store::shutdown::overdue;
+use crate::source::objects::error::ObjectError;
+use crate::source::receipt::Settlement;
+use crate::source::sqs::context::QueueContext;
+use crate::source::sqs::error::QueueError;
+use crate::source::sqs::settings::MESSAGES_PER_CALL;
 
-/// Tries to delete one message; with the pauses between them, some seconds.
-const DELETE_TRIES: u32 = 6;
-/// First pause between them.
+/// Attempts to delete one message; with the pauses they take 3 to 6 seconds.
+const DELETE_ATTEMPTS: u32 = 6;
+/// Base of the pauses: the pause after attempt N is 100 ms * 2^N.
 const DELETE_PAUSE: Duration = Duration::from_millis(100);
-/// How long a batch that is not full waits for more.
+/// How long a delete call that is not full waits for more messages.
 const LINGER: Duration = Duration::from_millis(20);
 
-/// Deletes what is durable, in batches, until no receipt can come any more.
+/// What became of the messages of a queue, and why receiving ended early.
+#[derive(Debug, Default)]
+pub struct QueueSummary {
+    /// Messages deleted.
+    pub deleted: u64,
+    /// Messages that could not be deleted. They become visible again.
+    pub delete_failed: u64,
+    /// Messages left in the queue, because their content was not stored.
+    pub left: u64,
+    /// Why receiving ended before the queue was drained. Messages received before that were settled.
+    pub failure: Option<QueueError>,
+    /// The first error of an S3 object that a message points to. Such messages become visible again.
+    pub object_failure: Option<ObjectError>,
+}
+
+/// Deletes durable messages, up to ten per call, until all receipts are gone.
 pub(super) async fn settle(
-    line: Line,
-    mut outcomes: mpsc::UnboundedReceiver<Outcome>,
+    context: QueueContext,
+    mut settlements: mpsc::UnboundedReceiver<Settlement>,
     halt: Arc<watch::Sender<bool>>,
-) -> Settled {
-    let mut total = Settled::default();
+) -> QueueSummary {
+    let mut total = QueueSummary::default();
     let mut deleting = JoinSet::new();
     let mut batch = Vec::with_capacity(MESSAGES_PER_CALL);
     loop {
         tokio::select! {
-            received = outcomes.recv_many(&mut batch, MESSAGES_PER_CALL) => {
+            received = settlements.recv_many(&mut batch, MESSAGES_PER_CALL) => {
                 if received == 0 {
                     break;
                 }
@@ -45,27 +64,27 @@ pub(super) async fn settle(
                 continue;
             }
         }
-        // receipts are settled one by one, in a burst: full batches are worth a moment
+        // a worker settles its receipts in a burst; a short wait makes full delete calls
         while batch.len() < MESSAGES_PER_CALL {
             let missing = MESSAGES_PER_CALL - batch.len();
-            let more = outcomes.recv_many(&mut batch, missing);
+            let more = settlements.recv_many(&mut batch, missing);
             if !matches!(tokio::time::timeout(LINGER, more).await, Ok(1..)) {
                 break;
             }
         }
-        let (durable, left): (Vec<Outcome>, Vec<Outcome>) =
-            batch.drain(..).partition(|outcome| outcome.durable);
-        line.held.forget(left.iter().map(|outcome| outcome.id));
-        line.telemetry.left.inc_by(count(left.len()));
+        let (durable, left): (Vec<Settlement>, Vec<Settlement>) =
+            batch.drain(..).partition(|settlement| settlement.durable);
+        context.in_flight.remove(left.iter().map(|settlement| settlement.id));
+        context.telemetry.left.inc_by(count(left.len()));
         total.left += count(left.len());
         if durable.is_empty() {
             continue;
         }
-        if deleting.len() >= line.settings.calls_at_once() {
+        if deleting.len() >= context.settings.calls_at_once() {
             add(&mut total, deleting.join_next().await, &halt);
         }
-        let ids = durable.iter().map(|outcome| outcome.id).collect();
-        deleting.spawn(delete(line.clone(), ids, halt.subscribe()));
+        let ids = durable.iter().map(|settlement| settlement.id).collect();
+        deleting.spawn(delete(context.clone(), ids, halt.subscribe()));
     }
     while let Some(ended) = deleting.join_next().await {
         add(&mut total, Some(ended), &halt);
@@ -74,8 +93,8 @@ pub(super) async fn settle(
 }
 
 fn add(
-    total: &mut Settled,
-    ended: Option<Result<Settled, tokio::task::JoinError>>,
+    total: &mut QueueSummary,
+    ended: Option<Result<QueueSummary, JoinError>>,
     halt: &watch::Sender<bool>,
 ) {
     match ended {
@@ -83,123 +102,134 @@ fn add(
             total.deleted += one.deleted;
             total.delete_failed += one.delete_failed;
             if total.failure.is_none() && one.failure.is_some() {
-                // nobody may delete here: going on would store the same messages for ever
+                // without permission to delete, the run would store the same messages again and again
                 halt.send_replace(true);
                 total.failure = one.failure;
             }
         }
-        Some(Err(error)) => tracing::error!(%error, "deleting failed; the messages come again"),
+        Some(Err(error)) => {
+            tracing::error!(%error, "a delete task failed; its messages become visible again");
+        }
         None => {}
     }
 }
 
-/// Deletes one batch; entries that fail are tried again, those that fail for good are counted. Where the run shall end,
-/// nobody waits long for a network that is gone: what is not deleted comes again.
-async fn delete(line: Line, mut ids: Vec<u64>, stop: watch::Receiver<bool>) -> Settled {
-    let mut settled = Settled::default();
-    let mut given_up = pin!(overdue(stop, line.settings.last_deletes));
-    for attempt in 1..=DELETE_TRIES {
+/// Deletes up to ten messages and retries entries that fail. After the run is stopped it retries only for
+/// `last_deletes`; messages that are not deleted by then become visible again.
+async fn delete(
+    context: QueueContext,
+    mut ids: Vec<u64>,
+    stop: watch::Receiver<bool>,
+) -> QueueSummary {
+    let mut summary = QueueSummary::default();
+    let mut deadline = pin!(overdue(stop, context.settings.last_deletes));
+    for attempt in 1..=DELETE_ATTEMPTS {
         let before = ids.len();
         let deleted = tokio::select! {
             biased;
-            deleted = delete_once(&line, &ids) => deleted,
-            () = &mut given_up => break,
+            deleted = delete_once(&context, &ids) => deleted,
+            () = &mut deadline => break,
         };
         match deleted {
             Ok(left) => {
-                line.held.forget(ids.iter().copied().filter(|id| !left.contains(id)));
+                context.in_flight.remove(ids.iter().copied().filter(|id| !left.contains(id)));
                 ids = left;
             }
             Err(error) if error.is_final() => {
-                settled.failure = Some(error);
+                summary.failure = Some(error);
                 break;
             }
-            Err(error) if attempt == DELETE_TRIES && line.told.deleting.first() => {
-                tracing::warn!(%error, "deleting failed; the messages come again");
+            Err(error) if attempt == DELETE_ATTEMPTS && context.warnings.delete.is_first() => {
+                tracing::warn!(%error, "could not delete messages; they become visible again");
             }
             Err(_) => {}
         }
-        settled.deleted += count(before - ids.len());
-        if ids.is_empty() || attempt == DELETE_TRIES {
+        summary.deleted += count(before - ids.len());
+        if ids.is_empty() || attempt == DELETE_ATTEMPTS {
             break;
         }
         tokio::select! {
             () = tokio::time::sleep((DELETE_PAUSE * (1 << attempt)).mul_f64(jitter())) => {}
-            () = &mut given_up => break,
+            () = &mut deadline => break,
         }
     }
-    settled.delete_failed = count(ids.len());
-    line.telemetry.deleted.inc_by(settled.deleted);
-    line.telemetry.delete_failed.inc_by(settled.delete_failed);
-    line.held.forget(ids);
-    settled
+    summary.delete_failed = count(ids.len());
+    context.telemetry.deleted.inc_by(summary.deleted);
+    context.telemetry.delete_failed.inc_by(summary.delete_failed);
+    context.in_flight.remove(ids);
+    summary
 }
 
-/// Deletes and returns the messages that are still to be deleted.
-async fn delete_once(line: &Line, ids: &[u64]) -> Result<Vec<u64>, QueueError> {
-    let entries = line.held.handles(ids).into_iter().map(|(id, handle)| {
+/// Makes one delete call; returns the messages that are not deleted yet.
+async fn delete_once(context: &QueueContext, ids: &[u64]) -> Result<Vec<u64>, QueueError> {
+    let entries = context.in_flight.receipt_handles(ids).into_iter().map(|(id, handle)| {
         let entry =
             DeleteMessageBatchRequestEntry::builder().id(id.to_string()).receipt_handle(handle);
-        entry.build().expect("an entry has its id and its handle")
+        entry.build().expect("an entry with id and handle is complete")
     });
-    let client = &line.queue.client;
-    let call = client.delete_message_batch().queue_url(&line.queue.url);
-    let answer = call.set_entries(Some(entries.collect())).send();
-    let answer = line.called("sqs:DeleteMessage", answer).await?;
-    // an answer of 200 may list entries that failed, and what is in neither list is not known to be deleted
+    let client = &context.queue.client;
+    let call = client.delete_message_batch().queue_url(&context.queue.url);
+    let response = call.set_entries(Some(entries.collect())).send();
+    let response = context.call("sqs:DeleteMessage", response).await?;
+    // a response with status 200 can list failed entries; an entry in neither list is not known to be deleted
     let deleted: Vec<u64> =
-        answer.successful.iter().filter_map(|entry| entry.id.parse().ok()).collect();
-    for entry in &answer.failed {
+        response.successful.iter().filter_map(|entry| entry.id.parse().ok()).collect();
+    for entry in &response.failed {
         tracing::debug!(
             code = entry.code,
             sender_fault = entry.sender_fault,
-            "an entry was not deleted"
+            "sqs could not delete a message"
         );
     }
     Ok(ids.iter().copied().filter(|id| !deleted.contains(id)).collect())
 }
 
-/// Hides messages again before they come out of hiding, until it is aborted. A store may be slow, and what somebody
-/// else receives meanwhile is worked on twice.
-pub(super) async fn keep_hidden(line: Line) {
-    let visibility = line.settings.visibility;
+/// Extends the visibility timeout of messages in flight before it ends, until the task is aborted. While the store is
+/// slow, another consumer would otherwise receive and store the same messages.
+pub(super) async fn extend_visibility(context: QueueContext) {
+    let visibility = context.settings.visibility;
     loop {
         tokio::time::sleep(visibility / 6).await;
         let now = Instant::now();
         let until = now + visibility;
-        // well before the end, so that a failed call can be tried again
-        let wanted = line.held.to_hide(now + visibility / 2, until);
-        // as many calls at a time as receive: one after the other, they would fall behind
-        let batches = wanted.chunks(MESSAGES_PER_CALL).map(<[_]>::to_vec);
-        let calls: Vec<_> = batches.map(|batch| hide(line.clone(), batch, until)).collect();
-        let mut calls = stream::iter(calls).buffer_unordered(line.settings.calls_at_once());
-        while let Some(hidden) = calls.next().await {
-            if let Err(error) = hidden
-                && line.told.hiding.first()
+        // half a timeout ahead, so that a failed call can be retried
+        let expiring = context.in_flight.expiring(now + visibility / 2, until);
+        // concurrent calls: sequential calls fall behind the receivers
+        let batches = expiring.chunks(MESSAGES_PER_CALL).map(<[_]>::to_vec);
+        let calls: Vec<_> = batches.map(|batch| extend(context.clone(), batch, until)).collect();
+        let mut calls = stream::iter(calls).buffer_unordered(context.settings.calls_at_once());
+        while let Some(extended) = calls.next().await {
+            if let Err(error) = extended
+                && context.warnings.visibility.is_first()
             {
-                tracing::warn!(%error, "could not hide messages for longer; some may come twice, which changes no number");
+                tracing::warn!(%error, "could not extend the visibility timeout; messages may be received and stored twice, which changes no number");
             }
         }
     }
 }
 
-async fn hide(line: Line, messages: Vec<(u64, String)>, until: Instant) -> Result<(), QueueError> {
-    let secs = i32::try_from(line.settings.visibility.as_secs()).unwrap_or(i32::MAX);
+async fn extend(
+    context: QueueContext,
+    messages: Vec<(u64, String)>,
+    until: Instant,
+) -> Result<(), QueueError> {
+    let secs = i32::try_from(context.settings.visibility.as_secs()).unwrap_or(i32::MAX);
     let entries = messages.iter().map(|(id, handle)| {
         ChangeMessageVisibilityBatchRequestEntry::builder()
             .id(id.to_string())
             .receipt_handle(handle)
             .visibility_timeout(secs)
             .build()
-            .expect("an entry has its id and its handle")
+            .expect("an entry with id and handle is complete")
     });
-    let call = line.queue.client.change_message_visibility_batch().queue_url(&line.queue.url);
-    let answer = call.set_entries(Some(entries.collect())).send();
-    let answer = line.called("sqs:ChangeMessageVisibility", answer).await?;
-    let hidden: Vec<u64> =
-        answer.successful.iter().filter_map(|entry| entry.id.parse().ok()).collect();
-    line.telemetry.extended.inc_by(count(hidden.len()));
-    line.held.hidden(hidden, until);
+    let client = &context.queue.client;
+    let call = client.change_message_visibility_batch().queue_url(&context.queue.url);
+    let response = call.set_entries(Some(entries.collect())).send();
+    let response = context.call("sqs:ChangeMessageVisibility", response).await?;
+    let extended: Vec<u64> =
+        response.successful.iter().filter_map(|entry| entry.id.parse().ok()).collect();
+    context.telemetry.visibility_extensions.inc_by(count(extended.len()));
+    context.in_flight.record_extension(extended, until);
     Ok(())
 }
 

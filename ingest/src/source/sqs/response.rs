@@ -1,6 +1,7 @@
-//! The answers to `ReceiveMessage`, which are most of what a queue sends, in one pass over their bytes. The SDK's reader
-//! goes over each byte several times, which costs more than all that is done here with a message. It still reads what
-//! this one does not: errors, and answers of any other form.
+//! [`ResponseReader`]: parses responses to `ReceiveMessage` in one pass.
+//!
+//! The SDK's deserializer passes over each byte several times, which takes more CPU time than all other work on a
+//! message. It still parses errors and every response that the fast path does not accept.
 
 use aws_sdk_sqs::config::{
     ConfigBag, FrozenLayer, Intercept, RuntimeComponents, RuntimePlugin as _,
@@ -17,26 +18,27 @@ use aws_smithy_runtime_api::client::ser_de::{DeserializeResponse, SharedResponse
 use bouncewatch_schemas::wire::inplace;
 use serde::{Deserialize, Deserializer};
 
-/// Lets a client read the answers to `ReceiveMessage` in one pass. What the consumer has no use for is left out of them.
+/// Interceptor that replaces the deserializer of `ReceiveMessage`. Message fields that the consumer does not use are
+/// left out.
 #[derive(Debug)]
-pub(super) struct ReadAnswers {
-    /// Where the SDK's own reader is.
+pub(super) struct ResponseReader {
+    /// Configuration layer with the deserializer of the SDK.
     sdk: Option<FrozenLayer>,
 }
 
-impl ReadAnswers {
+impl ResponseReader {
     pub(super) fn new() -> Self {
         Self { sdk: ReceiveMessage::new().config() }
     }
 }
 
 #[dyn_dispatch_hint]
-impl Intercept for ReadAnswers {
+impl Intercept for ResponseReader {
     fn name(&self) -> &'static str {
-        "ReadAnswers"
+        "ResponseReader"
     }
 
-    // the first moment at which a client's interceptor sees which operation it is
+    // the first hook of a client interceptor that can see the name of the operation
     fn read_before_serialization(
         &self,
         _: &BeforeSerializationInterceptorContextRef<'_>,
@@ -47,72 +49,76 @@ impl Intercept for ReadAnswers {
         if operation.is_some_and(|operation| operation.name() == "ReceiveMessage")
             && let Some(sdk) = self.sdk.clone()
         {
-            let reader = SharedResponseDeserializer::new(Reader { sdk });
-            settings.interceptor_state().store_put(reader);
+            let deserializer = SharedResponseDeserializer::new(FastDeserializer { sdk });
+            settings.interceptor_state().store_put(deserializer);
         }
         Ok(())
     }
 }
 
+/// Deserializer with the fast path, and the SDK as fallback.
 #[derive(Debug)]
-struct Reader {
+struct FastDeserializer {
     sdk: FrozenLayer,
 }
 
-impl DeserializeResponse for Reader {
+impl DeserializeResponse for FastDeserializer {
     fn deserialize_nonstreaming_with_config(
         &self,
         response: &HttpResponse,
         settings: &ConfigBag,
     ) -> Result<Output, OrchestratorError<Error>> {
         let body = response.body().bytes().filter(|_| response.status().is_success());
-        if let Some(answer) = body.and_then(everyday) {
-            return Ok(Output::erase(answer));
+        if let Some(output) = body.and_then(fast_path) {
+            return Ok(Output::erase(output));
         }
         let sdk = self.sdk.load::<SharedResponseDeserializer>();
-        let sdk = sdk.ok_or_else(|| OrchestratorError::other("the SDK cannot read answers"))?;
+        let sdk = sdk.ok_or_else(|| {
+            OrchestratorError::other("the SDK has no deserializer for ReceiveMessage")
+        })?;
         sdk.deserialize_nonstreaming_with_config(response, settings)
     }
 }
 
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "PascalCase", default)]
-struct Answer {
+struct ReceiveResponse {
     #[serde(deserialize_with = "present")]
-    messages: Option<Vec<Received>>,
+    messages: Option<Vec<ReceivedMessage>>,
 }
 
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "PascalCase", default)]
-struct Received {
+struct ReceivedMessage {
     #[serde(deserialize_with = "present")]
     body: Option<String>,
     #[serde(deserialize_with = "present")]
     receipt_handle: Option<String>,
     #[serde(deserialize_with = "present")]
-    attributes: Option<Attributes>,
+    attributes: Option<MessageAttributes>,
 }
 
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "PascalCase", default)]
-struct Attributes {
+struct MessageAttributes {
     #[serde(deserialize_with = "present")]
     approximate_receive_count: Option<String>,
     #[serde(deserialize_with = "present")]
     sent_timestamp: Option<String>,
 }
 
-/// A value that is there. What `null` means is for the SDK to say.
+/// A value that is not `null`; the SDK handles `null`.
 fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     value: D,
 ) -> Result<Option<T>, D::Error> {
     T::deserialize(value).map(Some)
 }
 
-/// Reads what stands in an answer of 200, if it has the form that such answers have every day.
-fn everyday(answer: &[u8]) -> Option<ReceiveMessageOutput> {
-    let answer: Answer = inplace::document(simdutf8::basic::from_utf8(answer).ok()?).ok()?;
-    let message = |received: Received| {
+/// Parses the body of a response with status 200; `None` if it has an unusual form.
+fn fast_path(body: &[u8]) -> Option<ReceiveMessageOutput> {
+    let response: ReceiveResponse =
+        inplace::from_str(simdutf8::basic::from_utf8(body).ok()?).ok()?;
+    let message = |received: ReceivedMessage| {
         let attributes = received.attributes.map(|attributes| {
             use MessageSystemAttributeName::{ApproximateReceiveCount, SentTimestamp};
             [
@@ -129,7 +135,7 @@ fn everyday(answer: &[u8]) -> Option<ReceiveMessageOutput> {
             .set_attributes(attributes)
             .build()
     };
-    let messages = answer.messages.map(|messages| messages.into_iter().map(message).collect());
+    let messages = response.messages.map(|messages| messages.into_iter().map(message).collect());
     Some(ReceiveMessageOutput::builder().set_messages(messages).build())
 }
 
@@ -145,11 +151,11 @@ mod tests {
 
     async fn read(
         status: u16,
-        answer: &'static str,
+        response: &'static str,
         settings: Builder,
     ) -> Result<Vec<Message>, Option<String>> {
-        let answer = move |_| {
-            let body = SdkBody::from(answer);
+        let respond = move |_| {
+            let body = SdkBody::from(response);
             http::Response::builder().status(status).body(body).unwrap()
         };
         let settings = settings
@@ -157,15 +163,15 @@ mod tests {
             .retry_config(aws_config::retry::RetryConfig::disabled())
             .region(Region::new("eu-west-1"))
             .credentials_provider(Credentials::new("id", "secret", None, None, "test"))
-            .http_client(infallible_client_fn(answer));
+            .http_client(infallible_client_fn(respond));
         let call = Client::from_conf(settings.build()).receive_message();
-        let answer = call.queue_url("https://queue.example/1/q").send().await;
-        let answer = answer.map_err(|error| error.code().map(str::to_owned))?;
-        Ok(answer.messages.unwrap_or_default())
+        let output = call.queue_url("https://queue.example/1/q").send().await;
+        let output = output.map_err(|error| error.code().map(str::to_owned))?;
+        Ok(output.messages.unwrap_or_default())
     }
 
-    /// What the consumer uses of a message.
-    fn used(message: Message) -> Message {
+    /// The message with only the fields that the consumer uses.
+    fn used_fields(message: Message) -> Message {
         use MessageSystemAttributeName::{ApproximateReceiveCount, SentTimestamp};
         let attributes = message.attributes.map(|attributes| {
             let is_used = |name: &_| matches!(name, ApproximateReceiveCount | SentTimestamp);
@@ -179,8 +185,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn every_answer_is_read_as_the_sdk_reads_it() {
-        for (status, is_known, answer) in [
+    async fn responses_are_parsed_like_the_sdk_parses_them() {
+        for (status, is_fast, response) in [
             (200, true, "{}"),
             (200, true, r#"{"Messages":[]}"#),
             (200, true, r#"{"Messages":[{"Body":"a"},{"ReceiptHandle":"r","Attributes":{}}]}"#),
@@ -210,19 +216,20 @@ mod tests {
             (503, false, "busy"),
         ] {
             assert_eq!(
-                status == 200 && everyday(answer.as_bytes()).is_some(),
-                is_known,
-                "{answer}"
+                status == 200 && fast_path(response.as_bytes()).is_some(),
+                is_fast,
+                "{response}"
             );
-            let ours = read(status, answer, Builder::new().interceptor(ReadAnswers::new())).await;
-            let sdk = read(status, answer, Builder::new()).await;
-            let sdk = sdk.map(|messages| messages.into_iter().map(used).collect::<Vec<_>>());
-            if is_known {
-                // also what is left out: it was not the SDK that read it
-                assert_eq!(ours, sdk, "{status} {answer}");
+            let ours =
+                read(status, response, Builder::new().interceptor(ResponseReader::new())).await;
+            let sdk = read(status, response, Builder::new()).await;
+            let sdk = sdk.map(|messages| messages.into_iter().map(used_fields).collect::<Vec<_>>());
+            if is_fast {
+                // equal also in left out fields: the fast path parsed it, not the SDK
+                assert_eq!(ours, sdk, "{status} {response}");
             } else {
-                let ours = ours.map(|messages| messages.into_iter().map(used).collect());
-                assert_eq!(ours, sdk, "{status} {answer}");
+                let ours = ours.map(|messages| messages.into_iter().map(used_fields).collect());
+                assert_eq!(ours, sdk, "{status} {response}");
             }
         }
     }

@@ -1,4 +1,4 @@
-//! A server for buckets, and runs against it.
+//! An S3 server, and runs that read from it.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -7,13 +7,13 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use bouncewatch_fixtures::bucket_server::BucketServer;
-use bouncewatch_ingest::pipeline::{Settings, Source, Summary, run};
+use bouncewatch_ingest::pipeline::{IngestSettings, IngestSummary, Source, run};
 use bouncewatch_ingest::telemetry::metrics::Telemetry;
 use bouncewatch_store::Store;
 use bouncewatch_store::aws::Buckets;
 use tokio::sync::watch;
 
-/// Starts a server and makes a bucket in it.
+/// Starts a server with one bucket.
 pub(crate) fn server(bucket: &str) -> (BucketServer, Buckets) {
     let tools = std::env::var("BOUNCEWATCH_TOOLS")
         .map_or_else(|_| Path::new(env!("CARGO_MANIFEST_DIR")).join("../.tools"), PathBuf::from);
@@ -23,7 +23,7 @@ pub(crate) fn server(bucket: &str) -> (BucketServer, Buckets) {
     (server, buckets)
 }
 
-/// Buckets at an address.
+/// S3 clients for an endpoint.
 pub(crate) fn buckets(url: &str) -> Buckets {
     let credentials = Credentials::new("test", "test", None, None, "test");
     let config = SdkConfig::builder()
@@ -35,20 +35,20 @@ pub(crate) fn buckets(url: &str) -> Buckets {
     Buckets::new(config)
 }
 
-/// Buckets where nobody listens, for tests that ask none.
+/// S3 clients for an endpoint that does not exist, for tests that send no request.
 pub(crate) fn nowhere() -> Buckets {
     buckets("http://127.0.0.1:9")
 }
 
-/// Takes sources into a store.
-pub(crate) async fn ingest(sources: Vec<Source>, store: &Store, stopped: bool) -> Summary {
+/// Ingests sources into a store; `stopped` stops the run at its start.
+pub(crate) async fn ingest(sources: Vec<Source>, store: &Store, stopped: bool) -> IngestSummary {
     let (_keep, stop) = watch::channel(stopped);
-    let settings = Settings { workers: 2, ..Settings::default() };
+    let settings = IngestSettings { workers: 2, ..IngestSettings::default() };
     let clock = Arc::new(|| 1_800_000_000_000);
     run(sources, store.clone(), settings, clock, Arc::new(Telemetry::new()), stop).await.unwrap()
 }
 
-/// Events of messages that were sent to one recipient each, a line each.
+/// Send events with one recipient each, one event per line.
 pub(crate) fn sends(prefix: &str, count: usize) -> String {
     let send = |number: usize| {
         format!(

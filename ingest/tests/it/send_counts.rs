@@ -1,4 +1,4 @@
-//! Volumes: files as spreadsheets save them, statistics as SES tells them, and the room in which they lie.
+//! Import of send counts from CSV files and SES statistics, and the table that stores them.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -11,19 +11,22 @@ use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_smithy_http_client::test_util::infallible_client_fn;
 use aws_smithy_types::body::SdkBody;
-use bouncewatch_ingest::send_counts::{Imported, VolumesError, import_file, import_statistics};
+use bouncewatch_ingest::send_counts::{
+    ImportSummary, SendCountsError, import_csv, import_statistics,
+};
+use bouncewatch_schemas::send_counts::{SendCountRow, SendCountValues, effective};
 use bouncewatch_schemas::time::format_ms;
-use bouncewatch_schemas::volume::{Volume, VolumeCounts, effective};
-use bouncewatch_store::addresses::Addresses;
-use bouncewatch_store::compact::{self, Compacted, compact};
+use bouncewatch_store::addresses::AddressRedactor;
+use bouncewatch_store::compact::{self, CompactReport, compact};
 use bouncewatch_store::forget::forget;
 use bouncewatch_store::retain::{self, retain};
 use bouncewatch_store::send_counts::{publish, read_all};
-use bouncewatch_store::verify::{stats, verify};
+use bouncewatch_store::stats::stats;
+use bouncewatch_store::verify::verify;
 use bouncewatch_store::{Segment, Store};
 use proptest::prelude::*;
 
-use crate::server::server;
+use crate::s3_server::server;
 
 /// 20 November 2026.
 const NOW: i64 = 1_795_132_800_000;
@@ -36,14 +39,14 @@ fn store_in(folder: &Path) -> Store {
     Store::in_folder(folder.join("store")).unwrap()
 }
 
-/// The points of a store that hold, a line each.
-async fn told(store: &Store) -> String {
+/// Valid points of a store, one per line.
+async fn valid_points(store: &Store) -> String {
     let mut out = String::new();
     let text = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
     let number = |number: Option<i64>| number.map_or_else(|| "-".to_owned(), |n| n.to_string());
     for point in effective(read_all(store).await.unwrap()) {
-        let Volume { begin, end, account, region, scope, counts, .. } = point;
-        let VolumeCounts { attempts, bounces, complaints, rejects } = counts;
+        let SendCountRow { begin, end, account, region, scope, counts, .. } = point;
+        let SendCountValues { attempts, bounces, complaints, rejects } = counts;
         writeln!(
             out,
             "{} {} {} {} {scope:?} {attempts} {} {} {}",
@@ -60,49 +63,53 @@ async fn told(store: &Store) -> String {
     out
 }
 
-async fn imported(store: &Store, file: &Path, now: i64) -> Imported {
-    import_file(store, file, None, now).await.unwrap()
+async fn import(store: &Store, file: &Path, now: i64) -> ImportSummary {
+    import_csv(store, file, None, now).await.unwrap()
 }
 
-/// What became of new, changed, unchanged, covered and refused points.
-fn counts(done: &Imported) -> [u64; 5] {
-    [done.new, done.changed, done.unchanged, done.covered, done.refused.len() as u64]
+/// Number of new, changed, unchanged, covered and refused points.
+fn counts(summary: &ImportSummary) -> [u64; 5] {
+    [summary.new, summary.changed, summary.unchanged, summary.covered, summary.refused.len() as u64]
 }
 
-/// Every file in `fixtures/volumes` is told as the text beside it says, once and once more.
+/// Imports every `fixtures/volumes/*.csv` twice, and compares points and errors with the `.expected` file beside it.
 #[tokio::test]
-async fn files_of_volumes() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/volumes");
+async fn csv_files_give_the_expected_points_and_errors() {
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/volumes");
     let mut cases: Vec<PathBuf> =
-        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+        std::fs::read_dir(fixtures).unwrap().map(|entry| entry.unwrap().path()).collect();
     cases.retain(|path| path.extension().is_some_and(|end| end == "csv"));
     assert!(cases.len() > 10);
     for file in cases {
-        let place = tempfile::tempdir().unwrap();
-        let store = store_in(place.path());
+        let folder = tempfile::tempdir().unwrap();
+        let store = store_in(folder.path());
         let shown = file.display().to_string();
-        let expected = std::fs::read_to_string(file.with_extension("told")).unwrap();
+        let expected = std::fs::read_to_string(file.with_extension("expected")).unwrap();
         let mut found = String::new();
-        match import_file(&store, &file, None, NOW).await {
-            Ok(done) => {
-                found += &told(&store).await;
-                for line in &done.refused {
+        match import_csv(&store, &file, None, NOW).await {
+            Ok(summary) => {
+                found += &valid_points(&store).await;
+                for line in &summary.refused {
                     let line = line.replacen(&format!("{shown}:"), "refused ", 1);
                     writeln!(found, "{}", line.replace(&shown, "FILE")).unwrap();
                 }
-                let [new, changed, unchanged, covered, refused] = counts(&done);
-                assert_eq!(done.points, new + changed + unchanged + covered + refused, "{shown}");
-                // what is there is not written again
-                let before = store.volume_files().await.unwrap();
-                let again = imported(&store, &file, NOW + 1).await;
+                let [new, changed, unchanged, covered, refused] = counts(&summary);
+                assert_eq!(
+                    summary.points,
+                    new + changed + unchanged + covered + refused,
+                    "{shown}"
+                );
+                // a second import writes nothing
+                let before = store.send_count_files().await.unwrap();
+                let again = import(&store, &file, NOW + 1).await;
                 assert_eq!((again.new, again.changed, again.bytes), (0, 0, 0), "{shown}");
-                assert_eq!(again.refused, done.refused, "{shown}");
-                assert_eq!(store.volume_files().await.unwrap(), before, "{shown}");
+                assert_eq!(again.refused, summary.refused, "{shown}");
+                assert_eq!(store.send_count_files().await.unwrap(), before, "{shown}");
             }
-            Err(VolumesError::NotATable { why, hint, .. }) => {
+            Err(SendCountsError::InvalidCsv { why, hint, .. }) => {
                 assert!(!hint.is_empty());
-                writeln!(found, "not a table: {why}").unwrap();
-                assert!(store.volume_files().await.unwrap().is_empty(), "{shown}");
+                writeln!(found, "invalid: {why}").unwrap();
+                assert!(store.send_count_files().await.unwrap().is_empty(), "{shown}");
             }
             Err(error) => panic!("{shown}: {error}"),
         }
@@ -111,10 +118,10 @@ async fn files_of_volumes() {
 }
 
 #[tokio::test]
-async fn lines_without_an_account_take_the_given_one() {
-    let place = tempfile::tempdir().unwrap();
-    let store = store_in(place.path());
-    let file = place.path().join("v.csv");
+async fn rows_without_an_account_get_the_given_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store_in(folder.path());
+    let file = folder.path().join("v.csv");
     let other = "999999999999";
     std::fs::write(
         &file,
@@ -123,25 +130,25 @@ async fn lines_without_an_account_take_the_given_one() {
         ),
     )
     .unwrap();
-    import_file(&store, &file, Some(ACCOUNT), NOW).await.unwrap();
+    import_csv(&store, &file, Some(ACCOUNT), NOW).await.unwrap();
     let rows = read_all(&store).await.unwrap();
     let accounts: BTreeMap<_, _> =
         rows.iter().map(|row| (row.account.as_deref().unwrap(), row.counts.attempts)).collect();
     assert_eq!(accounts, BTreeMap::from([(ACCOUNT, 1), (other, 2)]));
-    let error = import_file(&store, &file, Some("mine"), NOW).await.unwrap_err();
-    assert!(matches!(error, VolumesError::NotAnAccount), "{error}");
+    let error = import_csv(&store, &file, Some("mine"), NOW).await.unwrap_err();
+    assert!(matches!(error, SendCountsError::NotAnAccount), "{error}");
 }
 
-/// A server behind the SDK that answers each action with a status and a body.
-fn aws(answers: BTreeMap<&'static str, (u16, String)>) -> (SdkConfig, Arc<Mutex<Vec<String>>>) {
-    let asked = Arc::new(Mutex::new(Vec::new()));
-    let seen = Arc::clone(&asked);
+/// AWS settings with a client that responds to each action with a status and a body, and the calls made so far.
+fn aws(responses: BTreeMap<&'static str, (u16, String)>) -> (SdkConfig, Arc<Mutex<Vec<String>>>) {
+    let calls = Arc::new(Mutex::new(Vec::new()));
+    let recorded = Arc::clone(&calls);
     let client = infallible_client_fn(move |request| {
         let body = String::from_utf8(request.body().bytes().unwrap().to_vec()).unwrap();
         let action = body.split('&').find_map(|pair| pair.strip_prefix("Action=")).unwrap();
-        seen.lock().unwrap().push(format!("{} {action}", request.uri()));
-        let (status, answer) = &answers[action];
-        http::Response::builder().status(*status).body(SdkBody::from(answer.as_str())).unwrap()
+        recorded.lock().unwrap().push(format!("{} {action}", request.uri()));
+        let (status, response) = &responses[action];
+        http::Response::builder().status(*status).body(SdkBody::from(response.as_str())).unwrap()
     });
     let credentials = Credentials::new("test", "test", None, None, "test");
     let config = SdkConfig::builder()
@@ -151,7 +158,7 @@ fn aws(answers: BTreeMap<&'static str, (u16, String)>) -> (SdkConfig, Arc<Mutex<
         .retry_config(RetryConfig::disabled())
         .http_client(client)
         .build();
-    (config, asked)
+    (config, calls)
 }
 
 fn identity() -> (u16, String) {
@@ -163,7 +170,7 @@ fn identity() -> (u16, String) {
     )
 }
 
-/// An answer of SES with points: begin, attempts, bounces.
+/// A response of SES with points: begin, attempts, bounces.
 fn statistics(points: &[(i64, i64, i64)]) -> (u16, String) {
     let points: Vec<String> = points
         .iter()
@@ -180,7 +187,7 @@ fn statistics(points: &[(i64, i64, i64)]) -> (u16, String) {
     )
 }
 
-fn refusal(status: u16, code: &str) -> (u16, String) {
+fn error_response(status: u16, code: &str) -> (u16, String) {
     (
         status,
         format!(
@@ -189,28 +196,28 @@ fn refusal(status: u16, code: &str) -> (u16, String) {
     )
 }
 
-async fn ask(store: &Store, points: &[(i64, i64, i64)], now: i64) -> Imported {
-    let answers = [("GetCallerIdentity", identity()), ("GetSendStatistics", statistics(points))];
-    let (config, _) = aws(BTreeMap::from(answers));
+async fn import_points(store: &Store, points: &[(i64, i64, i64)], now: i64) -> ImportSummary {
+    let responses = [("GetCallerIdentity", identity()), ("GetSendStatistics", statistics(points))];
+    let (config, _) = aws(BTreeMap::from(responses));
     import_statistics(store, REGION, None, &config, now).await.unwrap()
 }
 
 #[tokio::test]
-async fn a_point_that_grows_counts_once() {
-    let place = tempfile::tempdir().unwrap();
-    let store = store_in(place.path());
+async fn growing_point_counts_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store_in(folder.path());
     let [first, second] = [NOW - 2 * QUARTER, NOW - QUARTER / 2];
-    // not in order, as SES tells them
-    let done = ask(&store, &[(second, 5, 0), (first, 9, 1)], NOW).await;
-    assert_eq!(counts(&done), [2, 0, 0, 0, 0]);
-    // it grows; bounces come late
-    let done = ask(&store, &[(first, 9, 2), (second, 8, 0)], NOW + QUARTER / 4).await;
-    assert_eq!(counts(&done), [0, 2, 0, 0, 0]);
-    // nothing new but that it is complete: once
-    let done = ask(&store, &[(first, 9, 2), (second, 8, 0)], NOW + QUARTER).await;
-    assert_eq!((counts(&done), done.bytes > 0), ([0, 0, 2, 0, 0], true));
-    let done = ask(&store, &[(first, 9, 2), (second, 8, 0)], NOW + QUARTER + 1).await;
-    assert_eq!((counts(&done), done.bytes), ([0, 0, 2, 0, 0], 0));
+    // not in order, as in responses of SES
+    let summary = import_points(&store, &[(second, 5, 0), (first, 9, 1)], NOW).await;
+    assert_eq!(counts(&summary), [2, 0, 0, 0, 0]);
+    // more mails; late bounces
+    let summary = import_points(&store, &[(first, 9, 2), (second, 8, 0)], NOW + QUARTER / 4).await;
+    assert_eq!(counts(&summary), [0, 2, 0, 0, 0]);
+    // no changes, but the point is complete now: written once
+    let summary = import_points(&store, &[(first, 9, 2), (second, 8, 0)], NOW + QUARTER).await;
+    assert_eq!((counts(&summary), summary.bytes > 0), ([0, 0, 2, 0, 0], true));
+    let summary = import_points(&store, &[(first, 9, 2), (second, 8, 0)], NOW + QUARTER + 1).await;
+    assert_eq!((counts(&summary), summary.bytes), ([0, 0, 2, 0, 0], 0));
     let expected = format!(
         "{} {} {ACCOUNT} {REGION} {{}} 9 2 0 0\n{} {} {ACCOUNT} {REGION} {{}} 8 0 0 0\n",
         format_ms(first),
@@ -218,50 +225,50 @@ async fn a_point_that_grows_counts_once() {
         format_ms(second),
         format_ms(second + QUARTER)
     );
-    assert_eq!(told(&store).await, expected);
-    // two weeks later they are told no more, and stay
-    let done = ask(&store, &[], NOW + 15 * DAY).await;
-    assert_eq!((done.points, done.bytes), (0, 0));
-    assert_eq!(told(&store).await, expected);
+    assert_eq!(valid_points(&store).await, expected);
+    // two weeks later they are not in the response, and stay
+    let summary = import_points(&store, &[], NOW + 15 * DAY).await;
+    assert_eq!((summary.points, summary.bytes), (0, 0));
+    assert_eq!(valid_points(&store).await, expected);
 }
 
 #[tokio::test]
-async fn statistics_are_asked_of_their_region_and_account() {
-    let place = tempfile::tempdir().unwrap();
-    let store = store_in(place.path());
-    let answers = [("GetCallerIdentity", identity()), ("GetSendStatistics", statistics(&[]))];
+async fn statistics_are_requested_in_the_region() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store_in(folder.path());
+    let responses = [("GetCallerIdentity", identity()), ("GetSendStatistics", statistics(&[]))];
     for (account, actions) in [
         (None, &["sts.eu-west-1 GetCallerIdentity", "email.eu-west-1 GetSendStatistics"][..]),
         (Some(ACCOUNT), &["email.eu-west-1 GetSendStatistics"]),
     ] {
-        let (config, asked) = aws(BTreeMap::from(answers.clone()));
+        let (config, calls) = aws(BTreeMap::from(responses.clone()));
         import_statistics(&store, REGION, account, &config, NOW).await.unwrap();
-        let asked: Vec<String> = asked.lock().unwrap().clone();
-        let asked: Vec<String> = asked
+        let calls: Vec<String> = calls.lock().unwrap().clone();
+        let calls: Vec<String> = calls
             .iter()
             .map(|call| call.replace("https://", "").replace(".amazonaws.com/", ""))
             .collect();
-        assert_eq!(asked, actions);
+        assert_eq!(calls, actions);
     }
 }
 
 #[tokio::test]
-async fn what_aws_refuses_names_the_way_out() {
-    let place = tempfile::tempdir().unwrap();
-    let store = store_in(place.path());
-    for (whose, answer, expected) in [
+async fn errors_of_aws_name_action_and_hint() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store_in(folder.path());
+    for (caller, response, expected) in [
         (
             identity(),
-            refusal(403, "AccessDenied"),
+            error_response(403, "AccessDenied"),
             &[
-                "statistics of eu-west-1 is denied: ses:GetSendStatistics",
+                "SES statistics of eu-west-1 is denied: ses:GetSendStatistics",
                 "hint: allow ses:GetSendStatistics",
             ][..],
         ),
-        (refusal(403, "AccessDenied"), statistics(&[]), &["denied: sts:GetCallerIdentity"]),
+        (error_response(403, "AccessDenied"), statistics(&[]), &["denied: sts:GetCallerIdentity"]),
         (
             identity(),
-            refusal(403, "ExpiredToken"),
+            error_response(403, "ExpiredToken"),
             &[
                 "does not accept the credentials: ses:GetSendStatistics",
                 "ExpiredToken no",
@@ -269,24 +276,28 @@ async fn what_aws_refuses_names_the_way_out() {
             ],
         ),
         (
-            refusal(403, "InvalidClientTokenId"),
+            error_response(403, "InvalidClientTokenId"),
             statistics(&[]),
             &["credentials: sts:GetCallerIdentity", "InvalidClientTokenId"],
         ),
-        (identity(), refusal(400, "Throttling"), &["ses:GetSendStatistics failed: Throttling no"]),
+        (
+            identity(),
+            error_response(400, "Throttling"),
+            &["ses:GetSendStatistics failed: Throttling no"],
+        ),
         (
             identity(),
             (200, "<html>".to_owned()),
-            &["could not ask SES for the statistics of eu-west-1"],
+            &["could not read the SES statistics of eu-west-1"],
         ),
     ] {
-        let answers = [("GetCallerIdentity", whose), ("GetSendStatistics", answer)];
-        let (config, _) = aws(BTreeMap::from(answers));
+        let responses = [("GetCallerIdentity", caller), ("GetSendStatistics", response)];
+        let (config, _) = aws(BTreeMap::from(responses));
         let error = import_statistics(&store, REGION, None, &config, NOW).await.unwrap_err();
-        let told = error.to_string();
-        assert!(expected.iter().all(|part| told.contains(part)), "{told}");
+        let error = error.to_string();
+        assert!(expected.iter().all(|part| error.contains(part)), "{error}");
     }
-    // nobody is there, as in a region that SES is not in
+    // no response, as in a region without SES
     let nowhere = SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
         .endpoint_url("http://127.0.0.1:9")
@@ -300,16 +311,13 @@ async fn what_aws_refuses_names_the_way_out() {
     let timeouts = timeouts.operation_timeout(std::time::Duration::from_millis(1)).build();
     let nowhere = nowhere.into_builder().timeout_config(timeouts).build();
     let error = import_statistics(&store, "xx-west-1", Some(ACCOUNT), &nowhere, NOW).await;
-    let told = error.unwrap_err().to_string();
-    assert!(
-        told.contains("SES is in a region of that name") && told.contains("xx-west-1"),
-        "{told}"
-    );
+    let error = error.unwrap_err().to_string();
+    assert!(error.contains("the name of the region") && error.contains("xx-west-1"), "{error}");
 }
 
-/// Against a server that others wrote: it tells all mails in one point, whose time is that of the question.
+/// Against an emulator of SES. It returns all mails in one point with the time of the request.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn statistics_of_a_real_server() {
+async fn statistics_of_an_emulator_count_each_mail_once() {
     let (server, _) = server("unused");
     let credentials = Credentials::new("test", "test", None, None, "test");
     let config = SdkConfig::builder()
@@ -336,11 +344,11 @@ async fn statistics_of_a_real_server() {
                 .unwrap();
         }
     };
-    let place = tempfile::tempdir().unwrap();
-    let store = store_in(place.path());
+    let folder = tempfile::tempdir().unwrap();
+    let store = store_in(folder.path());
     for (count, all) in [(3, 3), (2, 5)] {
         send(count).await;
-        let now = chrono_now();
+        let now = clock_ms();
         import_statistics(&store, "us-east-1", None, &config, now).await.unwrap();
         let points = effective(read_all(&store).await.unwrap());
         let sent: i64 = points.iter().map(|point| point.counts.attempts).sum();
@@ -350,28 +358,28 @@ async fn statistics_of_a_real_server() {
     }
 }
 
-/// The clock that the server has too.
-fn chrono_now() -> i64 {
+/// The clock of the emulator.
+fn clock_ms() -> i64 {
     chrono::Utc::now().timestamp_millis()
 }
 
-fn settings(grace_ms: i64) -> compact::Settings {
-    compact::Settings {
+fn settings(grace_ms: i64) -> compact::CompactSettings {
+    compact::CompactSettings {
         grace_ms,
         until_day: None,
         dry_run: false,
-        limits: compact::Limits::default(),
+        limits: compact::CompactLimits::default(),
     }
 }
 
-fn point(begin: i64, attempts: i64, received_at: i64) -> Volume {
-    Volume {
+fn point(begin: i64, attempts: i64, received_at: i64) -> SendCountRow {
+    SendCountRow {
         begin,
         end: begin + QUARTER,
         account: Some(ACCOUNT.to_owned()),
         region: None,
         scope: BTreeMap::from([("identity".to_owned(), "shop@example.com".to_owned())]),
-        counts: VolumeCounts { attempts, ..VolumeCounts::default() },
+        counts: SendCountValues { attempts, ..SendCountValues::default() },
         received_at,
         origin: "a".to_owned(),
     }
@@ -381,14 +389,14 @@ fn names(files: &[Segment]) -> Vec<&str> {
     files.iter().map(Segment::name).collect()
 }
 
-/// Merging, keeping and forgetting, in a folder and in a bucket alike.
-async fn suite(store: Store) {
+/// Compaction, retention and erasure, for a store in a folder or in a bucket.
+async fn check_table(store: Store) {
     let at = |day: i64| NOW - day * DAY;
     for (number, day) in [(0, 100), (1, 50), (2, 1)] {
         let rows = [point(at(day), 5, at(day) + number), point(at(1), 7, at(1) + number)];
         publish(&store, &rows, NOW).await.unwrap();
     }
-    let before = told(&store).await;
+    let before = valid_points(&store).await;
     assert_eq!(before.lines().count(), 3);
     let verified = verify(&store).await.unwrap();
     assert_eq!((verified.segments, verified.rows, verified.problems.len()), (3, 6, 0));
@@ -396,95 +404,98 @@ async fn suite(store: Store) {
     assert_eq!((found.files, found.points), (3, 3));
     assert_eq!(found.from.as_deref(), Some(format_ms(at(100)).as_str()));
 
-    // merged, and what was replaced waits for readers
-    let published = store.volume_files().await.unwrap();
+    // merged; replaced files are kept for the grace period
+    let published = store.send_count_files().await.unwrap();
     let now = published.iter().map(|file| file.published_at).max().unwrap();
-    let run = async |grace_ms: i64, now: i64| -> Compacted {
-        let done = compact(&store, &settings(grace_ms), now).await.unwrap();
-        assert!(done.problems.is_empty() && done.skipped.is_empty(), "{done:?}");
-        done
+    let run = async |grace_ms: i64, now: i64| -> CompactReport {
+        let summary = compact(&store, &settings(grace_ms), now).await.unwrap();
+        assert!(summary.problems.is_empty() && summary.skipped.is_empty(), "{summary:?}");
+        summary
     };
-    let done = run(60_000, now).await;
-    let merged = done.volumes.unwrap();
+    let summary = run(60_000, now).await;
+    let merged = summary.volumes.unwrap();
     assert_eq!((merged.files_before, merged.rows_before, merged.rows_after), (3, 6, Some(3)));
-    assert_eq!((done.inputs_removed, done.inputs_waiting), (0, 3));
-    assert_eq!(told(&store).await, before);
-    let done = run(60_000, now).await;
-    assert_eq!((done.volumes.is_none(), done.inputs_waiting), (true, 3));
-    let done = run(60_000, now + 10 * 60_000).await;
-    assert_eq!((done.volumes.is_none(), done.inputs_removed), (true, 3));
-    assert_eq!(store.volume_files().await.unwrap().len(), 1);
-    assert_eq!(told(&store).await, before);
+    assert_eq!((summary.inputs_removed, summary.inputs_waiting), (0, 3));
+    assert_eq!(valid_points(&store).await, before);
+    let summary = run(60_000, now).await;
+    assert_eq!((summary.volumes.is_none(), summary.inputs_waiting), (true, 3));
+    let summary = run(60_000, now + 10 * 60_000).await;
+    assert_eq!((summary.volumes.is_none(), summary.inputs_removed), (true, 3));
+    assert_eq!(store.send_count_files().await.unwrap().len(), 1);
+    assert_eq!(valid_points(&store).await, before);
 
-    // what comes later is merged with it; nothing of what was replaced comes back
+    // a later file is merged too; rows of replaced files do not come back
     publish(&store, &[point(at(1), 9, NOW)], NOW).await.unwrap();
-    let done = run(0, now).await;
-    assert_eq!((done.volumes.unwrap().rows_after, done.inputs_removed), (Some(3), 2));
-    let kept = retain::Settings { volume_days: Some(60), ..retain::Settings::default() };
-    let tried = retain(&store, &retain::Settings { dry_run: true, ..kept.clone() }, NOW).await;
+    let summary = run(0, now).await;
+    assert_eq!((summary.volumes.unwrap().rows_after, summary.inputs_removed), (Some(3), 2));
+    let kept =
+        retain::RetainSettings { volume_days: Some(60), ..retain::RetainSettings::default() };
+    let tried =
+        retain(&store, &retain::RetainSettings { dry_run: true, ..kept.clone() }, NOW).await;
     assert_eq!(tried.unwrap().volumes, 1);
-    assert_eq!(told(&store).await.lines().count(), 3);
+    assert_eq!(valid_points(&store).await.lines().count(), 3);
     assert_eq!(retain(&store, &kept, NOW).await.unwrap().volumes, 1);
-    assert_eq!(told(&store).await.lines().count(), 2);
-    assert_eq!(store.volume_files().await.unwrap().len(), 1);
+    assert_eq!(valid_points(&store).await.lines().count(), 2);
+    assert_eq!(store.send_count_files().await.unwrap().len(), 1);
 
-    // an address may be an identity
+    // an email address can be an identity
     let mut other = point(at(1), 4, NOW);
     other.scope.clear();
     publish(&store, &[other], NOW).await.unwrap();
-    let done = forget(&store, "Shop@example.com", &Addresses::default(), NOW).await.unwrap();
-    assert_eq!((done.volumes, done.left), (2, 0));
-    assert_eq!(told(&store).await.lines().count(), 1);
+    let summary =
+        forget(&store, "Shop@example.com", &AddressRedactor::default(), NOW).await.unwrap();
+    assert_eq!((summary.volumes, summary.left), (2, 0));
+    assert_eq!(valid_points(&store).await.lines().count(), 1);
 }
 
 #[tokio::test]
-async fn a_room_in_a_folder() {
-    let place = tempfile::tempdir().unwrap();
-    suite(store_in(place.path())).await;
+async fn table_in_a_folder_is_compacted_retained_and_erased() {
+    let folder = tempfile::tempdir().unwrap();
+    check_table(store_in(folder.path())).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_room_in_a_bucket() {
+async fn table_in_a_bucket_is_compacted_retained_and_erased() {
     let (_server, buckets) = server("stores");
     let objects = buckets.open("stores").unwrap();
-    suite(Store::in_objects(objects, "deep/store", "s3://stores/deep/store")).await;
+    check_table(Store::in_objects(objects, "deep/store", "s3://stores/deep/store")).await;
 }
 
-/// What a crash leaves between publishing and removing changes nothing, and is cleared by the next run.
+/// A crash between publishing and removing leaves copies, which the next run removes.
 #[tokio::test]
-async fn a_crash_while_merging_leaves_copies_only() {
-    let place = tempfile::tempdir().unwrap();
-    let store = store_in(place.path());
+async fn crash_during_the_merge_changes_no_counts() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store_in(folder.path());
     for attempts in [1, 2] {
         publish(&store, &[point(NOW, attempts, NOW + attempts)], NOW).await.unwrap();
     }
-    let room = place.path().join("store/volumes");
-    let files = store.volume_files().await.unwrap();
+    let table = folder.path().join("store/volumes");
+    let files = store.send_count_files().await.unwrap();
     let saved: Vec<(PathBuf, Vec<u8>)> = names(&files)
         .into_iter()
-        .map(|name| (room.join(name), std::fs::read(room.join(name)).unwrap()))
+        .map(|name| (table.join(name), std::fs::read(table.join(name)).unwrap()))
         .collect();
-    let before = told(&store).await;
+    let before = valid_points(&store).await;
     compact(&store, &settings(0), NOW).await.unwrap();
     for (path, bytes) in &saved {
         std::fs::write(path, bytes).unwrap();
     }
-    std::fs::write(room.join("half.parquet#1"), "half").unwrap();
-    assert_eq!(told(&store).await, before);
+    std::fs::write(table.join("half.parquet#1"), "half").unwrap();
+    assert_eq!(valid_points(&store).await, before);
     assert_eq!(verify(&store).await.unwrap().unpublished.len(), 1);
-    let done = compact(&store, &settings(0), i64::MAX).await.unwrap();
-    assert_eq!((done.inputs_removed, done.volumes.is_none()), (2, true));
-    assert_eq!(told(&store).await, before);
-    // a file that is none of ours is told, and stops neither the merging of days nor itself
-    std::fs::write(room.join("broken.parquet"), "PAR1").unwrap();
+    let summary = compact(&store, &settings(0), i64::MAX).await.unwrap();
+    assert_eq!((summary.inputs_removed, summary.volumes.is_none()), (2, true));
+    assert_eq!(valid_points(&store).await, before);
+    // an invalid file is reported, and does not stop the compaction of days
+    std::fs::write(table.join("broken.parquet"), "PAR1").unwrap();
     assert_eq!(verify(&store).await.unwrap().problems.len(), 1);
     assert_eq!(compact(&store, &settings(0), NOW).await.unwrap().problems.len(), 1);
 }
 
-/// A line of a file: span, scope, attempts.
-type Told = (i64, usize, i64);
+/// A row of a CSV file: interval, scope, attempts.
+type CsvRow = (i64, usize, i64);
 
-fn file_of(lines: &[Told]) -> String {
+fn file_of(lines: &[CsvRow]) -> String {
     let mut text = "from,to,attempts,provider\n".to_owned();
     for (span, scope, attempts) in lines {
         let [from, to] = [*span, span + 1].map(|span| format_ms(NOW + span * QUARTER));
@@ -496,15 +507,15 @@ fn file_of(lines: &[Told]) -> String {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
-    /// However points are split into runs and files, in whatever order, repeated, and with the room merged in
-    /// between: of each point the last run's numbers hold.
+    /// Points are split into runs and files, in any order, repeated, with compactions in between: the counts of the
+    /// last run are valid.
     #[test]
-    fn the_last_run_holds_however_points_are_split(
+    fn counts_of_the_last_import_are_valid(
         runs in proptest::collection::vec(
             (proptest::collection::btree_map((0..4_i64, 0..2_usize), 0..5_i64, 1..6), 1..4_usize, any::<bool>()), 1..6,
         ).prop_flat_map(|runs| {
             let run = |(points, files, merged): (BTreeMap<(i64, usize), i64>, usize, bool)| {
-                let lines: Vec<Told> = points.into_iter().map(|((span, scope), attempts)| (span, scope, attempts)).collect();
+                let lines: Vec<CsvRow> = points.into_iter().map(|((span, scope), attempts)| (span, scope, attempts)).collect();
                 (Just(lines).prop_shuffle(), Just(files), Just(merged))
             };
             runs.into_iter().map(run).collect::<Vec<_>>()
@@ -512,18 +523,18 @@ proptest! {
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(async {
-            let place = tempfile::tempdir().unwrap();
-            let store = store_in(place.path());
+            let folder = tempfile::tempdir().unwrap();
+            let store = store_in(folder.path());
             let mut expected: BTreeMap<(i64, usize), i64> = BTreeMap::new();
             for (number, (lines, files, merged)) in (0..).zip(&runs) {
                 let now = NOW + number;
                 for (at, part) in lines.chunks(lines.len().div_ceil(*files)).enumerate() {
-                    let file = place.path().join(format!("{number}-{at}.csv"));
-                    let twice: Vec<Told> = part.iter().rev().chain(part).copied().collect();
+                    let file = folder.path().join(format!("{number}-{at}.csv"));
+                    let twice: Vec<CsvRow> = part.iter().rev().chain(part).copied().collect();
                     std::fs::write(&file, file_of(&twice)).unwrap();
                     for _ in 0..2 {
-                        let done = imported(&store, &file, now).await;
-                        prop_assert!(done.refused.is_empty(), "{:?}", done);
+                        let summary = import(&store, &file, now).await;
+                        prop_assert!(summary.refused.is_empty(), "{:?}", summary);
                     }
                 }
                 expected.extend(lines.iter().map(|(span, scope, attempts)| ((*span, *scope), *attempts)));
@@ -531,12 +542,12 @@ proptest! {
                     compact(&store, &settings(number % 2), now).await.unwrap();
                 }
             }
-            let held = effective(read_all(&store).await.unwrap());
-            let held: BTreeMap<(i64, usize), i64> = held
+            let valid = effective(read_all(&store).await.unwrap());
+            let valid: BTreeMap<(i64, usize), i64> = valid
                 .iter()
                 .map(|row| (((row.begin - NOW) / QUARTER, row.scope.len()), row.counts.attempts))
                 .collect();
-            prop_assert_eq!(held, expected);
+            prop_assert_eq!(valid, expected);
             Ok(())
         })?;
     }

@@ -1,4 +1,4 @@
-//! A queue behind the SDK whose answers a test writes: what real servers do rarely, on demand.
+//! A scripted SQS server behind the SDK, for responses that real servers send rarely.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -11,50 +11,54 @@ use aws_smithy_http_client::test_util::infallible_client_fn;
 use aws_smithy_types::body::SdkBody;
 use serde_json::{Value, json};
 
-/// One answer of a script: to which action, with which status, and what.
-type Scripted = (&'static str, u16, Value);
-/// Looks at each call.
-pub(crate) type Watch = Box<dyn Fn(&str, &Value) + Send + Sync>;
+/// One scripted response: action, status and body.
+type ScriptedResponse = (&'static str, u16, Value);
+/// Called with action and body of each call.
+pub(crate) type CallObserver = Box<dyn Fn(&str, &Value) + Send + Sync>;
 
-/// The server side.
+/// A scripted server.
 pub(crate) struct Script {
-    answers: Mutex<VecDeque<Scripted>>,
+    responses: Mutex<VecDeque<ScriptedResponse>>,
     calls: Mutex<Vec<(String, Value)>>,
-    /// Receipt handles whose first delete fails: named as failed, or in neither list of the answer.
-    unwilling: Mutex<Vec<(&'static str, bool)>>,
-    watch: Watch,
+    /// Receipt handles of which the first delete fails: listed as failed (`true`), or in neither list of the response.
+    failing_deletes: Mutex<Vec<(&'static str, bool)>>,
+    observer: CallObserver,
 }
 
-/// An error as SQS answers it.
-pub(crate) fn error(action: &'static str, status: u16, code: &str) -> Scripted {
+/// An error response of SQS.
+pub(crate) fn error(action: &'static str, status: u16, code: &str) -> ScriptedResponse {
     (action, status, json!({"__type": format!("com.amazonaws.sqs#{code}"), "message": "scripted"}))
 }
 
-/// An answer with messages.
-pub(crate) fn messages(bodies: &[&str]) -> Scripted {
+/// A response with messages.
+pub(crate) fn messages(bodies: &[&str]) -> ScriptedResponse {
     let message = |(at, body): (usize, &&str)| json!({"MessageId": at.to_string(), "ReceiptHandle": format!("handle-{body}"), "Body": body});
     let all: Vec<Value> = bodies.iter().enumerate().map(message).collect();
     ("ReceiveMessage", 200, json!({"Messages": all}))
 }
 
 impl Script {
-    /// A script; calls without an answer of their own are answered as by an empty queue that does what it is asked.
-    pub(crate) fn new(answers: Vec<Scripted>, watch: Watch) -> Arc<Self> {
-        Self::unwilling(answers, vec![], watch)
+    /// A script; calls without a scripted response succeed, and the queue is empty.
+    pub(crate) fn new(responses: Vec<ScriptedResponse>, observer: CallObserver) -> Arc<Self> {
+        Self::with_failing_deletes(responses, vec![], observer)
     }
 
-    /// A script in which the first delete of some receipt handles fails, in whatever batch they come: said so (`true`), or
-    /// not mentioned by the answer.
-    pub(crate) fn unwilling(
-        answers: Vec<Scripted>,
-        unwilling: Vec<(&'static str, bool)>,
-        watch: Watch,
+    /// A script in which the first delete of some receipt handles fails: listed as failed (`true`), or in neither list
+    /// of the response.
+    pub(crate) fn with_failing_deletes(
+        responses: Vec<ScriptedResponse>,
+        failing_deletes: Vec<(&'static str, bool)>,
+        observer: CallObserver,
     ) -> Arc<Self> {
-        let (answers, unwilling) = (Mutex::new(answers.into()), Mutex::new(unwilling));
-        Arc::new(Self { answers, calls: Mutex::default(), unwilling, watch })
+        Arc::new(Self {
+            responses: Mutex::new(responses.into()),
+            calls: Mutex::default(),
+            failing_deletes: Mutex::new(failing_deletes),
+            observer,
+        })
     }
 
-    /// Settings under which the SDK talks to the script.
+    /// SDK settings that send all calls to the script.
     pub(crate) fn config(self: &Arc<Self>) -> SdkConfig {
         let script = Arc::clone(self);
         let client = infallible_client_fn(move |request| {
@@ -62,10 +66,10 @@ impl Script {
                 request.headers().get("x-amz-target").map(|target| target.to_str().unwrap());
             let action = action.unwrap().split('.').nth(1).unwrap().to_owned();
             let body: Value = serde_json::from_slice(request.body().bytes().unwrap()).unwrap();
-            let (status, answer) = script.answer(&action, &body);
+            let (status, response) = script.respond(&action, &body);
             http::Response::builder()
                 .status(status)
-                .body(SdkBody::from(answer.to_string()))
+                .body(SdkBody::from(response.to_string()))
                 .unwrap()
         });
         let credentials = Credentials::new("test", "test", None, None, "test");
@@ -78,35 +82,35 @@ impl Script {
             .build()
     }
 
-    fn answer(&self, action: &str, body: &Value) -> (u16, Value) {
-        // first, since what the watcher does may end the test
+    fn respond(&self, action: &str, body: &Value) -> (u16, Value) {
+        // before the observer, which may end the test
         self.calls.lock().unwrap().push((action.to_owned(), body.clone()));
-        (self.watch)(action, body);
-        let mut answers = self.answers.lock().unwrap();
-        if let Some(at) = answers.iter().position(|(wanted, ..)| *wanted == action) {
-            let (_, status, answer) = answers.remove(at).unwrap();
-            return (status, answer);
+        (self.observer)(action, body);
+        let mut responses = self.responses.lock().unwrap();
+        if let Some(at) = responses.iter().position(|(scripted, ..)| *scripted == action) {
+            let (_, status, response) = responses.remove(at).unwrap();
+            return (status, response);
         }
-        let answer = match action {
+        let response = match action {
             "GetQueueAttributes" => json!({"Attributes": {"ApproximateNumberOfMessages": "0"}}),
-            "DeleteMessageBatch" => self.deleted(body),
+            "DeleteMessageBatch" => self.delete(body),
             "ChangeMessageVisibilityBatch" => {
                 let ids = body["Entries"].as_array().unwrap().iter();
                 json!({"Successful": ids.map(|entry| json!({"Id": entry["Id"]})).collect::<Vec<_>>(), "Failed": []})
             }
             _ => json!({}),
         };
-        (200, answer)
+        (200, response)
     }
 
-    fn deleted(&self, body: &Value) -> Value {
-        let mut unwilling = self.unwilling.lock().unwrap();
+    fn delete(&self, body: &Value) -> Value {
+        let mut failing = self.failing_deletes.lock().unwrap();
         let (mut successful, mut failed) = (vec![], vec![]);
         for entry in body["Entries"].as_array().unwrap() {
             let id = &entry["Id"];
-            match unwilling.iter().position(|(handle, _)| entry["ReceiptHandle"] == *handle) {
+            match failing.iter().position(|(handle, _)| entry["ReceiptHandle"] == *handle) {
                 None => successful.push(json!({"Id": id})),
-                Some(at) if unwilling.remove(at).1 => {
+                Some(at) if failing.remove(at).1 => {
                     failed.push(json!({"Id": id, "SenderFault": false, "Code": "InternalError"}));
                 }
                 Some(_) => {}
@@ -124,7 +128,7 @@ impl Script {
         entries.map(|handle| handle.as_str().unwrap().to_owned()).collect()
     }
 
-    /// How often an action was called.
+    /// Number of calls of an action.
     pub(crate) fn calls(&self, action: &str) -> usize {
         self.calls.lock().unwrap().iter().filter(|(called, _)| called == action).count()
     }

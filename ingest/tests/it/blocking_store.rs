@@ -1,4 +1,4 @@
-//! A store in memory that writes segments only when a gate is open, and none any more when its keeper is gone.
+//! An object store in memory that blocks writes of segments until it is released. If the sender is dropped, writes fail.
 
 use std::fmt;
 
@@ -13,27 +13,27 @@ use object_store::{
 use tokio::sync::watch;
 
 #[derive(Debug)]
-pub(crate) struct Gate {
+pub(crate) struct BlockingStore {
     inner: InMemory,
-    open: watch::Receiver<bool>,
+    released: watch::Receiver<bool>,
 }
 
-impl Gate {
-    /// A closed gate, and what opens it.
+impl BlockingStore {
+    /// A blocked store, and the sender that releases it with `true`.
     pub(crate) fn new() -> (Self, watch::Sender<bool>) {
-        let (opener, open) = watch::channel(false);
-        (Self { inner: InMemory::new(), open }, opener)
+        let (release, released) = watch::channel(false);
+        (Self { inner: InMemory::new(), released }, release)
     }
 }
 
-impl fmt::Display for Gate {
+impl fmt::Display for BlockingStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("gate")
+        f.write_str("blocking store")
     }
 }
 
 #[async_trait]
-impl ObjectStore for Gate {
+impl ObjectStore for BlockingStore {
     async fn put_opts(
         &self,
         path: &Path,
@@ -41,10 +41,11 @@ impl ObjectStore for Gate {
         options: PutOptions,
     ) -> Result<PutResult> {
         if path.as_ref().ends_with(".parquet") {
-            let opened = self.open.clone().wait_for(|open| *open).await.map(|_| ());
-            opened.map_err(|gone| object_store::Error::Generic {
-                store: "gate",
-                source: gone.into(),
+            let released =
+                self.released.clone().wait_for(|is_released| *is_released).await.map(|_| ());
+            released.map_err(|dropped| object_store::Error::Generic {
+                store: "blocking",
+                source: dropped.into(),
             })?;
         }
         self.inner.put_opts(path, payload, options).await

@@ -1,0 +1,64 @@
+//! [`QueueContext`]: what the receivers and the deleter of a queue share.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use aws_sdk_sqs::error::ProvideErrorMetadata;
+
+use crate::source::objects::notifications::NotificationFollower;
+use crate::source::sqs::error::QueueError;
+use crate::source::sqs::in_flight::InFlight;
+use crate::source::sqs::queue::{Queue, call_sqs};
+use crate::source::sqs::settings::QueueSettings;
+use crate::telemetry::metrics::Telemetry;
+
+/// What the receivers and the deleter of a queue share.
+#[derive(Debug, Clone)]
+pub(super) struct QueueContext {
+    pub(super) queue: Queue,
+    pub(super) settings: QueueSettings,
+    pub(super) in_flight: Arc<InFlight>,
+    pub(super) warnings: Arc<SettleWarnings>,
+    pub(super) follower: Arc<NotificationFollower>,
+    pub(super) telemetry: Arc<Telemetry>,
+}
+
+/// Warnings that are logged once per run.
+#[derive(Debug, Default)]
+pub(super) struct SettleWarnings {
+    pub(super) visibility: WarnOnce,
+    pub(super) delete: WarnOnce,
+}
+
+/// Whether a warning was logged.
+#[derive(Debug, Default)]
+pub(super) struct WarnOnce(AtomicBool);
+
+impl WarnOnce {
+    /// True the first time.
+    pub(super) fn is_first(&self) -> bool {
+        !self.0.swap(true, Ordering::AcqRel)
+    }
+}
+
+impl QueueContext {
+    /// Makes a call to this queue, counts it, and converts its error.
+    pub(super) async fn call<T, E>(
+        &self,
+        action: &'static str,
+        call: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, QueueError>
+    where
+        E: ProvideErrorMetadata + std::error::Error,
+    {
+        call_sqs(action, &self.queue.url, &self.telemetry, call).await
+    }
+
+    pub(super) fn task_failed(&self, error: &tokio::task::JoinError) -> QueueError {
+        QueueError::Failed {
+            action: "reading",
+            queue: self.queue.url.clone(),
+            why: error.to_string(),
+        }
+    }
+}

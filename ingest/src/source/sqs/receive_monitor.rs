@@ -1,0 +1,108 @@
+//! [`ReceiveMonitor`]: metrics and one-time warnings about received messages.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use aws_sdk_sqs::types::{Message, MessageSystemAttributeName};
+use tokio::time::Instant;
+
+use crate::source::sqs::context::{QueueContext, WarnOnce};
+use crate::source::sqs::error::QueueError;
+use crate::telemetry::gauges::GaugeSlot;
+use crate::telemetry::metrics::Telemetry;
+
+/// A receive count from which a message indicates a problem.
+const RECEIVE_COUNT_WARN: i64 = 5;
+const HOUR_MS: i64 = 3_600_000;
+
+/// Metrics and one-time warnings about received messages. One per queue, shared by the receivers.
+#[derive(Debug)]
+pub(super) struct ReceiveMonitor {
+    redelivered: WarnOnce,
+    old: WarnOnce,
+    is_failing: AtomicBool,
+    /// Age of the oldest message in the last response, milliseconds.
+    lag: GaugeSlot<i64>,
+    failing_since: GaugeSlot<Instant>,
+}
+
+impl ReceiveMonitor {
+    pub(super) fn new(telemetry: &Telemetry) -> Self {
+        Self {
+            redelivered: WarnOnce::default(),
+            old: WarnOnce::default(),
+            is_failing: AtomicBool::new(false),
+            lag: telemetry.oldest_message_age.slot(),
+            failing_since: telemetry.health.receive_failing_since.slot(),
+        }
+    }
+
+    /// Records receive counts and ages of messages. `now` is in epoch milliseconds.
+    pub(super) fn record_messages(&self, messages: &[Message], now: i64, context: &QueueContext) {
+        let telemetry = &context.telemetry;
+        let counts = messages.iter().filter_map(|message| {
+            attribute(message, &MessageSystemAttributeName::ApproximateReceiveCount)
+        });
+        let redelivered = counts.clone().filter(|count| *count > 1).count();
+        telemetry.redelivered.inc_by(u64::try_from(redelivered).unwrap_or_default());
+        let receive_count_max = counts.max().unwrap_or_default();
+        if receive_count_max > telemetry.receive_count_max.get() {
+            telemetry.receive_count_max.set(receive_count_max);
+        }
+        if receive_count_max >= RECEIVE_COUNT_WARN && self.redelivered.is_first() {
+            tracing::warn!(
+                deliveries = receive_count_max,
+                "messages are received repeatedly: another consumer may share the queue, or messages are not deleted within the visibility timeout"
+            );
+        }
+        let age_ms =
+            messages.iter().filter_map(sent_at).min().map_or(0, |sent| (now - sent).max(0));
+        self.lag.set(age_ms);
+        let retention_ms = context
+            .queue
+            .attributes
+            .retention_secs
+            .and_then(|secs| i64::try_from(secs).ok()?.checked_mul(1_000));
+        let is_old = retention_ms.is_some_and(|retention| age_ms > retention / 2);
+        if is_old && self.old.is_first() {
+            tracing::warn!(
+                age_hours = age_ms / HOUR_MS,
+                "messages are older than half the retention period of the queue; sqs deletes them when the period ends"
+            );
+        }
+    }
+
+    /// Records an empty response.
+    pub(super) fn record_empty(&self) {
+        self.lag.set(0);
+    }
+
+    /// Records a failed receive; logs only the first of consecutive failures of all receivers.
+    pub(super) fn record_failure(&self, error: &QueueError) {
+        self.failing_since.set_if_empty(Instant::now());
+        if !self.is_failing.swap(true, Ordering::AcqRel) {
+            tracing::warn!(%error, "could not receive messages, retrying with growing pauses");
+        }
+    }
+
+    /// Records a successful receive.
+    pub(super) fn record_success(&self) {
+        self.failing_since.clear();
+        if self.is_failing.swap(false, Ordering::AcqRel) {
+            tracing::warn!("receiving works again");
+        }
+    }
+}
+
+/// Bytes of the bodies of messages.
+pub(super) fn body_bytes(messages: &[Message]) -> usize {
+    messages.iter().map(|message| message.body.as_ref().map_or(0, String::len)).sum()
+}
+
+/// Time at which a message was sent to the queue, epoch milliseconds.
+pub(super) fn sent_at(message: &Message) -> Option<i64> {
+    attribute(message, &MessageSystemAttributeName::SentTimestamp)
+}
+
+fn attribute(message: &Message, name: &MessageSystemAttributeName) -> Option<i64> {
+    message.attributes.as_ref()?.get(name)?.parse().ok()
+}
