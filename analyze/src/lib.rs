@@ -1,11 +1,13 @@
-//! From a store to rates, verdicts, reports and alerts: the polars job.
+//! Computes bounce and complaint rates of a store, and reports, alerts on and explains them.
 //!
-//! `scan` reads the store (polars is used there and in one report file), `timeline` holds sorted times by scope,
-//! `check` computes verdicts, `report` prints them, `alert` notifies. `causes` and `suppress` look at single failures.
+//! `scan` reads the store (polars is used there and in one report file), `timeline` contains sorted event times by
+//! scope, `check` computes verdicts, `report` formats them, `alert` notifies. `causes` groups failures by cause,
+//! `suppress` lists addresses to suppress.
 
 pub mod alert;
 pub mod causes;
 pub mod check;
+mod csv_output;
 pub mod error;
 pub mod report;
 mod scan;

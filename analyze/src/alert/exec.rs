@@ -1,46 +1,46 @@
-//! A command that gets each message as JSON on its stdin, for pagers and chats of which bouncewatch knows nothing.
+//! Command channel: runs a command with the JSON of a message on its stdin.
 //!
-//! Nothing of the message is on its command line or in its environment, so no text of a stranger meets a shell.
+//! Nothing from the message is on the command line or in the environment, so the shell never parses untrusted text.
 
 use std::io::{ErrorKind, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-/// How often it is looked whether the command is done.
-const LOOK_EVERY: Duration = Duration::from_millis(10);
+/// Interval of polling for the exit of the command.
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
-/// Why a command did not take a message.
+/// A command did not accept a message.
 #[derive(Debug, thiserror::Error)]
 pub enum ExecError {
-    /// It could not be started.
+    /// The shell could not be started.
     #[error("could not start `sh` for the alert command: {0}")]
     Start(std::io::Error),
-    /// It could not be waited for.
+    /// Waiting for the command failed.
     #[error("could not wait for the alert command: {0}")]
     Wait(std::io::Error),
-    /// It said that it failed.
-    #[error("the alert command failed: {0}; the message is kept for the next run")]
+    /// The command failed.
+    #[error("the alert command failed: {0}; the next run sends the message again")]
     Failed(String),
-    /// It took too long.
+    /// The command exceeded the time limit.
     #[error(
-        "the alert command was stopped after {} seconds; the message is kept for the next run\n  hint: `exec_timeout` in [alert] of the settings sets how long it may take", .0.as_secs_f64()
+        "the alert command was killed after {} seconds; the next run sends the message again\n  hint: increase `exec_timeout` in [alert] of the settings", .0.as_secs_f64()
     )]
     TimedOut(Duration),
 }
 
-/// Runs `sh -c COMMAND` with a message on its stdin. What it prints goes to stderr.
+/// Runs `sh -c COMMAND` with the JSON of a message on stdin. Its stdout goes to stderr.
 ///
 /// # Errors
-/// If it cannot be run, answers with another exit code than 0, or takes longer than `timeout`; then it is killed, with
-/// all that it started.
+/// If the command cannot be started, exits with another code than 0, or exceeds `timeout`. On timeout it is killed with
+/// all its child processes.
 pub fn run(command: &str, json: &str, timeout: Duration) -> Result<(), ExecError> {
     let mut child =
         shell(command).stdout(Stdio::from(std::io::stderr())).spawn().map_err(ExecError::Start)?;
     let stdin = child.stdin.take();
     let mut text = json.as_bytes().to_vec();
     text.push(b'\n');
-    // a command that does not read must not stop us; one that ends without reading breaks the pipe, which is no error
+    // a thread, because a command that does not read its stdin blocks the write; a broken pipe is not an error
     let writer = std::thread::spawn(move || match stdin.map(|mut stdin| stdin.write_all(&text)) {
         Some(Err(error)) if error.kind() != ErrorKind::BrokenPipe => Err(error),
         _ => Ok(()),
@@ -50,18 +50,18 @@ pub fn run(command: &str, json: &str, timeout: Duration) -> Result<(), ExecError
         return Err(ExecError::TimedOut(timeout));
     };
     if !status.success() {
-        return Err(ExecError::Failed(shown(status)));
+        return Err(ExecError::Failed(exit_text(status)));
     }
-    // it may have left somebody behind who holds the pipe and reads nothing: then the writer is left too
+    // do not join an unfinished writer: a background process of the command may keep the pipe open
     if writer.is_finished()
         && let Ok(Err(error)) = writer.join()
     {
-        return Err(ExecError::Failed(format!("its stdin could not be written: {error}")));
+        return Err(ExecError::Failed(format!("could not write its stdin: {error}")));
     }
     Ok(())
 }
 
-/// The command and all that it starts are a process group of their own.
+/// Returns the command in its own process group, which includes its child processes.
 fn shell(command: &str) -> Command {
     let mut shell = Command::new("sh");
     shell.args(["-c", command]).stdin(Stdio::piped()).process_group(0);
@@ -69,32 +69,32 @@ fn shell(command: &str) -> Command {
 }
 
 fn wait(child: &mut Child, timeout: Duration) -> Result<Option<ExitStatus>, ExecError> {
-    let begun = Instant::now();
+    let start = Instant::now();
     loop {
         if let Some(status) = child.try_wait().map_err(ExecError::Wait)? {
             return Ok(Some(status));
         }
-        if begun.elapsed() >= timeout {
+        if start.elapsed() >= timeout {
             return Ok(None);
         }
-        std::thread::sleep(LOOK_EVERY);
+        std::thread::sleep(POLL_INTERVAL);
     }
 }
 
-/// Kills the shell and what it started.
+/// Kills the process group of the command.
 fn kill(child: &mut Child) {
     let group = format!("kill -KILL -{}", child.id());
-    // whoever is gone already needs no killing, and there is nobody to tell
+    // errors are ignored: the processes may have exited already
     _ = Command::new("sh").args(["-c", &group]).stderr(Stdio::null()).status();
     _ = child.kill();
     _ = child.wait();
 }
 
-fn shown(status: ExitStatus) -> String {
+fn exit_text(status: ExitStatus) -> String {
     match (status.code(), status.signal()) {
         (Some(code), _) => format!("exit code {code}"),
         (None, Some(signal)) => format!("killed by signal {signal}"),
-        (None, None) => "it did not end".to_owned(),
+        (None, None) => "no exit status".to_owned(),
     }
 }
 
@@ -104,27 +104,27 @@ mod tests {
 
     use super::*;
 
-    const LATE: Duration = Duration::from_mins(1);
+    const LONG: Duration = Duration::from_mins(1);
 
-    fn said(command: &str, timeout: Duration) -> String {
+    fn error_text(command: &str, timeout: Duration) -> String {
         run(command, "{\"a\":1}", timeout).err().map(|error| error.to_string()).unwrap_or_default()
     }
 
     #[test]
-    fn a_command_gets_the_message_and_its_exit_code_is_told() {
+    fn command_reads_message_on_stdin_and_failure_states_exit_code() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("got");
-        assert_eq!(said(&format!("cat > '{}'", file.display()), LATE), "");
+        assert_eq!(error_text(&format!("cat > '{}'", file.display()), LONG), "");
         assert_eq!(std::fs::read_to_string(&file).unwrap(), "{\"a\":1}\n");
-        assert!(said("exit 7", LATE).contains("exit code 7"));
-        assert!(said("kill -TERM $$", LATE).contains("killed by signal 15"));
-        // who does not read is no failure
-        assert_eq!(said("true", LATE), "");
+        assert!(error_text("exit 7", LONG).contains("exit code 7"));
+        assert!(error_text("kill -TERM $$", LONG).contains("killed by signal 15"));
+        // a command that does not read its stdin succeeds
+        assert_eq!(error_text("true", LONG), "");
     }
 
     #[test]
-    fn who_takes_too_long_is_stopped_with_all_that_it_started() {
-        assert!(said("sleep 600", Duration::ZERO).contains("stopped after 0 seconds"));
+    fn command_above_timeout_is_killed_with_child_processes() {
+        assert!(error_text("sleep 600", Duration::ZERO).contains("killed after 0 seconds"));
         let mut child = shell("sleep 600 & sleep 600 & echo up; wait");
         let mut child = child.stdout(Stdio::piped()).spawn().unwrap();
         let mut out = BufReader::new(child.stdout.take().unwrap());
@@ -132,7 +132,7 @@ mod tests {
         out.read_line(&mut line).unwrap();
         assert_eq!(line, "up\n");
         kill(&mut child);
-        // each of them holds the pipe: it ends when all are gone
+        // every process has the pipe open; end of file proves that all of them exited
         assert_eq!(out.read_line(&mut line).unwrap(), 0);
     }
 }

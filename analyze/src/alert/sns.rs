@@ -1,4 +1,4 @@
-//! SNS: one message to a topic, as text for mail and as JSON for machines. The only socket that this room opens.
+//! SNS channel: publishes messages to a topic.
 
 use std::time::Duration;
 
@@ -10,30 +10,30 @@ use aws_sdk_sns::error::DisplayErrorContext;
 use aws_sdk_sns::types::MessageAttributeValue;
 use serde_json::json;
 
-use crate::alert::Message;
+use crate::alert::message::Message;
 
-/// Longest that a message may take to be sent, tries of the SDK included.
+/// Time limit of a publish, including retries of the SDK.
 const SEND_TIMEOUT: Duration = Duration::from_secs(30);
-/// Longest that one try may take.
-const TRY_TIMEOUT: Duration = Duration::from_secs(10);
+/// Time limit of one attempt.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Why a message could not be sent.
+/// A message could not be published.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "could not publish to the topic {topic}: {why}\n  hint: allow sns:Publish on it, and kms:GenerateDataKey and kms:Decrypt where it is encrypted; the message is kept for the next run"
+    "could not publish to the topic {topic}: {why}; the next run sends the message again\n  hint: allow sns:Publish on the topic; for an encrypted topic also kms:GenerateDataKey and kms:Decrypt"
 )]
 pub struct SnsError {
     topic: String,
     why: String,
 }
 
-/// Publishes a message to a topic: subscriptions by mail get the text, those by telephone the subject, all others the
-/// JSON. Its attributes are for the filter policies of subscriptions. Topics with an order get each message once.
+/// Publishes a message to a topic. Email subscriptions get the text, SMS subscriptions the subject, others the JSON.
 ///
-/// Credentials come from the SDK's usual chain, the region from the ARN.
+/// The attributes of the message serve filter policies of subscriptions. For a FIFO topic, the ID of the message is its
+/// deduplication ID. Credentials come from the default chain of the SDK, the region from the ARN.
 ///
 /// # Errors
-/// If SNS does not take it.
+/// If SNS does not accept the message.
 pub async fn publish(
     topic: &str,
     endpoint_url: Option<&str>,
@@ -42,7 +42,7 @@ pub async fn publish(
     let failed = |why: String| SnsError { topic: topic.to_owned(), why };
     let timeouts = TimeoutConfig::builder()
         .operation_timeout(SEND_TIMEOUT)
-        .operation_attempt_timeout(TRY_TIMEOUT)
+        .operation_attempt_timeout(ATTEMPT_TIMEOUT)
         .build();
     let mut loader = aws_config::defaults(BehaviorVersion::latest()).timeout_config(timeouts);
     if let Some(region) = topic.split(':').nth(3).filter(|region| !region.is_empty()) {

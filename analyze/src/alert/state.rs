@@ -1,27 +1,27 @@
-//! What is remembered between runs: which alarms there are, and what each channel was told of them. One readable JSON
-//! file holds it (`file`); how it changes is in `advance`.
+//! Alert state: the alerts that are remembered between runs, and what each channel was notified of. It is stored as one
+//! JSON file (`state_file`); `transition` computes its changes. The serde names are a contract.
 
 use std::collections::BTreeMap;
 
 use bouncewatch_schemas::time::{format_ms, parse_ms};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::check::levels::Level;
+use crate::check::level::AlertLevel;
 
 /// Version of the file.
 pub const VERSION: u32 = 1;
 
-/// A moment: epoch milliseconds, RFC 3339 in the file.
+/// A time: epoch milliseconds, RFC 3339 in the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Time(pub i64);
+pub struct Timestamp(pub i64);
 
-impl Serialize for Time {
+impl Serialize for Timestamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&format_ms(self.0))
     }
 }
 
-impl<'de> Deserialize<'de> for Time {
+impl<'de> Deserialize<'de> for Timestamp {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         parse_ms(&text)
@@ -30,115 +30,119 @@ impl<'de> Deserialize<'de> for Time {
     }
 }
 
-/// Words of a scope and their values.
+/// Dimensions of a scope and their values, independent of the order in the grouping.
 pub type ScopeMap = BTreeMap<String, Option<String>>;
 
-/// What an alarm is about. Its windows share it, so that a rate that crosses a threshold in one window after the other
-/// is one alarm.
+/// Identity of an alert. All windows of a rate share one alert, so that a rate that crosses a threshold in one window
+/// after the other raises one alert.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Key {
-    /// Whose mail: `ses` or `workmail`.
+pub struct AlertKey {
+    /// Service: `ses` or `workmail`.
     pub service: String,
     /// `bounce_rate`, `complaint_rate`, [`DENOMINATOR`] or [`FEED`].
     pub metric: String,
-    /// Of whom; empty for the feed.
+    /// Scope; empty for the feed.
     pub scope: ScopeMap,
 }
 
-/// The metric of a scope whose attempts nobody knows.
+/// Metric of an alert about a scope with an unknown denominator.
 pub const DENOMINATOR: &str = "denominator";
-/// The metric of a feed that is silent.
+/// Metric of an alert about a stale feed.
 pub const FEED: &str = "feed";
 
-/// Everything that is remembered.
+/// Content of the state file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct State {
+pub struct AlertState {
     /// Version of the file.
     pub version: u32,
-    /// The moment of the last run, by service.
-    pub runs: BTreeMap<String, Time>,
-    /// Alarms that stand, and those whose end somebody still has to be told; in order of their keys.
-    pub alarms: Vec<Alarm>,
+    /// Time of the last run, by service.
+    pub runs: BTreeMap<String, Timestamp>,
+    /// Alerts that hold, and cleared alerts with a channel that is not notified yet; sorted by key.
+    #[serde(rename = "alarms")]
+    pub alerts: Vec<Alert>,
 }
 
-impl Default for State {
+impl Default for AlertState {
     fn default() -> Self {
-        Self { version: VERSION, runs: BTreeMap::new(), alarms: Vec::new() }
+        Self { version: VERSION, runs: BTreeMap::new(), alerts: Vec::new() }
     }
 }
 
-/// One alarm.
+/// One alert.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Alarm {
-    /// What it is about.
+pub struct Alert {
+    /// Identity.
     #[serde(flatten)]
-    pub key: Key,
-    /// The worst level of its windows.
-    pub level: Level,
-    /// Since when it has this level.
-    pub since: Time,
-    /// When it was raised.
-    pub raised_at: Time,
-    /// The worst level since.
-    pub worst: Level,
-    /// When it ended, where somebody still has to be told so.
-    pub cleared_at: Option<Time>,
-    /// The last run that looked at it.
-    pub seen_at: Time,
-    /// The highest rate since it was raised.
+    pub key: AlertKey,
+    /// Worst level of its windows.
+    pub level: AlertLevel,
+    /// Time from which it has this level.
+    pub since: Timestamp,
+    /// Time at which it was raised.
+    pub raised_at: Timestamp,
+    /// Worst level since it was raised.
+    pub worst: AlertLevel,
+    /// Time at which it was cleared, if it is.
+    pub cleared_at: Option<Timestamp>,
+    /// Time of the last run that evaluated it.
+    #[serde(rename = "seen_at")]
+    pub evaluated_at: Timestamp,
+    /// Highest rate since it was raised.
     pub peak: Option<Peak>,
-    /// Its windows that reached a level since it was raised.
+    /// Windows that reached a level since it was raised.
     pub windows: BTreeMap<String, WindowState>,
-    /// What each channel was told.
-    pub told: BTreeMap<String, Told>,
+    /// Last notification by channel.
+    #[serde(rename = "told")]
+    pub notified: BTreeMap<String, ChannelState>,
 }
 
-/// One window of an alarm.
+/// State of one window of an alert.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WindowState {
-    /// Its level: one that was reached stays until it was not reached for a while.
-    pub level: Level,
-    /// Since when.
-    pub since: Time,
-    /// The last time that it fell since the alarm was raised.
+    /// Level; it falls after it was not reached for `clear_after`.
+    pub level: AlertLevel,
+    /// Time from which it has this level.
+    pub since: Timestamp,
+    /// Last fall since the alert was raised.
     pub fell: Option<Fall>,
-    /// Since when levels that it has are not reached.
-    pub below_since: BTreeMap<Level, Time>,
+    /// Time from which a level was not reached, for levels up to `level`.
+    pub below_since: BTreeMap<AlertLevel, Timestamp>,
 }
 
-/// A window that fell.
+/// Fall of a window to a lower level.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fall {
-    /// From which level.
-    pub from: Level,
-    /// When.
-    pub at: Time,
+    /// Level before.
+    pub from: AlertLevel,
+    /// Time of the fall.
+    pub at: Timestamp,
 }
 
-/// What a channel was told of an alarm.
+/// Last notification of a channel about an alert.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Told {
-    /// The level that people believe; one that fell is lowered with it.
-    pub level: Level,
-    /// When they were told.
-    pub at: Time,
-    /// When they first heard of it.
-    pub since: Time,
-    /// A window reached its level once more after it had fallen: that is to be told again.
-    pub again: bool,
+pub struct ChannelState {
+    /// Level that was notified. It is lowered without a notification if the alert falls to a lower level.
+    pub level: AlertLevel,
+    /// Time of the last notification.
+    pub at: Timestamp,
+    /// Time of the first notification since the alert was raised.
+    pub since: Timestamp,
+    /// True if a window fell and reached its level again since the first notification: notify again.
+    #[serde(rename = "again")]
+    pub renotify: bool,
 }
 
-/// A rate at its highest.
+/// Highest rate of an alert.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Peak {
-    /// The rate, a fraction.
+    /// Rate, a fraction.
     pub rate: f64,
     /// Bounces or complaints.
     pub count: u64,
     /// Attempts.
     pub attempts: u64,
-    /// In which window.
+    /// Window of the rate.
     pub window: String,
-    /// When.
-    pub at: Time,
+    /// Time of the run.
+    pub at: Timestamp,
 }

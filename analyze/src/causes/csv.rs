@@ -1,51 +1,54 @@
-//! Groups of failures as CSV (RFC 4180): a line for each. Unknown is an empty cell.
+//! Groups of failures as CSV (RFC 4180), one per record. Unknown is an empty field.
 
-use crate::causes::{Causes, Unknown};
-use crate::report::csv::{escape, line};
+use crate::causes::model::{CausesReport, UnknownText};
+use crate::csv_output::{CsvOutput, escape_formula};
 
-/// The groups.
-pub fn causes(causes: &Causes) -> String {
-    let mut words: Vec<&str> = Vec::new();
-    for (word, _) in causes.groups.iter().flat_map(|group| &group.scope.0) {
-        if !words.contains(&word.as_str()) {
-            words.push(word);
+/// Returns the groups of a report.
+pub fn causes(causes: &CausesReport) -> String {
+    let mut dimensions: Vec<&str> = Vec::new();
+    for (name, _) in causes.groups.iter().flat_map(|group| &group.scope.0) {
+        if !dimensions.contains(&name.as_str()) {
+            dimensions.push(name);
         }
     }
     let fixed = ["count", "share", "counted", "count_before", "share_before", "example"];
-    // a cut by fault has that column by its own word
-    let fault: &[&str] = if words.contains(&"fault") { &[] } else { &["fault"] };
-    let mut out = String::new();
+    // a grouping by fault has that column already
+    let fault: &[&str] = if dimensions.contains(&"fault") { &[] } else { &["fault"] };
+    let mut out = CsvOutput::new();
     let header =
-        ["from", "to"].into_iter().chain(words.iter().copied()).chain(fault.iter().copied());
-    line(&mut out, header.chain(fixed).map(escape));
+        ["from", "to"].into_iter().chain(dimensions.iter().copied()).chain(fault.iter().copied());
+    out.record(header.chain(fixed).map(escape_formula));
     for group in &causes.groups {
-        let value = |word: &&str| {
-            let found = group.scope.0.iter().find(|(name, _)| name == word);
+        let value = |dimension: &&str| {
+            let found = group.scope.0.iter().find(|(name, _)| name == dimension);
             found.and_then(|(_, value)| value.as_deref()).unwrap_or_default()
         };
-        let mut cells = vec![causes.from.clone(), causes.to.clone()];
-        cells.extend(words.iter().map(|word| escape(value(word))));
-        cells.extend(fault.iter().map(|_| group.fault.unwrap_or_default().to_owned()));
-        cells.push(group.count.to_string());
-        cells.push(number(group.share));
-        cells.push(group.counted.to_string());
-        cells.push(number(group.count_before));
-        cells.push(number(group.share_before));
-        cells.push(escape(group.example.as_deref().unwrap_or_default()));
-        line(&mut out, cells.into_iter());
+        let mut fields = vec![causes.from.clone(), causes.to.clone()];
+        fields.extend(dimensions.iter().map(|one| escape_formula(value(one)).into_owned()));
+        fields.extend(fault.iter().map(|_| group.fault.unwrap_or_default().to_owned()));
+        fields.push(group.count.to_string());
+        fields.push(number(group.share));
+        fields.push(group.counted.to_string());
+        fields.push(number(group.count_before));
+        fields.push(number(group.share_before));
+        let example = group.example.as_deref().unwrap_or_default();
+        fields.push(escape_formula(example).into_owned());
+        out.record(fields);
     }
-    out
+    out.finish()
 }
 
-/// Texts that no rule knows.
-pub fn unknown(unknown: &[Unknown]) -> String {
-    let mut out = String::new();
+/// Returns the texts that match no rule.
+pub fn unknown(unknown: &[UnknownText]) -> String {
+    let mut out = CsvOutput::new();
     let header =
         ["count", "smtp_code", "enhanced_status", "bounce_type", "bounce_subtype", "template"];
-    line(&mut out, header.map(escape).into_iter());
+    out.record(header.map(escape_formula));
     for one in unknown {
-        let text = |text: &Option<String>| escape(text.as_deref().unwrap_or_default());
-        let cells = [
+        let text = |text: &Option<String>| {
+            escape_formula(text.as_deref().unwrap_or_default()).into_owned()
+        };
+        let fields = [
             one.count.to_string(),
             number(one.smtp_code),
             text(&one.enhanced_status),
@@ -53,9 +56,9 @@ pub fn unknown(unknown: &[Unknown]) -> String {
             text(&one.bounce_subtype),
             text(&one.template),
         ];
-        line(&mut out, cells.into_iter());
+        out.record(fields);
     }
-    out
+    out.finish()
 }
 
 fn number(number: Option<impl ToString>) -> String {

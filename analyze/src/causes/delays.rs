@@ -1,37 +1,38 @@
-//! What SES's words for a delay mean. Delays come hours before the bounces that some of them become.
+//! Meaning of the delay types of SES. Delays precede the bounces that some of them become by hours.
 
-/// What a delay type means (event publishing, `DeliveryDelay`; facts 2.4), and what to do. `None` for words that are new.
-pub(crate) fn meaning(delay_type: Option<&str>) -> Option<&'static str> {
+/// Returns the meaning of a delay type (SES developer guide, "Contents of event data", `DeliveryDelay`), and what to
+/// do; `None` for an unknown type.
+pub(super) fn meaning(delay_type: Option<&str>) -> Option<&'static str> {
     let Some(delay_type) = delay_type else {
-        return Some("a bounce report says that the mail is still tried");
+        return Some("a bounce report of a delay: delivery is still being tried");
     };
     let meaning = match delay_type.to_ascii_lowercase().as_str() {
         "ipfailure" => {
-            "the receiver blocks or slows the IP that sends: bounces follow; look for block lists, slow down"
+            "the receiver blocks or throttles the sending IP; bounces follow: check block lists, send more slowly"
         }
         "spamdetected" => {
-            "the receiver took much of your mail for unwanted: bounces follow; stop the campaign and look at it"
+            "the receiver classified much of your mail as spam; bounces follow: stop the campaign and review it"
         }
         "mailboxfull" => "the mailbox is full",
-        "recipientservererror" => "the receiver's server has a fault",
-        "transientcommunicationfailure" => "the connection to the receiver broke",
+        "recipientservererror" => "the receiver's mail server has a fault",
+        "transientcommunicationfailure" => "the connection to the receiver's mail server failed",
         "byoiphostnamelookupunavailable" => {
-            "the host name of an IP of your own cannot be looked up: mend its PTR record"
+            "the host name of one of your own IPs (BYOIP) cannot be looked up: fix its PTR record"
         }
-        "sendingdeferral" => "SES itself holds the mail back for a while",
-        "internalfailure" => "a fault in SES",
-        "general" => "the talk with the receiver's server failed",
-        "undetermined" => "SES cannot say why",
+        "sendingdeferral" => "SES deferred the mail",
+        "internalfailure" => "an internal failure of SES",
+        "general" => "the SMTP conversation with the receiver's mail server failed",
+        "undetermined" => "SES could not determine the reason",
         _ => return None,
     };
     Some(meaning)
 }
 
-/// Whether it is about the sender: what comes next are bounces that count.
-pub(crate) fn is_about_sender(delay_type: &str) -> bool {
+/// Whether the sender causes the delay, so that counted bounces can follow.
+pub(super) fn is_about_sender(delay_type: &str) -> bool {
     ["IPFailure", "SpamDetected", "BYOIPHostNameLookupUnavailable"]
         .iter()
-        .any(|word| word.eq_ignore_ascii_case(delay_type))
+        .any(|known| known.eq_ignore_ascii_case(delay_type))
 }
 
 #[cfg(test)]
@@ -39,8 +40,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_word_of_ses_has_a_meaning_and_a_new_one_has_none() {
-        let words = [
+    fn every_delay_type_of_ses_has_a_meaning_and_an_unknown_one_has_none() {
+        let types = [
             "InternalFailure",
             "General",
             "MailboxFull",
@@ -52,12 +53,13 @@ mod tests {
             "Undetermined",
             "SendingDeferral",
         ];
-        let mut meanings: Vec<_> = words.iter().map(|word| meaning(Some(word)).unwrap()).collect();
+        let mut meanings: Vec<_> =
+            types.iter().map(|delay_type| meaning(Some(delay_type)).unwrap()).collect();
         meanings.sort_unstable();
         meanings.dedup();
-        assert_eq!(meanings.len(), words.len());
+        assert_eq!(meanings.len(), types.len());
         assert_eq!(meaning(Some("Novel")), None);
-        assert_eq!(words.iter().filter(|word| is_about_sender(word)).count(), 3);
+        assert_eq!(types.iter().filter(|delay_type| is_about_sender(delay_type)).count(), 3);
         assert!(is_about_sender("ipfailure") && !is_about_sender("Novel"));
     }
 }

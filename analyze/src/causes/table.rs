@@ -1,30 +1,30 @@
-//! Why mail failed, as text for people. Texts of strangers are shown, not sent to the terminal.
+//! Causes as text tables. Control characters in texts of mail servers are escaped.
 
 use std::fmt::Write;
 
 use bouncewatch_schemas::printable::printable;
 
-use crate::causes::{Causes, Counsel, UnknownReport};
-use crate::report::table::{grid, percent, words};
+use crate::causes::model::{CauseAdvice, CauseGroup, CausesReport, UnknownTextReport};
+use crate::report::text::{humanize, percent, text_table};
 
-/// Causes of which a table tells what to do.
+/// Maximum number of causes with advice.
 const ADVICE_MAX: usize = 6;
-/// Lines of delays in a table.
+/// Maximum number of delays.
 const DELAYS_MAX: usize = 12;
-/// Letters of an example in a table.
+/// Maximum length of an example, in characters.
 const EXAMPLE_MAX: usize = 100;
 
-/// The answer: the three questions first, then the groups, what to do, delays, and where SES says otherwise.
-pub fn causes(causes: &Causes) -> String {
-    let mut out = format!("why mail failed, from {} to {}\n", causes.from, causes.to);
+/// Returns a report: rollups, groups, advice, delays, and disagreements with SES.
+pub fn causes(causes: &CausesReport) -> String {
+    let mut out = format!("causes of bounces from {} to {}\n", causes.from, causes.to);
     let before = match causes.bounces_before {
-        Some(before) => format!("{before} in the span before"),
-        None => "the span before lies before the store".to_owned(),
+        Some(before) => format!("{before} in the previous period"),
+        None => "previous period unknown: the store starts later".to_owned(),
     };
     // writing to a String cannot fail
     _ = writeln!(
         out,
-        "{} bounces, of which SES counts {}; {before}; {} automatic replies beside them\n",
+        "{} bounces, {} of them counted by SES; {before}; {} automatic replies not included\n",
         causes.bounces, causes.counted, causes.auto_replies
     );
     let rollups: Vec<Vec<String>> = causes
@@ -34,7 +34,7 @@ pub fn causes(causes: &Causes) -> String {
         .map(|one| {
             let [share, before, change] = numbers(one.share, one.count, one.count_before);
             vec![
-                question(one.rollup),
+                rollup_title(one.rollup),
                 one.count.to_string(),
                 share,
                 one.counted.to_string(),
@@ -44,12 +44,12 @@ pub fn causes(causes: &Causes) -> String {
         })
         .collect();
     let header = ["", "bounces", "share", "counted", "before", "change"];
-    out.push_str(&grid(&header, &rollups, 1));
+    out.push_str(&text_table(&header, &rollups, 1));
     out.push('\n');
     out.push_str(&groups(causes));
-    for counsel in causes.advice.iter().take(ADVICE_MAX) {
+    for one in causes.advice.iter().take(ADVICE_MAX) {
         out.push('\n');
-        out.push_str(&advice(counsel));
+        out.push_str(&advice(one));
     }
     out.push_str(&delays(causes));
     out.push_str(&disagreements(causes));
@@ -59,13 +59,13 @@ pub fn causes(causes: &Causes) -> String {
     let unknown: u64 = causes.unknown.iter().map(|one| one.count).sum();
     _ = writeln!(
         out,
-        "\n{unknown} bounces have a text that no rule knows, of {} kinds: --unknown lists them",
+        "\n{unknown} bounces match no rule ({} distinct texts); list them with --unknown",
         causes.unknown.len()
     );
     out
 }
 
-/// Share, count before, and change of it.
+/// Returns share, count of the previous period, and change of the count.
 fn numbers(share: Option<f64>, count: u64, before: Option<u64>) -> [String; 3] {
     let share = share.map_or_else(String::new, |share| percent(Some(share)));
     let change = before.map_or_else(|| "unknown".to_owned(), |before| change(count, before));
@@ -73,7 +73,7 @@ fn numbers(share: Option<f64>, count: u64, before: Option<u64>) -> [String; 3] {
     [share, before, change]
 }
 
-/// By how many there are more or fewer.
+/// Returns the difference to the previous period, with sign.
 fn change(count: u64, before: u64) -> String {
     match count.cmp(&before) {
         std::cmp::Ordering::Less => format!("-{}", before - count),
@@ -82,30 +82,30 @@ fn change(count: u64, before: u64) -> String {
     }
 }
 
-fn question(rollup: &str) -> String {
-    let what = match rollup {
-        "list_quality" => ": addresses that do not work",
-        "sender_health" => ": receivers do not want mail from you",
-        "not_us" => ": none of your doing",
+fn rollup_title(rollup: &str) -> String {
+    let explanation = match rollup {
+        "list_quality" => ": invalid recipient addresses",
+        "sender_health" => ": receivers reject your mail",
+        "not_us" => ": not caused by the sender",
         _ => "",
     };
-    format!("{}{what}", words(rollup))
+    format!("{}{explanation}", humanize(rollup))
 }
 
-fn groups(causes: &Causes) -> String {
+fn groups(causes: &CausesReport) -> String {
     let mut out = String::new();
     let mut rest = causes.groups.as_slice();
-    // one table for each cut
+    // one table per grouping
     while let Some(first) = rest.first() {
         let names: Vec<&String> = first.scope.0.iter().map(|(name, _)| name).collect();
-        let is_of_cut = |group: &&super::Group| {
+        let is_of_grouping = |group: &&CauseGroup| {
             group.scope.0.iter().map(|(name, _)| name).eq(names.iter().copied())
         };
-        let length = rest.iter().take_while(is_of_cut).count();
+        let length = rest.iter().take_while(is_of_grouping).count();
         let (own, others) = rest.split_at(length.max(1));
         rest = others;
         let has_fault = names.iter().any(|name| *name == "cause");
-        let line = |group: &super::Group| {
+        let line = |group: &CauseGroup| {
             let [share, before, change] = numbers(group.share, group.count, group.count_before);
             let mut cells: Vec<String> = group
                 .scope
@@ -114,7 +114,7 @@ fn groups(causes: &Causes) -> String {
                 .map(|(_, value)| value.clone().unwrap_or_else(|| "-".to_owned()))
                 .collect();
             if has_fault {
-                cells.push(words(group.fault.unwrap_or_default()));
+                cells.push(humanize(group.fault.unwrap_or_default()));
             }
             let example = group.example.as_deref().map(shortened).unwrap_or_default();
             cells.extend([
@@ -124,7 +124,7 @@ fn groups(causes: &Causes) -> String {
                 before,
                 change,
             ]);
-            // the grid pads what is right of it
+            // a space between the numbers and the example
             cells.push(format!(" {example}"));
             cells
         };
@@ -135,12 +135,12 @@ fn groups(causes: &Causes) -> String {
         let texts = header.len();
         header.extend(["bounces", "share", "counted", "before", "change"]);
         let rows: Vec<Vec<String>> = own.iter().map(line).collect();
-        out.push_str(&with_texts_at_the_end(&header, rows, texts));
+        out.push_str(&table_with_text_column(&header, " example", rows, texts));
     }
     if causes.groups.len() < causes.groups_total {
         _ = writeln!(
             out,
-            "{} of {} groups; without --top all are shown",
+            "{} of {} groups; omit --top to show all",
             causes.groups.len(),
             causes.groups_total
         );
@@ -148,29 +148,30 @@ fn groups(causes: &Causes) -> String {
     out
 }
 
-/// A grid whose last cells, of which the header knows nothing, stand behind it as they are.
-fn with_texts_at_the_end(header: &[&str], rows: Vec<Vec<String>>, texts: usize) -> String {
-    let mut header = header.to_vec();
-    header.push(" example");
+/// Returns a table with a last column `title` of left-aligned text, which `header` does not contain.
+fn table_with_text_column(
+    header: &[&str],
+    title: &str,
+    rows: Vec<Vec<String>>,
+    left_columns: usize,
+) -> String {
     let longest =
         rows.iter().filter_map(|row| row.last()).map(|text| printable(text).chars().count());
     let longest = longest.max().unwrap_or_default();
     let padded = rows.into_iter().map(|mut row| {
         if let Some(text) = row.last_mut() {
-            // the grid sets its last columns right
+            // text_table aligns its last columns right
             let width = printable(text).chars().count();
             text.push_str(&" ".repeat(longest - width));
         }
         row
     });
-    let head = format!("{:<longest$}", " example");
-    if let Some(last) = header.last_mut() {
-        *last = &head;
-    }
-    grid(&header, &padded.collect::<Vec<_>>(), texts)
+    let title = format!("{title:<longest$}");
+    let header = [header, &[title.as_str()]].concat();
+    text_table(&header, &padded.collect::<Vec<_>>(), left_columns)
 }
 
-/// The beginning of a text.
+/// Returns the start of a text.
 fn shortened(text: &str) -> String {
     match text.char_indices().nth(EXAMPLE_MAX) {
         Some((end, _)) => format!("{}...", text.split_at(end).0),
@@ -178,45 +179,51 @@ fn shortened(text: &str) -> String {
     }
 }
 
-fn advice(counsel: &Counsel) -> String {
+fn advice(advice: &CauseAdvice) -> String {
     let mut out = format!(
         "{}: {} bounces ({}), fault: {}, action: {}\n",
-        counsel.cause,
-        counsel.count,
-        percent(counsel.share),
-        words(counsel.fault),
-        words(counsel.action)
+        advice.cause,
+        advice.count,
+        percent(advice.share),
+        humanize(advice.fault),
+        humanize(advice.action)
     );
     let mut line = |name: &str, value: &str| {
         _ = writeln!(out, "  {name:<12}{}", printable(value));
     };
-    let mostly: Vec<String> = counsel
+    let mostly: Vec<String> = advice
         .mostly
         .iter()
         .map(|common| {
-            format!("{} {} {} of {}", words(&common.by), common.value, common.count, counsel.count)
+            format!(
+                "{} {} {} of {}",
+                humanize(&common.by),
+                common.value,
+                common.count,
+                advice.count
+            )
         })
         .collect();
     if !mostly.is_empty() {
         line("mostly", &mostly.join(", "));
     }
     let lists: Vec<String> =
-        counsel.block_lists.iter().map(|list| format!("{} {}", list.name, list.count)).collect();
+        advice.block_lists.iter().map(|list| format!("{} {}", list.name, list.count)).collect();
     if !lists.is_empty() {
         line("block lists", &lists.join(", "));
     }
-    for typo in &counsel.suggestions {
-        line("mistyped", &format!("{} {}: most likely {}", typo.domain, typo.count, typo.likely));
+    for typo in &advice.suggestions {
+        line("mistyped", &format!("{} {}: probably {}", typo.domain, typo.count, typo.likely));
     }
-    line("meaning", counsel.meaning);
-    line("what to do", counsel.remedy);
-    if let Some(ses) = counsel.ses {
-        line("with SES", ses);
+    line("meaning", advice.meaning);
+    line("what to do", advice.remedy);
+    if let Some(ses) = advice.ses {
+        line("in SES", ses);
     }
     out
 }
 
-fn delays(causes: &Causes) -> String {
+fn delays(causes: &CausesReport) -> String {
     if causes.delays.is_empty() {
         return String::new();
     }
@@ -226,7 +233,7 @@ fn delays(causes: &Causes) -> String {
         .take(DELAYS_MAX)
         .map(|delay| {
             let [_, before, change] = numbers(None, delay.count, delay.count_before);
-            let about = if delay.about_sender { "you" } else { "" };
+            let about = if delay.about_sender { "sender" } else { "" };
             vec![
                 delay.delay_type.clone().unwrap_or_else(|| "-".to_owned()),
                 delay.provider.clone(),
@@ -234,31 +241,31 @@ fn delays(causes: &Causes) -> String {
                 delay.count.to_string(),
                 before,
                 change,
-                format!(" {}", delay.meaning.unwrap_or("a word of SES that is new")),
+                format!(" {}", delay.meaning.unwrap_or("unknown delay type")),
             ]
         })
         .collect();
     let header = ["delay type", "provider", "about", "delays", "before", "change"];
-    let grid = with_texts_at_the_end(&header, rows, 3).replacen(" example", " meaning", 1);
+    let table = table_with_text_column(&header, " meaning", rows, 3);
     let more = causes.delays.len().saturating_sub(DELAYS_MAX);
     let more = match more {
         0 => String::new(),
-        more => format!("... and {more} lines more; --format json has them\n"),
+        more => format!("... {more} more lines; see --format json\n"),
     };
-    format!("\ndelays, which come before bounces\n{grid}{more}")
+    format!("\ndelivery delays (bounces can follow)\n{table}{more}")
 }
 
-fn disagreements(causes: &Causes) -> String {
+fn disagreements(causes: &CausesReport) -> String {
     if causes.disagreements.is_empty() {
         return String::new();
     }
-    let word = |word: &Option<String>| word.clone().unwrap_or_else(|| "-".to_owned());
+    let text = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
     let rows: Vec<Vec<String>> = causes
         .disagreements
         .iter()
         .map(|one| {
             vec![
-                format!("{}/{}", word(&one.bounce_type), word(&one.bounce_subtype)),
+                format!("{}/{}", text(&one.bounce_type), text(&one.bounce_subtype)),
                 one.cause.to_owned(),
                 one.count.to_string(),
                 one.counted.to_string(),
@@ -266,14 +273,17 @@ fn disagreements(causes: &Causes) -> String {
             ]
         })
         .collect();
-    let grid = with_texts_at_the_end(&["SES says", "the text says", "bounces", "counted"], rows, 2);
-    format!("\nwhat SES calls otherwise; here the server's text is believed\n{grid}")
+    let header = ["SES type", "cause by text", "bounces", "counted"];
+    let table = table_with_text_column(&header, " example", rows, 2);
+    format!(
+        "\nbounces with an SES type that contradicts the server's text; the text decides\n{table}"
+    )
 }
 
-/// Texts that no rule knows, for people.
-pub fn unknown(report: &UnknownReport<'_>) -> String {
+/// Returns the texts that match no rule.
+pub fn unknown(report: &UnknownTextReport<'_>) -> String {
     let mut out = format!(
-        "{} of {} bounces from {} to {} have a text that no rule knows\n",
+        "{} of {} bounces from {} to {} match no rule\n",
         report.unknown_bounces, report.bounces, report.from, report.to
     );
     let rows: Vec<Vec<String>> = report
@@ -291,8 +301,8 @@ pub fn unknown(report: &UnknownReport<'_>) -> String {
         })
         .collect();
     if !rows.is_empty() {
-        let header = ["SES says", "code", "status", "bounces"];
-        out.push_str(&with_texts_at_the_end(&header, rows, 3).replacen(" example", " text   ", 1));
+        let header = ["SES type", "code", "status", "bounces"];
+        out.push_str(&table_with_text_column(&header, " text   ", rows, 3));
     }
     out
 }

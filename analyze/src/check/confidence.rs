@@ -1,35 +1,37 @@
-//! How sure a rate is, and how far it is from a threshold. Pure statistics.
+//! Rate, confidence interval and headroom. Pure.
 
-/// The 97.5 % point of the normal distribution: intervals are two-sided at 95 %.
+/// 97.5 % quantile of the standard normal distribution, for two-sided 95 % intervals.
 const Z: f64 = 1.959_963_984_540_054;
 
-/// Wilson score interval of `count` out of `n` at 95 % (Wilson 1927): unlike the normal approximation it stays inside
-/// 0 to 1 and says something sensible for small n. `None` where there is no n.
+/// Returns the 95 % Wilson score interval of `count` out of `n`; `None` if `n` is 0.
+///
+/// Unlike the normal approximation, it stays within 0 to 1 and holds for small `n` (E. B. Wilson, "Probable Inference,
+/// the Law of Succession, and Statistical Inference", 1927).
 #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^52")]
 pub fn wilson(count: u64, n: u64) -> Option<[f64; 2]> {
     if n == 0 {
         return None;
     }
-    // more feedback than attempts can be seen in a window; the interval is that of 100 %
+    // late feedback can exceed the attempts of a window; use the interval of 100 %
     let (count, n) = (count.min(n) as f64, n as f64);
     let p = count / n;
     let z2 = Z * Z;
     let centre = p + z2 / (2.0 * n);
     let spread = Z * (p * (1.0 - p) / n + z2 / (4.0 * n * n)).sqrt();
     let scale = 1.0 + z2 / n;
-    // the bounds at none and at all are exactly 0 and 1; floating point would miss them by a little
+    // exactly 0 for no count and 1 for a full count; floating point would be slightly off
     let low = if count > 0.0 { ((centre - spread) / scale).max(0.0) } else { 0.0 };
     let high = if count < n { ((centre + spread) / scale).min(1.0) } else { 1.0 };
     Some([low, high])
 }
 
-/// `count` out of `n`; `None` where there is no n.
+/// Returns `count` divided by `n`; `None` if `n` is 0.
 #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^52")]
 pub fn rate(count: u64, n: u64) -> Option<f64> {
     (n > 0).then(|| count as f64 / n as f64)
 }
 
-/// How many more, at the same attempts, reach a threshold; 0 where it is reached.
+/// Returns how many more counts reach a threshold at the same attempts; 0 if it is reached.
 #[expect(
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
@@ -37,7 +39,7 @@ pub fn rate(count: u64, n: u64) -> Option<f64> {
     reason = "counts stay far below 2^52, thresholds lie between 0 and 1"
 )]
 pub fn headroom(count: u64, n: u64, threshold: f64) -> u64 {
-    // the smallest count whose rate is at or over the threshold; the estimate may be off by one either way
+    // smallest count with a rate at or above the threshold; rounding may put the estimate off by one
     let mut reaching = (threshold * n as f64).ceil() as u64;
     while reaching > 0 && (reaching - 1) as f64 / n as f64 >= threshold {
         reaching -= 1;
@@ -53,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn intervals_as_in_the_tables() {
+    fn wilson_equals_r_binom() {
         // R: binom.confint(x, n, methods = "wilson")
         for (count, n, lower, upper) in [
             (612, 10_000, 0.0566, 0.0661),
@@ -71,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn headroom_at_the_same_attempts() {
+    fn headroom_counts_up_to_the_threshold() {
         assert_eq!(headroom(612, 10_000, 0.10), 388);
         assert_eq!(headroom(612, 10_000, 0.05), 0);
         assert_eq!(headroom(0, 1_000, 0.001), 1);
@@ -80,7 +82,11 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn headroom_is_the_smallest_number_that_reaches(n in 1u64..50_000, count in 0u64..5_000, threshold in 0.0001f64..0.5) {
+        fn headroom_is_the_smallest_count_that_reaches_the_threshold(
+            n in 1u64..50_000,
+            count in 0u64..5_000,
+            threshold in 0.0001f64..0.5,
+        ) {
             let more = headroom(count, n, threshold);
             let reached = |count: u64| rate(count, n).unwrap() >= threshold;
             proptest::prop_assert!(reached(count + more));
@@ -88,12 +94,18 @@ mod tests {
         }
 
         #[test]
-        fn the_interval_holds_the_rate(n in 1u64..100_000, share in 0.0f64..1.0) {
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "a test")]
+        fn wilson_interval_contains_the_rate(n in 1u64..100_000, share in 0.0f64..1.0) {
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                clippy::cast_precision_loss,
+                reason = "small test values"
+            )]
             let count = (n as f64 * share) as u64;
             let [low, high] = wilson(count, n).unwrap();
             let rate = rate(count, n).unwrap();
-            proptest::prop_assert!(low <= rate + 1e-12 && rate <= high + 1e-12 && low >= 0.0 && high <= 1.0);
+            proptest::prop_assert!(low <= rate + 1e-12 && rate <= high + 1e-12);
+            proptest::prop_assert!(low >= 0.0 && high <= 1.0);
         }
     }
 }

@@ -1,45 +1,45 @@
-//! What drives a rate: the parts of a scope that have most of its count, and the rate without each. Pure.
+//! Contributors to a rate: the parts of a scope with the highest counts, and the rate excluding each. Pure.
 
 use bouncewatch_schemas::table;
 use serde::Serialize;
 
 use crate::check::confidence;
 
-/// Parts of each cut that are told.
+/// Contributors that are listed per dimension.
 pub const CONTRIBUTORS_MAX: usize = 3;
 
-/// One part of a scope.
+/// A part of a scope, such as a recipient domain or a campaign, with its share of the count.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Contributor {
-    /// The word by which the scope was cut further.
+    /// Dimension of the part, such as `recipient_domain` or `tag:campaign`.
     pub by: String,
-    /// The part's value.
+    /// Value of the dimension; `None` for mail without a value.
     pub value: Option<String>,
-    /// What it adds to the count.
+    /// Bounces or complaints of the part.
     pub count: u64,
-    /// Its own attempts; a cause has none, because mail has one only when it bounces.
+    /// Attempts of the part; `None` for a cause, because only bounced mail has one.
     pub attempts: Option<u64>,
-    /// The scope's rate if the part were not there; of a cause, if its mail had arrived.
+    /// Rate of the scope excluding the part. For a cause: the rate if its mail had been delivered.
     pub rate_without: Option<f64>,
 }
 
-/// The parts with most of the count, greatest first. `parts` are value, count and attempts.
-pub fn contributors(
+/// Returns the parts with the highest counts, highest first. `parts` are (value, count, attempts).
+pub fn top_contributors(
     by: &str,
     count: u64,
     attempts: u64,
     parts: impl Iterator<Item = (Option<String>, u64, Option<u64>)>,
 ) -> Vec<Contributor> {
     let mut all: Vec<Contributor> = parts
-        .filter(|(_, part, _)| *part > 0)
-        .map(|(value, part, tried)| Contributor {
+        .filter(|(_, part_count, _)| *part_count > 0)
+        .map(|(value, part_count, part_attempts)| Contributor {
             by: by.to_owned(),
             value,
-            count: part,
-            attempts: tried,
+            count: part_count,
+            attempts: part_attempts,
             rate_without: confidence::rate(
-                count.saturating_sub(part),
-                attempts.saturating_sub(tried.unwrap_or_default()),
+                count.saturating_sub(part_count),
+                attempts.saturating_sub(part_attempts.unwrap_or_default()),
             ),
         })
         .collect();
@@ -48,15 +48,16 @@ pub fn contributors(
     all
 }
 
-/// The order of parts by different words: first those without which the rate would be lowest; last those that are all of
-/// the scope. Causes come after all others: without one mail would have arrived, and not been left out.
-pub fn by_weight(a: &Contributor, b: &Contributor) -> std::cmp::Ordering {
-    let without = |one: &Contributor| one.rate_without.unwrap_or(f64::INFINITY);
-    a.is_cause().cmp(&b.is_cause()).then_with(|| without(a).total_cmp(&without(b)))
+/// Orders contributors of different dimensions: lowest rate excluding it first, parts that are the complete scope last.
+///
+/// Causes come after all others: excluding a cause keeps its attempts, so its rate is not comparable.
+pub fn by_rate_without(a: &Contributor, b: &Contributor) -> std::cmp::Ordering {
+    let rate_without = |one: &Contributor| one.rate_without.unwrap_or(f64::INFINITY);
+    a.is_cause().cmp(&b.is_cause()).then_with(|| rate_without(a).total_cmp(&rate_without(b)))
 }
 
 impl Contributor {
-    /// Whether it is why mail failed, and no part of the mail.
+    /// Returns true for a cause of failure, false for a part of the mail.
     pub fn is_cause(&self) -> bool {
         self.by == table::CAUSE
     }
@@ -67,12 +68,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_rate_without_a_part() {
+    fn contributors_are_sorted_and_state_the_rate_excluding_each() {
         let parts =
             [(Some("a"), 301, Some(400)), (Some("b"), 0, Some(9_000)), (None, 311, Some(600))];
-        let parts =
-            parts.into_iter().map(|(value, count, tried)| (value.map(str::to_owned), count, tried));
-        let got = contributors("recipient_domain", 612, 10_000, parts);
+        let parts = parts
+            .into_iter()
+            .map(|(value, count, attempts)| (value.map(str::to_owned), count, attempts));
+        let got = top_contributors("recipient_domain", 612, 10_000, parts);
         assert_eq!(got.iter().map(|one| one.count).collect::<Vec<_>>(), [311, 301]);
         assert_eq!(got[1].rate_without, Some(311.0 / 9_600.0));
     }

@@ -1,70 +1,77 @@
-//! What drives the rates that are over a threshold: the domains, providers, campaigns and so on that have most of the
-//! count, with the rate without each.
+//! Loads the contributors of every rate at or above a threshold.
 
 use bouncewatch_schemas::{provider, table};
 
-use crate::check::Request;
-use crate::check::contribution::{Contributor, by_weight, contributors};
-use crate::check::levels::Level;
+use crate::check::contribution::{Contributor, by_rate_without, top_contributors};
+use crate::check::level::AlertLevel;
+use crate::check::request::CheckRequest;
 use crate::check::verdict::{Metric, Verdict, metrics};
 use crate::error::AnalyzeError;
-use crate::scan::{Exact, Look, Part, Scan, Timelines};
-use crate::timeline::model::{Cut, Denominator, ScopeWord};
-use crate::timeline::windows::count_out;
+use crate::scan::{ExactDays, HistoryPart, HistoryQuery, StoreScan, Timelines};
+use crate::timeline::{Denominator, Dimension, Grouping, measure_with_denominator};
 
-/// Adds to each verdict over a threshold what drives it.
-pub(crate) fn add(
-    request: &Request,
-    scan: &Scan,
-    cuts: &[Cut],
+/// Adds the contributors to each verdict at or above the warning threshold. Scans once per grouping.
+pub(super) fn add_contributors(
+    request: &CheckRequest,
+    scan: &StoreScan,
+    groupings: &[Grouping],
     verdicts: &mut [Verdict],
 ) -> Result<(), AnalyzeError> {
-    for cut in cuts {
-        let words: Vec<String> = cut.0.iter().map(ScopeWord::name).collect();
-        let is_here = |verdict: &Verdict| {
-            verdict.level >= Level::Warning
-                && verdict.scope.0.iter().map(|(word, _)| word).eq(words.iter())
+    for grouping in groupings {
+        let names: Vec<String> = grouping.0.iter().map(Dimension::name).collect();
+        let is_of_grouping = |verdict: &Verdict| {
+            verdict.level >= AlertLevel::Warning
+                && verdict.scope.0.iter().map(|(name, _)| name).eq(names.iter())
         };
-        let here = || verdicts.iter().filter(|verdict| is_here(verdict));
-        let Some(earliest) = here().map(|verdict| verdict.after).min() else { continue };
-        let further: Vec<&ScopeWord> =
-            request.contributors.iter().filter(|word| !cut.0.contains(word)).collect();
-        let finer: Vec<Cut> = further
+        let of_grouping = || verdicts.iter().filter(|verdict| is_of_grouping(verdict));
+        let Some(earliest) = of_grouping().map(|verdict| verdict.after).min() else { continue };
+        let dimensions: Vec<&Dimension> = request
+            .contributors
             .iter()
-            .map(|word| Cut(cut.0.iter().chain([*word]).cloned().collect()))
+            .filter(|dimension| !grouping.0.contains(dimension))
             .collect();
-        let look = Look { cuts: &finer, basis: request.basis, counted_from: request.counted_from };
-        let exact = Exact::of(here().map(|verdict| verdict.after).chain([request.at]));
-        let mut part = Part::new(scan, look, earliest, request.at)?;
-        if here().any(|verdict| verdict.denominator.is_some_and(Denominator::is_of_pairs)) {
+        let finer: Vec<Grouping> = dimensions
+            .iter()
+            .map(|dimension| Grouping(grouping.0.iter().chain([*dimension]).cloned().collect()))
+            .collect();
+        let query = HistoryQuery {
+            groupings: &finer,
+            basis: request.basis,
+            counted_from: request.counted_from,
+        };
+        let exact = ExactDays::of(of_grouping().map(|verdict| verdict.after).chain([request.at]));
+        let mut part = HistoryPart::new(scan, query, earliest, request.at)?;
+        if of_grouping().any(|verdict| verdict.denominator.is_some_and(Denominator::is_of_pairs)) {
             part.load_pairs()?;
         }
         let history = part.history(&exact)?;
-        for verdict in verdicts.iter_mut().filter(|verdict| is_here(verdict)) {
+        for verdict in verdicts.iter_mut().filter(|verdict| is_of_grouping(verdict)) {
             let Some(metric) =
                 metrics(request.service).iter().find(|metric| metric.name == verdict.metric)
             else {
                 continue;
             };
-            for (word, timelines) in further.iter().zip(&history.cuts) {
-                let more = of_scope(verdict, metric, timelines, &word.name(), request.at);
-                verdict.contributors.extend(more);
+            for (dimension, timelines) in dimensions.iter().zip(&history.by_grouping) {
+                let found =
+                    scope_contributors(verdict, metric, timelines, &dimension.name(), request.at);
+                verdict.contributors.extend(found);
             }
-            // the order of the words, and of the counts of each, stays where this one says nothing
-            verdict.contributors.sort_by(by_weight);
+            // stable: equal rates keep the order of dimensions and counts
+            verdict.contributors.sort_by(by_rate_without);
         }
     }
     Ok(())
 }
 
-fn of_scope(
+/// Contributors of one verdict by one dimension. `timelines` are those of the verdict's grouping and the dimension.
+fn scope_contributors(
     verdict: &Verdict,
     metric: &Metric,
     timelines: &Timelines,
     by: &str,
     to: i64,
 ) -> Vec<Contributor> {
-    let (Some(attempts), Some(out_of)) = (verdict.attempts, verdict.denominator) else {
+    let (Some(attempts), Some(denominator)) = (verdict.attempts, verdict.denominator) else {
         return Vec::new();
     };
     let values: Vec<&Option<String>> = verdict.scope.0.iter().map(|(_, value)| value).collect();
@@ -73,15 +80,15 @@ fn of_scope(
         .filter(|(finer, _)| finer.iter().take(values.len()).eq(values.iter().copied()))
         .filter(|(finer, _)| {
             let value = finer.last().and_then(Option::as_deref);
-            // who is in no table of providers is no provider; a complaint has no cause, and neither has mail that arrived
+            // skip the "other" provider and events without a cause (complaints, delivered mail)
             !matches!((by, value), (table::PROVIDER, Some(provider::OTHER)) | (table::CAUSE, None))
         })
         .map(|(finer, timeline)| {
-            // out of what the whole is counted
-            let counts = count_out(timeline, out_of, verdict.after, to).counts;
-            // mail has a cause only because it bounced; without that it would have been tried all the same
-            let tried = counts.attempts.filter(|_| by != table::CAUSE);
-            (finer.last().cloned().flatten(), (metric.of)(&counts), tried)
+            // the denominator of the verdict, so that parts add up to the scope
+            let counts = measure_with_denominator(timeline, denominator, verdict.after, to).counts;
+            // a cause has no attempts of its own: only bounced mail has a cause
+            let part_attempts = counts.attempts.filter(|_| by != table::CAUSE);
+            (finer.last().cloned().flatten(), (metric.count)(&counts), part_attempts)
         });
-    contributors(by, verdict.count, attempts, parts)
+    top_contributors(by, verdict.count, attempts, parts)
 }

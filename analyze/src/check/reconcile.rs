@@ -1,4 +1,4 @@
-//! `reconcile`: step by step, what of all bounces is in the rate and what is left out, beside the figure that AWS shows.
+//! `reconcile`: from all bounces to the bounce rate step by step, compared with the rate that AWS shows.
 
 use std::path::PathBuf;
 
@@ -8,214 +8,270 @@ use serde::Serialize;
 
 use crate::check::confidence::rate;
 use crate::error::AnalyzeError;
-use crate::scan::loading::{Wanted, load};
-use crate::scan::{Exact, Look, Part, Scan, Timelines};
-use crate::timeline::model::{
-    Basis, Cut, Denominator, LEFT_OUT, Outcome, Scope, ScopeValues, ScopeWord, Timeline,
+use crate::scan::{
+    ExactDays, HistoryPart, HistoryQuery, LoadRequest, StoreScan, Timelines, load_history,
 };
-use crate::timeline::windows::{Measured, Window, count_out, measure};
+use crate::timeline::{
+    Basis, Denominator, Dimension, EXCLUSION_REASON, Grouping, MeasuredWindow, Outcome, Scope,
+    ScopeValues, Timeline, Window, measure_window, measure_with_denominator,
+};
 
-/// What a reconciliation is asked.
+/// Parameters of a reconciliation.
 #[derive(Debug, Clone)]
-pub struct Request {
-    /// The store.
+pub struct ReconcileRequest {
+    /// Folder of the store.
     pub store: PathBuf,
-    /// The moment for which it is told, epoch milliseconds.
+    /// Time of the evaluation, epoch milliseconds.
     pub at: i64,
-    /// Windows that end at that moment.
+    /// Windows that end at `at`.
     pub windows: Vec<Window>,
-    /// Cuts below account and region; without any, account and region.
-    pub cuts: Vec<Cut>,
-    /// Domains whose mail SES does not count.
+    /// Groupings below account and region; empty for account and region only.
+    pub groupings: Vec<Grouping>,
+    /// Verified domains; SES does not count mail to them.
     pub own_domains: Vec<String>,
-    /// Nothing before this moment counts, epoch milliseconds.
+    /// Events before this time are ignored, epoch milliseconds.
     pub counted_from: Option<i64>,
-    /// The rate that AWS shows, as a fraction.
+    /// Rate that AWS shows, a fraction.
     pub aws_rate: Option<f64>,
 }
 
-/// The answer; its JSON is a contract.
+/// Result of a reconciliation. Its JSON is a contract.
 #[derive(Debug, Serialize)]
 pub struct Reconciliation {
-    /// Version of this output.
+    /// Version of the JSON.
     pub version: u32,
-    /// The moment for which it holds.
+    /// Time of the evaluation, RFC 3339.
     pub as_of: String,
     /// One for each scope and window.
-    pub accounts: Vec<Account>,
+    pub accounts: Vec<ReconciledScope>,
 }
 
-/// How the rate of a scope comes about.
+/// The steps that lead to the rate of a scope in a window.
 #[derive(Debug, Serialize)]
-#[expect(missing_docs, reason = "the fields are those of the JSON, which the README describes")]
-pub struct Account {
+#[expect(missing_docs, reason = "the fields are the keys of the JSON, see docs/src/numbers.md")]
+pub struct ReconciledScope {
     pub scope: Scope,
     pub window: String,
     pub from: Option<String>,
     pub to: String,
     pub denominator: Option<Denominator>,
-    /// From all that was tried to the attempts.
-    pub attempts: Vec<Step>,
+    /// From all attempts to the denominator.
+    pub attempts: Vec<ReconciliationStep>,
     /// From all bounces to those that count.
-    pub bounces: Vec<Step>,
+    pub bounces: Vec<ReconciliationStep>,
     pub rate: Option<f64>,
     pub aws_rate: Option<f64>,
-    /// Ours minus that of AWS.
+    /// Our rate minus the rate that AWS shows.
     pub difference: Option<f64>,
-    /// The step at which our figure is nearest to that of AWS.
+    /// Step after which our rate is nearest to the rate that AWS shows.
     pub nearest: Option<&'static str>,
 }
 
-/// One step.
+/// One step: a total, a subtraction, or a part of the result.
 #[derive(Debug, PartialEq, Serialize)]
-pub struct Step {
-    /// What is taken away, or what there is at the beginning and the end.
+pub struct ReconciliationStep {
+    /// Name of the step.
     pub step: &'static str,
-    /// How many they are.
+    /// Bounces or attempts of the step.
     pub count: u64,
-    /// What is left.
+    /// Bounces or attempts that remain after the step.
     pub left: u64,
-    /// What is left, out of the attempts.
+    /// Remaining bounces divided by attempts.
     pub rate: Option<f64>,
 }
 
-/// Bounces that SES leaves out, in the order in which they are taken away.
-const LEFT_OUT_BOUNCES: [(&str, &[Outcome]); 5] = [
+/// Bounces that SES does not count, in the order in which they are subtracted.
+const NOT_COUNTED: [(&str, &[Outcome]); 5] = [
     ("automatic_replies", &[Outcome::AutoReply]),
     ("soft", &[Outcome::Soft]),
     ("undetermined", &[Outcome::Undetermined]),
     ("suppressed_by_your_lists", &[Outcome::Suppressed]),
     ("of_unknown_class", &[Outcome::BounceOther]),
 ];
-/// Bounces that count.
+/// Bounces that SES counts.
 const COUNTED: [(&str, Outcome); 2] =
     [("counted_hard", Outcome::Hard), ("counted_suppressed_by_ses", Outcome::SuppressedCounted)];
 
-/// Computes a reconciliation.
+/// Reconciles the bounce rate with the rate that AWS shows.
 ///
 /// # Errors
-/// If there is no store or it cannot be read.
-pub fn reconcile(request: &Request) -> Result<Reconciliation, AnalyzeError> {
-    Scan::over(&request.store, Service::Ses, &request.own_domains, |scan| answer(request, scan))
+/// If the store does not exist or cannot be read.
+pub fn reconcile(request: &ReconcileRequest) -> Result<Reconciliation, AnalyzeError> {
+    StoreScan::run(&request.store, Service::Ses, &request.own_domains, |scan| {
+        reconcile_scan(request, scan)
+    })
 }
 
-fn answer(request: &Request, scan: &Scan) -> Result<Reconciliation, AnalyzeError> {
-    let cuts = if request.cuts.is_empty() { vec![Cut::account()] } else { request.cuts.clone() };
+/// A scope and a window, measured as in a check.
+struct MeasuredScope<'a> {
+    /// Index of the grouping.
+    grouping: usize,
+    values: &'a ScopeValues,
+    window: &'a Window,
+    measured: MeasuredWindow,
+}
+
+fn reconcile_scan(
+    request: &ReconcileRequest,
+    scan: &StoreScan,
+) -> Result<Reconciliation, AnalyzeError> {
+    let groupings = if request.groupings.is_empty() {
+        vec![Grouping::account()]
+    } else {
+        request.groupings.clone()
+    };
     let (counted_from, ends) = (request.counted_from, [request.at]);
-    let look = Look { cuts: &cuts, basis: Basis::Event, counted_from };
-    let wanted = Wanted {
-        look,
-        asked: cuts.len(),
+    let query = HistoryQuery { groupings: &groupings, basis: Basis::Event, counted_from };
+    let load_request = LoadRequest {
+        query,
+        evaluated: groupings.len(),
         windows: &request.windows,
         ends: &ends,
-        moments: &|_, _, _| Vec::new(),
-        back: 0,
+        boundaries: &|_, _, _| Vec::new(),
+        lookback_ms: 0,
     };
-    let history = load(scan, &wanted)?;
-    let mut places = Vec::new();
-    for (at, timelines) in history.cuts.iter().enumerate() {
+    let history = load_history(scan, &load_request)?;
+    let mut scopes = Vec::new();
+    for (grouping, timelines) in history.by_grouping.iter().enumerate() {
         for (values, timeline) in timelines {
             for window in &request.windows {
-                places.push((at, values, window, measure(timeline, window, request.at)));
+                let measured = measure_window(timeline, window, request.at);
+                scopes.push(MeasuredScope { grouping, values, window, measured });
             }
         }
     }
-    // the same spans again, with the mail that is left out
-    let finer: Vec<Cut> = cuts
+    // load the same spans again, with mail that SES does not count
+    let finer: Vec<Grouping> = groupings
         .iter()
-        .map(|cut| Cut(cut.0.iter().cloned().chain([ScopeWord::Column(LEFT_OUT)]).collect()))
+        .map(|grouping| {
+            Grouping(
+                grouping.0.iter().cloned().chain([Dimension::Column(EXCLUSION_REASON)]).collect(),
+            )
+        })
         .collect();
-    let earliest = places.iter().map(|(.., measured)| measured.after).min().unwrap_or(request.at);
-    let mut part = Part::new(scan, Look { cuts: &finer, ..look }, earliest, request.at)?;
-    if places
-        .iter()
-        .any(|(.., measured)| measured.denominator.is_some_and(Denominator::is_of_pairs))
-    {
+    let earliest = scopes.iter().map(|one| one.measured.after).min().unwrap_or(request.at);
+    let mut part =
+        HistoryPart::new(scan, HistoryQuery { groupings: &finer, ..query }, earliest, request.at)?;
+    if scopes.iter().any(|one| one.measured.denominator.is_some_and(Denominator::is_of_pairs)) {
         part.load_pairs()?;
     }
-    let moments = places.iter().map(|(.., measured)| measured.after).chain(ends);
-    let all = part.history(&Exact::of(moments))?;
-    let mut accounts = Vec::with_capacity(places.len());
-    for (at, values, window, measured) in &places {
-        let scope = Scope::new(&cuts[*at], values);
-        let Some(timelines) = all.cuts.get(*at) else { continue };
-        accounts.push(account(request, scope, values, window, measured, timelines));
+    let moments = scopes.iter().map(|one| one.measured.after).chain(ends);
+    let history = part.history(&ExactDays::of(moments))?;
+    let mut accounts = Vec::with_capacity(scopes.len());
+    for one in &scopes {
+        let Some(timelines) = history.by_grouping.get(one.grouping) else { continue };
+        accounts.push(reconcile_scope(request, &groupings[one.grouping], one, timelines));
     }
     Ok(Reconciliation { version: 1, as_of: format_ms(request.at), accounts })
 }
 
-fn account(
-    request: &Request,
-    scope: Scope,
-    values: &ScopeValues,
-    window: &Window,
-    measured: &Measured,
-    timelines: &Timelines,
-) -> Account {
-    let of = |left_out: Option<&str>| {
-        let mut finer = values.clone();
-        finer.push(left_out.map(str::to_owned));
-        timelines.get(&finer)
-    };
-    let (kept, simulator, own) = (of(None), of(Some("simulator")), of(Some("own_domain")));
-    let (after, to) = (measured.after, request.at);
-    let bounces = |timeline: Option<&Timeline>, outcomes: &[Outcome]| -> u64 {
-        let of = |outcome: &Outcome| timeline.map(|one| one.of(*outcome).between(after, to));
-        outcomes.iter().filter_map(of).sum()
-    };
-    let mut classes: Vec<Outcome> =
-        LEFT_OUT_BOUNCES.iter().flat_map(|(_, all)| *all).copied().collect();
-    classes.extend(COUNTED.map(|(_, outcome)| outcome));
-    let tried = |timeline: Option<&Timeline>| {
-        let out_of = measured.denominator?;
-        count_out(timeline?, out_of, after, to).counts.attempts
-    };
-    let attempts = measured.counts.attempts;
-    let of_attempts = |left: u64| attempts.and_then(|attempts| rate(left, attempts));
+/// Timelines of a scope: mail that counts, and mail that SES does not count.
+struct SplitTimelines<'a> {
+    counted: Option<&'a Timeline>,
+    simulator: Option<&'a Timeline>,
+    own_domains: Option<&'a Timeline>,
+    /// Bounds of the window, `(after, to]`.
+    after: i64,
+    to: i64,
+}
 
-    let gone = [
-        ("mailbox_simulator", bounces(simulator, &classes)),
-        ("own_domains", bounces(own, &classes)),
-    ];
-    let gone = gone
-        .into_iter()
-        .chain(LEFT_OUT_BOUNCES.iter().map(|(step, outcomes)| (*step, bounces(kept, outcomes))));
-    let mut left = bounces(kept, &classes) + bounces(simulator, &classes) + bounces(own, &classes);
-    let mut steps = vec![Step { step: "all_bounces", count: left, left, rate: of_attempts(left) }];
-    for (step, count) in gone {
-        left -= count;
-        steps.push(Step { step, count, left, rate: of_attempts(left) });
-    }
-    for (step, outcome) in COUNTED {
-        let count = bounces(kept, &[outcome]);
-        steps.push(Step { step, count, left, rate: of_attempts(left) });
-    }
-    let mut tries = Vec::new();
-    if let Some(attempts) = attempts {
-        let (simulated, owned) =
-            (tried(simulator).unwrap_or_default(), tried(own).unwrap_or_default());
-        let mut left = attempts + simulated + owned;
-        tries.push(Step { step: "all_attempts", count: left, left, rate: None });
-        for (step, count) in [("mailbox_simulator", simulated), ("own_domains", owned)] {
-            left -= count;
-            tries.push(Step { step, count, left, rate: None });
+impl<'a> SplitTimelines<'a> {
+    fn new(values: &ScopeValues, timelines: &'a Timelines, after: i64, to: i64) -> Self {
+        let with_reason = |left_out: Option<&str>| {
+            let mut finer = values.clone();
+            finer.push(left_out.map(str::to_owned));
+            timelines.get(&finer)
+        };
+        Self {
+            counted: with_reason(None),
+            simulator: with_reason(Some("simulator")),
+            own_domains: with_reason(Some("own_domain")),
+            after,
+            to,
         }
     }
-    let own_rate = of_attempts(left);
-    let distance = |step: &Step| Some((step.rate? - request.aws_rate?).abs());
-    let nearest = steps
+
+    fn bounces(&self, timeline: Option<&Timeline>, outcomes: &[Outcome]) -> u64 {
+        let count = |outcome: &Outcome| {
+            timeline.map(|timeline| timeline.of(*outcome).between(self.after, self.to))
+        };
+        outcomes.iter().filter_map(count).sum()
+    }
+
+    fn attempts(&self, timeline: Option<&Timeline>, denominator: Option<Denominator>) -> u64 {
+        let attempts = || {
+            measure_with_denominator(timeline?, denominator?, self.after, self.to).counts.attempts
+        };
+        attempts().unwrap_or_default()
+    }
+
+    /// Subtracts from all bounces until those that count remain. `attempts` is the denominator of the rates.
+    fn bounce_steps(&self, attempts: Option<u64>) -> Vec<ReconciliationStep> {
+        let rate = |left: u64| attempts.and_then(|attempts| rate(left, attempts));
+        let mut all: Vec<Outcome> =
+            NOT_COUNTED.iter().flat_map(|(_, outcomes)| *outcomes).copied().collect();
+        all.extend(COUNTED.map(|(_, outcome)| outcome));
+        let simulator = self.bounces(self.simulator, &all);
+        let own_domains = self.bounces(self.own_domains, &all);
+        let mut left = self.bounces(self.counted, &all) + simulator + own_domains;
+        let mut steps =
+            vec![ReconciliationStep { step: "all_bounces", count: left, left, rate: rate(left) }];
+        let not_counted =
+            NOT_COUNTED.map(|(step, outcomes)| (step, self.bounces(self.counted, outcomes)));
+        for (step, count) in [("mailbox_simulator", simulator), ("own_domains", own_domains)]
+            .into_iter()
+            .chain(not_counted)
+        {
+            left -= count;
+            steps.push(ReconciliationStep { step, count, left, rate: rate(left) });
+        }
+        for (step, outcome) in COUNTED {
+            let count = self.bounces(self.counted, &[outcome]);
+            steps.push(ReconciliationStep { step, count, left, rate: rate(left) });
+        }
+        steps
+    }
+
+    /// Subtracts from all attempts until the denominator remains; empty if the denominator is unknown.
+    fn attempt_steps(&self, measured: &MeasuredWindow) -> Vec<ReconciliationStep> {
+        let Some(attempts) = measured.counts.attempts else { return Vec::new() };
+        let simulator = self.attempts(self.simulator, measured.denominator);
+        let own_domains = self.attempts(self.own_domains, measured.denominator);
+        let mut left = attempts + simulator + own_domains;
+        let mut steps =
+            vec![ReconciliationStep { step: "all_attempts", count: left, left, rate: None }];
+        for (step, count) in [("mailbox_simulator", simulator), ("own_domains", own_domains)] {
+            left -= count;
+            steps.push(ReconciliationStep { step, count, left, rate: None });
+        }
+        steps
+    }
+}
+
+fn reconcile_scope(
+    request: &ReconcileRequest,
+    grouping: &Grouping,
+    scope: &MeasuredScope<'_>,
+    timelines: &Timelines,
+) -> ReconciledScope {
+    let MeasuredScope { values, window, measured, .. } = scope;
+    let split = SplitTimelines::new(values, timelines, measured.after, request.at);
+    let bounces = split.bounce_steps(measured.counts.attempts);
+    let own_rate = bounces.last().and_then(|step| step.rate);
+    let distance = |step: &ReconciliationStep| Some((step.rate? - request.aws_rate?).abs());
+    let nearest = bounces
         .iter()
         .filter_map(|step| Some((distance(step)?, step.step)))
         .min_by(|(a, _), (b, _)| a.total_cmp(b))
         .map(|(_, step)| step);
-    Account {
-        scope,
+    ReconciledScope {
+        scope: Scope::new(grouping, values),
         window: window.to_string(),
         from: measured.from.map(format_ms),
-        to: format_ms(to),
+        to: format_ms(request.at),
         denominator: measured.denominator,
-        attempts: tries,
-        bounces: steps,
+        attempts: split.attempt_steps(measured),
+        bounces,
         rate: own_rate,
         aws_rate: request.aws_rate,
         difference: own_rate.zip(request.aws_rate).map(|(own, aws)| own - aws),

@@ -1,38 +1,49 @@
-//! Thresholds by scope: which rule of the settings judges a rate. Pure.
+//! Thresholds, and rules that override them for single scopes. Pure.
 
-use crate::check::levels::Thresholds;
 use crate::error::AnalyzeError;
-use crate::timeline::model::{Cut, Scope, ScopeWord};
+use crate::timeline::{Dimension, Grouping, Scope};
 
 /// Metrics that have thresholds.
 pub const METRICS: [&str; 2] = ["bounce_rate", "complaint_rate"];
 
-/// The word for the tag by which senders tell campaigns apart.
+/// Key in `[[threshold]]` that is short for `tag:campaign`.
 const CAMPAIGN: &str = "campaign";
 
-/// By what a rate is judged.
+/// Thresholds of a rate. A rate at or above a threshold reaches it, as with AWS (Amazon SES FAQs: review at 5 % bounces
+/// or 0.1 % complaints "or greater", possible pause at 10 % or 0.5 %).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Thresholds {
+    /// Rate at which SES reviews an account.
+    pub warning: f64,
+    /// Rate at which SES may pause sending.
+    pub critical: f64,
+    /// Smallest count that reaches a level in a group with fewer attempts than the minimum volume.
+    pub minimum_count: u64,
+}
+
+/// Thresholds and minimum volume of a rate.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Limits {
-    /// Its thresholds.
+    /// Thresholds.
     pub thresholds: Thresholds,
-    /// Attempts below which it must be sure.
+    /// Attempts from which the rate alone decides, whatever its interval.
     pub minimum_volume: u64,
 }
 
-/// A rule: for scopes that have all of its values, these limits.
+/// Limits of one metric for all scopes that have certain values: one `[[threshold]]` of the settings.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Rule {
+pub struct ThresholdRule {
     metric: String,
-    /// Words and values, in order of the words.
-    scope: Vec<(ScopeWord, String)>,
+    /// Dimensions and values, sorted by dimension.
+    scope: Vec<(Dimension, String)>,
     limits: Limits,
 }
 
-impl Rule {
-    /// A rule for a metric and some words of a scope with their values.
+impl ThresholdRule {
+    /// Returns a rule for a metric and at least one (dimension, value) pair.
     ///
     /// # Errors
-    /// If a word or the metric is none, or no word is given.
+    /// If the metric or a dimension is unknown, or `scope` is empty.
     pub fn new<'a>(
         metric: &str,
         scope: impl Iterator<Item = (&'a str, &'a str)>,
@@ -40,20 +51,20 @@ impl Rule {
     ) -> Result<Self, AnalyzeError> {
         if !METRICS.contains(&metric) {
             return Err(AnalyzeError::Threshold(format!(
-                "no metric is called `{metric}`\n  hint: metric = \"{}\"",
+                "unknown metric `{metric}`\n  hint: metric = \"{}\"",
                 METRICS.join("\" or \"")
             )));
         }
-        let word = |text: &str| match text {
-            CAMPAIGN => Ok(ScopeWord::Tag(CAMPAIGN.to_owned())),
+        let dimension = |text: &str| match text {
+            CAMPAIGN => Ok(Dimension::Tag(CAMPAIGN.to_owned())),
             other => other.parse(),
         };
         let mut scope = scope
-            .map(|(text, value)| Ok((word(text)?, value.to_owned())))
+            .map(|(text, value)| Ok((dimension(text)?, value.to_owned())))
             .collect::<Result<Vec<_>, AnalyzeError>>()?;
         if scope.is_empty() {
             return Err(AnalyzeError::Threshold(
-                "it names no scope\n  hint: identity = \"example.com\", campaign = \"spring\" or another word of --by; [bounce] and [complaint] hold for all others"
+                "no scope given\n  hint: add identity = \"example.com\", campaign = \"spring\" or another dimension of --by; [bounce] and [complaint] apply to all other scopes"
                     .to_owned(),
             ));
         }
@@ -61,59 +72,59 @@ impl Rule {
         Ok(Self { metric: metric.to_owned(), scope, limits })
     }
 
-    fn holds_for(&self, metric: &str, scope: &Scope) -> bool {
-        let has = |(word, value): &(ScopeWord, String)| {
-            let name = word.name();
-            scope.0.iter().any(|(word, own)| *word == name && own.as_ref() == Some(value))
+    fn applies_to(&self, metric: &str, scope: &Scope) -> bool {
+        let has = |(dimension, value): &(Dimension, String)| {
+            let name = dimension.name();
+            scope.0.iter().any(|(known, own)| *known == name && own.as_ref() == Some(value))
         };
         self.metric == metric && self.scope.iter().all(has)
     }
 
-    /// What it is for, in words.
-    fn shown(&self) -> String {
-        let words = self.scope.iter().map(|(word, value)| format!("{}={value}", word.name()));
-        format!("{} of {}", self.metric, words.collect::<Vec<_>>().join(" "))
+    /// Text for messages: `bounce_rate of identity=example.com`.
+    fn describe(&self) -> String {
+        let pairs = self.scope.iter().map(|(name, value)| format!("{}={value}", name.name()));
+        format!("{} of {}", self.metric, pairs.collect::<Vec<_>>().join(" "))
     }
 }
 
-/// All rules, in the order in which they are given.
+/// All threshold rules, in the order of the settings.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Rules(Vec<Rule>);
+pub struct ThresholdRules(Vec<ThresholdRule>);
 
-impl Rules {
-    /// All rules.
+impl ThresholdRules {
+    /// Returns the rules.
     ///
     /// # Errors
-    /// If two are for the same metric and scope.
-    pub fn new(rules: Vec<Rule>) -> Result<Self, AnalyzeError> {
+    /// If two rules have the same metric and scope.
+    pub fn new(rules: Vec<ThresholdRule>) -> Result<Self, AnalyzeError> {
         for (at, rule) in rules.iter().enumerate() {
-            let before = rules.iter().take(at);
-            if before
-                .into_iter()
-                .any(|one| (&one.metric, &one.scope) == (&rule.metric, &rule.scope))
-            {
-                return Err(AnalyzeError::Threshold(format!("two are for {}", rule.shown())));
+            let is_same =
+                |one: &ThresholdRule| (&one.metric, &one.scope) == (&rule.metric, &rule.scope);
+            if rules.iter().take(at).any(is_same) {
+                return Err(AnalyzeError::Threshold(format!("two rules for {}", rule.describe())));
             }
         }
         Ok(Self(rules))
     }
 
-    /// The limits for a rate: those of the rule with most words that holds for its scope, of several the last; else
-    /// `others`.
-    pub fn limits(&self, metric: &str, scope: &Scope, others: Limits) -> Limits {
-        let rules = self.0.iter().filter(|rule| rule.holds_for(metric, scope));
-        // of equals this is the last
-        rules.max_by_key(|rule| rule.scope.len()).map_or(others, |rule| rule.limits)
+    /// Returns the limits of a rate: those of the applicable rule with the most dimensions, the last one of several;
+    /// `default` if no rule applies.
+    pub fn limits(&self, metric: &str, scope: &Scope, default: Limits) -> Limits {
+        let rules = self.0.iter().filter(|rule| rule.applies_to(metric, scope));
+        // max_by_key returns the last of equal elements
+        rules.max_by_key(|rule| rule.scope.len()).map_or(default, |rule| rule.limits)
     }
 
-    /// Rules that hold for no scope of these cuts, in words.
-    pub fn idle(&self, cuts: &[Cut]) -> Vec<String> {
-        let account = Cut::account();
-        let cut_by = |rule: &Rule| {
-            let mut all = cuts.iter().chain([&account]);
-            all.any(|cut| rule.scope.iter().all(|(word, _)| cut.0.contains(word)))
+    /// Returns the rules that apply to no scope of these groupings, as text for messages.
+    pub fn unused(&self, groupings: &[Grouping]) -> Vec<String> {
+        let account = Grouping::account();
+        let is_used = |rule: &ThresholdRule| {
+            let mut all = groupings.iter().chain([&account]);
+            all.any(|grouping| {
+                rule.scope.iter().all(|(dimension, _)| grouping.0.contains(dimension))
+            })
         };
-        self.0.iter().filter(|rule| !cut_by(rule)).map(Rule::shown).collect()
+        self.0.iter().filter(|rule| !is_used(rule)).map(ThresholdRule::describe).collect()
     }
 }
 
@@ -126,18 +137,18 @@ mod tests {
         Limits { thresholds, minimum_volume: 1_000 }
     }
 
-    fn rule(words: &[(&str, &str)], warning: f64) -> Rule {
-        Rule::new("bounce_rate", words.iter().copied(), limits(warning)).unwrap()
+    fn rule(pairs: &[(&str, &str)], warning: f64) -> ThresholdRule {
+        ThresholdRule::new("bounce_rate", pairs.iter().copied(), limits(warning)).unwrap()
     }
 
-    fn scope(words: &[(&str, &str)]) -> Scope {
-        let own = |(word, value): &(&str, &str)| ((*word).to_owned(), Some((*value).to_owned()));
-        Scope([("account", "1"), ("region", "r")].iter().chain(words).map(own).collect())
+    fn scope(pairs: &[(&str, &str)]) -> Scope {
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), Some((*value).to_owned()));
+        Scope([("account", "1"), ("region", "r")].iter().chain(pairs).map(owned).collect())
     }
 
     #[test]
-    fn the_most_specific_rule_wins() {
-        let rules = Rules::new(vec![
+    fn rule_with_most_dimensions_wins() {
+        let rules = ThresholdRules::new(vec![
             rule(&[("identity", "a"), ("campaign", "x")], 0.01),
             rule(&[("identity", "a")], 0.02),
             rule(&[("campaign", "x")], 0.03),
@@ -145,43 +156,47 @@ mod tests {
         ])
         .unwrap();
         let (identity, tag) = (("identity", "a"), ("tag:campaign", "x"));
-        for (words, expected) in [
+        for (pairs, expected) in [
             (&[][..], 0.09),
             (&[identity], 0.02),
             (&[tag], 0.03),
             (&[identity, tag], 0.01),
-            // both rules of one word hold: the last one wins
+            // two rules with one dimension apply: the last one wins
             (&[("identity", "a"), ("tag:campaign", "y")], 0.02),
             (&[("identity", "b"), ("tag:campaign", "x")], 0.03),
         ] {
-            let got = rules.limits("bounce_rate", &scope(words), limits(0.09));
-            assert_eq!(got, limits(expected), "{words:?}");
+            let got = rules.limits("bounce_rate", &scope(pairs), limits(0.09));
+            assert_eq!(got, limits(expected), "{pairs:?}");
         }
         let other = rules.limits("complaint_rate", &scope(&[identity]), limits(0.09));
         assert_eq!(other, limits(0.09));
     }
 
     #[test]
-    fn of_rules_with_as_many_words_the_last_wins() {
+    fn last_of_equally_specific_rules_wins() {
         let (one, two) = (rule(&[("identity", "a")], 0.01), rule(&[("tenant", "t")], 0.02));
         let both = scope(&[("identity", "a"), ("tenant", "t")]);
         let warning = |rules| {
-            Rules::new(rules).unwrap().limits("bounce_rate", &both, limits(0.09)).thresholds.warning
+            ThresholdRules::new(rules)
+                .unwrap()
+                .limits("bounce_rate", &both, limits(0.09))
+                .thresholds
+                .warning
         };
         assert!((warning(vec![one.clone(), two.clone()]) - 0.02).abs() < 1e-12);
         assert!((warning(vec![two, one]) - 0.01).abs() < 1e-12);
     }
 
     #[test]
-    fn what_makes_no_rule_is_told() {
-        let words = |words: &[(&'static str, &'static str)], metric| {
-            let rule = Rule::new(metric, words.iter().copied(), limits(0.1));
+    fn invalid_rule_is_rejected_with_reason() {
+        let error = |pairs: &[(&'static str, &'static str)], metric| {
+            let rule = ThresholdRule::new(metric, pairs.iter().copied(), limits(0.1));
             rule.err().map(|error| error.to_string()).unwrap_or_default()
         };
-        assert!(words(&[("colour", "red")], "bounce_rate").contains("`colour`"));
-        assert!(words(&[("identity", "a")], "open_rate").contains("`open_rate`"));
-        assert!(words(&[], "bounce_rate").contains("no scope"));
-        let twice = Rules::new(vec![
+        assert!(error(&[("colour", "red")], "bounce_rate").contains("`colour`"));
+        assert!(error(&[("identity", "a")], "open_rate").contains("`open_rate`"));
+        assert!(error(&[], "bounce_rate").contains("no scope"));
+        let twice = ThresholdRules::new(vec![
             rule(&[("identity", "a"), ("campaign", "x")], 0.1),
             rule(&[("tag:campaign", "x"), ("identity", "a")], 0.2),
         ]);
@@ -189,11 +204,13 @@ mod tests {
     }
 
     #[test]
-    fn rules_that_no_cut_reaches_are_told() {
-        let rules =
-            Rules::new(vec![rule(&[("identity", "a")], 0.1), rule(&[("account", "1")], 0.1)])
-                .unwrap();
-        assert_eq!(rules.idle(&[]), ["bounce_rate of identity=a"]);
-        assert!(rules.idle(&[Cut::parse("identity,tenant").unwrap()]).is_empty());
+    fn unused_lists_rules_outside_the_groupings() {
+        let rules = ThresholdRules::new(vec![
+            rule(&[("identity", "a")], 0.1),
+            rule(&[("account", "1")], 0.1),
+        ])
+        .unwrap();
+        assert_eq!(rules.unused(&[]), ["bounce_rate of identity=a"]);
+        assert!(rules.unused(&[Grouping::parse("identity,tenant").unwrap()]).is_empty());
     }
 }

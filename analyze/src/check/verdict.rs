@@ -1,35 +1,38 @@
-//! One rate, judged: its level, how sure it is, and where it is going.
+//! One rate with its level, significance, headroom and projection.
 
 use bouncewatch_schemas::event::Service;
 use bouncewatch_schemas::time::format_ms;
 use serde::Serialize;
 
-use crate::check::Request;
 use crate::check::confidence::{self, rate};
 use crate::check::contribution::Contributor;
-use crate::check::levels::{Judged, Level, Thresholds, judge};
-use crate::check::thresholds::Limits;
-use crate::check::trend::{Before, Pace, before, crossing, pace};
-use crate::timeline::model::{Basis, Cut, Denominator, Scope, ScopeValues, Timeline};
-use crate::timeline::windows::{Counts, Measured, Window, measure};
+use crate::check::level::{AlertLevel, Assessment, ScopeKind, assess};
+use crate::check::request::CheckRequest;
+use crate::check::thresholds::{Limits, Thresholds};
+use crate::check::trend::{
+    Pace, PreviousPeriod, WindowTotals, pace, previous_period, projected_crossing,
+};
+use crate::timeline::{
+    Basis, Denominator, Grouping, MeasuredWindow, Scope, ScopeValues, Timeline, Window,
+    WindowCounts, measure_window, measure_with_denominator,
+};
 
-/// After this time SES has given up on a mail or delivered it, as a rule: it tries for 840 minutes (facts 2.4).
+/// Age from which the outcome of a mail is known: SES stops retrying after 840 minutes (delivery reports state "unable
+/// to deliver in 840 minutes").
 pub(crate) const MATURE_AFTER_MS: i64 = 14 * 3_600_000;
 
-/// One rate, judged.
+/// One rate of a scope in a window, assessed.
 #[derive(Debug, Clone, Serialize)]
-#[expect(
-    missing_docs,
-    reason = "the fields are those of the JSON, which design 5 and the README describe"
-)]
+#[expect(missing_docs, reason = "the fields are the keys of the JSON, see docs/src/numbers.md")]
 pub struct Verdict {
     pub metric: &'static str,
-    pub level: Level,
+    pub level: AlertLevel,
     pub scope: Scope,
     pub window: String,
     pub basis: Basis,
     pub from: Option<String>,
     pub to: String,
+    /// Events after this time count, epoch milliseconds.
     #[serde(skip)]
     pub after: i64,
     pub count: u64,
@@ -41,67 +44,69 @@ pub struct Verdict {
     pub critical: f64,
     pub minimum_volume: u64,
     pub minimum_count: u64,
-    pub sure: bool,
+    /// True if the level is significant.
+    #[serde(rename = "sure")]
+    pub significant: bool,
     pub headroom: Option<Headroom>,
-    /// WorkMail alone: bounces of others' mail, which are in no rate.
+    /// WorkMail only: bounces of incoming mail, which are in no rate.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub incoming_bounces: Option<u64>,
-    /// Of a cohort: the part of its mail that was sent so long ago that its fate is known, as a rule.
+    /// Basis `send` only: part of the mail that is old enough for its outcome to be known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mature: Option<f64>,
-    /// Complaints alone: the rate out of mail to providers that tell SES of complaints.
+    /// Complaints only: the rate of mail to providers that send complaint feedback to SES.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub with_feedback: Option<WithFeedback>,
-    pub before: Option<Before>,
+    pub before: Option<PreviousPeriod>,
     pub pace: Option<Pace>,
     pub crosses_warning_at: Option<String>,
     pub crosses_critical_at: Option<String>,
     pub contributors: Vec<Contributor>,
 }
 
-/// How many more reach a threshold, at the same attempts.
+/// How many more bounces or complaints reach a threshold at the same attempts.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct Headroom {
-    /// Until the warning.
+    /// Up to the warning threshold.
     pub warning: u64,
-    /// Until the critical level.
+    /// Up to the critical threshold.
     pub critical: u64,
 }
 
-/// A complaint rate as SES counts it: out of mail to domains that send complaints back (facts 5.2).
+/// Complaint rate as SES computes it: out of mail to domains that send complaint feedback to SES (Amazon SES FAQs).
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct WithFeedback {
-    /// Attempts to these.
+    /// Attempts to these domains.
     pub attempts: u64,
-    /// The rate out of them.
+    /// Complaints divided by these attempts.
     pub rate: Option<f64>,
 }
 
-/// What a rate counts.
+/// A rate: what it counts, and its default thresholds.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Metric {
-    /// Its name in the JSON.
+    /// Name in the JSON.
     pub(crate) name: &'static str,
-    /// What it counts.
-    pub(crate) of: fn(&Counts) -> u64,
-    /// Its thresholds, where no rule has others.
-    pub(crate) thresholds: fn(&Request) -> Thresholds,
+    /// Selects what it counts.
+    pub(crate) count: fn(&WindowCounts) -> u64,
+    /// Thresholds if no rule applies.
+    pub(crate) thresholds: fn(&CheckRequest) -> Thresholds,
 }
 
-/// Bounces.
+/// Bounce rate.
 pub(crate) const BOUNCES: Metric = Metric {
     name: "bounce_rate",
-    of: |counts| counts.bounces,
+    count: |counts| counts.bounces,
     thresholds: |request| request.bounce,
 };
-/// Complaints.
+/// Complaint rate.
 pub(crate) const COMPLAINTS: Metric = Metric {
     name: "complaint_rate",
-    of: |counts| counts.complaints,
+    count: |counts| counts.complaints,
     thresholds: |request| request.complaint,
 };
 
-/// The metrics of a service. WorkMail hears of no complaints: none were counted, which is not that there are none.
+/// Returns the metrics of a service. WorkMail logs no complaints, so it has no complaint rate.
 pub(crate) fn metrics(service: Service) -> &'static [Metric] {
     match service {
         Service::Ses => &[BOUNCES, COMPLAINTS],
@@ -109,52 +114,53 @@ pub(crate) fn metrics(service: Service) -> &'static [Metric] {
     }
 }
 
-/// Where verdicts are made: a scope and a window.
-pub(crate) struct Place<'a> {
-    pub(crate) request: &'a Request,
-    pub(crate) cut: &'a Cut,
+/// A scope and a window to evaluate.
+pub(crate) struct ScopeWindow<'a> {
+    pub(crate) request: &'a CheckRequest,
+    pub(crate) grouping: &'a Grouping,
     pub(crate) values: &'a ScopeValues,
     pub(crate) timeline: &'a Timeline,
-    /// The timeline of the scope's mail to providers without feedback, where it is known.
+    /// Timeline of the scope's mail to providers that send no complaint feedback.
     pub(crate) without_feedback: Option<&'a Timeline>,
     pub(crate) window: &'a Window,
 }
 
-impl Place<'_> {
-    /// The verdicts of all metrics.
+impl ScopeWindow<'_> {
+    /// Returns the verdicts of all metrics of the service.
     pub(crate) fn verdicts(&self) -> impl Iterator<Item = Verdict> {
-        let measured = measure(self.timeline, self.window, self.request.at);
+        let measured = measure_window(self.timeline, self.window, self.request.at);
         metrics(self.request.service).iter().map(move |metric| self.verdict(metric, &measured))
     }
 
-    fn verdict(&self, metric: &Metric, measured: &Measured) -> Verdict {
+    fn verdict(&self, metric: &Metric, measured: &MeasuredWindow) -> Verdict {
         let Self { request, timeline, window, .. } = *self;
-        let (to, count) = (request.at, (metric.of)(&measured.counts));
-        let tried = measured.counts.attempts;
-        let scope = Scope::new(self.cut, self.values);
-        let others = Limits {
+        let (to, count) = (request.at, (metric.count)(&measured.counts));
+        let attempts = measured.counts.attempts;
+        let scope = Scope::new(self.grouping, self.values);
+        let default = Limits {
             thresholds: (metric.thresholds)(request),
             minimum_volume: request.minimum_volume,
         };
-        let Limits { thresholds, minimum_volume } =
-            request.rules.limits(metric.name, &scope, others);
-        let Judged { level, rate, interval, sure } =
-            judge(count, tried, thresholds, minimum_volume, self.cut.is_account());
-        let headroom = tried.filter(|tried| *tried > 0).map(|tried| Headroom {
-            warning: confidence::headroom(count, tried, thresholds.warning),
-            critical: confidence::headroom(count, tried, thresholds.critical),
+        let limits = request.rules.limits(metric.name, &scope, default);
+        let Limits { thresholds, minimum_volume } = limits;
+        let kind = if self.grouping.is_account() { ScopeKind::Account } else { ScopeKind::Group };
+        let Assessment { level, rate, interval, significant } =
+            assess(count, attempts, limits, kind);
+        let headroom = attempts.filter(|attempts| *attempts > 0).map(|attempts| Headroom {
+            warning: confidence::headroom(count, attempts, thresholds.warning),
+            critical: confidence::headroom(count, attempts, thresholds.critical),
         });
-        // what was sent last has not bounced yet: neither pace nor past can be compared with it
-        let is_of_now = request.basis == Basis::Event;
-        let pace =
-            pace(timeline, measured, to, metric.of, thresholds.critical).filter(|_| is_of_now);
-        let crosses = |threshold: f64| {
-            let length = to.saturating_sub(measured.from?);
-            let at = crossing(count, tried?, length, to, &pace.as_ref()?.long, threshold);
-            at.map(format_ms)
+        // by send time, recent mail has not bounced yet: neither pace nor previous period are comparable
+        let is_event_time = request.basis == Basis::Event;
+        let pace = pace(timeline, measured, to, metric.count, thresholds.critical)
+            .filter(|_| is_event_time);
+        let crosses_at = |threshold: f64| {
+            let length_ms = to.saturating_sub(measured.from?);
+            let totals = WindowTotals { count, attempts: attempts?, length_ms, to };
+            projected_crossing(&totals, &pace.as_ref()?.long, threshold).map(format_ms)
         };
         let (crosses_warning_at, crosses_critical_at) =
-            (crosses(thresholds.warning), crosses(thresholds.critical));
+            (crosses_at(thresholds.warning), crosses_at(thresholds.critical));
         Verdict {
             metric: metric.name,
             level,
@@ -165,7 +171,7 @@ impl Place<'_> {
             to: format_ms(to),
             after: measured.after,
             count,
-            attempts: tried,
+            attempts,
             denominator: measured.denominator,
             rate,
             interval,
@@ -173,7 +179,7 @@ impl Place<'_> {
             critical: thresholds.critical,
             minimum_volume,
             minimum_count: thresholds.minimum_count,
-            sure,
+            significant,
             headroom,
             incoming_bounces: (request.service == Service::WorkMail)
                 .then_some(measured.counts.incoming_bounces),
@@ -181,7 +187,8 @@ impl Place<'_> {
             with_feedback: (metric.name == COMPLAINTS.name)
                 .then(|| self.with_feedback(measured, count))
                 .flatten(),
-            before: before(timeline, window, measured, to, metric.of).filter(|_| is_of_now),
+            before: previous_period(timeline, window, measured, to, metric.count)
+                .filter(|_| is_event_time),
             pace,
             crosses_warning_at,
             crosses_critical_at,
@@ -189,22 +196,21 @@ impl Place<'_> {
         }
     }
 
-    /// The part of a cohort whose fate is known, as a rule.
-    fn mature(&self, measured: &Measured) -> Option<f64> {
+    /// Part of the mail that is at least [`MATURE_AFTER_MS`] old; for basis `send` only.
+    fn mature(&self, measured: &MeasuredWindow) -> Option<f64> {
         if self.request.basis != Basis::Send {
             return None;
         }
         let until = self.request.at.saturating_sub(MATURE_AFTER_MS).max(measured.after);
-        let out_of = measured.denominator?;
         let mature =
-            crate::timeline::windows::count_out(self.timeline, out_of, measured.after, until);
+            measure_with_denominator(self.timeline, measured.denominator?, measured.after, until);
         rate(mature.counts.attempts?, measured.counts.attempts?)
     }
 
-    fn with_feedback(&self, measured: &Measured, count: u64) -> Option<WithFeedback> {
-        let (attempts, out_of) = (measured.counts.attempts?, measured.denominator?);
+    fn with_feedback(&self, measured: &MeasuredWindow, count: u64) -> Option<WithFeedback> {
+        let (attempts, denominator) = (measured.counts.attempts?, measured.denominator?);
         let without = self.without_feedback.and_then(|timeline| {
-            crate::timeline::windows::count_out(timeline, out_of, measured.after, self.request.at)
+            measure_with_denominator(timeline, denominator, measured.after, self.request.at)
                 .counts
                 .attempts
         });

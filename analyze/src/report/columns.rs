@@ -1,13 +1,13 @@
-//! A report as columns: what the CSV and the Parquet form have in common.
+//! Columns of a report, shared by the CSV and the Parquet output.
 
 use bouncewatch_schemas::event::Service;
 
-use crate::report::{Report, Row};
+use crate::report::rates::{RateReport, RateRow};
 
-/// The values of a column, one for each row; unknown is `None`.
+/// Values of a column, one per row; `None` if unknown.
 #[derive(Debug)]
-pub(super) enum Values {
-    /// Words and times.
+pub(super) enum ColumnValues {
+    /// Text and times.
     Text(Vec<Option<String>>),
     /// Counts.
     Count(Vec<Option<u64>>),
@@ -15,30 +15,34 @@ pub(super) enum Values {
     Rate(Vec<Option<f64>>),
 }
 
-/// The columns of a report, in order. Each word of a cut is a column, empty for the cuts that lack it.
-pub(super) fn columns(report: &Report) -> Vec<(String, Values)> {
+/// Returns the columns of a report, in order. Each dimension is a column, empty for groupings without it.
+pub(super) fn columns(report: &RateReport) -> Vec<(String, ColumnValues)> {
     let rows = &report.rows;
     let mut out = Vec::new();
-    let mut text = |name: &str, value: &dyn Fn(&Row) -> Option<String>| {
-        out.push((name.to_owned(), Values::Text(rows.iter().map(value).collect())));
+    let mut text = |name: &str, value: &dyn Fn(&RateRow) -> Option<String>| {
+        out.push((name.to_owned(), ColumnValues::Text(rows.iter().map(value).collect())));
     };
     text("from", &|row| row.from.clone());
     text("to", &|row| Some(row.to.clone()));
     text("window", &|row| Some(row.window.clone()));
-    let mut words: Vec<&str> = Vec::new();
-    for (word, _) in rows.iter().flat_map(|row| &row.scope.0) {
-        if !words.contains(&word.as_str()) {
-            words.push(word);
+    let mut dimensions: Vec<&str> = Vec::new();
+    for (name, _) in rows.iter().flat_map(|row| &row.scope.0) {
+        if !dimensions.contains(&name.as_str()) {
+            dimensions.push(name);
         }
     }
-    for word in words {
-        text(word, &|row| {
-            row.scope.0.iter().find(|(name, _)| name == word).and_then(|(_, value)| value.clone())
+    for dimension in dimensions {
+        text(dimension, &|row| {
+            row.scope
+                .0
+                .iter()
+                .find(|(name, _)| name == dimension)
+                .and_then(|(_, value)| value.clone())
         });
     }
     text("denominator", &|row| row.denominator.map(|from| from.as_str().to_owned()));
-    let mut count = |name: &str, value: &dyn Fn(&Row) -> Option<u64>| {
-        out.push((name.to_owned(), Values::Count(rows.iter().map(value).collect())));
+    let mut count = |name: &str, value: &dyn Fn(&RateRow) -> Option<u64>| {
+        out.push((name.to_owned(), ColumnValues::Count(rows.iter().map(value).collect())));
     };
     count("attempts", &|row| row.attempts);
     count("sends", &|row| Some(row.sends));
@@ -53,12 +57,12 @@ pub(super) fn columns(report: &Report) -> Vec<(String, Values)> {
     count("delays", &|row| Some(row.delays));
     count("rejects", &|row| Some(row.rejects));
     count("rendering_failures", &|row| Some(row.rendering_failures));
-    // of SES there are none, and its columns stay as they are
+    // WorkMail only; the columns of SES do not change
     if report.service == Service::WorkMail {
         count("incoming_bounces", &|row| row.incoming_bounces);
     }
-    let mut rate = |name: &str, value: &dyn Fn(&Row) -> Option<f64>| {
-        out.push((name.to_owned(), Values::Rate(rows.iter().map(value).collect())));
+    let mut rate = |name: &str, value: &dyn Fn(&RateRow) -> Option<f64>| {
+        out.push((name.to_owned(), ColumnValues::Rate(rows.iter().map(value).collect())));
     };
     rate("bounce_rate", &|row| row.bounce_rate);
     rate("bounce_low", &|row| row.bounce_interval.map(|[low, _]| low));

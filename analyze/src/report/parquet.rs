@@ -1,20 +1,20 @@
-//! Reports as a Parquet file, for those who go on with them elsewhere. Unknown is null.
+//! Report as a Parquet file. Unknown is null.
 
 use polars::prelude::*;
 
 use crate::error::AnalyzeError;
-use crate::report::Report;
-use crate::report::columns::{Values, columns};
+use crate::report::columns::{ColumnValues, columns};
+use crate::report::rates::RateReport;
 
-/// A report as the bytes of a Parquet file; a word of a cut is a column of its name.
+/// Returns a report as the bytes of a Parquet file. Each dimension is a column of the same name.
 ///
 /// # Errors
-/// If the rows do not make a Parquet file.
-pub fn report(report: &Report) -> Result<Vec<u8>, AnalyzeError> {
-    let column = |(name, values): (String, Values)| match values {
-        Values::Text(texts) => Column::new(name.into(), texts),
-        Values::Count(counts) => Column::new(name.into(), counts),
-        Values::Rate(rates) => Column::new(name.into(), rates),
+/// If the Parquet file cannot be encoded.
+pub fn report(report: &RateReport) -> Result<Vec<u8>, AnalyzeError> {
+    let column = |(name, values): (String, ColumnValues)| match values {
+        ColumnValues::Text(texts) => Column::new(name.into(), texts),
+        ColumnValues::Count(counts) => Column::new(name.into(), counts),
+        ColumnValues::Rate(rates) => Column::new(name.into(), rates),
     };
     let columns = columns(report).into_iter().map(column).collect();
     let mut frame = DataFrame::new(report.rows.len(), columns)?;

@@ -1,8 +1,8 @@
-//! A check as metrics in Prometheus's text format 0.0.4, for the textfile collector of `node_exporter`.
+//! Check as metrics in the Prometheus text format 0.0.4, for the textfile collector of `node_exporter`.
 //!
-//! Names follow Prometheus's conventions: rates are ratios, times are seconds since 1970. What is not known is absent,
-//! never 0. Label values of strangers are escaped; `by` names the words of the cut, so that a scope whose events lack a
-//! word is not taken for the account.
+//! Names follow the Prometheus naming conventions: rates are ratios, times are seconds since 1970. Unknown values are
+//! absent, never 0. Label values are escaped. The label `by` lists the dimensions of the grouping: it distinguishes a
+//! scope without a value from the account.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -10,56 +10,57 @@ use std::fmt::Write;
 use bouncewatch_schemas::printable::printable;
 use bouncewatch_schemas::time::parse_ms;
 
-use crate::check::levels::Level;
-use crate::check::{Check, Verdict};
-use crate::timeline::model::{ACCOUNT_COLUMNS, Scope};
+use crate::check::level::AlertLevel;
+use crate::check::{CheckReport, Verdict};
+use crate::timeline::{ACCOUNT_COLUMNS, Scope};
 
-/// A gauge of verdicts: its name, its help, and its value.
+/// A gauge of verdicts: name, help and value.
 type Gauge = (&'static str, &'static str, fn(&Verdict) -> Option<f64>);
 
-/// Gauges of each metric; `{}` stands for its word, in names and in help.
-const OF_METRIC: [Gauge; 8] = [
-    ("{}_ratio", "Share of the attempts in the window that are {}s.", |verdict| verdict.rate),
-    ("{}_lower_bound_ratio", "Lower bound of the 95 % interval of the {} rate.", |verdict| {
-        Some(verdict.interval?[0])
-    }),
-    ("{}_upper_bound_ratio", "Upper bound of the 95 % interval of the {} rate.", |verdict| {
-        Some(verdict.interval?[1])
-    }),
+/// Gauges of each rate; `{}` is replaced with `bounce` or `complaint`.
+const RATE_GAUGES: [Gauge; 8] = [
+    ("{}_ratio", "Share of attempts in the window with a {}.", |verdict| verdict.rate),
+    (
+        "{}_lower_bound_ratio",
+        "Lower bound of the 95 % confidence interval of the {} rate.",
+        |verdict| Some(verdict.interval?[0]),
+    ),
+    (
+        "{}_upper_bound_ratio",
+        "Upper bound of the 95 % confidence interval of the {} rate.",
+        |verdict| Some(verdict.interval?[1]),
+    ),
     ("{}s", "Number of {}s in the window.", |verdict| Some(float(verdict.count))),
     ("{}_warning_ratio", "Warning threshold of the {} rate.", |verdict| Some(verdict.warning)),
     ("{}_critical_ratio", "Critical threshold of the {} rate.", |verdict| Some(verdict.critical)),
     (
         "{}s_until_critical",
-        "Number of further {}s that reach the critical level at the same attempts.",
+        "Number of further {}s that reach the critical threshold at the same attempts.",
         |verdict| verdict.headroom.map(|more| float(more.critical)),
     ),
-    ("{}_level", "Level of the {} rate: 0 OK, 1 warning, 2 critical, 3 unknown.", |verdict| {
-        Some(level(verdict.level))
-    }),
+    (
+        "{}_level",
+        "Alert level of the {} rate: 0 OK, 1 warning, 2 critical, 3 unknown.",
+        |verdict| Some(level(verdict.level)),
+    ),
 ];
 
-/// A check as metrics, as of `at`.
-pub fn check(check: &Check, at: i64) -> String {
+/// Returns a check as metrics. `at` is the time of the check, epoch milliseconds.
+pub fn check(check: &CheckReport, at: i64) -> String {
     let mut out = String::new();
     let service = [("service".to_owned(), check.service.as_str().to_owned())];
     let one = |value: f64| vec![(labels(&service), value)];
-    family(
-        &mut out,
-        "check_timestamp_seconds",
-        "The moment for which these metrics hold.",
-        &one(seconds(at)),
-    );
+    family(&mut out, "check_timestamp_seconds", "Time of the evaluation.", &one(seconds(at)));
     family(
         &mut out,
         "check_status",
-        "The worst level: 0 OK, 1 warning, 2 critical, 3 unknown.",
+        "Worst alert level: 0 OK, 1 warning, 2 critical, 3 unknown.",
         &one(level(check.status)),
     );
     family(
         &mut out,
         "feed_stale",
-        "1 where no events came for too long.",
+        "1 if no event is newer than the stale_after setting.",
         &one(f64::from(u8::from(check.feed.stale))),
     );
     let newest = check.feed.newest_event_at.as_deref().and_then(parse_ms);
@@ -72,7 +73,7 @@ pub fn check(check: &Check, at: i64) -> String {
     );
     for (metric, word) in [("bounce_rate", "bounce"), ("complaint_rate", "complaint")] {
         let verdicts = || check.verdicts.iter().filter(|verdict| verdict.metric == metric);
-        for (name, help, value) in OF_METRIC {
+        for (name, help, value) in RATE_GAUGES {
             let samples = samples(check, verdicts(), value);
             let named = |text: &str| text.replace("{}", word);
             family(&mut out, &named(name), &named(help), &samples);
@@ -83,13 +84,13 @@ pub fn check(check: &Check, at: i64) -> String {
     family(
         &mut out,
         "attempts",
-        "Number of attempts in the window, which the rates are out of.",
+        "Number of attempts in the window, the denominator of the rates.",
         &attempts,
     );
     out
 }
 
-/// A metric with its samples; one without any is left out.
+/// Appends a metric with its samples; nothing if there are none.
 fn family(out: &mut String, name: &str, help: &str, samples: &[(String, f64)]) {
     if samples.is_empty() {
         return;
@@ -101,35 +102,35 @@ fn family(out: &mut String, name: &str, help: &str, samples: &[(String, f64)]) {
     }
 }
 
-/// The samples of verdicts; the metrics of a window share some, and a series may stand once.
+/// Returns one sample per label set: several verdicts of a scope share the attempts.
 fn samples<'v>(
-    check: &Check,
+    check: &CheckReport,
     verdicts: impl Iterator<Item = &'v Verdict>,
     value: impl Fn(&Verdict) -> Option<f64>,
 ) -> Vec<(String, f64)> {
-    let mut told = BTreeSet::new();
+    let mut known = BTreeSet::new();
     verdicts
         .filter_map(|verdict| {
             let mut all = vec![
                 ("service".to_owned(), check.service.as_str().to_owned()),
                 ("window".to_owned(), verdict.window.clone()),
             ];
-            all.extend(of_scope(&verdict.scope));
+            all.extend(scope_labels(&verdict.scope));
             Some((labels(&all), value(verdict)?))
         })
-        .filter(|(labels, _)| told.insert(labels.clone()))
+        .filter(|(labels, _)| known.insert(labels.clone()))
         .collect()
 }
 
-/// The labels of a scope. Words become names of letters, digits and underscores, each once.
-fn of_scope(scope: &Scope) -> Vec<(String, String)> {
-    let words = scope.0.iter().map(|(word, _)| word.as_str());
-    let by = words.filter(|word| !ACCOUNT_COLUMNS.contains(word)).collect::<Vec<_>>().join(",");
+/// Returns the labels of a scope. Label names contain only letters, digits and underscores, and are unique.
+fn scope_labels(scope: &Scope) -> Vec<(String, String)> {
+    let names = scope.0.iter().map(|(name, _)| name.as_str());
+    let by = names.filter(|name| !ACCOUNT_COLUMNS.contains(name)).collect::<Vec<_>>().join(",");
     let mut all = vec![("by".to_owned(), by)];
-    for (word, value) in &scope.0 {
+    for (dimension, value) in &scope.0 {
         let Some(value) = value else { continue };
         let letter = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
-        let mut name: String = word.chars().map(letter).collect();
+        let mut name: String = dimension.chars().map(letter).collect();
         while all.iter().any(|(taken, _)| *taken == name) {
             name.push('_');
         }
@@ -147,7 +148,7 @@ fn labels(all: &[(String, String)]) -> String {
     format!("{{{}}}", all.iter().map(one).collect::<Vec<_>>().join(","))
 }
 
-fn level(level: Level) -> f64 {
+fn level(level: AlertLevel) -> f64 {
     f64::from(level.exit_code())
 }
 

@@ -1,117 +1,126 @@
-//! Checks and reports as text for people. Control characters of strangers are shown, not sent to the terminal.
+//! Checks, reconciliations and reports as text tables. Control characters in values are escaped.
 
 use std::fmt::Write;
 
-use crate::report::{Report, Row};
 use bouncewatch_schemas::event::Service;
 use bouncewatch_schemas::printable::printable;
 
 use crate::check::contribution::Contributor;
-use crate::check::levels::Level;
-use crate::check::reconcile::{Reconciliation, Step};
-use crate::check::{Check, Verdict};
+use crate::check::level::AlertLevel;
+use crate::check::reconcile::{ReconciledScope, Reconciliation, ReconciliationStep};
+use crate::check::{CheckReport, FeedHealth, Verdict};
+use crate::report::rates::{RateReport, RateRow};
+use crate::report::text::{duration, humanize, percent, text_table, utc_minute, utc_second};
 
-/// Parts of a rate that a table names.
-const DRIVERS_MAX: usize = 6;
-/// Lines beyond which a table is cut in the middle.
-const LINES_MAX: usize = 400;
+/// Most contributors of a rate, causes not counted.
+const CONTRIBUTORS_MAX: usize = 6;
 
-/// A check: the verdict first, then the feed, then one line for each rate.
-pub fn check(check: &Check) -> String {
-    let whose = match check.service {
+/// Returns a check as text: status, feed, one line per rate, projections, contributors.
+pub fn check(check: &CheckReport) -> String {
+    let service = match check.service {
         Service::Ses => "",
         Service::WorkMail => "WorkMail, ",
     };
-    let mut out = format!("{}  {whose}as of {}\n", check.status.as_upper(), check.as_of);
-    let feed = match (&check.feed.newest_event_at, check.feed.silent_seconds) {
-        (Some(newest), Some(silent)) => {
-            let stale = if check.feed.stale { ": STALE, no newer event came" } else { "" };
-            format!("newest event {newest}, {} before{stale}", duration(silent))
-        }
-        _ => "no events".to_owned(),
-    };
-    // writing to a String cannot fail
-    _ = writeln!(out, "feed  {feed}");
-    if !check.feed.missing.is_empty() {
-        _ = writeln!(out, "feed  no events of kind: {}", check.feed.missing.join(", "));
-    }
-    out.push('\n');
+    let mut out = format!(
+        "{}  {service}as of {}\n{}\n",
+        check.status.as_upper(),
+        utc_second(&check.as_of),
+        feed(&check.feed)
+    );
     let header = [
         "level",
         "metric",
         "scope",
         "window",
         "rate",
-        "95 % interval",
+        "95 % CI",
         "count",
         "attempts",
         "until warning",
         "until critical",
     ];
-    out.push_str(&grid(&header, &check.verdicts.iter().map(verdict).collect::<Vec<_>>(), 4));
+    out.push_str(&text_table(&header, &check.verdicts.iter().map(row).collect::<Vec<_>>(), 4));
     for verdict in &check.verdicts {
-        out.push_str(&course(verdict));
+        out.push_str(&projection(verdict));
     }
     for verdict in &check.verdicts {
-        out.push_str(&drivers(verdict));
+        out.push_str(&contributors(verdict));
     }
     out
 }
 
-/// Where a rate is going, if it is going anywhere.
-fn course(verdict: &Verdict) -> String {
-    let Some(pace) = &verdict.pace else { return String::new() };
-    let crossing =
-        [("warning", &verdict.crosses_warning_at), ("critical", &verdict.crosses_critical_at)];
-    let crossing: Vec<String> = crossing
-        .iter()
-        .filter_map(|(level, at)| Some(format!("{level} at {}", at.as_deref()?)))
-        .collect();
-    if crossing.is_empty() {
-        return String::new();
-    }
-    let before = verdict.before.as_ref().and_then(|before| before.rate);
-    let before = before.map_or_else(String::new, |rate| {
-        format!("; the window before had {}", percent(Some(rate)))
-    });
-    #[expect(clippy::cast_possible_truncation, reason = "a span of time in seconds")]
-    let long = duration(pace.long.seconds as i64);
+fn feed(feed: &FeedHealth) -> String {
+    let age = match (&feed.newest_event_at, feed.silent_seconds) {
+        (Some(newest), Some(silent)) => {
+            let stale = if feed.stale { "STALE, " } else { "" };
+            format!("{stale}newest event {}, {} ago", utc_minute(newest), duration(silent))
+        }
+        _ => "no events".to_owned(),
+    };
+    let missing = match feed.missing.as_slice() {
+        [] => String::new(),
+        missing => format!("feed  missing event types: {}\n", missing.join(", ")),
+    };
+    format!("feed  {age}\n{missing}")
+}
+
+/// `bounce rate of SCOPE in WINDOW`.
+fn title(verdict: &Verdict) -> String {
     format!(
-        "\n{} of {} in {}: at the pace of the last {long} ({}, {} of {}) {}{before}\n",
-        words(verdict.metric),
+        "{} of {} in {}",
+        humanize(verdict.metric),
         printable(&verdict.scope.to_string()),
-        verdict.window,
-        percent(pace.long.rate),
-        pace.long.count,
-        pace.long.attempts,
-        crossing.join(", ")
+        verdict.window
     )
 }
 
-/// The parts without which a rate would be lower, and the causes of most of it.
-fn drivers(verdict: &Verdict) -> String {
-    let lowers = |part: &&Contributor| {
+/// Returns when a rate is projected to reach a threshold; empty if it is not.
+fn projection(verdict: &Verdict) -> String {
+    let Some(pace) = &verdict.pace else { return String::new() };
+    let crossings =
+        [("warning", &verdict.crosses_warning_at), ("critical", &verdict.crosses_critical_at)];
+    let crossings: Vec<String> = crossings
+        .iter()
+        .filter_map(|(level, at)| Some(format!("{level} at {}", utc_minute(at.as_deref()?))))
+        .collect();
+    if crossings.is_empty() {
+        return String::new();
+    }
+    let previous = verdict.before.as_ref().and_then(|previous| previous.rate);
+    let previous = previous
+        .map_or_else(String::new, |rate| format!("; previous period: {}", percent(Some(rate))));
+    #[expect(clippy::cast_possible_truncation, reason = "a span of time in seconds")]
+    let length = duration(pace.long.seconds as i64);
+    format!(
+        "\nProjection of the {}: {}, if the rate of the last {length} continues ({}, {} of {}){previous}\n",
+        title(verdict),
+        crossings.join(", "),
+        percent(pace.long.rate),
+        pace.long.count,
+        pace.long.attempts,
+    )
+}
+
+/// Returns the parts that raise a rate, then the most frequent causes; empty if there are none.
+fn contributors(verdict: &Verdict) -> String {
+    let raises_rate = |part: &&Contributor| {
         part.rate_without.zip(verdict.rate).is_some_and(|(without, rate)| without < rate)
     };
-    let all = || verdict.contributors.iter().filter(lowers);
-    let parts = all().filter(|part| !part.is_cause()).take(DRIVERS_MAX);
+    let all = || verdict.contributors.iter().filter(raises_rate);
+    let parts = all().filter(|part| !part.is_cause()).take(CONTRIBUTORS_MAX);
     let parts: Vec<&Contributor> = parts.chain(all().filter(|part| part.is_cause())).collect();
     if parts.is_empty() {
         return String::new();
     }
-    let mut out = format!(
-        "\n{} of {} in {} comes from\n",
-        words(verdict.metric),
-        printable(&verdict.scope.to_string()),
-        verdict.window
-    );
+    let mut out = format!("\nContributors to the {}:\n", title(verdict));
     let noun = if verdict.metric == "bounce_rate" { "bounces" } else { "complaints" };
     for part in parts {
         let value = part.value.as_deref().unwrap_or("(none)");
+        // writing to a String cannot fail
         _ = writeln!(
             out,
-            "  {} {}  {} of {} {noun}; without it {}",
-            words(&part.by),
+            "  {} {}  {} of {} {noun} (rate excluding it: {})",
+            humanize(&part.by),
             printable(value),
             part.count,
             verdict.count,
@@ -121,104 +130,108 @@ fn drivers(verdict: &Verdict) -> String {
     out
 }
 
-fn verdict(verdict: &Verdict) -> Vec<String> {
+fn row(verdict: &Verdict) -> Vec<String> {
     let known = |number: Option<u64>| {
         number.map_or_else(|| "unknown".to_owned(), |number| number.to_string())
     };
     let attempts = match verdict.denominator {
-        Some(from) => format!("{} {}", known(verdict.attempts), words(from.as_str())),
+        Some(source) => format!("{} {}", known(verdict.attempts), humanize(source.as_str())),
         None => "unknown".to_owned(),
     };
-    let doubt = if verdict.level == Level::Ok && !verdict.sure && verdict.rate.is_some() {
-        " (few)"
-    } else {
-        ""
-    };
+    let is_low_volume =
+        verdict.level == AlertLevel::Ok && !verdict.significant && verdict.rate.is_some();
+    let low_volume = if is_low_volume { " (low volume)" } else { "" };
     vec![
-        format!("{}{doubt}", verdict.level.as_upper()),
-        words(verdict.metric),
+        format!("{}{low_volume}", verdict.level.as_upper()),
+        humanize(verdict.metric),
         verdict.scope.to_string(),
         verdict.window.clone(),
         percent(verdict.rate),
-        verdict.interval.map_or_else(String::new, |[low, high]| {
-            format!("{} to {}", percent(Some(low)), percent(Some(high)))
-        }),
+        interval(verdict.interval),
         verdict.count.to_string(),
         attempts,
-        known(verdict.headroom.map(|more| more.warning)),
-        known(verdict.headroom.map(|more| more.critical)),
+        known(verdict.headroom.map(|headroom| headroom.warning)),
+        known(verdict.headroom.map(|headroom| headroom.critical)),
     ]
 }
 
-/// A reconciliation: one table of steps for each scope and window.
-pub fn reconciliation(found: &Reconciliation) -> String {
-    let mut out = String::new();
-    for account in &found.accounts {
-        let from = account.from.as_deref().unwrap_or("the first event");
-        let scope = account.scope.to_string();
+/// Formats a confidence interval: `5.27 % to 8.45 %`; empty if unknown.
+fn interval(interval: Option<[f64; 2]>) -> String {
+    interval.map_or_else(String::new, |[low, high]| {
+        format!("{} to {}", percent(Some(low)), percent(Some(high)))
+    })
+}
+
+/// Returns a reconciliation as text: tables of steps for each scope and window.
+pub fn reconciliation(reconciliation: &Reconciliation) -> String {
+    reconciliation.accounts.iter().map(reconciled_scope).collect()
+}
+
+fn reconciled_scope(account: &ReconciledScope) -> String {
+    let from = account.from.as_deref().map_or_else(|| "first event".to_owned(), utc_minute);
+    let mut out = format!(
+        "{}, window {}: {from} to {}\n",
+        printable(&account.scope.to_string()),
+        account.window,
+        utc_minute(&account.to)
+    );
+    let attempts = step_rows(&account.attempts);
+    out.push_str(&text_table(&["attempts", "count", "remaining", ""], &attempts, 1));
+    let bounces = step_rows(&account.bounces);
+    out.push_str(&text_table(&["bounces", "count", "remaining", "rate"], &bounces, 1));
+    // writing to a String cannot fail
+    _ = writeln!(out, "bounce rate {}", percent(account.rate));
+    if let (Some(aws), Some(difference)) = (account.aws_rate, account.difference) {
+        let nearest = account.nearest.map_or_else(String::new, |step| {
+            format!("; nearest to the AWS rate: the rate after \"{}\"", humanize(step))
+        });
         _ = writeln!(
             out,
-            "{} {}: from {from} to {}",
-            printable(&scope),
-            account.window,
-            account.to
+            "AWS rate {}, difference {:+.2} percentage points{nearest}",
+            percent(Some(aws)),
+            difference * 100.0
         );
-        let line = |step: &Step, is_first: bool, sign: &str| {
-            let sign = if is_first { "" } else { sign };
-            vec![
-                format!("{sign}{}", words(step.step)),
-                step.count.to_string(),
-                step.left.to_string(),
-                step.rate.map_or_else(String::new, |rate| percent(Some(rate))),
-            ]
-        };
-        let lines = |steps: &[Step]| -> Vec<Vec<String>> {
-            let sign =
-                |step: &Step| if step.step.starts_with("counted") { "  of these " } else { "- " };
-            let numbered = steps.iter().enumerate();
-            numbered.map(|(at, step)| line(step, at == 0, sign(step))).collect()
-        };
-        out.push_str(&grid(&["attempts", "count", "left", ""], &lines(&account.attempts), 1));
-        out.push_str(&grid(&["bounces", "count", "left", "rate"], &lines(&account.bounces), 1));
-        _ = writeln!(out, "bounce rate {}", percent(account.rate));
-        if let (Some(aws), Some(difference)) = (account.aws_rate, account.difference) {
-            let nearest = account.nearest.map_or_else(String::new, |step| {
-                format!("; nearest to it is the rate after \"{}\"", words(step))
-            });
-            _ = writeln!(
-                out,
-                "AWS shows {}, ours is {:+.2} points off{nearest}",
-                percent(Some(aws)),
-                difference * 100.0
-            );
-        }
-        out.push('\n');
     }
+    out.push('\n');
     out
 }
 
-/// A column of a report's table: its head, and its cell of a row.
-type Column = (&'static str, Cell);
-/// A cell of a row.
-type Cell = fn(&Row) -> String;
+/// Rows of steps: the total, then what is subtracted (`- `) or part of the result (`  of these `).
+fn step_rows(steps: &[ReconciliationStep]) -> Vec<Vec<String>> {
+    let prefix = |at: usize, step: &ReconciliationStep| match at {
+        0 => "",
+        _ if step.step.starts_with("counted") => "  of these ",
+        _ => "- ",
+    };
+    let row = |(at, step): (usize, &ReconciliationStep)| {
+        vec![
+            format!("{}{}", prefix(at, step), humanize(step.step)),
+            step.count.to_string(),
+            step.left.to_string(),
+            step.rate.map_or_else(String::new, |rate| percent(Some(rate))),
+        ]
+    };
+    steps.iter().enumerate().map(row).collect()
+}
 
-/// The columns of every report.
-const COLUMNS: [Column; 7] = [
-    ("to", |row| row.to.clone()),
+/// A column of the report table: header, and the cell of a row.
+type TableColumn = (&'static str, CellText);
+/// Returns the cell of a row.
+type CellText = fn(&RateRow) -> String;
+
+/// Columns of every report.
+const COLUMNS: [TableColumn; 7] = [
+    ("to", |row| utc_second(&row.to)),
     ("window", |row| row.window.clone()),
     ("scope", |row| row.scope.to_string()),
     ("attempts", |row| row.attempts.map_or_else(|| "unknown".to_owned(), |n| n.to_string())),
     ("bounces", |row| row.bounces.to_string()),
     ("bounce rate", |row| percent(row.bounce_rate)),
-    ("95 % interval", |row| {
-        row.bounce_interval.map_or_else(String::new, |[low, high]| {
-            format!("{} to {}", percent(Some(low)), percent(Some(high)))
-        })
-    }),
+    ("95 % CI", |row| interval(row.bounce_interval)),
 ];
 
-/// Further columns of a report on SES.
-const COLUMNS_OF_SES: [Column; 5] = [
+/// Additional columns for SES.
+const SES_COLUMNS: [TableColumn; 5] = [
     ("complaints", |row| row.complaints.to_string()),
     ("complaint rate", |row| percent(row.complaint_rate)),
     ("soft", |row| row.soft.to_string()),
@@ -226,8 +239,8 @@ const COLUMNS_OF_SES: [Column; 5] = [
     ("deliveries", |row| row.deliveries.to_string()),
 ];
 
-/// Further columns of a report on WorkMail.
-const COLUMNS_OF_WORKMAIL: [Column; 5] = [
+/// Additional columns for WorkMail.
+const WORKMAIL_COLUMNS: [TableColumn; 5] = [
     ("hard", |row| row.hard.to_string()),
     ("soft", |row| row.soft.to_string()),
     ("undetermined", |row| row.undetermined.to_string()),
@@ -235,99 +248,24 @@ const COLUMNS_OF_WORKMAIL: [Column; 5] = [
     ("incoming bounces", |row| row.incoming_bounces.unwrap_or_default().to_string()),
 ];
 
-/// A report: one line for each scope, window and end.
-pub fn report(report: &Report) -> String {
-    let further = match report.service {
-        Service::Ses => COLUMNS_OF_SES,
-        Service::WorkMail => COLUMNS_OF_WORKMAIL,
+/// Returns a report as text: one line per scope, window and end of a window.
+pub fn report(report: &RateReport) -> String {
+    let service_columns = match report.service {
+        Service::Ses => SES_COLUMNS,
+        Service::WorkMail => WORKMAIL_COLUMNS,
     };
-    let (header, cells): (Vec<&str>, Vec<Cell>) = COLUMNS.into_iter().chain(further).unzip();
+    let (header, cells): (Vec<&str>, Vec<CellText>) =
+        COLUMNS.into_iter().chain(service_columns).unzip();
     let rows: Vec<Vec<String>> =
         report.rows.iter().map(|row| cells.iter().map(|cell| cell(row)).collect()).collect();
-    let mut out = grid(&header, &rows, 3);
+    let mut out = text_table(&header, &rows, 3);
     if report.scopes_shown < report.scopes {
+        // writing to a String cannot fail
         _ = writeln!(
             out,
-            "{} of {} scopes; without --top all are shown",
+            "{} of {} scopes shown; omit --top to show all",
             report.scopes_shown, report.scopes
         );
     }
     out
-}
-
-/// Columns padded to their widest cell; the first `texts` columns are texts, the others numbers. A long table is cut
-/// in the middle and says so.
-pub fn grid(header: &[&str], rows: &[Vec<String>], texts: usize) -> String {
-    let cells =
-        |row: &[String]| row.iter().map(|cell| printable(cell).into_owned()).collect::<Vec<_>>();
-    let mut lines = vec![header.iter().map(|cell| (*cell).to_owned()).collect::<Vec<_>>()];
-    let half = LINES_MAX / 2;
-    let cut = rows.len() > LINES_MAX;
-    if cut {
-        lines.extend(rows[..half].iter().map(|row| cells(row)));
-        lines.extend(rows[rows.len() - half..].iter().map(|row| cells(row)));
-    } else {
-        lines.extend(rows.iter().map(|row| cells(row)));
-    }
-    let width = |at: usize| {
-        lines.iter().filter_map(|line| line.get(at)).map(|cell| cell.chars().count()).max()
-    };
-    let widths: Vec<usize> = (0..header.len()).map(|at| width(at).unwrap_or_default()).collect();
-    let mut out = String::new();
-    for (number, line) in lines.iter().enumerate() {
-        if cut && number == half + 1 {
-            _ = writeln!(
-                out,
-                "... {} of {} lines are shown; --format csv or json gives all ...",
-                2 * half,
-                rows.len()
-            );
-        }
-        let mut text = String::new();
-        for (at, (cell, width)) in line.iter().zip(&widths).enumerate() {
-            let gap = if at == 0 { "" } else { "  " };
-            _ = if at < texts {
-                write!(text, "{gap}{cell:<width$}")
-            } else {
-                write!(text, "{gap}{cell:>width$}")
-            };
-        }
-        out.push_str(text.trim_end());
-        out.push('\n');
-    }
-    out
-}
-
-/// A fraction as percent; unknown where there is none.
-pub(crate) fn percent(rate: Option<f64>) -> String {
-    rate.map_or_else(|| "unknown".to_owned(), |rate| format!("{:.2} %", rate * 100.0))
-}
-
-/// `bounce_rate` as people write it.
-pub(crate) fn words(name: &str) -> String {
-    name.replace('_', " ")
-}
-
-fn duration(seconds: i64) -> String {
-    match seconds {
-        s if s < 120 => format!("{s} s"),
-        s if s < 2 * 3_600 => format!("{} min", s / 60),
-        s if s < 2 * 86_400 => format!("{} h", s / 3_600),
-        s => format!("{} days", s / 86_400),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn long_tables_say_what_was_cut() {
-        let rows: Vec<Vec<String>> =
-            (0..1_000).map(|n| vec![n.to_string(), "x".to_owned()]).collect();
-        let text = grid(&["n", "x"], &rows, 2);
-        assert_eq!(text.lines().count(), 1 + LINES_MAX + 1);
-        assert!(text.contains("400 of 1000 lines are shown"));
-        assert!(text.contains("\n999  x\n"));
-    }
 }

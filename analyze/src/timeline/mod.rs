@@ -1,6 +1,25 @@
-//! Sorted times of events by scope, and windows over them. Plain numbers, pure.
+//! Sorted event times by scope, and windows over them. Plain numbers, no I/O.
 
-pub mod model;
+mod attempts;
+mod basis;
+mod denominator;
+mod outcome;
+mod scope;
+mod scope_timeline;
 pub mod send_counts;
 pub mod times;
-pub mod windows;
+mod window;
+mod windows;
+
+pub use basis::Basis;
+pub use denominator::Denominator;
+pub use outcome::Outcome;
+pub(crate) use scope::NO_FEEDBACK;
+pub use scope::{ACCOUNT_COLUMNS, Dimension, EXCLUSION_REASON, Grouping, Scope, ScopeValues};
+pub use scope_timeline::Timeline;
+pub use times::TimePosition;
+pub use window::{Window, WindowSpan, parse_duration_ms};
+pub use windows::{
+    MeasuredWindow, WindowCounts, attempts_until, measure_span, measure_window,
+    measure_with_denominator, needs_pairs, window_start, window_start_day,
+};

@@ -1,83 +1,88 @@
-//! Volumes that were imported: how much was sent in spans of time, told by others than events. Pure.
+//! Imported send counts: number of sent messages per interval. No I/O.
 
-/// How much of a scope's mail was sent in spans that do not overlap.
+/// Sent messages of a scope by interval. Intervals do not overlap.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Volumes {
-    points: Vec<Point>,
+pub struct SendCounts {
+    intervals: Vec<Interval>,
 }
 
-/// One span.
+/// Send count of one interval. The derived order sorts by `last` first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Point {
-    /// Its last millisecond, epoch milliseconds.
+struct Interval {
+    /// Last millisecond of the interval, epoch milliseconds.
     last: i64,
-    begin: i64,
+    start: i64,
     attempts: u64,
-    /// Attempts of all points up to this one.
-    upto: u64,
+    /// Attempts of this interval and all before it.
+    cumulative: u64,
 }
 
-impl Volumes {
-    /// No volumes.
+impl SendCounts {
+    /// Returns no send counts.
     pub const fn new() -> Self {
-        Self { points: Vec::new() }
+        Self { intervals: Vec::new() }
     }
 
-    /// Volumes of spans `[begin, end)` with their attempts, in any order.
-    pub fn of(spans: impl IntoIterator<Item = (i64, i64, u64)>) -> Self {
-        let point = |(begin, end, attempts): (i64, i64, u64)| Point {
+    /// Returns the send counts of intervals `[start, end)` with their attempts, in any order.
+    pub fn from_intervals(intervals: impl IntoIterator<Item = (i64, i64, u64)>) -> Self {
+        let interval = |(start, end, attempts): (i64, i64, u64)| Interval {
             last: end.saturating_sub(1),
-            begin,
+            start,
             attempts,
-            upto: 0,
+            cumulative: 0,
         };
-        let mut points: Vec<Point> = spans.into_iter().map(point).collect();
-        points.sort_unstable();
-        let mut upto = 0;
-        for point in &mut points {
-            upto += point.attempts;
-            point.upto = upto;
+        let mut intervals: Vec<Interval> = intervals.into_iter().map(interval).collect();
+        intervals.sort_unstable();
+        let mut cumulative = 0;
+        for interval in &mut intervals {
+            cumulative += interval.attempts;
+            interval.cumulative = cumulative;
         }
-        Self { points }
+        Self { intervals }
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.points.is_empty()
+        self.intervals.is_empty()
     }
 
-    /// Attempts of the spans that end at or before `to`. A span counts where it ends: what is still running is not known.
+    /// Returns the attempts of the intervals with their last millisecond at or before `to`. An interval counts at its
+    /// end, because the count of a running interval is incomplete.
     pub fn upto(&self, to: i64) -> u64 {
-        let at = self.points.partition_point(|point| point.last <= to);
-        at.checked_sub(1).and_then(|at| self.points.get(at)).map_or(0, |point| point.upto)
+        let at = self.ended(to);
+        at.checked_sub(1).and_then(|at| self.intervals.get(at)).map_or(0, |last| last.cumulative)
     }
 
-    /// Attempts of the spans that end in `(after, to]`.
+    /// Returns the attempts of the intervals with their last millisecond in `(after, to]`.
     pub fn between(&self, after: i64, to: i64) -> u64 {
         self.upto(to).saturating_sub(self.upto(after))
     }
 
-    /// Whether a span ends in `(after, to]`.
+    /// Whether the last millisecond of an interval is in `(after, to]`.
     pub fn has_any(&self, after: i64, to: i64) -> bool {
-        let upto = |to: i64| self.points.partition_point(|point| point.last <= to);
-        upto(to) > upto(after)
+        self.ended(to) > self.ended(after)
     }
 
-    /// Where the span begins in which the n-th last attempt at or before `to` lies; the first span's begin where there
-    /// are fewer.
+    /// Returns the start of the interval with the n-th last attempt at or before `to`; that of the first interval if
+    /// there are fewer attempts; `None` without attempts.
     pub fn nth_last(&self, n: u64, to: i64) -> Option<i64> {
         let until = self.upto(to);
         if until == 0 {
             return None;
         }
-        let wanted = until.saturating_sub(n);
-        let at = self.points.partition_point(|point| point.upto <= wanted);
-        self.points.get(at).map(|point| point.begin)
+        let skipped = until.saturating_sub(n);
+        let at = self.intervals.partition_point(|interval| interval.cumulative <= skipped);
+        self.intervals.get(at).map(|interval| interval.start)
     }
 
-    /// Begin of the first span.
+    /// Returns the start of the first interval.
     pub fn first(&self) -> Option<i64> {
-        self.points.iter().map(|point| point.begin).min()
+        self.intervals.iter().map(|interval| interval.start).min()
+    }
+
+    /// Number of intervals with their last millisecond at or before `to`.
+    fn ended(&self, to: i64) -> usize {
+        self.intervals.partition_point(|interval| interval.last <= to)
     }
 }
 
@@ -86,14 +91,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_span_counts_where_it_ends() {
-        let volumes = Volumes::of([(100, 200, 7), (0, 100, 5), (200, 300, 0), (300, 400, 1)]);
+    fn interval_counts_at_its_last_millisecond() {
+        let send_counts =
+            SendCounts::from_intervals([(100, 200, 7), (0, 100, 5), (200, 300, 0), (300, 400, 1)]);
         for (after, to, expected) in
             [(0, 99, 5), (0, 98, 0), (99, 199, 7), (-1, 400, 13), (199, 399, 1), (400, 500, 0)]
         {
-            assert_eq!(volumes.between(after, to), expected, "({after}, {to}]");
+            assert_eq!(send_counts.between(after, to), expected, "({after}, {to}]");
         }
-        assert!(volumes.has_any(199, 299) && !volumes.has_any(199, 298));
+        assert!(send_counts.has_any(199, 299) && !send_counts.has_any(199, 298));
+    }
+
+    #[test]
+    fn nth_last_attempt_is_located_at_the_start_of_its_interval() {
+        let send_counts =
+            SendCounts::from_intervals([(100, 200, 7), (0, 100, 5), (200, 300, 0), (300, 400, 1)]);
         for (n, to, expected) in [
             (1, 500, Some(300)),
             (2, 500, Some(100)),
@@ -102,7 +114,7 @@ mod tests {
             (99, 500, Some(0)),
             (1, 50, None),
         ] {
-            assert_eq!(volumes.nth_last(n, to), expected, "{n} at {to}");
+            assert_eq!(send_counts.nth_last(n, to), expected, "{n} at {to}");
         }
     }
 }

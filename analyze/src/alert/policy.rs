@@ -1,0 +1,21 @@
+//! When alerts clear and repeat, and which windows and groupings a run evaluates.
+
+/// Settings of `[alert]` that decide when a channel is notified.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AlertPolicy {
+    /// A level falls after it was not reached for this time, milliseconds.
+    pub clear_after_ms: i64,
+    /// Part of a threshold, 0 to 1: a rate that reaches this part keeps the level that its alert has.
+    pub clear_below: f64,
+    /// Time after which an alert that still holds is repeated, milliseconds; `None` never.
+    pub renotify_after_ms: Option<i64>,
+}
+
+/// Windows and groupings that a run evaluates. Alerts outside of it do not change.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AlertScope {
+    /// Windows, as on the command line.
+    pub windows: Vec<String>,
+    /// Groupings as dimension names, account and region included.
+    pub groupings: Vec<Vec<String>>,
+}

@@ -1,0 +1,26 @@
+//! Verdicts of a check that belong to the alert of a notification.
+
+use crate::alert::evaluation::scope_map;
+use crate::alert::notification::Notification;
+use crate::alert::state::DENOMINATOR;
+use crate::check::{CheckReport, Verdict};
+
+/// Returns true if a verdict has the scope and the metric of an alert. All metrics share the denominator of a scope.
+pub(super) fn is_verdict_of(notification: &Notification, verdict: &Verdict) -> bool {
+    let key = &notification.alert.key;
+    (key.metric == verdict.metric || key.metric == DENOMINATOR)
+        && scope_map(&verdict.scope) == key.scope
+}
+
+/// Returns the verdict of an alert with the worst level, then the highest rate; `None` if the scope has no events.
+pub(super) fn worst_verdict<'c>(
+    check: &'c CheckReport,
+    notification: &Notification,
+) -> Option<&'c Verdict> {
+    let verdicts = check.verdicts.iter().filter(|verdict| is_verdict_of(notification, verdict));
+    let rate = |verdict: &Verdict| verdict.rate.unwrap_or_default();
+    verdicts.reduce(|worst, verdict| {
+        let order = verdict.level.cmp(&worst.level).then(rate(verdict).total_cmp(&rate(worst)));
+        if order.is_gt() { verdict } else { worst }
+    })
+}

@@ -1,0 +1,281 @@
+//! Counts failures by the dimensions of groupings. Counts do not depend on the order of events.
+
+use std::collections::{BTreeMap, HashMap};
+
+use bouncewatch_classify::template;
+use bouncewatch_schemas::cause::Cause;
+use bouncewatch_schemas::event::EventKind;
+
+use crate::causes::anonymise::anonymise;
+use crate::causes::cached_classifier::{CachedClassifier, ClassifiedFailure};
+use crate::causes::grouping::{CauseDimension, CauseGrouping};
+use crate::scan::{Failure, TAG_SEPARATOR};
+use crate::timeline::{Dimension, Outcome, ScopeValues};
+
+/// Counts of the span and of the previous period.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(super) struct FailureCounts {
+    /// Bounces of the span.
+    pub(super) count: u64,
+    /// Bounces of the span in the bounce rate of SES.
+    pub(super) counted: u64,
+    /// Bounces of the previous period.
+    pub(super) before: u64,
+}
+
+impl FailureCounts {
+    fn add(&mut self, event: TalliedEvent) {
+        if event.is_before {
+            self.before += 1;
+        } else {
+            self.count += 1;
+            self.counted += u64::from(event.counts);
+        }
+    }
+}
+
+/// Texts of one template.
+#[derive(Debug, Default)]
+struct TemplateTexts {
+    count: u64,
+    /// The earliest text and its time.
+    example: Option<(i64, Box<str>)>,
+}
+
+impl TemplateTexts {
+    fn add(&mut self, at: i64, text: &str) {
+        self.count += 1;
+        let is_earlier =
+            |(earliest, known): &(i64, Box<str>)| (at, text) < (*earliest, known.as_ref());
+        if self.example.as_ref().is_none_or(is_earlier) {
+            self.example = Some((at, Box::from(text)));
+        }
+    }
+}
+
+/// Counts and texts of one group.
+#[derive(Debug, Default)]
+pub(super) struct GroupTally {
+    pub(super) counts: FailureCounts,
+    /// By template ID.
+    texts: BTreeMap<u32, TemplateTexts>,
+}
+
+/// Counts and values of one cause.
+#[derive(Debug, Default)]
+pub(super) struct CauseTally {
+    pub(super) counts: FailureCounts,
+    /// For each dimension of the scan, the number of bounces by value.
+    pub(super) values: Vec<BTreeMap<String, u64>>,
+    pub(super) block_lists: BTreeMap<String, u64>,
+}
+
+/// Delays of the span and of the previous period, by type and provider.
+pub(super) type Delays = BTreeMap<(Option<String>, String), (u64, u64)>;
+
+/// Type and subtype of SES, and the cause found in the text.
+pub(super) type Contradiction = (Option<String>, Option<String>, Cause);
+
+/// Fields by which texts that match no rule are grouped.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct UnknownKey {
+    pub(super) template: Option<String>,
+    pub(super) bounce_type: Option<String>,
+    pub(super) bounce_subtype: Option<String>,
+    pub(super) smtp_code: Option<u16>,
+    pub(super) enhanced_status: Option<String>,
+}
+
+/// Fields of a failure that are counted.
+#[derive(Debug, Clone, Copy)]
+struct TalliedEvent {
+    is_before: bool,
+    counts: bool,
+}
+
+/// Counts of all failures.
+pub(super) struct FailureTally<'a> {
+    groupings: &'a [CauseGrouping],
+    dimensions: &'a [Dimension],
+    /// Start of the span (exclusive); earlier failures belong to the previous period.
+    from: i64,
+    classifier: CachedClassifier<'a>,
+    templates: Templates,
+    pub(super) all: FailureCounts,
+    pub(super) auto_replies: u64,
+    /// Groups of each grouping.
+    pub(super) groups: Vec<BTreeMap<ScopeValues, GroupTally>>,
+    pub(super) causes: BTreeMap<Cause, CauseTally>,
+    pub(super) delays: Delays,
+    pub(super) contradictions: BTreeMap<Contradiction, GroupTally>,
+    pub(super) unknown: BTreeMap<UnknownKey, u64>,
+}
+
+/// Templates of texts, each with an ID.
+#[derive(Debug, Default)]
+struct Templates {
+    ids: HashMap<String, u32>,
+    texts: Vec<String>,
+}
+
+impl Templates {
+    /// Returns the ID of the template of a text.
+    fn id(&mut self, text: &str) -> u32 {
+        let text = template(text);
+        if let Some(id) = self.ids.get(&text) {
+            return *id;
+        }
+        let id = u32::try_from(self.texts.len()).unwrap_or(u32::MAX);
+        self.texts.push(text.clone());
+        self.ids.insert(text, id);
+        id
+    }
+}
+
+impl<'a> FailureTally<'a> {
+    /// Returns empty counts.
+    pub(super) fn new(
+        groupings: &'a [CauseGrouping],
+        dimensions: &'a [Dimension],
+        from: i64,
+        classifier: CachedClassifier<'a>,
+    ) -> Self {
+        Self {
+            groupings,
+            dimensions,
+            from,
+            classifier,
+            templates: Templates::default(),
+            all: FailureCounts::default(),
+            auto_replies: 0,
+            groups: groupings.iter().map(|_| BTreeMap::new()).collect(),
+            causes: BTreeMap::new(),
+            delays: BTreeMap::new(),
+            contradictions: BTreeMap::new(),
+            unknown: BTreeMap::new(),
+        }
+    }
+
+    /// Counts a failure; `provider` is the index of the provider in its values.
+    pub(super) fn add(&mut self, failure: &Failure<'_>, provider: usize) {
+        let is_before = failure.at <= self.from;
+        if failure.kind == EventKind::DeliveryDelay {
+            let delay_type = failure.delay_type.map(str::to_owned);
+            let provider = failure.values.get(provider).copied().flatten().unwrap_or_default();
+            let (count, before) = self.delays.entry((delay_type, provider.to_owned())).or_default();
+            *if is_before { before } else { count } += 1;
+            return;
+        }
+        let classified = self.classifier.classify(failure);
+        if classified.cause == Cause::AutoReply {
+            self.auto_replies += u64::from(!is_before);
+            return;
+        }
+        let counts = matches!(failure.outcome, Outcome::Hard | Outcome::SuppressedCounted);
+        let event = TalliedEvent { is_before, counts };
+        let text =
+            failure.diagnostic.filter(|_| !is_before).map(|text| (self.templates.id(text), text));
+        self.all.add(event);
+        for (grouping, groups) in self.groupings.iter().zip(&mut self.groups) {
+            for values in values(grouping, self.dimensions, failure, &classified) {
+                add(groups.entry(values).or_default(), event, failure.at, text);
+            }
+        }
+        self.add_cause(failure, &classified, event);
+        if classified.agrees_with_ses == Some(false) {
+            let owned = |text: Option<&str>| text.map(str::to_owned);
+            let key = (owned(failure.bounce_type), owned(failure.bounce_subtype), classified.cause);
+            add(self.contradictions.entry(key).or_default(), event, failure.at, text);
+        }
+        if !classified.has_rule && !is_before {
+            *self.unknown.entry(unknown_key(failure)).or_default() += 1;
+        }
+    }
+
+    fn add_cause(
+        &mut self,
+        failure: &Failure<'_>,
+        classified: &ClassifiedFailure,
+        event: TalliedEvent,
+    ) {
+        let cause = self.causes.entry(classified.cause).or_default();
+        cause.counts.add(event);
+        if event.is_before {
+            return;
+        }
+        cause.values.resize_with(self.dimensions.len(), BTreeMap::new);
+        for (values, value) in cause.values.iter_mut().zip(&failure.values) {
+            for value in value.iter().flat_map(|value| value.split(TAG_SEPARATOR)) {
+                *values.entry(value.to_owned()).or_default() += 1;
+            }
+        }
+        if let Some(list) = &classified.block_list {
+            *cause.block_lists.entry(list.to_string()).or_default() += 1;
+        }
+    }
+
+    /// Returns a text of the most frequent template of a group; of equally frequent ones the first in alphabetical
+    /// order.
+    pub(super) fn example<'g>(&self, group: &'g GroupTally) -> Option<&'g str> {
+        let template = |id: u32| self.templates.texts.get(id as usize);
+        let most = group.texts.iter().max_by(|(a, first), (b, second)| {
+            first.count.cmp(&second.count).then_with(|| template(**b).cmp(&template(**a)))
+        });
+        most.and_then(|(_, texts)| texts.example.as_ref()).map(|(_, text)| text.as_ref())
+    }
+}
+
+fn add(group: &mut GroupTally, event: TalliedEvent, at: i64, text: Option<(u32, &str)>) {
+    group.counts.add(event);
+    if let Some((template, text)) = text {
+        group.texts.entry(template).or_default().add(at, text);
+    }
+}
+
+/// Returns the groups of a failure: one, or one for each combination of values if a tag has several values.
+fn values(
+    grouping: &CauseGrouping,
+    dimensions: &[Dimension],
+    failure: &Failure<'_>,
+    classified: &ClassifiedFailure,
+) -> Vec<ScopeValues> {
+    let mut all: Vec<ScopeValues> = vec![Vec::with_capacity(grouping.0.len())];
+    for dimension in &grouping.0 {
+        let own = match dimension {
+            CauseDimension::Cause => vec![Some(classified.cause.as_str())],
+            CauseDimension::Fault => vec![Some(classified.cause.fault().as_str())],
+            CauseDimension::Rollup => vec![Some(classified.cause.rollup().as_str())],
+            CauseDimension::Scope(dimension) => {
+                let at = dimensions.iter().position(|known| known == dimension);
+                match at.and_then(|at| failure.values.get(at).copied().flatten()) {
+                    Some(value) if matches!(dimension, Dimension::Tag(_)) => {
+                        value.split(TAG_SEPARATOR).map(Some).collect()
+                    }
+                    value => vec![value],
+                }
+            }
+        };
+        all = all
+            .into_iter()
+            .flat_map(|values| {
+                own.iter().map(move |value| {
+                    let mut values = values.clone();
+                    values.push(value.map(str::to_owned));
+                    values
+                })
+            })
+            .collect();
+    }
+    all
+}
+
+fn unknown_key(failure: &Failure<'_>) -> UnknownKey {
+    let owned = |text: Option<&str>| text.map(str::to_owned);
+    UnknownKey {
+        template: failure.diagnostic.map(|text| anonymise(text, failure.recipient)),
+        bounce_type: owned(failure.bounce_type),
+        bounce_subtype: owned(failure.bounce_subtype),
+        smtp_code: failure.smtp_code,
+        enhanced_status: owned(failure.enhanced_status),
+    }
+}

@@ -1,0 +1,22 @@
+//! Parameters of `causes`.
+
+use std::path::PathBuf;
+
+use crate::causes::grouping::CauseGrouping;
+
+/// Parameters of `causes`.
+#[derive(Debug, Clone)]
+pub struct CausesRequest {
+    /// The folder of the store.
+    pub store: PathBuf,
+    /// Start of the span (exclusive), epoch milliseconds.
+    pub from: i64,
+    /// End of the span (inclusive).
+    pub to: i64,
+    /// Groupings; if empty, by cause.
+    pub groupings: Vec<CauseGrouping>,
+    /// Maximum number of groups per grouping, those with most bounces; `None` for all.
+    pub top: Option<usize>,
+    /// Domains to which SES does not count mail.
+    pub own_domains: Vec<String>,
+}

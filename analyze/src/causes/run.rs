@@ -1,0 +1,65 @@
+//! Runs `causes`: scans the failures, classifies and counts them.
+
+use bouncewatch_classify::Classifier;
+use bouncewatch_schemas::event::{EventKind, Service};
+use bouncewatch_schemas::table;
+use bouncewatch_schemas::time::day_of;
+
+use crate::causes::cached_classifier::CachedClassifier;
+use crate::causes::failure_tally::FailureTally;
+use crate::causes::grouping::{CauseDimension, CauseGrouping};
+use crate::causes::model::CausesReport;
+use crate::causes::report_builder::ReportBuilder;
+use crate::causes::request::CausesRequest;
+use crate::error::AnalyzeError;
+use crate::scan::{FailureQuery, StoreScan};
+use crate::timeline::Dimension;
+
+/// Groups the failures of a span by cause.
+///
+/// # Errors
+/// If there is no store, it cannot be read, or the span is empty.
+pub fn causes(
+    request: &CausesRequest,
+    classifier: &Classifier,
+) -> Result<CausesReport, AnalyzeError> {
+    if request.from >= request.to {
+        return Err(AnalyzeError::Span("--from must be before --to".to_owned()));
+    }
+    StoreScan::run(&request.store, Service::Ses, &request.own_domains, |scan| {
+        causes_scan(request, classifier, scan)
+    })
+}
+
+fn causes_scan(
+    request: &CausesRequest,
+    classifier: &Classifier,
+    scan: &StoreScan,
+) -> Result<CausesReport, AnalyzeError> {
+    let by_cause = [CauseGrouping(vec![CauseDimension::Cause])];
+    let groupings: &[CauseGrouping] =
+        if request.groupings.is_empty() { &by_cause } else { &request.groupings };
+    // the provider is first: delays are counted by it
+    let mut dimensions = [table::PROVIDER, table::RECIPIENT_DOMAIN].map(Dimension::Column).to_vec();
+    for dimension in groupings.iter().flat_map(|grouping| &grouping.0) {
+        match dimension {
+            CauseDimension::Scope(dimension) if !dimensions.contains(dimension) => {
+                dimensions.push(dimension.clone());
+            }
+            _ => {}
+        }
+    }
+    let before = request.from.saturating_sub(request.to - request.from);
+    let query = FailureQuery {
+        kinds: &[EventKind::Bounce, EventKind::DeliveryDelay],
+        dimensions: &dimensions,
+        after: Some(before),
+        to: request.to,
+    };
+    let classifier = CachedClassifier::new(classifier);
+    let mut tally = FailureTally::new(groupings, &dimensions, request.from, classifier);
+    scan.failures(&query, |failure| tally.add(failure, 0))?;
+    // the previous period is unknown if the store starts later
+    let has_previous = scan.first_day().is_some_and(|first| first <= day_of(before));
+    Ok(ReportBuilder { request, tally: &tally, has_previous }.build(groupings, &dimensions))
+}

@@ -1,0 +1,123 @@
+//! The check: loads the history, computes verdicts, contributors and feed health.
+
+use bouncewatch_schemas::event::Service;
+use bouncewatch_schemas::time::format_ms;
+use serde::Serialize;
+
+use crate::check::contributors::add_contributors;
+use crate::check::feed::{FeedHealth, feed_health, service_with_events};
+use crate::check::level::AlertLevel;
+use crate::check::request::CheckRequest;
+use crate::check::service::{is_ses, serialize_service};
+use crate::check::trend;
+use crate::check::verdict::{MATURE_AFTER_MS, ScopeWindow, Verdict};
+use crate::error::AnalyzeError;
+use crate::scan::{History, HistoryQuery, LoadRequest, StoreScan, load_history};
+use crate::timeline::{Dimension, Grouping, NO_FEEDBACK, Timeline, Window};
+
+/// Result of a check. Its JSON is a contract (`docs/src/numbers.md`).
+#[derive(Debug, Clone, Serialize)]
+pub struct CheckReport {
+    /// Version of the JSON.
+    pub version: u32,
+    /// Time of the evaluation, RFC 3339.
+    pub as_of: String,
+    /// Service that was evaluated; omitted for SES.
+    #[serde(serialize_with = "serialize_service", skip_serializing_if = "is_ses")]
+    pub service: Service,
+    /// Worst level of all verdicts and of the feed.
+    pub status: AlertLevel,
+    /// Exit code of the status.
+    pub exit_code: u8,
+    /// Health of the feed.
+    pub feed: FeedHealth,
+    /// One for each metric, scope and window.
+    pub verdicts: Vec<Verdict>,
+    /// The other service, if the store contains events of it and none of the evaluated one.
+    #[serde(skip)]
+    pub other_service: Option<Service>,
+}
+
+/// Evaluates bounce and complaint rates against the thresholds.
+///
+/// # Errors
+/// If the store does not exist or cannot be read.
+pub fn check(request: &CheckRequest) -> Result<CheckReport, AnalyzeError> {
+    StoreScan::run(&request.store, request.service, &request.own_domains, |scan| {
+        check_scan(request, scan)
+    })
+}
+
+fn check_scan(request: &CheckRequest, scan: &StoreScan) -> Result<CheckReport, AnalyzeError> {
+    let mut groupings = vec![Grouping::account()];
+    groupings.extend(request.groupings.iter().filter(|grouping| !grouping.is_account()).cloned());
+    let evaluated = groupings.len();
+    // per grouping one more: its mail to providers that send no complaint feedback
+    if request.service == Service::Ses {
+        let no_feedback = |grouping: &Grouping| {
+            Grouping(grouping.0.iter().cloned().chain([Dimension::Column(NO_FEEDBACK)]).collect())
+        };
+        groupings.extend(groupings.clone().iter().map(no_feedback));
+    }
+    let ends = [request.at];
+    let load_request = LoadRequest {
+        query: HistoryQuery {
+            groupings: &groupings,
+            basis: request.basis,
+            counted_from: request.counted_from,
+        },
+        evaluated,
+        windows: &request.windows,
+        ends: &ends,
+        boundaries: &boundaries,
+        lookback_ms: trend::lookback_ms(&request.windows),
+    };
+    let history = load_history(scan, &load_request)?;
+    let mut verdicts = verdicts(request, &groupings[..evaluated], &history);
+    add_contributors(request, scan, &groupings[..evaluated], &mut verdicts)?;
+    let feed = feed_health(request, scan, history.by_grouping.first())?;
+    let minimum =
+        if feed.stale || verdicts.is_empty() { AlertLevel::Unknown } else { AlertLevel::Ok };
+    let other_service = match (&feed.newest_event_at, request.service) {
+        (None, Service::Ses) => service_with_events(scan, Service::WorkMail, request.at)?,
+        (None, Service::WorkMail) => service_with_events(scan, Service::Ses, request.at)?,
+        (Some(_), _) => None,
+    };
+    let status = verdicts.iter().map(|verdict| verdict.level).fold(minimum, AlertLevel::max);
+    Ok(CheckReport {
+        version: 1,
+        as_of: format_ms(request.at),
+        service: request.service,
+        status,
+        exit_code: status.exit_code(),
+        feed,
+        verdicts,
+        other_service,
+    })
+}
+
+/// Times inside a window at which verdicts start to count, besides the bounds of the window.
+fn boundaries(timeline: &Timeline, window: &Window, to: i64) -> Vec<i64> {
+    let mut boundaries = trend::boundaries(timeline, window, to);
+    boundaries.push(to.saturating_sub(MATURE_AFTER_MS));
+    boundaries
+}
+
+fn verdicts(request: &CheckRequest, groupings: &[Grouping], history: &History) -> Vec<Verdict> {
+    let mut verdicts = Vec::new();
+    for (at, grouping) in groupings.iter().enumerate() {
+        let Some(timelines) = history.by_grouping.get(at) else { continue };
+        let without_feedback = history.by_grouping.get(groupings.len() + at);
+        for (values, timeline) in timelines {
+            let mut no_feedback_values = values.clone();
+            no_feedback_values.push(Some(NO_FEEDBACK.to_owned()));
+            let without_feedback = without_feedback.and_then(|all| all.get(&no_feedback_values));
+            for window in &request.windows {
+                let scope_window =
+                    ScopeWindow { request, grouping, values, timeline, without_feedback, window };
+                verdicts.extend(scope_window.verdicts());
+            }
+        }
+    }
+    verdicts
+}

@@ -1,0 +1,26 @@
+//! The content of daily aggregates.
+
+/// Content of daily aggregates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::scan) enum Measure {
+    /// Event times by outcome.
+    Events,
+    /// Times of attempted (message, recipient) pairs.
+    Pairs,
+    /// Scopes with events, without times.
+    Scopes,
+    /// The provider of each recipient domain.
+    Hosts,
+}
+
+impl Measure {
+    /// Returns its name in folder names.
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Events => "events",
+            Self::Pairs => "pairs",
+            Self::Scopes => "scopes",
+            Self::Hosts => "hosts",
+        }
+    }
+}

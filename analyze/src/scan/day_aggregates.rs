@@ -1,0 +1,31 @@
+//! Daily aggregates that depend on the rows of one day only.
+
+use bouncewatch_schemas::time::day_of;
+
+use crate::error::AnalyzeError;
+use crate::scan::daily::{AggregateFolder, DailyAggregate, TimelineDelta};
+use crate::scan::store_scan::StoreScan;
+
+/// Whether a day is closed: no further events are expected, so its aggregates are stored.
+pub(super) fn is_closed(day: i64, to: i64) -> bool {
+    day < day_of(to)
+}
+
+/// Reads the aggregates of a day; if there are none, builds them, and stores them if the day is closed.
+pub(super) fn read_or_build(
+    scan: &StoreScan,
+    folder: &AggregateFolder,
+    day: i64,
+    to: i64,
+    build: impl Fn(i64) -> Result<TimelineDelta, AnalyzeError>,
+) -> Result<DailyAggregate, AnalyzeError> {
+    let fingerprint = scan.fingerprint(day, day);
+    if let Some(aggregate) = folder.read(day, |_| fingerprint) {
+        return Ok(aggregate);
+    }
+    let mut aggregate = DailyAggregate::new(build(day)?, fingerprint, day);
+    if is_closed(day, to) {
+        folder.save(day, &mut aggregate);
+    }
+    Ok(aggregate)
+}

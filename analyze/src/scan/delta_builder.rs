@@ -1,0 +1,283 @@
+//! Computes the changes that the rows of a range of days make to timelines.
+//!
+//! The changes of a range are the difference of two counts: that of the range's messages over all rows up to the end
+//! of the range, and that of the same messages over the rows before the range. Everything is counted per message
+//! (copies of an event, pairs, complaint reports, values that one event takes from another), so the changes of
+//! consecutive ranges add up to the count of all rows.
+//!
+//! Rows are processed in shards by message, so memory does not grow with the size of a day.
+
+use std::collections::{BTreeSet, HashMap};
+use std::hash::BuildHasherDefault;
+use std::sync::Arc;
+
+use bouncewatch_schemas::table;
+use bouncewatch_schemas::time::{DAY_MS, day_of};
+use polars::prelude::*;
+
+use crate::error::AnalyzeError;
+use crate::scan::daily::{Measure, Sign, TimelineDelta};
+use crate::scan::day_range::DayRange;
+use crate::scan::event::{CLOCK_SLACK_MS, ScannedEvent};
+use crate::scan::event_rows::EventRows;
+use crate::scan::expressions;
+use crate::scan::frames::{collect_streaming, fold_batches};
+use crate::scan::message_keys::{IdentityHasher, MessageKeys, rows_of_messages};
+use crate::scan::read_rows::{append_rows, event_columns, shard_of};
+use crate::scan::scope_ids::ScopeIds;
+use crate::scan::store_scan::StoreScan;
+use crate::scan::string_interner::{NO_TEXT, StringInterner};
+use crate::scan::time_collector::TimeCollector;
+use crate::timeline::{Basis, Dimension, EXCLUSION_REASON, Grouping, NO_FEEDBACK};
+
+/// Computes the changes that rows make to the timelines of some groupings.
+pub(super) struct DeltaBuilder<'a> {
+    scan: &'a StoreScan,
+    measure: Measure,
+    basis: Basis,
+    groupings: &'a [Grouping],
+    /// Dimensions of all groupings.
+    dimensions: Vec<Dimension>,
+    /// Names of the texts of a row: the dimensions, then further columns that are needed.
+    names: Vec<String>,
+}
+
+/// Text IDs by message: values that some event of the message has.
+type MessageValues = HashMap<u64, Vec<u32>, BuildHasherDefault<IdentityHasher>>;
+
+/// Result of the scan of a range alone. The changes of messages that were sent before the range depend on older rows
+/// and are still missing.
+pub(super) struct RangeScan {
+    /// Changes by grouping of the range.
+    deltas: Vec<TimelineDelta>,
+    /// Rows of messages that were sent before the range.
+    late_rows: EventRows<ScannedEvent>,
+    /// Keys of these messages.
+    late_messages: MessageKeys,
+    /// First day with rows on which the changes depend.
+    pub(super) depends_from: i64,
+}
+
+impl<'a> DeltaBuilder<'a> {
+    /// Returns a builder for a measure and groupings.
+    pub(super) fn new(
+        scan: &'a StoreScan,
+        measure: Measure,
+        basis: Basis,
+        groupings: &'a [Grouping],
+    ) -> Self {
+        let dimensions: BTreeSet<Dimension> =
+            groupings.iter().flat_map(|grouping| grouping.0.iter().cloned()).collect();
+        let mut names: Vec<String> = dimensions.iter().map(Dimension::name).collect();
+        let has_provider = dimensions.contains(&Dimension::Column(table::PROVIDER));
+        let further = [
+            // mail with an unknown provider takes that of its domain
+            (table::RECIPIENT_DOMAIN, has_provider),
+            // part of a pair
+            (table::RECIPIENT, measure == Measure::Pairs),
+        ];
+        for (name, is_needed) in further {
+            if is_needed && !names.iter().any(|known| known == name) {
+                names.push(name.to_owned());
+            }
+        }
+        let dimensions = dimensions.into_iter().collect();
+        Self { scan, measure, basis, groupings, dimensions, names }
+    }
+
+    /// Scans the rows of a range.
+    pub(super) fn scan_range(&self, range: &DayRange) -> Result<RangeScan, AnalyzeError> {
+        let start = range.start().saturating_add(CLOCK_SLACK_MS);
+        let mut result = RangeScan {
+            deltas: range.groupings.iter().map(|_| TimelineDelta::default()).collect(),
+            late_rows: EventRows::new(self.names.len()),
+            late_messages: MessageKeys::default(),
+            depends_from: range.first_day,
+        };
+        let shards = range.rows.div_ceil(self.scan.limits.shard).max(1);
+        for shard in 0..shards {
+            let rows = self.scan.rows(range.first_day, range.last_day)?;
+            let rows = self.read(shard_of(rows, shard, shards), range.rows / shards)?;
+            let sent =
+                rows.rows().map(|(event, _)| (event.message, event.sent_after(self.scan.service)));
+            for (message, sent_after) in sent.filter(|(_, sent_after)| *sent_after < start) {
+                result.late_messages.insert(message);
+                // one more day, because the clocks of the events of a message differ, also across midnight
+                result.depends_from = result.depends_from.min(day_of(sent_after).saturating_sub(1));
+            }
+            let is_late = |event: &ScannedEvent| result.late_messages.contains(&event.message);
+            self.add(&rows, |event| !is_late(event), range, &mut result.deltas, Sign::Plus);
+            result.late_rows.append(&rows, is_late);
+        }
+        Ok(result)
+    }
+
+    /// Reads the older rows of the late messages of some ranges.
+    pub(super) fn older_rows(
+        &self,
+        ranges: &[(&DayRange, RangeScan)],
+    ) -> Result<EventRows<ScannedEvent>, AnalyzeError> {
+        let first = ranges.iter().map(|(_, scan)| scan.depends_from).min().unwrap_or_default();
+        let last = ranges.iter().map(|(range, _)| range.first_day - 1).max().unwrap_or_default();
+        let messages: MessageKeys =
+            ranges.iter().flat_map(|(_, scan)| scan.late_messages.iter().copied()).collect();
+        if messages.is_empty() || self.scan.days(first, last).is_empty() {
+            return Ok(EventRows::new(self.names.len()));
+        }
+        self.read(rows_of_messages(self.scan.rows(first, last)?, Arc::new(messages)), 0)
+    }
+
+    /// Returns the changes of a range, by its groupings.
+    pub(super) fn finish(
+        &self,
+        range: &DayRange,
+        scan: RangeScan,
+        older_rows: &EventRows<ScannedEvent>,
+    ) -> Vec<TimelineDelta> {
+        let RangeScan { mut deltas, late_rows, late_messages, depends_from } = scan;
+        let days = depends_from.saturating_mul(DAY_MS)..range.start();
+        let is_before = |event: &ScannedEvent| {
+            days.contains(&event.at) && late_messages.contains(&event.message)
+        };
+        let mut before = EventRows::new(self.names.len());
+        before.append(older_rows, is_before);
+        let mut all = late_rows;
+        all.append(&before, |_| true);
+        self.add(&before, |_| true, range, &mut deltas, Sign::Minus);
+        self.add(&all, |_| true, range, &mut deltas, Sign::Plus);
+        deltas
+    }
+
+    /// Reads the rows of the query; `expected` is about the number of rows.
+    fn read(
+        &self,
+        rows: LazyFrame,
+        expected: u64,
+    ) -> Result<EventRows<ScannedEvent>, AnalyzeError> {
+        let mut columns = event_columns(&self.names);
+        columns.extend(self.text_columns());
+        let rows =
+            rows.filter(self.is_wanted().and(col(table::EVENT_AT).is_not_null())).select(columns);
+        let (service, names) = (self.scan.service, self.names.clone());
+        let expected = usize::try_from(expected).unwrap_or_default();
+        let target = EventRows::with_capacity(names.len(), expected);
+        fold_batches(rows, target, move |batch, target| {
+            append_rows(batch, &names, service, target, |event| event)
+        })
+    }
+
+    fn is_wanted(&self) -> Expr {
+        let is_of_service = expressions::is_of(self.scan.service);
+        // a grouping by exclusion reason includes the excluded mail
+        if self.dimensions.contains(&Dimension::Column(EXCLUSION_REASON)) {
+            is_of_service
+        } else {
+            is_of_service.and(expressions::is_counted_mail(&self.scan.own_domains))
+        }
+    }
+
+    /// Returns the columns with the texts of a row.
+    fn text_columns(&self) -> Vec<Expr> {
+        let text = |(at, name): (usize, &String)| match self.dimensions.get(at) {
+            Some(Dimension::Column(EXCLUSION_REASON)) => {
+                expressions::exclusion_reason(&self.scan.own_domains).alias(EXCLUSION_REASON)
+            }
+            Some(Dimension::Column(NO_FEEDBACK)) => expressions::no_feedback().alias(NO_FEEDBACK),
+            Some(dimension) => expressions::dimension_value(dimension),
+            None => col(name),
+        };
+        self.names.iter().enumerate().map(text).collect()
+    }
+
+    /// Adds the events in `rows` for which `is_wanted` is true to the deltas of a range.
+    fn add(
+        &self,
+        rows: &EventRows<ScannedEvent>,
+        is_wanted: impl Fn(&ScannedEvent) -> bool,
+        range: &DayRange,
+        deltas: &mut [TimelineDelta],
+        sign: Sign,
+    ) {
+        let message_values = self.message_values(rows);
+        let collector = |grouping: &usize| {
+            let grouping = &self.groupings[*grouping];
+            let service = self.scan.service;
+            TimeCollector::new(grouping, &self.names, self.measure, self.basis, service)
+        };
+        let mut collectors: Vec<TimeCollector<'_>> =
+            range.groupings.iter().map(collector).collect();
+        let mut filled = Vec::new();
+        rows.for_each_event(|event, ids| {
+            if !is_wanted(&event) {
+                return;
+            }
+            let mut ids = ids;
+            if let Some(known) = message_values.get(&event.message) {
+                filled.clear();
+                let own_or_known =
+                    |(own, known): (&u32, &u32)| if *own == NO_TEXT { *known } else { *own };
+                filled.extend(ids.iter().zip(known).map(own_or_known));
+                ids = &filled;
+            }
+            for collector in &mut collectors {
+                collector.add(event, ids, rows.texts());
+            }
+        });
+        for (collector, delta) in collectors.into_iter().zip(deltas) {
+            collector.finish(delta, sign);
+        }
+    }
+
+    /// Returns, for messages with events that lack a value, the values of their other events.
+    fn message_values(&self, rows: &EventRows<ScannedEvent>) -> MessageValues {
+        let shared: Vec<usize> =
+            (0..self.dimensions.len()).filter(|at| self.dimensions[*at].is_of_message()).collect();
+        let lacks_value = |ids: &[u32]| shared.iter().any(|at| ids[*at] == NO_TEXT);
+        let messages: MessageKeys = rows
+            .rows()
+            .filter(|(_, ids)| lacks_value(ids))
+            .map(|(event, _)| event.message)
+            .collect();
+        let mut values = MessageValues::default();
+        if messages.is_empty() {
+            return values;
+        }
+        for (event, ids) in rows.rows().filter(|(event, _)| messages.contains(&event.message)) {
+            for at in shared.iter().filter(|at| ids[**at] != NO_TEXT) {
+                let of_message =
+                    values.entry(event.message).or_insert_with(|| vec![NO_TEXT; ids.len()]);
+                of_message[*at] = rows.texts().max(of_message[*at], ids[*at]);
+            }
+        }
+        values
+    }
+
+    /// Returns the scopes of the rows of a day, by grouping. Values from rows of other days are not considered.
+    pub(super) fn scopes_of_day(&self, day: i64) -> Result<Vec<TimelineDelta>, AnalyzeError> {
+        let is_counted = expressions::is_counted_kind().and(self.is_wanted());
+        let rows = self.scan.rows(day, day)?.filter(is_counted);
+        let names: Vec<Expr> = self.names.iter().map(col).collect();
+        let distinct = rows.select(self.text_columns()).group_by(names).agg([len()]);
+        let distinct = collect_streaming(distinct)?;
+        let mut columns = Vec::with_capacity(self.names.len());
+        for name in &self.names {
+            columns.push(distinct.column(name)?.str()?);
+        }
+        let mut deltas = Vec::with_capacity(self.groupings.len());
+        for grouping in self.groupings {
+            let mut scopes = ScopeIds::new(grouping, &self.names);
+            let mut texts = StringInterner::default();
+            for row in 0..distinct.height() {
+                let ids: Vec<u32> =
+                    columns.iter().map(|column| texts.intern(column.get(row))).collect();
+                scopes.of(&ids, &texts);
+            }
+            let mut delta = TimelineDelta::default();
+            for values in scopes.values {
+                delta.scopes.entry(values).or_default();
+            }
+            deltas.push(delta);
+        }
+        Ok(deltas)
+    }
+}

@@ -1,0 +1,207 @@
+//! Rows in compact form, and the merging of copies: the earliest time, and the greatest known value of each text, so
+//! that the order of copies does not matter. Copies become one event here and nowhere else (invariant I-5). No
+//! polars.
+
+use crate::scan::duplicate_filter::DuplicateFilter;
+use crate::scan::string_interner::{NO_TEXT, StringInterner};
+
+/// Fixed-size fields of a row.
+pub(super) trait RowFields: Copy {
+    /// Returns message key and event key, which are equal for copies of an event.
+    fn keys(&self) -> (u64, u64);
+
+    /// Merges the fields of a copy.
+    fn merge(&mut self, copy: Self);
+}
+
+/// Rows with fixed-size fields and a constant number of interned texts per row.
+#[derive(Debug)]
+pub(super) struct EventRows<F> {
+    /// Texts per row.
+    width: usize,
+    fields: Vec<F>,
+    /// IDs of the texts, row by row.
+    ids: Vec<u32>,
+    texts: StringInterner,
+}
+
+impl<F: RowFields> EventRows<F> {
+    /// Returns no rows, with `width` texts per row.
+    pub(super) fn new(width: usize) -> Self {
+        Self::with_capacity(width, 0)
+    }
+
+    /// Returns no rows, with memory for `rows` rows.
+    pub(super) fn with_capacity(width: usize, rows: usize) -> Self {
+        let (fields, ids) = (Vec::with_capacity(rows), Vec::with_capacity(rows * width));
+        Self { width, fields, ids, texts: StringInterner::default() }
+    }
+
+    /// Adds rows, with their texts by column.
+    pub(super) fn extend<'t>(
+        &mut self,
+        fields: impl Iterator<Item = F>,
+        columns: impl Iterator<Item = impl Iterator<Item = Option<&'t str>>>,
+    ) {
+        let (rows, start) = (self.fields.len(), self.ids.len());
+        self.fields.extend(fields);
+        self.ids.resize(start + (self.fields.len() - rows) * self.width, NO_TEXT);
+        for (at, column) in columns.enumerate() {
+            // consecutive rows often have the same text
+            let mut last = (None, NO_TEXT);
+            let ids = self.ids[start..].iter_mut().skip(at).step_by(self.width);
+            for (id, text) in ids.zip(column) {
+                if last.0 != text {
+                    last = (text, self.texts.intern(text));
+                }
+                *id = last.1;
+            }
+        }
+    }
+
+    /// Adds the rows of `other` for which `is_wanted` is true.
+    pub(super) fn append(&mut self, other: &Self, is_wanted: impl Fn(&F) -> bool) {
+        // own IDs by ID in `other`
+        let mut own_ids = vec![NO_TEXT; other.texts.len() + 1];
+        for (fields, ids) in other.rows().filter(|(fields, _)| is_wanted(fields)) {
+            self.fields.push(*fields);
+            for id in ids {
+                let own = &mut own_ids[*id as usize];
+                if *own == NO_TEXT {
+                    *own = self.texts.intern(other.text(*id));
+                }
+                self.ids.push(*own);
+            }
+        }
+    }
+
+    /// Returns the text with an ID.
+    pub(super) fn text(&self, id: u32) -> Option<&str> {
+        self.texts.get(id)
+    }
+
+    /// Returns the texts.
+    pub(super) fn texts(&self) -> &StringInterner {
+        &self.texts
+    }
+
+    /// Returns all rows, copies included, each with the IDs of its texts.
+    pub(super) fn rows(&self) -> impl Iterator<Item = (&F, &[u32])> {
+        (0..self.fields.len()).map(|row| self.row(row))
+    }
+
+    fn row(&self, row: usize) -> (&F, &[u32]) {
+        (&self.fields[row], &self.ids[row * self.width..][..self.width])
+    }
+
+    /// Calls `each` with every event, its copies merged, and the IDs of its texts, in arbitrary order.
+    pub(super) fn for_each_event(&self, mut each: impl FnMut(F, &[u32])) {
+        let filter = DuplicateFilter::new(self.fields.iter().map(F::keys));
+        // a pass of its own: independent reads overlap in the memory system
+        let may_be_duplicate: Vec<bool> =
+            self.fields.iter().map(|fields| filter.may_be_duplicate(fields.keys())).collect();
+        drop(filter);
+        let mut candidates = Vec::new();
+        for (row, may_be_duplicate) in may_be_duplicate.into_iter().enumerate() {
+            let (fields, ids) = self.row(row);
+            if may_be_duplicate {
+                candidates.push((fields.keys(), row));
+            } else {
+                each(*fields, ids);
+            }
+        }
+        candidates.sort_unstable();
+        let mut merged_ids = Vec::new();
+        for copies in candidates.chunk_by(|(one, _), (other, _)| one == other) {
+            let mut copies = copies.iter().map(|(_, row)| self.row(*row));
+            let Some((first, first_ids)) = copies.next() else { continue };
+            let mut fields = *first;
+            merged_ids.clear();
+            merged_ids.extend_from_slice(first_ids);
+            for (copy, ids) in copies {
+                fields.merge(*copy);
+                for (merged, id) in merged_ids.iter_mut().zip(ids) {
+                    *merged = self.texts.max(*merged, *id);
+                }
+            }
+            each(fields, &merged_ids);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Message, event, time.
+    type Three = (u64, u64, i64);
+
+    impl RowFields for Three {
+        fn keys(&self) -> (u64, u64) {
+            (self.0, self.1)
+        }
+
+        fn merge(&mut self, copy: Self) {
+            self.2 = self.2.min(copy.2);
+        }
+    }
+
+    type Row<'t> = (Three, [Option<&'t str>; 2]);
+
+    fn rows(rows: &[Row<'_>]) -> EventRows<Three> {
+        let mut all = EventRows::new(2);
+        // in two steps, so that the second one finds texts of the first
+        for chunk in rows.chunks(2) {
+            let column = |at: usize| chunk.iter().map(move |(_, texts)| texts[at]);
+            all.extend(chunk.iter().map(|(fields, _)| *fields), [column(0), column(1)].into_iter());
+        }
+        all
+    }
+
+    fn events(rows: &EventRows<Three>) -> Vec<(Three, Vec<Option<String>>)> {
+        let mut events = Vec::new();
+        rows.for_each_event(|fields, ids| {
+            let texts = ids.iter().map(|id| rows.text(*id).map(str::to_owned));
+            events.push((fields, texts.collect()));
+        });
+        events.sort_unstable();
+        events
+    }
+
+    #[test]
+    fn copies_are_merged_in_any_order() {
+        let mut all = [
+            ((1, 1, 20), [Some("b"), None]),
+            ((1, 1, 10), [Some("a"), Some("")]),
+            ((1, 2, 15), [None, None]),
+            ((1, 1, 30), [None, Some("x")]),
+            ((2, 1, 5), [Some("a"), Some("x")]),
+            // message and event key exchanged: another event
+            ((2, 7, 6), [Some("a"), None]),
+            ((7, 2, 6), [Some("a"), None]),
+        ];
+        let owned = |texts: [Option<&str>; 2]| texts.map(|text| text.map(str::to_owned)).to_vec();
+        let expected = [
+            ((1, 1, 10), owned([Some("b"), Some("x")])),
+            ((1, 2, 15), owned([None, None])),
+            ((2, 1, 5), owned([Some("a"), Some("x")])),
+            ((2, 7, 6), owned([Some("a"), None])),
+            ((7, 2, 6), owned([Some("a"), None])),
+        ];
+        for _ in 0..all.len() {
+            all.rotate_left(1);
+            assert_eq!(events(&rows(&all)), expected);
+        }
+        assert_eq!(events(&rows(&[])), []);
+    }
+
+    #[test]
+    fn appended_rows_keep_their_texts() {
+        let others = rows(&[((1, 1, 1), [Some("a"), None]), ((2, 1, 1), [Some("b"), Some("a")])]);
+        let mut all = rows(&[((3, 1, 1), [Some("b"), Some("c")])]);
+        all.append(&others, |fields| fields.0 == 2);
+        let texts: Vec<_> = events(&all).into_iter().map(|(_, texts)| texts).collect();
+        let own = |texts: [&str; 2]| texts.map(|text| Some(text.to_owned())).to_vec();
+        assert_eq!(texts, [own(["b", "a"]), own(["b", "c"])]);
+    }
+}

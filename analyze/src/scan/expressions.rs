@@ -1,0 +1,163 @@
+//! Polars expressions over the event table: filters, dimensions, and the outcome of an event.
+
+use bouncewatch_schemas::bounce::{BounceClass, SIMULATOR_DOMAIN};
+use bouncewatch_schemas::event::{EventKind, Service};
+use bouncewatch_schemas::provider;
+use bouncewatch_schemas::table;
+use polars::prelude::*;
+
+use crate::timeline::{Dimension, NO_FEEDBACK, Outcome};
+
+/// Separator between the values of a tag with several values.
+pub(crate) const TAG_SEPARATOR: &str = "\u{1f}";
+
+/// Kinds of events that are counted.
+const COUNTED_KINDS: [EventKind; 8] = [
+    EventKind::Send,
+    EventKind::Delivery,
+    EventKind::Bounce,
+    EventKind::Complaint,
+    EventKind::DeliveryDelay,
+    EventKind::Reject,
+    EventKind::RenderingFailure,
+    EventKind::IncomingBounce,
+];
+
+/// Whether an event is of a service; null counts as no.
+pub(super) fn is_of(service: Service) -> Expr {
+    col(table::SERVICE).eq(lit(service.as_str()))
+}
+
+/// Whether an event is of a kind.
+pub(super) fn is_kind(kind: EventKind) -> Expr {
+    col(table::KIND).eq(lit(kind.as_str()))
+}
+
+/// Whether events of this kind are counted.
+pub(super) fn is_counted_kind() -> Expr {
+    COUNTED_KINDS.into_iter().map(is_kind).reduce(Expr::or).expect("there are kinds")
+}
+
+/// Whether SES counts the message: not for mail to the mailbox simulator or to own domains, which SES excludes from
+/// numerator and denominator (SES developer guide, "Using the mailbox simulator" and "Sending review FAQs"). True for
+/// an event without recipient, and for an incoming bounce, which is in no rate.
+pub(super) fn is_counted_mail(own_domains: &[String]) -> Expr {
+    is_outgoing().and(is_simulator().or(is_own_domain(own_domains))).not()
+}
+
+/// Reason why SES does not count a message: `simulator` or `own_domain`; null if it does.
+pub(super) fn exclusion_reason(own_domains: &[String]) -> Expr {
+    when(is_outgoing().and(is_simulator()))
+        .then(lit("simulator"))
+        .when(is_outgoing().and(is_own_domain(own_domains)))
+        .then(lit("own_domain"))
+        .otherwise(lit(NULL))
+}
+
+fn is_outgoing() -> Expr {
+    is_kind(EventKind::IncomingBounce).fill_null(lit(false)).not()
+}
+
+fn is_simulator() -> Expr {
+    col(table::RECIPIENT_DOMAIN).eq(lit(SIMULATOR_DOMAIN)).fill_null(lit(false))
+}
+
+fn is_own_domain(own_domains: &[String]) -> Expr {
+    let domain = || col(table::RECIPIENT_DOMAIN);
+    let own = own_domains.iter().map(|own| {
+        let own = own.to_lowercase();
+        let is_subdomain = domain().str().ends_with(lit(format!(".{own}")));
+        domain().eq(lit(own)).or(is_subdomain)
+    });
+    own.fold(lit(false), Expr::or).fill_null(lit(false))
+}
+
+/// [`NO_FEEDBACK`] for mail to providers that send no complaint feedback to SES; null for others.
+pub(super) fn no_feedback() -> Expr {
+    let is_without_feedback = provider::WITHOUT_FEEDBACK
+        .iter()
+        .map(|name| col(table::PROVIDER).eq(lit(*name)))
+        .fold(lit(false), Expr::or);
+    when(is_without_feedback.fill_null(lit(false))).then(lit(NO_FEEDBACK)).otherwise(lit(NULL))
+}
+
+/// Fields that determine the outcome of an event.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct OutcomeFields<'t> {
+    pub(super) kind: Option<&'t str>,
+    pub(super) class: Option<&'t str>,
+    pub(super) counts: Option<bool>,
+    pub(super) complaint_type: Option<&'t str>,
+    pub(super) complaint_subtype: Option<&'t str>,
+}
+
+impl OutcomeFields<'_> {
+    /// Text columns among them, in the order of the fields.
+    pub(super) const TEXT_COLUMNS: [&'static str; 4] =
+        [table::KIND, table::CLASS, table::COMPLAINT_TYPE, table::COMPLAINT_SUBTYPE];
+
+    /// Returns the outcome of the event in the rates of a service.
+    pub(super) fn outcome(&self, service: Service) -> Outcome {
+        match self.kind.and_then(EventKind::parse) {
+            Some(EventKind::Send) => Outcome::Send,
+            Some(EventKind::Delivery) => Outcome::Delivery,
+            Some(EventKind::Bounce) => self.bounce(service),
+            Some(EventKind::Complaint) if self.is_real_complaint() => Outcome::Complaint,
+            Some(EventKind::Complaint) => Outcome::ComplaintNotCounted,
+            Some(EventKind::DeliveryDelay) => Outcome::Delay,
+            Some(EventKind::Reject) => Outcome::Reject,
+            Some(EventKind::RenderingFailure) => Outcome::RenderingFailure,
+            Some(EventKind::IncomingBounce) => Outcome::IncomingBounce,
+            _ => Outcome::Other,
+        }
+    }
+
+    fn bounce(&self, service: Service) -> Outcome {
+        // `counts` describes rates of SES; bounces of WorkMail have only a class
+        let counts = self.counts == Some(true) || service == Service::WorkMail;
+        match self.class.and_then(BounceClass::parse) {
+            Some(BounceClass::Hard) if counts => Outcome::Hard,
+            Some(BounceClass::Suppressed) if counts => Outcome::SuppressedCounted,
+            Some(BounceClass::Suppressed) => Outcome::Suppressed,
+            Some(BounceClass::Undetermined) => Outcome::Undetermined,
+            Some(BounceClass::Soft) => Outcome::Soft,
+            Some(BounceClass::AutoReply) => Outcome::AutoReply,
+            Some(BounceClass::Hard) | None => Outcome::BounceOther,
+        }
+    }
+
+    /// Whether a complaint counts: not a `not-spam` report, and not about mail that a suppression list stopped
+    /// (`OnAccountSuppressionList` and similar subtypes). A complaint without type counts.
+    fn is_real_complaint(&self) -> bool {
+        let is_not_spam =
+            self.complaint_type.is_some_and(|value| value.eq_ignore_ascii_case("not-spam"));
+        let is_suppressed = self
+            .complaint_subtype
+            .is_some_and(|value| value.to_ascii_lowercase().contains("suppression"));
+        !is_not_spam && !is_suppressed
+    }
+}
+
+/// Value of a dimension; null if there is none. The values of a tag with several values are joined with
+/// [`TAG_SEPARATOR`]. The "other" provider is null, so that a copy with a known provider wins.
+pub(super) fn dimension_value(dimension: &Dimension) -> Expr {
+    let name = dimension.name();
+    match dimension {
+        Dimension::Column(column @ "provider") => when(col(*column).eq(lit(provider::OTHER)))
+            .then(lit(NULL))
+            .otherwise(col(*column))
+            .alias(name),
+        Dimension::Column(column) => col(*column).alias(name),
+        Dimension::Tag(tag) => {
+            let field = |name: &str| element().struct_().field_by_name(name);
+            let values = col(table::TAGS).list().eval(
+                field("value")
+                    .filter(field("key").eq(lit(tag.clone())))
+                    .unique()
+                    .sort(SortOptions::default()),
+            );
+            let joined = values.list().join(lit(TAG_SEPARATOR), true);
+            when(joined.clone().eq(lit(""))).then(lit(NULL)).otherwise(joined).alias(name)
+        }
+    }
+}

@@ -1,0 +1,376 @@
+//! The part of history that a query needs: stored aggregates of closed days, and changes computed from the rows of
+//! other days.
+
+use bouncewatch_schemas::table;
+use bouncewatch_schemas::time::day_of;
+
+use crate::error::AnalyzeError;
+use crate::scan::daily::{AggregateFolder, DailyAggregate, Measure};
+use crate::scan::day_aggregates::{is_closed, read_or_build};
+use crate::scan::day_range::DayRange;
+use crate::scan::delta_builder::{DeltaBuilder, RangeScan};
+use crate::scan::domain_providers::{DomainProviders, domain_providers};
+use crate::scan::merge::{HistorySpan, merge_aggregates, with_provider};
+use crate::scan::parallel::parallel_map;
+use crate::scan::store_scan::StoreScan;
+use crate::scan::timelines::{ExactDays, History};
+use crate::timeline::{Basis, Dimension, Grouping};
+
+/// Minimum number of day ranges that share one pass over older rows.
+const BATCH_RANGES_MIN: usize = 2;
+
+/// Parameters of a query over history.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct HistoryQuery<'a> {
+    /// The groupings.
+    pub(crate) groupings: &'a [Grouping],
+    /// The time by which events belong to windows.
+    pub(crate) basis: Basis,
+    /// Events before this time are ignored.
+    pub(crate) counted_from: Option<i64>,
+}
+
+/// The part of history that a query needs.
+#[derive(Debug)]
+pub(crate) struct HistoryPart<'a> {
+    scan: &'a StoreScan,
+    query: HistoryQuery<'a>,
+    first_day: i64,
+    last_day: i64,
+    to: i64,
+    providers: DomainProviders,
+    /// Changes of the days, by grouping.
+    events: Vec<Vec<DailyAggregate>>,
+    /// Changes of pairs, by grouping; loaded on demand.
+    pairs: Option<Vec<Vec<DailyAggregate>>>,
+}
+
+impl<'a> HistoryPart<'a> {
+    /// Loads all events from `from` to `to`.
+    pub(crate) fn new(
+        scan: &'a StoreScan,
+        query: HistoryQuery<'a>,
+        from: i64,
+        to: i64,
+    ) -> Result<Self, AnalyzeError> {
+        let from = query.counted_from.map_or(from, |counted| from.max(counted));
+        let mut part = HistoryPart {
+            scan,
+            query,
+            // one more day on both sides, because the times of copies differ by seconds, also across midnight
+            first_day: day_of(from).saturating_sub(1),
+            last_day: day_of(to).saturating_add(1),
+            to,
+            providers: DomainProviders::new(),
+            events: Vec::new(),
+            pairs: None,
+        };
+        let provider = Dimension::Column(table::PROVIDER);
+        if query.groupings.iter().any(|grouping| grouping.0.contains(&provider)) {
+            part.providers = domain_providers(scan, to)?;
+        }
+        part.events = part.load(Measure::Events)?;
+        Ok(part)
+    }
+
+    /// Returns the timelines of the loaded events.
+    pub(crate) fn history(&self, exact_days: &ExactDays) -> Result<History, AnalyzeError> {
+        let Self { scan, query, first_day, to, .. } = *self;
+        let from = query.counted_from.unwrap_or(i64::MIN);
+        let span = HistorySpan { service: scan.service, first_day, from, to };
+        let mut by_grouping = Vec::with_capacity(query.groupings.len());
+        for (at, grouping) in query.groupings.iter().enumerate() {
+            let pairs = self.pairs.iter().filter_map(|pairs| pairs.get(at)).flatten();
+            let aggregates = self.events.get(at).into_iter().flatten().chain(pairs);
+            let mut timelines =
+                merge_aggregates(span, grouping, aggregates, &self.providers, exact_days)?;
+            for (values, timeline) in &mut timelines {
+                timeline.counted_from = query.counted_from;
+                timeline.send_counts = scan.send_counts(grouping, values)?;
+            }
+            by_grouping.push(timelines);
+        }
+        Ok(History { by_grouping })
+    }
+
+    /// Whether pairs are loaded.
+    pub(super) fn has_pairs(&self) -> bool {
+        self.pairs.is_some()
+    }
+
+    /// Loads (message, recipient) pairs that were delivered or finally bounced: the attempts of windows without sends.
+    pub(crate) fn load_pairs(&mut self) -> Result<(), AnalyzeError> {
+        self.pairs = Some(self.load(Measure::Pairs)?);
+        Ok(())
+    }
+
+    /// Whether there are no older events, or older events are ignored.
+    pub(super) fn is_complete(&self) -> bool {
+        let counts_older =
+            self.query.counted_from.is_none_or(|from| day_of(from) <= self.first_day);
+        !counts_older || self.scan.first_day().is_none_or(|day| day >= self.first_day)
+    }
+
+    /// Whether older days have scopes of the first `groupings` groupings that `history` lacks.
+    pub(super) fn has_other_older_scopes(
+        &self,
+        history: &History,
+        groupings: usize,
+    ) -> Result<bool, AnalyzeError> {
+        let all = self.query.groupings.iter().zip(&history.by_grouping);
+        for (grouping, timelines) in all.take(groupings) {
+            let one = std::slice::from_ref(grouping);
+            let builder = DeltaBuilder::new(self.scan, Measure::Scopes, self.query.basis, one);
+            let folder = self.folder(Measure::Scopes, grouping);
+            for day in self.scan.days(i64::MIN, self.first_day - 1) {
+                let aggregate = read_or_build(self.scan, &folder, day, self.to, |day| {
+                    Ok(builder.scopes_of_day(day)?.pop().unwrap_or_default())
+                })?;
+                let is_missing = |values| {
+                    !timelines.contains_key(&with_provider(grouping, values, &self.providers))
+                };
+                if aggregate.index.scopes.iter().any(|scope| is_missing(&scope.values)) {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
+    }
+
+    fn folder(&self, measure: Measure, grouping: &Grouping) -> AggregateFolder {
+        let StoreScan { store, service, own_domains, .. } = self.scan;
+        let of = (self.query.basis, *service);
+        AggregateFolder::new(store, measure, of, &grouping.0, own_domains)
+    }
+
+    /// Returns the changes of the days of the part, by grouping.
+    fn load(&self, measure: Measure) -> Result<Vec<Vec<DailyAggregate>>, AnalyzeError> {
+        let groupings = self.query.groupings;
+        let folders: Vec<AggregateFolder> =
+            groupings.iter().map(|grouping| self.folder(measure, grouping)).collect();
+        let mut loaded: Vec<Vec<DailyAggregate>> = groupings.iter().map(|_| Vec::new()).collect();
+        let ranges = self.read_stored(&folders, &mut loaded)?;
+        let builder = DeltaBuilder::new(self.scan, measure, self.query.basis, groupings);
+        let mut rest = ranges.as_slice();
+        while !rest.is_empty() {
+            let mut rows = 0;
+            let fits = |range: &&DayRange| {
+                rows += range.rows;
+                rows <= self.scan.limits.batch
+            };
+            let number = rest.iter().take_while(fits).count().max(BATCH_RANGES_MIN).min(rest.len());
+            let (batch, others) = rest.split_at(number);
+            rest = others;
+            self.build(&builder, batch, &folders, &mut loaded)?;
+        }
+        if ranges.iter().any(|range| is_closed(range.last_day, self.to)) {
+            let days = self.scan.days(i64::MIN, i64::MAX);
+            for folder in &folders {
+                folder.remove_other_days(|day| days.contains(&day));
+            }
+        }
+        Ok(loaded)
+    }
+
+    /// Reads the stored aggregates, and returns the ranges of days without: one for each closed day, and one for all
+    /// other days.
+    fn read_stored(
+        &self,
+        folders: &[AggregateFolder],
+        loaded: &mut [Vec<DailyAggregate>],
+    ) -> Result<Vec<DayRange>, AnalyzeError> {
+        let mut ranges = Vec::new();
+        let days = self.scan.days(self.first_day, self.last_day);
+        for day in days.iter().copied().filter(|day| is_closed(*day, self.to)) {
+            let mut missing = Vec::new();
+            for (at, folder) in folders.iter().enumerate() {
+                match folder.read(day, |from| self.scan.fingerprint(from, day)) {
+                    Some(aggregate) => loaded[at].push(aggregate),
+                    None => missing.push(at),
+                }
+            }
+            if !missing.is_empty() {
+                ranges.push(DayRange::new(self.scan, day, day, missing)?);
+            }
+        }
+        if let Some(first_day) = days.into_iter().find(|day| !is_closed(*day, self.to)) {
+            let all = (0..folders.len()).collect();
+            ranges.push(DayRange::new(self.scan, first_day, self.last_day, all)?);
+        }
+        Ok(ranges)
+    }
+
+    /// Computes the changes of some ranges, and stores those of closed days.
+    fn build(
+        &self,
+        builder: &DeltaBuilder<'_>,
+        ranges: &[DayRange],
+        folders: &[AggregateFolder],
+        loaded: &mut [Vec<DailyAggregate>],
+    ) -> Result<(), AnalyzeError> {
+        let mut scanned = Vec::with_capacity(ranges.len());
+        let results = parallel_map(ranges.iter(), |range| builder.scan_range(range));
+        for (range, result) in ranges.iter().zip(results) {
+            scanned.push((range, result?));
+        }
+        let older_rows = builder.older_rows(&scanned)?;
+        let finish = |(range, scan): (&DayRange, RangeScan)| {
+            let from = scan.depends_from;
+            let fingerprint = self.scan.fingerprint(from, range.last_day);
+            let deltas = builder.finish(range, scan, &older_rows);
+            let mut aggregates = Vec::with_capacity(deltas.len());
+            for (grouping, delta) in range.groupings.iter().zip(deltas) {
+                let mut aggregate = DailyAggregate::new(delta, fingerprint, from);
+                if is_closed(range.last_day, self.to) {
+                    folders[*grouping].save(range.first_day, &mut aggregate);
+                }
+                aggregates.push(aggregate);
+            }
+            Ok(aggregates)
+        };
+        for (range, aggregates) in ranges.iter().zip(parallel_map(scanned, finish)) {
+            for (grouping, aggregate) in range.groupings.iter().zip(aggregates?) {
+                loaded[*grouping].push(aggregate);
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use bouncewatch_schemas::event::{EventKind, Service};
+    use bouncewatch_schemas::time::DAY_MS;
+
+    use super::*;
+    use crate::scan::failure::FailureQuery;
+    use crate::scan::store_scan::RowLimits;
+    use crate::scan::test_store::{TestRow, publish};
+    use crate::timeline::Outcome;
+
+    /// 2026-11-19 00:00 UTC.
+    const START: i64 = 1_795_046_400_000;
+    const HOUR: i64 = 3_600_000;
+    const MESSAGES: u64 = 12;
+    const DAYS: i64 = 2;
+
+    /// Publishes `DAYS` days. Each message is sent once to two recipients: one delivery, and one delivery that bounces
+    /// later (one pair); events other than the send have no identity. Some messages are sent in the first hour of a day
+    /// (they depend on older rows), some bounces come a day later, some events have a copy in another segment, and some
+    /// messages have a complaint that lists both recipients.
+    fn publish_messages(store: &Path) {
+        for day in 0..DAYS {
+            let (mut rows, mut copies, mut late) = (Vec::new(), Vec::new(), Vec::new());
+            for number in 0..MESSAGES {
+                let message = number + 1 + u64::try_from(day).unwrap() * MESSAGES;
+                let sent_at = START + day * DAY_MS + i64::try_from(number).unwrap() * HOUR / 3;
+                let row = |key: u64, hours: i64, kind: EventKind, recipient: &'static str| {
+                    TestRow {
+                        message,
+                        // the event key alone must not decide on the shard
+                        key: key * 7 + message % 3,
+                        at: sent_at + hours * HOUR,
+                        sent_at: Some(sent_at),
+                        kind: Some(kind.as_str()),
+                        recipient: Some(recipient),
+                        ..TestRow::default()
+                    }
+                };
+                let identity =
+                    Some(if message.is_multiple_of(2) { "a.example" } else { "b.example" });
+                rows.push(TestRow { identity, ..row(1, 0, EventKind::Send, "x@example.org") });
+                rows.push(row(2, 1, EventKind::Delivery, "x@example.org"));
+                rows.push(row(3, 1, EventKind::Delivery, "y@example.org"));
+                let bounce = |hours| TestRow {
+                    class: Some("hard"),
+                    counts: Some(true),
+                    ..row(4, hours, EventKind::Bounce, "y@example.org")
+                };
+                if message.is_multiple_of(4) {
+                    late.push(bounce(24));
+                } else {
+                    rows.push(bounce(2));
+                    copies.push(bounce(2));
+                }
+                if message.is_multiple_of(5) {
+                    rows.push(row(5, 3, EventKind::Complaint, "x@example.org"));
+                    rows.push(row(6, 3, EventKind::Complaint, "y@example.org"));
+                }
+            }
+            publish(store, &format!("rows-{day}.parquet"), &rows);
+            publish(store, &format!("copies-{day}.parquet"), &copies);
+            publish(store, &format!("late-{day}.parquet"), &late);
+        }
+    }
+
+    const IDENTITY: [Dimension; 1] = [Dimension::Column(table::IDENTITY)];
+    const END: i64 = START + (DAYS + 1) * DAY_MS;
+
+    fn open(store: &Path, limits: RowLimits) -> StoreScan {
+        StoreScan::open(store, Service::Ses, &[], limits).unwrap()
+    }
+
+    /// Timelines by account and by identity, with pairs.
+    fn history(scan: &StoreScan) -> History {
+        let mut groupings = vec![Grouping::account(), Grouping::account()];
+        groupings[1].0.extend(IDENTITY);
+        let query = HistoryQuery { groupings: &groupings, basis: Basis::Event, counted_from: None };
+        let mut part = HistoryPart::new(scan, query, START, END).unwrap();
+        part.load_pairs().unwrap();
+        part.history(&ExactDays::All).unwrap()
+    }
+
+    /// All failures, then those after the first day, as sorted text.
+    fn failures(scan: &StoreScan) -> Vec<String> {
+        let mut failures = Vec::new();
+        let kinds = [EventKind::Bounce, EventKind::Complaint];
+        for after in [None, Some(START + DAY_MS)] {
+            let query = FailureQuery { kinds: &kinds, dimensions: &IDENTITY, after, to: END };
+            scan.failures(&query, |failure| failures.push(format!("{failure:?}"))).unwrap();
+        }
+        failures.sort();
+        failures
+    }
+
+    #[test]
+    fn results_do_not_depend_on_the_number_of_shards() {
+        let store = tempfile::tempdir().unwrap();
+        publish_messages(store.path());
+        let unlimited = RowLimits { shard: u64::MAX, failure_shard: u64::MAX, batch: u64::MAX };
+        let scan = open(store.path(), unlimited);
+        let (expected, expected_failures) = (format!("{:?}", history(&scan)), failures(&scan));
+        let messages = usize::try_from(DAYS).unwrap() * usize::try_from(MESSAGES).unwrap();
+        // a bounce per message, and a complaint with 2 recipients for every fifth message
+        let of_all_days = messages + messages / 5 * 2;
+        assert!(expected_failures.len() > of_all_days, "{}", expected_failures.len());
+        for (shard, batch) in [(25, u64::MAX), (13, 60)] {
+            std::fs::remove_dir_all(store.path().join("aggregates")).unwrap();
+            let limits = RowLimits { shard, failure_shard: shard, batch };
+            let scan = open(store.path(), limits);
+            assert_eq!(format!("{:?}", history(&scan)), expected, "{limits:?}");
+            assert_eq!(failures(&scan), expected_failures, "{limits:?}");
+        }
+    }
+
+    #[test]
+    fn pairs_complaint_reports_and_copies_are_counted_once() {
+        let store = tempfile::tempdir().unwrap();
+        publish_messages(store.path());
+        let limits = RowLimits { shard: 25, failure_shard: 25, batch: u64::MAX };
+        let history = history(&open(store.path(), limits));
+        let messages = u64::try_from(DAYS).unwrap() * MESSAGES;
+        for (grouping, scopes) in history.by_grouping.iter().zip([1, 2]) {
+            assert_eq!(grouping.len(), scopes);
+            let number =
+                |outcome| grouping.values().map(|one| one.of(outcome).number()).sum::<u64>();
+            assert_eq!(number(Outcome::Send), messages);
+            assert_eq!(number(Outcome::Delivery), 2 * messages);
+            assert_eq!(number(Outcome::Hard), messages);
+            assert_eq!(number(Outcome::Complaint), messages / 5);
+            let pairs = grouping.values().map(|one| one.delivered_or_bounced.number());
+            assert_eq!(pairs.sum::<u64>(), 2 * messages);
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! Loads the part of history that windows need, with individual times only where they are needed.
+
+use std::collections::BTreeMap;
+
+use bouncewatch_schemas::time::{DAY_MS, day_of};
+
+use crate::error::AnalyzeError;
+use crate::scan::history_part::{HistoryPart, HistoryQuery};
+use crate::scan::store_scan::StoreScan;
+use crate::scan::timelines::{ExactDays, History};
+use crate::timeline::{
+    Timeline, Window, WindowSpan, attempts_until, needs_pairs, window_start_day,
+};
+
+/// Factor by which the lookback grows until the windows of a number of attempts are complete.
+const LOOKBACK_FACTOR: i64 = 4;
+/// First lookback for a window of a number of attempts, in days.
+const LOOKBACK_DAYS: i64 = 8;
+/// Number of window ends beyond which individual times of every day are loaded.
+const EXACT_ENDS_MAX: usize = 400;
+
+/// Parameters of [`load_history`].
+#[derive(Clone, Copy)]
+pub(crate) struct LoadRequest<'a> {
+    /// Groupings, basis, and start of counting.
+    pub(crate) query: HistoryQuery<'a>,
+    /// Number of groupings that need complete windows; the groupings after them are loaded over the same span.
+    pub(crate) evaluated: usize,
+    pub(crate) windows: &'a [Window],
+    /// Ends of the windows, sorted.
+    pub(crate) ends: &'a [i64],
+    /// Returns further times, for a window that ends at a time; their days need individual times.
+    pub(crate) boundaries: &'a dyn Fn(&Timeline, &Window, i64) -> Vec<i64>,
+    /// Minimum lookback before the first end, in milliseconds.
+    pub(crate) lookback_ms: i64,
+}
+
+/// Loads history that contains every window. The start of a window of a number of attempts depends on the attempts of
+/// each scope, so more history is loaded until every scope has enough attempts, or there are no older events.
+pub(crate) fn load_history(
+    scan: &StoreScan,
+    request: &LoadRequest<'_>,
+) -> Result<History, AnalyzeError> {
+    let (first, last) = match request.ends {
+        [first, .., last] => (*first, *last),
+        [only] => (*only, *only),
+        [] => return Err(AnalyzeError::Span("no window ends in this span".to_owned())),
+    };
+    let mut longest = request.lookback_ms;
+    let mut most = None;
+    for window in request.windows {
+        match window.span() {
+            WindowSpan::Millis(ms) => longest = longest.max(ms),
+            WindowSpan::Attempts(n) => most = most.max(Some(n)),
+        }
+    }
+    let mut lookback = if most.is_some() { longest.max(LOOKBACK_DAYS * DAY_MS) } else { longest };
+    loop {
+        let mut part = HistoryPart::new(scan, request.query, first.saturating_sub(lookback), last)?;
+        let history = exact_history(&mut part, request)?;
+        let Some(most) = most.filter(|_| !part.is_complete()) else { return Ok(history) };
+        let mut evaluated =
+            history.by_grouping.iter().take(request.evaluated).flat_map(BTreeMap::values);
+        if evaluated.all(|timeline| attempts_until(timeline, first) >= most)
+            && !part.has_other_older_scopes(&history, request.evaluated)?
+        {
+            return Ok(history);
+        }
+        lookback = lookback.saturating_mul(LOOKBACK_FACTOR);
+    }
+}
+
+/// Returns the history of a part, with individual times of all days in which a window starts or ends.
+fn exact_history(
+    part: &mut HistoryPart<'_>,
+    request: &LoadRequest<'_>,
+) -> Result<History, AnalyzeError> {
+    let LoadRequest { windows, ends, .. } = *request;
+    let mut exact_days = if ends.len() > EXACT_ENDS_MAX {
+        ExactDays::All
+    } else {
+        let start = |end: i64, window: &Window| match window.span() {
+            WindowSpan::Millis(ms) => Some(end.saturating_sub(ms)),
+            WindowSpan::Attempts(_) => None,
+        };
+        let starts = ends.iter().flat_map(|end| windows.iter().filter_map(|one| start(*end, one)));
+        ExactDays::of(ends.iter().copied().chain(starts))
+    };
+    loop {
+        let history = part.history(&exact_days)?;
+        let mut needs = false;
+        // the start of a window of a number of attempts is known only now, and so are the boundaries that depend on it
+        let mut days = Vec::new();
+        for timeline in history.by_grouping.iter().flat_map(BTreeMap::values) {
+            for window in windows {
+                for end in ends {
+                    needs |= needs_pairs(timeline, window, *end);
+                    days.extend(window_start_day(timeline, window, *end));
+                    let boundaries = (request.boundaries)(timeline, window, *end);
+                    days.extend(boundaries.into_iter().map(day_of));
+                }
+            }
+        }
+        if needs && !part.has_pairs() {
+            part.load_pairs()?;
+        } else if !exact_days.add(days) {
+            return Ok(history);
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! Merges daily aggregates into timelines. No polars.
+
+use std::collections::BTreeMap;
+
+use bouncewatch_schemas::event::Service;
+use bouncewatch_schemas::provider;
+use bouncewatch_schemas::table;
+use bouncewatch_schemas::time::{DAY_MS, day_of};
+
+use crate::error::AnalyzeError;
+use crate::scan::daily::{DailyAggregate, PAIRS_CODE};
+use crate::scan::domain_providers::DomainProviders;
+use crate::scan::timelines::{ExactDays, Timelines};
+use crate::timeline::times::TimesBuilder;
+use crate::timeline::{ACCOUNT_COLUMNS, Dimension, Grouping, Outcome, ScopeValues, Timeline};
+
+/// The part of history in which events are counted.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct HistorySpan {
+    pub(super) service: Service,
+    pub(super) first_day: i64,
+    /// Events before this time are ignored.
+    pub(super) from: i64,
+    pub(super) to: i64,
+}
+
+#[derive(Default)]
+struct ScopeBuilder {
+    first_send: Option<i64>,
+    first_delivery: Option<i64>,
+    times: BTreeMap<i32, TimesBuilder>,
+}
+
+/// Returns the timelines of a grouping. Times before the span are incomplete, so only the first send and the first
+/// delivery of a scope are taken from them.
+pub(super) fn merge_aggregates<'d>(
+    span: HistorySpan,
+    grouping: &Grouping,
+    aggregates: impl Iterator<Item = &'d DailyAggregate>,
+    providers: &DomainProviders,
+    exact_days: &ExactDays,
+) -> Result<Timelines, AnalyzeError> {
+    let last_day = day_of(span.to);
+    let first_day = span.first_day.max(day_of(span.from));
+    let is_partial = |day| day == last_day || day == day_of(span.from);
+    let mut scopes: BTreeMap<ScopeValues, ScopeBuilder> = BTreeMap::new();
+    for aggregate in aggregates {
+        let mut times = None;
+        for scope in &aggregate.index.scopes {
+            let values = with_provider(grouping, &scope.values, providers);
+            let builder = scopes.entry(values).or_default();
+            let first = |known: Option<i64>, new: Option<i64>| {
+                known.into_iter().chain(new.filter(|new| *new <= span.to)).min()
+            };
+            builder.first_send = first(builder.first_send, scope.first_send);
+            builder.first_delivery = first(builder.first_delivery, scope.first_delivery);
+            for list in &scope.lists {
+                if list.day < first_day || list.day > last_day {
+                    continue;
+                }
+                let builder = builder.times.entry(list.outcome).or_default();
+                if !exact_days.contains(list.day) && !is_partial(list.day) {
+                    builder.add_counts(list.day, list.plus, list.minus);
+                    continue;
+                }
+                let times = match &mut times {
+                    Some(times) => times,
+                    none => none.insert(aggregate.times()?),
+                };
+                let (mut plus, mut minus) = times.of(list);
+                if is_partial(list.day) {
+                    let is_in_span = |time: &u32| {
+                        (span.from..=span.to).contains(&(list.day * DAY_MS + i64::from(*time)))
+                    };
+                    plus.retain(is_in_span);
+                    minus.retain(is_in_span);
+                }
+                builder.add(list.day, &plus, &minus);
+            }
+        }
+    }
+    let mut timelines: Timelines = scopes
+        .into_iter()
+        .map(|(values, builder)| (values, build_timeline(span.service, builder)))
+        .collect();
+    if span.service == Service::WorkMail {
+        share_first_sends(&mut timelines);
+    }
+    // a scope with older sends only has no events in the span
+    timelines.retain(|_, timeline| !timeline.times.is_empty());
+    Ok(timelines)
+}
+
+fn build_timeline(service: Service, builder: ScopeBuilder) -> Timeline {
+    let mut timeline = Timeline::new(service);
+    timeline.first_send = builder.first_send;
+    timeline.first_delivery = builder.first_delivery;
+    for (code, times) in builder.times {
+        let times = times.finish();
+        if code == PAIRS_CODE {
+            timeline.delivered_or_bounced = times;
+        } else if let Some(outcome) = Outcome::from_code(code).filter(|_| !times.is_empty()) {
+            timeline.times.insert(outcome, times);
+        }
+    }
+    timeline
+}
+
+/// Returns the values of a scope with the provider filled in. Aggregates of a grouping by provider have the recipient
+/// domain of mail with an unknown provider as last value, because the provider of a domain may be found in later rows.
+pub(super) fn with_provider(
+    grouping: &Grouping,
+    values: &ScopeValues,
+    providers: &DomainProviders,
+) -> ScopeValues {
+    let mut result: ScopeValues = values.iter().take(grouping.0.len()).cloned().collect();
+    let dimension = Dimension::Column(table::PROVIDER);
+    let at = grouping.0.iter().position(|one| *one == dimension);
+    if let Some(value) = at.and_then(|at| result.get_mut(at))
+        && value.is_none()
+    {
+        let domain = values.get(grouping.0.len()).and_then(Option::as_deref);
+        let known = domain.and_then(|domain| providers.get(domain));
+        *value = Some(known.map_or(provider::OTHER, String::as_str).to_owned());
+    }
+    result
+}
+
+/// Gives each scope the first send of its account and region: it shows that sends are logged, also for a scope with
+/// bounces only.
+fn share_first_sends(timelines: &mut Timelines) {
+    let account =
+        |values: &ScopeValues| values.iter().take(ACCOUNT_COLUMNS.len()).cloned().collect();
+    let mut firsts: BTreeMap<ScopeValues, i64> = BTreeMap::new();
+    for (values, timeline) in timelines.iter() {
+        if let Some(send) = timeline.first_send {
+            let first = firsts.entry(account(values)).or_insert(send);
+            *first = send.min(*first);
+        }
+    }
+    for (values, timeline) in timelines {
+        timeline.first_send = firsts.get(&account(values)).copied();
+    }
+}

@@ -1,0 +1,44 @@
+//! Sets of message keys, and rows filtered by them.
+
+use std::collections::HashSet;
+use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::Arc;
+
+use bouncewatch_schemas::table;
+use polars::prelude::*;
+
+/// Hasher that returns the key itself: message and event keys are hashes already.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct IdentityHasher(u64);
+
+impl Hasher for IdentityHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, key: u64) {
+        self.0 = self.0.rotate_left(32) ^ key;
+    }
+}
+
+/// Keys of messages.
+pub(super) type MessageKeys = HashSet<u64, BuildHasherDefault<IdentityHasher>>;
+
+/// Returns the rows of some messages. The scan decodes the key column first, and the other columns of matching rows
+/// only. A further filter must come after this one, because polars would decode its columns for all rows.
+pub(super) fn rows_of_messages(rows: LazyFrame, messages: Arc<MessageKeys>) -> LazyFrame {
+    let is_match = move |column: Column| {
+        let keys = column.u64()?.iter();
+        let is_match = keys.map(|key| key.is_some_and(|key| messages.contains(&key)));
+        Ok(BooleanChunked::from_iter_values(column.name().clone(), is_match).into_column())
+    };
+    let boolean = |_: &Schema, field: &Field| Ok(Field::new(field.name.clone(), DataType::Boolean));
+    let through = AllowedOptimizations::PROJECTION_PUSHDOWN | AllowedOptimizations::STREAMING;
+    rows.filter(col(table::MESSAGE_KEY).map(is_match, boolean)).map(Ok, through, None, None)
+}

@@ -1,0 +1,321 @@
+//! A consistent listing of a store, and the rows of its event table.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::Hasher;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::time::UNIX_EPOCH;
+
+use bouncewatch_schemas::event::Service;
+use bouncewatch_schemas::table;
+use bouncewatch_schemas::time::day_of;
+use bouncewatch_store::{StoreError, check_segment_file, list};
+use polars::prelude::*;
+use xxhash_rust::xxh3::Xxh3;
+
+use crate::error::AnalyzeError;
+use crate::scan::expressions;
+use crate::scan::frames::{ATTEMPTS_MAX, empty_rows, scan_files};
+use crate::scan::send_counts::SendCountTable;
+use crate::timeline::send_counts::SendCounts;
+use crate::timeline::{Grouping, ScopeValues};
+
+/// Limits of the rows in memory.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct RowLimits {
+    /// Rows of a day range that are processed at a time; more are split into shards by message.
+    pub(super) shard: u64,
+    /// The same for failures.
+    pub(super) failure_shard: u64,
+    /// Rows of all day ranges that share one pass over older rows. High, so that older days are read few times;
+    /// limited, because the changes of these ranges are in memory meanwhile.
+    pub(super) batch: u64,
+}
+
+impl RowLimits {
+    /// The limits in production.
+    const DEFAULT: Self = Self { shard: 1_000_000, failure_shard: 2_000_000, batch: 5_000_000 };
+}
+
+/// A listed segment.
+#[derive(Debug)]
+struct ListedSegment {
+    day: i64,
+    path: PathBuf,
+    /// Set after its format version was checked.
+    is_checked: OnceLock<()>,
+}
+
+/// A consistent listing of a store, for queries about the mail of one service.
+#[derive(Debug)]
+pub(crate) struct StoreScan {
+    pub(super) store: PathBuf,
+    pub(super) service: Service,
+    pub(super) own_domains: Vec<String>,
+    pub(super) limits: RowLimits,
+    /// Sorted by day.
+    segments: Vec<ListedSegment>,
+    /// Fingerprint of the segments of each day; computed on demand, because it needs the metadata of each file.
+    fingerprints: BTreeMap<i64, OnceLock<u64>>,
+    /// The table of imported send counts; read on demand.
+    send_counts: OnceLock<SendCountTable>,
+}
+
+impl StoreScan {
+    /// Lists a store and runs a query on it. If segments are replaced meanwhile, lists it and runs the query again, so
+    /// that a result never combines two states.
+    ///
+    /// # Errors
+    /// If there is no store, it cannot be read, or its segments are replaced in each of [`ATTEMPTS_MAX`] attempts.
+    pub(crate) fn run<T>(
+        store: &Path,
+        service: Service,
+        own_domains: &[String],
+        query: impl Fn(&Self) -> Result<T, AnalyzeError>,
+    ) -> Result<T, AnalyzeError> {
+        let mut attempts = 0;
+        // attempts after damage, by folder: a query can use several folders of aggregates
+        let mut damaged: BTreeMap<PathBuf, usize> = BTreeMap::new();
+        while attempts < ATTEMPTS_MAX {
+            let scan = Self::open(store, service, own_domains, RowLimits::DEFAULT)?;
+            let result = query(&scan);
+            let error = match result {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            };
+            if scan.has_lost_a_segment() {
+                attempts += 1;
+                continue;
+            }
+            // damaged daily aggregates are removed with their folder, and rebuilt in the next attempt
+            let AnalyzeError::Aggregate { path, .. } = &error else { return Err(error) };
+            let Some(folder) = path.parent() else { return Err(error) };
+            let damaged = damaged.entry(folder.to_path_buf()).or_default();
+            *damaged += 1;
+            if *damaged >= ATTEMPTS_MAX || std::fs::remove_dir_all(folder).is_err() {
+                return Err(error);
+            }
+        }
+        Err(StoreError::UnstableListing(store.display().to_string()).into())
+    }
+
+    /// Lists a store.
+    pub(super) fn open(
+        store: &Path,
+        service: Service,
+        own_domains: &[String],
+        limits: RowLimits,
+    ) -> Result<Self, AnalyzeError> {
+        let segment = |(day, path)| ListedSegment { day, path, is_checked: OnceLock::new() };
+        let segments: Vec<ListedSegment> =
+            list::event_segments(store)?.into_iter().map(segment).collect();
+        Ok(Self {
+            store: store.to_path_buf(),
+            service,
+            own_domains: own_domains.to_vec(),
+            limits,
+            fingerprints: segments.iter().map(|one| (one.day, OnceLock::new())).collect(),
+            segments,
+            send_counts: OnceLock::new(),
+        })
+    }
+
+    fn has_lost_a_segment(&self) -> bool {
+        self.segments.iter().any(|one| matches!(one.path.try_exists(), Ok(false)))
+    }
+
+    /// Returns the service of the query.
+    pub(crate) fn service(&self) -> Service {
+        self.service
+    }
+
+    /// Returns the first day with segments.
+    pub(crate) fn first_day(&self) -> Option<i64> {
+        self.segments.first().map(|one| one.day)
+    }
+
+    /// Returns the time of the newest event of a service at or before `at`.
+    pub(crate) fn newest_event(
+        &self,
+        service: Service,
+        at: i64,
+    ) -> Result<Option<i64>, AnalyzeError> {
+        for day in self.days(i64::MIN, day_of(at)).into_iter().rev() {
+            let time = col(table::EVENT_AT).cast(DataType::Int64);
+            // the time of an event is that of its earliest copy, whether its copies are merged in the store or not
+            let newest = self
+                .rows(day, day)?
+                .filter(expressions::is_of(service).and(time.clone().lt_eq(lit(at))))
+                .group_by([col(table::MESSAGE_KEY), col(table::EVENT_KEY)])
+                .agg([time.min()])
+                .select([col(table::EVENT_AT).max()])
+                .collect()?;
+            if let Some(newest) = newest.column(table::EVENT_AT)?.i64()?.get(0) {
+                return Ok(Some(newest));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Returns the imported send counts of a scope.
+    pub(super) fn send_counts(
+        &self,
+        grouping: &Grouping,
+        values: &ScopeValues,
+    ) -> Result<SendCounts, AnalyzeError> {
+        let table = if let Some(table) = self.send_counts.get() {
+            table
+        } else {
+            let table = SendCountTable::read(&self.store)?;
+            self.send_counts.get_or_init(|| table)
+        };
+        Ok(table.of_scope(grouping, values))
+    }
+
+    /// Returns the days with segments from `first_day` to `last_day` (inclusive).
+    pub(super) fn days(&self, first_day: i64, last_day: i64) -> BTreeSet<i64> {
+        let days = self.fingerprints.keys().copied();
+        days.filter(|day| (first_day..=last_day).contains(day)).collect()
+    }
+
+    /// Returns a fingerprint of the segments of some days, which changes when they change.
+    pub(super) fn fingerprint(&self, first_day: i64, last_day: i64) -> u64 {
+        let mut hash = Xxh3::new();
+        for (day, of_day) in self.fingerprints.range(first_day..=last_day.max(first_day)) {
+            hash.write_i64(*day);
+            hash.write_u64(*of_day.get_or_init(|| self.day_fingerprint(*day)));
+        }
+        hash.finish()
+    }
+
+    fn day_fingerprint(&self, day: i64) -> u64 {
+        let mut hash = Xxh3::new();
+        for segment in self.segments_of(day, day) {
+            hash.write(segment.path.file_name().unwrap_or_default().as_encoded_bytes());
+            // segments never change, but a restored copy of a store can contain another file of the same name
+            if let Ok(metadata) = segment.path.metadata() {
+                hash.write_u64(metadata.len());
+                let modified =
+                    metadata.modified().ok().and_then(|at| at.duration_since(UNIX_EPOCH).ok());
+                hash.write_u128(modified.unwrap_or_default().as_nanos());
+            }
+        }
+        hash.finish()
+    }
+
+    fn segments_of(&self, first_day: i64, last_day: i64) -> &[ListedSegment] {
+        let start = self.segments.partition_point(|one| one.day < first_day);
+        let end = self.segments.partition_point(|one| one.day <= last_day);
+        self.segments.get(start..end).unwrap_or_default()
+    }
+
+    /// Returns all rows of some days, after a check of the format version of their segments.
+    pub(super) fn rows(&self, first_day: i64, last_day: i64) -> Result<LazyFrame, AnalyzeError> {
+        let segments = self.segments_of(first_day, last_day);
+        if segments.is_empty() {
+            return Ok(empty_rows());
+        }
+        for segment in segments {
+            if segment.is_checked.get().is_none() {
+                check_segment_file(&segment.path, table::EVENTS)?;
+                segment.is_checked.get_or_init(|| ());
+            }
+        }
+        scan_files(segments.iter().map(|one| one.path.as_path()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+    use crate::scan::test_store::{TestRow, publish, publish_with_version};
+
+    /// 2026-11-19 00:00 UTC.
+    const TIME: i64 = 1_795_046_400_000;
+
+    fn event_at(at: i64) -> TestRow {
+        TestRow { at, ..TestRow::default() }
+    }
+
+    #[test]
+    fn query_runs_again_if_the_store_is_compacted_meanwhile() {
+        let store = tempfile::tempdir().unwrap();
+        let inputs = [
+            publish(store.path(), "a.parquet", &[event_at(TIME)]),
+            publish(store.path(), "b.parquet", &[event_at(TIME + 1)]),
+        ];
+        let runs = Cell::new(0);
+        let newest = StoreScan::run(store.path(), Service::Ses, &[], |scan| {
+            runs.set(runs.get() + 1);
+            if runs.get() == 1 {
+                publish(store.path(), "c.sealed.parquet", &[event_at(TIME + 2)]);
+                for path in &inputs {
+                    std::fs::remove_file(path).unwrap();
+                }
+            }
+            scan.newest_event(Service::Ses, i64::MAX / 2)
+        });
+        assert_eq!((newest.unwrap(), runs.get()), (Some(TIME + 2), 2));
+    }
+
+    #[test]
+    fn missing_unstable_and_damaged_stores_have_different_errors() {
+        let store = tempfile::tempdir().unwrap();
+        let newest = |scan: &StoreScan| scan.newest_event(Service::Ses, i64::MAX / 2);
+        let missing = StoreScan::run(&store.path().join("x"), Service::Ses, &[], newest);
+        assert!(matches!(missing, Err(AnalyzeError::Store(StoreError::NoStore(_)))));
+        let number = Cell::new(0);
+        publish(store.path(), "0.parquet", &[event_at(TIME)]);
+        let unstable = StoreScan::run(store.path(), Service::Ses, &[], |scan| {
+            number.set(number.get() + 1);
+            publish(store.path(), &format!("{}.parquet", number.get()), &[event_at(TIME)]);
+            for segment in &scan.segments {
+                std::fs::remove_file(&segment.path).unwrap();
+            }
+            newest(scan)
+        });
+        assert!(
+            matches!(unstable, Err(AnalyzeError::Store(StoreError::UnstableListing(_)))),
+            "{unstable:?}"
+        );
+        std::fs::File::create(store.path().join("events/date=2026-11-19/empty.parquet")).unwrap();
+        let damaged = StoreScan::run(store.path(), Service::Ses, &[], newest);
+        assert!(
+            matches!(damaged, Err(AnalyzeError::Store(StoreError::Read { .. }))),
+            "{damaged:?}"
+        );
+    }
+
+    #[test]
+    fn segment_of_a_newer_format_version_is_an_error() {
+        let store = tempfile::tempdir().unwrap();
+        publish_with_version(store.path(), "a.parquet", &[event_at(TIME)], table::FORMAT_VERSION);
+        let newest = |scan: &StoreScan| scan.newest_event(Service::Ses, i64::MAX / 2);
+        let found = StoreScan::run(store.path(), Service::Ses, &[], newest).unwrap();
+        assert_eq!(found, Some(TIME));
+        let newer = table::FORMAT_VERSION + 1;
+        publish_with_version(store.path(), "b.parquet", &[event_at(TIME)], newer);
+        let error = StoreScan::run(store.path(), Service::Ses, &[], newest).unwrap_err();
+        assert!(error.to_string().contains(&format!("format version {newer}")), "{error}");
+    }
+
+    #[test]
+    fn aggregates_that_stay_damaged_are_an_error_after_a_limited_number_of_attempts() {
+        let store = tempfile::tempdir().unwrap();
+        publish(store.path(), "a.parquet", &[event_at(TIME)]);
+        let folders = ["x", "y"].map(|name| store.path().join("aggregates").join(name));
+        let runs = Cell::new(0);
+        let result: Result<(), _> = StoreScan::run(store.path(), Service::Ses, &[], |_| {
+            runs.set(runs.get() + 1);
+            assert!(runs.get() < 100, "unlimited");
+            let folder = &folders[runs.get() % 2];
+            std::fs::create_dir_all(folder).unwrap();
+            let source = std::io::Error::other("damaged");
+            Err(AnalyzeError::Aggregate { path: folder.join("date=2026-11-19.daily"), source })
+        });
+        assert!(matches!(result, Err(AnalyzeError::Aggregate { .. })), "{result:?}");
+        assert_eq!(runs.get(), 2 * ATTEMPTS_MAX - 1);
+    }
+}

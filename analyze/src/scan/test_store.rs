@@ -1,0 +1,79 @@
+//! Small stores for tests.
+
+use std::path::{Path, PathBuf};
+
+use bouncewatch_schemas::table;
+use bouncewatch_schemas::time::{day_of, format_day};
+use polars::prelude::*;
+
+use crate::scan::frames::empty_rows;
+
+/// A row of the event table; other columns are null.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct TestRow {
+    pub(super) message: u64,
+    pub(super) key: u64,
+    pub(super) at: i64,
+    pub(super) sent_at: Option<i64>,
+    pub(super) kind: Option<&'static str>,
+    pub(super) class: Option<&'static str>,
+    pub(super) counts: Option<bool>,
+    pub(super) recipient: Option<&'static str>,
+    pub(super) identity: Option<&'static str>,
+}
+
+/// Publishes a segment in the day of the first row, and returns its path.
+pub(super) fn publish(store: &Path, name: &str, rows: &[TestRow]) -> PathBuf {
+    publish_with_version(store, name, rows, table::FORMAT_VERSION)
+}
+
+/// Publishes a segment of a format version.
+pub(super) fn publish_with_version(
+    store: &Path,
+    name: &str,
+    rows: &[TestRow],
+    version: u32,
+) -> PathBuf {
+    let day = format_day(day_of(rows[0].at));
+    let folder = store.join(table::EVENTS).join(format!("{}{day}", table::DATE_PREFIX));
+    std::fs::create_dir_all(&folder).unwrap();
+    let mut columns: Vec<Column> = Vec::new();
+    for column in empty_rows().collect().unwrap().columns() {
+        let (name, dtype) = (column.name().clone(), column.dtype());
+        let times = |time: fn(&TestRow) -> Option<i64>| {
+            let times: Vec<Option<i64>> = rows.iter().map(time).collect();
+            Column::new(name.clone(), times).cast(dtype).unwrap()
+        };
+        let texts = |text: fn(&TestRow) -> Option<&'static str>| {
+            Column::new(name.clone(), rows.iter().map(text).collect::<Vec<_>>())
+        };
+        columns.push(match name.as_str() {
+            table::MESSAGE_KEY => {
+                Column::new(name.clone(), rows.iter().map(|row| row.message).collect::<Vec<_>>())
+            }
+            table::EVENT_KEY => {
+                Column::new(name.clone(), rows.iter().map(|row| row.key).collect::<Vec<_>>())
+            }
+            table::EVENT_AT => times(|row| Some(row.at)),
+            table::SENT_AT => times(|row| row.sent_at),
+            table::SERVICE => texts(|_| Some("ses")),
+            table::KIND => texts(|row| row.kind),
+            table::CLASS => texts(|row| row.class),
+            table::RECIPIENT => texts(|row| row.recipient),
+            table::IDENTITY => texts(|row| row.identity),
+            table::COUNTS => {
+                Column::new(name.clone(), rows.iter().map(|row| row.counts).collect::<Vec<_>>())
+            }
+            _ => Column::full_null(name.clone(), rows.len(), dtype),
+        });
+    }
+    let path = folder.join(name);
+    let file = std::fs::File::create(&path).unwrap();
+    let footer = KeyValueMetadata::from_static(vec![
+        (table::VERSION_KEY.to_owned(), version.to_string()),
+        (table::TABLE_KEY.to_owned(), table::EVENTS.to_owned()),
+    ]);
+    let mut frame = DataFrame::new(rows.len(), columns).unwrap();
+    ParquetWriter::new(file).with_key_value_metadata(Some(footer)).finish(&mut frame).unwrap();
+    path
+}

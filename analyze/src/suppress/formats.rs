@@ -1,0 +1,187 @@
+//! Output formats of `suppress`: CSV, plain addresses, and import files for SES.
+
+use std::fmt::Write;
+
+use bouncewatch_schemas::printable::printable;
+
+use crate::csv_output::{CsvOutput, escape_formula};
+use crate::suppress::model::{SuppressedAddress, Suppressions};
+use crate::suppress::pseudonym::is_hashed;
+
+/// Maximum number of addresses in one import job of SES.
+pub const SES_IMPORT_MAX: usize = 100_000;
+
+/// An import file for SES, and the numbers of addresses that it omits.
+#[derive(Debug, PartialEq, Eq)]
+pub struct SesImportFile {
+    /// Content of the file.
+    pub text: String,
+    /// Number of addresses.
+    pub count: usize,
+    /// Number of omitted addresses that are stored as hashes, which SES cannot resolve.
+    pub hashed: usize,
+    /// Number of omitted addresses that the format cannot represent.
+    pub unwritable: usize,
+}
+
+/// Returns all fields as CSV (RFC 4180), one record per address. With a list to compare with, the first column is
+/// `add`, or `no_evidence` for an address of the list without evidence.
+pub fn csv(suppressions: &Suppressions) -> String {
+    let header = [
+        "address",
+        "reason",
+        "cause",
+        "count",
+        "first_at",
+        "last_at",
+        "expires_at",
+        "suggestion",
+        "evidence",
+    ];
+    let mut out = CsvOutput::new();
+    let change = suppressions.without_evidence.is_some().then_some("change");
+    out.record(change.into_iter().chain(header).map(str::to_owned));
+    for one in &suppressions.addresses {
+        let fields = [
+            escape_formula(&one.address).into_owned(),
+            one.reason.as_str().to_owned(),
+            one.cause.unwrap_or_default().to_owned(),
+            one.count.to_string(),
+            one.first_at.clone(),
+            one.last_at.clone(),
+            one.expires_at.clone().unwrap_or_default(),
+            one.suggestion.unwrap_or_default().to_owned(),
+            escape_formula(one.evidence.as_deref().unwrap_or_default()).into_owned(),
+        ];
+        out.record(change.map(|_| "add".to_owned()).into_iter().chain(fields));
+    }
+    for one in suppressions.without_evidence.iter().flatten() {
+        let delivered = one.delivered_at.as_ref().map(|at| format!("delivered at {at}"));
+        let fields = [escape_formula(&one.address).into_owned()]
+            .into_iter()
+            .chain(std::iter::repeat_n(String::new(), header.len() - 2))
+            .chain([delivered.unwrap_or_default()]);
+        out.record(["no_evidence".to_owned()].into_iter().chain(fields));
+    }
+    out.finish()
+}
+
+/// Returns the addresses, one per line. With a list to compare with, `+ ` precedes an address that it lacks, and `- `
+/// an address of the list without evidence.
+pub fn txt(suppressions: &Suppressions) -> String {
+    let mut out = String::new();
+    let plus = if suppressions.without_evidence.is_some() { "+ " } else { "" };
+    for one in &suppressions.addresses {
+        // writing to a String cannot fail
+        _ = writeln!(out, "{plus}{}", printable(&one.address));
+    }
+    for one in suppressions.without_evidence.iter().flatten() {
+        _ = writeln!(out, "- {}", printable(&one.address));
+    }
+    out
+}
+
+/// Returns an import file for `CreateImportJob` of the SES API v2 with the data format CSV: address and reason, no
+/// header (SES developer guide, "Using the Amazon SES account-level suppression list"). The format has no escaping,
+/// so an address that needs it is omitted.
+pub fn ses(suppressions: &Suppressions) -> SesImportFile {
+    let (hashed, plain): (Vec<&SuppressedAddress>, Vec<&SuppressedAddress>) =
+        suppressions.addresses.iter().partition(|one| is_hashed(&one.address));
+    let (writable, unwritable): (Vec<&SuppressedAddress>, Vec<&SuppressedAddress>) =
+        plain.into_iter().partition(|one| is_writable(&one.address));
+    let line = |one: &&SuppressedAddress| format!("{},{}\n", one.address, one.reason.ses_reason());
+    SesImportFile {
+        text: writable.iter().map(line).collect(),
+        count: writable.len(),
+        hashed: hashed.len(),
+        unwritable: unwritable.len(),
+    }
+}
+
+/// Whether an address has one `@`, is printable, and contains no separator.
+fn is_writable(address: &str) -> bool {
+    let is_plain = |c: char| !c.is_control() && !c.is_whitespace() && !matches!(c, ',' | '"' | ';');
+    let parts: Vec<&str> = address.split('@').collect();
+    let [local, domain] = parts[..] else { return false };
+    !local.is_empty()
+        && domain.contains('.')
+        && address.chars().all(is_plain)
+        && printable(address) == address
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::suppress::model::{AddressWithoutEvidence, OmittedCounts, SuppressReason};
+
+    fn list(addresses: &[(&str, SuppressReason)]) -> Suppressions {
+        let one = |(address, reason): &(&str, SuppressReason)| SuppressedAddress {
+            address: (*address).to_owned(),
+            reason: *reason,
+            cause: Some("mailbox_unknown"),
+            evidence: Some("=cmd|' /C calc'!A0".to_owned()),
+            first_at: "2026-11-01T00:00:00.000Z".to_owned(),
+            last_at: "2026-11-02T00:00:00.000Z".to_owned(),
+            count: 2,
+            expires_at: None,
+            suggestion: None,
+        };
+        Suppressions {
+            version: 1,
+            as_of: "2026-11-20T00:00:00.000Z".to_owned(),
+            soft_count: 3,
+            soft_days: 30,
+            addresses: addresses.iter().map(one).collect(),
+            without_evidence: None,
+            left_out: OmittedCounts::default(),
+        }
+    }
+
+    #[test]
+    fn ses_import_file_omits_addresses_that_ses_cannot_read() {
+        let hashed = "h-0123456789abcdef0123456789abcdef@example.org";
+        let all = [
+            ("anna@example.org", SuppressReason::HardBounce),
+            ("bob@example.org", SuppressReason::Complaint),
+            ("carl@example.org", SuppressReason::RepeatedFailure),
+            (hashed, SuppressReason::HardBounce),
+            ("a,b@example.org", SuppressReason::HardBounce),
+            ("a b@example.org", SuppressReason::HardBounce),
+            ("a@b@example.org", SuppressReason::HardBounce),
+            ("nobody", SuppressReason::HardBounce),
+            ("a\u{202e}@example.org", SuppressReason::HardBounce),
+            ("h-0123@example.org", SuppressReason::HardBounce),
+        ];
+        let text = "anna@example.org,BOUNCE\nbob@example.org,COMPLAINT\ncarl@example.org,BOUNCE\nh-0123@example.org,BOUNCE\n";
+        let expected = SesImportFile { text: text.to_owned(), count: 4, hashed: 1, unwritable: 5 };
+        assert_eq!(ses(&list(&all)), expected);
+    }
+
+    #[test]
+    fn csv_escapes_formulas_and_can_be_parsed_as_an_address_list() {
+        let all = [
+            ("=1+1@example.org", SuppressReason::HardBounce),
+            ("x\u{1b}@example.org", SuppressReason::Complaint),
+        ];
+        let mut list = list(&all);
+        let text = csv(&list);
+        assert_eq!(
+            text.lines().nth(1),
+            Some(
+                "'=1+1@example.org,hard_bounce,mailbox_unknown,2,2026-11-01T00:00:00.000Z,2026-11-02T00:00:00.000Z,,,'=cmd|' /C calc'!A0"
+            )
+        );
+        let parsed = crate::suppress::address_list::AddressList::parse(&text).unwrap();
+        assert!(parsed.addresses.contains("=1+1@example.org"), "{parsed:?}");
+        assert_eq!(txt(&list), "=1+1@example.org\nx\\u{1b}@example.org\n");
+        list.without_evidence = Some(vec![AddressWithoutEvidence {
+            address: "-b@example.org".to_owned(),
+            delivered_at: Some("2026-11-03T00:00:00.000Z".to_owned()),
+        }]);
+        assert!(csv(&list).starts_with("change,address,reason"));
+        assert!(csv(&list).ends_with(
+            "no_evidence,'-b@example.org,,,,,,,,delivered at 2026-11-03T00:00:00.000Z\r\n"
+        ));
+        assert!(txt(&list).starts_with("+ =1") && txt(&list).ends_with("\n- -b@example.org\n"));
+    }
+}

@@ -1,0 +1,100 @@
+//! Result of `suppress`; its JSON is a contract.
+
+use serde::Serialize;
+
+/// Reason why an address is suppressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SuppressReason {
+    /// The recipient reported mail as spam.
+    Complaint,
+    /// The address is invalid.
+    HardBounce,
+    /// The address failed so often that it is probably invalid.
+    RepeatedFailure,
+}
+
+impl SuppressReason {
+    /// Returns the value in output.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Complaint => "complaint",
+            Self::HardBounce => "hard_bounce",
+            Self::RepeatedFailure => "repeated_failure",
+        }
+    }
+
+    /// Returns the reason in SES's account-level suppression list (SES API v2, `SuppressionListReason`).
+    pub const fn ses_reason(self) -> &'static str {
+        match self {
+            Self::Complaint => "COMPLAINT",
+            Self::HardBounce | Self::RepeatedFailure => "BOUNCE",
+        }
+    }
+}
+
+/// Result of `suppress`.
+#[derive(Debug, Serialize)]
+#[expect(
+    missing_docs,
+    reason = "the fields are the keys of the JSON, see docs/src/causes-and-suppression.md"
+)]
+pub struct Suppressions {
+    pub version: u32,
+    pub as_of: String,
+    pub soft_count: usize,
+    pub soft_days: i64,
+    /// In alphabetical order; if there is a list to compare with, only addresses that it lacks.
+    pub addresses: Vec<SuppressedAddress>,
+    /// Addresses of the list without evidence; null without a list.
+    pub without_evidence: Option<Vec<AddressWithoutEvidence>>,
+    pub left_out: OmittedCounts,
+}
+
+/// A suppressed address.
+#[derive(Debug, Serialize)]
+#[expect(
+    missing_docs,
+    reason = "the fields are the keys of the JSON, see docs/src/causes-and-suppression.md"
+)]
+pub struct SuppressedAddress {
+    pub address: String,
+    pub reason: SuppressReason,
+    /// Null for complaints.
+    pub cause: Option<&'static str>,
+    /// Text of the last bounce, or type of the last complaint.
+    pub evidence: Option<String>,
+    pub first_at: String,
+    pub last_at: String,
+    /// Number of bounces or complaints that are evidence.
+    pub count: u64,
+    /// When the suppression ends without further failures; null if it does not end.
+    pub expires_at: Option<String>,
+    /// The domain that was probably meant.
+    pub suggestion: Option<&'static str>,
+}
+
+/// An address of the list to compare with that has no evidence in the store.
+#[derive(Debug, Serialize)]
+#[expect(
+    missing_docs,
+    reason = "the fields are the keys of the JSON, see docs/src/causes-and-suppression.md"
+)]
+pub struct AddressWithoutEvidence {
+    pub address: String,
+    /// Time of the last delivery to it, if any.
+    pub delivered_at: Option<String>,
+}
+
+/// Permanent failures that are not in the list.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct OmittedCounts {
+    /// Failures of addresses that were redacted at ingest (`drop`) or forgotten.
+    pub dropped: u64,
+    /// Addresses on a suppression list of SES, to which SES sends nothing.
+    pub on_ses_list: u64,
+    /// Those of them on SES's global suppression list: each attempt counts as a bounce.
+    pub on_global_list: u64,
+    /// Addresses with a hard bounce that matches no rule.
+    pub unknown_text: u64,
+}

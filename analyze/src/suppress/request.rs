@@ -1,0 +1,19 @@
+//! Parameters of `suppress`.
+
+use std::path::PathBuf;
+
+use crate::suppress::address_list::AddressList;
+use crate::suppress::decision::SoftLimit;
+
+/// Parameters of `suppress`.
+#[derive(Debug, Clone)]
+pub struct SuppressRequest {
+    /// The folder of the store.
+    pub store: PathBuf,
+    /// Time of the evaluation, epoch milliseconds.
+    pub at: i64,
+    /// Number of soft failures that suppress an address.
+    pub soft: SoftLimit,
+    /// A list to compare with.
+    pub known: Option<AddressList>,
+}

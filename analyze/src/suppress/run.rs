@@ -1,0 +1,44 @@
+//! Runs `suppress`: scans the failures and the deliveries after them.
+
+use bouncewatch_classify::Classifier;
+use bouncewatch_schemas::event::{EventKind, Service};
+
+use crate::causes::cached_classifier::CachedClassifier;
+use crate::error::AnalyzeError;
+use crate::scan::{FailureQuery, StoreScan};
+use crate::suppress::address_evidence::EvidenceCollector;
+use crate::suppress::model::Suppressions;
+use crate::suppress::request::SuppressRequest;
+
+/// Lists addresses that must not be mailed again.
+///
+/// # Errors
+/// If there is no store, or it cannot be read.
+pub fn suppress(
+    request: &SuppressRequest,
+    classifier: &Classifier,
+) -> Result<Suppressions, AnalyzeError> {
+    // own domains are included: mail to them is in no rate, but an invalid address there is invalid too
+    StoreScan::run(&request.store, Service::Ses, &[], |scan| {
+        suppress_scan(request, classifier, scan)
+    })
+}
+
+fn suppress_scan(
+    request: &SuppressRequest,
+    classifier: &Classifier,
+    scan: &StoreScan,
+) -> Result<Suppressions, AnalyzeError> {
+    let mut evidence = EvidenceCollector::default();
+    let mut classifier = CachedClassifier::new(classifier);
+    let query = FailureQuery {
+        kinds: &[EventKind::Bounce, EventKind::Complaint],
+        dimensions: &[],
+        after: None,
+        to: request.at,
+    };
+    scan.failures(&query, |failure| evidence.add(failure, &mut classifier))?;
+    evidence.sort();
+    let delivered = evidence.deliveries(request, scan)?;
+    Ok(evidence.report(request, &delivered))
+}

@@ -1,0 +1,25 @@
+//! The time by which events belong to windows.
+
+use serde::Serialize;
+
+/// The time by which an event belongs to a window.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Basis {
+    /// The time of the event.
+    #[default]
+    Event,
+    /// The time at which the message was sent: the rate is that of the mail sent in the window. Feedback for mail sent
+    /// last is still incomplete.
+    Send,
+}
+
+impl Basis {
+    /// Returns the value in the JSON.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Event => "event",
+            Self::Send => "send",
+        }
+    }
+}
