@@ -35,7 +35,7 @@ TOOLS_TARGET := $(TARGET)/tools
 export BOUNCEWATCH_TOOLS := $(TOOLS_DIR)
 export CARGO_TERM_COLOR ?= auto
 
-.PHONY: help run test ci fmt lint msrv deny doc docs tools system referee bench sisimai kill-test alert-kill-test clean
+.PHONY: help run test ci fmt lint msrv deny doc docs man reference tools system referee bench sisimai kill-test alert-kill-test clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -82,6 +82,14 @@ doc: ## API documentation of the crates, warnings as errors
 
 docs: $(MDBOOK) ## build the user guide into target/book
 	$(MDBOOK) build docs
+
+# the command generates its own pages; completions and man pages need all commands, so analyze is built
+man: ## build man pages into target/man and completions for bash, zsh and fish into target/completions
+	cargo run --quiet --target-dir $(TARGET) $(DEV_FEATURES) -- generate man --out $(TARGET)/man
+	cargo run --quiet --target-dir $(TARGET) $(DEV_FEATURES) -- generate completions --out $(TARGET)/completions
+
+reference: ## write docs/src/cli.md and docs/src/configuration.md
+	cargo run --quiet --target-dir $(TARGET) $(DEV_FEATURES) -- generate reference --out docs/src
 
 tools: system $(EMULATOR) $(VENV) ## install what the tests need: an AWS emulator, DuckDB, a parser for metrics
 

@@ -1,16 +1,13 @@
-//! Rules of the user's for why mail fails: read from the settings and from a file of their own, and handed to the
-//! classifier, which tries each on its own sample.
+//! Custom cause rules: from the settings file, and from a file of rules. The classifier tests each on its sample.
 
 use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, bail, ensure};
 use bouncewatch_classify::Classifier;
-use bouncewatch_classify::rule::{Kind, OWN_WEIGHT, Rule};
+use bouncewatch_classify::rule::{CUSTOM_RULE_WEIGHT, PatternKind, Rule};
 use bouncewatch_schemas::cause::{Action, Cause};
 use serde::{Deserialize, Serialize};
-
-use crate::config::Config;
 
 /// A file of rules.
 #[derive(Debug, Deserialize)]
@@ -20,8 +17,8 @@ struct RuleFile {
     rule: Vec<CauseRule>,
 }
 
-/// One rule: what it looks for (exactly one of `phrase`, `provider`, `enhanced`, `code`), what that means, and a text
-/// that it knows.
+/// One rule: a pattern (exactly one of `phrase`, `provider`, `enhanced`, `code`), its cause, and a text that it
+/// matches.
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CauseRule {
@@ -30,84 +27,87 @@ pub(crate) struct CauseRule {
     #[serde(skip_serializing_if = "Option::is_none")]
     action: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    phrase: Option<Words>,
+    phrase: Option<OneOrMore>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    provider: Option<Words>,
+    provider: Option<OneOrMore>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    enhanced: Option<Words>,
+    enhanced: Option<OneOrMore>,
     #[serde(skip_serializing_if = "Option::is_none")]
     code: Option<u16>,
-    sample: Words,
+    sample: OneOrMore,
 }
 
-/// One, or several of which one is enough.
+/// One text, or a list of alternatives.
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(untagged)]
-enum Words {
+enum OneOrMore {
     One(String),
-    Several(Vec<String>),
+    More(Vec<String>),
 }
 
-impl Words {
-    fn all(&self) -> Vec<String> {
+impl OneOrMore {
+    fn to_vec(&self) -> Vec<String> {
         match self {
-            Self::One(word) => vec![word.clone()],
-            Self::Several(words) => words.clone(),
+            Self::One(text) => vec![text.clone()],
+            Self::More(texts) => texts.clone(),
         }
     }
 }
 
-/// The classifier with the user's rules; `None`, where there are none.
+/// Returns the classifier with custom rules: `rules` of the settings file, then those of the file `path`. `None` if
+/// there are no custom rules.
 ///
 /// # Errors
-/// The first rule that cannot be used, by its name and its file.
-pub(crate) fn classifier(config: &Config) -> anyhow::Result<Option<Arc<Classifier>>> {
-    let mut rules = all("the settings file", &config.rule)?;
-    let mut place = "[[rule]] of the settings file".to_owned();
-    if let Some(path) = &config.cause_rules {
-        place = format!("the file of cause rules `{}`", path.display());
-        rules.extend(all(&place, &read(path)?)?);
+/// If a rule is invalid or does not match its sample; the message names the rule and its file.
+pub(crate) fn classifier(
+    rules: &[CauseRule],
+    path: Option<&Path>,
+) -> anyhow::Result<Option<Arc<Classifier>>> {
+    let mut custom = parse_all("the settings file", rules)?;
+    let mut origin = "[[rule]] in the settings file".to_owned();
+    if let Some(path) = path {
+        origin = format!("cause rules `{}`", path.display());
+        custom.extend(parse_all(&origin, &read(path)?)?);
     }
-    if rules.is_empty() {
+    if custom.is_empty() {
         return Ok(None);
     }
-    Ok(Some(Arc::new(Classifier::new(rules).context(place)?)))
+    Ok(Some(Arc::new(Classifier::new(custom).context(origin)?)))
 }
 
 fn read(path: &Path) -> anyhow::Result<Vec<CauseRule>> {
     let text = std::fs::read_to_string(path)
-        .with_context(|| format!("could not read the file of cause rules `{}`", path.display()))?;
+        .with_context(|| format!("could not read cause rules `{}`", path.display()))?;
     let file: RuleFile = toml::from_str(&text)
-        .with_context(|| format!("the file of cause rules `{}`", path.display()))?;
+        .with_context(|| format!("could not parse cause rules `{}`", path.display()))?;
     Ok(file.rule)
 }
 
-fn all(place: &str, rules: &[CauseRule]) -> anyhow::Result<Vec<Rule>> {
+fn parse_all(origin: &str, rules: &[CauseRule]) -> anyhow::Result<Vec<Rule>> {
     rules
         .iter()
-        .map(|rule| to_rule(rule).with_context(|| format!("{place}: rule `{}`", rule.id)))
+        .map(|rule| to_rule(rule).with_context(|| format!("{origin}: rule `{}`", rule.id)))
         .collect()
 }
 
 fn to_rule(rule: &CauseRule) -> anyhow::Result<Rule> {
-    let words = |all: &[&'static str]| all.join(", ");
-    let Some(cause) = Cause::from_word(&rule.cause) else {
+    let Some(cause) = Cause::parse(&rule.cause) else {
         let known: Vec<&str> = Cause::ALL.iter().map(|cause| cause.as_str()).collect();
-        bail!("no such cause: `{}`; there are {}", rule.cause, words(&known));
+        bail!("unknown cause `{}`\n  hint: use one of {}", rule.cause, known.join(", "));
     };
     let action = match &rule.action {
         None => None,
-        Some(word) => Some(Action::from_word(word).with_context(|| {
+        Some(name) => Some(Action::parse(name).with_context(|| {
             let known: Vec<&str> = Action::ALL.iter().map(|action| action.as_str()).collect();
-            format!("no such action: `{word}`; there are {}", words(&known))
+            format!("unknown action `{name}`\n  hint: use one of {}", known.join(", "))
         })?),
     };
     let code = rule.code.map(|code| vec![code.to_string()]);
-    let given: Vec<(Kind, Vec<String>)> = [
-        (Kind::Phrase, rule.phrase.as_ref().map(Words::all)),
-        (Kind::Token, rule.provider.as_ref().map(Words::all)),
-        (Kind::Status, rule.enhanced.as_ref().map(Words::all)),
-        (Kind::Code, code),
+    let given: Vec<(PatternKind, Vec<String>)> = [
+        (PatternKind::Phrase, rule.phrase.as_ref().map(OneOrMore::to_vec)),
+        (PatternKind::Token, rule.provider.as_ref().map(OneOrMore::to_vec)),
+        (PatternKind::Status, rule.enhanced.as_ref().map(OneOrMore::to_vec)),
+        (PatternKind::Code, code),
     ]
     .into_iter()
     .filter_map(|(kind, patterns)| Some((kind, patterns?)))
@@ -115,16 +115,17 @@ fn to_rule(rule: &CauseRule) -> anyhow::Result<Rule> {
     let [(kind, patterns)] = &given[..] else {
         bail!("needs exactly one of `phrase`, `provider`, `enhanced` and `code`");
     };
-    let samples = rule.sample.all();
-    ensure!(!patterns.is_empty() && !samples.is_empty(), "an empty list says nothing");
+    let samples = rule.sample.to_vec();
+    ensure!(!patterns.is_empty(), "the list of patterns is empty");
+    ensure!(!samples.is_empty(), "the list of samples is empty");
     Ok(Rule {
         id: rule.id.clone(),
         cause,
         action,
-        weight: OWN_WEIGHT,
+        weight: CUSTOM_RULE_WEIGHT,
         kind: *kind,
         patterns: patterns.clone(),
         samples,
-        source: "the user's".to_owned(),
+        source: "custom".to_owned(),
     })
 }

@@ -1,20 +1,20 @@
-//! The settings file. All defaults stand in `config.toml` beside this file, which `config init` prints.
+//! The settings file. `config.toml` next to this file has all defaults; `config init` prints it.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, ensure};
-use bouncewatch_ingest::decode::allow_list::Allowed;
+use bouncewatch_classify::Classifier;
 use serde::{Deserialize, Serialize};
 
-use crate::cause_rules::CauseRule;
-use crate::cli::AddressPolicy;
+use crate::cause_rules::{self, CauseRule};
+use crate::settings::AddressPolicy;
 
 /// The settings file with all defaults.
 pub(crate) const DEFAULTS: &str = include_str!("config.toml");
 
-/// Settings; every key may be left out.
+/// Settings. Keys that the file omits have the values of [`DEFAULTS`].
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Config {
@@ -27,38 +27,28 @@ pub(crate) struct Config {
     pub(crate) contributors: Vec<String>,
     pub(crate) minimum_volume: u64,
     pub(crate) stale_after: String,
-    pub(crate) bounce: Levels,
-    pub(crate) complaint: Levels,
+    pub(crate) bounce: RateThresholds,
+    pub(crate) complaint: RateThresholds,
     #[serde(default)]
-    pub(crate) threshold: Vec<Threshold>,
-    pub(crate) alert: Alert,
-    pub(crate) allow: Allow,
+    pub(crate) threshold: Vec<ScopeThreshold>,
+    pub(crate) alert: AlertSettings,
+    pub(crate) allow: AllowSettings,
     pub(crate) addresses: AddressSettings,
     pub(crate) cause_rules: Option<PathBuf>,
     #[serde(default)]
     pub(crate) rule: Vec<CauseRule>,
 }
 
-/// Whose events are taken; an empty list takes all.
+/// Events that are accepted; an empty list accepts all.
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Allow {
+pub(crate) struct AllowSettings {
     pub(crate) accounts: Vec<String>,
     pub(crate) topics: Vec<String>,
     pub(crate) identities: Vec<String>,
 }
 
-impl Allow {
-    pub(crate) fn allowed(&self) -> Arc<Allowed> {
-        Arc::new(Allowed {
-            accounts: self.accounts.clone(),
-            topics: self.topics.clone(),
-            identities: self.identities.clone(),
-        })
-    }
-}
-
-/// What becomes of recipients' addresses before they are stored.
+/// How addresses of recipients are stored.
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct AddressSettings {
@@ -66,18 +56,18 @@ pub(crate) struct AddressSettings {
     pub(crate) key_file: Option<PathBuf>,
 }
 
-/// Thresholds of one rate, as fractions.
+/// Thresholds of one rate for all scopes, as fractions.
 #[derive(Debug, Clone, Copy, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Levels {
+pub(crate) struct RateThresholds {
     pub(crate) warning: f64,
     pub(crate) critical: f64,
     pub(crate) minimum_count: u64,
 }
 
-/// Thresholds of one rate for the scopes that have all of the values in `scope`.
+/// Thresholds of one rate for the scopes that have all values in `scope`, as fractions.
 #[derive(Debug, Clone, Deserialize, Serialize)]
-pub(crate) struct Threshold {
+pub(crate) struct ScopeThreshold {
     pub(crate) metric: String,
     pub(crate) warning: f64,
     pub(crate) critical: f64,
@@ -85,24 +75,24 @@ pub(crate) struct Threshold {
     pub(crate) minimum_volume: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) minimum_count: Option<u64>,
-    /// All other keys; what is no word of a scope is refused when the rules are made.
+    /// All other keys: dimensions and values. They are checked when the rules are built.
     #[serde(flatten)]
     pub(crate) scope: BTreeMap<String, String>,
 }
 
-impl Threshold {
-    /// Which one it is, in words.
-    fn shown(&self) -> String {
-        let words: Vec<String> =
-            self.scope.iter().map(|(word, value)| format!("{word}={value}")).collect();
-        format!("[[threshold]] of {} {}", self.metric, words.join(" "))
+impl ScopeThreshold {
+    /// Returns metric and scope, for errors.
+    fn describe(&self) -> String {
+        let pairs: Vec<String> =
+            self.scope.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        format!("[[threshold]] of {} {}", self.metric, pairs.join(" "))
     }
 }
 
-/// Whom to tell, and how often.
+/// Channels of alerts, and when alerts repeat and clear.
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Alert {
+pub(crate) struct AlertSettings {
     pub(crate) sns: Option<String>,
     pub(crate) exec: Option<String>,
     pub(crate) exec_timeout: String,
@@ -113,56 +103,115 @@ pub(crate) struct Alert {
 }
 
 impl Config {
-    /// The defaults, and over them the keys of a file.
+    /// Reads the settings file; keys that it omits, and all keys without a file, have their defaults.
+    ///
+    /// # Errors
+    /// If the file cannot be read or parsed, has an unknown key, or a value is out of range.
     pub(crate) fn read(path: Option<&Path>) -> anyhow::Result<Self> {
         let mut table: toml::Table = toml::from_str(DEFAULTS).context("the built-in defaults")?;
         if let Some(path) = path {
             let text = std::fs::read_to_string(path).with_context(|| {
                 format!("could not read the settings file `{}`", path.display())
             })?;
-            let over: toml::Table = toml::from_str(&text)
-                .with_context(|| format!("the settings file `{}` is not TOML", path.display()))?;
+            let over: toml::Table = toml::from_str(&text).with_context(|| {
+                format!("could not parse the settings file `{}`", path.display())
+            })?;
             merge(&mut table, over);
         }
-        let named = || {
-            path.map_or_else(String::new, |path| format!("the settings file `{}`", path.display()))
-        };
-        let config: Self = table.try_into().with_context(named)?;
-        let named_levels = [("[bounce]", config.bounce), ("[complaint]", config.complaint)];
-        let levels =
-            named_levels.map(|(name, levels)| (name.to_owned(), levels.warning, levels.critical));
-        let of_scopes = config.threshold.iter().map(|one| (one.shown(), one.warning, one.critical));
-        for (name, warning, critical) in levels.into_iter().chain(of_scopes) {
+        let file =
+            || path.map_or_else(String::new, |path| format!("settings file `{}`", path.display()));
+        let config: Self = table.try_into().with_context(file)?;
+        config.check_ranges().with_context(file)?;
+        Ok(config)
+    }
+
+    fn check_ranges(&self) -> anyhow::Result<()> {
+        let of_rates = [("[bounce]", self.bounce), ("[complaint]", self.complaint)]
+            .map(|(name, rate)| (name.to_owned(), rate.warning, rate.critical));
+        let of_scopes =
+            self.threshold.iter().map(|rule| (rule.describe(), rule.warning, rule.critical));
+        for (name, warning, critical) in of_rates.into_iter().chain(of_scopes) {
             ensure!(
                 warning > 0.0 && warning <= critical && critical <= 1.0,
-                "{}: {name} needs 0 < warning <= critical <= 1, as fractions: 0.05 is 5 %",
-                named()
+                "{name}: thresholds must satisfy 0 < warning <= critical <= 1\n  hint: thresholds are fractions: 0.05 is 5 %"
             );
         }
         ensure!(
-            config.alert.clear_below > 0.0 && config.alert.clear_below <= 1.0,
-            "{}: [alert] needs 0 < clear_below <= 1, a part of each threshold: 0.9 is 90 % of it",
-            named()
+            self.alert.clear_below > 0.0 && self.alert.clear_below <= 1.0,
+            "[alert]: clear_below must satisfy 0 < clear_below <= 1\n  hint: it is a fraction of the threshold: 0.9 is 90 % of it"
         );
-        Ok(config)
+        Ok(())
+    }
+
+    /// Returns the classifier with the custom cause rules; `None` if there are none.
+    ///
+    /// # Errors
+    /// If a rule is invalid, or the file of rules cannot be read.
+    pub(crate) fn classifier(&self) -> anyhow::Result<Option<Arc<Classifier>>> {
+        cause_rules::classifier(&self.rule, self.cause_rules.as_deref())
     }
 }
 
-/// The user's folder for what can be fetched again.
+/// Returns the cache folder of the user (XDG base directory specification); `None` if there is none.
 #[cfg(feature = "analyze")]
 #[expect(clippy::disallowed_methods, reason = "the environment is read here")]
 pub(crate) fn user_cache() -> Option<PathBuf> {
-    let is_set = |path: &PathBuf| path.is_absolute();
-    let named = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(is_set);
-    named.or_else(|| Some(std::env::home_dir().filter(is_set)?.join(".cache")))
+    let is_absolute = |path: &PathBuf| path.is_absolute();
+    let configured = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(is_absolute);
+    configured.or_else(|| Some(std::env::home_dir().filter(is_absolute)?.join(".cache")))
 }
 
-/// Keys of `over` replace those of `table`, tables key by key.
+/// Replaces keys of `table` with those of `over`; tables are merged key by key.
 fn merge(table: &mut toml::Table, over: toml::Table) {
     for (key, value) in over {
         match (table.get_mut(&key), value) {
             (Some(toml::Value::Table(below)), toml::Value::Table(over)) => merge(below, over),
             (_, value) => _ = table.insert(key, value),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The settings file with all examples enabled.
+    fn all_settings() -> String {
+        let line = |line: &str| match line.strip_prefix('#') {
+            Some(setting) if !setting.starts_with([' ', '#']) => format!("{setting}\n"),
+            _ => format!("{line}\n"),
+        };
+        DEFAULTS.lines().map(line).collect()
+    }
+
+    #[test]
+    fn defaults_are_valid() {
+        Config::read(None).unwrap();
+    }
+
+    #[test]
+    fn examples_in_the_settings_file_are_valid() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("bouncewatch.toml");
+        crate::run::write_file(&path, all_settings().as_bytes()).unwrap();
+        let mut config = Config::read(Some(&path)).unwrap();
+        assert_eq!((config.threshold.len(), config.rule.len()), (1, 1));
+        assert!(config.store.is_some() && config.alert.exec.is_some());
+        assert!(config.addresses.key_file.is_some());
+        config.cause_rules = None;
+        assert!(config.classifier().unwrap().is_some());
+    }
+
+    #[test]
+    fn range_errors_name_file_and_setting() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("bouncewatch.toml");
+        for (text, name) in
+            [("[bounce]\nwarning = 5.0", "[bounce]"), ("[alert]\nclear_below = 0.0", "clear_below")]
+        {
+            crate::run::write_file(&path, text.as_bytes()).unwrap();
+            let error = format!("{:#}", Config::read(Some(&path)).unwrap_err());
+            assert!(error.contains("bouncewatch.toml") && error.contains(name), "{error}");
         }
     }
 }

@@ -1,101 +1,102 @@
-//! The command: parse, call a room, print, exit. The only printer and the only reader of the clock.
+//! The command: parses arguments, runs a command, prints the result. Only this file prints and reads the clock.
 
 mod cause_rules;
 mod cli;
 mod config;
-#[cfg(feature = "analyze")]
-mod failure_args;
+mod exit_code;
 mod run;
+mod settings;
 
 use std::io::{IsTerminal, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
 use bouncewatch_schemas::printable::printable;
-use clap::Parser;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::prelude::*;
 use tracing_subscriber::registry;
 
-use cli::{Cli, Command, LogFormat};
-use run::Answer;
+use cli::{Cli, LogFormat, Verbosity};
+use run::CommandResult;
 
-/// Many threads allocate small things at the same time here: with the system's allocator a drain takes a tenth longer.
+/// The consumer allocates many small objects on several threads; with the system allocator a drain takes 10 % longer.
+#[cfg(feature = "jemalloc")]
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match cli::parse() {
         Ok(cli) => cli,
-        Err(error) => return told(&error),
+        Err(error) => return print_usage_error(&error),
     };
     log_to_stderr(&cli);
-    let failed = cli.command.exit_code_of_failure();
-    let quiet = cli.quiet > 0;
-    let output = cli.command.output().filter(|path| path.as_os_str() != "-").cloned();
+    let failure_code = cli.command.failure_code();
+    let verbosity = cli.verbosity();
+    let output = cli.command.output().cloned();
     match run::run(cli, now_ms(), &mut std::io::stdout().lock()) {
-        Ok(answer) => print(answer, output.as_deref(), quiet, failed),
+        Ok(result) => print(result, output.as_deref(), verbosity, failure_code),
         Err(error) => {
-            say(&format!("error: {}", with_causes(&error)));
-            ExitCode::from(failed)
+            print_message(&format!("error: {}", with_causes(&error)));
+            ExitCode::from(failure_code)
         }
     }
 }
 
-/// Help goes to stdout and is no failure; a misuse goes to stderr, with the code that the command has for it.
-fn told(error: &clap::Error) -> ExitCode {
-    if error.print().is_err() {
-        return ExitCode::SUCCESS;
+/// Prints requested help to stdout (exit code 0), or a usage error to stderr.
+fn print_usage_error(error: &clap::Error) -> ExitCode {
+    let is_printed = error.print().is_ok();
+    if is_printed && error.use_stderr() {
+        ExitCode::from(cli::usage_error_code())
+    } else {
+        ExitCode::SUCCESS
     }
-    if !error.use_stderr() {
-        return ExitCode::SUCCESS;
-    }
-    let is_check = std::env::args().skip(1).any(|word| word == "check");
-    ExitCode::from(if is_check { cli::EXIT_UNKNOWN } else { cli::EXIT_FAILED })
 }
 
-/// Data to stdout or to a file, talk to stderr, and the exit code as the answer.
-fn print(answer: Answer, output: Option<&std::path::Path>, quiet: bool, failed: u8) -> ExitCode {
+/// Writes the data to stdout or to a file, and the notes to stderr.
+fn print(
+    result: CommandResult,
+    output: Option<&Path>,
+    verbosity: Verbosity,
+    failure_code: u8,
+) -> ExitCode {
     let written = match output {
-        Some(path) => run::write_file(path, &answer.data),
-        None => std::io::stdout().write_all(&answer.data).and_then(|()| std::io::stdout().flush()),
+        Some(path) => run::write_file(path, &result.data),
+        None => std::io::stdout().write_all(&result.data).and_then(|()| std::io::stdout().flush()),
     };
-    // errors are told however quiet it shall be
-    answer
-        .notes
-        .iter()
-        .filter(|note| !quiet || note.starts_with("error"))
-        .for_each(|note| say(note));
+    // errors are printed with --quiet too
+    let is_shown = |note: &&String| verbosity == Verbosity::Normal || note.starts_with("error");
+    result.notes.iter().filter(is_shown).for_each(|note| print_message(note));
     match written {
         Ok(()) => {
-            if let Err(error) = answer.after.run() {
-                say(&format!("error: {}", with_causes(&error)));
+            if let Err(error) = result.after.run() {
+                print_message(&format!("error: {}", with_causes(&error)));
             }
-            ExitCode::from(answer.exit_code)
+            ExitCode::from(result.exit_code)
         }
-        // who reads us has read enough
+        // the reader closed the pipe; not an error
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {
-            ExitCode::from(answer.exit_code)
+            ExitCode::from(result.exit_code)
         }
         Err(error) => {
-            let place =
-                output.map_or_else(|| "stdout".to_owned(), |path| path.display().to_string());
-            say(&format!("error: could not write to {place}: {error}"));
-            ExitCode::from(failed)
+            let target =
+                output.map_or_else(|| "stdout".to_owned(), |path| format!("`{}`", path.display()));
+            print_message(&format!("error: could not write to {target}: {error}"));
+            ExitCode::from(failure_code)
         }
     }
 }
 
-/// An error and what caused it. Many errors tell their cause themselves, and it is not told again.
+/// Returns an error followed by its causes. A cause that the message contains already is not repeated.
 fn with_causes(error: &anyhow::Error) -> String {
-    let add = |told: String, cause: String| {
-        if told.contains(&cause) { told } else { format!("{told}: {cause}") }
+    let append = |message: String, cause: String| {
+        if message.contains(&cause) { message } else { format!("{message}: {cause}") }
     };
-    error.chain().map(ToString::to_string).reduce(add).unwrap_or_default()
+    error.chain().map(ToString::to_string).reduce(append).unwrap_or_default()
 }
 
-/// A line to stderr; a closed stderr is no error.
-fn say(line: &str) {
-    for line in line.lines() {
+/// Prints a message to stderr. A closed stderr is not an error.
+fn print_message(message: &str) {
+    for line in message.lines() {
         _ = writeln!(std::io::stderr(), "{}", printable(line));
     }
 }
@@ -113,10 +114,10 @@ fn log_to_stderr(cli: &Cli) {
         2 => tracing::Level::DEBUG,
         3.. => tracing::Level::TRACE,
     };
-    // at their lower levels others tell whole answers, and with them messages and mailboxes (invariant I-8)
-    let others = level.min(tracing::Level::WARN);
-    // this is how the names of all our rooms begin
-    let filter = Targets::new().with_default(others).with_target("bouncewatch", level);
+    // dependencies log complete responses at debug, with messages and email addresses (invariant I-8)
+    let dependencies = level.min(tracing::Level::WARN);
+    // prefix of the module paths of all crates of this repository
+    let filter = Targets::new().with_default(dependencies).with_target(cli::NAME, level);
     let lines = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
         .with_target(false)
@@ -124,16 +125,5 @@ fn log_to_stderr(cli: &Cli) {
     match cli.log_format {
         LogFormat::Text => registry().with(lines.with_filter(filter)).init(),
         LogFormat::Json => registry().with(lines.json().with_filter(filter)).init(),
-    }
-}
-
-impl Command {
-    /// The exit code of this command when it cannot do its work.
-    fn exit_code_of_failure(&self) -> u8 {
-        match self {
-            #[cfg(feature = "analyze")]
-            Self::Check(_) => cli::EXIT_UNKNOWN,
-            _ => cli::EXIT_FAILED,
-        }
     }
 }

@@ -2,46 +2,49 @@
 
 use std::sync::Arc;
 
-use bouncewatch_analyze::causes::{CauseCut, Request, causes, csv, table};
+use bouncewatch_analyze::causes::{CauseGrouping, CausesRequest, causes, csv, table};
 use bouncewatch_classify::Classifier;
 
-use super::{Answer, analyzed_folder, duration_ms, each_once, own_domains, time_ms};
-use crate::cause_rules;
+use super::arguments::{own_domains, positive_duration_ms, without_duplicates};
+use super::command_result::CommandResult;
+use super::store_access::analyzed_folder;
+use super::times::time_ms;
+use crate::cli::{CausesArgs, CausesFormat};
 use crate::config::Config;
-use crate::failure_args::{CausesArgs, CausesFormat};
 
-/// Length of the span where none is given.
-const SPAN: &str = "7d";
+/// Default length of the period.
+const PERIOD: &str = "7d";
 
-pub(super) fn run(args: &CausesArgs, config: &Config, now: i64) -> anyhow::Result<Answer> {
-    let own = cause_rules::classifier(config)?;
-    let classifier = own.as_ref().map_or_else(|| Classifier::builtin(), Arc::as_ref);
+pub(super) fn run(args: &CausesArgs, config: &Config, now: i64) -> anyhow::Result<CommandResult> {
+    let custom = config.classifier()?;
+    let classifier = custom.as_ref().map_or_else(|| Classifier::builtin(), Arc::as_ref);
     let to = time_ms("--to", args.to.as_deref())?.unwrap_or(now);
-    let window = duration_ms("--window", args.window.as_deref().unwrap_or(SPAN))?;
-    let request = Request {
-        store: analyzed_folder(&args.store, &args.cache, config)?,
+    let window = positive_duration_ms("--window", args.window.as_deref().unwrap_or(PERIOD))?;
+    let request = CausesRequest {
+        store: analyzed_folder(&args.store, &args.aws, &args.cache, config)?,
         from: time_ms("--from", args.from.as_deref())?.unwrap_or(to.saturating_sub(window)),
         to,
-        cuts: each_once(args.by.iter().map(|text| text.parse::<CauseCut>()))?,
+        groupings: without_duplicates(args.by.iter().map(|text| text.parse::<CauseGrouping>()))?,
         top: args.top,
-        own_domains: own_domains(config, &args.own_domain)?,
+        own_domains: own_domains(config, &args.own_domains.own_domain)?,
     };
-    let found = causes(&request, classifier)?;
-    let unknown = found.unknown_report();
-    let mut answer = match (args.format, args.unknown) {
-        (CausesFormat::Table, false) => Answer::data(table::causes(&found)),
-        (CausesFormat::Json, false) => Answer::json(&found)?,
-        (CausesFormat::Csv, false) => Answer::data(csv::causes(&found)),
-        (CausesFormat::Table, true) => Answer::data(table::unknown(&unknown)),
-        (CausesFormat::Json, true) => Answer::json(&unknown)?,
-        (CausesFormat::Csv, true) => Answer::data(csv::unknown(unknown.unknown)),
+    let report = causes(&request, classifier)?;
+    let unknown = report.unknown_report();
+    let mut result = match (args.format, args.unknown) {
+        (CausesFormat::Table, false) => CommandResult::data(table::causes(&report)),
+        (CausesFormat::Json, false) => CommandResult::json(&report)?,
+        (CausesFormat::Csv, false) => CommandResult::data(csv::causes(&report)),
+        (CausesFormat::Table, true) => CommandResult::data(table::unknown(&unknown)),
+        (CausesFormat::Json, true) => CommandResult::json(&unknown)?,
+        (CausesFormat::Csv, true) => CommandResult::data(csv::unknown(unknown.unknown)),
     };
-    if found.bounces == 0 {
-        answer.notes.push("note: nothing bounced in this span".to_owned());
+    if report.bounces == 0 {
+        result.notes.push("note: no bounces in this period".to_owned());
     }
-    if args.unknown && !found.unknown.is_empty() {
-        let said = "note: what is known to name somebody is masked; read it once before you give it to others";
-        answer.notes.push(said.to_owned());
+    if args.unknown && !report.unknown.is_empty() {
+        result.notes.push(
+            "note: known personal data is masked; check the texts before you share them".to_owned(),
+        );
     }
-    Ok(answer)
+    Ok(result)
 }

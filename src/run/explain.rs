@@ -1,72 +1,72 @@
-//! `explain`: why a mail failed, by what the server said.
+//! `bouncewatch explain`: classifies texts, or the failures in events.
 
 use std::borrow::Cow;
 use std::io::{self, BufRead, IsTerminal, Read, Write};
 use std::sync::Arc;
 
 use anyhow::ensure;
-use bouncewatch_classify::{Classification, Classifier, Input, Scratch, advice};
-use bouncewatch_ingest::decode::outcome::Ignored;
-use bouncewatch_ingest::decode::{Context, Sink, peel_all};
+use bouncewatch_classify::{Classification, Classifier, FailureFacts, Scratch, advice};
+use bouncewatch_ingest::decode::outcome::IgnoreReason;
+use bouncewatch_ingest::decode::{DecodeContext, Sink, decode_documents};
 use bouncewatch_schemas::diagnostic;
-use bouncewatch_schemas::event::{EventRow, Kind};
+use bouncewatch_schemas::event::{EventKind, EventRow};
 use bouncewatch_schemas::printable::printable;
 use serde::Serialize;
 
-use super::Answer;
-use crate::cause_rules;
-use crate::cli::{EXIT_LOOK, ExplainArgs, SummaryFormat};
+use super::command_result::CommandResult;
+use crate::cli::{BasicFormat, ExplainArgs};
 use crate::config::Config;
 
-/// Bytes of lines that are classified at a time, on all cores.
+/// Size of a block of lines; the lines of a block are classified on all cores.
 const BLOCK_BYTES: usize = 4 * 1024 * 1024;
-/// Bytes below which another thread is not worth its start.
+/// Minimum bytes per thread; starting a thread for less is slower.
 const THREAD_BYTES_MIN: usize = 64 * 1024;
 
 pub(super) fn run(
     args: &ExplainArgs,
     config: &Config,
     out: &mut dyn Write,
-) -> anyhow::Result<Answer> {
-    let own = cause_rules::classifier(config)?;
-    let classifier: &Classifier = own.as_ref().map_or_else(|| Classifier::builtin(), Arc::as_ref);
+) -> anyhow::Result<CommandResult> {
+    let custom = config.classifier()?;
+    let classifier: &Classifier =
+        custom.as_ref().map_or_else(|| Classifier::builtin(), Arc::as_ref);
     let explained = if let Some(text) = args.text.as_deref().filter(|text| *text != "-") {
-        one(text, classifier, args.format, out)
+        explain_text(text, classifier, args.output.format, out)
     } else {
         ensure!(
             args.text.is_some() || !io::stdin().is_terminal(),
-            "nothing to explain: give a text, or lines on stdin"
+            "no text given\n  hint: `bouncewatch explain \"550 5.1.1 user unknown\"`, or pipe one text per line to stdin"
         );
-        stdin(classifier, args.format, out)
+        explain_stdin(classifier, args.output.format, out)
     };
     let explained = match explained {
         Ok(explained) => explained,
-        // who reads us has read enough
+        // the reader closed the pipe; not an error
         Err(Failure::Write(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
-            return Ok(Answer::default());
+            return Ok(CommandResult::default());
         }
         Err(Failure::Write(error)) => {
             return Err(anyhow::Error::new(error).context("could not write to stdout"));
         }
         Err(Failure::Other(error)) => return Err(error),
     };
-    ensure!(explained.texts > 0, "nothing to explain: no text came");
-    let exit_code = if explained.unknown > 0 { EXIT_LOOK } else { 0 };
-    Ok(Answer { exit_code, ..Answer::default() })
+    ensure!(explained.texts > 0, "no text to explain: the input is empty");
+    Ok(CommandResult::default().with_attention(explained.unknown > 0))
 }
 
-/// How many texts there were, and how many no rule knew.
+/// Number of texts.
 #[derive(Debug, Default, Clone, Copy)]
-struct Explained {
+struct TextCounts {
     texts: usize,
+    /// Texts that no rule matches.
     unknown: usize,
 }
 
-/// Why nothing could be explained.
+/// Why texts could not be explained.
 enum Failure {
-    /// Who reads us.
+    /// The result could not be written.
     Write(io::Error),
-    /// What we read.
+    /// The input could not be read.
     Other(anyhow::Error),
 }
 
@@ -76,54 +76,54 @@ impl From<io::Error> for Failure {
     }
 }
 
-/// One text, or the events in it.
-fn one(
+/// Explains one text, or the failures in events.
+fn explain_text(
     text: &str,
     classifier: &Classifier,
-    format: SummaryFormat,
+    format: BasicFormat,
     out: &mut dyn Write,
-) -> Result<Explained, Failure> {
-    let mut answers = Answers::new(classifier, format, Shape::Full);
+) -> Result<TextCounts, Failure> {
+    let mut explainer = Explainer::new(classifier, format, Layout::Full);
     if looks_like_json(text.as_bytes()) {
-        answers.events(text.as_bytes())?;
+        explainer.events(text.as_bytes())?;
     } else if !text.trim().is_empty() {
-        answers.text(text);
+        explainer.text(text);
     }
-    out.write_all(&answers.written)?;
+    out.write_all(&explainer.written)?;
     out.flush()?;
-    Ok(answers.explained)
+    Ok(explainer.counts)
 }
 
-/// An object, or an array of objects; `[TSS04]` is none.
+/// Whether a text is an object, or an array of objects. Bounce messages can start with a bracket: `[TSS04]`.
 fn looks_like_json(text: &[u8]) -> bool {
     let text = text.trim_ascii_start();
     let text = text.strip_prefix(b"[").map_or(text, <[u8]>::trim_ascii_start);
     text.first() == Some(&b'{')
 }
 
-/// Lines, or events, from stdin; lines are answered while more of them come.
-fn stdin(
+/// Explains lines, or the failures in events, from stdin. Results of lines are written while more lines arrive.
+fn explain_stdin(
     classifier: &Classifier,
-    format: SummaryFormat,
+    format: BasicFormat,
     out: &mut dyn Write,
-) -> Result<Explained, Failure> {
+) -> Result<TextCounts, Failure> {
     let could_not_read =
         |error| Failure::Other(anyhow::Error::new(error).context("could not read from stdin"));
     let mut input = io::BufReader::with_capacity(BLOCK_BYTES, io::stdin().lock());
     if looks_like_json(input.fill_buf().map_err(could_not_read)?) {
-        let mut whole = Vec::new();
-        input.read_to_end(&mut whole).map_err(could_not_read)?;
-        let mut answers = Answers::new(classifier, format, Shape::Lines);
-        answers.events(&whole)?;
-        out.write_all(&answers.written)?;
+        let mut json = Vec::new();
+        input.read_to_end(&mut json).map_err(could_not_read)?;
+        let mut explainer = Explainer::new(classifier, format, Layout::Line);
+        explainer.events(&json)?;
+        out.write_all(&explainer.written)?;
         out.flush()?;
-        return Ok(answers.explained);
+        return Ok(explainer.counts);
     }
-    let mut all = Explained::default();
+    let mut all = TextCounts::default();
     let mut block = Vec::new();
     loop {
         block.clear();
-        // what is there now, up to the end of a line
+        // what is buffered, completed to the end of a line
         let there = input.fill_buf().map_err(could_not_read)?;
         if there.is_empty() {
             break;
@@ -134,9 +134,9 @@ fn stdin(
         if block.last() != Some(&b'\n') {
             input.read_until(b'\n', &mut block).map_err(could_not_read)?;
         }
-        for part in on_all_cores(&block, classifier, format) {
-            all.texts += part.explained.texts;
-            all.unknown += part.explained.unknown;
+        for part in explain_lines(&block, classifier, format) {
+            all.texts += part.counts.texts;
+            all.unknown += part.counts.unknown;
             out.write_all(&part.written)?;
         }
         out.flush()?;
@@ -144,12 +144,12 @@ fn stdin(
     Ok(all)
 }
 
-/// Answers the lines of a block, in their order.
-fn on_all_cores<'c>(
+/// Explains the lines of a block on all cores; the results are in the order of the lines.
+fn explain_lines<'c>(
     block: &[u8],
     classifier: &'c Classifier,
-    format: SummaryFormat,
-) -> Vec<Answers<'c>> {
+    format: BasicFormat,
+) -> Vec<Explainer<'c>> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let share = (block.len() / cores).max(THREAD_BYTES_MIN);
     let mut parts = Vec::new();
@@ -162,11 +162,11 @@ fn on_all_cores<'c>(
     }
     parts.push(rest);
     let lines = |part: &[u8]| {
-        let mut answers = Answers::new(classifier, format, Shape::Lines);
+        let mut explainer = Explainer::new(classifier, format, Layout::Line);
         for line in String::from_utf8_lossy(part).lines().filter(|line| !line.trim().is_empty()) {
-            answers.text(line);
+            explainer.text(line);
         }
-        answers
+        explainer
     };
     if let [part] = parts[..] {
         return vec![lines(part)];
@@ -174,91 +174,90 @@ fn on_all_cores<'c>(
     std::thread::scope(|scope| {
         let threads: Vec<_> =
             parts.into_iter().map(|part| scope.spawn(move || lines(part))).collect();
-        // the lines of a thread that fails are not left out in silence
+        // a panic of a thread is not ignored: its lines would be missing
         let ended = threads.into_iter().map(std::thread::ScopedJoinHandle::join);
         ended.map(|part| part.unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
     })
 }
 
-/// How a table looks.
+/// Layout of the table format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Shape {
-    /// All that is known, with advice.
+enum Layout {
+    /// All fields of a text, with advice.
     Full,
-    /// A line for each text.
-    Lines,
+    /// One line per text.
+    Line,
 }
 
-/// Answers as they are made.
-struct Answers<'c> {
+/// Classifies texts and collects the formatted results.
+struct Explainer<'c> {
     classifier: &'c Classifier,
-    format: SummaryFormat,
-    shape: Shape,
+    format: BasicFormat,
+    layout: Layout,
     scratch: Scratch,
-    explained: Explained,
+    counts: TextCounts,
     written: Vec<u8>,
 }
 
-impl<'c> Answers<'c> {
-    fn new(classifier: &'c Classifier, format: SummaryFormat, shape: Shape) -> Self {
-        let (scratch, explained, written) = Default::default();
-        Self { classifier, format, shape, scratch, explained, written }
+impl<'c> Explainer<'c> {
+    fn new(classifier: &'c Classifier, format: BasicFormat, layout: Layout) -> Self {
+        let (scratch, counts, written) = Default::default();
+        Self { classifier, format, layout, scratch, counts, written }
     }
 
     fn text(&mut self, text: &str) {
-        let said = diagnostic::read(Some(Cow::Borrowed(text)), None);
-        self.answer(&Input::of(&said));
+        let parsed = diagnostic::parse(Some(Cow::Borrowed(text)), None);
+        self.explain(&FailureFacts::from_diagnostic(&parsed));
     }
 
-    /// The bounces and delays in JSON.
+    /// Explains the bounces and delays in JSON events.
     fn events(&mut self, json: &[u8]) -> Result<(), Failure> {
-        let before = self.explained.texts;
-        let read = peel_all(json, Context::new("explain", 0), self);
+        let before = self.counts.texts;
+        let read = decode_documents(json, DecodeContext::new("explain", 0), self);
         if let Err(rejected) = read {
-            let said = format!("not an event of SES: {}", rejected.detail);
-            return Err(Failure::Other(anyhow::anyhow!(said)));
+            return Err(Failure::Other(anyhow::anyhow!("not an SES event: {}", rejected.detail)));
         }
-        if self.explained.texts == before {
-            let said = "no bounce and no delivery delay in these events: nothing failed";
-            return Err(Failure::Other(anyhow::anyhow!(said)));
+        if self.counts.texts == before {
+            let message = "nothing to explain: the events contain no bounce and no delivery delay";
+            return Err(Failure::Other(anyhow::anyhow!(message)));
         }
         Ok(())
     }
 
-    fn answer(&mut self, input: &Input<'_>) {
-        let found = self.classifier.classify(input, &mut self.scratch);
-        self.explained.texts += 1;
-        self.explained.unknown += usize::from(found.rule.is_none());
+    fn explain(&mut self, input: &FailureFacts<'_>) {
+        let result = self.classifier.classify(input, &mut self.scratch);
+        self.counts.texts += 1;
+        self.counts.unknown += usize::from(result.rule.is_none());
         let text = input.text.unwrap_or_default();
         // writing to a Vec cannot fail
-        _ = match (self.format, self.shape) {
-            (SummaryFormat::Json, _) => as_json(&mut self.written, text, input, &found),
-            (SummaryFormat::Table, Shape::Lines) => as_line(&mut self.written, text, &found),
-            (SummaryFormat::Table, Shape::Full) => {
-                if self.explained.texts > 1 {
+        _ = match (self.format, self.layout) {
+            (BasicFormat::Json, _) => write_json(&mut self.written, text, input, &result),
+            (BasicFormat::Table, Layout::Line) => write_line(&mut self.written, text, &result),
+            (BasicFormat::Table, Layout::Full) => {
+                if self.counts.texts > 1 {
                     self.written.push(b'\n');
                 }
-                in_full(&mut self.written, text, &found)
+                write_full(&mut self.written, text, &result)
             }
         };
     }
 }
 
-impl Sink for Answers<'_> {
+impl Sink for Explainer<'_> {
     fn event(&mut self) {}
 
     fn row(&mut self, row: &EventRow<'_>) {
-        if matches!(row.kind, Kind::Bounce | Kind::DeliveryDelay) {
-            self.answer(&Input::of_row(row));
+        if matches!(row.kind, EventKind::Bounce | EventKind::DeliveryDelay) {
+            self.explain(&FailureFacts::from_event(row));
         }
     }
 
-    fn ignored(&mut self, _: Ignored) {}
+    fn ignored(&mut self, _: IgnoreReason) {}
 }
 
-/// An answer as JSON has it.
+/// The JSON object of a text; its keys are a contract.
 #[derive(Serialize)]
-struct AsJson<'a> {
+struct ExplanationJson<'a> {
     text: &'a str,
     cause: &'a str,
     fault: &'a str,
@@ -266,7 +265,7 @@ struct AsJson<'a> {
     confidence: &'a str,
     rule: Option<&'a str>,
     matched: Option<&'a str>,
-    runner_up: Option<OtherCause<'a>>,
+    runner_up: Option<RunnerUpJson<'a>>,
     smtp_code: Option<u16>,
     enhanced_status: Option<&'a str>,
     retry_after: Option<u32>,
@@ -276,79 +275,85 @@ struct AsJson<'a> {
 }
 
 #[derive(Serialize)]
-struct OtherCause<'a> {
+struct RunnerUpJson<'a> {
     cause: &'a str,
     rule: &'a str,
 }
 
-fn as_json(
+fn write_json(
     out: &mut Vec<u8>,
     text: &str,
-    input: &Input<'_>,
-    found: &Classification<'_>,
+    input: &FailureFacts<'_>,
+    result: &Classification<'_>,
 ) -> io::Result<()> {
-    let line = AsJson {
+    let line = ExplanationJson {
         text,
-        cause: found.cause.as_str(),
-        fault: found.fault.as_str(),
-        action: found.action.as_str(),
-        confidence: found.confidence.as_str(),
-        rule: found.rule,
-        matched: found.matched,
-        runner_up: found
+        cause: result.cause.as_str(),
+        fault: result.fault.as_str(),
+        action: result.action.as_str(),
+        confidence: result.confidence.as_str(),
+        rule: result.rule,
+        matched: result.matched,
+        runner_up: result
             .runner_up
-            .map(|other| OtherCause { cause: other.cause.as_str(), rule: other.rule }),
+            .map(|other| RunnerUpJson { cause: other.cause.as_str(), rule: other.rule }),
         smtp_code: input.smtp_code,
         enhanced_status: input.enhanced_status,
-        retry_after: found.retry_after,
-        block_list: found.block_list,
-        expired: found.expired,
-        agrees_with_ses: found.agrees_with_ses,
+        retry_after: result.retry_after,
+        block_list: result.block_list,
+        expired: result.expired,
+        agrees_with_ses: result.agrees_with_ses,
     };
     serde_json::to_writer(&mut *out, &line)?;
     out.write_all(b"\n")
 }
 
-fn as_line(out: &mut Vec<u8>, text: &str, found: &Classification<'_>) -> io::Result<()> {
+fn write_line(out: &mut Vec<u8>, text: &str, result: &Classification<'_>) -> io::Result<()> {
     writeln!(
         out,
         "{:<20}  {:<6}  {:<20}  {:<24}  {}",
-        found.cause.as_str(),
-        found.confidence.as_str(),
-        found.action.as_str(),
-        found.rule.unwrap_or("-"),
+        result.cause.as_str(),
+        result.confidence.as_str(),
+        result.action.as_str(),
+        result.rule.unwrap_or("-"),
         printable(text)
     )
 }
 
-fn in_full(out: &mut Vec<u8>, text: &str, found: &Classification<'_>) -> io::Result<()> {
+fn write_full(out: &mut Vec<u8>, text: &str, result: &Classification<'_>) -> io::Result<()> {
     let mut line = |name: &str, value: &str| writeln!(out, "{name:<12}{}", printable(value));
     line("text", text)?;
-    line("cause", &format!("{}, confidence {}", found.cause.as_str(), found.confidence.as_str()))?;
-    line("fault", found.fault.as_str())?;
-    line("action", found.action.as_str())?;
-    if let (Some(rule), Some(matched)) = (found.rule, found.matched) {
-        line("rule", &format!("{rule}, which looks for `{matched}`"))?;
+    line(
+        "cause",
+        &format!("{}, confidence {}", result.cause.as_str(), result.confidence.as_str()),
+    )?;
+    line("fault", result.fault.as_str())?;
+    line("action", result.action.as_str())?;
+    if let (Some(rule), Some(matched)) = (result.rule, result.matched) {
+        line("rule", &format!("{rule}, matches `{matched}`"))?;
     }
-    if let Some(other) = found.runner_up {
-        line("or else", &format!("{}, by rule {}", other.cause.as_str(), other.rule))?;
+    if let Some(other) = result.runner_up {
+        line("runner-up", &format!("{}, rule {}", other.cause.as_str(), other.rule))?;
     }
-    if let Some(list) = found.block_list {
+    if let Some(list) = result.block_list {
         line("block list", list)?;
     }
-    if let Some(seconds) = found.retry_after {
-        line("try again", &format!("after {seconds} s"))?;
+    if let Some(seconds) = result.retry_after {
+        line("retry after", &format!("{seconds} s"))?;
     }
-    if found.expired {
-        line("expired", "SES gave up after hours; the cause is that of the last answer")?;
+    if result.expired {
+        line(
+            "expired",
+            "SES gave up after several attempts; the cause is that of the last response",
+        )?;
     }
-    if found.agrees_with_ses == Some(false) {
-        line("SES", "reports it otherwise: what the server said is believed")?;
+    if result.agrees_with_ses == Some(false) {
+        line("SES", "reports another bounce type; the response of the server takes precedence")?;
     }
-    let words = advice(found.cause);
-    line("meaning", words.meaning)?;
-    line("what to do", words.remedy)?;
-    if let Some(ses) = words.ses {
+    let advice = advice(result.cause);
+    line("meaning", advice.meaning)?;
+    line("what to do", advice.remedy)?;
+    if let Some(ses) = advice.ses {
         line("with SES", ses)?;
     }
     Ok(())

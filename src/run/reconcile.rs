@@ -1,36 +1,46 @@
 //! `bouncewatch reconcile`
 
 use anyhow::Context;
-use bouncewatch_analyze::check::reconcile::{Request, reconcile};
+use bouncewatch_analyze::check::reconcile::{ReconcileRequest, reconcile};
 use bouncewatch_analyze::report::table;
 
-use super::{Answer, analyzed_folder, counted_from, cuts, own_domains, time_ms, windows};
-use crate::cli::{ReconcileArgs, SummaryFormat};
+use super::arguments::{counted_from, groupings, own_domains, windows};
+use super::command_result::CommandResult;
+use super::store_access::analyzed_folder;
+use super::times::time_ms;
+use crate::cli::{BasicFormat, ReconcileArgs};
 use crate::config::Config;
 
-pub(super) fn run(args: &ReconcileArgs, config: &Config, now: i64) -> anyhow::Result<Answer> {
-    let typed = if args.window.is_empty() { &config.windows } else { &args.window };
-    let request = Request {
-        store: analyzed_folder(&args.store, &args.cache, config)?,
-        at: time_ms("--at", args.at.as_deref())?.unwrap_or(now),
-        windows: windows(typed)?,
-        cuts: cuts(&args.by)?,
-        own_domains: own_domains(config, &args.own_domain)?,
-        counted_from: counted_from(args.counted_from.as_deref(), config)?,
+pub(super) fn run(
+    args: &ReconcileArgs,
+    config: &Config,
+    now: i64,
+) -> anyhow::Result<CommandResult> {
+    let window = &args.window.window;
+    let request = ReconcileRequest {
+        store: analyzed_folder(&args.store, &args.aws, &args.cache, config)?,
+        at: time_ms("--at", args.as_of.at.as_deref())?.unwrap_or(now),
+        windows: windows(if window.is_empty() { &config.windows } else { window })?,
+        groupings: groupings(&args.grouping.by)?,
+        own_domains: own_domains(config, &args.own_domains.own_domain)?,
+        counted_from: counted_from(args.counted_from.counted_from.as_deref(), config)?,
         aws_rate: args.aws_rate.as_deref().map(fraction).transpose()?,
     };
-    let found = reconcile(&request)?;
-    let mut answer = match args.format {
-        SummaryFormat::Table => Answer::data(table::reconciliation(&found)),
-        SummaryFormat::Json => Answer::json(&found)?,
+    let reconciliation = reconcile(&request)?;
+    let mut result = match args.format.format {
+        BasicFormat::Table => CommandResult::data(table::reconciliation(&reconciliation)),
+        BasicFormat::Json => CommandResult::json(&reconciliation)?,
     };
-    if found.accounts.is_empty() {
-        answer.notes.push("note: the store holds no event of SES up to this moment".to_owned());
+    if reconciliation.accounts.is_empty() {
+        result.notes.push(
+            "note: no SES events up to this time\n  hint: `bouncewatch store stats` prints the first and last day with events"
+                .to_owned(),
+        );
     }
-    Ok(answer)
+    Ok(result)
 }
 
-/// `6.2%` or `0.062`.
+/// Parses `6.2%` or `0.062`.
 fn fraction(text: &str) -> anyhow::Result<f64> {
     let (number, scale) = match text.trim().strip_suffix('%') {
         Some(percent) => (percent.trim(), 100.0),
@@ -38,6 +48,8 @@ fn fraction(text: &str) -> anyhow::Result<f64> {
     };
     let rate = number.parse::<f64>().ok().map(|rate| rate / scale);
     rate.filter(|rate| (0.0..=1.0).contains(rate)).with_context(|| {
-        format!("--aws-rate: not a rate: `{text}`; write 6.2% or 0.062, as the console shows it")
+        format!(
+            "--aws-rate: invalid rate `{text}`\n  hint: write 6.2% or 0.062, as in the SES console"
+        )
     })
 }

@@ -1,41 +1,46 @@
 //! `bouncewatch report`
 
-use bouncewatch_analyze::report::{Request, csv, parquet, report, table};
+use bouncewatch_analyze::report::{ReportRequest, csv, parquet, report, table};
 
-use super::{
-    Answer, analyzed_folder, basis, counted_from, cuts, duration_ms, own_domains, service, time_ms,
-    windows,
+use super::arguments::{
+    basis, counted_from, groupings, own_domains, positive_duration_ms, service, windows,
 };
+use super::command_result::CommandResult;
+use super::store_access::analyzed_folder;
+use super::times::time_ms;
 use crate::cli::{ReportArgs, ReportFormat};
 use crate::config::Config;
 
-/// Length of the span where none is given.
-const SPAN_MS: i64 = 7 * 86_400_000;
+/// Default length of a report.
+const PERIOD_MS: i64 = 7 * 86_400_000;
 
-pub(super) fn run(args: &ReportArgs, config: &Config, now: i64) -> anyhow::Result<Answer> {
+pub(super) fn run(args: &ReportArgs, config: &Config, now: i64) -> anyhow::Result<CommandResult> {
     let to = time_ms("--to", args.to.as_deref())?.unwrap_or(now);
-    let request = Request {
-        store: analyzed_folder(&args.store, &args.cache, config)?,
-        service: service(args.service),
-        from: time_ms("--from", args.from.as_deref())?.unwrap_or(to - SPAN_MS),
+    let request = ReportRequest {
+        store: analyzed_folder(&args.store, &args.aws, &args.cache, config)?,
+        service: service(args.service.service),
+        from: time_ms("--from", args.from.as_deref())?.unwrap_or(to - PERIOD_MS),
         to,
-        every: duration_ms("--every", &args.every)?,
+        every: positive_duration_ms("--every", &args.every)?,
         windows: windows(&args.window)?,
-        basis: basis(&args.counting),
-        cuts: cuts(&args.by)?,
-        counted_from: counted_from(args.counting.counted_from.as_deref(), config)?,
+        basis: basis(args.basis.basis),
+        groupings: groupings(&args.grouping.by)?,
+        counted_from: counted_from(args.counted_from.counted_from.as_deref(), config)?,
         top: args.top,
-        own_domains: own_domains(config, &args.own_domain)?,
+        own_domains: own_domains(config, &args.own_domains.own_domain)?,
     };
-    let found = report(&request)?;
-    let mut answer = match args.format {
-        ReportFormat::Table => Answer::data(table::report(&found)),
-        ReportFormat::Json => Answer::json(&found)?,
-        ReportFormat::Csv => Answer::data(csv::report(&found)),
-        ReportFormat::Parquet => Answer::data(parquet::report(&found)?),
+    let rates = report(&request)?;
+    let mut result = match args.format {
+        ReportFormat::Table => CommandResult::data(table::report(&rates)),
+        ReportFormat::Json => CommandResult::json(&rates)?,
+        ReportFormat::Csv => CommandResult::data(csv::report(&rates)),
+        ReportFormat::Parquet => CommandResult::data(parquet::report(&rates)?),
     };
-    if found.rows.is_empty() {
-        answer.notes.push("note: no scope has any event in this span".to_owned());
+    if rates.rows.is_empty() {
+        result.notes.push(
+            "note: no events in this period\n  hint: `bouncewatch store stats` prints the first and last day with events"
+                .to_owned(),
+        );
     }
-    Ok(answer)
+    Ok(result)
 }

@@ -3,107 +3,114 @@
 use std::sync::Arc;
 
 use anyhow::Context;
-use bouncewatch_analyze::suppress::{AddressList, Request, Soft, Suppressions, forms, suppress};
+use bouncewatch_analyze::suppress::{
+    AddressList, SoftLimit, SuppressRequest, Suppressions, formats, suppress,
+};
 use bouncewatch_classify::Classifier;
 
-use super::{Answer, analyzed_folder, time_ms};
-use crate::cause_rules;
+use super::command_result::CommandResult;
+use super::store_access::analyzed_folder;
+use super::times::time_ms;
+use crate::cli::{SuppressArgs, SuppressFormat};
 use crate::config::Config;
-use crate::failure_args::{SuppressArgs, SuppressFormat};
 
-pub(super) fn run(args: &SuppressArgs, config: &Config, now: i64) -> anyhow::Result<Answer> {
-    let own = cause_rules::classifier(config)?;
-    let classifier = own.as_ref().map_or_else(|| Classifier::builtin(), Arc::as_ref);
+pub(super) fn run(args: &SuppressArgs, config: &Config, now: i64) -> anyhow::Result<CommandResult> {
+    let custom = config.classifier()?;
+    let classifier = custom.as_ref().map_or_else(|| Classifier::builtin(), Arc::as_ref);
     let list = args.diff.as_ref().map(|path| {
-        let named = || format!("--diff {}", path.display());
-        let text = std::fs::read(path).with_context(named)?;
-        AddressList::parse(&String::from_utf8_lossy(&text)).with_context(named)
+        let flag = || format!("--diff `{}`", path.display());
+        let text = std::fs::read(path).with_context(flag)?;
+        AddressList::parse(&String::from_utf8_lossy(&text)).with_context(flag)
     });
-    let request = Request {
-        store: analyzed_folder(&args.store, &args.cache, config)?,
-        at: time_ms("--at", args.at.as_deref())?.unwrap_or(now),
-        soft: Soft { count: usize::from(args.soft), days: args.soft_days },
+    let request = SuppressRequest {
+        store: analyzed_folder(&args.store, &args.aws, &args.cache, config)?,
+        at: time_ms("--at", args.as_of.at.as_deref())?.unwrap_or(now),
+        soft: SoftLimit { count: usize::from(args.soft), days: args.soft_days },
         known: list.transpose()?,
     };
-    let found = suppress(&request, classifier)?;
-    let mut answer = match args.format {
-        SuppressFormat::Csv => Answer::data(forms::csv(&found)),
-        SuppressFormat::Json => Answer::json(&found)?,
-        SuppressFormat::Txt => Answer::data(forms::txt(&found)),
-        SuppressFormat::Ses => for_ses(&found),
+    let suppressions = suppress(&request, classifier)?;
+    let mut result = match args.format {
+        SuppressFormat::Csv => CommandResult::data(formats::csv(&suppressions)),
+        SuppressFormat::Json => CommandResult::json(&suppressions)?,
+        SuppressFormat::Txt => CommandResult::data(formats::txt(&suppressions)),
+        SuppressFormat::Ses => ses_import(&suppressions),
     };
     if let Some(list) = &request.known {
-        answer.notes.extend(about_list(list));
+        result.notes.extend(list_notes(list));
     }
-    answer.notes.extend(left_out(&found));
-    Ok(answer)
+    result.notes.extend(left_out_notes(&suppressions));
+    Ok(result)
 }
 
-fn for_ses(found: &Suppressions) -> Answer {
-    let list = forms::ses(found);
+fn ses_import(suppressions: &Suppressions) -> CommandResult {
+    let list = formats::ses(suppressions);
     let mut notes = Vec::new();
     if list.hashed > 0 {
         notes.push(format!(
-            "note: {} addresses are stored as hashes, which SES does not know: left out",
+            "note: {} hashed addresses are left out; SES cannot import hashes",
             list.hashed
         ));
     }
     if list.unwritable > 0 {
         notes.push(format!(
-            "note: {} addresses are of a form that SES cannot import: left out; --format csv has them",
+            "note: {} addresses are left out; SES cannot import their syntax (--format csv lists them)",
             list.unwritable
         ));
     }
-    if list.count > forms::SES_IMPORT_MAX {
+    if list.count > formats::SES_IMPORT_MAX {
         notes.push(format!(
-            "note: {} addresses are more than the {} that SES takes in one import: split the file",
+            "note: the file has {} addresses, SES imports at most {} per job; split the file",
             list.count,
-            forms::SES_IMPORT_MAX
+            formats::SES_IMPORT_MAX
         ));
     }
-    if let Some(unproven) = &found.without_evidence {
+    if let Some(unproven) = &suppressions.without_evidence {
         notes.push(format!(
-            "note: {} addresses of the list have no evidence; --format txt or csv has them",
+            "note: {} addresses of the list have no evidence (--format txt or csv lists them)",
             unproven.len()
         ));
     }
-    Answer { notes, ..Answer::data(list.text) }
+    CommandResult { notes, ..CommandResult::data(list.text) }
 }
 
-fn about_list(list: &AddressList) -> Vec<String> {
+fn list_notes(list: &AddressList) -> Vec<String> {
     let mut notes = Vec::new();
     if list.unreadable > 0 {
-        notes.push(format!("note: {} lines of the list hold no address", list.unreadable));
+        notes.push(format!("note: {} lines of the list contain no address", list.unreadable));
     }
-    if list.is_cut {
+    if list.is_truncated {
         notes.push(
-            "note: the list goes on elsewhere (NextToken): what it seems to lack may stand there"
+            "note: the list is incomplete (NextToken); addresses on its other pages are reported as missing"
                 .to_owned(),
         );
     }
     notes
 }
 
-/// What failed for good and is not in the list.
-fn left_out(found: &Suppressions) -> Vec<String> {
-    let left = found.left_out;
-    let said = [
+/// Notes on permanent failures that list no address.
+fn left_out_notes(suppressions: &Suppressions) -> Vec<String> {
+    let left_out = suppressions.left_out;
+    let notes = [
         (
-            left.dropped,
-            "failures for good are of addresses that were dropped or forgotten: nobody can tell them",
+            left_out.dropped,
+            "permanent failures have no address in the store (policy drop, or forgotten)",
         ),
         (
-            left.on_ses_list,
-            "addresses are held back by a suppression list of SES: take them out of the source of your mailing",
+            left_out.on_ses_list,
+            "addresses are on a suppression list of SES; remove them from your mailing lists",
         ),
-        (left.on_global_list, "of these are on SES's global list: each try counts as a bounce"),
         (
-            left.unknown_text,
-            "addresses bounced for good without a text, or with one that no rule knows: `bouncewatch causes --unknown` lists them",
+            left_out.on_global_list,
+            "of these are on the global suppression list of SES; each attempt counts as a bounce",
+        ),
+        (
+            left_out.unknown_text,
+            "addresses failed permanently with no text or an unknown text (`bouncewatch causes --unknown` lists the texts)",
         ),
     ];
-    said.into_iter()
+    notes
+        .into_iter()
         .filter(|(count, _)| *count > 0)
-        .map(|(count, what)| format!("note: {count} {what}"))
+        .map(|(count, text)| format!("note: {count} {text}"))
         .collect()
 }

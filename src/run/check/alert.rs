@@ -1,28 +1,32 @@
-//! Telling people what is new: which channels there are, and the order of remembering and sending.
+//! Sends the alerts of a check: channels, and the order of saving state and sending.
 //!
-//! What a run saw is written before anything is sent, and what was sent right after each message: a run that is killed
-//! repeats one message at most, and forgets none.
+//! The state is saved before anything is sent, and updated after each message: a run that is killed repeats one message
+//! at most, and loses none.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context;
-use bouncewatch_analyze::alert::advance::{Notice, advance, due, settle, tell};
-use bouncewatch_analyze::alert::file::{StateError, StateFile};
-use bouncewatch_analyze::alert::observe::{Run, observe};
-use bouncewatch_analyze::alert::state::State;
-use bouncewatch_analyze::alert::{Asked, Message, Policy, exec, messages, sns};
-use bouncewatch_analyze::check::Check;
-use bouncewatch_analyze::timeline::model::{Cut, ScopeWord};
-use bouncewatch_analyze::timeline::windows::Window;
+use bouncewatch_analyze::alert::evaluation::{Evaluation, evaluate};
+use bouncewatch_analyze::alert::notification::{
+    Notification, drop_cleared, mark_delivered, pending_notifications,
+};
+use bouncewatch_analyze::alert::state::AlertState;
+use bouncewatch_analyze::alert::state_file::{AlertStateError, StateFile};
+use bouncewatch_analyze::alert::transition::next_state;
+use bouncewatch_analyze::alert::{AlertPolicy, AlertScope, Message, exec, messages, sns};
+use bouncewatch_analyze::check::CheckReport;
+use bouncewatch_analyze::timeline::Window;
+use bouncewatch_analyze::timeline::{Dimension, Grouping};
 use bouncewatch_schemas::time::{format_ms, parse_duration_ms};
 use bouncewatch_store::StoreUrl;
 
-use super::super::{After, Answer, block_on, store_word};
 use crate::cli::CheckArgs;
 use crate::config::Config;
+use crate::run::command_result::{AfterOutput, CommandResult};
+use crate::run::store_access::{block_on, store_location};
 
-/// Where a message goes.
+/// Destination of messages.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Channel {
     Sns(String),
@@ -31,7 +35,7 @@ enum Channel {
 }
 
 impl Channel {
-    /// Its name in the state. A command that is changed stays the same channel.
+    /// Returns its name in the alert state. All commands are one channel, so that a command can be changed.
     fn name(&self) -> String {
         match self {
             Self::Sns(topic) => format!("sns:{topic}"),
@@ -41,31 +45,32 @@ impl Channel {
     }
 }
 
-/// Whom a run tells, and by which rules.
+/// Channels and settings of the alerts of one run.
 #[derive(Debug)]
-pub(super) struct Plan {
+pub(super) struct AlertRun {
     channels: Vec<Channel>,
     state: PathBuf,
-    policy: Policy,
-    asked: Asked,
+    policy: AlertPolicy,
+    scope: AlertScope,
     at: i64,
     exec_timeout: Duration,
     endpoint_url: Option<String>,
     dry_run: bool,
 }
 
-/// How far a run has come.
-struct Progress {
+/// Alert state during a run.
+struct OpenState {
+    /// `None` if the state cannot be saved. Alerts are still sent, again in each run.
     file: Option<StateFile>,
-    state: State,
+    state: AlertState,
     notes: Vec<String>,
-    /// What is wrong with the state, for every message.
-    trouble: Option<String>,
+    /// Why the state cannot be saved; part of every message.
+    warning: Option<String>,
 }
 
-impl Progress {
-    /// Writes what is to be remembered. Where it cannot be, people are told all the same, in each run once more.
-    fn write(&mut self) {
+impl OpenState {
+    /// Saves the state.
+    fn save(&mut self) {
         let Some(file) = &self.file else { return };
         if let Err(error) = file.write(&self.state) {
             self.fail(&error.to_string());
@@ -75,8 +80,10 @@ impl Progress {
 
     fn fail(&mut self, why: &str) {
         self.notes.push(format!("error: {why}"));
-        self.trouble.get_or_insert_with(|| {
-            format!("This message comes again with each run, since it cannot be remembered that it was sent: {why}")
+        self.warning.get_or_insert_with(|| {
+            format!(
+                "This message repeats with each run, because the alert state cannot be saved: {why}"
+            )
         });
     }
 }
@@ -84,150 +91,167 @@ impl Progress {
 fn duration(name: &str, text: &str) -> anyhow::Result<i64> {
     parse_duration_ms(text).with_context(|| {
         format!(
-            "{name} in [alert] of the settings: not a duration: `{text}`; write 0s, 90s, 30m, 24h"
+            "`{name}` in [alert] of the settings: invalid duration `{text}`\n  hint: write 0s, 90s, 30m or 24h"
         )
     })
 }
 
-/// What a run is asked.
-pub(super) fn asked(windows: &[Window], cuts: &[Cut]) -> Asked {
-    let names = |cut: &Cut| cut.0.iter().map(ScopeWord::name).collect();
-    Asked {
+/// Returns the windows and groupings that a run evaluates.
+pub(super) fn scope(windows: &[Window], groupings: &[Grouping]) -> AlertScope {
+    let names = |grouping: &Grouping| grouping.0.iter().map(Dimension::name).collect();
+    AlertScope {
         windows: windows.iter().map(ToString::to_string).collect(),
-        cuts: [Cut::account()].iter().chain(cuts).map(names).collect(),
+        groupings: [Grouping::account()].iter().chain(groupings).map(names).collect(),
     }
 }
 
-impl Plan {
-    /// Whom to tell; nobody where no channel is named.
+impl AlertRun {
+    /// Combines arguments and settings; `None` if no channel is set.
+    ///
+    /// # Errors
+    /// If a duration is invalid, or the store is in S3 and no file for the alert state is given.
     pub(super) fn new(
         args: &CheckArgs,
         config: &Config,
         at: i64,
-        asked: Asked,
+        scope: AlertScope,
     ) -> anyhow::Result<Option<Self>> {
-        let (typed, settings) = (&args.alert, &config.alert);
+        let (arguments, settings) = (&args.alert, &config.alert);
         let mut channels = Vec::new();
-        channels.extend(typed.alert_sns.clone().or_else(|| settings.sns.clone()).map(Channel::Sns));
         channels
-            .extend(typed.alert_exec.clone().or_else(|| settings.exec.clone()).map(Channel::Exec));
-        if typed.alert_stdout || (typed.dry_run && channels.is_empty()) {
+            .extend(arguments.alert_sns.clone().or_else(|| settings.sns.clone()).map(Channel::Sns));
+        channels.extend(
+            arguments.alert_exec.clone().or_else(|| settings.exec.clone()).map(Channel::Exec),
+        );
+        if arguments.alert_stdout || (arguments.dry_run && channels.is_empty()) {
             channels.push(Channel::Stdout);
         }
         let renotify = duration("renotify_after", &settings.renotify_after)?;
-        let policy = Policy {
+        let policy = AlertPolicy {
             clear_after_ms: duration("clear_after", &settings.clear_after)?,
             clear_below: settings.clear_below,
             renotify_after_ms: (renotify > 0).then_some(renotify),
         };
         let exec_timeout = duration("exec_timeout", &settings.exec_timeout)?;
-        if typed.no_alert || channels.is_empty() {
+        if arguments.no_alert || channels.is_empty() {
             return Ok(None);
         }
-        let state = typed.alert_state.clone().or_else(|| settings.state.clone());
-        let state = match (state, StoreUrl::parse(&store_word(&args.store, config)?)) {
+        let state = arguments.alert_state.clone().or_else(|| settings.state.clone());
+        let state = match (state, StoreUrl::parse(&store_location(&args.store, config)?)) {
             (Some(state), _) => state,
             (None, StoreUrl::Folder(folder)) => folder.join("alerts.json"),
             (None, StoreUrl::Bucket { .. }) => anyhow::bail!(
-                "no place to remember what was told: the store is a bucket\n  hint: --alert-state FILE, or `state` in [alert] of the settings"
+                "no file for the alert state: the store is in S3\n  hint: use --alert-state FILE, or set `state` in [alert] of the settings"
             ),
         };
         Ok(Some(Self {
             channels,
             state,
             policy,
-            asked,
+            scope,
             at,
             exec_timeout: Duration::from_millis(exec_timeout.unsigned_abs()),
-            endpoint_url: args.store.endpoint_url.clone(),
-            dry_run: typed.dry_run,
+            endpoint_url: args.aws.endpoint_url.clone(),
+            dry_run: arguments.dry_run,
         }))
     }
 
-    /// Tells what is new, and adds to the answer what went wrong.
-    pub(super) fn tell(self, check: &Check, mut answer: Answer) -> anyhow::Result<Answer> {
-        let run = observe(check, self.at, &self.asked, &self.policy);
+    /// Sends new alerts, and adds errors to the result.
+    ///
+    /// # Errors
+    /// If a message cannot be written as JSON.
+    pub(super) fn send(
+        self,
+        check: &CheckReport,
+        mut result: CommandResult,
+    ) -> anyhow::Result<CommandResult> {
+        let run = evaluate(check, self.at, &self.scope, &self.policy);
         if self.dry_run {
-            return self.show(check, &run, answer);
+            return self.print_dry_run(check, &run, result);
         }
-        let mut progress =
-            Progress { file: None, state: State::default(), notes: Vec::new(), trouble: None };
+        let mut open = OpenState {
+            file: None,
+            state: AlertState::default(),
+            notes: Vec::new(),
+            warning: None,
+        };
         let mut waited = false;
         match StateFile::open(&self.state) {
             Ok((file, state)) => {
                 waited = file.waited;
-                (progress.file, progress.state) = (Some(file), state);
+                (open.file, open.state) = (Some(file), state);
             }
-            Err(error @ StateError::Busy(_)) => {
-                answer.notes.push(format!("error: {error}"));
-                return Ok(answer);
+            Err(error @ AlertStateError::Busy(_)) => {
+                result.notes.push(format!("error: {error}"));
+                return Ok(result);
             }
-            // an alarm that repeats is better than one that nobody hears
-            Err(error) => progress.fail(&error.to_string()),
+            // repeated alerts are better than lost alerts
+            Err(error) => open.fail(&error.to_string()),
         }
-        match advance(&progress.state, &run, &self.policy) {
-            Ok(state) => progress.state = state,
+        match next_state(&open.state, &run, &self.policy) {
+            Ok(state) => open.state = state,
             Err(earlier) => {
-                answer.notes.push(self.behind(earlier.last, waited));
-                return Ok(answer);
+                result.notes.push(self.not_newest(earlier.last, waited));
+                return Ok(result);
             }
         }
-        progress.write();
+        open.save();
         let mut printed = None;
         for channel in &self.channels {
-            let notices = due(&progress.state, &channel.name(), &run, &self.policy);
-            let messages = messages(check, &notices, progress.trouble.as_deref())?;
+            let notifications =
+                pending_notifications(&open.state, &channel.name(), &run, &self.policy);
+            let messages = messages(check, &notifications, open.warning.as_deref())?;
             if *channel == Channel::Stdout {
-                answer.data = shown(&messages).into_bytes();
-                printed = Some(notices);
+                result.data = text(&messages).into_bytes();
+                printed = Some(notifications);
             } else {
-                self.send_all(channel, &messages, &mut progress);
+                self.send_all(channel, &messages, &mut open);
             }
         }
-        answer.notes.append(&mut progress.notes);
-        if let Some(notices) = printed {
-            // people read it when it is printed, and not before
-            answer.after = After::new(move || self.finish(progress, &notices));
-            return Ok(answer);
+        result.notes.append(&mut open.notes);
+        if let Some(notifications) = printed {
+            // delivered only after it was printed
+            result.after = AfterOutput::new(move || self.finish(open, &notifications));
+            return Ok(result);
         }
-        settle(&mut progress.state, &self.names());
-        progress.write();
-        answer.notes.append(&mut progress.notes);
-        Ok(answer)
+        drop_cleared(&mut open.state, &self.names());
+        open.save();
+        result.notes.append(&mut open.notes);
+        Ok(result)
     }
 
     fn names(&self) -> Vec<String> {
         self.channels.iter().map(Channel::name).collect()
     }
 
-    fn finish(self, mut progress: Progress, printed: &[Notice]) -> anyhow::Result<()> {
-        tell(&mut progress.state, &Channel::Stdout.name(), printed, self.at);
-        settle(&mut progress.state, &self.names());
-        match &progress.file {
-            Some(file) => Ok(file.write(&progress.state)?),
-            // that it cannot be used was told
+    fn finish(self, mut open: OpenState, printed: &[Notification]) -> anyhow::Result<()> {
+        mark_delivered(&mut open.state, &Channel::Stdout.name(), printed, self.at);
+        drop_cleared(&mut open.state, &self.names());
+        match &open.file {
+            Some(file) => Ok(file.write(&open.state)?),
+            // the reason is in the notes
             None => Ok(()),
         }
     }
 
-    /// What is not sent now stays due, and so does what is less bad on the same channel.
+    /// Sends messages until one fails. Messages that were not sent stay pending.
     fn send_all(
         &self,
         channel: &Channel,
-        messages: &[(Message, Vec<Notice>)],
-        progress: &mut Progress,
+        messages: &[(Message, Vec<Notification>)],
+        open: &mut OpenState,
     ) {
-        for (message, notices) in messages {
-            if let Err(error) = self.send(channel, message) {
-                progress.notes.push(format!("error: {error:#}"));
+        for (message, notifications) in messages {
+            if let Err(error) = self.send_one(channel, message) {
+                open.notes.push(format!("error: {error:#}"));
                 return;
             }
-            tell(&mut progress.state, &channel.name(), notices, self.at);
-            progress.write();
+            mark_delivered(&mut open.state, &channel.name(), notifications, self.at);
+            open.save();
         }
     }
 
-    fn send(&self, channel: &Channel, message: &Message) -> anyhow::Result<()> {
+    fn send_one(&self, channel: &Channel, message: &Message) -> anyhow::Result<()> {
         match channel {
             Channel::Sns(topic) => block_on(async {
                 Ok(sns::publish(topic, self.endpoint_url.as_deref(), message).await?)
@@ -237,47 +261,53 @@ impl Plan {
         }
     }
 
-    /// Why a run of the past tells nothing.
-    fn behind(&self, last: i64, waited: bool) -> String {
+    /// Returns why a run sends nothing if the state is of a later time.
+    fn not_newest(&self, last: i64, waited: bool) -> String {
         let (at, last) = (format_ms(self.at), format_ms(last));
         if waited {
-            return format!("note: another run, as of {last}, has told what was new");
+            return format!("note: no alerts sent: a concurrent run, as of {last}, sent them");
         }
         format!(
-            "error: nobody was told anything: {at} lies before the last run that is remembered in `{}`, {last}\n  hint: to look at the past, add --no-alert; to tell it elsewhere, --alert-state FILE",
+            "error: no alerts sent: {at} is before the last run in the alert state `{}`, {last}\n  hint: to check a past time, add --no-alert, or use another file with --alert-state",
             self.state.display()
         )
     }
 
-    /// What would be told.
-    fn show(&self, check: &Check, run: &Run, mut answer: Answer) -> anyhow::Result<Answer> {
-        let state = match StateFile::peek(&self.state) {
+    /// Prints the messages that would be sent.
+    fn print_dry_run(
+        &self,
+        check: &CheckReport,
+        run: &Evaluation,
+        mut result: CommandResult,
+    ) -> anyhow::Result<CommandResult> {
+        let state = match StateFile::read_unlocked(&self.state) {
             Ok(state) => state,
             Err(error) => {
-                answer.notes.push(format!("error: {error}"));
-                State::default()
+                result.notes.push(format!("error: {error}"));
+                AlertState::default()
             }
         };
-        let state = advance(&state, run, &self.policy);
+        let state = next_state(&state, run, &self.policy);
         let Ok(state) =
-            state.map_err(|earlier| answer.notes.push(self.behind(earlier.last, false)))
+            state.map_err(|earlier| result.notes.push(self.not_newest(earlier.last, false)))
         else {
-            return Ok(answer);
+            return Ok(result);
         };
-        let mut shown_all = Vec::new();
+        let mut texts = Vec::new();
         for channel in &self.channels {
             let name = channel.name();
-            let messages = messages(check, &due(&state, &name, run, &self.policy), None)?;
-            let said =
-                if messages.is_empty() { "nothing new\n".to_owned() } else { shown(&messages) };
-            shown_all.push(format!("would tell {name}:\n{said}\n"));
+            let messages =
+                messages(check, &pending_notifications(&state, &name, run, &self.policy), None)?;
+            let text =
+                if messages.is_empty() { "no new alerts\n".to_owned() } else { text(&messages) };
+            texts.push(format!("would send to {name}:\n{text}\n"));
         }
-        Ok(Answer { data: shown_all.concat().into_bytes(), ..answer })
+        Ok(CommandResult { data: texts.concat().into_bytes(), ..result })
     }
 }
 
-/// Messages for people, one after the other.
-fn shown(messages: &[(Message, Vec<Notice>)]) -> String {
+/// Returns subjects and texts of messages.
+fn text(messages: &[(Message, Vec<Notification>)]) -> String {
     let each =
         messages.iter().map(|(message, _)| format!("{}\n\n{}", message.subject, message.text));
     each.collect::<Vec<_>>().join("\n")

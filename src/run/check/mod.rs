@@ -3,89 +3,91 @@
 mod alert;
 mod notes;
 
-use bouncewatch_analyze::check::levels::Thresholds;
-use bouncewatch_analyze::check::thresholds::{Limits, Rule, Rules};
-use bouncewatch_analyze::check::{Request, check};
+use bouncewatch_analyze::check::thresholds::{Limits, ThresholdRule, ThresholdRules, Thresholds};
+use bouncewatch_analyze::check::{CheckRequest, check};
 use bouncewatch_analyze::report::{nagios, prometheus, table};
 
-use self::notes::notes;
-use super::{
-    Answer, analyzed_folder, basis, contributors, counted_from, cuts, duration_ms, own_domains,
-    service, time_ms, windows,
+use self::alert::AlertRun;
+use super::arguments::{
+    basis, contributors, counted_from, groupings, own_domains, positive_duration_ms, service,
+    windows,
 };
+use super::command_result::CommandResult;
+use super::store_access::analyzed_folder;
+use super::times::time_ms;
 use crate::cli::{CheckArgs, CheckFormat};
-use crate::config::{Config, Levels};
+use crate::config::{Config, RateThresholds};
 
-pub(super) fn run(args: &CheckArgs, config: &Config, now: i64) -> anyhow::Result<Answer> {
-    let typed = if args.window.is_empty() { &config.windows } else { &args.window };
-    let by = if args.by.is_empty() { &config.by } else { &args.by };
-    let (windows, cuts) = (windows(typed)?, cuts(by)?);
-    let at = time_ms("--at", args.at.as_deref())?.unwrap_or(now);
-    // what is misused is told before a store in S3 is fetched
-    let alerts = alert::Plan::new(args, config, at, alert::asked(&windows, &cuts))?;
-    let request = Request {
-        store: analyzed_folder(&args.store, &args.cache, config)?,
-        service: service(args.service),
+pub(super) fn run(args: &CheckArgs, config: &Config, now: i64) -> anyhow::Result<CommandResult> {
+    let window = &args.window.window;
+    let windows = windows(if window.is_empty() { &config.windows } else { window })?;
+    let by = &args.grouping.by;
+    let groupings = groupings(if by.is_empty() { &config.by } else { by })?;
+    let at = time_ms("--at", args.as_of.at.as_deref())?.unwrap_or(now);
+    // report wrong alert settings before a store in S3 is fetched
+    let alerts = AlertRun::new(args, config, at, alert::scope(&windows, &groupings))?;
+    let stale_after = args.stale_after.as_deref().unwrap_or(&config.stale_after);
+    let request = CheckRequest {
+        store: analyzed_folder(&args.store, &args.aws, &args.cache, config)?,
+        service: service(args.service.service),
         at,
         windows,
-        basis: basis(&args.counting),
-        cuts,
-        counted_from: counted_from(args.counting.counted_from.as_deref(), config)?,
+        basis: basis(args.basis.basis),
+        groupings,
+        counted_from: counted_from(args.counted_from.counted_from.as_deref(), config)?,
         contributors: contributors(config)?,
-        own_domains: own_domains(config, &args.own_domain)?,
+        own_domains: own_domains(config, &args.own_domains.own_domain)?,
         bounce: thresholds(config.bounce),
         complaint: thresholds(config.complaint),
         minimum_volume: args.minimum_volume.unwrap_or(config.minimum_volume),
-        rules: rules(args, config)?,
-        stale_after: duration_ms(
-            "--stale-after",
-            args.stale_after.as_deref().unwrap_or(&config.stale_after),
-        )?,
+        rules: threshold_rules(args, config)?,
+        stale_after: positive_duration_ms("--stale-after", stale_after)?,
     };
-    let found = check(&request)?;
-    let answer = match args.format {
-        CheckFormat::Table => Answer::data(table::check(&found)),
-        CheckFormat::Json => Answer::json(&found)?,
-        CheckFormat::Nagios => Answer::data(nagios::check(&found)),
-        CheckFormat::Prometheus => Answer::data(prometheus::check(&found, request.at)),
+    let report = check(&request)?;
+    let result = match args.format {
+        CheckFormat::Table => CommandResult::data(table::check(&report)),
+        CheckFormat::Json => CommandResult::json(&report)?,
+        CheckFormat::Nagios => CommandResult::data(nagios::check(&report)),
+        CheckFormat::Prometheus => CommandResult::data(prometheus::check(&report, request.at)),
     };
-    let mut notes = notes(&found);
-    notes.extend(request.rules.idle(&request.cuts).into_iter().map(|rule| {
+    let mut notes = notes::notes(&report);
+    notes.extend(request.rules.unused(&request.groupings).into_iter().map(|rule| {
         format!(
-            "note: the [[threshold]] for {rule} is not looked at, since nothing is cut by it\n  hint: `by` in the settings, or --by"
+            "note: [[threshold]] for {rule} has no effect, because no grouping contains its dimensions\n  hint: add a grouping to `by` in the settings, or use --by"
         )
     }));
-    let answer = Answer { notes, exit_code: found.exit_code, ..answer };
-    // whether or not people could be told, the exit code is that of the levels
+    let result = CommandResult { notes, exit_code: report.exit_code, ..result };
+    // the exit code is that of the rates, whether or not alerts can be sent
     match alerts {
-        Some(alerts) => alerts.tell(&found, answer),
-        None => Ok(answer),
+        Some(alerts) => alerts.send(&report, result),
+        None => Ok(result),
     }
 }
 
-fn thresholds(levels: Levels) -> Thresholds {
+fn thresholds(thresholds: RateThresholds) -> Thresholds {
     Thresholds {
-        warning: levels.warning,
-        critical: levels.critical,
-        minimum_count: levels.minimum_count,
+        warning: thresholds.warning,
+        critical: thresholds.critical,
+        minimum_count: thresholds.minimum_count,
     }
 }
 
-/// The thresholds of scopes; what they leave out is as for all others.
-fn rules(args: &CheckArgs, config: &Config) -> anyhow::Result<Rules> {
+/// Returns the thresholds of single scopes. Values that a rule omits are those of all scopes.
+fn threshold_rules(args: &CheckArgs, config: &Config) -> anyhow::Result<ThresholdRules> {
     let minimum_volume = args.minimum_volume.unwrap_or(config.minimum_volume);
-    let rules = config.threshold.iter().map(|one| {
-        let others = if one.metric == "complaint_rate" { config.complaint } else { config.bounce };
+    let rules = config.threshold.iter().map(|rule| {
+        let default =
+            if rule.metric == "complaint_rate" { config.complaint } else { config.bounce };
         let limits = Limits {
             thresholds: Thresholds {
-                warning: one.warning,
-                critical: one.critical,
-                minimum_count: one.minimum_count.unwrap_or(others.minimum_count),
+                warning: rule.warning,
+                critical: rule.critical,
+                minimum_count: rule.minimum_count.unwrap_or(default.minimum_count),
             },
-            minimum_volume: one.minimum_volume.unwrap_or(minimum_volume),
+            minimum_volume: rule.minimum_volume.unwrap_or(minimum_volume),
         };
-        let scope = one.scope.iter().map(|(word, value)| (word.as_str(), value.as_str()));
-        Rule::new(&one.metric, scope, limits)
+        let scope = rule.scope.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        ThresholdRule::new(&rule.metric, scope, limits)
     });
-    Ok(Rules::new(rules.collect::<Result<_, _>>()?)?)
+    Ok(ThresholdRules::new(rules.collect::<Result<_, _>>()?)?)
 }

@@ -1,12 +1,12 @@
-//! What a check says beside its answer: why something is unknown, and the way out.
+//! Notes of a check: why a status is unknown, and how to fix it.
 
 use std::collections::BTreeMap;
 
-use bouncewatch_analyze::check::Check;
+use bouncewatch_analyze::check::CheckReport;
 use bouncewatch_schemas::event::Service;
 
-/// Why something is unknown, and the way out.
-pub(super) fn notes(check: &Check) -> Vec<String> {
+/// Returns the notes of a check.
+pub(super) fn notes(check: &CheckReport) -> Vec<String> {
     let mut notes = Vec::new();
     if check.verdicts.iter().any(|verdict| verdict.denominator.is_none()) {
         notes.push(no_denominator(check.service).to_owned());
@@ -16,89 +16,92 @@ pub(super) fn notes(check: &Check) -> Vec<String> {
         .iter()
         .any(|verdict| verdict.denominator.is_some() && verdict.rate.is_none() && verdict.count > 0)
     {
-        notes.push("note: a window holds bounces or complaints but no attempts; a longer window tells more".to_owned());
+        notes.push(
+            "note: bounces or complaints but no sends in a window (late feedback); use a longer window"
+                .to_owned(),
+        );
     }
     match &check.feed.newest_event_at {
-        None => notes.push(no_event(check)),
-        Some(newest) if check.feed.stale => notes.push(silent(check.service, newest)),
+        None => notes.push(no_events(check)),
+        Some(newest) if check.feed.stale => notes.push(stale_feed(check.service, newest)),
         Some(_) => {}
     }
     if check.feed.missing.contains(&"bounce") {
         notes.push(
-            "note: not one bounce beside many sends: are bounce events published to this queue?"
+            "note: many sends and no bounce\n  hint: check that bounce events are published to this queue"
                 .to_owned(),
         );
     }
-    notes.extend(incoming(check));
+    notes.extend(incoming_bounces(check));
     notes
 }
 
 fn no_denominator(service: Service) -> &'static str {
     match service {
         Service::Ses => {
-            "unknown: there are no Send and no Delivery events, so nobody knows how many mails the bounces are out of\n  \
-             hint: add SEND (or at least DELIVERY) to the event destination of the configuration set, or switch on \
-             delivery notifications of the identity; from then on the rate is known. What was sent until then can be \
-             imported: `bouncewatch ingest ses-statistics:REGION`, or a file volumes.csv"
+            "unknown: no Send or Delivery events, so the number of attempts is unknown\n  \
+             hint: add SEND (or at least DELIVERY) to the event destination of the configuration set, or enable \
+             delivery notifications of the identity. For earlier mail, import send counts: `bouncewatch ingest \
+             ses-statistics:REGION` or `bouncewatch ingest FILE.csv`"
         }
         Service::WorkMail => {
-            "unknown: there are no OUTGOING_EMAIL_SENT events, so nobody knows how many recipients the bounces are out of\n  \
-             hint: a subscription filter or a query that passes bounces alone leaves them out; ingest the log group itself \
-             (cloudwatch-logs:GROUP) or its whole export"
+            "unknown: no OUTGOING_EMAIL_SENT events, so the number of recipients is unknown\n  \
+             hint: subscription filters and queries that select only bounces omit them. Ingest the log group \
+             (cloudwatch-logs:GROUP) or its complete export"
         }
     }
 }
 
-fn no_event(check: &Check) -> String {
+fn no_events(check: &CheckReport) -> String {
     match (check.service, check.other_service) {
-        (Service::Ses, None) => {
-            "unknown: the store holds no event of SES up to this moment".to_owned()
-        }
-        (Service::Ses, Some(_)) => {
-            "unknown: the store holds events of WorkMail, and none of SES up to this moment\n  \
-             hint: --service workmail tells WorkMail's rate"
-                .to_owned()
-        }
-        (Service::WorkMail, None) => {
-            "unknown: the store holds no event of WorkMail up to this moment".to_owned()
-        }
+        (Service::Ses, None) => "unknown: no SES events up to this time\n  \
+             hint: ingest events with `bouncewatch ingest SOURCE`; `bouncewatch store stats` prints the first and last day"
+            .to_owned(),
+        (Service::Ses, Some(_)) => "unknown: only WorkMail events, no SES events up to this time\n  \
+             hint: use --service workmail for the rates of WorkMail"
+            .to_owned(),
+        (Service::WorkMail, None) => "unknown: no WorkMail events up to this time\n  \
+             hint: ingest the log group of the organisation: `bouncewatch ingest cloudwatch-logs:GROUP`"
+            .to_owned(),
         (Service::WorkMail, Some(_)) => {
-            "unknown: the store holds events of SES, and none of WorkMail up to this moment\n  \
-             hint: without --service workmail the rate of SES is told"
+            "unknown: only SES events, no WorkMail events up to this time\n  \
+             hint: omit --service workmail for the rates of SES"
                 .to_owned()
         }
     }
 }
 
-fn silent(service: Service, newest: &str) -> String {
-    let look = match service {
+fn stale_feed(service: Service, newest: &str) -> String {
+    let checks = match service {
         Service::Ses => {
-            "is the consumer running, and do the topics still have their subscriptions? SES drops a topic to which it cannot publish;"
+            "check that the consumer is running and that the SNS topics have their subscriptions \
+             (SES removes a topic subscription it cannot publish to)"
         }
         Service::WorkMail => {
-            "is the consumer running, and does the organisation still log its mail events?"
+            "check that the consumer is running and that the organisation logs its email events"
         }
     };
     format!(
-        "unknown: the feed is silent since {newest}\n  hint: {look} --stale-after sets how long silence is ordinary"
+        "unknown: stale feed, the newest event is of {newest}\n  hint: {checks}; --stale-after sets the limit"
     )
 }
 
-/// Bounces of others' mail, which are in no rate: of each account those of the window that has most.
-fn incoming(check: &Check) -> Vec<String> {
+/// Returns a note per account on bounces of incoming mail, which no rate includes: the window with the most.
+fn incoming_bounces(check: &CheckReport) -> Vec<String> {
     let mut most: BTreeMap<String, (u64, &str)> = BTreeMap::new();
     for verdict in check.verdicts.iter().filter(|verdict| verdict.scope.0.len() == 2) {
         let count = verdict.incoming_bounces.unwrap_or_default();
-        let known = most.entry(verdict.scope.to_string()).or_default();
-        if count > known.0 {
-            *known = (count, &verdict.window);
+        let largest = most.entry(verdict.scope.to_string()).or_default();
+        if count > largest.0 {
+            *largest = (count, &verdict.window);
         }
     }
-    let told = most.iter().filter(|(_, (count, _))| *count > 0);
-    told.map(|(scope, (count, window))| {
-        format!(
-            "note: bounces of incoming mail: {count} in {window}, {scope} (others' mail to mailboxes of yours, full ones often); they are in no rate"
-        )
-    })
-    .collect()
+    let nonzero = most.iter().filter(|(_, (count, _))| *count > 0);
+    nonzero
+        .map(|(scope, (count, window))| {
+            format!(
+                "note: {count} bounces of incoming mail in {window}, {scope} (mail to your organisation, often full mailboxes); not part of any rate"
+            )
+        })
+        .collect()
 }

@@ -1,0 +1,106 @@
+//! Arguments of `check`.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use super::common::{
+    AsOfArgs, AwsArgs, BasisArgs, CacheArgs, CountedFromArgs, GroupingArgs, OutputArgs,
+    OwnDomainArgs, ServiceArgs, StoreArgs, WindowArgs,
+};
+use super::heading;
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  bouncewatch check --store ./store
+  bouncewatch check --store ./store --window 1h,24h --by identity,tag:campaign
+  bouncewatch check --store ./store --alert-exec /usr/local/bin/page-me")]
+pub(crate) struct CheckArgs {
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+    #[command(flatten)]
+    pub(crate) window: WindowArgs,
+    #[command(flatten)]
+    pub(crate) grouping: GroupingArgs,
+    #[command(flatten)]
+    pub(crate) as_of: AsOfArgs,
+    #[command(flatten)]
+    pub(crate) basis: BasisArgs,
+    #[command(flatten)]
+    pub(crate) counted_from: CountedFromArgs,
+    #[command(flatten)]
+    pub(crate) service: ServiceArgs,
+    #[command(flatten)]
+    pub(crate) own_domains: OwnDomainArgs,
+    /// Attempts below which a rate is low volume
+    ///
+    /// A rate on low volume reaches a level only if the lower bound of its 95 % interval is above the threshold; a
+    /// group of --by also needs `minimum_count` bounces or complaints. Default: `minimum_volume` in the settings file,
+    /// which is 1000.
+    #[arg(long, value_name = "N", help_heading = heading::THRESHOLDS)]
+    pub(crate) minimum_volume: Option<u64>,
+    /// Maximum age of the newest event
+    ///
+    /// If the newest event is older than DURATION (such as 24h), the feed is stale and the status is UNKNOWN. Default:
+    /// `stale_after` in the settings file, which is 24h.
+    #[arg(long, value_name = "DURATION", help_heading = heading::THRESHOLDS)]
+    pub(crate) stale_after: Option<String>,
+    #[command(flatten)]
+    pub(crate) alert: AlertArgs,
+    /// table, json, nagios or prometheus
+    ///
+    /// nagios: one line with performance data, as Nagios plugins print it. prometheus: metrics for the textfile
+    /// collector of node_exporter.
+    #[arg(long, value_enum, default_value = "table", hide_possible_values = true, help_heading = heading::OUTPUT)]
+    pub(crate) format: CheckFormat,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+    #[command(flatten)]
+    pub(crate) aws: AwsArgs,
+    #[command(flatten)]
+    pub(crate) cache: CacheArgs,
+}
+
+/// Channels of alerts.
+#[derive(Debug, Args)]
+pub(crate) struct AlertArgs {
+    /// Publish new alerts to an SNS topic
+    ///
+    /// Sends what changed since the last run: raised, worsened and cleared alerts.
+    #[arg(long, value_name = "ARN", help_heading = heading::ALERTS)]
+    pub(crate) alert_sns: Option<String>,
+    /// Run COMMAND with new alerts on stdin
+    ///
+    /// The alerts are JSON.
+    #[arg(long, value_name = "COMMAND", alias = "exec", help_heading = heading::ALERTS)]
+    pub(crate) alert_exec: Option<String>,
+    /// Print only new alerts (for cron)
+    ///
+    /// Prints new alerts instead of the result, and nothing if there are none.
+    #[arg(long, conflicts_with = "format", help_heading = heading::ALERTS)]
+    pub(crate) alert_stdout: bool,
+    /// Do not send alerts
+    ///
+    /// Takes precedence over the channels in the settings file.
+    #[arg(long, conflicts_with_all = ["alert_sns", "alert_exec", "alert_stdout", "dry_run"], help_heading = heading::ALERTS)]
+    pub(crate) no_alert: bool,
+    /// Print alerts, send nothing
+    ///
+    /// Prints the alerts that would be sent, instead of the result. Does not change the alert state.
+    #[arg(long, conflicts_with = "format", help_heading = heading::ALERTS)]
+    pub(crate) dry_run: bool,
+    /// File with the alert state
+    ///
+    /// It records which alerts each channel received. Default: alerts.json in the folder of the store.
+    #[arg(long, value_name = "FILE", help_heading = heading::ALERTS)]
+    pub(crate) alert_state: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CheckFormat {
+    Table,
+    Json,
+    Nagios,
+    Prometheus,
+}

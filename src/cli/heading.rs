@@ -1,0 +1,23 @@
+//! Headings of options in the help. A command lists them in the order of its arguments; `GLOBAL` is always last.
+
+/// Where events come from.
+pub(super) const SOURCE: &str = "Source";
+/// Where events are stored, and in which form.
+pub(super) const STORE: &str = "Store";
+/// Which events count, and how they are grouped.
+#[cfg(feature = "analyze")]
+pub(super) const WINDOWS: &str = "Windows and grouping";
+/// When a rate reaches a level.
+#[cfg(feature = "analyze")]
+pub(super) const THRESHOLDS: &str = "Thresholds";
+/// Where alerts are sent.
+#[cfg(feature = "analyze")]
+pub(super) const ALERTS: &str = "Alerts";
+/// Format and destination of the result.
+pub(super) const OUTPUT: &str = "Output";
+/// Endpoints of AWS.
+pub(super) const AWS: &str = "AWS";
+/// Options that most users do not need.
+pub(super) const ADVANCED: &str = "Advanced";
+/// Options of all commands.
+pub(super) const GLOBAL: &str = "Global options";

@@ -1,0 +1,270 @@
+//! Arguments of the command line, one file per command. `run` combines them with the settings file.
+//!
+//! Doc comments of arguments are the help: the first paragraph is the line of `-h`, the others follow in `--help`.
+#![allow(clippy::doc_markdown, reason = "these docs are printed as help")]
+
+#[cfg(feature = "analyze")]
+mod causes;
+#[cfg(feature = "analyze")]
+mod check;
+mod common;
+mod config;
+mod explain;
+mod generate;
+mod heading;
+mod ingest;
+#[cfg(feature = "analyze")]
+mod reconcile;
+#[cfg(feature = "analyze")]
+mod report;
+mod root_help;
+mod store;
+#[cfg(feature = "analyze")]
+mod suppress;
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+use crate::exit_code;
+
+#[cfg(feature = "analyze")]
+pub(crate) use causes::{CausesArgs, CausesFormat};
+#[cfg(feature = "analyze")]
+pub(crate) use check::{CheckArgs, CheckFormat};
+pub(crate) use common::{AwsArgs, BasicFormat, StoreArgs};
+#[cfg(feature = "analyze")]
+pub(crate) use common::{BasisArg, CacheArgs, ServiceArg};
+pub(crate) use config::ConfigCommand;
+pub(crate) use explain::ExplainArgs;
+pub(crate) use generate::{GenerateArgs, GenerateCommand};
+pub(crate) use ingest::{IngestArgs, PoisonArg};
+#[cfg(feature = "analyze")]
+pub(crate) use reconcile::ReconcileArgs;
+#[cfg(feature = "analyze")]
+pub(crate) use report::{ReportArgs, ReportFormat};
+pub(crate) use store::{
+    CompactArgs, ForgetArgs, QuarantineCommand, QuarantineListArgs, RetainArgs, StoreCommand,
+    StoreReadArgs,
+};
+#[cfg(feature = "analyze")]
+pub(crate) use suppress::{SuppressArgs, SuppressFormat};
+
+/// Name of the command.
+pub(crate) const NAME: &str = "bouncewatch";
+
+/// Watch bounce and complaint rates of Amazon SES and alert before AWS acts
+///
+/// bouncewatch ingests bounce, complaint and delivery events from SQS, S3, CloudWatch Logs and files into a table of
+/// Parquet files. From this table it computes rolling bounce and complaint rates, compares them with the thresholds at
+/// which SES reviews an account, and lists the domains, campaigns and causes that contribute most.
+#[derive(Debug, Parser)]
+#[command(
+    name = NAME,
+    version,
+    max_term_width = 100,
+    arg_required_else_help = true,
+    help_expected = true,
+    disable_help_flag = true,
+    disable_version_flag = true,
+    after_help = "\
+Examples:
+  bouncewatch ingest arn:aws:sqs:us-east-1:123456789012:ses --store ./store
+  bouncewatch check --store ./store
+  bouncewatch report --by tag:campaign --top 5 --store ./store
+
+`bouncewatch help COMMAND` prints the options and examples of a command."
+)]
+pub(crate) struct Cli {
+    /// Settings file (TOML)
+    ///
+    /// `bouncewatch config init` prints a file with all settings and their defaults.
+    #[arg(long, global = true, value_name = "FILE", help_heading = heading::GLOBAL)]
+    pub(crate) config: Option<PathBuf>,
+    /// Suppress progress and summary
+    #[arg(short, long, global = true, action = ArgAction::Count, help_heading = heading::GLOBAL)]
+    pub(crate) quiet: u8,
+    /// Increase log verbosity (repeatable)
+    #[arg(short, long, global = true, action = ArgAction::Count, help_heading = heading::GLOBAL)]
+    pub(crate) verbose: u8,
+    /// Format of the log on stderr
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        value_name = "FORMAT",
+        default_value = "text",
+        hide_possible_values = true,
+        help_heading = heading::GLOBAL
+    )]
+    pub(crate) log_format: LogFormat,
+    /// Print help (`--help` prints details)
+    #[arg(short, long, global = true, action = ArgAction::Help, help_heading = heading::GLOBAL)]
+    help: Option<bool>,
+    /// Print version
+    #[arg(short = 'V', long, action = ArgAction::Version, help_heading = heading::GLOBAL)]
+    version: Option<bool>,
+    /// Command to run
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    Text,
+    Json,
+}
+
+/// Amount of messages on stderr.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verbosity {
+    /// Errors only.
+    Quiet,
+    /// Progress, notes and errors.
+    Normal,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Ingest events into the store; exit when the source is drained
+    ///
+    /// A queue is drained until it is empty, a file or archive is read to its end. With --follow, the command keeps
+    /// running. An event is deleted from a queue only after it is stored durably. Documents that cannot be read go to
+    /// the quarantine of the store.
+    ///
+    /// Exit codes: 0 done; 1 done, attention needed (see the summary); 2 failed.
+    Ingest(IngestArgs),
+    /// Check rates against thresholds (exit code = status)
+    ///
+    /// Computes bounce and complaint rates for each window and grouping, compares them with the thresholds, and sends
+    /// alerts if a channel is set.
+    ///
+    /// Exit codes (Nagios plugin convention): 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN (no denominator, stale feed,
+    /// failure).
+    #[cfg(feature = "analyze")]
+    Check(CheckArgs),
+    /// Report rates over time, by identity, campaign, domain, ...
+    ///
+    /// Exit codes: 0 done, 2 failed.
+    #[cfg(feature = "analyze")]
+    Report(ReportArgs),
+    /// Reconcile the bounce rate with the one AWS shows, step by step
+    ///
+    /// Starts with all bounces and subtracts what SES does not count: mail to the simulator and to your own domains,
+    /// automatic replies, soft bounces, and mail stopped by your suppression lists.
+    ///
+    /// Exit codes: 0 done, 2 failed.
+    #[cfg(feature = "analyze")]
+    Reconcile(ReconcileArgs),
+    /// Report why mail failed: causes, faults, recommended actions
+    ///
+    /// Failures are classified with the current rules, not with the cause stored at ingest. Delays are listed as an
+    /// early warning.
+    ///
+    /// Exit codes: 0 done, 2 failed.
+    #[cfg(feature = "analyze")]
+    Causes(CausesArgs),
+    /// Classify a bounce message: cause, fault, recommended action
+    ///
+    /// Exit codes: 0 every text is known, 1 at least one text is unknown, 2 failed.
+    Explain(ExplainArgs),
+    /// List addresses to suppress, with reason and evidence
+    ///
+    /// Listed are recipients that do not exist, complained, or failed softly several times. A sender, content, policy
+    /// or rate failure never lists an address. A later delivery removes an address from the list (after a hard bounce:
+    /// a delivery more than one hour later); a complaint stays.
+    ///
+    /// Exit codes: 0 done, 2 failed.
+    #[cfg(feature = "analyze")]
+    Suppress(SuppressArgs),
+    /// Inspect and maintain the store
+    #[command(subcommand)]
+    Store(StoreCommand),
+    /// Show or check the settings, or print all defaults
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Print the columns of the tables in the store
+    ///
+    /// Lists the event table, then the table of imported send counts: name, type, null, meaning.
+    #[command(after_help = "\
+Examples:
+  bouncewatch schema
+  bouncewatch schema | grep bounce")]
+    Schema,
+    /// Print a completion script for a shell
+    #[command(after_help = "\
+Examples:
+  bouncewatch completions bash > /etc/bash_completion.d/bouncewatch
+  bouncewatch completions zsh > ~/.zfunc/_bouncewatch
+  bouncewatch completions fish > ~/.config/fish/completions/bouncewatch.fish")]
+    Completions {
+        /// Shell
+        shell: Shell,
+    },
+    /// Generate man pages, completions and reference pages
+    #[command(hide = true)]
+    Generate(GenerateArgs),
+}
+
+/// Returns the definition of the command line, with the grouped list of commands in the help of the root.
+pub(crate) fn definition() -> clap::Command {
+    root_help::group_commands(Cli::command())
+}
+
+/// Parses the arguments of the process.
+///
+/// # Errors
+/// If the arguments are wrong, or if they request help or version.
+pub(crate) fn parse() -> Result<Cli, clap::Error> {
+    let mut definition = definition();
+    let matches = definition.try_get_matches_from_mut(std::env::args_os())?;
+    Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut definition))
+}
+
+/// Returns the exit code for wrong arguments: that of the command they name, as far as they can be parsed.
+pub(crate) fn usage_error_code() -> u8 {
+    let matches = Cli::command().ignore_errors(true).try_get_matches_from(std::env::args_os());
+    match matches.ok().as_ref().and_then(clap::ArgMatches::subcommand_name) {
+        Some("check") => exit_code::UNKNOWN,
+        _ => exit_code::FAILED,
+    }
+}
+
+impl Cli {
+    /// Returns the amount of messages on stderr.
+    pub(crate) fn verbosity(&self) -> Verbosity {
+        if self.quiet > 0 { Verbosity::Quiet } else { Verbosity::Normal }
+    }
+}
+
+impl Command {
+    /// Returns the file of `--output`; `None` if the result goes to stdout.
+    pub(crate) fn output(&self) -> Option<&PathBuf> {
+        let output: Option<&PathBuf> = match self {
+            #[cfg(feature = "analyze")]
+            Self::Check(args) => args.output.output.as_ref(),
+            #[cfg(feature = "analyze")]
+            Self::Report(args) => args.output.output.as_ref(),
+            #[cfg(feature = "analyze")]
+            Self::Reconcile(args) => args.output.output.as_ref(),
+            #[cfg(feature = "analyze")]
+            Self::Causes(args) => args.output.output.as_ref(),
+            #[cfg(feature = "analyze")]
+            Self::Suppress(args) => args.output.output.as_ref(),
+            _ => None,
+        };
+        output.filter(|path| path.as_os_str() != "-")
+    }
+
+    /// Returns the exit code of this command if it fails.
+    pub(crate) fn failure_code(&self) -> u8 {
+        match self {
+            #[cfg(feature = "analyze")]
+            Self::Check(_) => exit_code::UNKNOWN,
+            _ => exit_code::FAILED,
+        }
+    }
+}

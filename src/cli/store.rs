@@ -1,0 +1,166 @@
+//! Arguments of `store`.
+
+use clap::{Args, Subcommand};
+
+use super::common::{AwsArgs, FormatArgs, StoreArgs};
+use super::heading;
+
+#[derive(Debug, Subcommand)]
+#[command(after_help = "\
+Examples:
+  bouncewatch store stats --store ./store
+  bouncewatch store compact --store ./store
+  bouncewatch store quarantine list --store ./store")]
+pub(crate) enum StoreCommand {
+    /// Print the size and content of the store
+    ///
+    /// Exit codes: 0 done, 2 failed.
+    #[command(after_help = "\
+Examples:
+  bouncewatch store stats --store ./store
+  bouncewatch store stats --store s3://BUCKET/PREFIX --format json")]
+    Stats(StoreReadArgs),
+    /// Read every segment and report damaged ones
+    ///
+    /// Exit codes: 0 every segment can be read, 1 a segment has a problem, 2 failed.
+    #[command(after_help = "\
+Examples:
+  bouncewatch store verify --store ./store
+  bouncewatch store verify --store s3://BUCKET/PREFIX --format json")]
+    Verify(StoreReadArgs),
+    /// List or replay documents that could not be read
+    #[command(subcommand)]
+    Quarantine(QuarantineCommand),
+    /// Merge the segments of each day and remove duplicates
+    ///
+    /// Merges past days, and today if it has many segments. Numbers do not change. Replaced segments are removed by a
+    /// later run, after the grace period. Safe to run at any time, next to consumers and readers.
+    ///
+    /// Exit codes: 0 done, 1 done, a day was skipped (see the result), 2 failed.
+    Compact(CompactArgs),
+    /// Remove old events, quarantined documents or send counts
+    ///
+    /// Exit codes: 0 done, 1 done, a segment could not be read and was not changed, 2 failed.
+    Retain(RetainArgs),
+    /// Remove an email address from the store
+    ///
+    /// Rows with this recipient or sender, or with the address in a text, stay in all numbers and lose the address.
+    /// Quarantined documents that contain it are deleted; content that is encoded inside a document (base64, gzip) is
+    /// not searched. Hashed addresses are found with the key of the settings.
+    ///
+    /// Exit codes: 0 done, 1 rows arrived during the run (run it again) or a segment cannot be read, 2 failed.
+    Forget(ForgetArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StoreReadArgs {
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+    #[command(flatten)]
+    pub(crate) output: FormatArgs,
+    #[command(flatten)]
+    pub(crate) aws: AwsArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  bouncewatch store retain --store ./store --days 400 --dry-run
+  bouncewatch store retain --store ./store --days 90 --kind open,click
+  bouncewatch store retain --store ./store --quarantine-days 30")]
+pub(crate) struct RetainArgs {
+    /// Keep events of today and the N days before
+    #[arg(long, value_name = "N", required_unless_present_any = ["quarantine_days", "send_count_days"], value_parser = clap::value_parser!(i64).range(0..))]
+    pub(crate) days: Option<i64>,
+    /// Remove only these kinds of events
+    ///
+    /// Comma-separated, such as open,click.
+    #[arg(long, value_name = "KINDS", value_delimiter = ',', requires = "days")]
+    pub(crate) kind: Vec<String>,
+    /// Keep documents quarantined in the last N days
+    ///
+    /// Today and the N days before, by the time at which the document was received.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(0..))]
+    pub(crate) quarantine_days: Option<i64>,
+    /// Keep send counts of the last N days
+    ///
+    /// Today and the N days before, by the end of the interval.
+    #[arg(long, value_name = "N", alias = "volume-days", value_parser = clap::value_parser!(i64).range(0..))]
+    pub(crate) send_count_days: Option<i64>,
+    /// Report what would be removed, remove nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    #[command(flatten)]
+    pub(crate) common: StoreReadArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  bouncewatch store forget anna@example.org --store ./store
+  bouncewatch store forget - --store ./store < address.txt")]
+pub(crate) struct ForgetArgs {
+    /// Email address, or - to read it from stdin
+    ///
+    /// With -, the address does not appear in the list of processes.
+    #[arg(value_name = "ADDRESS")]
+    pub(crate) address: String,
+    #[command(flatten)]
+    pub(crate) common: StoreReadArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  bouncewatch store compact --store ./store
+  bouncewatch store compact --store ./store --until 2026-10-31 --dry-run")]
+pub(crate) struct CompactArgs {
+    /// Last day to compact, YYYY-MM-DD
+    #[arg(long, value_name = "DAY")]
+    pub(crate) until: Option<String>,
+    /// Report what would be merged, change nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    #[command(flatten)]
+    pub(crate) common: StoreReadArgs,
+    /// Keep replaced segments for DURATION
+    ///
+    /// Readers may still have the segments open. Use 0s only if no other process reads the store.
+    #[arg(long, value_name = "DURATION", default_value = "10m", help_heading = heading::ADVANCED)]
+    pub(crate) grace: String,
+}
+
+#[derive(Debug, Subcommand)]
+#[command(after_help = "\
+Examples:
+  bouncewatch store quarantine list --store ./store
+  bouncewatch store quarantine replay --store ./store")]
+pub(crate) enum QuarantineCommand {
+    /// List quarantined documents, each once
+    ///
+    /// Exit codes: 0 done, 2 failed.
+    List(QuarantineListArgs),
+    /// Read quarantined documents again
+    ///
+    /// Documents that can be read now become events; the others remain in quarantine.
+    ///
+    /// Exit codes: 0 the quarantine is empty, 1 documents remain, 2 failed.
+    #[command(after_help = "\
+Examples:
+  bouncewatch store quarantine replay --store ./store
+  bouncewatch store quarantine replay --store ./store --config bouncewatch.toml")]
+    Replay(StoreReadArgs),
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  bouncewatch store quarantine list --store ./store
+  bouncewatch store quarantine list --store ./store --bodies --format json")]
+pub(crate) struct QuarantineListArgs {
+    /// Print the documents too (they contain addresses)
+    #[arg(long)]
+    pub(crate) bodies: bool,
+    #[command(flatten)]
+    pub(crate) common: StoreReadArgs,
+}

@@ -1,0 +1,71 @@
+//! Arguments of `suppress`.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use super::common::{AsOfArgs, AwsArgs, CacheArgs, OutputArgs, StoreArgs};
+use super::heading;
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "\
+Examples:
+  bouncewatch suppress --store ./store -o suppress.csv
+  bouncewatch suppress --store ./store --format txt --diff current-list.txt
+  bouncewatch suppress --store ./store --format ses -o ses.csv",
+    after_long_help = "\
+Examples:
+  bouncewatch suppress --store ./store -o suppress.csv
+  bouncewatch suppress --store ./store --format txt --diff current-list.txt
+  bouncewatch suppress --store ./store --format ses -o ses.csv
+
+Import the list into SES (at most 100,000 addresses per job):
+  aws s3 cp ses.csv s3://BUCKET/ses.csv
+  aws sesv2 create-import-job \\
+      --import-destination \\
+      SuppressionListDestination={SuppressionListImportAction=PUT} \\
+      --import-data-source S3Url=s3://BUCKET/ses.csv,DataFormat=CSV"
+)]
+pub(crate) struct SuppressArgs {
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+    #[command(flatten)]
+    pub(crate) as_of: AsOfArgs,
+    /// Soft failures that list an address
+    ///
+    /// Without a delivery in between. Counted are messages for a full mailbox, and days for expired mail.
+    #[arg(long, value_name = "N", default_value = "3", value_parser = clap::value_parser!(u16).range(1..=1_000), help_heading = heading::THRESHOLDS)]
+    pub(crate) soft: u16,
+    /// Days in which soft failures count
+    ///
+    /// After this period, an address that only failed softly leaves the list.
+    #[arg(long, value_name = "DAYS", default_value = "30", value_parser = clap::value_parser!(i64).range(1..=3_660), help_heading = heading::THRESHOLDS)]
+    pub(crate) soft_days: i64,
+    /// Compare with an existing list
+    ///
+    /// Prints the addresses that FILE lacks, and those in FILE without evidence. FILE is text, CSV with the address in
+    /// the first column, or the JSON output of `aws sesv2 list-suppressed-destinations`.
+    #[arg(long, value_name = "FILE", help_heading = heading::OUTPUT)]
+    pub(crate) diff: Option<PathBuf>,
+    /// Format: csv, json, txt or ses
+    ///
+    /// csv: with reason and evidence, safe for spreadsheets. txt: one address per line. ses: for
+    /// `aws sesv2 create-import-job` with DataFormat=CSV.
+    #[arg(long, value_enum, default_value = "csv", hide_possible_values = true, help_heading = heading::OUTPUT)]
+    pub(crate) format: SuppressFormat,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+    #[command(flatten)]
+    pub(crate) aws: AwsArgs,
+    #[command(flatten)]
+    pub(crate) cache: CacheArgs,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SuppressFormat {
+    Csv,
+    Json,
+    Txt,
+    Ses,
+}

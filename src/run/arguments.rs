@@ -1,0 +1,87 @@
+//! Converts arguments and settings to the types of the analyses.
+
+use anyhow::{Context, ensure};
+use bouncewatch_analyze::error::AnalyzeError;
+use bouncewatch_analyze::timeline::{self, Basis, Dimension, Grouping, Window};
+use bouncewatch_schemas::event::Service;
+
+use super::times::time_ms;
+use crate::cli::{BasisArg, ServiceArg};
+use crate::config::Config;
+
+pub(super) fn service(argument: ServiceArg) -> Service {
+    match argument {
+        ServiceArg::Ses => Service::Ses,
+        ServiceArg::Workmail => Service::WorkMail,
+    }
+}
+
+pub(super) fn basis(argument: BasisArg) -> Basis {
+    match argument {
+        BasisArg::Event => Basis::Event,
+        BasisArg::Send => Basis::Send,
+    }
+}
+
+/// Parses a duration above 0; returns milliseconds. `name` is the flag, for the error.
+pub(super) fn positive_duration_ms(name: &str, text: &str) -> anyhow::Result<i64> {
+    timeline::parse_duration_ms(text).with_context(|| {
+        format!("{name}: invalid duration `{text}`\n  hint: write 90s, 15m, 24h or 7d")
+    })
+}
+
+/// Returns the own domains of settings and arguments, in the form of the event table.
+///
+/// # Errors
+/// If a text is not a domain. It would match nothing.
+pub(super) fn own_domains(config: &Config, arguments: &[String]) -> anyhow::Result<Vec<String>> {
+    let domain = |text: &String| {
+        let domain =
+            text.trim().trim_start_matches(['.', '@']).trim_end_matches('.').to_lowercase();
+        let is_valid = !domain.is_empty() && !domain.contains([',', '@', ' ', '/']);
+        ensure!(
+            is_valid,
+            "invalid own domain `{text}`\n  hint: write example.com; repeat --own-domain for several domains"
+        );
+        Ok(domain)
+    };
+    config.own_domains.iter().chain(arguments).map(domain).collect()
+}
+
+/// Parses groupings; duplicates are removed.
+pub(super) fn groupings(texts: &[String]) -> anyhow::Result<Vec<Grouping>> {
+    without_duplicates(texts.iter().map(|text| Grouping::parse(text)))
+}
+
+/// Parses windows; duplicates are removed.
+pub(super) fn windows(texts: &[String]) -> anyhow::Result<Vec<Window>> {
+    without_duplicates(texts.iter().map(|text| text.parse()))
+}
+
+/// Returns the time before which events are ignored, milliseconds since 1970.
+pub(super) fn counted_from(argument: Option<&str>, config: &Config) -> anyhow::Result<Option<i64>> {
+    match argument {
+        Some(argument) => time_ms("--counted-from", Some(argument)),
+        None => time_ms("`counted_from` in the settings", config.counted_from.as_deref()),
+    }
+}
+
+/// Returns the dimensions by which contributors are listed.
+pub(super) fn contributors(config: &Config) -> anyhow::Result<Vec<Dimension>> {
+    without_duplicates(config.contributors.iter().map(|text| Dimension::parse_contributor(text)))
+        .context("`contributors` in the settings")
+}
+
+/// Collects parsed values in their order, each once.
+pub(super) fn without_duplicates<T: PartialEq>(
+    parsed: impl Iterator<Item = Result<T, AnalyzeError>>,
+) -> anyhow::Result<Vec<T>> {
+    let mut unique = Vec::new();
+    for value in parsed {
+        let value = value?;
+        if !unique.contains(&value) {
+            unique.push(value);
+        }
+    }
+    Ok(unique)
+}

@@ -1,0 +1,131 @@
+//! Summary of a run, as text and as JSON.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use bouncewatch_ingest::pipeline::IngestSummary;
+use bouncewatch_ingest::send_counts::ImportSummary;
+use bouncewatch_ingest::telemetry::billed_requests::BilledRequests;
+use bouncewatch_ingest::telemetry::metrics::Telemetry;
+use serde_json::json;
+
+use super::cost::Cost;
+use super::send_counts;
+use crate::cli::{BasicFormat, Verbosity};
+use crate::exit_code;
+use crate::run::command_result::CommandResult;
+
+/// What a run did.
+pub(super) struct IngestRun {
+    pub(super) summary: IngestSummary,
+    /// SQS requests of a month without messages; `None` if the run does not follow a queue.
+    pub(super) idle_month: Option<BilledRequests>,
+    pub(super) send_counts: ImportSummary,
+}
+
+/// Returns summary, errors and exit code.
+///
+/// # Errors
+/// If JSON cannot be written.
+pub(super) fn result(
+    run: &IngestRun,
+    telemetry: &Telemetry,
+    elapsed: Duration,
+    format: BasicFormat,
+    verbosity: Verbosity,
+) -> anyhow::Result<CommandResult> {
+    let IngestRun { summary, idle_month, send_counts } = run;
+    let cost = Cost { billed: telemetry.aws.billed_requests(), idle_month: *idle_month };
+    let data = match (format, verbosity) {
+        (BasicFormat::Json, _) => json_result(run, telemetry, &cost, elapsed)?,
+        (BasicFormat::Table, Verbosity::Quiet) => CommandResult::default(),
+        (BasicFormat::Table, Verbosity::Normal) => {
+            let cost = cost.text(elapsed).map_or_else(String::new, |line| format!("  {line}\n"));
+            CommandResult::data(text(summary, elapsed) + &cost + &send_counts::text(send_counts))
+        }
+    };
+    let mut notes: Vec<String> =
+        summary.failures.iter().map(|failure| format!("error: {failure}")).collect();
+    if summary.interrupted {
+        notes.push(
+            "interrupted: some files or objects were not read to the end\n  hint: run the command again; events that are stored already count once"
+                .to_owned(),
+        );
+    }
+    notes.extend(send_counts.refused.iter().map(|line| format!("error: {line}")));
+    Ok(CommandResult { notes, exit_code: exit_code(run), ..data })
+}
+
+fn exit_code(run: &IngestRun) -> u8 {
+    let counts = &run.summary.counts;
+    let needs_attention = counts.quarantined_total() > 0
+        || counts.delete_failed > 0
+        || counts.left > 0
+        || run.summary.interrupted
+        || !run.send_counts.refused.is_empty();
+    match (run.summary.failures.is_empty(), needs_attention) {
+        (false, _) => exit_code::FAILED,
+        (true, true) => exit_code::ATTENTION,
+        (true, false) => 0,
+    }
+}
+
+fn json_result(
+    run: &IngestRun,
+    telemetry: &Telemetry,
+    cost: &Cost,
+    elapsed: Duration,
+) -> anyhow::Result<CommandResult> {
+    let counts = &run.summary.counts;
+    CommandResult::json(&json!({
+        "version": 1, "messages": counts.messages, "events": counts.events, "rows": counts.rows,
+        "ignored": counts.ignored, "quarantined": counts.quarantined_total(),
+        "quarantined_by_reason": counts.quarantined, "segments": counts.segments, "bytes": counts.bytes,
+        "seconds": elapsed.as_secs_f64(), "deleted": counts.deleted, "delete_failed": counts.delete_failed,
+        "left": counts.left, "interrupted": run.summary.interrupted, "duplicate_rows": counts.duplicates,
+        "requests": telemetry.aws.by_action(), "cost": cost.json(elapsed),
+        "volumes": send_counts::json(&run.send_counts),
+    }))
+}
+
+fn text(summary: &IngestSummary, elapsed: Duration) -> String {
+    let counts = &summary.counts;
+    let mut out = format!(
+        "{} messages: {} events stored in {} rows, {} ignored, {} quarantined, in {:.1} s\n",
+        counts.messages,
+        counts.events,
+        counts.rows,
+        counts.ignored_total(),
+        counts.quarantined_total(),
+        elapsed.as_secs_f64()
+    );
+    // writing to a String cannot fail
+    for (reason, count) in &counts.ignored {
+        _ = writeln!(out, "  ignored {count}: {reason}");
+    }
+    for (reason, count) in &counts.quarantined {
+        _ = writeln!(
+            out,
+            "  quarantined {count}: {reason} (`bouncewatch store quarantine list` shows details)"
+        );
+    }
+    if counts.deleted + counts.delete_failed > 0 {
+        _ = write!(out, "  deleted {} messages from the queue", counts.deleted);
+        if counts.delete_failed > 0 {
+            _ = write!(
+                out,
+                ", {} could not be deleted; SQS delivers them again",
+                counts.delete_failed
+            );
+        }
+        out.push('\n');
+    }
+    if counts.left > 0 {
+        _ = writeln!(
+            out,
+            "  left {} messages in the queue; SQS delivers them again or moves them to the dead-letter queue",
+            counts.left
+        );
+    }
+    out
+}

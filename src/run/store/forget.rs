@@ -1,0 +1,51 @@
+//! `bouncewatch store forget`
+
+use std::fmt::Write;
+
+use anyhow::Context;
+use bouncewatch_store::forget::ForgetReport;
+
+use super::wording::append_problems;
+use crate::cli::{BasicFormat, ForgetArgs};
+use crate::run::command_result::CommandResult;
+
+/// Returns the address of the argument, or the first line of stdin.
+///
+/// # Errors
+/// If stdin cannot be read.
+pub(super) fn address(args: &ForgetArgs) -> anyhow::Result<String> {
+    if args.address != "-" {
+        return Ok(args.address.clone());
+    }
+    let mut line = String::new();
+    std::io::stdin().read_line(&mut line).context("could not read the address from stdin")?;
+    Ok(line)
+}
+
+pub(super) fn result(report: &ForgetReport, format: BasicFormat) -> anyhow::Result<CommandResult> {
+    let result = match format {
+        BasicFormat::Json => CommandResult::json(report)?,
+        BasicFormat::Table => CommandResult::data(text(report)),
+    };
+    Ok(result.with_attention(report.left > 0 || !report.problems.is_empty()))
+}
+
+fn text(report: &ForgetReport) -> String {
+    let mut out = format!(
+        "removed the address from {} rows in {} segments; deleted {} documents in {} quarantine segments\n",
+        report.rows, report.segments, report.bodies, report.quarantine_segments
+    );
+    // writing to a String cannot fail
+    if report.volumes > 0 {
+        _ = writeln!(out, "deleted {} rows of send counts that named the address", report.volumes);
+    }
+    if report.left > 0 {
+        _ = writeln!(
+            out,
+            "{} rows or documents with the address arrived during the run; run the command again",
+            report.left
+        );
+    }
+    append_problems(&mut out, &report.problems, "it may contain the address");
+    out
+}

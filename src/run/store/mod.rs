@@ -1,0 +1,78 @@
+//! `bouncewatch store`
+
+mod compact;
+mod forget;
+mod quarantine;
+mod retain;
+mod stats;
+mod verify;
+mod wording;
+
+use bouncewatch_ingest::replay::replay_quarantine;
+use bouncewatch_store::Store;
+use bouncewatch_store::aws::{self, Buckets};
+
+use super::command_result::CommandResult;
+use super::intake::{address_redactor, intake_rules};
+use super::store_access::{MissingStore, block_on, open_store};
+use crate::cli::{QuarantineCommand, StoreCommand, StoreReadArgs};
+use crate::config::Config;
+
+pub(super) fn run(
+    command: StoreCommand,
+    config: &Config,
+    now: i64,
+) -> anyhow::Result<CommandResult> {
+    block_on(run_on_store(command, config, now))
+}
+
+async fn run_on_store(
+    command: StoreCommand,
+    config: &Config,
+    now: i64,
+) -> anyhow::Result<CommandResult> {
+    let open = async |args: &StoreReadArgs| -> anyhow::Result<Store> {
+        open_store(&args.store, &args.aws, config, MissingStore::Fail).await
+    };
+    match command {
+        StoreCommand::Stats(args) => {
+            let stats = bouncewatch_store::stats::stats(&open(&args).await?).await?;
+            stats::result(&stats, args.output.format)
+        }
+        StoreCommand::Verify(args) => {
+            let report = bouncewatch_store::verify::verify(&open(&args).await?).await?;
+            verify::result(&report, args.output.format)
+        }
+        StoreCommand::Quarantine(QuarantineCommand::List(args)) => {
+            let documents = bouncewatch_store::quarantine::list(&open(&args.common).await?).await?;
+            quarantine::list_result(&documents, &args)
+        }
+        StoreCommand::Quarantine(QuarantineCommand::Replay(args)) => {
+            let store = open(&args).await?;
+            let aws = aws::load(None, args.aws.endpoint_url.as_deref()).await;
+            let rules = intake_rules(config, None)?;
+            let counts = replay_quarantine(&store, Buckets::new(aws), rules, now).await?;
+            quarantine::replay_result(&counts, args.output.format)
+        }
+        StoreCommand::Compact(args) => {
+            let settings = compact::settings(&args)?;
+            let store = open(&args.common).await?;
+            let report = bouncewatch_store::compact::compact(&store, &settings, now).await?;
+            compact::result(&report, args.common.output.format)
+        }
+        StoreCommand::Retain(args) => {
+            let settings = retain::settings(&args)?;
+            let store = open(&args.common).await?;
+            let report = bouncewatch_store::retain::retain(&store, &settings, now).await?;
+            retain::result(&report, args.common.output.format)
+        }
+        StoreCommand::Forget(args) => {
+            let redactor = address_redactor(config, None)?;
+            let address = forget::address(&args)?;
+            let store = open(&args.common).await?;
+            let report =
+                bouncewatch_store::forget::forget(&store, &address, &redactor, now).await?;
+            forget::result(&report, args.common.output.format)
+        }
+    }
+}
