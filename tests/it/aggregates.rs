@@ -1,40 +1,39 @@
-//! What is kept of closed days changes no answer: not when events come late, not when it is damaged, not when it cannot be
-//! kept, and not when a store is compacted in between.
+//! Daily aggregates do not change results: with late events, damaged files, an unwritable folder, and after compaction.
 
 use std::path::{Path, PathBuf};
 
 use bouncewatch_fixtures::traffic::{Envelope, Options, Scenario, Shuffle, Traffic};
 
-use crate::command::Place;
+use crate::command::Workspace;
 
-const MOMENTS: [&str; 2] = ["2026-11-18T11:22:33.444Z", "2026-11-20T00:00:00Z"];
-const CUTS: &str = "--by tag:campaign --by provider";
+const TIMES: [&str; 2] = ["2026-11-18T11:22:33.444Z", "2026-11-20T00:00:00Z"];
+const GROUPINGS: &str = "--by tag:campaign --by provider";
 
-/// All answers about a store.
-fn told(place: &Place) -> Vec<String> {
+/// Returns the output of `check`, `report` and `reconcile` for several times.
+fn results(workspace: &Workspace) -> Vec<String> {
     let mut all = Vec::new();
-    for at in MOMENTS {
-        for words in [
-            format!("check --at {at} --window 24h,volume:300 {CUTS} --no-alert"),
+    for at in TIMES {
+        for arguments in [
+            format!("check --at {at} --window 24h,volume:300 {GROUPINGS} --no-alert"),
             format!("check --at {at} --window 36h --basis send --no-alert"),
             format!("report --from 2026-11-16 --to {at} --every 29h --window 24h --by provider"),
             format!("reconcile --at {at} --window 3d --own-domain example.com"),
         ] {
-            all.push(place.run(&(words + " --store STORE --format json")).out);
+            all.push(workspace.run(&(arguments + " --store STORE --format json")).stdout);
         }
     }
-    assert!(all.iter().all(|answer| answer.len() > 100), "{all:?}");
+    assert!(all.iter().all(|result| result.len() > 100), "{all:?}");
     all
 }
 
-/// The answers without anything that is kept, which is as it was afterwards.
-fn afresh(place: &Place) -> Vec<String> {
-    let (kept, aside) = (place.store().join("aggregates"), place.path("aside"));
-    std::fs::rename(&kept, &aside).unwrap();
-    let told = told(place);
-    std::fs::remove_dir_all(&kept).unwrap();
-    std::fs::rename(&aside, &kept).unwrap();
-    told
+/// Returns the results without stored aggregates; restores the folder afterwards.
+fn results_without_aggregates(workspace: &Workspace) -> Vec<String> {
+    let (folder, backup) = (workspace.store().join("aggregates"), workspace.path("backup"));
+    std::fs::rename(&folder, &backup).unwrap();
+    let results = results(workspace);
+    std::fs::remove_dir_all(&folder).unwrap();
+    std::fs::rename(&backup, &folder).unwrap();
+    results
 }
 
 fn files(folder: &Path) -> Vec<PathBuf> {
@@ -44,8 +43,8 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 }
 
 #[test]
-fn what_is_kept_changes_no_answer() {
-    let place = Place::new();
+fn daily_aggregates_do_not_change_results() {
+    let workspace = Workspace::new();
     let options = Options {
         events: 1_500,
         seed: 23,
@@ -57,33 +56,33 @@ fn what_is_kept_changes_no_answer() {
     }
     .spanning("2026-11-20T00:00:00Z".parse().unwrap(), 6);
     let events: Vec<String> = Traffic::new(&options).unwrap().collect();
-    // the copies of an event, and the events of a message, come in different parts
+    // duplicates of an event and events of a message are in different parts
     for (number, part) in events.chunks(events.len().div_ceil(2)).enumerate() {
-        place.ingest(&part.join("\n"));
-        let made = told(&place);
-        assert_eq!(told(&place), made, "part {number}");
-        assert_eq!(afresh(&place), made, "part {number}");
+        workspace.ingest(&part.join("\n"));
+        let first = results(&workspace);
+        assert_eq!(results(&workspace), first, "part {number}");
+        assert_eq!(results_without_aggregates(&workspace), first, "part {number}");
     }
-    assert_eq!(place.run("store compact --store STORE --grace 0s").code, 0);
-    let expected = told(&place);
-    assert_eq!(afresh(&place), expected, "compacted");
-    let kept = files(&place.store().join("aggregates"));
-    assert!(kept.len() > 20, "{kept:?}");
-    // half of each file: an index without its times, or half of an index
-    for path in &kept {
+    assert_eq!(workspace.run("store compact --store STORE --grace 0s").exit_code, 0);
+    let expected = results(&workspace);
+    assert_eq!(results_without_aggregates(&workspace), expected, "compacted");
+    let aggregates = files(&workspace.store().join("aggregates"));
+    assert!(aggregates.len() > 20, "{aggregates:?}");
+    // truncate each file to half of its size
+    for path in &aggregates {
         let bytes = std::fs::read(path).unwrap();
         std::fs::write(path, &bytes[..bytes.len() / 2]).unwrap();
     }
-    assert_eq!(told(&place), expected);
-    // the last byte of each: times that are not those that were written
-    for path in &kept {
+    assert_eq!(results(&workspace), expected);
+    // flip a bit of the last byte of each file
+    for path in &aggregates {
         let mut bytes = std::fs::read(path).unwrap();
         *bytes.last_mut().unwrap() ^= 1;
         std::fs::write(path, &bytes).unwrap();
     }
-    assert_eq!(told(&place), expected);
-    // nothing can be kept
-    std::fs::remove_dir_all(place.store().join("aggregates")).unwrap();
-    std::fs::write(place.store().join("aggregates"), "a file").unwrap();
-    assert_eq!(told(&place), expected);
+    assert_eq!(results(&workspace), expected);
+    // the folder cannot be created
+    std::fs::remove_dir_all(workspace.store().join("aggregates")).unwrap();
+    std::fs::write(workspace.store().join("aggregates"), "a file").unwrap();
+    assert_eq!(results(&workspace), expected);
 }

@@ -1,4 +1,4 @@
-//! Runs the command and keeps what it said.
+//! Runs the command in a temporary folder and captures its output.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -7,32 +7,35 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
-/// A folder of its own for a test, with a store in it.
-pub(crate) struct Place {
+/// Temporary folder of one test; the store is in its subfolder `store`.
+pub(crate) struct Workspace {
     folder: tempfile::TempDir,
 }
 
-/// What a run of the command said.
+/// Output and exit code of one run of the command; the exit code is -1 after a signal.
 #[derive(Debug)]
-pub(crate) struct Said {
-    pub(crate) out: String,
-    pub(crate) err: String,
-    pub(crate) code: i32,
+pub(crate) struct CommandOutput {
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+    pub(crate) exit_code: i32,
 }
 
-impl Said {
-    /// stdout as JSON.
+impl CommandOutput {
+    /// Returns stdout parsed as JSON.
     pub(crate) fn json(&self) -> Value {
-        serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
-    /// All of it, for a snapshot.
-    pub(crate) fn whole(&self) -> String {
-        format!("exit code: {}\n----- stdout\n{}----- stderr\n{}", self.code, self.out, self.err)
+    /// Returns exit code, stdout and stderr as one text for a snapshot.
+    pub(crate) fn transcript(&self) -> String {
+        format!(
+            "exit code: {}\n----- stdout\n{}----- stderr\n{}",
+            self.exit_code, self.stdout, self.stderr
+        )
     }
 }
 
-impl Place {
+impl Workspace {
     pub(crate) fn new() -> Self {
         Self { folder: tempfile::tempdir().unwrap() }
     }
@@ -45,22 +48,22 @@ impl Place {
         self.path("store")
     }
 
-    /// A command with words; `STORE` stands for the store, other words in capitals for nothing special.
-    pub(crate) fn command(&self, words: &str) -> Command {
+    /// Returns the command with arguments that are separated by spaces; the argument `STORE` becomes the path of the store.
+    pub(crate) fn command(&self, arguments: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_bouncewatch"));
         command.current_dir(self.folder.path()).env("NO_COLOR", "1");
-        for word in words.split_whitespace() {
-            command.arg(if word == "STORE" { "store" } else { word });
+        for argument in arguments.split_whitespace() {
+            command.arg(if argument == "STORE" { "store" } else { argument });
         }
         command
     }
 
-    pub(crate) fn run(&self, words: &str) -> Said {
-        said(self.command(words).output().unwrap())
+    pub(crate) fn run(&self, arguments: &str) -> CommandOutput {
+        CommandOutput::from(self.command(arguments).output().unwrap())
     }
 
-    pub(crate) fn run_with(&self, words: &str, stdin: &str) -> Said {
-        let mut command = self.command(words);
+    pub(crate) fn run_with_stdin(&self, arguments: &str, stdin: &str) -> CommandOutput {
+        let mut command = self.command(arguments);
         let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -68,19 +71,20 @@ impl Place {
             .spawn()
             .unwrap();
         child.stdin.take().unwrap().write_all(stdin.as_bytes()).unwrap();
-        said(child.wait_with_output().unwrap())
+        CommandOutput::from(child.wait_with_output().unwrap())
     }
 
-    /// Puts events into the store and expects that all of them are taken.
+    /// Ingests events into the store; panics unless the exit code is 0.
     pub(crate) fn ingest(&self, events: &str) {
-        let said = self.run_with("ingest - --store STORE", events);
-        assert_eq!(said.code, 0, "{said:?}");
+        let output = self.run_with_stdin("ingest - --store STORE", events);
+        assert_eq!(output.exit_code, 0, "{output:?}");
     }
 }
 
-/// JSON for a snapshot, keys in order: whether a parser keeps the order in which they came is a matter of who else is built
-/// with it.
-pub(crate) fn in_order(value: &Value) -> String {
+/// Returns pretty JSON with sorted keys for a snapshot.
+///
+/// The feature `preserve_order` of `serde_json` depends on the other crates of a build, so the order of a `Map` is not stable.
+pub(crate) fn sorted_json(value: &Value) -> String {
     fn sorted(value: &Value) -> Value {
         match value {
             Value::Object(map) => {
@@ -95,15 +99,17 @@ pub(crate) fn in_order(value: &Value) -> String {
     serde_json::to_string_pretty(&sorted(value)).unwrap()
 }
 
-pub(crate) fn said(output: Output) -> Said {
-    Said {
-        out: String::from_utf8(output.stdout).unwrap(),
-        err: String::from_utf8(output.stderr).unwrap(),
-        code: output.status.code().unwrap_or(-1),
+impl From<Output> for CommandOutput {
+    fn from(output: Output) -> Self {
+        Self {
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+            exit_code: output.status.code().unwrap_or(-1),
+        }
     }
 }
 
-/// A tool that `make tools` installs.
+/// Returns the path of a tool that `make tools` installs, e.g. `bin/rustack`.
 pub(crate) fn tool(name: &str) -> PathBuf {
     let tools = std::env::var("BOUNCEWATCH_TOOLS")
         .map_or_else(|_| Path::new(env!("CARGO_MANIFEST_DIR")).join(".tools"), PathBuf::from);

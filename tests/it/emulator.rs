@@ -1,4 +1,4 @@
-//! A real SQS, SNS and CloudWatch Logs server that we did not write (`rustack`), on a port of its own.
+//! Third-party SQS, SNS and CloudWatch Logs server (`rustack`) on a free port.
 
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
@@ -24,7 +24,7 @@ impl Drop for Emulator {
     }
 }
 
-/// Environment under which the command talks to an emulator.
+/// Environment variables of the command for requests to an emulator.
 pub(crate) const CREDENTIALS: [(&str, &str); 4] = [
     ("AWS_ACCESS_KEY_ID", "test"),
     ("AWS_SECRET_ACCESS_KEY", "test"),
@@ -32,7 +32,7 @@ pub(crate) const CREDENTIALS: [(&str, &str); 4] = [
     ("AWS_EC2_METADATA_DISABLED", "true"),
 ];
 
-/// Settings for a server at an address.
+/// Returns SDK settings for a server at `url`.
 pub(crate) async fn config(url: &str) -> aws_config::SdkConfig {
     aws_config::defaults(BehaviorVersion::latest())
         .endpoint_url(url)
@@ -44,7 +44,7 @@ pub(crate) async fn config(url: &str) -> aws_config::SdkConfig {
 
 impl Emulator {
     pub(crate) async fn start() -> Self {
-        // a port that is free now; nobody else takes ports of the loopback on a test machine
+        // the server has no option for a random port: take a free one
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let listen = format!("127.0.0.1:{port}");
         let server = Command::new(tool("bin/rustack"))
@@ -72,12 +72,12 @@ impl Emulator {
         }
     }
 
-    pub(crate) async fn queue(&self, name: &str) -> String {
+    pub(crate) async fn create_queue(&self, name: &str) -> String {
         self.sqs.create_queue().queue_name(name).send().await.unwrap().queue_url.unwrap()
     }
 
-    /// Puts bodies into a queue, ten a call, sixteen calls at a time.
-    pub(crate) async fn put(&self, queue: &str, bodies: &[String]) {
+    /// Sends message bodies to a queue in batches of 10, with 16 concurrent calls.
+    pub(crate) async fn send_all(&self, queue: &str, bodies: &[String]) {
         let mut sending = tokio::task::JoinSet::new();
         for chunk in bodies.chunks(10) {
             let entries = chunk.iter().enumerate().map(|(at, body)| {
@@ -90,8 +90,8 @@ impl Emulator {
             let call =
                 self.sqs.send_message_batch().queue_url(queue).set_entries(Some(entries.collect()));
             sending.spawn(async move {
-                let answer = call.send().await.unwrap();
-                assert!(answer.failed.is_empty(), "{answer:?}");
+                let response = call.send().await.unwrap();
+                assert!(response.failed.is_empty(), "{response:?}");
             });
             if sending.len() >= 16 {
                 sending.join_next().await.unwrap().unwrap();
@@ -102,13 +102,13 @@ impl Emulator {
         }
     }
 
-    /// Messages that are visible, and that are in flight.
-    pub(crate) async fn left(&self, queue: &str) -> (u64, u64) {
+    /// Returns the numbers of visible messages and of messages in flight.
+    pub(crate) async fn message_counts(&self, queue: &str) -> (u64, u64) {
         let names = [
             QueueAttributeName::ApproximateNumberOfMessages,
             QueueAttributeName::ApproximateNumberOfMessagesNotVisible,
         ];
-        let answer = self
+        let response = self
             .sqs
             .get_queue_attributes()
             .queue_url(queue)
@@ -116,8 +116,8 @@ impl Emulator {
             .send()
             .await
             .unwrap();
-        let attributes = answer.attributes.unwrap();
-        let [visible, hidden] = names.map(|name| attributes[&name].parse().unwrap());
-        (visible, hidden)
+        let attributes = response.attributes.unwrap();
+        let [visible, in_flight] = names.map(|name| attributes[&name].parse().unwrap());
+        (visible, in_flight)
     }
 }

@@ -1,27 +1,27 @@
-//! `explain`, and rules of the user's for it.
+//! `explain`, with built-in and user rules.
 
 use serde_json::Value;
 
-use crate::command::Place;
+use crate::command::{CommandOutput, Workspace};
 
 #[test]
-fn one_text_is_explained_in_full() {
-    let place = Place::new();
-    let said = place.run_with(
+fn explain_prints_a_line_per_input_line_and_details_for_an_argument() {
+    let workspace = Workspace::new();
+    let output = workspace.run_with_stdin(
         "explain -",
         "550 5.1.1 user unknown\n\n554 Client host [192.0.2.1] blocked using zen.spamhaus.org\u{1b}[31m\n",
     );
-    assert_eq!(said.code, 0, "{}", said.whole());
-    insta::assert_snapshot!("explain_lines", said.whole());
-    let mut command = place.command("explain");
+    assert_eq!(output.exit_code, 0, "{}", output.transcript());
+    insta::assert_snapshot!("explain_lines", output.transcript());
+    let mut command = workspace.command("explain");
     command.arg("450 4.7.1 Greylisted, try again in 300 seconds");
-    let said = crate::command::said(command.output().unwrap());
-    insta::assert_snapshot!("explain_text", said.whole());
+    let output = CommandOutput::from(command.output().unwrap());
+    insta::assert_snapshot!("explain_text", output.transcript());
 }
 
 #[test]
-fn the_exit_code_tells_whether_all_is_known() {
-    let place = Place::new();
+fn explain_exits_1_on_unknown_text_and_2_on_invalid_input() {
+    let workspace = Workspace::new();
     for (input, code) in [
         ("550 5.1.1 user unknown\n", 0),
         ("550 5.1.1 user unknown\n550 xyzzy", 1),
@@ -30,16 +30,16 @@ fn the_exit_code_tells_whether_all_is_known() {
         ("{\"eventType\":\"Bounce\"}", 2),
         ("{ no json", 2),
     ] {
-        assert_eq!(place.run_with("explain", input).code, code, "{input}");
+        assert_eq!(workspace.run_with_stdin("explain", input).exit_code, code, "{input}");
     }
 }
 
 #[test]
-fn lines_and_events_as_json() {
-    let place = Place::new();
+fn explain_json_accepts_lines_and_events() {
+    let workspace = Workspace::new();
     let json = |input: &str| -> Vec<Value> {
-        let said = place.run_with("explain - --format json", input);
-        said.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        let output = workspace.run_with_stdin("explain - --format json", input);
+        output.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     };
     let lines = json("550 5.1.1 user unknown\n421 4.7.0 [TSS04] Messages from 192.0.2.1 deferred");
     assert_eq!(lines[0]["cause"], "mailbox_unknown");
@@ -55,33 +55,33 @@ fn lines_and_events_as_json() {
         "MessageId": "s-1", "Timestamp": "2026-11-20T10:00:02.000Z", "Message": event})
     .to_string();
     for input in [event.to_owned(), wrapped, format!("[{event},\n{event}]")] {
-        let told = json(&input);
-        assert_eq!(told[0]["cause"], "domain_invalid", "{input}");
-        assert_eq!(told[0]["agrees_with_ses"], false, "{input}");
+        let classifications = json(&input);
+        assert_eq!(classifications[0]["cause"], "domain_invalid", "{input}");
+        assert_eq!(classifications[0]["agrees_with_ses"], false, "{input}");
     }
 }
 
 #[test]
-fn many_lines_keep_their_order() {
-    let place = Place::new();
+fn explain_keeps_the_order_of_60000_lines() {
+    let workspace = Workspace::new();
     let lines: Vec<String> =
         (0..60_000).map(|at| format!("550 5.1.1 user unknown {at:05}\n")).collect();
     let input = lines.concat();
-    // from a file: the answers come while more is read, and nobody would read them
-    std::fs::write(place.path("lines.txt"), input).unwrap();
-    let mut command = place.command("explain");
-    command.stdin(std::fs::File::open(place.path("lines.txt")).unwrap());
-    let said = crate::command::said(command.output().unwrap());
-    assert_eq!((said.code, said.out.lines().count()), (0, 60_000));
-    let in_order =
-        said.out.lines().enumerate().all(|(at, line)| line.ends_with(&format!("{at:05}")));
-    assert!(in_order);
+    // stdin is a file: with a pipe the child would block, because its output is read only after all input is written
+    std::fs::write(workspace.path("lines.txt"), input).unwrap();
+    let mut command = workspace.command("explain");
+    command.stdin(std::fs::File::open(workspace.path("lines.txt")).unwrap());
+    let output = CommandOutput::from(command.output().unwrap());
+    assert_eq!((output.exit_code, output.stdout.lines().count()), (0, 60_000));
+    let is_in_order =
+        output.stdout.lines().enumerate().all(|(at, line)| line.ends_with(&format!("{at:05}")));
+    assert!(is_in_order);
 }
 
 #[test]
-fn rules_of_the_user_go_first() {
-    let place = Place::new();
-    let write = |name: &str, text: &str| std::fs::write(place.path(name), text).unwrap();
+fn user_cause_rules_take_precedence() {
+    let workspace = Workspace::new();
+    let write = |name: &str, text: &str| std::fs::write(workspace.path(name), text).unwrap();
     let rule = "[[rule]]\nid = \"partner\"\ncause = \"greylisted\"\naction = \"ignore\"\nphrase = [\"come back & tomorrow\", \"at our partner\"]\nsample = \"550 5.1.1 user unknown at our partner\"\n";
     write("causes.toml", rule);
     write("good.toml", "cause_rules = \"causes.toml\"\n");
@@ -90,28 +90,31 @@ fn rules_of_the_user_go_first() {
     write("wrong.toml", &rule.replace("greylisted", "gone"));
     write("two.toml", &rule.replace("sample", "code = 550\nsample"));
     for settings in ["good.toml", "inside.toml"] {
-        let said = place.run_with(
+        let output = workspace.run_with_stdin(
             &format!("explain - --format json --config {settings}"),
             "550 5.1.1 user unknown, come back to us tomorrow",
         );
         assert!(
-            said.out.contains("\"cause\":\"greylisted\"")
-                && said.out.contains("\"action\":\"ignore\""),
+            output.stdout.contains("\"cause\":\"greylisted\"")
+                && output.stdout.contains("\"action\":\"ignore\""),
             "{}",
-            said.whole()
+            output.transcript()
         );
-        let said = place.run(&format!("config check --config {settings}"));
-        assert_eq!((said.code, said.out.as_str()), (0, "ok, and 1 cause rule knows its sample\n"));
+        let output = workspace.run(&format!("config check --config {settings}"));
+        assert_eq!(
+            (output.exit_code, output.stdout.as_str()),
+            (0, "ok, 1 cause rule matches its sample\n")
+        );
     }
     for (settings, error) in [
-        ("lost.toml", "rule `partner` does not win its own sample `550 no`: no rule knows it"),
-        ("wrong.toml", "rule `partner`: no such cause: `gone`"),
+        ("lost.toml", "rule `partner` does not win its own sample `550 no`: no rule matches it"),
+        ("wrong.toml", "rule `partner`: unknown cause `gone`"),
         ("two.toml", "needs exactly one of"),
     ] {
         for command in ["config check", "config show", "explain x"] {
-            let said = place.run(&format!("{command} --config {settings}"));
-            assert_eq!(said.code, 2, "{command}");
-            assert!(said.err.contains(error), "{}", said.whole());
+            let output = workspace.run(&format!("{command} --config {settings}"));
+            assert_eq!(output.exit_code, 2, "{command}");
+            assert!(output.stderr.contains(error), "{}", output.transcript());
         }
     }
 }

@@ -1,28 +1,30 @@
-//! The whole command: what it prints, its exit code, and its numbers, against servers and a referee that are not ours.
+//! End-to-end tests of the command: output, exit codes and numbers, against third-party servers (`rustack`, moto) and a
+//! referee (DuckDB).
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 #![allow(
     clippy::disallowed_methods,
-    reason = "tests read the environment and write files of their own"
+    reason = "tests read the environment and write to temporary folders"
 )]
 
 mod aggregates;
-mod alarms;
+mod alerts;
+mod causes;
+mod check;
 mod command;
+mod concurrency;
 mod counting;
+mod documents;
 mod emulator;
 mod explain;
-mod failures;
-mod levels;
+mod maintenance;
 mod messages;
-mod numbers;
-mod objects;
-mod outputs;
+mod output_formats;
 mod queue;
-mod rules;
-mod storm;
+mod referee;
+mod s3;
+mod send_counts;
+mod sns_alerts;
 mod suppress;
-mod together;
-mod upkeep;
-mod volumes;
-mod watch;
+mod telemetry;
+mod thresholds;
 mod workmail;

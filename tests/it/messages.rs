@@ -1,11 +1,11 @@
-//! Small hand-made events, for tests whose numbers one can count on one's fingers.
+//! Builders of SES events for tests with small, hand-checked numbers.
 
 use serde_json::{Value, json};
 
-/// The moment before which the events of these tests happen.
+/// Time of evaluation (`--at`); events of these tests are older.
 pub(crate) const NOW: &str = "2026-11-20T00:00:00Z";
 
-/// One message with one recipient, an hour before [`NOW`].
+/// A message to one recipient.
 pub(crate) struct Message {
     pub(crate) id: String,
     pub(crate) to: String,
@@ -13,6 +13,7 @@ pub(crate) struct Message {
     pub(crate) tags: Value,
 }
 
+/// Returns message `number`, sent one hour before [`NOW`].
 pub(crate) fn message(number: usize) -> Message {
     Message {
         id: format!("message-{number}"),
@@ -31,14 +32,14 @@ impl Message {
         })
     }
 
-    /// An event as a configuration set publishes it.
+    /// Returns an event as a configuration set publishes it; `key` holds `detail`.
     pub(crate) fn event(&self, kind: &str, key: &str, detail: &Value) -> String {
         let mut mail = self.mail();
         mail["tags"] = self.tags.clone();
         format!("{}\n", json!({"eventType": kind, "mail": mail, key: detail}))
     }
 
-    /// The same as identity feedback: no tags.
+    /// Returns the same event as identity feedback notification, which has no tags.
     pub(crate) fn feedback(&self, kind: &str, key: &str, detail: &Value) -> String {
         format!("{}\n", json!({"notificationType": kind, "mail": self.mail(), key: detail}))
     }
@@ -64,13 +65,13 @@ impl Message {
     }
 }
 
-/// A moment so many minutes after [`NOW`].
+/// Returns the time `minutes` after [`NOW`] in RFC 3339.
 pub(crate) fn minutes_after_now(minutes: i64) -> String {
     let now = bouncewatch_schemas::time::parse_ms(NOW).unwrap();
     bouncewatch_schemas::time::format_ms(now + minutes * 60_000)
 }
 
-/// So many messages sent, of which the first ones bounce hard.
+/// Returns `sent` Send events and hard bounces of the first `bounced` messages.
 pub(crate) fn sent_and_bounced(sent: usize, bounced: usize) -> String {
     let sends = (0..sent).map(|number| message(number).send());
     let bounces = (0..bounced).map(|number| message(number).bounce());

@@ -1,37 +1,38 @@
-//! Whom not to mail again: nobody for the fault of others, whatever the code says; who comes off the list; lists of others.
+//! `suppress`: which failures list an address, what removes it, and comparison with external lists.
 
 use bouncewatch_schemas::cause::{Cause, Fault};
 use serde_json::{Value, json};
 
-use crate::command::{Place, Said};
-use crate::failures::{Bounce, FULL, HARD, SOFT, bounce};
+use crate::causes::{Bounce, FULL, HARD, SOFT, bounce};
+use crate::command::{CommandOutput, Workspace};
 use crate::messages::{Message, NOW, message};
 
-fn suppress(place: &Place, further: &str) -> Said {
-    let said = place.run(&format!("suppress --store STORE --at {NOW} {further}"));
-    assert_eq!(said.code, 0, "{said:?}");
-    said
+fn suppress(workspace: &Workspace, extra: &str) -> CommandOutput {
+    let output = workspace.run(&format!("suppress --store STORE --at {NOW} {extra}"));
+    assert_eq!(output.exit_code, 0, "{output:?}");
+    output
 }
 
-/// Address, reason and count of all.
-fn told(place: &Place, further: &str) -> Vec<Value> {
-    let answer = suppress(place, &format!("--format json {further}")).json();
-    let all = answer["addresses"].as_array().unwrap();
-    all.iter().map(|one| json!([one["address"], one["reason"], one["count"]])).collect()
+/// Returns address, reason and count of each suppressed address.
+fn suppressed(workspace: &Workspace, extra: &str) -> Vec<Value> {
+    let json = suppress(workspace, &format!("--format json {extra}")).json();
+    let addresses = json["addresses"].as_array().unwrap();
+    let columns = |entry: &Value| json!([entry["address"], entry["reason"], entry["count"]]);
+    addresses.iter().map(columns).collect()
 }
 
-/// Texts that people labelled, each as a hard bounce of an address of its own, and each three times on different days. Not
-/// one about the sender, the content, a policy, a rate or the way may put an address on the list.
+/// Hand-labelled texts, each as three hard bounces of one address on different days. A sender, content, policy, rate or
+/// routing failure must not list the address.
 #[test]
-fn nobody_is_listed_for_the_fault_of_others() {
-    let place = Place::new();
+fn sender_faults_are_never_suppressed() {
+    let workspace = Workspace::new();
     let texts = include_str!("../../fixtures/causes/texts.tsv");
     let days = ["2026-11-10T12:00:00.000Z", "2026-11-12T12:00:00.000Z", "2026-11-14T12:00:00.000Z"];
     let mut labels: Vec<Cause> = Vec::new();
     let mut events = String::new();
     for line in texts.lines().filter(|line| !line.starts_with('#')) {
         let mut columns = line.split('\t');
-        labels.push(columns.next().and_then(Cause::from_word).unwrap());
+        labels.push(columns.next().and_then(Cause::parse).unwrap());
         let text = columns.nth(1).unwrap().replace("\\n", "\n");
         for (day, at) in days.into_iter().enumerate() {
             let number = labels.len();
@@ -39,8 +40,8 @@ fn nobody_is_listed_for_the_fault_of_others() {
             events.push_str(&Bounce { at, ..bounce(&to, HARD, &text) }.event(number * 10 + day));
         }
     }
-    place.ingest(&events);
-    let listed = told(&place, "");
+    workspace.ingest(&events);
+    let listed = suppressed(&workspace, "");
     let mut listed_by_cause = vec![0; Cause::ALL.len()];
     for one in &listed {
         let number: usize =
@@ -61,7 +62,7 @@ fn nobody_is_listed_for_the_fault_of_others() {
         );
         listed_by_cause[label as usize] += 1;
     }
-    // and it is no list that is always empty
+    // at least 80 % of the invalid recipients are listed
     for cause in
         [Cause::MailboxUnknown, Cause::MailboxDisabled, Cause::MailboxFull, Cause::DomainInvalid]
     {
@@ -90,7 +91,7 @@ fn complaint(to: &[&str], number: usize, kind: &str, subtype: Option<&str>) -> S
 }
 
 #[test]
-fn who_is_listed_and_who_comes_off() {
+fn suppress_lists_and_delists_addresses() {
     let unknown = "550 5.1.1 user unknown";
     let full = "452 4.2.2 mailbox full";
     let on = |at: &'static str, to: &str, ses, text: &str, number: usize| {
@@ -103,48 +104,48 @@ fn who_is_listed_and_who_comes_off() {
         "2026-11-12T12:00:00.000Z",
     ];
     let (soon, within_the_hour) = ("2026-11-01T13:00:00.001Z", "2026-11-01T13:00:00.000Z");
-    for (what, events, expected) in [
-        ("dead", on(d1, "a@example.org", HARD, unknown, 1), json!([["a@example.org", "hard_bounce", 1]])),
+    for (case, events, expected) in [
+        ("hard bounce", on(d1, "a@example.org", HARD, unknown, 1), json!([["a@example.org", "hard_bounce", 1]])),
         ("delivered later", on(d1, "a@example.org", HARD, unknown, 1) + &delivered("a@example.org", 2, soon), json!([])),
-        ("clocks", on(d1, "a@example.org", HARD, unknown, 1) + &delivered("a@example.org", 2, within_the_hour), json!([["a@example.org", "hard_bounce", 1]])),
-        // the remote server took the mail, and sent it back
-        ("the same message", on(d1, "a@example.org", HARD, unknown, 1) + &delivered("a@example.org", 1, d2), json!([["a@example.org", "hard_bounce", 1]])),
-        ("another's", on(d1, "a@example.org", HARD, unknown, 1) + &delivered("b@example.org", 2, d2), json!([["a@example.org", "hard_bounce", 1]])),
-        ("after now", on(d1, "a@example.org", HARD, unknown, 1) + &delivered("a@example.org", 2, "2026-11-20T00:00:00.001Z"), json!([["a@example.org", "hard_bounce", 1]])),
-        ("dead after now", on("2026-11-20T00:00:00.001Z", "a@example.org", HARD, unknown, 1), json!([])),
-        ("copies", on(d1, "a@example.org", HARD, unknown, 1).repeat(3), json!([["a@example.org", "hard_bounce", 1]])),
-        ("full twice", on(d1, "a@example.org", FULL, full, 1) + &on(d2, "a@example.org", FULL, full, 2), json!([])),
-        ("full three times", on(d1, "a@example.org", FULL, full, 1) + &on(d2, "a@example.org", FULL, full, 2) + &on(d3, "a@example.org", FULL, full, 3), json!([["a@example.org", "repeated_failure", 3]])),
-        ("emptied between", on(d1, "a@example.org", FULL, full, 1) + &on(d2, "a@example.org", FULL, full, 2) + &delivered("a@example.org", 9, d3) + &on(d4, "a@example.org", FULL, full, 3), json!([])),
-        ("full for good", on(d1, "a@gmail.com", FULL, "552 5.2.2 The email account that you tried to reach is over quota and inactive. https://support.google.com/mail/?p=OverQuotaPerm x - gsmtp", 1), json!([["a@gmail.com", "hard_bounce", 1]])),
-        ("on the list already", on(d1, "a@example.org", ("Permanent", "OnAccountSuppressionList"), "", 1), json!([])),
+        ("delivered within 1 h: clock skew", on(d1, "a@example.org", HARD, unknown, 1) + &delivered("a@example.org", 2, within_the_hour), json!([["a@example.org", "hard_bounce", 1]])),
+        // the remote server accepted the message and returned it later
+        ("delivery of the same message", on(d1, "a@example.org", HARD, unknown, 1) + &delivered("a@example.org", 1, d2), json!([["a@example.org", "hard_bounce", 1]])),
+        ("delivery to another address", on(d1, "a@example.org", HARD, unknown, 1) + &delivered("b@example.org", 2, d2), json!([["a@example.org", "hard_bounce", 1]])),
+        ("delivered after --at", on(d1, "a@example.org", HARD, unknown, 1) + &delivered("a@example.org", 2, "2026-11-20T00:00:00.001Z"), json!([["a@example.org", "hard_bounce", 1]])),
+        ("hard bounce after --at", on("2026-11-20T00:00:00.001Z", "a@example.org", HARD, unknown, 1), json!([])),
+        ("duplicates", on(d1, "a@example.org", HARD, unknown, 1).repeat(3), json!([["a@example.org", "hard_bounce", 1]])),
+        ("mailbox full twice", on(d1, "a@example.org", FULL, full, 1) + &on(d2, "a@example.org", FULL, full, 2), json!([])),
+        ("mailbox full three times", on(d1, "a@example.org", FULL, full, 1) + &on(d2, "a@example.org", FULL, full, 2) + &on(d3, "a@example.org", FULL, full, 3), json!([["a@example.org", "repeated_failure", 3]])),
+        ("delivered between full mailboxes", on(d1, "a@example.org", FULL, full, 1) + &on(d2, "a@example.org", FULL, full, 2) + &delivered("a@example.org", 9, d3) + &on(d4, "a@example.org", FULL, full, 3), json!([])),
+        ("over quota and inactive", on(d1, "a@gmail.com", FULL, "552 5.2.2 The email account that you tried to reach is over quota and inactive. https://support.google.com/mail/?p=OverQuotaPerm x - gsmtp", 1), json!([["a@gmail.com", "hard_bounce", 1]])),
+        ("on the account suppression list", on(d1, "a@example.org", ("Permanent", "OnAccountSuppressionList"), "", 1), json!([])),
         ("out of office", Message { to: "a@example.org".to_owned(), ..message(1) }.event("Bounce", "bounce", &json!({"bounceType": "Transient", "bounceSubType": "General", "timestamp": d1, "bouncedRecipients": [{"emailAddress": "a@example.org"}]})), json!([])),
         ("simulator", on(d1, "bounce@simulator.amazonses.com", HARD, unknown, 1), json!([])),
         ("complaint", complaint(&["a@example.org"], 1, "abuse", None) + &delivered("a@example.org", 2, "2026-11-19T12:00:00.000Z"), json!([["a@example.org", "complaint", 1]])),
         ("not spam", complaint(&["a@example.org"], 1, "not-spam", None), json!([])),
-        ("held back", complaint(&["a@example.org"], 1, "abuse", Some("OnAccountSuppressionList")), json!([])),
-        ("a complaint is worse", on(d1, "a@example.org", HARD, unknown, 1) + &complaint(&["a@example.org"], 2, "abuse", None), json!([["a@example.org", "complaint", 1]])),
-        ("soft domain", on(d1, "a@hotmial.it", SOFT, "550 5.4.4 Invalid domain", 1), json!([["a@hotmial.it", "hard_bounce", 1]])),
+        ("complaint of a suppressed address", complaint(&["a@example.org"], 1, "abuse", Some("OnAccountSuppressionList")), json!([])),
+        ("complaint takes precedence", on(d1, "a@example.org", HARD, unknown, 1) + &complaint(&["a@example.org"], 2, "abuse", None), json!([["a@example.org", "complaint", 1]])),
+        ("soft bounce of an invalid domain", on(d1, "a@hotmial.it", SOFT, "550 5.4.4 Invalid domain", 1), json!([["a@hotmial.it", "hard_bounce", 1]])),
     ] {
-        let place = Place::new();
-        place.ingest(&events);
-        assert_eq!(json!(told(&place, "")), expected, "{what}");
+        let workspace = Workspace::new();
+        workspace.ingest(&events);
+        assert_eq!(json!(suppressed(&workspace, "")), expected, "{case}");
     }
 }
 
 #[test]
-fn soft_failures_are_counted_as_told() {
-    let place = Place::new();
+fn soft_and_soft_days_set_the_repeat_limit() {
+    let workspace = Workspace::new();
     let full = |at, number| {
         Bounce { at, ..bounce("a@example.org", FULL, "452 4.2.2 mailbox full") }.event(number)
     };
-    place.ingest(&(full("2026-11-05T12:00:00.000Z", 1) + &full("2026-11-15T12:00:00.000Z", 2)));
-    for (words, count) in
+    workspace.ingest(&(full("2026-11-05T12:00:00.000Z", 1) + &full("2026-11-15T12:00:00.000Z", 2)));
+    for (arguments, count) in
         [("", 0), ("--soft 2", 1), ("--soft 2 --soft-days 10", 0), ("--soft 1 --soft-days 5", 1)]
     {
-        assert_eq!(told(&place, words).len(), count, "{words}");
+        assert_eq!(suppressed(&workspace, arguments).len(), count, "{arguments}");
     }
-    let one = suppress(&place, "--soft 2 --format json").json()["addresses"][0].clone();
+    let one = suppress(&workspace, "--soft 2 --format json").json()["addresses"][0].clone();
     assert_eq!(
         (&one["first_at"], &one["last_at"], &one["expires_at"]),
         (
@@ -153,31 +154,31 @@ fn soft_failures_are_counted_as_told() {
             &json!("2026-12-05T12:00:00.000Z")
         )
     );
-    // on that moment it is over
-    let at = |at: &str| {
-        place.run(&format!("suppress --store STORE --soft 2 --format txt --at {at}")).out
+    // the entry ends at expires_at
+    let addresses_at = |at: &str| {
+        workspace.run(&format!("suppress --store STORE --soft 2 --format txt --at {at}")).stdout
     };
-    assert_eq!(at("2026-12-05T11:59:59.999Z"), "a@example.org\n");
-    assert_eq!(at("2026-12-05T12:00:00.000Z"), "");
+    assert_eq!(addresses_at("2026-12-05T11:59:59.999Z"), "a@example.org\n");
+    assert_eq!(addresses_at("2026-12-05T12:00:00.000Z"), "");
 }
 
 #[test]
-fn a_complaint_may_be_of_one_of_several() {
-    let place = Place::new();
-    place.ingest(&complaint(&["a@example.org", "b@example.org"], 1, "abuse", None));
-    let answer = suppress(&place, "--format json").json();
+fn complaint_with_two_recipients_lists_both() {
+    let workspace = Workspace::new();
+    workspace.ingest(&complaint(&["a@example.org", "b@example.org"], 1, "abuse", None));
+    let answer = suppress(&workspace, "--format json").json();
     assert_eq!(answer["addresses"][1]["evidence"], "complaint (abuse), of one of 2 recipients");
     assert_eq!(
-        suppress(&place, "--format ses").out,
+        suppress(&workspace, "--format ses").stdout,
         "a@example.org,COMPLAINT\nb@example.org,COMPLAINT\n"
     );
 }
 
 #[test]
-fn lists_of_others_are_compared() {
-    let place = Place::new();
+fn diff_compares_with_external_lists() {
+    let workspace = Workspace::new();
     let dead = |to: &str, number| bounce(to, HARD, "550 5.1.1 user unknown").event(number);
-    place.ingest(
+    workspace.ingest(
         &(dead("a@example.org", 1)
             + &dead("b@example.org", 2)
             + &delivered("c@example.org", 3, "2026-11-18T12:00:00.000Z")),
@@ -189,59 +190,67 @@ fn lists_of_others_are_compared() {
         ("list.txt", "b@example.org\nc@example.org\n"),
         ("list.csv", "address,why\nb@example.org,x\nc@example.org,\"y, z\"\n"),
     ] {
-        std::fs::write(place.path(name), text).unwrap();
-        let said = suppress(&place, &format!("--format txt --diff {name}"));
-        assert_eq!(said.out, "+ a@example.org\n- c@example.org\n", "{name}");
-        assert_eq!(said.err.contains("NextToken"), name == "ses.json", "{said:?}");
+        std::fs::write(workspace.path(name), text).unwrap();
+        let output = suppress(&workspace, &format!("--format txt --diff {name}"));
+        assert_eq!(output.stdout, "+ a@example.org\n- c@example.org\n", "{name}");
+        assert_eq!(output.stderr.contains("NextToken"), name == "ses.json", "{output:?}");
     }
-    let json = suppress(&place, "--format json --diff list.txt").json();
+    let json = suppress(&workspace, "--format json --diff list.txt").json();
     assert_eq!(json["addresses"].as_array().unwrap().len(), 1);
     assert_eq!(
         json["without_evidence"],
         json!([{"address": "c@example.org", "delivered_at": "2026-11-18T12:00:00.000Z"}])
     );
-    let said = suppress(&place, "--format ses --diff list.txt");
-    assert_eq!(said.out, "a@example.org,BOUNCE\n");
-    // and the answer of one run is a list for the next
+    let output = suppress(&workspace, "--format ses --diff list.txt");
+    assert_eq!(output.stdout, "a@example.org,BOUNCE\n");
+    // each output format is valid input of --diff
     for format in ["csv", "json", "txt", "ses"] {
-        suppress(&place, &format!("--format {format} -o own"));
-        assert_eq!(suppress(&place, "--format txt --diff own").out, "", "{format}");
+        suppress(&workspace, &format!("--format {format} -o own"));
+        assert_eq!(suppress(&workspace, "--format txt --diff own").stdout, "", "{format}");
     }
-    std::fs::write(place.path("wrong.json"), "{\"a\": 1}").unwrap();
-    let said = place.run("suppress --store STORE --diff wrong.json");
+    std::fs::write(workspace.path("wrong.json"), "{\"a\": 1}").unwrap();
+    let output = workspace.run("suppress --store STORE --diff wrong.json");
     assert!(
-        said.code == 2 && said.err.contains("wrong.json") && said.err.contains("hint:"),
-        "{said:?}"
+        output.exit_code == 2
+            && output.stderr.contains("wrong.json")
+            && output.stderr.contains("hint:"),
+        "{output:?}"
     );
 }
 
 #[test]
-fn hashed_addresses_are_listed_and_dropped_ones_cannot_be() {
-    let place = Place::new();
-    std::fs::write(place.path("key"), "0123456789abcdef0123456789abcdef").unwrap();
-    std::fs::write(place.path("c.toml"), "[addresses]\npolicy = \"hash\"\nkey_file = \"key\"\n")
-        .unwrap();
+fn hashed_addresses_are_listed_and_dropped_addresses_are_not() {
+    let workspace = Workspace::new();
+    std::fs::write(workspace.path("key"), "0123456789abcdef0123456789abcdef").unwrap();
+    std::fs::write(
+        workspace.path("c.toml"),
+        "[addresses]\npolicy = \"hash\"\nkey_file = \"key\"\n",
+    )
+    .unwrap();
     let dead = bounce("anna@gmial.com", HARD, "550 5.1.1 <anna@gmial.com>: user unknown").event(1);
-    let taken = place.run_with("ingest - --config c.toml --store STORE", &dead);
-    assert_eq!(taken.code, 0, "{taken:?}");
-    let taken = place.run_with(
+    let ingested = workspace.run_with_stdin("ingest - --config c.toml --store STORE", &dead);
+    assert_eq!(ingested.exit_code, 0, "{ingested:?}");
+    let ingested = workspace.run_with_stdin(
         "ingest - --addresses drop --store STORE",
         &bounce("bob@example.org", HARD, "550 5.1.1 user unknown").event(2),
     );
-    assert_eq!(taken.code, 0, "{taken:?}");
-    let said = suppress(&place, "");
-    let line = said.out.lines().nth(1).unwrap();
+    assert_eq!(ingested.exit_code, 0, "{ingested:?}");
+    let output = suppress(&workspace, "");
+    let line = output.stdout.lines().nth(1).unwrap();
     assert!(
         line.starts_with("h-")
             && line.contains("@gmial.com,hard_bounce")
             && line.contains(",gmail.com,"),
-        "{said:?}"
+        "{output:?}"
     );
-    assert!(!said.out.contains("anna") && said.out.lines().count() == 2, "{said:?}");
+    assert!(!output.stdout.contains("anna") && output.stdout.lines().count() == 2, "{output:?}");
     assert!(
-        said.err.contains("1 failures for good are of addresses that were dropped"),
-        "{said:?}"
+        output.stderr.contains("1 permanent failures have no address in the store"),
+        "{output:?}"
     );
-    let ses = suppress(&place, "--format ses");
-    assert!(ses.out.is_empty() && ses.err.contains("1 addresses are stored as hashes"), "{ses:?}");
+    let ses = suppress(&workspace, "--format ses");
+    assert!(
+        ses.stdout.is_empty() && ses.stderr.contains("1 hashed addresses are left out"),
+        "{ses:?}"
+    );
 }
