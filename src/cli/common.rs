@@ -1,5 +1,6 @@
 //! Groups of arguments that several commands have.
 
+#[cfg(feature = "analyze")]
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};

@@ -256,10 +256,7 @@ fn invalid_causes_and_suppress_arguments_exit_2() {
         assert!(output.stderr.contains(expected), "{output:?}");
     }
     let empty = workspace.run("causes --store STORE --at 2026-01-01");
-    assert_eq!(
-        (empty.exit_code, empty.stderr.as_str()),
-        (0, "note: no bounces in this period\n")
-    );
+    assert_eq!((empty.exit_code, empty.stderr.as_str()), (0, "note: no bounces in this period\n"));
 }
 
 /// Returns value and count of each campaign.
