@@ -61,7 +61,6 @@ ci: ## what CI runs: format, lints, licences and bans of dependencies, tests
 	cargo fmt --all --check
 	$(MAKE) lint
 	$(MAKE) deny
-	$(MAKE) doc
 	$(MAKE) test
 
 fmt: ## format the code
