@@ -35,12 +35,12 @@ TOOLS_TARGET := $(TARGET)/tools
 export BOUNCEWATCH_TOOLS := $(TOOLS_DIR)
 export CARGO_TERM_COLOR ?= auto
 
-.PHONY: help run test ci fmt lint msrv deny doc docs man reference tools system referee bench sisimai kill-test alert-kill-test clean
+.PHONY: help run test test-referee ci fmt lint msrv deny doc docs man reference tools system referee bench sisimai kill-test alert-kill-test clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
-run: system ## build, ingest the shipped sample into .run/store, print rates and verdict (no AWS account needed)
+run: system ## build, ingest the shipped sample into .run/store, print rates and status (no AWS account needed)
 	@echo "== building (about five minutes on the first run; most of it is polars)"
 	cargo build --target-dir $(TARGET) $(DEV_FEATURES)
 	@rm -rf .run/store && mkdir -p .run
@@ -56,10 +56,15 @@ run: system ## build, ingest the shipped sample into .run/store, print rates and
 
 test: tools ## run all tests
 	cargo test --workspace $(ALL_FEATURES)
+	$(MAKE) test-referee
 
-ci: ## what CI runs: format, lints, licences and bans of dependencies, tests
+test-referee: tools ## test the referee (DuckDB) on a small store with counts determined by hand
+	$(PYTHON) -B fixtures/referee/test_referee.py
+
+ci: ## what CI runs: format, lints, API documentation, licences and bans of dependencies, tests
 	cargo fmt --all --check
 	$(MAKE) lint
+	$(MAKE) doc
 	$(MAKE) deny
 	$(MAKE) test
 

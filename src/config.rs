@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, anyhow, ensure};
 use bouncewatch_classify::Classifier;
 use serde::{Deserialize, Serialize};
 
@@ -110,17 +110,24 @@ impl Config {
     pub(crate) fn read(path: Option<&Path>) -> anyhow::Result<Self> {
         let mut table: toml::Table = toml::from_str(DEFAULTS).context("the built-in defaults")?;
         if let Some(path) = path {
-            let text = std::fs::read_to_string(path).with_context(|| {
-                format!("could not read the settings file `{}`", path.display())
+            let name = path.display();
+            let text = std::fs::read_to_string(path).map_err(|error| {
+                anyhow!("could not read the settings file `{name}`: {error}\n  hint: `bouncewatch config init > {name}` writes a file with all defaults")
             })?;
-            let over: toml::Table = toml::from_str(&text).with_context(|| {
-                format!("could not parse the settings file `{}`", path.display())
-            })?;
+            let over: toml::Table = toml::from_str(&text)
+                .with_context(|| format!("could not parse the settings file `{name}`"))?;
             merge(&mut table, over);
         }
         let file =
             || path.map_or_else(String::new, |path| format!("settings file `{}`", path.display()));
-        let config: Self = table.try_into().with_context(file)?;
+        let config: Self = table.try_into().map_err(|error: toml::de::Error| {
+            let why = error.to_string();
+            anyhow!(
+                "{}: {}\n  hint: `bouncewatch config init` prints all settings",
+                file(),
+                why.trim()
+            )
+        })?;
         config.check_ranges().with_context(file)?;
         Ok(config)
     }

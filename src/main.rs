@@ -116,8 +116,12 @@ fn log_to_stderr(cli: &Cli) {
     };
     // dependencies log complete responses at debug, with messages and email addresses (invariant I-8)
     let dependencies = level.min(tracing::Level::WARN);
-    // prefix of the module paths of all crates of this repository
-    let filter = Targets::new().with_default(dependencies).with_target(cli::NAME, level);
+    // a target is a prefix of module paths: cli::NAME selects all crates of this repository. The AWS crates log
+    // responses in warnings too; their errors reach the user as errors of the command
+    let filter = Targets::new()
+        .with_default(dependencies)
+        .with_target("aws_", tracing::Level::ERROR)
+        .with_target(cli::NAME, level);
     let lines = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
         .with_target(false)

@@ -9,7 +9,7 @@ use bouncewatch_store::StoreError;
 #[derive(Debug, thiserror::Error)]
 pub enum AnalyzeError {
     /// The store could not be listed, a segment could not be read, or the local cache could not be written.
-    #[error(transparent)]
+    #[error("{0}{hint}", hint = hint(.0))]
     Store(#[from] StoreError),
     /// A query over the segments failed.
     #[error(
@@ -54,4 +54,14 @@ pub enum AnalyzeError {
     /// A report could not be written.
     #[error("could not write the report: {0}")]
     Write(String),
+}
+
+/// Returns the hint for a damaged segment; empty for errors that have their own.
+const fn hint(error: &StoreError) -> &'static str {
+    match error {
+        StoreError::Read { .. } => {
+            "\n  hint: `bouncewatch store verify` lists all damaged segments; restore them from a backup"
+        }
+        _ => "",
+    }
 }

@@ -11,8 +11,8 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::table::{Column, ColumnType, columns};
 
-/// Folder of the table in a store, and its name in the footers of its segments. It has no folders of days: a year of
-/// rows has some megabytes.
+/// Folder of the table in a store, and its name in the footers of its segments. It has no date folders: a year of rows
+/// takes only a few megabytes.
 pub const SEND_COUNTS: &str = "volumes";
 
 columns! {
@@ -24,10 +24,10 @@ columns! {
     REGION = "region" Text null "AWS region; null if unknown",
     SCOPE = "scope" Tags always "dimensions, sorted by key: columns of the event table or tag:NAME; empty list: the entire account",
     ATTEMPTS = "attempts" Int64 always "messages sent in the interval, one per recipient",
-    BOUNCES = "bounces" Int64 null "bounces of these, as the source counts them (SES: hard bounces); null if unknown",
-    COMPLAINTS = "complaints" Int64 null "complaints about these; null if unknown",
+    BOUNCES = "bounces" Int64 null "bounces among the attempts, as the source counts them (SES: hard bounces); null if unknown",
+    COMPLAINTS = "complaints" Int64 null "complaints about the attempts; null if unknown",
     REJECTS = "rejects" Int64 null "messages that SES refused to send; null if unknown",
-    RECEIVED_AT = "received_at" Time always "time at which bouncewatch imported the row; of rows with one point_key the latest is valid, then the one with most attempts",
+    RECEIVED_AT = "received_at" Time always "time at which bouncewatch imported the row; of rows with one point_key the latest is effective, then the one with most attempts",
     ORIGIN = "origin" Text always "file, or ses-statistics:REGION, that the row came from",
     POINT_KEY = "point_key" Hash always "hash of begin, end, account, region and scope: the identity of the row",
 }
@@ -80,9 +80,9 @@ pub struct SendCountRow {
 pub struct SendCountValues {
     /// Messages sent, one per recipient.
     pub attempts: i64,
-    /// Bounces of these; `None` if unknown.
+    /// Bounces among the attempts; `None` if unknown.
     pub bounces: Option<i64>,
-    /// Complaints about these; `None` if unknown.
+    /// Complaints about the attempts; `None` if unknown.
     pub complaints: Option<i64>,
     /// Messages that SES refused to send; `None` if unknown.
     pub rejects: Option<i64>,
@@ -107,7 +107,7 @@ impl SendCountRow {
         xxh3_64(&bytes)
     }
 
-    /// Hash of account, region and scope. Valid rows of one series do not overlap.
+    /// Hash of account, region and scope. Effective rows of one series do not overlap.
     pub fn series_key(&self) -> u64 {
         let mut bytes = Vec::with_capacity(128);
         self.push_series(&mut bytes);
@@ -130,7 +130,7 @@ impl SendCountRow {
         }
     }
 
-    /// Whether this row is valid instead of `other`, a row with the same [`point_key`](Self::point_key): the later
+    /// Whether this row is effective instead of `other`, a row with the same [`point_key`](Self::point_key): the later
     /// import wins, then the greater number of attempts. Further counts and the origin only make the result
     /// independent of the order of rows.
     pub fn supersedes(&self, other: &Self) -> bool {
@@ -139,11 +139,11 @@ impl SendCountRow {
     }
 }
 
-/// The valid row of each [`point_key`](SendCountRow::point_key), sorted by interval, account, region and scope.
+/// The effective row of each [`point_key`](SendCountRow::point_key), sorted by interval, account, region and scope.
 pub fn effective(rows: impl IntoIterator<Item = SendCountRow>) -> Vec<SendCountRow> {
-    let mut valid: BTreeMap<u64, SendCountRow> = BTreeMap::new();
+    let mut by_key: BTreeMap<u64, SendCountRow> = BTreeMap::new();
     for row in rows {
-        match valid.entry(row.point_key()) {
+        match by_key.entry(row.point_key()) {
             std::collections::btree_map::Entry::Vacant(entry) => _ = entry.insert(row),
             std::collections::btree_map::Entry::Occupied(mut entry) => {
                 if row.supersedes(entry.get()) {
@@ -152,7 +152,7 @@ pub fn effective(rows: impl IntoIterator<Item = SendCountRow>) -> Vec<SendCountR
             }
         }
     }
-    let mut rows: Vec<SendCountRow> = valid.into_values().collect();
+    let mut rows: Vec<SendCountRow> = by_key.into_values().collect();
     rows.sort();
     rows
 }
@@ -247,9 +247,9 @@ mod tests {
         ) {
             let expected = effective(rows.iter().cloned());
             // the later import wins, then the greater number of attempts
-            for valid in &expected {
-                for row in rows.iter().filter(|row| row.point_key() == valid.point_key()) {
-                    prop_assert!((valid.received_at, valid.counts.attempts) >= (row.received_at, row.counts.attempts));
+            for winner in &expected {
+                for row in rows.iter().filter(|row| row.point_key() == winner.point_key()) {
+                    prop_assert!((winner.received_at, winner.counts.attempts) >= (row.received_at, row.counts.attempts));
                 }
             }
             // merge a part first, then merge the result with the rest and a copy of all rows

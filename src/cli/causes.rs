@@ -2,8 +2,8 @@
 
 use clap::{Args, ValueEnum};
 
-use super::common::{AwsArgs, CacheArgs, OutputArgs, OwnDomainArgs, StoreArgs};
 use super::heading;
+use super::shared_args::{AwsArgs, CacheArgs, OutputArgs, OwnDomainArgs, StoreArgs};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -29,8 +29,8 @@ pub(crate) struct CausesArgs {
     pub(crate) to: Option<String>,
     /// Group by columns or tag:NAME [default: cause]
     ///
-    /// Columns: cause, fault, rollup, account, region, provider, recipient_domain (short: domain), identity and the
-    /// other columns of `report --by`; campaign is short for tag:campaign. Comma-separated columns form one grouping;
+    /// Columns: cause, fault, rollup (list quality, sender health, not us), account, region, provider, recipient_domain
+    /// (short: domain), identity and the other columns of `report --by`; campaign is short for tag:campaign. Comma-separated columns form one grouping;
     /// repeat the flag for more groupings.
     #[arg(long, value_name = "COLUMNS", help_heading = heading::WINDOWS)]
     pub(crate) by: Vec<String>,

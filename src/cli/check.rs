@@ -4,11 +4,11 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::common::{
+use super::heading;
+use super::shared_args::{
     AsOfArgs, AwsArgs, BasisArgs, CacheArgs, CountedFromArgs, GroupingArgs, OutputArgs,
     OwnDomainArgs, ServiceArgs, StoreArgs, WindowArgs,
 };
-use super::heading;
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -42,13 +42,13 @@ pub(crate) struct CheckArgs {
     pub(crate) minimum_volume: Option<u64>,
     /// Maximum age of the newest event
     ///
-    /// If the newest event is older than DURATION (such as 24h), the feed is stale and the status is UNKNOWN. Default:
-    /// `stale_after` in the settings file, which is 24h.
+    /// If no event is newer than DURATION, the feed is stale and the status is at least UNKNOWN (a WARNING or CRITICAL
+    /// rate outranks it). Default: `stale_after` in the settings file, which is 24h.
     #[arg(long, value_name = "DURATION", help_heading = heading::THRESHOLDS)]
     pub(crate) stale_after: Option<String>,
     #[command(flatten)]
     pub(crate) alert: AlertArgs,
-    /// table, json, nagios or prometheus
+    /// Format: table, json, nagios or prometheus
     ///
     /// nagios: one line with performance data, as Nagios plugins print it. prometheus: metrics for the textfile
     /// collector of node_exporter.
@@ -67,7 +67,7 @@ pub(crate) struct CheckArgs {
 pub(crate) struct AlertArgs {
     /// Publish new alerts to an SNS topic
     ///
-    /// Sends what changed since the last run: raised, worsened and cleared alerts.
+    /// Sends alerts that were raised, worsened, cleared or missed, and reminders of active alerts.
     #[arg(long, value_name = "ARN", help_heading = heading::ALERTS)]
     pub(crate) alert_sns: Option<String>,
     /// Run COMMAND with new alerts on stdin
@@ -77,7 +77,7 @@ pub(crate) struct AlertArgs {
     pub(crate) alert_exec: Option<String>,
     /// Print only new alerts (for cron)
     ///
-    /// Prints new alerts instead of the result, and nothing if there are none.
+    /// Prints new alerts with the rates concerned, or nothing if there are none.
     #[arg(long, conflicts_with = "format", help_heading = heading::ALERTS)]
     pub(crate) alert_stdout: bool,
     /// Do not send alerts
@@ -87,7 +87,7 @@ pub(crate) struct AlertArgs {
     pub(crate) no_alert: bool,
     /// Print alerts, send nothing
     ///
-    /// Prints the alerts that would be sent, instead of the result. Does not change the alert state.
+    /// Prints the alerts that would be sent, with the rates concerned. Does not change the alert state.
     #[arg(long, conflicts_with = "format", help_heading = heading::ALERTS)]
     pub(crate) dry_run: bool,
     /// File with the alert state

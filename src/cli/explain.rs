@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::common::FormatArgs;
+use super::shared_args::FormatArgs;
 
 #[derive(Debug, Args)]
 #[command(after_help = "\

@@ -2,8 +2,8 @@
 
 use clap::{Args, ValueEnum};
 
-use super::common::{AwsArgs, FormatArgs, StoreArgs};
 use super::heading;
+use super::shared_args::{AwsArgs, FormatArgs, StoreArgs};
 use crate::settings::AddressPolicy;
 
 #[derive(Debug, Args)]
@@ -33,8 +33,8 @@ pub(crate) struct IngestArgs {
     pub(crate) follow: bool,
     /// Skip older objects and log events
     ///
-    /// Of objects in S3, read those modified at TIME or later. Of a log group that was never read, read what was logged
-    /// at TIME or later. RFC 3339 or a date.
+    /// RFC 3339 or a date. S3: read only objects modified at TIME or later. Log group: start at TIME on the first read;
+    /// later reads continue at the cursor.
     #[arg(long, value_name = "TIME", help_heading = heading::SOURCE)]
     pub(crate) since: Option<String>,
     /// AWS account ID of imported send counts
@@ -62,8 +62,8 @@ pub(crate) struct IngestArgs {
     pub(crate) output: FormatArgs,
     /// Serve metrics and health over HTTP
     ///
-    /// Paths: /metrics and /healthz. A port alone listens on the loopback address; IP:PORT on that address. Port 0
-    /// selects a free port, which is logged.
+    /// Paths: /metrics and /healthz. PORT listens on 127.0.0.1, IP:PORT on that address; port 0 selects a free port,
+    /// which is logged.
     #[arg(long, value_name = "ADDR", help_heading = heading::OUTPUT)]
     pub(crate) metrics_addr: Option<String>,
     #[command(flatten)]

@@ -7,7 +7,6 @@
 mod causes;
 #[cfg(feature = "analyze")]
 mod check;
-mod common;
 mod config;
 mod explain;
 mod generate;
@@ -18,6 +17,7 @@ mod reconcile;
 #[cfg(feature = "analyze")]
 mod report;
 mod root_help;
+mod shared_args;
 mod store;
 #[cfg(feature = "analyze")]
 mod suppress;
@@ -35,9 +35,6 @@ use crate::exit_code;
 pub(crate) use causes::{CausesArgs, CausesFormat};
 #[cfg(feature = "analyze")]
 pub(crate) use check::{CheckArgs, CheckFormat};
-pub(crate) use common::{AwsArgs, BasicFormat, StoreArgs};
-#[cfg(feature = "analyze")]
-pub(crate) use common::{BasisArg, CacheArgs, ServiceArg};
 pub(crate) use config::ConfigCommand;
 pub(crate) use explain::ExplainArgs;
 pub(crate) use generate::{GenerateArgs, GenerateCommand};
@@ -46,6 +43,9 @@ pub(crate) use ingest::{IngestArgs, PoisonArg};
 pub(crate) use reconcile::ReconcileArgs;
 #[cfg(feature = "analyze")]
 pub(crate) use report::{ReportArgs, ReportFormat};
+pub(crate) use shared_args::{AwsArgs, BasicFormat, StoreArgs};
+#[cfg(feature = "analyze")]
+pub(crate) use shared_args::{BasisArg, CacheArgs, ServiceArg};
 pub(crate) use store::{
     CompactArgs, ForgetArgs, QuarantineCommand, QuarantineListArgs, RetainArgs, StoreCommand,
     StoreReadArgs,
@@ -84,13 +84,15 @@ pub(crate) struct Cli {
     /// `bouncewatch config init` prints a file with all settings and their defaults.
     #[arg(long, global = true, value_name = "FILE", help_heading = heading::GLOBAL)]
     pub(crate) config: Option<PathBuf>,
-    /// Suppress progress and summary
-    #[arg(short, long, global = true, action = ArgAction::Count, help_heading = heading::GLOBAL)]
-    pub(crate) quiet: u8,
+    /// Print only results and errors
+    ///
+    /// Suppresses progress, the summary of `ingest`, notes and warnings.
+    #[arg(short, long, global = true, overrides_with = "quiet", help_heading = heading::GLOBAL)]
+    pub(crate) quiet: bool,
     /// Increase log verbosity (repeatable)
     #[arg(short, long, global = true, action = ArgAction::Count, help_heading = heading::GLOBAL)]
     pub(crate) verbose: u8,
-    /// Format of the log on stderr
+    /// Log format on stderr: text or json
     #[arg(
         long,
         global = true,
@@ -131,9 +133,9 @@ pub(crate) enum Verbosity {
 pub(crate) enum Command {
     /// Ingest events into the store; exit when the source is drained
     ///
-    /// A queue is drained until it is empty, a file or archive is read to its end. With --follow, the command keeps
-    /// running. An event is deleted from a queue only after it is stored durably. Documents that cannot be read go to
-    /// the quarantine of the store.
+    /// A queue is read until all messages sent before the start of the run are received; a file or archive is read to
+    /// its end. With --follow, the command keeps running. An event is deleted from a queue only after it is stored
+    /// durably. Documents that cannot be read go to the quarantine of the store.
     ///
     /// Exit codes: 0 done; 1 done, attention needed (see the summary); 2 failed.
     Ingest(IngestArgs),
@@ -143,7 +145,7 @@ pub(crate) enum Command {
     /// alerts if a channel is set.
     ///
     /// Exit codes (Nagios plugin convention): 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN (no denominator, stale feed,
-    /// failure).
+    /// failure). The worst status is returned: CRITICAL, WARNING, UNKNOWN, OK.
     #[cfg(feature = "analyze")]
     Check(CheckArgs),
     /// Report rates over time, by identity, campaign, domain, ...
@@ -181,6 +183,8 @@ pub(crate) enum Command {
     #[cfg(feature = "analyze")]
     Suppress(SuppressArgs),
     /// Inspect and maintain the store
+    ///
+    /// A segment is one Parquet file of the store.
     #[command(subcommand)]
     Store(StoreCommand),
     /// Show or check the settings, or print all defaults
@@ -236,7 +240,7 @@ pub(crate) fn usage_error_code() -> u8 {
 impl Cli {
     /// Returns the amount of messages on stderr.
     pub(crate) fn verbosity(&self) -> Verbosity {
-        if self.quiet > 0 { Verbosity::Quiet } else { Verbosity::Normal }
+        if self.quiet { Verbosity::Quiet } else { Verbosity::Normal }
     }
 }
 

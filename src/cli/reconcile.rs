@@ -2,11 +2,11 @@
 
 use clap::Args;
 
-use super::common::{
+use super::heading;
+use super::shared_args::{
     AsOfArgs, AwsArgs, CacheArgs, CountedFromArgs, FormatArgs, GroupingArgs, OutputArgs,
     OwnDomainArgs, StoreArgs, WindowArgs,
 };
-use super::heading;
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -32,8 +32,8 @@ pub(crate) struct ReconcileArgs {
     pub(crate) output: OutputArgs,
     /// Rate that AWS shows, e.g. 6.2% or 0.062
     ///
-    /// The bounce rate in the SES console or in the reputation metrics of CloudWatch. The result lists how much each
-    /// step explains of the difference.
+    /// The bounce rate in the SES console or in the reputation metrics of CloudWatch. The result shows the
+    /// difference, and the step after which our rate is nearest to it.
     #[arg(long, value_name = "RATE", help_heading = heading::AWS)]
     pub(crate) aws_rate: Option<String>,
     #[command(flatten)]

@@ -2,11 +2,11 @@
 
 use clap::{Args, ValueEnum};
 
-use super::common::{
+use super::heading;
+use super::shared_args::{
     AwsArgs, BasisArgs, CacheArgs, CountedFromArgs, GroupingArgs, OutputArgs, OwnDomainArgs,
     ServiceArgs, StoreArgs,
 };
-use super::heading;
 
 #[derive(Debug, Args)]
 #[command(after_help = "\

@@ -1,9 +1,9 @@
 //! Arguments of `store`.
 
-use clap::{Args, Subcommand};
+use clap::{ArgGroup, Args, Subcommand};
 
-use super::common::{AwsArgs, FormatArgs, StoreArgs};
 use super::heading;
+use super::shared_args::{AwsArgs, FormatArgs, StoreArgs};
 
 #[derive(Debug, Subcommand)]
 #[command(after_help = "\
@@ -40,6 +40,8 @@ Examples:
     Compact(CompactArgs),
     /// Remove old events, quarantined documents or send counts
     ///
+    /// At least one of --days, --quarantine-days and --send-count-days is required. --kind needs --days. Days are UTC.
+    ///
     /// Exit codes: 0 done, 1 done, a segment could not be read and was not changed, 2 failed.
     Retain(RetainArgs),
     /// Remove an email address from the store
@@ -67,10 +69,15 @@ pub(crate) struct StoreReadArgs {
 Examples:
   bouncewatch store retain --store ./store --days 400 --dry-run
   bouncewatch store retain --store ./store --days 90 --kind open,click
-  bouncewatch store retain --store ./store --quarantine-days 30")]
+  bouncewatch store retain --store ./store --quarantine-days 30",
+    group = ArgGroup::new("ages")
+        .args(["days", "quarantine_days", "send_count_days"])
+        .required(true)
+        .multiple(true)
+)]
 pub(crate) struct RetainArgs {
     /// Keep events of today and the N days before
-    #[arg(long, value_name = "N", required_unless_present_any = ["quarantine_days", "send_count_days"], value_parser = clap::value_parser!(i64).range(0..))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(0..))]
     pub(crate) days: Option<i64>,
     /// Remove only these kinds of events
     ///
@@ -136,7 +143,7 @@ Examples:
   bouncewatch store quarantine list --store ./store
   bouncewatch store quarantine replay --store ./store")]
 pub(crate) enum QuarantineCommand {
-    /// List quarantined documents, each once
+    /// List quarantined documents, without duplicates
     ///
     /// Exit codes: 0 done, 2 failed.
     List(QuarantineListArgs),
@@ -158,7 +165,7 @@ Examples:
   bouncewatch store quarantine list --store ./store
   bouncewatch store quarantine list --store ./store --bodies --format json")]
 pub(crate) struct QuarantineListArgs {
-    /// Print the documents too (they contain addresses)
+    /// Print the content of each document (contains addresses)
     #[arg(long)]
     pub(crate) bodies: bool,
     #[command(flatten)]

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::common::{AsOfArgs, AwsArgs, CacheArgs, OutputArgs, StoreArgs};
 use super::heading;
+use super::shared_args::{AsOfArgs, AwsArgs, CacheArgs, OutputArgs, StoreArgs};
 
 #[derive(Debug, Args)]
 #[command(
@@ -32,9 +32,9 @@ pub(crate) struct SuppressArgs {
     pub(crate) store: StoreArgs,
     #[command(flatten)]
     pub(crate) as_of: AsOfArgs,
-    /// Soft failures that list an address
+    /// Soft failures after which an address is listed
     ///
-    /// Without a delivery in between. Counted are messages for a full mailbox, and days for expired mail.
+    /// A delivery resets the count. A full mailbox counts once per message, expired mail once per day.
     #[arg(long, value_name = "N", default_value = "3", value_parser = clap::value_parser!(u16).range(1..=1_000), help_heading = heading::THRESHOLDS)]
     pub(crate) soft: u16,
     /// Days in which soft failures count

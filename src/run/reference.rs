@@ -7,7 +7,7 @@ use clap::{Arg, ArgAction, Command};
 use crate::cli;
 use crate::config::DEFAULTS;
 
-/// Option of clap that is listed once, with the global options.
+/// Help heading of the global options; listed once, at the top of the page.
 const GLOBAL: &str = "Global options";
 
 /// Returns the page on the command line.
@@ -184,15 +184,21 @@ pub(super) fn configuration() -> String {
 /// Appends a block of `config.toml`: comments, then settings. `table` is the table that contains them.
 fn push_block<'a>(page: &mut String, block: &'a str, table: &mut Option<&'a str>) {
     let (mut prose, mut settings) = (Vec::new(), Vec::new());
+    // prose before the line of a table is about the table; prose after it is about its first key
+    let mut ends_paragraph = false;
     for line in block.lines() {
         if let Some(title) = line.strip_prefix("## ") {
             _ = write!(page, "\n## {title}\n");
         } else if line == "#" {
             prose.push("");
         } else if let Some(text) = line.strip_prefix("# ") {
+            if std::mem::take(&mut ends_paragraph) {
+                prose.push("");
+            }
             prose.push(text);
         } else if line.starts_with('[') {
             *table = Some(line);
+            ends_paragraph = !prose.is_empty();
         } else {
             settings.push(line);
         }
@@ -256,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn configuration_page_has_every_key() {
+    fn configuration_page_has_sample_keys_and_tables() {
         let page = configuration();
         for key in ["store", "minimum_volume", "bounce.minimum_count", "alert.clear_below"] {
             assert!(page.contains(&format!("`{key}`")), "{key}");

@@ -1,7 +1,7 @@
 //! `bouncewatch schema`
 
 use bouncewatch_schemas::send_counts;
-use bouncewatch_schemas::table::{COLUMNS, Column};
+use bouncewatch_schemas::table::{COLUMNS, Column, EVENTS};
 
 use super::command_result::CommandResult;
 
@@ -18,6 +18,10 @@ pub(super) fn run() -> CommandResult {
     };
     let events = COLUMNS.iter().map(line);
     let counts = send_counts::COLUMNS.iter().map(line);
-    let title = std::iter::once(format!("\n{}/\n", send_counts::SEND_COUNTS));
-    CommandResult::data(events.chain(title).chain(counts).collect::<String>())
+    let title = std::iter::once(format!("{EVENTS}/\n"));
+    let title_of_counts =
+        std::iter::once(format!("\n{}/  (imported send counts)\n", send_counts::SEND_COUNTS));
+    CommandResult::data(
+        title.chain(events).chain(title_of_counts).chain(counts).collect::<String>(),
+    )
 }

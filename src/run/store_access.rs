@@ -4,7 +4,9 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use bouncewatch_store::aws::{self, Buckets};
+#[cfg(feature = "analyze")]
+use bouncewatch_store::aws;
+use bouncewatch_store::aws::Buckets;
 use bouncewatch_store::{Store, StoreUrl};
 
 #[cfg(feature = "analyze")]
@@ -51,9 +53,9 @@ pub(super) async fn open_store(
             Ok(Store::in_folder(folder)?)
         }
         StoreUrl::Bucket { bucket, prefix } => {
-            let buckets = Buckets::new(aws::load(None, aws.endpoint_url.as_deref()).await);
-            let objects = buckets
+            let objects = Buckets::load_on_first_use(aws.endpoint_url.as_deref())
                 .open(&bucket)
+                .await
                 .with_context(|| format!("could not open the store `{location}`"))?;
             Ok(Store::in_objects(objects, &prefix, location.trim_end_matches('/')))
         }
@@ -92,6 +94,7 @@ pub(super) fn analyzed_folder(
         let folder = cache.join(bucket_cache::folder_name(&name, aws.endpoint_url()));
         let objects = Buckets::new(aws)
             .open(&bucket)
+            .await
             .with_context(|| format!("could not open the store `{location}`"))?;
         let store = Store::in_objects(objects, &prefix, &name);
         match bucket_cache::sync(&store, &folder).await {

@@ -12,7 +12,7 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use object_store::aws::{AmazonS3Builder, AwsCredential};
 use object_store::{CredentialProvider, ObjectStore};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OnceCell};
 use tokio::time::Instant;
 
 /// Read timeout of a connection, longer than the longest poll of a queue (20 s).
@@ -43,48 +43,63 @@ type BucketKey = (String, String);
 /// Opens buckets with the AWS settings, each once.
 #[derive(Debug, Clone)]
 pub struct Buckets {
-    config: SdkConfig,
+    config: Arc<OnceCell<SdkConfig>>,
+    /// Endpoint for settings that are not loaded yet.
+    endpoint_url: Option<String>,
     open: Arc<std::sync::Mutex<BTreeMap<BucketKey, Arc<dyn ObjectStore>>>>,
 }
 
 impl Buckets {
     /// Opens buckets with these settings.
     pub fn new(config: SdkConfig) -> Self {
-        Self { config, open: Arc::default() }
+        let config = Arc::new(OnceCell::new_with(Some(config)));
+        Self { config, endpoint_url: None, open: Arc::default() }
     }
 
-    /// Opens a bucket in the region of the settings. Sends no request.
+    /// Opens buckets with the settings of [`load`], which are loaded when the first bucket is opened.
+    pub fn load_on_first_use(endpoint_url: Option<&str>) -> Self {
+        let endpoint_url = endpoint_url.map(str::to_owned);
+        Self { config: Arc::default(), endpoint_url, open: Arc::default() }
+    }
+
+    /// Opens a bucket in the region of the settings. Sends no request to S3.
     ///
     /// # Errors
     /// If the name or the settings do not form a valid URL.
-    pub fn open(&self, bucket: &str) -> Result<Arc<dyn ObjectStore>, object_store::Error> {
-        self.open_in(None, bucket)
+    pub async fn open(&self, bucket: &str) -> Result<Arc<dyn ObjectStore>, object_store::Error> {
+        self.open_in(None, bucket).await
     }
 
-    /// Opens a bucket in a region. Sends no request. Name and region become part of a URL to which credentials are
+    /// Opens a bucket in a region. Sends no request to S3. Name and region become part of a URL to which credentials are
     /// sent, and can come from a message, so both are checked.
     ///
     /// # Errors
     /// If the name, the region or the settings do not form a valid URL.
-    pub fn open_in(
+    pub async fn open_in(
         &self,
         region: Option<&str>,
         bucket: &str,
     ) -> Result<Arc<dyn ObjectStore>, object_store::Error> {
-        let region =
-            region.or_else(|| self.config.region().map(AsRef::as_ref)).unwrap_or("us-east-1");
-        if !is_bucket_name(bucket) || !is_region_name(region) {
-            return Err(object_store::Error::Generic {
-                store: "S3",
-                source: format!("`{bucket}` in region `{region}` is not a valid bucket").into(),
-            });
+        let invalid = |region: &str| object_store::Error::Generic {
+            store: "S3",
+            source: format!("`{bucket}` in region `{region}` is not a valid bucket").into(),
+        };
+        // before settings are loaded
+        if !is_bucket_name(bucket) {
+            return Err(invalid(region.unwrap_or_default()));
+        }
+        let load = || load(None, self.endpoint_url.as_deref());
+        let config = self.config.get_or_init(load).await;
+        let region = region.or_else(|| config.region().map(AsRef::as_ref)).unwrap_or("us-east-1");
+        if !is_region_name(region) {
+            return Err(invalid(region));
         }
         let key = (region.to_owned(), bucket.to_owned());
         let lock = || self.open.lock().expect("lock is never poisoned: no panic while held");
         if let Some(objects) = lock().get(&key) {
             return Ok(Arc::clone(objects));
         }
-        let objects = self.build(region, bucket)?;
+        let objects = build(config, region, bucket)?;
         let mut open = lock();
         if open.len() >= BUCKETS_OPEN_MAX {
             open.clear();
@@ -92,22 +107,22 @@ impl Buckets {
         open.insert(key, Arc::clone(&objects));
         Ok(objects)
     }
+}
 
-    fn build(
-        &self,
-        region: &str,
-        bucket: &str,
-    ) -> Result<Arc<dyn ObjectStore>, object_store::Error> {
-        let mut builder = AmazonS3Builder::new().with_bucket_name(bucket).with_region(region);
-        if let Some(provider) = self.config.credentials_provider() {
-            let cached = Mutex::new(None);
-            builder = builder.with_credentials(Arc::new(CachedCredentials { provider, cached }));
-        }
-        if let Some(url) = self.config.endpoint_url() {
-            builder = builder.with_endpoint(url).with_allow_http(url.starts_with("http://"));
-        }
-        Ok(Arc::new(builder.build()?))
+fn build(
+    config: &SdkConfig,
+    region: &str,
+    bucket: &str,
+) -> Result<Arc<dyn ObjectStore>, object_store::Error> {
+    let mut builder = AmazonS3Builder::new().with_bucket_name(bucket).with_region(region);
+    if let Some(provider) = config.credentials_provider() {
+        let cached = Mutex::new(None);
+        builder = builder.with_credentials(Arc::new(CachedCredentials { provider, cached }));
     }
+    if let Some(url) = config.endpoint_url() {
+        builder = builder.with_endpoint(url).with_allow_http(url.starts_with("http://"));
+    }
+    Ok(Arc::new(builder.build()?))
 }
 
 /// An error of S3: the cause in one line, and what to do about it.
@@ -282,8 +297,8 @@ mod tests {
         Buckets::new(config)
     }
 
-    #[test]
-    fn open_in_refuses_invalid_bucket_and_region_names() {
+    #[tokio::test]
+    async fn open_in_refuses_invalid_bucket_and_region_names() {
         let buckets = buckets();
         for (region, bucket) in [
             (None, "archive/../x"),
@@ -294,20 +309,21 @@ mod tests {
             (Some("evil.example"), "archive"),
             (Some(""), "archive"),
         ] {
-            let error = buckets.open_in(region, bucket).unwrap_err().to_string();
+            let error = buckets.open_in(region, bucket).await.unwrap_err().to_string();
             assert!(error.contains("is not a valid bucket"), "{region:?} {bucket}: {error}");
         }
-        assert!(buckets.open_in(Some("us-gov-west-1"), "a.b-c_d").is_ok());
+        assert!(buckets.open_in(Some("us-gov-west-1"), "a.b-c_d").await.is_ok());
     }
 
-    #[test]
-    fn open_returns_the_same_client_for_the_same_bucket() {
+    #[tokio::test]
+    async fn open_returns_the_same_client_for_the_same_bucket() {
         let buckets = buckets();
-        let one = buckets.open("archive").unwrap();
-        assert!(Arc::ptr_eq(&one, &buckets.open_in(Some("eu-west-1"), "archive").unwrap()));
-        assert!(!Arc::ptr_eq(&one, &buckets.open_in(Some("us-east-1"), "archive").unwrap()));
+        let one = buckets.open("archive").await.unwrap();
+        let open_in = async |region| buckets.open_in(Some(region), "archive").await.unwrap();
+        assert!(Arc::ptr_eq(&one, &open_in("eu-west-1").await));
+        assert!(!Arc::ptr_eq(&one, &open_in("us-east-1").await));
         for number in 0..BUCKETS_OPEN_MAX * 2 {
-            buckets.open(&format!("bucket-{number}")).unwrap();
+            buckets.open(&format!("bucket-{number}")).await.unwrap();
         }
         assert!(buckets.open.lock().unwrap().len() <= BUCKETS_OPEN_MAX);
     }

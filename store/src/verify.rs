@@ -51,7 +51,7 @@ pub async fn verify(store: &Store) -> Result<VerifyReport, StoreError> {
 }
 
 impl VerifyReport {
-    /// Adds the rows of a segment, or the cause why it cannot be used.
+    /// Adds the rows of a segment, or the reason why it cannot be used.
     fn add(&mut self, store: &Store, segment: &Segment, verified: Result<u64, StoreError>) {
         match verified {
             Ok(rows) => {
@@ -80,7 +80,9 @@ async fn verify_segment(store: &Store, segment: &Segment, table: &str) -> Result
             .ok_or_else(|| failed(format!("no column `{day_column}` of timestamps")))?;
         let is_of_other_day = |time: &i64| day_of(*time) != segment.day;
         if table == table::EVENTS && times.values().iter().any(is_of_other_day) {
-            return Err(failed("it contains events of another day than its folder".to_owned()));
+            return Err(failed(
+                "it contains events from a day other than that of its folder".to_owned(),
+            ));
         }
         Ok(())
     };

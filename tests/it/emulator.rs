@@ -73,7 +73,19 @@ impl Emulator {
     }
 
     pub(crate) async fn create_queue(&self, name: &str) -> String {
-        self.sqs.create_queue().queue_name(name).send().await.unwrap().queue_url.unwrap()
+        self.create_queue_with(name, &[]).await
+    }
+
+    /// Creates a queue with attributes; returns its URL.
+    pub(crate) async fn create_queue_with(
+        &self,
+        name: &str,
+        attributes: &[(QueueAttributeName, &str)],
+    ) -> String {
+        let attributes = attributes.iter().map(|(key, value)| (key.clone(), (*value).to_owned()));
+        let request = self.sqs.create_queue().queue_name(name);
+        let request = request.set_attributes(Some(attributes.collect()));
+        request.send().await.unwrap().queue_url.unwrap()
     }
 
     /// Sends message bodies to a queue in batches of 10, with 16 concurrent calls.

@@ -8,6 +8,7 @@
 
 mod aggregates;
 mod alerts;
+mod aws_settings;
 mod causes;
 mod check;
 mod command;

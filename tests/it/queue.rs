@@ -70,7 +70,7 @@ async fn ingest_drains_queue_into_store() {
 
     let truth = truth(&options).unwrap();
     let sum = |count: &dyn Fn(&bouncewatch_fixtures::traffic::Counts) -> u64| -> u64 {
-        truth.scopes.iter().map(|scope| count(&scope.span)).sum()
+        truth.scopes.iter().map(|scope| count(&scope.full_period)).sum()
     };
     for (field, expected) in [
         ("sends", sum(&|counts| counts.sends)),
@@ -108,7 +108,7 @@ async fn ingest_reads_sns_topic_through_sqs() {
         run(&workspace, &emulator, &format!("ingest {arn} --store STORE --format json")).await;
     assert_eq!(drained.exit_code, 0, "{drained:?}");
     assert_eq!(emulator.message_counts(&queue).await, (0, 0));
-    let sends: u64 = truth(&options).unwrap().scopes.iter().map(|scope| scope.span.sends).sum();
+    let sends: u64 = truth(&options).unwrap().scopes.iter().map(|scope| scope.full_period.sends).sum();
     assert_eq!(total(&workspace, "sends"), sends);
 }
 
@@ -172,9 +172,9 @@ async fn missing_queue_exits_2_with_hint() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn check_publishes_alert_to_sns_topic() {
     let (emulator, workspace) = (Emulator::start().await, Workspace::new());
-    let queue = emulator.create_queue("alarms").await;
-    let topic = emulator.sns.create_topic().name("alarms").send().await.unwrap().topic_arn.unwrap();
-    let arn = "arn:aws:sqs:us-east-1:000000000000:alarms";
+    let queue = emulator.create_queue("alerts").await;
+    let topic = emulator.sns.create_topic().name("alerts").send().await.unwrap().topic_arn.unwrap();
+    let arn = "arn:aws:sqs:us-east-1:000000000000:alerts";
     emulator.sns.subscribe().topic_arn(&topic).protocol("sqs").endpoint(arn).send().await.unwrap();
     let check = format!("check --store STORE --at {NOW} --alert-sns {topic}");
 
@@ -184,19 +184,20 @@ async fn check_publishes_alert_to_sns_topic() {
 
     workspace.ingest(&sent_and_bounced(1_000, 62));
     assert_eq!(run(&workspace, &emulator, &check).await.exit_code, 1);
-    let got =
-        emulator.sqs.receive_message().queue_url(&queue).send().await.unwrap().messages.unwrap();
-    let envelope: serde_json::Value = serde_json::from_str(got[0].body.as_ref().unwrap()).unwrap();
+    let response = emulator.sqs.receive_message().queue_url(&queue).send().await.unwrap();
+    let messages = response.messages.unwrap();
+    let envelope: serde_json::Value =
+        serde_json::from_str(messages[0].body.as_ref().unwrap()).unwrap();
     assert_eq!(
         envelope["Subject"],
         "SES WARNING: bounce rate 6.20 % (62 of 1000) in 24h, 123456789012 us-east-1"
     );
-    let alarm: serde_json::Value =
+    let alert: serde_json::Value =
         serde_json::from_str(envelope["Message"].as_str().unwrap()).unwrap();
-    assert_eq!(alarm["status"], "warning");
+    assert_eq!(alert["status"], "warning");
 
     // a missing topic is an error on stderr; the exit code remains the status
-    let failed = run(&workspace, &emulator, &check.replace(":alarms", ":nowhere")).await;
+    let failed = run(&workspace, &emulator, &check.replace(":alerts", ":missing")).await;
     assert_eq!(failed.exit_code, 1, "{failed:?}");
     assert!(failed.stderr.contains("could not publish to the topic"), "{failed:?}");
 }
@@ -243,13 +244,11 @@ async fn follow_exits_2_if_store_fails() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn fifo_queue_is_drained_before_batch_age() {
     let (emulator, workspace) = (Emulator::start().await, Workspace::new());
-    let made = emulator
-        .sqs
-        .create_queue()
-        .queue_name("ordered.fifo")
-        .attributes(QueueAttributeName::FifoQueue, "true")
-        .attributes(QueueAttributeName::ContentBasedDeduplication, "true");
-    let queue = made.send().await.unwrap().queue_url.unwrap();
+    let attributes = [
+        (QueueAttributeName::FifoQueue, "true"),
+        (QueueAttributeName::ContentBasedDeduplication, "true"),
+    ];
+    let queue = emulator.create_queue_with("ordered.fifo", &attributes).await;
     // more messages of each group than one ReceiveMessage response holds
     for number in 0..60 {
         let group = format!("group-{}", number % 2);
@@ -275,12 +274,8 @@ async fn poison_leave_moves_messages_to_dead_letter_queue() {
 
     let dead = emulator.create_queue("dead").await;
     let policy = json!({"deadLetterTargetArn": "arn:aws:sqs:us-east-1:000000000000:dead", "maxReceiveCount": 1});
-    let made = emulator
-        .sqs
-        .create_queue()
-        .queue_name("source")
-        .attributes(QueueAttributeName::RedrivePolicy, policy.to_string());
-    let queue = made.send().await.unwrap().queue_url.unwrap();
+    let attributes = [(QueueAttributeName::RedrivePolicy, &*policy.to_string())];
+    let queue = emulator.create_queue_with("source", &attributes).await;
     let bodies = [message(1).send(), "no event".to_owned(), message(2).send()];
     emulator.send_all(&queue, &bodies).await;
     let arguments = format!(

@@ -35,10 +35,10 @@ fn csv_is_imported_and_invalid_lines_are_reported() {
         "{ingested:?}"
     );
 
-    // the prefix `volumes:` accepts any file name; another source of the same run has events
+    // the prefix `send-counts:` accepts any file name; another source of the same run has events
     let changed = LINES.replace(",1000,", ",1001,") + "yesterday,2026-11-20,1,,,\n";
     std::fs::write(workspace.path("sends.txt"), changed).unwrap();
-    let arguments = "ingest volumes:sends.txt - --store STORE --format json";
+    let arguments = "ingest send-counts:sends.txt - --store STORE --format json";
     let ingested = workspace.run_with_stdin(arguments, &sent_and_bounced(3, 1));
     assert_eq!(ingested.exit_code, 1, "{ingested:?}");
     assert!(ingested.stderr.contains("error: sends.txt:4: `from` is not a time"), "{ingested:?}");
@@ -55,15 +55,25 @@ fn csv_is_imported_and_invalid_lines_are_reported() {
         "send counts  2 rows, 2026-11-18T00:00:00.000Z to 2026-11-20T00:00:00.000Z, in 2 files";
     assert!(stats.stdout.contains(expected), "{stats:?}");
     let compacted = workspace.run("store compact --store STORE --grace 0s");
-    assert!(compacted.stdout.contains("volumes  files 2 -> 1  rows 3 -> 2"), "{compacted:?}");
+    assert!(compacted.stdout.contains("send counts  files 2 -> 1  rows 3 -> 2"), "{compacted:?}");
     let verified = workspace.run("store verify --store STORE");
     assert_eq!(verified.exit_code, 0, "{verified:?}");
     // retention removes send counts and keeps events
-    let retained = workspace.run("store retain --volume-days 0 --store STORE");
+    let retained = workspace.run("store retain --send-count-days 0 --store STORE");
     assert_eq!(retained.exit_code, 0, "{retained:?}");
     assert!(retained.stdout.contains("removed 2 rows"), "{retained:?}");
     let stats = workspace.run("store stats --store STORE --format json").json();
     assert_eq!((&stats["volumes"]["points"], &stats["rows"]), (&json!(0), &json!(4)));
+}
+
+#[test]
+fn old_names_of_send_counts_keep_working() {
+    let workspace = Workspace::new();
+    std::fs::write(workspace.path("sends.txt"), LINES).unwrap();
+    let ingested = workspace.run("ingest volumes:sends.txt --store STORE");
+    assert!(ingested.stdout.ends_with("2 send counts: 2 new, 0 changed, 0 unchanged\n"));
+    let retained = workspace.run("store retain --volume-days 0 --store STORE");
+    assert!(retained.stdout.contains("removed 2 rows"), "{retained:?}");
 }
 
 #[test]

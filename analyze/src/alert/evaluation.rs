@@ -1,4 +1,4 @@
-//! Check -> condition of each possible alert. Pure.
+//! Check -> condition of each possible alert. No I/O.
 
 use std::collections::BTreeMap;
 

@@ -20,7 +20,9 @@ pub enum ExecError {
     #[error("could not wait for the alert command: {0}")]
     Wait(std::io::Error),
     /// The command failed.
-    #[error("the alert command failed: {0}; the next run sends the message again")]
+    #[error(
+        "the alert command failed: {0}; the next run sends the message again\n  hint: run the command by hand with a JSON document on stdin; its output is on stderr"
+    )]
     Failed(String),
     /// The command exceeded the time limit.
     #[error(

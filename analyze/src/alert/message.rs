@@ -126,12 +126,18 @@ fn compose(
     let id = message_id(notifications);
     let subject = subject(check, notifications);
     let mut text = String::new();
-    for notification in listed {
+    for (at, notification) in listed.iter().enumerate() {
+        let gap = if at == 0 { "" } else { "\n" };
+        let (prefix, title) =
+            (text::level_prefix(notification), text::subject(check, notification));
         // writing to a String cannot fail
-        _ = writeln!(text, "{}", printable(&text::first_line(check, notification)));
+        _ = writeln!(text, "{gap}{prefix}{}", printable(&title));
+        for fact in text::facts(check, notification) {
+            _ = writeln!(text, "  {}", printable(&fact));
+        }
     }
     if !others.is_empty() {
-        _ = writeln!(text, "... and {} more", others.len());
+        _ = writeln!(text, "\n... and {} more", others.len());
     }
     for line in problem.into_iter().flat_map(str::lines) {
         _ = writeln!(text, "\n{}", printable(line.trim()));
@@ -295,30 +301,33 @@ mod tests {
     }
 
     #[test]
-    fn first_line_names_the_part_that_raises_the_rate_not_the_largest_part() {
+    fn text_names_the_part_that_raises_the_rate_not_the_largest_part() {
         let mut bad = verdict("bounce_rate", &[], "24h", 120, Some(1_000));
         bad.contributors = vec![part("gmail.com", 70, 0.13), part("typo.test", 40, 0.08)];
-        let line = |verdict: &Verdict| {
+        // the text before the table of rates
+        let facts = |verdict: &Verdict| {
             let text = first_messages(&check_of(vec![verdict.clone()])).remove(0).text;
-            text.lines().next().unwrap().to_owned()
+            text.split("\n\n").next().unwrap().to_owned()
         };
         assert_eq!(
-            line(&bad),
-            "CRITICAL: bounce rate 12.00 % (120 of 1000) in 24h, 1 r; at or above the critical threshold of 10.00 % \
-             (SES may pause sending); significant (95 % CI 10.13 % to 14.16 %); headroom: none, 10.00 % is reached; \
-             main contributor: recipient domain typo.test, 40 of 120 bounces (rate excluding it: 8.00 %); \
+            facts(&bad),
+            "CRITICAL: bounce rate 12.00 % (120 of 1000) in 24h, 1 r\n  \
+             at or above the critical threshold of 10.00 % (SES may pause sending)\n  \
+             significant (95 % CI 10.13 % to 14.16 %)\n  \
+             headroom: none, 10.00 % is reached\n  \
+             main contributor: recipient domain typo.test, 40 of 120 bounces (rate excluding it: 8.00 %)\n  \
              next: pause mail to typo.test and check the source of these addresses \
              (`bouncewatch report --by tag:campaign`)"
         );
         bad.contributors.truncate(1);
-        assert!(!line(&bad).contains("gmail.com"), "{}", line(&bad));
+        assert!(!facts(&bad).contains("gmail.com"), "{}", facts(&bad));
         // a cause is not a contributor: mail cannot be paused by cause
         bad.contributors
             .push(Contributor { by: "cause".to_owned(), ..part("mailbox_unknown", 90, 0.03) });
-        let line = line(&bad);
-        assert!(!line.contains("main contributor"), "{line}");
-        let cause = "; main cause: mailbox unknown, 90 of 120 bounces (see `bouncewatch causes`); next: find";
-        assert!(line.contains(cause), "{line}");
+        let facts = facts(&bad);
+        assert!(!facts.contains("main contributor"), "{facts}");
+        let cause = "  main cause: mailbox unknown, 90 of 120 bounces (see `bouncewatch causes`)\n  next: find";
+        assert!(facts.contains(cause), "{facts}");
     }
 
     #[test]

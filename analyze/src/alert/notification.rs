@@ -1,6 +1,6 @@
-//! Pending notifications of a channel, and their delivery. Pure.
+//! Pending notifications of a channel, and their delivery. No I/O.
 //!
-//! Each channel is notified when an alert is raised, worsens, still holds after `renotify_after`, and is cleared.
+//! Each channel is notified when an alert is raised, worsens, is still active after `renotify_after`, and is cleared.
 
 use serde::Serialize;
 
@@ -17,7 +17,7 @@ pub enum AlertChange {
     Raised,
     /// The level rose, or a window reached its level again.
     Worsened,
-    /// The alert still holds.
+    /// The alert is still active.
     Reminded,
     /// The alert ended.
     Cleared,

@@ -57,7 +57,7 @@ pub struct AlertState {
     pub version: u32,
     /// Time of the last run, by service.
     pub runs: BTreeMap<String, Timestamp>,
-    /// Alerts that hold, and cleared alerts with a channel that is not notified yet; sorted by key.
+    /// Active alerts, and cleared alerts with a channel that is not notified yet; sorted by key.
     #[serde(rename = "alarms")]
     pub alerts: Vec<Alert>,
 }

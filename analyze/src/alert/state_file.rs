@@ -25,7 +25,7 @@ pub enum AlertStateError {
     Lock {
         /// Lock file.
         path: PathBuf,
-        /// Why.
+        /// I/O error.
         source: std::io::Error,
     },
     /// Another run has the lock.
@@ -38,11 +38,11 @@ pub enum AlertStateError {
     Read {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// I/O error.
         source: std::io::Error,
     },
     /// The file is damaged.
-    #[error("could not parse the alert state `{}`: {why}\n  hint: repair the file, or move it away to start with an empty state; alerts that hold are sent again", path.display())]
+    #[error("could not parse the alert state `{}`: {why}\n  hint: repair the file, or move it away to start with an empty state; active alerts are sent again", path.display())]
     Damaged {
         /// The file.
         path: PathBuf,
@@ -62,7 +62,7 @@ pub enum AlertStateError {
     Write {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// I/O error.
         source: std::io::Error,
     },
 }
@@ -84,16 +84,39 @@ impl StateFile {
     pub fn open(path: &Path) -> Result<(Self, AlertState), AlertStateError> {
         let (lock, waited) = lock(path)?;
         let file = Self { path: path.to_path_buf(), waited, _lock: lock };
-        let state = read(path)?;
+        let state = Self::read_unlocked(path)?;
         Ok((file, state))
     }
 
-    /// Reads the state without a lock.
+    /// Reads the state without a lock; a missing file is an empty state.
     ///
     /// # Errors
     /// If the file cannot be read or parsed.
     pub fn read_unlocked(path: &Path) -> Result<AlertState, AlertStateError> {
-        read(path)
+        let failed = |source| AlertStateError::Read { path: path.to_path_buf(), source };
+        let damaged = |why: String| AlertStateError::Damaged { path: path.to_path_buf(), why };
+        match std::fs::metadata(path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(AlertState::default()),
+            Err(error) => return Err(failed(error)),
+            Ok(metadata) if metadata.len() > FILE_BYTES_MAX => {
+                return Err(damaged(format!(
+                    "it has {} bytes, more than {FILE_BYTES_MAX}",
+                    metadata.len()
+                )));
+            }
+            Ok(_) => {}
+        }
+        let text = std::fs::read(path).map_err(failed)?;
+        let value: serde_json::Value =
+            serde_json::from_slice(&text).map_err(|error| damaged(error.to_string()))?;
+        match value.get("version").and_then(serde_json::Value::as_u64) {
+            Some(version) if version == u64::from(VERSION) => {}
+            Some(version) => {
+                return Err(AlertStateError::Version { path: path.to_path_buf(), version });
+            }
+            None => return Err(damaged("missing field `version`".to_owned())),
+        }
+        serde_json::from_value(value).map_err(|error| damaged(error.to_string()))
     }
 
     /// Replaces the state atomically. It is durable when this returns.
@@ -140,33 +163,6 @@ fn lock(path: &Path) -> Result<(File, bool), AlertStateError> {
             }
         }
     }
-}
-
-fn read(path: &Path) -> Result<AlertState, AlertStateError> {
-    let failed = |source| AlertStateError::Read { path: path.to_path_buf(), source };
-    let damaged = |why: String| AlertStateError::Damaged { path: path.to_path_buf(), why };
-    match std::fs::metadata(path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(AlertState::default()),
-        Err(error) => return Err(failed(error)),
-        Ok(metadata) if metadata.len() > FILE_BYTES_MAX => {
-            return Err(damaged(format!(
-                "it has {} bytes, more than {FILE_BYTES_MAX}",
-                metadata.len()
-            )));
-        }
-        Ok(_) => {}
-    }
-    let text = std::fs::read(path).map_err(failed)?;
-    let value: serde_json::Value =
-        serde_json::from_slice(&text).map_err(|error| damaged(error.to_string()))?;
-    match value.get("version").and_then(serde_json::Value::as_u64) {
-        Some(version) if version == u64::from(VERSION) => {}
-        Some(version) => {
-            return Err(AlertStateError::Version { path: path.to_path_buf(), version });
-        }
-        None => return Err(damaged("missing field `version`".to_owned())),
-    }
-    serde_json::from_value(value).map_err(|error| damaged(error.to_string()))
 }
 
 /// Replaces a file atomically: write and fsync a staged file, rename it, fsync the folder.

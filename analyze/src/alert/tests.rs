@@ -111,6 +111,7 @@ fn runs(metric: &'static str, lines: &[&str]) -> impl Iterator<Item = Evaluation
     })
 }
 
+// letters of the lines: `W` warning, `C` critical, `.` ok, `?` unknown; `condition` has all of them
 #[test]
 fn each_change_is_notified_once() {
     check(&["...."], "");
@@ -182,7 +183,7 @@ fn denominator_and_feed_alerts_are_raised_and_cleared() {
 }
 
 #[test]
-fn alert_that_holds_is_repeated_after_renotify_after() {
+fn active_alert_is_repeated_after_renotify_after() {
     let policy = AlertPolicy { renotify_after_ms: Some(3 * STEP_MS), ..POLICY };
     let line = ["WWWCCCCCW"];
     let expected = "0:raised warning, 3:worsened critical, 6:reminded critical";
@@ -245,11 +246,24 @@ fn channels_are_tracked_separately() {
     assert_eq!(pending[0].change, AlertChange::Cleared);
 }
 
+/// A run with one window of the bounce rate.
+fn run_of_window(step: usize, window: &str, letter: char) -> Evaluation {
+    run(step, "bounce_rate", &[(window, letter)], FeedState::Live)
+}
+
 #[test]
-fn alert_outside_the_scope_of_a_run_does_not_change_and_out_of_order_run_is_rejected() {
-    let run = |step: usize, window: &str, letter: char| {
-        run(step, "bounce_rate", &[(window, letter)], FeedState::Live)
-    };
+fn out_of_order_run_is_rejected() {
+    let first = run_of_window(9, "24h", 'W');
+    let state = next_state(&AlertState::default(), &first, &POLICY).unwrap();
+    let earlier = next_state(&state, &run_of_window(8, "24h", '.'), &POLICY);
+    assert_eq!(earlier, Err(OutOfOrder { last: first.at }));
+    // a run at the same time changes nothing
+    assert_eq!(next_state(&state, &first, &POLICY).unwrap(), state);
+}
+
+#[test]
+fn alert_outside_the_scope_of_a_run_does_not_change() {
+    let run = run_of_window;
     let first = run(9, "24h", 'W');
     let state = next_state(&AlertState::default(), &first, &POLICY).unwrap();
     // another grouping
@@ -269,10 +283,6 @@ fn alert_outside_the_scope_of_a_run_does_not_change_and_out_of_order_run_is_reje
     // another window
     let wider = next_state(&state, &run(30, "7d", '.'), &POLICY).unwrap();
     assert_eq!(wider.alerts[0].level, AlertLevel::Warning);
-
-    let earlier = next_state(&state, &run(8, "24h", '.'), &POLICY);
-    assert_eq!(earlier, Err(OutOfOrder { last: first.at }));
-    assert_eq!(next_state(&state, &first, &POLICY).unwrap(), state);
     // an alert that no run evaluates for 30 days is dropped
     let later = Evaluation { scope: identity.scope, ..run(40 * 288, "24h", ' ') };
     assert_eq!(next_state(&state, &later, &POLICY).unwrap().alerts, []);
@@ -374,7 +384,7 @@ proptest! {
                 }
                 mark_delivered(&mut state, CHANNEL, &pending, run.at);
                 prop_assert_eq!(pending_notifications(&state, CHANNEL, &run, &policy), vec![]);
-                // a channel that is up knows the level of every alert that holds
+                // a channel that is up knows the level of every active alert
                 prop_assert!(level <= known || level == AlertLevel::Ok);
                 prop_assert!((level == AlertLevel::Ok) == (known == AlertLevel::Ok));
             }

@@ -1,5 +1,5 @@
-//! Text of notifications: subject and first line. The first line states the rate, the threshold, the significance, the
-//! headroom, the main contributor and the next action.
+//! Text of notifications: the subject, then one fact per line: threshold, significance, headroom, projection, main
+//! contributor, main cause and next action.
 
 use bouncewatch_schemas::event::Service;
 use bouncewatch_schemas::time::format_ms;
@@ -11,7 +11,7 @@ use crate::check::contribution::Contributor;
 use crate::check::level::AlertLevel;
 use crate::check::{CheckReport, Verdict};
 use crate::report::text::{humanize, percent, utc_minute};
-use crate::timeline::ACCOUNT_COLUMNS;
+use crate::timeline::{ACCOUNT_COLUMNS, NO_VALUE};
 
 /// A part is the main contributor only if the rate excluding it is at most this share of the rate.
 const MAIN_CONTRIBUTOR_RATE_MAX: f64 = 0.9;
@@ -46,23 +46,22 @@ pub(super) fn subject(check: &CheckReport, notification: &Notification) -> Strin
     }
 }
 
-/// Returns the first line of a notification.
-pub(super) fn first_line(check: &CheckReport, notification: &Notification) -> String {
+/// Returns the facts about a notification that its subject does not contain, one per line.
+pub(super) fn facts(check: &CheckReport, notification: &Notification) -> Vec<String> {
     let alert = &notification.alert;
-    let mut parts = vec![format!("{}{}", level_prefix(notification), subject(check, notification))];
-    match (alert.level, alert.key.metric.as_str()) {
-        (AlertLevel::Ok, _) => parts.extend(history(notification)),
-        (_, FEED) => parts.extend(stale_feed(check)),
-        (_, DENOMINATOR) => parts.push(no_denominator(check.service).to_owned()),
+    let mut facts = match (alert.level, alert.key.metric.as_str()) {
+        (AlertLevel::Ok, _) => history(notification),
+        (_, FEED) => stale_feed(check),
+        (_, DENOMINATOR) => no_denominator(check.service).map(str::to_owned).to_vec(),
         (level, _) => match worst_verdict(check, notification) {
-            Some(verdict) => parts.extend(rate(check.service, verdict, level)),
-            None => parts.push("no current events".to_owned()),
+            Some(verdict) => rate(check.service, verdict, level),
+            None => vec!["no current events".to_owned()],
         },
-    }
+    };
     if notification.change == AlertChange::Reminded {
-        parts.push(format!("raised {}", time(alert.raised_at)));
+        facts.push(format!("raised {}", time(alert.raised_at)));
     }
-    parts.join("; ")
+    facts
 }
 
 /// Formats a time: `2026-11-20 00:00 UTC`.
@@ -70,7 +69,7 @@ fn time(time: Timestamp) -> String {
     utc_minute(&format_ms(time.0))
 }
 
-/// Details of a rate at or above a threshold. `level` is that of the alert, which holds for a while after the rate fell.
+/// Details of a rate at or above a threshold. `level` is that of the alert, which stays for a while after the rate fell.
 fn rate(service: Service, verdict: &Verdict, level: AlertLevel) -> Vec<String> {
     let noun = if verdict.metric == "bounce_rate" { "bounces" } else { "complaints" };
     let (name, threshold, consequence) = match level {
@@ -110,7 +109,7 @@ fn rate(service: Service, verdict: &Verdict, level: AlertLevel) -> Vec<String> {
         parts.push(format!(
             "main contributor: {} {}, {} of {} {noun} (rate excluding it: {})",
             dimension(&part.by),
-            part.value.as_deref().unwrap_or("-"),
+            part.value.as_deref().unwrap_or(NO_VALUE),
             part.count,
             verdict.count,
             percent(part.rate_without)
@@ -174,14 +173,16 @@ fn dimension(by: &str) -> String {
     humanize(by.trim_start_matches("tag:"))
 }
 
-const fn no_denominator(service: Service) -> &'static str {
+const fn no_denominator(service: Service) -> [&'static str; 2] {
     match service {
-        Service::Ses => {
-            "no Send or Delivery events to count attempts from; next: add SEND (or at least DELIVERY) to the event destination of the configuration set"
-        }
-        Service::WorkMail => {
-            "no OUTGOING_EMAIL_SENT events to count attempts from; next: ingest the log group itself or its complete export"
-        }
+        Service::Ses => [
+            "no Send or Delivery events to count attempts from",
+            "next: add SEND (or at least DELIVERY) to the event destination of the configuration set",
+        ],
+        Service::WorkMail => [
+            "no OUTGOING_EMAIL_SENT events to count attempts from",
+            "next: ingest the log group itself or its complete export",
+        ],
     }
 }
 
@@ -230,7 +231,8 @@ fn peak(peak: &Peak) -> String {
 
 /// Returns the values of account and region, then the other dimensions with their values.
 fn scope_text(scope: &ScopeMap) -> String {
-    let value = |name: &str| scope.get(name).cloned().flatten().unwrap_or_else(|| "-".to_owned());
+    let value =
+        |name: &str| scope.get(name).cloned().flatten().unwrap_or_else(|| NO_VALUE.to_owned());
     let account =
         ACCOUNT_COLUMNS.iter().filter(|name| scope.contains_key(**name)).map(|name| value(name));
     let others = scope.keys().filter(|name| !ACCOUNT_COLUMNS.contains(&name.as_str()));

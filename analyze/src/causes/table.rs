@@ -5,7 +5,7 @@ use std::fmt::Write;
 use bouncewatch_schemas::printable::printable;
 
 use crate::causes::model::{CauseAdvice, CauseGroup, CausesReport, UnknownTextReport};
-use crate::report::text::{humanize, percent, text_table};
+use crate::report::text::{humanize, percent, text_table, utc_minute};
 
 /// Maximum number of causes with advice.
 const ADVICE_MAX: usize = 6;
@@ -16,7 +16,11 @@ const EXAMPLE_MAX: usize = 100;
 
 /// Returns a report: rollups, groups, advice, delays, and disagreements with SES.
 pub fn causes(causes: &CausesReport) -> String {
-    let mut out = format!("causes of bounces from {} to {}\n", causes.from, causes.to);
+    let mut out = format!(
+        "causes of bounces from {} to {}\n",
+        utc_minute(&causes.from),
+        utc_minute(&causes.to)
+    );
     let before = match causes.bounces_before {
         Some(before) => format!("{before} in the previous period"),
         None => "previous period unknown: the store starts later".to_owned(),
@@ -43,7 +47,7 @@ pub fn causes(causes: &CausesReport) -> String {
             ]
         })
         .collect();
-    let header = ["", "bounces", "share", "counted", "before", "change"];
+    let header = ["", "bounces", "share", "counted", "previous", "change"];
     out.push_str(&text_table(&header, &rollups, 1));
     out.push('\n');
     out.push_str(&groups(causes));
@@ -57,11 +61,11 @@ pub fn causes(causes: &CausesReport) -> String {
         return out;
     }
     let unknown: u64 = causes.unknown.iter().map(|one| one.count).sum();
-    _ = writeln!(
-        out,
-        "\n{unknown} bounces match no rule ({} distinct texts); list them with --unknown",
-        causes.unknown.len()
-    );
+    let texts = match causes.unknown.len() {
+        1 => "1 distinct text".to_owned(),
+        texts => format!("{texts} distinct texts"),
+    };
+    _ = writeln!(out, "\n{unknown} bounces match no rule ({texts}); list them with --unknown");
     out
 }
 
@@ -83,13 +87,12 @@ fn change(count: u64, before: u64) -> String {
 }
 
 fn rollup_title(rollup: &str) -> String {
-    let explanation = match rollup {
-        "list_quality" => ": invalid recipient addresses",
-        "sender_health" => ": receivers reject your mail",
-        "not_us" => ": not caused by the sender",
-        _ => "",
-    };
-    format!("{}{explanation}", humanize(rollup))
+    match rollup {
+        "list_quality" => "list quality: addresses that should not be mailed".to_owned(),
+        "sender_health" => "sender health: receivers reject your mail".to_owned(),
+        "not_us" => "not the sender: network or recipient server".to_owned(),
+        _ => humanize(rollup),
+    }
 }
 
 fn groups(causes: &CausesReport) -> String {
@@ -133,7 +136,7 @@ fn groups(causes: &CausesReport) -> String {
             header.push("fault");
         }
         let texts = header.len();
-        header.extend(["bounces", "share", "counted", "before", "change"]);
+        header.extend(["bounces", "share", "counted", "previous", "change"]);
         let rows: Vec<Vec<String>> = own.iter().map(line).collect();
         out.push_str(&table_with_text_column(&header, " example", rows, texts));
     }
@@ -245,7 +248,7 @@ fn delays(causes: &CausesReport) -> String {
             ]
         })
         .collect();
-    let header = ["delay type", "provider", "about", "delays", "before", "change"];
+    let header = ["delay type", "provider", "caused by", "delays", "previous", "change"];
     let table = table_with_text_column(&header, " meaning", rows, 3);
     let more = causes.delays.len().saturating_sub(DELAYS_MAX);
     let more = match more {
@@ -284,7 +287,10 @@ fn disagreements(causes: &CausesReport) -> String {
 pub fn unknown(report: &UnknownTextReport<'_>) -> String {
     let mut out = format!(
         "{} of {} bounces from {} to {} match no rule\n",
-        report.unknown_bounces, report.bounces, report.from, report.to
+        report.unknown_bounces,
+        report.bounces,
+        utc_minute(report.from),
+        utc_minute(report.to)
     );
     let rows: Vec<Vec<String>> = report
         .unknown

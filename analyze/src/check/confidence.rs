@@ -1,4 +1,4 @@
-//! Rate, confidence interval and headroom. Pure.
+//! Rate, confidence interval and headroom. No I/O.
 
 /// 97.5 % quantile of the standard normal distribution, for two-sided 95 % intervals.
 const Z: f64 = 1.959_963_984_540_054;

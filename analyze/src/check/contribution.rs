@@ -1,4 +1,4 @@
-//! Contributors to a rate: the parts of a scope with the highest counts, and the rate excluding each. Pure.
+//! Contributors to a rate: the parts of a scope with the highest counts, and the rate excluding each. No I/O.
 
 use bouncewatch_schemas::table;
 use serde::Serialize;

@@ -1,4 +1,4 @@
-//! Count, attempts and thresholds -> alert level. Pure.
+//! Count, attempts and thresholds -> alert level. No I/O.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,4 +1,4 @@
-//! Thresholds, and rules that override them for single scopes. Pure.
+//! Thresholds, and rules that override them for single scopes. No I/O.
 
 use crate::error::AnalyzeError;
 use crate::timeline::{Dimension, Grouping, Scope};
@@ -26,7 +26,7 @@ pub struct Thresholds {
 pub struct Limits {
     /// Thresholds.
     pub thresholds: Thresholds,
-    /// Attempts from which the rate alone decides, whatever its interval.
+    /// Minimum attempts for the rate alone to set the level; below it, the interval must also be above the threshold.
     pub minimum_volume: u64,
 }
 
@@ -107,8 +107,7 @@ impl ThresholdRules {
         Ok(Self(rules))
     }
 
-    /// Returns the limits of a rate: those of the applicable rule with the most dimensions, the last one of several;
-    /// `default` if no rule applies.
+    /// Returns the limits of the matching rule with the most dimensions (the last one if several tie), or `default`.
     pub fn limits(&self, metric: &str, scope: &Scope, default: Limits) -> Limits {
         let rules = self.0.iter().filter(|rule| rule.applies_to(metric, scope));
         // max_by_key returns the last of equal elements

@@ -1,4 +1,4 @@
-//! Projection of a rate: its recent pace, the previous period, and when it reaches a threshold. Pure.
+//! Projection of a rate: its recent pace, the previous period, and when it reaches a threshold. No I/O.
 
 use serde::Serialize;
 
@@ -23,7 +23,7 @@ pub struct Pace {
     pub long: RecentRate,
     /// The last twelfth of `long`.
     pub short: RecentRate,
-    /// The smaller burn rate of both: above 1, the rate was too high and still is. `None` if one of them is unknown.
+    /// The smaller burn rate of both: above 1, both paces exceed the critical threshold. `None` if one is unknown.
     pub burn: Option<f64>,
 }
 
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn projected_crossing_is_none_if_reached_below_or_not_significant() {
+    fn projected_crossing_is_none_if_reached_or_pace_is_low_or_not_significant() {
         let none = |count: u64, pace: &RecentRate| {
             let window = WindowTotals { count, attempts: 100, length_ms: 24 * HOUR, to: 0 };
             assert_eq!(projected_crossing(&window, pace, 0.05), None);

@@ -21,6 +21,7 @@ pub fn check(check: &CheckReport) -> String {
     // stable: scopes with the fewest dimensions first
     data.sort_by_key(|(dimensions, _)| *dimensions);
     let all = data.len();
+    let text = printable(&text(check)).replace('|', "/");
     loop {
         let kept = data.len();
         let dropped = if kept < all {
@@ -28,7 +29,6 @@ pub fn check(check: &CheckReport) -> String {
         } else {
             String::new()
         };
-        let text = printable(&text(check)).replace('|', "/");
         let shown: Vec<&str> = data.iter().map(|(_, one)| one.as_str()).collect();
         let bar = if shown.is_empty() { "" } else { " | " };
         let line = format!(
@@ -45,11 +45,11 @@ pub fn check(check: &CheckReport) -> String {
 
 /// Returns the worst verdict as text, and the feed if it is stale.
 fn text(check: &CheckReport) -> String {
-    let bad = check.verdicts.iter().filter(|verdict| verdict.level > AlertLevel::Ok);
-    let worst = check.verdicts.iter().find(|verdict| verdict.level == check.status);
-    let more = match bad.clone().filter(|verdict| verdict.level == check.status).count() {
-        0 | 1 => String::new(),
-        several => format!(" (+{} more)", several - 1),
+    let mut of_status = check.verdicts.iter().filter(|verdict| verdict.level == check.status);
+    let worst = of_status.next();
+    let more = match of_status.count() {
+        others if others > 0 && check.status > AlertLevel::Ok => format!(" (+{others} more)"),
+        _ => String::new(),
     };
     let feed = match &check.feed.newest_event_at {
         None => "no events".to_owned(),
@@ -84,7 +84,7 @@ fn performance(verdict: &Verdict) -> String {
 
 /// Returns the text of a quoted label: quotes are doubled; `=` and `|`, which labels must not contain, are replaced.
 fn label(metric: &str, window: &str, scope: &Scope) -> String {
-    let text = format!("{metric} {window} {scope}");
+    let text = format!("{metric} {window} {}", scope.text("-"));
     printable(&text).replace('\'', "''").replace('=', ":").replace('|', "/")
 }
 

@@ -11,6 +11,7 @@ use crate::check::reconcile::{ReconciledScope, Reconciliation, ReconciliationSte
 use crate::check::{CheckReport, FeedHealth, Verdict};
 use crate::report::rates::{RateReport, RateRow};
 use crate::report::text::{duration, humanize, percent, text_table, utc_minute, utc_second};
+use crate::timeline::NO_VALUE;
 
 /// Most contributors of a rate, causes not counted.
 const CONTRIBUTORS_MAX: usize = 6;
@@ -36,8 +37,8 @@ pub fn check(check: &CheckReport) -> String {
         "95 % CI",
         "count",
         "attempts",
-        "until warning",
-        "until critical",
+        "more to warning",
+        "more to critical",
     ];
     out.push_str(&text_table(&header, &check.verdicts.iter().map(row).collect::<Vec<_>>(), 4));
     for verdict in &check.verdicts {
@@ -115,12 +116,12 @@ fn contributors(verdict: &Verdict) -> String {
     let mut out = format!("\nContributors to the {}:\n", title(verdict));
     let noun = if verdict.metric == "bounce_rate" { "bounces" } else { "complaints" };
     for part in parts {
-        let value = part.value.as_deref().unwrap_or("(none)");
+        let value = part.value.as_deref().unwrap_or(NO_VALUE);
         // writing to a String cannot fail
         _ = writeln!(
             out,
             "  {} {}  {} of {} {noun} (rate excluding it: {})",
-            humanize(&part.by),
+            part.by,
             printable(value),
             part.count,
             verdict.count,
@@ -138,11 +139,14 @@ fn row(verdict: &Verdict) -> Vec<String> {
         Some(source) => format!("{} {}", known(verdict.attempts), humanize(source.as_str())),
         None => "unknown".to_owned(),
     };
-    let is_low_volume =
-        verdict.level == AlertLevel::Ok && !verdict.significant && verdict.rate.is_some();
-    let low_volume = if is_low_volume { " (low volume)" } else { "" };
+    let level = match (verdict.level, verdict.rate) {
+        // without a rate there is nothing to be OK
+        (AlertLevel::Ok, None) => "-",
+        (AlertLevel::Ok, Some(_)) if !verdict.significant => "OK (low volume)",
+        (level, _) => level.as_upper(),
+    };
     vec![
-        format!("{}{low_volume}", verdict.level.as_upper()),
+        level.to_owned(),
         humanize(verdict.metric),
         verdict.scope.to_string(),
         verdict.window.clone(),
@@ -183,7 +187,7 @@ fn reconciled_scope(account: &ReconciledScope) -> String {
     _ = writeln!(out, "bounce rate {}", percent(account.rate));
     if let (Some(aws), Some(difference)) = (account.aws_rate, account.difference) {
         let nearest = account.nearest.map_or_else(String::new, |step| {
-            format!("; nearest to the AWS rate: the rate after \"{}\"", humanize(step))
+            format!("; nearest to the AWS rate: the rate after \"{}\"", step_label(step))
         });
         _ = writeln!(
             out,
@@ -196,22 +200,33 @@ fn reconciled_scope(account: &ReconciledScope) -> String {
     out
 }
 
-/// Rows of steps: the total, then what is subtracted (`- `) or part of the result (`  of these `).
+/// Rows of steps: the total, what is subtracted (`- `), and the parts of the result (`  counted: `).
 fn step_rows(steps: &[ReconciliationStep]) -> Vec<Vec<String>> {
-    let prefix = |at: usize, step: &ReconciliationStep| match at {
-        0 => "",
-        _ if step.step.starts_with("counted") => "  of these ",
-        _ => "- ",
-    };
     let row = |(at, step): (usize, &ReconciliationStep)| {
-        vec![
-            format!("{}{}", prefix(at, step), humanize(step.step)),
-            step.count.to_string(),
-            step.left.to_string(),
-            step.rate.map_or_else(String::new, |rate| percent(Some(rate))),
-        ]
+        let (label, count) = (step_label(step.step), step.count.to_string());
+        if is_part_of_result(step.step) {
+            return vec![format!("  {label}"), count, String::new(), String::new()];
+        }
+        let prefix = if at == 0 { "" } else { "- " };
+        let rate = step.rate.map_or_else(String::new, |rate| percent(Some(rate)));
+        vec![format!("{prefix}{label}"), count, step.left.to_string(), rate]
     };
     steps.iter().enumerate().map(row).collect()
+}
+
+/// Whether a step subtracts nothing and lists a part of what remains.
+fn is_part_of_result(step: &str) -> bool {
+    step.starts_with("counted_")
+}
+
+/// Returns the text of a step; most steps have their name in the JSON.
+fn step_label(step: &str) -> String {
+    match step {
+        "counted_hard" => "counted: hard".to_owned(),
+        "counted_suppressed_by_ses" => "counted: on the global suppression list of SES".to_owned(),
+        "of_unknown_class" => "unclassified".to_owned(),
+        _ => humanize(step),
+    }
 }
 
 /// A column of the report table: header, and the cell of a row.
@@ -263,7 +278,7 @@ pub fn report(report: &RateReport) -> String {
         // writing to a String cannot fail
         _ = writeln!(
             out,
-            "{} of {} scopes shown; omit --top to show all",
+            "{} of {} groups shown; omit --top to show all",
             report.scopes_shown, report.scopes
         );
     }

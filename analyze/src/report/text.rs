@@ -24,7 +24,7 @@ pub(crate) fn utc_minute(time: &str) -> String {
 }
 
 /// Formats an RFC 3339 time in UTC to the second, or to the minute if the seconds are zero.
-pub(crate) fn utc_second(time: &str) -> String {
+pub fn utc_second(time: &str) -> String {
     let (date, clock) = time.split_once('T').unwrap_or((time, ""));
     match clock.get(..8) {
         Some(seconds) if !seconds.ends_with(":00") => format!("{date} {seconds} UTC"),

@@ -19,7 +19,7 @@ pub(super) type DomainProviders = BTreeMap<String, String>;
 /// Returns the provider of each domain for which a row of the complete history names one.
 pub(super) fn domain_providers(scan: &StoreScan, to: i64) -> Result<DomainProviders, AnalyzeError> {
     let of = (Basis::Event, scan.service);
-    let folder = AggregateFolder::new(&scan.store, Measure::Hosts, of, &[], &[]);
+    let folder = AggregateFolder::new(&scan.store, Measure::DomainProviders, of, &[], &[]);
     let mut all = DomainProviders::new();
     for day in scan.days(i64::MIN, i64::MAX) {
         let aggregate = read_or_build(scan, &folder, day, to, |day| providers_of_day(scan, day))?;

@@ -58,7 +58,7 @@ pub(super) fn merge_aggregates<'d>(
                 if list.day < first_day || list.day > last_day {
                     continue;
                 }
-                let builder = builder.times.entry(list.outcome).or_default();
+                let builder = builder.times.entry(list.outcome_code).or_default();
                 if !exact_days.contains(list.day) && !is_partial(list.day) {
                     builder.add_counts(list.day, list.plus, list.minus);
                     continue;

@@ -105,7 +105,7 @@ impl SendCountTable {
     }
 }
 
-/// Returns the valid rows by scope: of the rows with the same key the last received one, then the one with most
+/// Returns the effective rows by scope: of the rows with the same key the last received one, then the one with most
 /// attempts.
 fn rows_by_scope(frame: &DataFrame) -> Result<RowsByScope, AnalyzeError> {
     let number =
@@ -117,11 +117,11 @@ fn rows_by_scope(frame: &DataFrame) -> Result<RowsByScope, AnalyzeError> {
     let keys = frame.column(send_counts::POINT_KEY)?.u64()?;
     let (account, region) = (text(send_counts::ACCOUNT)?, text(send_counts::REGION)?);
     let scope = text(SCOPE_TEXT)?;
-    let mut valid: BTreeMap<u64, ((i64, i64), usize)> = BTreeMap::new();
+    let mut effective: BTreeMap<u64, ((i64, i64), usize)> = BTreeMap::new();
     for row in 0..frame.height() {
         let rank = (received.get(row).unwrap_or_default(), attempts.get(row).unwrap_or_default());
         let Some(key) = keys.get(row) else { continue };
-        let best = valid.entry(key).or_insert((rank, row));
+        let best = effective.entry(key).or_insert((rank, row));
         if rank > best.0 {
             *best = (rank, row);
         }
@@ -144,7 +144,7 @@ fn rows_by_scope(frame: &DataFrame) -> Result<RowsByScope, AnalyzeError> {
         Some((dimensions, row))
     };
     let mut rows: RowsByScope = BTreeMap::new();
-    for (scope, row) in valid.into_values().filter_map(|(_, at)| read_row(at)) {
+    for (scope, row) in effective.into_values().filter_map(|(_, at)| read_row(at)) {
         rows.entry(scope).or_default().push(row);
     }
     Ok(rows)

@@ -119,7 +119,23 @@ impl Scope {
     pub fn new(grouping: &Grouping, values: &ScopeValues) -> Self {
         Self(grouping.0.iter().map(Dimension::name).zip(values.iter().cloned()).collect())
     }
+
+    /// Returns account and region, then `NAME=VALUE` of the other dimensions; `missing` is the text for no value.
+    pub(crate) fn text(&self, missing: &str) -> String {
+        let part = |(name, value): &(String, Option<String>)| {
+            let value = value.as_deref().unwrap_or(missing);
+            if ACCOUNT_COLUMNS.contains(&name.as_str()) {
+                value.to_owned()
+            } else {
+                format!("{name}={value}")
+            }
+        };
+        self.0.iter().map(part).collect::<Vec<_>>().join(" ")
+    }
 }
+
+/// Text for a dimension without a value.
+pub(crate) const NO_VALUE: &str = "(none)";
 
 impl Serialize for Scope {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -129,17 +145,6 @@ impl Serialize for Scope {
 
 impl fmt::Display for Scope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (at, (name, value)) in self.0.iter().enumerate() {
-            if at > 0 {
-                f.write_str(" ")?;
-            }
-            let value = value.as_deref().unwrap_or("-");
-            if ACCOUNT_COLUMNS.contains(&name.as_str()) {
-                f.write_str(value)?;
-            } else {
-                write!(f, "{name}={value}")?;
-            }
-        }
-        Ok(())
+        f.write_str(&self.text(NO_VALUE))
     }
 }

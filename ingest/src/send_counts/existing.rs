@@ -21,7 +21,7 @@ pub(super) fn is_complete(point: &SendCountRow) -> bool {
     point.end <= point.received_at
 }
 
-/// The valid points of the store, with the changes of this import.
+/// The effective points of the store, with the changes of this import.
 #[derive(Debug, Default)]
 pub(super) struct StoredCounts {
     /// Valid points by key.
@@ -56,7 +56,7 @@ impl StoredCounts {
         self.points.insert(key, point);
     }
 
-    /// The valid point with a key.
+    /// The effective point with a key.
     pub(super) fn point(&self, key: u64) -> Option<&SendCountRow> {
         self.points.get(&key)
     }

@@ -18,7 +18,9 @@ const CHUNK_BYTES: usize = 256 * 1024;
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
     /// No file or folder has this name, and no file matches the pattern.
-    #[error("no such file or folder, and no file matches the pattern: {0}")]
+    #[error(
+        "no such file or folder, and no file matches the pattern: {0}\n  hint: check the path; quote a pattern, so that the shell passes it unchanged"
+    )]
     NotFound(String),
     /// The glob pattern is invalid.
     #[error("invalid pattern: {pattern}: {why}")]

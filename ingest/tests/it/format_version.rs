@@ -17,7 +17,7 @@ use bouncewatch_store::stats::stats;
 use bouncewatch_store::verify::verify;
 use bouncewatch_store::{Problem, check_segment_file};
 
-use crate::s3_server::{nowhere, sends};
+use crate::s3_server::{sends, unreachable_buckets};
 use crate::test_store::{NOW, TestStore};
 
 const NEWER: &str = "format version 9 is newer than version 1";
@@ -105,7 +105,9 @@ async fn every_reader_refuses_a_newer_format_version() {
 
     let error = list(store).await.unwrap_err().to_string();
     assert!(error.contains(NEWER), "{error}");
-    let error = replay_quarantine(store, nowhere(), IntakeRules::default(), NOW).await.unwrap_err();
+    let error = replay_quarantine(store, unreachable_buckets(), IntakeRules::default(), NOW)
+        .await
+        .unwrap_err();
     assert!(error.to_string().contains(NEWER), "{error}");
 
     let error = read_all(store).await.unwrap_err().to_string();

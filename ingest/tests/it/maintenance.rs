@@ -19,7 +19,7 @@ use tokio::sync::watch;
 
 use crate::blocking_store::BlockingStore;
 use crate::queue::RUN_TIMEOUT;
-use crate::s3_server::nowhere;
+use crate::s3_server::unreachable_buckets;
 use crate::test_store::{NOW, TestStore};
 
 const SEND: &str = r#"{"eventType":"Send","mail":{"timestamp":"2026-11-19T10:00:00.000Z","messageId":"m1","destination":["a@example.org","b@example.org"]},"send":{}}"#;
@@ -95,7 +95,9 @@ async fn replay_keeps_documents_that_still_cannot_be_read() {
     let before = list(&test.store).await.unwrap();
     assert_eq!(before.len(), 2);
     let counts =
-        replay_quarantine(&test.store, nowhere(), IntakeRules::default(), NOW + 1).await.unwrap();
+        replay_quarantine(&test.store, unreachable_buckets(), IntakeRules::default(), NOW + 1)
+            .await
+            .unwrap();
     assert_eq!((counts.messages, counts.quarantined_total(), counts.rows), (2, 2, 0));
     assert_eq!(list(&test.store).await.unwrap(), before);
     assert_eq!(test.store.segments(table::QUARANTINE).await.unwrap().len(), 1);
@@ -108,7 +110,9 @@ async fn replay_stores_documents_that_can_be_read_now() {
     // a document that an older version could not read
     test.quarantine(SEND, QuarantineReason::NotAnEvent.as_str(), NOW).await;
     let counts =
-        replay_quarantine(&test.store, nowhere(), IntakeRules::default(), NOW + 1).await.unwrap();
+        replay_quarantine(&test.store, unreachable_buckets(), IntakeRules::default(), NOW + 1)
+            .await
+            .unwrap();
     assert_eq!((counts.events, counts.rows, counts.quarantined_total()), (1, 2, 1));
     assert_eq!(list(&test.store).await.unwrap().len(), 1);
     assert_eq!(test.rows().await.len(), 2);

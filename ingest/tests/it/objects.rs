@@ -96,7 +96,7 @@ async fn object_of_several_parts_is_read_to_the_end() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn objects_modified_before_since_are_skipped() {
     let (server, buckets) = server("archive");
-    let listed = buckets.open("archive").unwrap();
+    let listed = buckets.open("archive").await.unwrap();
     let modified = async |key: &str| {
         let metas: Vec<_> = listed.list(None).try_collect().await.unwrap();
         let meta = metas.iter().find(|meta| meta.location.as_ref() == key).unwrap();

@@ -36,7 +36,7 @@ pub(crate) fn buckets(url: &str) -> Buckets {
 }
 
 /// S3 clients for an endpoint that does not exist, for tests that send no request.
-pub(crate) fn nowhere() -> Buckets {
+pub(crate) fn unreachable_buckets() -> Buckets {
     buckets("http://127.0.0.1:9")
 }
 

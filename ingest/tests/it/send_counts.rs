@@ -457,7 +457,7 @@ async fn table_in_a_folder_is_compacted_retained_and_erased() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn table_in_a_bucket_is_compacted_retained_and_erased() {
     let (_server, buckets) = server("stores");
-    let objects = buckets.open("stores").unwrap();
+    let objects = buckets.open("stores").await.unwrap();
     check_table(Store::in_objects(objects, "deep/store", "s3://stores/deep/store")).await;
 }
 

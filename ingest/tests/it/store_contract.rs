@@ -9,7 +9,7 @@ use bouncewatch_store::quarantine::{QuarantineSegment, list};
 use bouncewatch_store::stats::stats;
 use bouncewatch_store::verify::verify;
 
-use crate::s3_server::{ingest, nowhere, sends, server};
+use crate::s3_server::{ingest, sends, server, unreachable_buckets};
 use crate::test_store::NOW;
 
 /// Ingests a text as one file.
@@ -67,8 +67,9 @@ async fn check_quarantine(store: &Store) {
     segment.push(sends("old", 1).as_bytes(), reason, detail, "queue", NOW - 1);
     segment.publish(store, NOW).await.unwrap();
     assert_eq!(list(store).await.unwrap().len(), 2);
-    let counts =
-        replay_quarantine(store, nowhere(), IntakeRules::default(), NOW + 1).await.unwrap();
+    let counts = replay_quarantine(store, unreachable_buckets(), IntakeRules::default(), NOW + 1)
+        .await
+        .unwrap();
     assert_eq!((counts.messages, counts.rows, counts.quarantined_total()), (2, 1, 1));
     let left = list(store).await.unwrap();
     assert_eq!(left.iter().map(|entry| entry.body.as_slice()).collect::<Vec<_>>(), [b"broken"]);
@@ -85,7 +86,7 @@ async fn store_in_a_folder_fulfils_the_contract() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn store_below_a_prefix_of_a_bucket_fulfils_the_contract() {
     let (_server, buckets) = server("stores");
-    let objects = buckets.open("stores").unwrap();
+    let objects = buckets.open("stores").await.unwrap();
     let open =
         |name: &str| Store::in_objects(objects.clone(), name, &format!("s3://stores/{name}"));
     check_contract(open("deep/store one"), open("deep/store one more")).await;
@@ -94,7 +95,7 @@ async fn store_below_a_prefix_of_a_bucket_fulfils_the_contract() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn store_at_the_root_of_a_bucket_works() {
     let (_server, buckets) = server("root");
-    let store = Store::in_objects(buckets.open("root").unwrap(), "", "s3://root");
+    let store = Store::in_objects(buckets.open("root").await.unwrap(), "", "s3://root");
     ingest_text(&store, &sends("root", 2)).await;
     assert_eq!(stats(&store).await.unwrap().rows, 2);
 }

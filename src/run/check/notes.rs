@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use bouncewatch_analyze::check::CheckReport;
+use bouncewatch_analyze::check::level::AlertLevel;
+use bouncewatch_analyze::check::{CheckReport, Verdict};
+use bouncewatch_analyze::report::text::utc_second;
 use bouncewatch_schemas::event::Service;
 
 /// Returns the notes of a check.
@@ -32,7 +34,40 @@ pub(super) fn notes(check: &CheckReport) -> Vec<String> {
                 .to_owned(),
         );
     }
+    notes.extend(low_volume(check));
+    notes.extend(short_volume_windows(check));
     notes.extend(incoming_bounces(check));
+    notes
+}
+
+/// Returns a note if rates are at or above a threshold, but not significant.
+fn low_volume(check: &CheckReport) -> Option<String> {
+    let is_low_volume = |verdict: &&Verdict| {
+        verdict.level == AlertLevel::Ok && verdict.rate.is_some_and(|rate| rate >= verdict.warning)
+    };
+    match check.verdicts.iter().filter(is_low_volume).count() {
+        0 => None,
+        1 => Some(
+            "note: low volume: a rate is at or above the threshold, but not significant".into(),
+        ),
+        rates => Some(format!(
+            "note: low volume: {rates} rates are at or above the threshold, but not significant"
+        )),
+    }
+}
+
+/// Returns a note per account and volume window that holds fewer attempts than its name states.
+fn short_volume_windows(check: &CheckReport) -> Vec<String> {
+    let note = |verdict: &Verdict| {
+        let wanted: u64 = verdict.window.strip_prefix("volume:")?.parse().ok()?;
+        let attempts = verdict.attempts.filter(|attempts| (1..wanted).contains(attempts))?;
+        let (window, scope) = (&verdict.window, &verdict.scope);
+        Some(format!("note: {window} holds {attempts} attempts, {scope}; the store has no more"))
+    };
+    let accounts = check.verdicts.iter().filter(|verdict| verdict.scope.0.len() == 2);
+    let mut notes: Vec<String> = accounts.filter_map(note).collect();
+    // bounce and complaint rate have the same attempts
+    notes.dedup();
     notes
 }
 
@@ -82,7 +117,8 @@ fn stale_feed(service: Service, newest: &str) -> String {
         }
     };
     format!(
-        "unknown: stale feed, the newest event is of {newest}\n  hint: {checks}; --stale-after sets the limit"
+        "feed is stale: newest event {}\n  hint: {checks}; --stale-after sets the limit",
+        utc_second(newest)
     )
 }
 

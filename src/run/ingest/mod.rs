@@ -64,9 +64,11 @@ async fn ingest(
     let imported = send_counts::import(args, &named.send_counts, &store).await?;
     if named.events.is_empty() {
         let summary = IngestSummary { failures: imported.failures, ..IngestSummary::default() };
-        return Ok(IngestRun { summary, idle_month: None, send_counts: imported.summary });
+        let send_counts = imported.summary;
+        return Ok(IngestRun { summary, unit: "documents", idle_month: None, send_counts });
     }
     let idle_month = if args.follow { sources::idle_month(&sources) } else { None };
+    let unit = sources::unit(&sources);
     let settings = ingest_settings(args, config)?;
     sources::log_start(args, &sources, store.name(), &settings);
     let (request_stop, stop) = channel(false);
@@ -89,7 +91,7 @@ async fn ingest(
     background.abort_all();
     let mut summary = ended?;
     summary.failures.extend(imported.failures);
-    Ok(IngestRun { summary, idle_month, send_counts: imported.summary })
+    Ok(IngestRun { summary, unit, idle_month, send_counts: imported.summary })
 }
 
 fn ingest_settings(args: &IngestArgs, config: &Config) -> anyhow::Result<IngestSettings> {

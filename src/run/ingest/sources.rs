@@ -29,12 +29,14 @@ pub(super) async fn open(
         if name == "-" {
             sources.push(Source::Stdin);
         } else if logs::is_group(name) {
+            // a wrong name fails before AWS settings are loaded
+            LogGroup::check_argument(name)?;
             let aws = aws::load(logs::region_of(name), endpoint_url).await;
             let settings = LogsSettings { follow: args.follow, since };
             sources.push(Source::Logs(Box::new(LogGroup::open(&aws, name).await?), settings));
         } else if objects::is_object(name) {
-            let aws = aws::load(None, endpoint_url).await;
-            let objects = Objects::open(&Buckets::new(aws), name, since).await?;
+            let buckets = Buckets::load_on_first_use(endpoint_url);
+            let objects = Objects::open(&buckets, name, since).await?;
             sources.push(Source::Objects(Box::new(objects)));
         } else if sqs::is_queue(name) {
             let aws = aws::load(sqs::region_of(name), endpoint_url).await;
@@ -53,6 +55,16 @@ pub(super) async fn open(
         sources.push(Source::Files(paths));
     }
     Ok(sources)
+}
+
+/// Returns what the sources contain: `messages`, `documents` or both.
+pub(super) fn unit(sources: &[Source]) -> &'static str {
+    let is_queue = |source: &Source| matches!(source, Source::Queue(_));
+    match (sources.iter().any(is_queue), sources.iter().all(is_queue)) {
+        (_, true) => "messages",
+        (true, false) => "messages and documents",
+        (false, false) => "documents",
+    }
 }
 
 /// Returns the SQS requests of a month in which no message arrives; `None` if no source is a queue.

@@ -18,6 +18,8 @@ use crate::run::command_result::CommandResult;
 /// What a run did.
 pub(super) struct IngestRun {
     pub(super) summary: IngestSummary,
+    /// What the sources contain: `messages` of queues, `documents` of all other sources.
+    pub(super) unit: &'static str,
     /// SQS requests of a month without messages; `None` if the run does not follow a queue.
     pub(super) idle_month: Option<BilledRequests>,
     pub(super) send_counts: ImportSummary,
@@ -34,14 +36,15 @@ pub(super) fn result(
     format: BasicFormat,
     verbosity: Verbosity,
 ) -> anyhow::Result<CommandResult> {
-    let IngestRun { summary, idle_month, send_counts } = run;
+    let IngestRun { summary, unit, idle_month, send_counts } = run;
     let cost = Cost { billed: telemetry.aws.billed_requests(), idle_month: *idle_month };
     let data = match (format, verbosity) {
         (BasicFormat::Json, _) => json_result(run, telemetry, &cost, elapsed)?,
         (BasicFormat::Table, Verbosity::Quiet) => CommandResult::default(),
         (BasicFormat::Table, Verbosity::Normal) => {
             let cost = cost.text(elapsed).map_or_else(String::new, |line| format!("  {line}\n"));
-            CommandResult::data(text(summary, elapsed) + &cost + &send_counts::text(send_counts))
+            let text = text(summary, unit, elapsed);
+            CommandResult::data(text + &cost + &send_counts::text(send_counts))
         }
     };
     let mut notes: Vec<String> =
@@ -88,10 +91,10 @@ fn json_result(
     }))
 }
 
-fn text(summary: &IngestSummary, elapsed: Duration) -> String {
+fn text(summary: &IngestSummary, unit: &str, elapsed: Duration) -> String {
     let counts = &summary.counts;
     let mut out = format!(
-        "{} messages: {} events stored in {} rows, {} ignored, {} quarantined, in {:.1} s\n",
+        "{} {unit}: {} events in {} rows written (duplicates are removed when read), {} ignored, {} quarantined, in {:.1} s\n",
         counts.messages,
         counts.events,
         counts.rows,

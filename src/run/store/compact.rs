@@ -3,6 +3,7 @@
 use std::fmt::{Display, Write};
 
 use anyhow::Context;
+use bouncewatch_schemas::table;
 use bouncewatch_schemas::time::parse_day;
 use bouncewatch_store::compact::{
     CompactLimits, CompactReport, CompactSettings, CompactedDay, CompactedSendCounts,
@@ -55,13 +56,23 @@ fn text(report: &CompactReport) -> String {
         if report.dry_run { ("would merge", "would remove") } else { ("merged", "removed") };
     _ = writeln!(
         out,
-        "{merged} {}, {} unchanged; {removed} {} replaced segments, {} remain until the grace period ends",
-        days(report.days.len()),
-        report.days_left,
+        "{merged} {}; {} of events or quarantine unchanged; {removed} {} replaced segments, {} remain until the grace period ends",
+        merged_days(&report.days),
+        days(report.days_left),
         report.inputs_removed,
         report.inputs_waiting
     );
     out
+}
+
+/// Returns `7 days of events`, with `, 1 day of quarantine` if the quarantine has merged days.
+fn merged_days(merged: &[CompactedDay]) -> String {
+    let of = |table: &str| merged.iter().filter(|day| day.table == table).count();
+    let events = format!("{} of events", days(of(table::EVENTS)));
+    match of(table::QUARANTINE) {
+        0 => events,
+        quarantine => format!("{events}, {} of quarantine", days(quarantine)),
+    }
 }
 
 fn day_line(day: &CompactedDay) -> String {
@@ -84,7 +95,7 @@ fn day_line(day: &CompactedDay) -> String {
 
 fn send_counts_line(counts: &CompactedSendCounts) -> String {
     format!(
-        "volumes  files {}  rows {}  bytes {}",
+        "send counts  files {}  rows {}  bytes {}",
         change(counts.files_before, counts.files_after),
         change(counts.rows_before, counts.rows_after),
         change(counts.bytes_before, counts.bytes_after),

@@ -10,7 +10,7 @@ mod wording;
 
 use bouncewatch_ingest::replay::replay_quarantine;
 use bouncewatch_store::Store;
-use bouncewatch_store::aws::{self, Buckets};
+use bouncewatch_store::aws::Buckets;
 
 use super::command_result::CommandResult;
 use super::intake::{address_redactor, intake_rules};
@@ -49,9 +49,10 @@ async fn run_on_store(
         }
         StoreCommand::Quarantine(QuarantineCommand::Replay(args)) => {
             let store = open(&args).await?;
-            let aws = aws::load(None, args.aws.endpoint_url.as_deref()).await;
+            // only documents that point to an object in S3 need AWS settings
+            let buckets = Buckets::load_on_first_use(args.aws.endpoint_url.as_deref());
             let rules = intake_rules(config, None)?;
-            let counts = replay_quarantine(&store, Buckets::new(aws), rules, now).await?;
+            let counts = replay_quarantine(&store, buckets, rules, now).await?;
             quarantine::replay_result(&counts, args.output.format)
         }
         StoreCommand::Compact(args) => {

@@ -22,7 +22,11 @@ fn text(stats: &Stats) -> String {
     };
     // writing to a String cannot fail
     _ = writeln!(out, "segments     {}", stats.segments);
-    _ = writeln!(out, "stored rows  {}   (duplicates included; they count once)", stats.rows);
+    _ = writeln!(
+        out,
+        "stored rows  {}   (includes duplicates, which rates count once)",
+        stats.rows
+    );
     _ = writeln!(out, "bytes        {}", stats.bytes);
     _ = writeln!(out, "days         {days}");
     _ = writeln!(out, "quarantined  {} documents", stats.quarantined);

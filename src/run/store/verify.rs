@@ -17,7 +17,10 @@ pub(super) fn result(report: &VerifyReport, format: BasicFormat) -> anyhow::Resu
 }
 
 fn text(report: &VerifyReport) -> String {
-    let mut out = format!("{} segments with {} rows can be read\n", report.segments, report.rows);
+    let mut out = format!(
+        "{} segments with {} rows (events, quarantine and send counts) can be read\n",
+        report.segments, report.rows
+    );
     // writing to a String cannot fail
     for problem in &report.problems {
         _ = writeln!(out, "problem: {}", printable(&problem.problem));

@@ -1,7 +1,7 @@
 //! The file of daily aggregates of one day; its format is documented in docs/src/format.md.
 //!
 //! The index contains, for each scope, outcome and day, the number of times and their position. The times are read only
-//! for days with needed individual times.
+//! for days where counts are not enough, such as the first and last day of a window.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -47,7 +47,7 @@ pub(in crate::scan) struct AggregateIndex {
     /// Fingerprint of the segments from which it was computed.
     pub(in crate::scan) fingerprint: u64,
     /// First day of these segments.
-    pub(in crate::scan) depends_from: i64,
+    pub(in crate::scan) first_segment_day: i64,
     /// Scopes, sorted.
     pub(in crate::scan) scopes: Vec<ScopeIndex>,
 }
@@ -64,30 +64,35 @@ pub(in crate::scan) struct ScopeIndex {
 /// Index of the added and removed times of one outcome in one day.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::scan) struct DayList {
-    pub(in crate::scan) outcome: i32,
+    /// Code of the outcome.
+    pub(in crate::scan) outcome_code: i32,
     pub(in crate::scan) day: i64,
     /// Number of added times.
     pub(in crate::scan) plus: u64,
     /// Number of removed times.
     pub(in crate::scan) minus: u64,
-    /// Offset of the first byte.
+    /// Offset of this list in the encoded times.
     start: usize,
 }
 
 impl DailyAggregate {
     /// Encodes changes. A time that is added and removed is left out.
-    pub(in crate::scan) fn new(delta: TimelineDelta, fingerprint: u64, depends_from: i64) -> Self {
+    pub(in crate::scan) fn new(
+        delta: TimelineDelta,
+        fingerprint: u64,
+        first_segment_day: i64,
+    ) -> Self {
         let mut scopes = Vec::with_capacity(delta.scopes.len());
         let mut times = Vec::new();
         for (values, change) in delta.scopes {
             let ScopeDelta { first_send, first_delivery, lists } = change;
             let lists = lists
                 .into_iter()
-                .flat_map(|(outcome, changes)| encode_lists(outcome, changes, &mut times))
+                .flat_map(|(code, changes)| encode_lists(code, changes, &mut times))
                 .collect();
             scopes.push(ScopeIndex { values, first_send, first_delivery, lists });
         }
-        let index = AggregateIndex { fingerprint, depends_from, scopes };
+        let index = AggregateIndex { fingerprint, first_segment_day, scopes };
         Self { index, times: EncodedTimes::Memory(times) }
     }
 
@@ -113,7 +118,7 @@ impl DailyAggregate {
         Some(Self { index, times })
     }
 
-    /// Writes the file, which appears complete; from then on the times are read from it.
+    /// Writes the file atomically. Afterwards the times are read from the file.
     pub(super) fn save(&mut self, path: &Path) -> std::io::Result<()> {
         let EncodedTimes::Memory(times) = &self.times else { return Ok(()) };
         let index = postcard::to_stdvec(&self.index).map_err(std::io::Error::other)?;
@@ -156,7 +161,7 @@ impl DailyAggregate {
 
 /// Appends the added and removed times of an outcome to `out`, and returns their index by day.
 fn encode_lists(
-    outcome: i32,
+    outcome_code: i32,
     (plus, minus): (Vec<i64>, Vec<i64>),
     out: &mut Vec<u8>,
 ) -> Vec<DayList> {
@@ -168,6 +173,7 @@ fn encode_lists(
     }
     let mut lists = Vec::with_capacity(days.len());
     for (day, [plus, minus]) in days {
+        // also sorts both lists
         let (plus, minus) = if minus.is_empty() {
             (subtract(plus, minus), Vec::new())
         } else {
@@ -180,7 +186,7 @@ fn encode_lists(
         encode_times(out, &plus);
         encode_times(out, &minus);
         let (plus, minus) = (plus.len() as u64, minus.len() as u64);
-        lists.push(DayList { outcome, day, plus, minus, start });
+        lists.push(DayList { outcome_code, day, plus, minus, start });
     }
     lists
 }

@@ -58,7 +58,8 @@ impl AggregateFolder {
         fingerprint: impl Fn(i64) -> u64,
     ) -> Option<DailyAggregate> {
         let aggregate = DailyAggregate::open(&self.path(day))?;
-        let is_current = aggregate.index.fingerprint == fingerprint(aggregate.index.depends_from);
+        let is_current =
+            aggregate.index.fingerprint == fingerprint(aggregate.index.first_segment_day);
         is_current.then_some(aggregate)
     }
 

@@ -10,7 +10,7 @@ pub(in crate::scan) enum Measure {
     /// Scopes with events, without times.
     Scopes,
     /// The provider of each recipient domain.
-    Hosts,
+    DomainProviders,
 }
 
 impl Measure {
@@ -20,7 +20,8 @@ impl Measure {
             Self::Events => "events",
             Self::Pairs => "pairs",
             Self::Scopes => "scopes",
-            Self::Hosts => "hosts",
+            // the name of existing folders
+            Self::DomainProviders => "hosts",
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Daily aggregates: the timeline changes of a closed day, computed once and stored in a file.
+//! Daily aggregates: what the events of a closed day add to the timelines, computed once and stored in a file.
 //!
 //! The files contain nothing that the segments do not contain: they can be deleted, and are rebuilt when their segments
 //! change. Each combination of measure, basis, service, grouping and excluded domains has a folder of its own. Without

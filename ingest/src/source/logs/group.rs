@@ -67,10 +67,37 @@ fn parse_arn(arn: &str) -> Option<Arn<'_>> {
     is_arn.then_some(Arn { service, region, account, resource })
 }
 
+/// Returns the ARN of a log group without the suffix `:*`, and its parts; `resource` is the name of the group.
+fn parse_group_arn(arn: &str) -> Option<(&str, Arn<'_>)> {
+    // suffix of an ARN that includes the streams of the group
+    let arn = arn.strip_suffix(":*").unwrap_or(arn);
+    let parts = parse_arn(arn)?;
+    let name = parts.resource.strip_prefix("log-group:")?;
+    let is_complete = parts.service == "logs"
+        && !name.is_empty()
+        && !name.contains(':')
+        && !parts.account.is_empty();
+    is_complete.then_some((arn, Arn { resource: name, ..parts }))
+}
+
 impl LogGroup {
     /// The value of the column `origin`, `cloudwatch-logs:NAME`.
     pub fn origin(&self) -> String {
         format!("{PREFIX}{}", self.name)
+    }
+
+    /// Checks the form of an argument of [`open`](Self::open), without AWS settings.
+    ///
+    /// # Errors
+    /// If the argument is neither a name nor an ARN of a log group.
+    pub fn check_argument(argument: &str) -> Result<(), LogsError> {
+        let name_or_arn = argument.strip_prefix(PREFIX).unwrap_or(argument);
+        let is_valid = if name_or_arn.starts_with("arn:") {
+            parse_group_arn(name_or_arn).is_some()
+        } else {
+            !name_or_arn.is_empty() && !name_or_arn.contains(':')
+        };
+        if is_valid { Ok(()) } else { Err(LogsError::NotAGroup(argument.to_owned())) }
     }
 
     /// Finds a log group by name or ARN. An ARN causes no request.
@@ -78,15 +105,13 @@ impl LogGroup {
     /// # Errors
     /// If the argument is not a log group, the group does not exist, or access is denied.
     pub async fn open(config: &aws_config::SdkConfig, argument: &str) -> Result<Self, LogsError> {
+        Self::check_argument(argument)?;
         let client = Client::new(config);
         let name_or_arn = argument.strip_prefix(PREFIX).unwrap_or(argument);
         if name_or_arn.starts_with("arn:") {
             let not_a_group = || LogsError::NotAGroup(argument.to_owned());
             return Self::from_arn(client, name_or_arn, GroupReference::Arn)
                 .ok_or_else(not_a_group);
-        }
-        if name_or_arn.is_empty() || name_or_arn.contains(':') {
-            return Err(LogsError::NotAGroup(argument.to_owned()));
         }
         let arn = find_arn(&client, name_or_arn).await?;
         Self::from_arn(client, &arn, GroupReference::Name).ok_or(LogsError::NotAGroup(arn))
@@ -98,13 +123,8 @@ impl LogGroup {
     }
 
     fn from_arn(client: Client, arn: &str, reference: GroupReference) -> Option<Self> {
-        // suffix of an ARN that includes the streams of the group
-        let arn = arn.strip_suffix(":*").unwrap_or(arn);
-        let Arn { service, region, account, resource } = parse_arn(arn)?;
-        let name = resource.strip_prefix("log-group:")?;
-        let is_complete =
-            service == "logs" && !name.is_empty() && !name.contains(':') && !account.is_empty();
-        is_complete.then(|| Self {
+        let (arn, Arn { region, account, resource: name, .. }) = parse_group_arn(arn)?;
+        Some(Self {
             client,
             name: name.to_owned(),
             arn: arn.to_owned(),

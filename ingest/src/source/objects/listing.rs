@@ -94,7 +94,7 @@ impl Objects {
         if key.strip_suffix('/').unwrap_or(key) != prefix.as_ref() {
             return Err(not_an_address());
         }
-        let client = buckets.open(bucket).map_err(|_| not_an_address())?;
+        let client = buckets.open(bucket).await.map_err(|_| not_an_address())?;
         let bucket = bucket.to_owned();
         let is_prefix = prefix.is_root() || key.ends_with('/');
         let mut refused = None;

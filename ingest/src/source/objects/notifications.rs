@@ -179,6 +179,7 @@ impl NotificationFollower {
         let client = self
             .buckets
             .open_in(pointer.region.as_deref(), &pointer.bucket)
+            .await
             .map_err(|_| ObjectError::NotAnAddress(name.clone()))?;
         let object = S3Object::head(&client, name, &pointer.key, pointer.version.clone()).await?;
         let (intake, receipt) = (intake.clone(), receipt.cloned());

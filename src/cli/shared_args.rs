@@ -71,7 +71,7 @@ pub(crate) enum BasicFormat {
 pub(crate) struct ServiceArgs {
     /// Service to evaluate: ses or workmail
     ///
-    /// For WorkMail every bounce counts, and attempts are the recipients that were sent to or bounced.
+    /// WorkMail: every bounce counts; attempts are sent plus bounced recipients.
     #[arg(long, value_enum, default_value = "ses", hide_possible_values = true, help_heading = heading::WINDOWS)]
     pub(crate) service: ServiceArg,
 }
