@@ -7,6 +7,8 @@ use std::sync::LazyLock;
 
 use memchr::memmem::Finder;
 
+use crate::decode::scan::{Damage, Scan, scan};
+
 /// Maximum length of a document; a longer one is quarantined without parsing. An SQS message has at most 1 MiB.
 pub const DOCUMENT_BYTES_MAX: usize = 16 * 1024 * 1024;
 
@@ -58,19 +60,65 @@ pub fn split(bytes: &[u8], last: bool) -> (Vec<DocumentSpan>, usize) {
                 spans.push(DocumentSpan { start: at, end: at + length, is_complete: true });
                 at += length;
             }
-            Scan::Unfinished if !last && bytes.len() - at <= DOCUMENT_BYTES_MAX => {
-                return (spans, at);
-            }
-            damaged => {
-                let end = boundaries.after_damage(bytes, at, &damaged);
-                let scanned =
-                    if let Scan::Damaged(length) = damaged { length } else { bytes.len() - at };
-                budget = budget.saturating_sub(scanned);
+            unreadable => {
+                let is_more_expected = !last && bytes.len() - at <= DOCUMENT_BYTES_MAX;
+                let damage = match unreadable {
+                    Scan::Damaged(damage) => Some(damage),
+                    _ if is_more_expected => return (spans, line_start(bytes, at)),
+                    _ => None,
+                };
+                let (end, is_followed) = boundaries.after_damage(bytes, at, damage);
+                if !is_followed && is_more_expected {
+                    return (spans, line_start(bytes, at));
+                }
+                budget =
+                    budget.saturating_sub(damage.map_or(bytes.len() - at, |damage| damage.scanned));
                 spans.push(DocumentSpan { start: at, end, is_complete: false });
                 at = end;
             }
         }
     }
+}
+
+/// The start of the white space before `at` in its line: the indentation of a document tells its end if it is damaged.
+fn line_start(bytes: &[u8], at: usize) -> usize {
+    at - bytes[..at].iter().rev().take_while(|byte| matches!(byte, b' ' | b'\t')).count()
+}
+
+/// Number of spaces and tabs at the start of a line.
+fn indentation(line: &[u8]) -> usize {
+    line.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count()
+}
+
+/// The end of a damaged document that continues after `line_end`, and whether something follows it. The lines of a
+/// pretty-printed document are indented more than its first line, up to the closing brace. If a line ends in a string,
+/// everything up to the start of another document may belong to the string.
+fn damaged_lines_end(
+    bytes: &[u8],
+    start: usize,
+    line_end: usize,
+    is_in_string: bool,
+) -> (usize, bool) {
+    let first_line = memchr::memrchr(b'\n', &bytes[..start]).map_or(0, |at| at + 1);
+    let indented = indentation(&bytes[first_line..start]);
+    let mut end = line_end;
+    while end < bytes.len() {
+        let rest = &bytes[end + 1..];
+        let line = &rest[..memchr::memchr(b'\n', rest).unwrap_or(rest.len())];
+        let is_deeper = indentation(line) > indented;
+        match line.trim_ascii() {
+            [] if rest.trim_ascii().is_empty() => return (end, false),
+            [] => {}
+            [b'{', .., b'}'] | [b'{', .., b'}', b',' | b']'] => return (end, true),
+            _ if is_deeper => {}
+            [b'}', ..] => return (end + 2 + indentation(line), true),
+            [b'{', ..] | [_, _, _, _, b'-', _, _, b'-', ..] => return (end, true),
+            _ if is_in_string => {}
+            _ => return (end, true),
+        }
+        end += 1 + line.len();
+    }
+    (end, false)
 }
 
 /// Fast path for NDJSON: the end of a line that is a single document, intact or damaged. Such a line starts with `{`,
@@ -102,107 +150,6 @@ fn is_separator(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\r' | b'\n' | b'[' | b']' | b',' | 0xEF | 0xBB | 0xBF | 0x1E)
 }
 
-/// Result of a scan.
-enum Scan {
-    /// A document of this many bytes.
-    Complete(usize),
-    /// The input ends within a document.
-    Unfinished,
-    /// Not a document. The next one may start after this many bytes.
-    Damaged(usize),
-}
-
-fn scan(bytes: &[u8]) -> Scan {
-    match bytes.first() {
-        Some(b'{') => scan_object(bytes),
-        Some(b'"') => match string_end(bytes, 0) {
-            Ok(Some(end)) => Scan::Complete(end),
-            Ok(None) => Scan::Unfinished,
-            Err(end) => Scan::Damaged(end),
-        },
-        _ => match scalar_end(bytes).or_else(|| memchr::memchr(b'\n', bytes)) {
-            // not JSON: a notice in plain text, or a log line that starts with its time
-            Some(end) => Scan::Complete(end),
-            None => Scan::Unfinished,
-        },
-    }
-}
-
-/// The end of a number, `true`, `false` or `null` that is a document or an element of an array.
-fn scalar_end(bytes: &[u8]) -> Option<usize> {
-    let length = bytes
-        .iter()
-        .take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'+' | b'.'))
-        .count();
-    let next = bytes[length..].iter().find(|b| !matches!(b, b' ' | b'\t' | b'\r'));
-    let is_end = next.is_none_or(|b| matches!(b, b',' | b']' | b'\n'));
-    (is_end && serde_json::from_slice::<serde::de::IgnoredAny>(&bytes[..length]).is_ok())
-        .then_some(length)
-}
-
-/// Scans an object to its closing brace. Stops at a bracket that JSON does not allow in its position: the line was
-/// truncated there, and the next record follows.
-fn scan_object(bytes: &[u8]) -> Scan {
-    let mut open: Vec<u8> = Vec::with_capacity(8);
-    let mut previous = 0;
-    let mut at = 0;
-    while let Some(&byte) = bytes.get(at) {
-        match byte {
-            b' ' | b'\t' | b'\r' | b'\n' => {
-                at += 1;
-                continue;
-            }
-            b'"' => match string_end(bytes, at) {
-                Ok(Some(end)) => at = end - 1,
-                Ok(None) => return Scan::Unfinished,
-                Err(end) => return Scan::Damaged(end),
-            },
-            b'{' | b'[' => {
-                let is_allowed = match open.last() {
-                    None => at == 0,
-                    Some(b'{') => previous == b':',
-                    Some(_) => matches!(previous, b'[' | b','),
-                };
-                if !is_allowed {
-                    return Scan::Damaged(at);
-                }
-                open.push(byte);
-            }
-            b'}' | b']' => {
-                let opened = open.pop();
-                if opened != Some(if byte == b'}' { b'{' } else { b'[' }) {
-                    return Scan::Damaged(at + 1);
-                }
-                if open.is_empty() {
-                    return Scan::Complete(at + 1);
-                }
-            }
-            _ => {}
-        }
-        previous = byte;
-        at += 1;
-    }
-    Scan::Unfinished
-}
-
-/// The index after the string that starts at `at`; `None` if the input ends first. If its line ends first, the end of
-/// the line is the error.
-fn string_end(bytes: &[u8], at: usize) -> Result<Option<usize>, usize> {
-    let mut from = at + 1;
-    loop {
-        let Some(offset) =
-            bytes.get(from..).and_then(|rest| memchr::memchr3(b'"', b'\\', b'\n', rest))
-        else {
-            return Ok(None);
-        };
-        match bytes[from + offset] {
-            b'"' => return Ok(Some(from + offset + 1)),
-            b'\\' => from += offset + 2,
-            _ => return Err(from + offset),
-        }
-    }
-}
-
 /// The next end of a line and the next `}{`. Each is searched once and kept until the split has passed it: a line may
 /// contain many damaged documents.
 #[derive(Default)]
@@ -222,17 +169,25 @@ impl Boundaries {
         line_end
     }
 
-    /// Where the next document may start after a damaged one: at the end of the line, at the next `}{`, or where the
-    /// scan stopped.
-    fn after_damage(&mut self, bytes: &[u8], at: usize, damaged: &Scan) -> usize {
+    /// The end of a damaged document, and whether something follows it: the next `}{`, the position where the scan
+    /// stopped, or the last line of the document. `damage` is `None` if the input ends within the document.
+    fn after_damage(&mut self, bytes: &[u8], at: usize, damage: Option<Damage>) -> (usize, bool) {
         let line_end = self.line_end(bytes, at);
         let find =
             || BOUNDARY.find(&bytes[at..line_end]).map_or(line_end, |offset| at + offset + 1);
         let next = self.next.filter(|next| at < *next && *next <= line_end).unwrap_or_else(find);
         self.next = Some(next);
-        match damaged {
-            Scan::Damaged(length) if *length > 0 && at + length < next => at + length,
-            _ => next,
+        match damage {
+            Some(damage) if damage.length > 0 && at + damage.length < next => {
+                (at + damage.length, true)
+            }
+            _ if next < line_end => (next, true),
+            _ => damaged_lines_end(
+                bytes,
+                at,
+                line_end,
+                damage.is_some_and(|damage| damage.is_in_string),
+            ),
         }
     }
 }

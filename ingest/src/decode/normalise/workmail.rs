@@ -48,7 +48,7 @@ pub(crate) fn workmail_rows(
     context: DecodeContext<'_>,
     sink: &mut impl Sink,
 ) -> Result<(), Rejection> {
-    let Some(event) = &envelope.workmail.0 else {
+    let Some(event) = &envelope.event.object.0 else {
         return Err(Rejection::new(QuarantineReason::NotAnEvent, "`event` is missing"));
     };
     let Some(name) = event.event_name.get() else {
@@ -67,9 +67,10 @@ pub(crate) fn workmail_rows(
             "`traceId` and `event.messageId` are missing",
         ));
     };
-    let reported_at = envelope.sns_timestamp.get().or(envelope.time.get()).and_then(parse_ms);
+    let reported_at = envelope.timestamp.get().or(envelope.time.get()).and_then(parse_ms);
     let mail_at = event.message_timestamp.get().and_then(parse_ms);
-    let Some(event_at) = context.logged_at.or(reported_at).or(mail_at) else {
+    let own_time = context.logged_at.or(reported_at).or(mail_at);
+    let Some(event_at) = own_time.or_else(|| context.time_of_envelopes()) else {
         return Err(Rejection::new(QuarantineReason::NoTime, "the log event has no time"));
     };
     let source = event.from.get().or(event.sender.get());
