@@ -64,20 +64,22 @@ const ZONED: [&str; 6] = [
 
 /// Parses all formats except RFC 3339.
 fn parse_other(text: &str) -> Option<i64> {
+    // up to the year 5138 seconds have at most 11 digits, milliseconds 14, and microseconds 17; from 1973 milliseconds
+    // have at least 12, microseconds 15, and nanoseconds 18
+    if let Ok(number) = text.parse::<i64>() {
+        return Some(match number.unsigned_abs() {
+            0..100_000_000_000 => number * 1_000,
+            100_000_000_000..100_000_000_000_000 => number,
+            100_000_000_000_000..100_000_000_000_000_000 => number / 1_000,
+            _ => number / 1_000_000,
+        });
+    }
     if let Ok(number) = text.parse::<f64>() {
-        // up to the year 5138 seconds have at most 11 digits, milliseconds 14, and microseconds 17; from 1973 each has
-        // at least 9, 12 and 15
-        let ms = match number.abs() {
-            ..1e11 => number * 1e3,
-            ..1e14 => number,
-            ..1e17 => number / 1e3,
-            _ => number / 1e6,
-        };
         #[expect(
             clippy::cast_possible_truncation,
             reason = "a saturated value is not plausible and is rejected"
         )]
-        return Some(ms as i64);
+        return Some(if number.abs() < 1e11 { number * 1000.0 } else { number } as i64);
     }
     let text = text.trim_end_matches(" UTC");
     ZONED

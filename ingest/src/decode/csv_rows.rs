@@ -47,15 +47,16 @@ pub(super) fn fields(text: &str) -> Option<Vec<Cow<'_, str>>> {
             Ok(field) | Err(Malformed::Open(field)) => field,
             Err(Malformed::Other) => return None,
         };
-        is_row |= is_column(&text.as_bytes()[field.clone()]);
-        let content = &text[field];
+        let content = text.get(field)?;
+        is_row |= is_column(content.as_bytes());
         row.push(if content.contains("\"\"") {
             Cow::Owned(content.replace("\"\"", "\""))
         } else {
             Cow::Borrowed(content)
         });
     }
-    (is_row && fields.end.is_none_or(|end| text[end..].trim().is_empty())).then_some(row)
+    let rest = text.get(fields.end.unwrap_or(text.len())..)?;
+    (is_row && rest.trim().is_empty()).then_some(row)
 }
 
 /// Whether a field is typical for such an export: a time, the name of a column, or an object in doubled quotes.

@@ -56,7 +56,7 @@ pub fn split(bytes: &[u8], last: bool) -> (Vec<DocumentSpan>, usize) {
             continue;
         }
         match scan(&bytes[at..]) {
-            Scan::Complete(length) => {
+            Scan::Complete(length) if !is_nested_end(bytes, at, at + length) => {
                 spans.push(DocumentSpan { start: at, end: at + length, is_complete: true });
                 at += length;
             }
@@ -64,8 +64,9 @@ pub fn split(bytes: &[u8], last: bool) -> (Vec<DocumentSpan>, usize) {
                 let is_more_expected = !last && bytes.len() - at <= DOCUMENT_BYTES_MAX;
                 let damage = match unreadable {
                     Scan::Damaged(damage) => Some(damage),
-                    _ if is_more_expected => return (spans, line_start(bytes, at)),
-                    _ => None,
+                    Scan::Complete(length) => Some(Damage::after(length)),
+                    Scan::Unfinished if is_more_expected => return (spans, line_start(bytes, at)),
+                    Scan::Unfinished => None,
                 };
                 let (end, is_followed) = boundaries.after_damage(bytes, at, damage);
                 if !is_followed && is_more_expected {
@@ -85,40 +86,62 @@ fn line_start(bytes: &[u8], at: usize) -> usize {
     at - bytes[..at].iter().rev().take_while(|byte| matches!(byte, b' ' | b'\t')).count()
 }
 
+/// Whether the object in `bytes[start..end]` lacks an opening bracket: the brace that closes it is alone in its line,
+/// and indented more than its first line.
+fn is_nested_end(bytes: &[u8], start: usize, end: usize) -> bool {
+    let brace_line = line_start(bytes, end - 1);
+    bytes[start] == b'{'
+        && brace_line > start
+        && bytes[brace_line - 1] == b'\n'
+        && end - 1 - brace_line > indentation_of(bytes, start)
+        && serde_json::from_slice::<serde::de::IgnoredAny>(&bytes[start..end]).is_err()
+}
+
+/// Number of spaces and tabs at the start of the line that contains `at`.
+fn indentation_of(bytes: &[u8], at: usize) -> usize {
+    let line = memchr::memrchr(b'\n', &bytes[..at]).map_or(0, |end| end + 1);
+    indentation(&bytes[line..at])
+}
+
 /// Number of spaces and tabs at the start of a line.
 fn indentation(line: &[u8]) -> usize {
     line.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count()
 }
 
-/// The end of a damaged document that continues after `line_end`, and whether something follows it. The lines of a
+/// The end of a damaged document that may continue after `line_end`, and whether something follows it. The lines of a
 /// pretty-printed document are indented more than its first line, up to the closing brace. If a line ends in a string,
-/// everything up to the start of another document may belong to the string.
+/// the string may continue up to a line that closes more brackets than it opens.
 fn damaged_lines_end(
     bytes: &[u8],
     start: usize,
     line_end: usize,
     is_in_string: bool,
 ) -> (usize, bool) {
-    let first_line = memchr::memrchr(b'\n', &bytes[..start]).map_or(0, |at| at + 1);
-    let indented = indentation(&bytes[first_line..start]);
-    let mut end = line_end;
-    while end < bytes.len() {
-        let rest = &bytes[end + 1..];
+    let indented = indentation_of(bytes, start);
+    let (mut end, mut line_end) = (line_end, line_end);
+    while line_end < bytes.len() {
+        let rest = &bytes[line_end + 1..];
         let line = &rest[..memchr::memchr(b'\n', rest).unwrap_or(rest.len())];
-        let is_deeper = indentation(line) > indented;
+        let next_end = line_end + 1 + line.len();
         match line.trim_ascii() {
-            [] if rest.trim_ascii().is_empty() => return (end, false),
             [] => {}
             [b'{', .., b'}'] | [b'{', .., b'}', b',' | b']'] => return (end, true),
-            _ if is_deeper => {}
-            [b'}', ..] => return (end + 2 + indentation(line), true),
+            _ if indentation(line) > indented => end = next_end,
+            [b'}', ..] => return (line_end + 2 + indentation(line), true),
             [b'{', ..] | [_, _, _, _, b'-', _, _, b'-', ..] => return (end, true),
-            _ if is_in_string => {}
-            _ => return (end, true),
+            _ if !is_in_string => return (end, true),
+            content if closes_brackets(content) => return (next_end, next_end < bytes.len()),
+            _ => {}
         }
-        end += 1 + line.len();
+        line_end = next_end;
     }
     (end, false)
+}
+
+/// Whether a line closes more brackets than it opens.
+fn closes_brackets(line: &[u8]) -> bool {
+    let count = |brackets: &[u8]| line.iter().filter(|byte| brackets.contains(byte)).count();
+    count(b"}]") > count(b"{[")
 }
 
 /// Fast path for NDJSON: the end of a line that is a single document, intact or damaged. Such a line starts with `{`,
@@ -173,6 +196,9 @@ impl Boundaries {
     /// stopped, or the last line of the document. `damage` is `None` if the input ends within the document.
     fn after_damage(&mut self, bytes: &[u8], at: usize, damage: Option<Damage>) -> (usize, bool) {
         let line_end = self.line_end(bytes, at);
+        if !matches!(bytes[at], b'{' | b'"') {
+            return damaged_lines_end(bytes, at, line_end, false);
+        }
         let find =
             || BOUNDARY.find(&bytes[at..line_end]).map_or(line_end, |offset| at + offset + 1);
         let next = self.next.filter(|next| at < *next && *next <= line_end).unwrap_or_else(find);
@@ -270,12 +296,47 @@ mod tests {
     }
 
     #[test]
+    fn broken_pretty_document_is_one_span() {
+        let value =
+            serde_json::json!({"a": {"b": "c d", "e": ["f", "g"]}, "h": [{"i": "j"}, {"k": 1}]});
+        let pretty = format!("{value:#}");
+        let good = value.to_string();
+        for at in 1..pretty.len() {
+            let (head, tail) = pretty.split_at(at);
+            for broken in [
+                format!("{head}{}", tail.split_at(1).1),
+                format!("{head}\n{tail}"),
+                head.to_owned(),
+            ] {
+                let text = format!("{good}\n{broken}\n{good}\n{pretty}\n{good}\n");
+                let (spans, _) = split(text.as_bytes(), true);
+                assert_eq!(spans.len(), 5, "{broken}");
+                let (mut spans, rest) = split(&text.as_bytes()[..good.len() + 1 + at], false);
+                let (others, _) = split(&text.as_bytes()[rest..], true);
+                spans.extend(others);
+                assert_eq!(spans.len(), 5, "{broken}");
+            }
+        }
+    }
+
+    #[test]
     fn hostile_nesting_is_split_in_linear_time() {
-        for part in ["{\"a\":[\n", "{", "{}{{", "{} {} ", "{} {}\n \n", "{}}\n  "] {
+        for part in [
+            "{\"a\n\":",
+            "{\"a\":\"\n",
+            ": {\n",
+            "2000-01-01 00:00:00,\"\n",
+            "{\"a\":[\n",
+            "{",
+            "{}{{",
+            "{} {} ",
+            "{} {}\n \n",
+            "{}}\n  ",
+        ] {
             let text = part.repeat(100_000);
             let (spans, done) = split(text.as_bytes(), true);
             assert_eq!(done, text.len());
-            assert!(spans.len() >= 100_000, "{part}");
+            assert!(spans.len() >= 50_000, "{part}");
         }
     }
 

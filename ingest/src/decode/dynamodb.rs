@@ -1,8 +1,8 @@
-//! DynamoDB JSON, in which each value is an object with its type: `{"S": "text"}`.
+//! `DynamoDB` JSON, in which each value is an object with its type: `{"S": "text"}`.
 
 use serde_json::{Map, Value};
 
-/// A document in DynamoDB JSON as plain JSON; `None` if it is something else.
+/// A document in `DynamoDB` JSON as plain JSON; `None` if it is something else.
 pub(super) fn plain_json(text: &str) -> Option<String> {
     let Ok(Value::Object(item)) = serde_json::from_str(text) else { return None };
     let plain = match typed_value(&item) {

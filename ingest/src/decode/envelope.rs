@@ -63,8 +63,12 @@ fn unwrap_text(
     }
     // fast path: common documents are parsed in place
     if let Ok(notification) = inplace::notification_from_str(text) {
-        let context = topic_context(&notification.topic_arn, &notification.timestamp, context);
-        return unwrap_envelope(&notification.message, context, sink);
+        let topic = topic_context(&notification.topic_arn, &notification.timestamp, context);
+        let result = unwrap_envelope(&notification.message, topic, sink);
+        // an event of an unknown type may be an item in `DynamoDB` JSON
+        if !matches!(&result, Err(rejection) if rejection.reason == QuarantineReason::UnknownKind) {
+            return result;
+        }
     }
     if let Ok(envelope) = inplace::from_str::<Envelope<'_>>(text) {
         return unwrap_object(text, &envelope, context, sink);
@@ -84,7 +88,7 @@ fn unwrap_text(
     Err(Rejection::new(QuarantineReason::NotJson, error.to_string()))
 }
 
-/// Unwraps an object; one that is not recognised may be an item in DynamoDB JSON.
+/// Unwraps an object; one that is not recognised may be an item in `DynamoDB` JSON.
 fn unwrap_object(
     text: &str,
     envelope: &Envelope<'_>,
@@ -321,7 +325,7 @@ fn unwrap_eventbridge(
         );
     }
     let context = DecodeContext {
-        published_at: envelope.time.get().and_then(parse_ms),
+        published_at: envelope.time.get().and_then(parse_ms).or(context.published_at),
         channel: Some(Channel::EventPublishing),
         account: envelope.account.get().or(context.account),
         region: envelope.region.get().or(context.region),
@@ -390,7 +394,7 @@ fn topic_context<'c>(
 ) -> DecodeContext<'c> {
     let [region, account, _] = arn_parts(arn.get().unwrap_or_default());
     DecodeContext {
-        published_at: timestamp.get().and_then(parse_ms),
+        published_at: timestamp.get().and_then(parse_ms).or(context.published_at),
         region: context.region.or(region),
         account: context.account.or(account),
         topic: arn.get().or(context.topic),

@@ -6,7 +6,7 @@
 //! | `envelope` | unwrap the envelopes around an event (SNS, EventBridge, Lambda, CloudWatch Logs, ...) |
 //! | `text`, `csv_rows` | recognise text that is not JSON: notices, lines of logs, rows of CSV files |
 //! | `payload` | decode base64 and decompress |
-//! | `dynamodb` | make plain JSON of DynamoDB JSON |
+//! | `dynamodb` | make plain JSON of `DynamoDB` JSON |
 //! | `log_lines` | read lines of CloudWatch Logs |
 //! | [`pointers`], `pointer_events`, `pointer_search` | read notifications about S3 objects, and list the objects of a message |
 //! | `normalise` | make rows of SES and WorkMail events |

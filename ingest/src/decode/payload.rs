@@ -45,7 +45,7 @@ pub(super) fn unpack(encoded: &str, compression: Compression) -> Result<Vec<u8>,
     Ok(bytes)
 }
 
-/// A text that is a document in base64: the encoded bytes are compressed, or start like JSON.
+/// A text that is a document in base64: the encoded bytes are compressed, or readable text.
 pub(super) fn unpack_text(text: &str) -> Option<Result<Vec<u8>, Rejection>> {
     let is_encoded = |byte: u8| {
         byte.is_ascii_alphanumeric()
@@ -59,7 +59,8 @@ pub(super) fn unpack_text(text: &str) -> Option<Result<Vec<u8>, Rejection>> {
     if is_compressed(&bytes) {
         return Some(decompress(&bytes));
     }
-    matches!(bytes.trim_ascii_start().first(), Some(b'{' | b'[' | b'"')).then_some(Ok(bytes))
+    let is_readable = |text: &str| !text.contains(|c: char| c.is_control() && !c.is_whitespace());
+    std::str::from_utf8(&bytes).is_ok_and(is_readable).then_some(Ok(bytes))
 }
 
 /// Decodes base64: standard or URL-safe, with or without padding and line ends.

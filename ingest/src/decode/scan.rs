@@ -24,9 +24,10 @@ pub(super) struct Damage {
     pub(super) is_in_string: bool,
 }
 
-impl Scan {
-    fn damaged(length: usize) -> Self {
-        Self::Damaged(Damage { length, scanned: length, is_in_string: false })
+impl Damage {
+    /// Damage outside of a string, found by scanning up to it.
+    pub(super) fn after(length: usize) -> Self {
+        Self { length, scanned: length, is_in_string: false }
     }
 }
 
@@ -125,7 +126,7 @@ fn scan_brackets(bytes: &[u8], line_feeds: bool) -> Scan {
                 Ok(Some(end)) => {
                     let is_allowed = |next| matches!(next, b':' | b',' | b'}' | b']');
                     if line_feeds && !next_token(&bytes[end..]).is_none_or(is_allowed) {
-                        return Scan::damaged(end);
+                        return Scan::Damaged(Damage::after(end));
                     }
                     at = end - 1;
                 }
@@ -141,14 +142,14 @@ fn scan_brackets(bytes: &[u8], line_feeds: bool) -> Scan {
                     Some(_) => matches!(previous, b'[' | b','),
                 };
                 if !is_allowed {
-                    return Scan::damaged(at);
+                    return Scan::Damaged(Damage::after(at));
                 }
                 open.push(byte);
             }
             b'}' | b']' => {
                 let opened = open.pop();
                 if opened != Some(if byte == b'}' { b'{' } else { b'[' }) {
-                    return Scan::damaged(at + 1);
+                    return Scan::Damaged(Damage::after(at + 1));
                 }
                 if open.is_empty() {
                     return Scan::Complete(at + 1);

@@ -74,11 +74,14 @@ fn csv_row(fields: Vec<Cow<'_, str>>) -> TextForm<'_> {
 /// The prefix of a log line, and the object or array in JSON that follows it: loggers write time, level and request ID
 /// before the message.
 fn logged_json(text: &str) -> Option<(&str, &str)> {
-    let is_object = |at: &usize| text[at + 1..].trim_start().starts_with('"');
-    let brace = text.match_indices('{').map(|(at, _)| at).take(BRACES_MAX).find(is_object)?;
-    let prefix = text[..brace].trim_end();
+    let is_object = |(_, rest): &(&str, &str)| {
+        rest.strip_prefix('{').is_some_and(|fields| fields.trim_start().starts_with('"'))
+    };
+    let mut braces = text.match_indices('{').map(|(at, _)| text.split_at(at)).take(BRACES_MAX);
+    let (before, _) = braces.find(is_object)?;
+    let prefix = before.trim_end();
     let prefix = prefix.strip_suffix('[').unwrap_or(prefix);
-    let document = text[prefix.len()..].trim();
+    let document = text.strip_prefix(prefix)?.trim();
     (!prefix.is_empty() && document.ends_with(['}', ']'])).then_some((prefix, document))
 }
 
@@ -97,8 +100,10 @@ fn time_in(prefix: &str) -> Option<i64> {
 
 /// Whether a line is about the execution of a Lambda function. A time and the name of a log stream may precede it.
 fn is_lambda_line(text: &str) -> bool {
-    let is_start = |at: usize| text[..at].chars().next_back().is_none_or(char::is_whitespace);
-    LAMBDA_LINES.iter().any(|line| text.find(line).is_some_and(is_start))
+    let is_start = |before: &str| before.is_empty() || before.ends_with(char::is_whitespace);
+    LAMBDA_LINES
+        .iter()
+        .any(|line| text.split_once(line).is_some_and(|(before, _)| is_start(before)))
 }
 
 #[cfg(test)]

@@ -114,7 +114,7 @@ wire_object! {
         pub summary_version: Text<'a> = "summaryVersion",
         // containers without facts of their own
         /// The document or documents in a container: records that Firehose could not deliver, destinations of Lambda,
-        /// logs of EventBridge Pipes and Docker, exports of OpenSearch and DynamoDB, Kinesis records of a pipe.
+        /// logs of EventBridge Pipes and Docker, exports of `OpenSearch` and `DynamoDB`, Kinesis records of a pipe.
         pub content: RawJson<'a> = "rawData" | "requestPayload" | "payload" | "log" | "record" | "_source" | "hits"
             | "Item" | "Items" | "dynamodb" | "NewImage" | "data" | "Sns" | "kinesis",
         /// Time at which Firehose or Kinesis received the record.
@@ -149,7 +149,7 @@ wire_object! {
         pub kinesis: Object<Base64Data<'a>> = "kinesis",
         /// Content of a Firehose record, in base64.
         pub data: Text<'a> = "data",
-        /// A change of a DynamoDB table.
+        /// A change of a `DynamoDB` table.
         pub dynamodb: RawJson<'a> = "dynamodb",
         /// The `ses` object of a record of inbound mail.
         pub inbound: Object<InboundMail<'a>> = "ses",

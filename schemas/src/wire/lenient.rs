@@ -56,18 +56,18 @@ pub(crate) trait MergeField {
     fn is_missing(&self) -> bool;
 }
 
-/// The key of `keys` that equals `name` without ASCII case, hyphens and underscores: Hive writes lower case, .NET and
-/// Java classes PascalCase, other tools `snake_case`.
+/// The key of `keys` that equals `name` without ASCII case, or else without hyphens and underscores too: Hive writes
+/// lower case, .NET and Java classes `PascalCase`, other tools `snake_case`.
 #[cold]
 #[inline(never)]
 pub(crate) fn similar_key(name: &str, keys: &[&'static str]) -> Option<&'static str> {
-    let letters = |text: &'static str| text.bytes().filter(|byte| !matches!(byte, b'-' | b'_'));
+    let is_letter = |byte: &u8| !matches!(byte, b'-' | b'_');
+    let folded = || name.bytes().filter(is_letter).map(|byte| byte.to_ascii_lowercase());
     let is_similar = |key: &&&'static str| {
-        let name = name.bytes().filter(|byte| !matches!(byte, b'-' | b'_'));
-        name.map(|byte| byte.to_ascii_lowercase())
-            .eq(letters(key).map(|byte| byte.to_ascii_lowercase()))
+        key.bytes().filter(is_letter).map(|byte| byte.to_ascii_lowercase()).eq(folded())
     };
-    keys.iter().find(is_similar).copied()
+    let same_letters = keys.iter().find(|key| key.eq_ignore_ascii_case(name));
+    same_letters.or_else(|| keys.iter().find(is_similar)).copied()
 }
 
 impl MergeField for Text<'_> {
