@@ -69,8 +69,14 @@ fn is_column(field: &[u8]) -> bool {
     field.starts_with(QUOTED_OBJECT) || is_header(field) || is_time()
 }
 
+/// Whether a line is the header of an export.
+pub(crate) fn is_header_line(line: &str) -> bool {
+    let line = line.trim_start_matches('\u{feff}');
+    fields(line).is_some_and(|fields| fields.iter().any(|field| is_header(field.as_bytes())))
+}
+
 /// Whether a field is the name of a column of Logs Insights.
-pub(super) fn is_header(field: &[u8]) -> bool {
+fn is_header(field: &[u8]) -> bool {
     field.eq_ignore_ascii_case(b"@timestamp") || field.eq_ignore_ascii_case(b"@message")
 }
 

@@ -17,7 +17,7 @@
 pub mod allow_list;
 mod arn;
 mod context;
-mod csv_rows;
+pub(crate) mod csv_rows;
 pub mod documents;
 mod dynamodb;
 mod envelope;

@@ -355,14 +355,14 @@ impl Spelling {
             }
             Self::Random(seed) => {
                 let mut rng = SplitMix64::new(seed ^ key.len() as u64);
-                let mut flip = |c: char| {
+                let flip = |c: char| {
                     if rng.chance(500_000) {
                         c.to_ascii_uppercase()
                     } else {
                         c.to_ascii_lowercase()
                     }
                 };
-                key.chars().map(|c| flip(c)).collect()
+                key.chars().map(flip).collect()
             }
         }
     }

@@ -45,6 +45,9 @@ pub(super) fn form_of(text: &str) -> TextForm<'_> {
     if text.starts_with("Successfully validated SNS topic") {
         return TextForm::Notice(IgnoreReason::SnsTopicValidated);
     }
+    if csv_rows::is_header_line(text) {
+        return TextForm::Notice(IgnoreReason::CsvHeader);
+    }
     if let Some(fields) = csv_rows::fields(text) {
         return csv_row(fields);
     }
@@ -57,11 +60,8 @@ pub(super) fn form_of(text: &str) -> TextForm<'_> {
     TextForm::Other
 }
 
-/// The header of a CSV file, or a row with the field that contains the document.
+/// The field of a CSV row that contains the document.
 fn csv_row(fields: Vec<Cow<'_, str>>) -> TextForm<'_> {
-    if fields.iter().any(|field| csv_rows::is_header(field.as_bytes())) {
-        return TextForm::Notice(IgnoreReason::CsvHeader);
-    }
     let logged_at = fields.iter().find_map(|field| parse_ms(field));
     let object = fields.iter().position(|field| field.contains('{'));
     let text = object.or_else(|| fields.iter().position(|field| parse_ms(field).is_none()));
