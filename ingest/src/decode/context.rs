@@ -5,6 +5,7 @@ use bouncewatch_schemas::time::parse_ms;
 use bouncewatch_schemas::wire::lenient::Text;
 
 use crate::decode::allow_list::{AllowList, EventSource};
+use crate::decode::arn::arn_parts;
 use crate::decode::outcome::{IgnoreReason, Rejection};
 use crate::decode::pointers::S3Pointer;
 
@@ -101,6 +102,19 @@ impl<'a> DecodeContext<'a> {
     #[must_use]
     pub fn with_pointers_followed(self) -> Self {
         Self { pointers_followed: true, ..self }
+    }
+
+    /// Adds the facts of an SNS message: the topic (`arn:aws:sns:REGION:ACCOUNT:TOPIC`) and the time of publication.
+    #[must_use]
+    pub(super) fn with_topic(self, arn: &'a Text<'_>, timestamp: &Text<'_>) -> Self {
+        let [region, account, _] = arn_parts(arn.get().unwrap_or_default());
+        Self {
+            published_at: timestamp.get().and_then(parse_ms).or(self.published_at),
+            region: self.region.or(region),
+            account: self.account.or(account),
+            topic: arn.get().or(self.topic),
+            ..self
+        }
     }
 
     /// Adds the time in an envelope, if it is readable.

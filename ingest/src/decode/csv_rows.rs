@@ -28,7 +28,9 @@ pub(super) fn scan(bytes: &[u8]) -> RowScan {
     loop {
         match fields.next() {
             Some(Ok(field)) => is_row |= is_column(&bytes[field]),
-            Some(Err(Malformed::Open(_))) if is_row || bytes[1..].starts_with(QUOTED_OBJECT) => {
+            Some(Err(Malformed::Open(_)))
+                if is_row || bytes.get(1..).is_some_and(|rest| rest.starts_with(QUOTED_OBJECT)) =>
+            {
                 return RowScan::Unfinished;
             }
             None if is_row => return RowScan::Complete(fields.end.unwrap_or(bytes.len())),
@@ -150,5 +152,36 @@ impl Fields<'_> {
             }
             end += 2;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_of_log_exports_are_found_and_other_lines_are_not() {
+        for (text, expected) in [
+            ("@timestamp,@message\nx", Some("@timestamp,@message")),
+            (
+                "2026-11-18 09:00:00.000,\"{\"\"a\"\":1}\n\"\nx",
+                Some("2026-11-18 09:00:00.000,\"{\"\"a\"\":1}\n\""),
+            ),
+            ("\"{\"\"a\"\":1}\",\"b\"\r\nx", Some("\"{\"\"a\"\":1}\",\"b\"\r")),
+            ("2026-11-18 09:00:00,123 INFO {\"a\":1,\"b\":2}\n", None),
+            ("\"{\\\"a\\\":1}\",\n", None),
+            ("\"\",\"a\"]", None),
+            ("a,b\n", None),
+            ("", None),
+        ] {
+            let found = match scan(text.as_bytes()) {
+                RowScan::Complete(end) => text.get(..end),
+                RowScan::Unfinished | RowScan::NotARow => None,
+            };
+            assert_eq!(found, expected, "{text:?}");
+        }
+        assert!(matches!(scan(b"2026-11-18 09:00:00.000,\"a"), RowScan::Unfinished));
+        assert!(is_header_line("\u{feff}@timestamp,@message\r\n"));
+        assert!(!is_header_line("from,to,attempts"));
     }
 }

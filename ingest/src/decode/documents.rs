@@ -81,7 +81,7 @@ pub fn split(bytes: &[u8], last: bool) -> (Vec<DocumentSpan>, usize) {
     }
 }
 
-/// The start of the white space before `at` in its line: the indentation of a document tells its end if it is damaged.
+/// The start of the white space before `at` in its line: the end of a damaged document depends on its indentation.
 fn line_start(bytes: &[u8], at: usize) -> usize {
     at - bytes[..at].iter().rev().take_while(|byte| matches!(byte, b' ' | b'\t')).count()
 }

@@ -9,7 +9,6 @@ use bouncewatch_schemas::wire::envelope::{Envelope, RawJson, Record};
 use bouncewatch_schemas::wire::inplace;
 use bouncewatch_schemas::wire::lenient::Text;
 
-use crate::decode::arn::arn_parts;
 use crate::decode::context::{CountingSink, DecodeContext, Sink};
 use crate::decode::documents;
 use crate::decode::dynamodb;
@@ -20,6 +19,7 @@ use crate::decode::payload::{self, Compression};
 use crate::decode::pointer_events::unwrap_pointer;
 use crate::decode::pointers::KeyEncoding;
 use crate::decode::repair::{json_string, repair_strings};
+use crate::decode::shapes;
 use crate::decode::text::{self, TextForm};
 
 /// Maximum number of nested envelopes.
@@ -63,7 +63,7 @@ fn unwrap_text(
     }
     // fast path: common documents are parsed in place
     if let Ok(notification) = inplace::notification_from_str(text) {
-        let topic = topic_context(&notification.topic_arn, &notification.timestamp, context);
+        let topic = context.with_topic(&notification.topic_arn, &notification.timestamp);
         let result = unwrap_envelope(&notification.message, topic, sink);
         // an event of an unknown type may be an item in `DynamoDB` JSON
         if !matches!(&result, Err(rejection) if rejection.reason == QuarantineReason::UnknownKind) {
@@ -202,15 +202,15 @@ fn unwrap_envelope(
     if envelope.mail.0.is_some() || has(&envelope.event_type) || has(&envelope.notification_type) {
         return normalise::ses_rows(envelope, context, sink);
     }
-    if is_sns(envelope) {
+    if let Some(reason) = shapes::notice(envelope) {
+        sink.ignored(reason);
+        return Ok(());
+    }
+    if shapes::is_sns(envelope) {
         return unwrap_sns(envelope, context, sink);
     }
     if let Some(logs) = &envelope.aws_logs.0 {
         return unwrap_payload(&logs.data, Compression::Gzip, context, sink);
-    }
-    if envelope.message_type.is("CONTROL_MESSAGE") {
-        sink.ignored(IgnoreReason::CloudWatchControlMessage);
-        return Ok(());
     }
     if !envelope.log_events.0.is_empty() {
         let context = DecodeContext {
@@ -243,35 +243,18 @@ fn unwrap_envelope(
     if let Some(body) = envelope.body.0 {
         return unwrap_raw(body, context, sink);
     }
-    if envelope.event.text.is("s3:TestEvent") {
-        sink.ignored(IgnoreReason::S3TestEvent);
-        return Ok(());
-    }
     if envelope.event.object.0.is_some() {
         return normalise::workmail_rows(envelope, context, sink);
     }
     unwrap_container(envelope, context, sink)
 }
 
-/// Unwraps an envelope without facts about the event, or ignores it.
+/// Unwraps an envelope that has no fact about the event except a time.
 fn unwrap_container(
     envelope: &Envelope<'_>,
     context: DecodeContext<'_>,
     sink: &mut impl Sink,
 ) -> Result<(), Rejection> {
-    let ignored = if envelope.inbound.0.is_some() {
-        Some(IgnoreReason::InboundMail)
-    } else if envelope.summary_version.0.is_some() {
-        Some(IgnoreReason::WorkMailMessageFlow)
-    } else if envelope.type_name.get().is_some_and(|name| name.starts_with("platform.")) {
-        Some(IgnoreReason::LambdaPlatformLog)
-    } else {
-        None
-    };
-    if let Some(reason) = ignored {
-        sink.ignored(reason);
-        return Ok(());
-    }
     let times = [&envelope.arrival_time, &envelope.timestamp, &envelope.time];
     let context =
         times.iter().rev().fold(context, |context, time| context.with_envelope_time(time));
@@ -352,54 +335,18 @@ fn is_no_mail_event(rejection: &Rejection) -> bool {
     matches!(rejection.reason, NotAnEvent | NotJson | BadPayload)
 }
 
-/// Whether an envelope is an SNS message; some relays remove `Type`, or all keys except `Message`.
-fn is_sns(envelope: &Envelope<'_>) -> bool {
-    let has_type = envelope.type_name.0.is_some();
-    let has_topic = envelope.topic_arn.0.is_some();
-    let has_message = envelope.message.0.is_some();
-    has_topic && (has_type || has_message)
-        || has_message
-            && ["Notification", "SubscriptionConfirmation", "UnsubscribeConfirmation"]
-                .iter()
-                .any(|name| envelope.type_name.is(name))
-}
-
 fn unwrap_sns(
     envelope: &Envelope<'_>,
     context: DecodeContext<'_>,
     sink: &mut impl Sink,
 ) -> Result<(), Rejection> {
-    if envelope.type_name.is("SubscriptionConfirmation") {
-        sink.ignored(IgnoreReason::SubscriptionConfirmation);
-        return Ok(());
-    }
-    if envelope.type_name.is("UnsubscribeConfirmation") {
-        sink.ignored(IgnoreReason::UnsubscribeConfirmation);
-        return Ok(());
-    }
     let RawJson(Some(message)) = envelope.message else {
         return Err(Rejection::new(
             QuarantineReason::NotAnEvent,
             "an SNS notification without `Message`",
         ));
     };
-    unwrap_raw(message, topic_context(&envelope.topic_arn, &envelope.timestamp, context), sink)
-}
-
-/// Adds the facts of an SNS topic (`arn:aws:sns:REGION:ACCOUNT:TOPIC`) to a context.
-fn topic_context<'c>(
-    arn: &'c Text<'_>,
-    timestamp: &Text<'_>,
-    context: DecodeContext<'c>,
-) -> DecodeContext<'c> {
-    let [region, account, _] = arn_parts(arn.get().unwrap_or_default());
-    DecodeContext {
-        published_at: timestamp.get().and_then(parse_ms).or(context.published_at),
-        region: context.region.or(region),
-        account: context.account.or(account),
-        topic: arn.get().or(context.topic),
-        ..context
-    }
+    unwrap_raw(message, context.with_topic(&envelope.topic_arn, &envelope.timestamp), sink)
 }
 
 /// A nested document in raw JSON: an object, or a string that contains one.

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`documents`], `scan` | split bytes into documents |
 //! | `envelope` | unwrap the envelopes around an event (SNS, EventBridge, Lambda, CloudWatch Logs, ...) |
+//! | `shapes` | recognise envelopes and notices by their keys |
 //! | `text`, `csv_rows` | recognise text that is not JSON: notices, lines of logs, rows of CSV files |
 //! | `payload` | decode base64 and decompress |
 //! | `dynamodb` | make plain JSON of `DynamoDB` JSON |
@@ -32,6 +33,7 @@ pub mod pointers;
 mod properties;
 mod repair;
 mod scan;
+mod shapes;
 mod text;
 
 pub use context::{DecodeContext, Sink};
