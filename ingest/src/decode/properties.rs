@@ -345,10 +345,12 @@ impl Spelling {
             }
             Self::Snake => {
                 let mut snake = String::new();
+                let mut follows_lower_case = false;
                 for c in key.chars() {
-                    if c.is_uppercase() && snake.ends_with(char::is_lowercase) {
+                    if c.is_uppercase() && follows_lower_case {
                         snake.push('_');
                     }
+                    follows_lower_case = c.is_lowercase();
                     snake.extend(c.to_lowercase());
                 }
                 snake

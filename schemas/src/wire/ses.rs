@@ -31,7 +31,7 @@ wire_object! {
         /// Message tags, including those of SES; only in event publishing.
         pub tags: Tags<'a> = "tags",
     }
-    unread "headersTruncated" | "headers" | "commonHeaders"
+    unread "headersTruncated" | "headers" | "commonHeaders" | "callerIdentity"
 }
 
 wire_object! {
@@ -71,7 +71,7 @@ wire_object! {
         /// The clicked link.
         pub link: Text<'a> = "link",
     }
-    unread "ipAddress" | "userAgent" | "linkTags" | "arrivalDate"
+    unread "ipAddress" | "userAgent" | "linkTags" | "isBotEvent" | "arrivalDate"
 }
 
 wire_object! {
