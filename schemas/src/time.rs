@@ -10,7 +10,7 @@ pub const DAY_MS: i64 = 86_400_000;
 const PLAUSIBLE_MS: std::ops::Range<i64> = 946_684_800_000..7_258_118_400_000;
 
 /// Parses a timestamp: RFC 3339 with `T` or a space, with or without fraction and zone (default: UTC), RFC 2822, a
-/// date, or seconds or milliseconds since 1970. Fractions of a millisecond are truncated. `None` if the time is not in
+/// date, the forms of web server logs and of Go, or seconds, milliseconds, microseconds or nanoseconds since 1970. Fractions of a millisecond are truncated. `None` if the time is not in
 /// the years 2000 to 2199.
 pub fn parse_ms(text: &str) -> Option<i64> {
     let text = text.trim();
@@ -53,18 +53,28 @@ fn digits(text: &[u8]) -> Option<u32> {
 }
 
 /// Formats with a zone that is not valid in RFC 3339.
-const ZONED: [&str; 5] = [
+const ZONED: [&str; 6] = [
     "%Y-%m-%dT%H:%M:%S%.f %z",
     "%Y-%m-%d %H:%M:%S%.f %z",
     "%Y-%m-%dT%H:%M:%S%.f%z",
     "%Y-%m-%d %H:%M:%S%.f%z",
     "%a, %d %b %Y %H:%M:%S %z",
+    "%d/%b/%Y:%H:%M:%S %z",
 ];
 
 /// Parses all formats except RFC 3339.
 fn parse_other(text: &str) -> Option<i64> {
+    // up to the year 5138 seconds have at most 11 digits, milliseconds 14, and microseconds 17; from 1973 milliseconds
+    // have at least 12, microseconds 15, and nanoseconds 18
+    if let Ok(number) = text.parse::<i64>() {
+        return Some(match number.unsigned_abs() {
+            0..100_000_000_000 => number * 1_000,
+            100_000_000_000..100_000_000_000_000 => number,
+            100_000_000_000_000..100_000_000_000_000_000 => number / 1_000,
+            _ => number / 1_000_000,
+        });
+    }
     if let Ok(number) = text.parse::<f64>() {
-        // up to the year 5138 seconds have at most 11 digits; from 1973 milliseconds have at least 12
         #[expect(
             clippy::cast_possible_truncation,
             reason = "a saturated value is not plausible and is rejected"
@@ -77,7 +87,7 @@ fn parse_other(text: &str) -> Option<i64> {
         .find_map(|format| DateTime::parse_from_str(text, format).ok())
         .map(|time| time.timestamp_millis())
         .or_else(|| {
-            ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f"]
+            ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f", "%Y/%m/%d %H:%M:%S%.f"]
                 .iter()
                 .find_map(|format| {
                     NaiveDateTime::parse_from_str(text.trim_end_matches('Z'), format).ok()
@@ -156,6 +166,11 @@ mod tests {
             ("2023-02-01T15:12:55", "2023-02-01T15:12:55.000Z"),
             ("1675264375826", "2023-02-01T15:12:55.826Z"),
             ("1675264375", "2023-02-01T15:12:55.000Z"),
+            ("1675264375.826", "2023-02-01T15:12:55.826Z"),
+            ("1675264375826000", "2023-02-01T15:12:55.826Z"),
+            ("1675264375826000000", "2023-02-01T15:12:55.826Z"),
+            ("2023/02/01 15:12:55", "2023-02-01T15:12:55.000Z"),
+            ("01/Feb/2023:16:12:55 +0100", "2023-02-01T15:12:55.000Z"),
             ("Wed, 01 Feb 2023 15:12:55 +0000", "2023-02-01T15:12:55.000Z"),
         ] {
             assert_eq!(parse_ms(text).map(format_ms).as_deref(), Some(expected), "{text}");

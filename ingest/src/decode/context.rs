@@ -1,8 +1,11 @@
 //! [`DecodeContext`]: facts about an event from its envelopes. [`Sink`]: the receiver of decoded rows.
 
 use bouncewatch_schemas::event::{Channel, EventRow, Service};
+use bouncewatch_schemas::time::parse_ms;
+use bouncewatch_schemas::wire::lenient::Text;
 
 use crate::decode::allow_list::{AllowList, EventSource};
+use crate::decode::arn::arn_parts;
 use crate::decode::outcome::{IgnoreReason, Rejection};
 use crate::decode::pointers::S3Pointer;
 
@@ -16,6 +19,29 @@ pub trait Sink {
     fn ignored(&mut self, reason: IgnoreReason);
     /// An S3 object that the document points to.
     fn object(&mut self, _: S3Pointer) {}
+}
+
+/// Counts the events on their way to another sink.
+pub(super) struct CountingSink<'s> {
+    pub(super) sink: &'s mut dyn Sink,
+    /// Number of events so far.
+    pub(super) events: usize,
+}
+
+impl Sink for CountingSink<'_> {
+    fn event(&mut self) {
+        self.events += 1;
+        self.sink.event();
+    }
+    fn row(&mut self, row: &EventRow<'_>) {
+        self.sink.row(row);
+    }
+    fn ignored(&mut self, reason: IgnoreReason) {
+        self.sink.ignored(reason);
+    }
+    fn object(&mut self, pointer: S3Pointer) {
+        self.sink.object(pointer);
+    }
 }
 
 /// Facts about an event from its envelopes.
@@ -35,6 +61,8 @@ pub struct DecodeContext<'a> {
     pub region: Option<&'a str>,
     /// Time of the log event, epoch milliseconds.
     pub logged_at: Option<i64>,
+    /// Time in another envelope, epoch milliseconds: a container, the queue, Firehose or Kinesis.
+    pub envelope_at: Option<i64>,
     /// ARN of the SNS topic.
     pub topic: Option<&'a str>,
     /// Accounts, topics and identities with accepted events; `None` accepts all.
@@ -56,6 +84,7 @@ impl<'a> DecodeContext<'a> {
             account: None,
             region: None,
             logged_at: None,
+            envelope_at: None,
             topic: None,
             allow_list: None,
             pointers_followed: false,
@@ -73,6 +102,30 @@ impl<'a> DecodeContext<'a> {
     #[must_use]
     pub fn with_pointers_followed(self) -> Self {
         Self { pointers_followed: true, ..self }
+    }
+
+    /// Adds the facts of an SNS message: the topic (`arn:aws:sns:REGION:ACCOUNT:TOPIC`) and the time of publication.
+    #[must_use]
+    pub(super) fn with_topic(self, arn: &'a Text<'_>, timestamp: &Text<'_>) -> Self {
+        let [region, account, _] = arn_parts(arn.get().unwrap_or_default());
+        Self {
+            published_at: timestamp.get().and_then(parse_ms).or(self.published_at),
+            region: self.region.or(region),
+            account: self.account.or(account),
+            topic: arn.get().or(self.topic),
+            ..self
+        }
+    }
+
+    /// Adds the time in an envelope, if it is readable.
+    #[must_use]
+    pub(super) fn with_envelope_time(self, time: &Text<'_>) -> Self {
+        Self { envelope_at: time.get().and_then(parse_ms).or(self.envelope_at), ..self }
+    }
+
+    /// The best time in the envelopes, for an event that has no time of its own.
+    pub(super) fn time_of_envelopes(&self) -> Option<i64> {
+        self.published_at.or(self.logged_at).or(self.envelope_at)
     }
 
     /// Rejects an event that is not on the allow list.

@@ -7,6 +7,8 @@ use std::sync::LazyLock;
 
 use memchr::memmem::Finder;
 
+use crate::decode::scan::{Damage, Scan, scan};
+
 /// Maximum length of a document; a longer one is quarantined without parsing. An SQS message has at most 1 MiB.
 pub const DOCUMENT_BYTES_MAX: usize = 16 * 1024 * 1024;
 
@@ -54,23 +56,92 @@ pub fn split(bytes: &[u8], last: bool) -> (Vec<DocumentSpan>, usize) {
             continue;
         }
         match scan(&bytes[at..]) {
-            Scan::Complete(length) => {
+            Scan::Complete(length) if !is_nested_end(bytes, at, at + length) => {
                 spans.push(DocumentSpan { start: at, end: at + length, is_complete: true });
                 at += length;
             }
-            Scan::Unfinished if !last && bytes.len() - at <= DOCUMENT_BYTES_MAX => {
-                return (spans, at);
-            }
-            damaged => {
-                let end = boundaries.after_damage(bytes, at, &damaged);
-                let scanned =
-                    if let Scan::Damaged(length) = damaged { length } else { bytes.len() - at };
-                budget = budget.saturating_sub(scanned);
+            unreadable => {
+                let is_more_expected = !last && bytes.len() - at <= DOCUMENT_BYTES_MAX;
+                let damage = match unreadable {
+                    Scan::Damaged(damage) => Some(damage),
+                    Scan::Complete(length) => Some(Damage::after(length)),
+                    Scan::Unfinished if is_more_expected => return (spans, line_start(bytes, at)),
+                    Scan::Unfinished => None,
+                };
+                let (end, is_followed) = boundaries.after_damage(bytes, at, damage);
+                if !is_followed && is_more_expected {
+                    return (spans, line_start(bytes, at));
+                }
+                budget =
+                    budget.saturating_sub(damage.map_or(bytes.len() - at, |damage| damage.scanned));
                 spans.push(DocumentSpan { start: at, end, is_complete: false });
                 at = end;
             }
         }
     }
+}
+
+/// The start of the white space before `at` in its line: the end of a damaged document depends on its indentation.
+fn line_start(bytes: &[u8], at: usize) -> usize {
+    at - bytes[..at].iter().rev().take_while(|byte| matches!(byte, b' ' | b'\t')).count()
+}
+
+/// Whether the object in `bytes[start..end]` lacks an opening bracket: the brace that closes it is alone in its line,
+/// and indented more than its first line.
+fn is_nested_end(bytes: &[u8], start: usize, end: usize) -> bool {
+    let brace_line = line_start(bytes, end - 1);
+    bytes[start] == b'{'
+        && brace_line > start
+        && bytes[brace_line - 1] == b'\n'
+        && end - 1 - brace_line > indentation_of(bytes, start)
+        && serde_json::from_slice::<serde::de::IgnoredAny>(&bytes[start..end]).is_err()
+}
+
+/// Number of spaces and tabs at the start of the line that contains `at`.
+fn indentation_of(bytes: &[u8], at: usize) -> usize {
+    let line = memchr::memrchr(b'\n', &bytes[..at]).map_or(0, |end| end + 1);
+    indentation(&bytes[line..at])
+}
+
+/// Number of spaces and tabs at the start of a line.
+fn indentation(line: &[u8]) -> usize {
+    line.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count()
+}
+
+/// The end of a damaged document that may continue after `line_end`, and whether something follows it. The lines of a
+/// pretty-printed document are indented more than its first line, up to the closing brace. If a line ends in a string,
+/// the string may continue up to a line that closes more brackets than it opens.
+fn damaged_lines_end(
+    bytes: &[u8],
+    start: usize,
+    line_end: usize,
+    is_in_string: bool,
+) -> (usize, bool) {
+    let indented = indentation_of(bytes, start);
+    let (mut end, mut line_end) = (line_end, line_end);
+    while line_end < bytes.len() {
+        let rest = &bytes[line_end + 1..];
+        let line = &rest[..memchr::memchr(b'\n', rest).unwrap_or(rest.len())];
+        let next_end = line_end + 1 + line.len();
+        match line.trim_ascii() {
+            [] => {}
+            [b'{', .., b'}'] | [b'{', .., b'}', b',' | b']'] => return (end, true),
+            _ if indentation(line) > indented => end = next_end,
+            [b'}', ..] => return (line_end + 2 + indentation(line), true),
+            [b'{', ..] | [_, _, _, _, b'-', _, _, b'-', ..] => return (end, true),
+            _ if !is_in_string => return (end, true),
+            content if closes_brackets(content) => return (next_end, next_end < bytes.len()),
+            _ => {}
+        }
+        line_end = next_end;
+    }
+    (end, false)
+}
+
+/// Whether a line closes more brackets than it opens.
+fn closes_brackets(line: &[u8]) -> bool {
+    let count = |brackets: &[u8]| line.iter().filter(|byte| brackets.contains(byte)).count();
+    count(b"}]") > count(b"{[")
 }
 
 /// Fast path for NDJSON: the end of a line that is a single document, intact or damaged. Such a line starts with `{`,
@@ -102,107 +173,6 @@ fn is_separator(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\r' | b'\n' | b'[' | b']' | b',' | 0xEF | 0xBB | 0xBF | 0x1E)
 }
 
-/// Result of a scan.
-enum Scan {
-    /// A document of this many bytes.
-    Complete(usize),
-    /// The input ends within a document.
-    Unfinished,
-    /// Not a document. The next one may start after this many bytes.
-    Damaged(usize),
-}
-
-fn scan(bytes: &[u8]) -> Scan {
-    match bytes.first() {
-        Some(b'{') => scan_object(bytes),
-        Some(b'"') => match string_end(bytes, 0) {
-            Ok(Some(end)) => Scan::Complete(end),
-            Ok(None) => Scan::Unfinished,
-            Err(end) => Scan::Damaged(end),
-        },
-        _ => match scalar_end(bytes).or_else(|| memchr::memchr(b'\n', bytes)) {
-            // not JSON: a notice in plain text, or a log line that starts with its time
-            Some(end) => Scan::Complete(end),
-            None => Scan::Unfinished,
-        },
-    }
-}
-
-/// The end of a number, `true`, `false` or `null` that is a document or an element of an array.
-fn scalar_end(bytes: &[u8]) -> Option<usize> {
-    let length = bytes
-        .iter()
-        .take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'+' | b'.'))
-        .count();
-    let next = bytes[length..].iter().find(|b| !matches!(b, b' ' | b'\t' | b'\r'));
-    let is_end = next.is_none_or(|b| matches!(b, b',' | b']' | b'\n'));
-    (is_end && serde_json::from_slice::<serde::de::IgnoredAny>(&bytes[..length]).is_ok())
-        .then_some(length)
-}
-
-/// Scans an object to its closing brace. Stops at a bracket that JSON does not allow in its position: the line was
-/// truncated there, and the next record follows.
-fn scan_object(bytes: &[u8]) -> Scan {
-    let mut open: Vec<u8> = Vec::with_capacity(8);
-    let mut previous = 0;
-    let mut at = 0;
-    while let Some(&byte) = bytes.get(at) {
-        match byte {
-            b' ' | b'\t' | b'\r' | b'\n' => {
-                at += 1;
-                continue;
-            }
-            b'"' => match string_end(bytes, at) {
-                Ok(Some(end)) => at = end - 1,
-                Ok(None) => return Scan::Unfinished,
-                Err(end) => return Scan::Damaged(end),
-            },
-            b'{' | b'[' => {
-                let is_allowed = match open.last() {
-                    None => at == 0,
-                    Some(b'{') => previous == b':',
-                    Some(_) => matches!(previous, b'[' | b','),
-                };
-                if !is_allowed {
-                    return Scan::Damaged(at);
-                }
-                open.push(byte);
-            }
-            b'}' | b']' => {
-                let opened = open.pop();
-                if opened != Some(if byte == b'}' { b'{' } else { b'[' }) {
-                    return Scan::Damaged(at + 1);
-                }
-                if open.is_empty() {
-                    return Scan::Complete(at + 1);
-                }
-            }
-            _ => {}
-        }
-        previous = byte;
-        at += 1;
-    }
-    Scan::Unfinished
-}
-
-/// The index after the string that starts at `at`; `None` if the input ends first. If its line ends first, the end of
-/// the line is the error.
-fn string_end(bytes: &[u8], at: usize) -> Result<Option<usize>, usize> {
-    let mut from = at + 1;
-    loop {
-        let Some(offset) =
-            bytes.get(from..).and_then(|rest| memchr::memchr3(b'"', b'\\', b'\n', rest))
-        else {
-            return Ok(None);
-        };
-        match bytes[from + offset] {
-            b'"' => return Ok(Some(from + offset + 1)),
-            b'\\' => from += offset + 2,
-            _ => return Err(from + offset),
-        }
-    }
-}
-
 /// The next end of a line and the next `}{`. Each is searched once and kept until the split has passed it: a line may
 /// contain many damaged documents.
 #[derive(Default)]
@@ -222,17 +192,28 @@ impl Boundaries {
         line_end
     }
 
-    /// Where the next document may start after a damaged one: at the end of the line, at the next `}{`, or where the
-    /// scan stopped.
-    fn after_damage(&mut self, bytes: &[u8], at: usize, damaged: &Scan) -> usize {
+    /// The end of a damaged document, and whether something follows it: the next `}{`, the position where the scan
+    /// stopped, or the last line of the document. `damage` is `None` if the input ends within the document.
+    fn after_damage(&mut self, bytes: &[u8], at: usize, damage: Option<Damage>) -> (usize, bool) {
         let line_end = self.line_end(bytes, at);
+        if !matches!(bytes[at], b'{' | b'"') {
+            return damaged_lines_end(bytes, at, line_end, false);
+        }
         let find =
             || BOUNDARY.find(&bytes[at..line_end]).map_or(line_end, |offset| at + offset + 1);
         let next = self.next.filter(|next| at < *next && *next <= line_end).unwrap_or_else(find);
         self.next = Some(next);
-        match damaged {
-            Scan::Damaged(length) if *length > 0 && at + length < next => at + length,
-            _ => next,
+        match damage {
+            Some(damage) if damage.length > 0 && at + damage.length < next => {
+                (at + damage.length, true)
+            }
+            _ if next < line_end => (next, true),
+            _ => damaged_lines_end(
+                bytes,
+                at,
+                line_end,
+                damage.is_some_and(|damage| damage.is_in_string),
+            ),
         }
     }
 }
@@ -315,12 +296,47 @@ mod tests {
     }
 
     #[test]
+    fn broken_pretty_document_is_one_span() {
+        let value =
+            serde_json::json!({"a": {"b": "c d", "e": ["f", "g"]}, "h": [{"i": "j"}, {"k": 1}]});
+        let pretty = format!("{value:#}");
+        let good = value.to_string();
+        for at in 1..pretty.len() {
+            let (head, tail) = pretty.split_at(at);
+            for broken in [
+                format!("{head}{}", tail.split_at(1).1),
+                format!("{head}\n{tail}"),
+                head.to_owned(),
+            ] {
+                let text = format!("{good}\n{broken}\n{good}\n{pretty}\n{good}\n");
+                let (spans, _) = split(text.as_bytes(), true);
+                assert_eq!(spans.len(), 5, "{broken}");
+                let (mut spans, rest) = split(&text.as_bytes()[..good.len() + 1 + at], false);
+                let (others, _) = split(&text.as_bytes()[rest..], true);
+                spans.extend(others);
+                assert_eq!(spans.len(), 5, "{broken}");
+            }
+        }
+    }
+
+    #[test]
     fn hostile_nesting_is_split_in_linear_time() {
-        for part in ["{\"a\":[\n", "{", "{}{{", "{} {} ", "{} {}\n \n", "{}}\n  "] {
+        for part in [
+            "{\"a\n\":",
+            "{\"a\":\"\n",
+            ": {\n",
+            "2000-01-01 00:00:00,\"\n",
+            "{\"a\":[\n",
+            "{",
+            "{}{{",
+            "{} {} ",
+            "{} {}\n \n",
+            "{}}\n  ",
+        ] {
             let text = part.repeat(100_000);
             let (spans, done) = split(text.as_bytes(), true);
             assert_eq!(done, text.len());
-            assert!(spans.len() >= 100_000, "{part}");
+            assert!(spans.len() >= 50_000, "{part}");
         }
     }
 

@@ -3,32 +3,31 @@
 //! Rows and ignored documents go to a [`Sink`]. An unreadable document is returned as a [`Rejection`], for the caller
 //! to quarantine with the bytes of the document.
 
-use std::borrow::Cow;
-use std::io::Read;
-
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use bouncewatch_schemas::event::Channel;
 use bouncewatch_schemas::time::parse_ms;
-use bouncewatch_schemas::wire::envelope::{Envelope, ObjectPointer, RawJson, Record};
+use bouncewatch_schemas::wire::envelope::{Envelope, RawJson, Record};
 use bouncewatch_schemas::wire::inplace;
 use bouncewatch_schemas::wire::lenient::Text;
 
-use crate::decode::arn::arn_parts;
-use crate::decode::context::{DecodeContext, Sink};
+use crate::decode::context::{CountingSink, DecodeContext, Sink};
 use crate::decode::documents;
+use crate::decode::dynamodb;
 use crate::decode::log_lines::{self, LogLine};
 use crate::decode::normalise;
 use crate::decode::outcome::{IgnoreReason, QuarantineReason, Rejection};
-use crate::decode::pointers::{KeyEncoding, PointerTarget};
-use crate::decode::repair::repair_strings;
+use crate::decode::payload::{self, Compression};
+use crate::decode::pointer_events::unwrap_pointer;
+use crate::decode::pointers::KeyEncoding;
+use crate::decode::repair::{json_string, repair_strings};
+use crate::decode::shapes;
+use crate::decode::text::{self, TextForm};
 
 /// Maximum number of nested envelopes.
-const DEPTH_MAX: u8 = 8;
+const DEPTH_MAX: u8 = 12;
 /// Prefix of the S3 event names for new objects.
 const CREATED: &str = "ObjectCreated";
-/// Maximum number of bytes of a decompressed payload.
-const DECOMPRESSED_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// Start of the detail types of an EventBridge event that a destination of Lambda publishes.
+const LAMBDA_RESULT: &str = "Lambda Function Invocation Result";
 
 /// Decodes one document. Rows go to the sink even if another part of the document is unreadable.
 ///
@@ -64,18 +63,23 @@ fn unwrap_text(
     }
     // fast path: common documents are parsed in place
     if let Ok(notification) = inplace::notification_from_str(text) {
-        let context = topic_context(&notification.topic_arn, &notification.timestamp, context);
-        return unwrap_envelope(&notification.message, context, sink);
+        let topic = context.with_topic(&notification.topic_arn, &notification.timestamp);
+        let result = unwrap_envelope(&notification.message, topic, sink);
+        // an event of an unknown type may be an item in `DynamoDB` JSON
+        if !matches!(&result, Err(rejection) if rejection.reason == QuarantineReason::UnknownKind) {
+            return result;
+        }
     }
     if let Ok(envelope) = inplace::from_str::<Envelope<'_>>(text) {
-        return unwrap_envelope(&envelope, context, sink);
+        return unwrap_object(text, &envelope, context, sink);
     }
     let error = match serde_json::from_str::<Envelope<'_>>(text) {
-        Ok(envelope) => return unwrap_envelope(&envelope, context, sink),
+        Ok(envelope) => return unwrap_object(text, &envelope, context, sink),
         Err(error) => error,
     };
-    if let Ok(envelope) = serde_json::from_str::<Envelope<'_>>(&repair_strings(text)) {
-        return unwrap_envelope(&envelope, context, sink);
+    let repaired = repair_strings(text);
+    if let Ok(envelope) = serde_json::from_str::<Envelope<'_>>(&repaired) {
+        return unwrap_object(&repaired, &envelope, context, sink);
     }
     let (spans, _) = documents::split(text.as_bytes(), true);
     if spans.len() > 1 {
@@ -84,37 +88,84 @@ fn unwrap_text(
     Err(Rejection::new(QuarantineReason::NotJson, error.to_string()))
 }
 
-/// Text that is not an object: a JSON string or array of documents, a notice, or a log line that starts with its time.
+/// Unwraps an object; one that is not recognised may be an item in `DynamoDB` JSON.
+fn unwrap_object(
+    text: &str,
+    envelope: &Envelope<'_>,
+    context: DecodeContext<'_>,
+    sink: &mut impl Sink,
+) -> Result<(), Rejection> {
+    let rejection = match unwrap_envelope(envelope, context, sink) {
+        Ok(()) => return Ok(()),
+        Err(rejection) => rejection,
+    };
+    let is_unknown =
+        matches!(rejection.reason, QuarantineReason::NotAnEvent | QuarantineReason::UnknownKind);
+    match is_unknown.then(|| dynamodb::plain_json(text)).flatten() {
+        Some(plain) => unwrap_text(&plain, context, sink),
+        None => Err(rejection),
+    }
+}
+
+/// Text that is not an object: a JSON string or array of documents, several lines, a notice, a log line, a row of a CSV
+/// file, or a document in base64.
 fn unwrap_non_object(
     text: &str,
     context: DecodeContext<'_>,
     sink: &mut impl Sink,
 ) -> Result<(), Rejection> {
-    if let Ok(inner) = serde_json::from_str::<Cow<'_, str>>(text)
-        && inner.trim_start().starts_with('{')
+    if text.starts_with('"')
+        && let Ok(inner) = json_string(text)
     {
-        return unwrap_text(&inner, context, sink);
+        return unwrap_json_string(&inner, context, sink);
     }
     if text.starts_with('[') {
         return decode_documents(text.as_bytes(), context, sink);
     }
-    if text.starts_with("Successfully validated SNS topic") {
-        sink.ignored(IgnoreReason::SnsTopicValidated);
-        return Ok(());
+    if let Some(payload) = payload::unpack_text(text) {
+        return decode_documents(&payload?, context, sink);
     }
-    if let Some((time, rest)) = text.split_once(' ')
-        && let Some(logged_at) = parse_ms(time)
-        && rest.trim_start().starts_with('{')
-    {
-        return unwrap_text(rest, DecodeContext { logged_at: Some(logged_at), ..context }, sink);
+    if text.contains('\n') && documents::split(text.as_bytes(), true).0.len() > 1 {
+        return decode_documents(text.as_bytes(), context, sink);
+    }
+    match text::form_of(text) {
+        TextForm::Notice(reason) => {
+            sink.ignored(reason);
+            return Ok(());
+        }
+        TextForm::Line { logged_at, document } => {
+            let context = DecodeContext { logged_at: logged_at.or(context.logged_at), ..context };
+            return unwrap_text(&document, context, sink);
+        }
+        TextForm::Other => {}
     }
     if text.is_empty() {
         return Err(Rejection::new(QuarantineReason::NotJson, "the body is empty"));
     }
     if serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok() {
-        return Err(Rejection::new(QuarantineReason::NotAnEvent, "JSON, but not an object"));
+        return Err(not_an_object());
     }
     Err(Rejection::new(QuarantineReason::NotJson, "neither JSON nor a known notice"))
+}
+
+fn not_an_object() -> Rejection {
+    Rejection::new(QuarantineReason::NotAnEvent, "JSON, but not an object")
+}
+
+/// A document that is a JSON string: JSON in it, or a text.
+fn unwrap_json_string(
+    inner: &str,
+    context: DecodeContext<'_>,
+    sink: &mut impl Sink,
+) -> Result<(), Rejection> {
+    let result = unwrap_text(inner, context, sink);
+    if inner.trim_start().starts_with(['{', '[', '"']) {
+        return result;
+    }
+    result.map_err(|rejection| match rejection.reason {
+        QuarantineReason::NotJson => not_an_object(),
+        _ => rejection,
+    })
 }
 
 /// Decodes every document in some bytes. See [`decode_document`].
@@ -151,15 +202,15 @@ fn unwrap_envelope(
     if envelope.mail.0.is_some() || has(&envelope.event_type) || has(&envelope.notification_type) {
         return normalise::ses_rows(envelope, context, sink);
     }
-    if has(&envelope.sns_type) && (has(&envelope.topic_arn) || envelope.sns_message.0.is_some()) {
+    if let Some(reason) = shapes::notice(envelope) {
+        sink.ignored(reason);
+        return Ok(());
+    }
+    if shapes::is_sns(envelope) {
         return unwrap_sns(envelope, context, sink);
     }
     if let Some(logs) = &envelope.aws_logs.0 {
         return unwrap_payload(&logs.data, Compression::Gzip, context, sink);
-    }
-    if envelope.message_type.is("CONTROL_MESSAGE") {
-        sink.ignored(IgnoreReason::CloudWatchControlMessage);
-        return Ok(());
     }
     if !envelope.log_events.0.is_empty() {
         let context = DecodeContext {
@@ -192,17 +243,44 @@ fn unwrap_envelope(
     if let Some(body) = envelope.body.0 {
         return unwrap_raw(body, context, sink);
     }
-    if envelope.test_event.is("s3:TestEvent") {
-        sink.ignored(IgnoreReason::S3TestEvent);
-        return Ok(());
-    }
-    if envelope.workmail.0.is_some() {
+    if envelope.event.object.0.is_some() {
         return normalise::workmail_rows(envelope, context, sink);
     }
-    if envelope.log_line.0.is_some() && has(&envelope.log_time) {
+    unwrap_container(envelope, context, sink)
+}
+
+/// Unwraps an envelope that has no fact about the event except a time.
+fn unwrap_container(
+    envelope: &Envelope<'_>,
+    context: DecodeContext<'_>,
+    sink: &mut impl Sink,
+) -> Result<(), Rejection> {
+    let times = [&envelope.arrival_time, &envelope.timestamp, &envelope.time];
+    let context =
+        times.iter().rev().fold(context, |context, time| context.with_envelope_time(time));
+    if let Some(content) = envelope.content.0 {
+        return unwrap_raw(content, context, sink);
+    }
+    if let Some(detail) = envelope.detail.0 {
+        return unwrap_raw(detail, context, sink);
+    }
+    if let Some(text) = envelope.event.text.get() {
+        return unwrap_json_string(text, context, sink);
+    }
+    let Some(message) = envelope.message.0 else {
+        return Err(not_an_event());
+    };
+    if envelope.timestamp.0.is_some() {
         return unwrap_log_line(&log_lines::from_event(envelope, context)?, sink);
     }
-    Err(Rejection::new(QuarantineReason::NotAnEvent, "neither `mail` nor a known envelope"))
+    unwrap_raw(message, context, sink).map_err(|rejection| match rejection.reason {
+        QuarantineReason::NotJson => not_an_event(),
+        _ => rejection,
+    })
+}
+
+fn not_an_event() -> Rejection {
+    Rejection::new(QuarantineReason::NotAnEvent, "neither `mail` nor a known envelope")
 }
 
 /// Unwraps a log line.
@@ -229,25 +307,32 @@ fn unwrap_eventbridge(
             sink,
         );
     }
-    // SES publishes "Email Bounced" and similar, and events without mail such as "Sending Status Enabled"; a custom bus
-    // may forward mail events with another detail type
-    if !detail_type.starts_with("Email ") && !contains_mail(detail) {
-        sink.ignored(IgnoreReason::NotAMailEvent);
-        return Ok(());
-    }
     let context = DecodeContext {
-        published_at: envelope.time.get().and_then(parse_ms),
+        published_at: envelope.time.get().and_then(parse_ms).or(context.published_at),
         channel: Some(Channel::EventPublishing),
         account: envelope.account.get().or(context.account),
         region: envelope.region.get().or(context.region),
         ..context
     };
-    unwrap_raw(detail, context, sink)
+    // SES publishes "Email Bounced" and similar, and events without mail such as "Sending Status Enabled"; a custom bus
+    // may forward mail events with another detail type, in any envelope
+    if detail_type.starts_with("Email ") || detail_type.starts_with(LAMBDA_RESULT) {
+        return unwrap_raw(detail, context, sink);
+    }
+    let mut counting = CountingSink { sink, events: 0 };
+    match unwrap_raw(detail, context, &mut counting) {
+        Err(rejection) if counting.events == 0 && is_no_mail_event(&rejection) => {
+            sink.ignored(IgnoreReason::NotAMailEvent);
+            Ok(())
+        }
+        result => result,
+    }
 }
 
-/// Whether a nested document is a mail event.
-fn contains_mail(detail: &str) -> bool {
-    serde_json::from_str::<Envelope<'_>>(detail).is_ok_and(|envelope| envelope.mail.0.is_some())
+/// Whether a document was rejected because it is something else than a mail event.
+fn is_no_mail_event(rejection: &Rejection) -> bool {
+    use QuarantineReason::{BadPayload, NotAnEvent, NotJson};
+    matches!(rejection.reason, NotAnEvent | NotJson | BadPayload)
 }
 
 fn unwrap_sns(
@@ -255,38 +340,13 @@ fn unwrap_sns(
     context: DecodeContext<'_>,
     sink: &mut impl Sink,
 ) -> Result<(), Rejection> {
-    let ignored = match envelope.sns_type.get() {
-        Some("SubscriptionConfirmation") => Some(IgnoreReason::SubscriptionConfirmation),
-        Some("UnsubscribeConfirmation") => Some(IgnoreReason::UnsubscribeConfirmation),
-        _ => None,
-    };
-    if let Some(reason) = ignored {
-        sink.ignored(reason);
-        return Ok(());
-    }
-    let RawJson(Some(message)) = envelope.sns_message else {
+    let RawJson(Some(message)) = envelope.message else {
         return Err(Rejection::new(
             QuarantineReason::NotAnEvent,
             "an SNS notification without `Message`",
         ));
     };
-    unwrap_raw(message, topic_context(&envelope.topic_arn, &envelope.sns_timestamp, context), sink)
-}
-
-/// Adds the facts of an SNS topic (`arn:aws:sns:REGION:ACCOUNT:TOPIC`) to a context.
-fn topic_context<'c>(
-    arn: &'c Text<'_>,
-    timestamp: &Text<'_>,
-    context: DecodeContext<'c>,
-) -> DecodeContext<'c> {
-    let [region, account, _] = arn_parts(arn.get().unwrap_or_default());
-    DecodeContext {
-        published_at: timestamp.get().and_then(parse_ms),
-        region: context.region.or(region),
-        account: context.account.or(account),
-        topic: arn.get().or(context.topic),
-        ..context
-    }
+    unwrap_raw(message, context.with_topic(&envelope.topic_arn, &envelope.timestamp), sink)
 }
 
 /// A nested document in raw JSON: an object, or a string that contains one.
@@ -298,15 +358,9 @@ fn unwrap_raw(
     if !raw.starts_with('"') {
         return unwrap_text(raw, context, sink);
     }
-    let inner = match serde_json::from_str::<Cow<'_, str>>(raw) {
-        Ok(inner) => inner,
-        Err(_) => Cow::Owned(serde_json::from_str(&repair_strings(raw)).map_err(|error| {
-            Rejection::new(
-                QuarantineReason::NotJson,
-                format!("the message in the envelope: {error}"),
-            )
-        })?),
-    };
+    let inner = json_string(raw).map_err(|error| {
+        Rejection::new(QuarantineReason::NotJson, format!("the message in the envelope: {error}"))
+    })?;
     unwrap_text(&inner, context, sink)
 }
 
@@ -315,8 +369,15 @@ fn unwrap_record(
     context: DecodeContext<'_>,
     sink: &mut impl Sink,
 ) -> Result<(), Rejection> {
-    if let Some(inner) = record.body.0.or(record.sns.0) {
+    if let Some(inner) = record.body.0.or(record.sns.0).or(record.dynamodb.0) {
+        let attributes = record.attributes.0.as_ref();
+        let context = attributes
+            .map_or(context, |attributes| context.with_envelope_time(&attributes.sent_timestamp));
         return unwrap_raw(inner, context, sink);
+    }
+    if record.inbound.0.is_some() {
+        sink.ignored(IgnoreReason::InboundMail);
+        return Ok(());
     }
     if let Some(wire) = &record.s3.0 {
         let name = record.event_name.get().unwrap_or(CREATED);
@@ -325,48 +386,13 @@ fn unwrap_record(
         return unwrap_pointer(wire, KeyEncoding::Url, record.region.get(), context, sink);
     }
     if let Some(kinesis) = &record.kinesis.0 {
+        let context = context.with_envelope_time(&kinesis.arrival_time);
         return unwrap_payload(&kinesis.data, Compression::Detect, context, sink);
     }
     if record.data.0.is_some() {
         return unwrap_payload(&record.data, Compression::Detect, context, sink);
     }
     Err(Rejection::new(QuarantineReason::NotAnEvent, "a record without a body"))
-}
-
-/// A pointer to an S3 object; `wire` is `None` if the notification is not about a new object.
-fn unwrap_pointer(
-    wire: Option<&ObjectPointer<'_>>,
-    encoding: KeyEncoding,
-    region: Option<&str>,
-    context: DecodeContext<'_>,
-    sink: &mut impl Sink,
-) -> Result<(), Rejection> {
-    let target =
-        wire.map_or(PointerTarget::Folder, |wire| PointerTarget::read(wire, encoding, region));
-    let detail = match target {
-        PointerTarget::Folder => {
-            sink.ignored(IgnoreReason::OtherObjectEvent);
-            return Ok(());
-        }
-        PointerTarget::Object(pointer) => {
-            sink.object(pointer);
-            if context.pointers_followed {
-                return Ok(());
-            }
-            "points to an S3 object, which this source does not read; `bouncewatch store quarantine replay` reads it"
-        }
-        PointerTarget::Unknown => "points to an S3 object, but does not name its bucket and key",
-    };
-    Err(Rejection::new(QuarantineReason::ObjectNotification, detail))
-}
-
-/// Compression of a base64-encoded payload.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Compression {
-    /// Always gzip: CloudWatch Logs.
-    Gzip,
-    /// Gzip if it starts with the magic number of gzip.
-    Detect,
 }
 
 /// Decodes base64, decompresses, and decodes the documents inside.
@@ -379,24 +405,8 @@ fn unwrap_payload(
     let encoded = data
         .get()
         .ok_or_else(|| Rejection::new(QuarantineReason::BadPayload, "the record has no `data`"))?;
-    let bytes = STANDARD.decode(encoded.trim()).map_err(|error| {
-        Rejection::new(QuarantineReason::BadPayload, format!("not base64: {error}"))
-    })?;
-    if compression == Compression::Detect && !bytes.starts_with(&[0x1f, 0x8b]) {
-        return decode_documents(&bytes, context, sink);
+    if encoded.trim_start().starts_with(['{', '[']) {
+        return unwrap_text(encoded, context, sink);
     }
-    let mut decompressed = Vec::new();
-    flate2::read::MultiGzDecoder::new(bytes.as_slice())
-        .take(DECOMPRESSED_BYTES_MAX + 1)
-        .read_to_end(&mut decompressed)
-        .map_err(|error| {
-            Rejection::new(QuarantineReason::BadPayload, format!("not gzip: {error}"))
-        })?;
-    if u64::try_from(decompressed.len()).unwrap_or(u64::MAX) > DECOMPRESSED_BYTES_MAX {
-        return Err(Rejection::new(
-            QuarantineReason::TooLarge,
-            format!("more than {DECOMPRESSED_BYTES_MAX} bytes when decompressed"),
-        ));
-    }
-    decode_documents(&decompressed, context, sink)
+    decode_documents(&payload::unpack(encoded, compression)?, context, sink)
 }

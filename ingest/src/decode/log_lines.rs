@@ -32,11 +32,11 @@ pub(super) fn from_event<'a>(
     envelope: &'a Envelope<'a>,
     context: DecodeContext<'a>,
 ) -> Result<LogLine<'a>, Rejection> {
-    let RawJson(Some(message)) = envelope.log_line else {
+    let RawJson(Some(message)) = envelope.message else {
         return Err(Rejection::new(QuarantineReason::NotAnEvent, "a log event without `message`"));
     };
     let account = envelope.log_group.get().and_then(account_of_log);
-    Ok(line(message, envelope.log_time.get(), account, context))
+    Ok(line(message, envelope.timestamp.get(), account, context))
 }
 
 /// A row of a Logs Insights query.
@@ -63,7 +63,7 @@ fn line<'a>(
     account: Option<&'a str>,
     context: DecodeContext<'a>,
 ) -> LogLine<'a> {
-    let logged_at = time.and_then(parse_ms);
+    let logged_at = time.and_then(parse_ms).or(context.logged_at);
     LogLine {
         message,
         context: DecodeContext { logged_at, account: account.or(context.account), ..context },

@@ -2,10 +2,14 @@
 //!
 //! | module | purpose |
 //! |---|---|
-//! | [`documents`] | split bytes into documents |
+//! | [`documents`], `scan` | split bytes into documents |
 //! | `envelope` | unwrap the envelopes around an event (SNS, EventBridge, Lambda, CloudWatch Logs, ...) |
+//! | `shapes` | recognise envelopes and notices by their keys |
+//! | `text`, `csv_rows` | recognise text that is not JSON: notices, lines of logs, rows of CSV files |
+//! | `payload` | decode base64 and decompress |
+//! | `dynamodb` | make plain JSON of `DynamoDB` JSON |
 //! | `log_lines` | read lines of CloudWatch Logs |
-//! | [`pointers`], `pointer_search` | read notifications about S3 objects, and list the objects of a message |
+//! | [`pointers`], `pointer_events`, `pointer_search` | read notifications about S3 objects, and list the objects of a message |
 //! | `normalise` | make rows of SES and WorkMail events |
 //! | `context` | facts from the envelopes, and the receiver of the rows |
 //! | [`allow_list`] | accept only events of listed accounts, topics and identities |
@@ -14,16 +18,23 @@
 pub mod allow_list;
 mod arn;
 mod context;
+pub(crate) mod csv_rows;
 pub mod documents;
+mod dynamodb;
 mod envelope;
 mod log_lines;
 mod normalise;
 pub mod outcome;
+mod payload;
+mod pointer_events;
 mod pointer_search;
 pub mod pointers;
 #[cfg(test)]
 mod properties;
 mod repair;
+mod scan;
+mod shapes;
+mod text;
 
 pub use context::{DecodeContext, Sink};
 pub use envelope::{decode_document, decode_documents};

@@ -17,6 +17,12 @@ bouncewatch_schemas::text_enum! {
         CloudWatchControlMessage = "cloudwatch_control_message",
         /// An email that SES received, not one that it sent.
         InboundMail = "inbound_mail",
+        /// A message-flow event of WorkMail: a message on its way, before its delivery.
+        WorkMailMessageFlow = "workmail_message_flow",
+        /// A line that Lambda writes about itself: START, END, REPORT, ...
+        LambdaPlatformLog = "lambda_platform_log",
+        /// The header of a CSV export of Logs Insights.
+        CsvHeader = "csv_header",
         /// An EventBridge event of another kind.
         NotAMailEvent = "not_a_mail_event",
         /// An S3 event other than the creation of an object with content.

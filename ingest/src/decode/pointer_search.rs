@@ -11,8 +11,8 @@ use crate::decode::pointers::S3Pointer;
 /// The S3 objects that a message points to, in any envelope, sorted and each once; `None` if there are none. The
 /// decoder finds the same pointers.
 pub fn find_pointers(message: &[u8]) -> Option<Vec<S3Pointer>> {
-    // most messages are events; this check avoids decoding them twice
-    if memmem::find(message, b"s3").is_none() || memmem::find(message, b"bucket").is_none() {
+    // most messages are events; this check avoids decoding them twice. `Bucket` is how .NET spells the key
+    if memmem::find(message, b"s3").is_none() || memmem::find(message, b"ucket").is_none() {
         return None;
     }
     let mut sink = PointerSink::default();
@@ -77,6 +77,8 @@ mod tests {
             let found = find_pointers(message.as_bytes());
             assert_eq!(found, Some(vec![pointer.clone()]), "{message}");
         }
+        let pascal = raw.replace("\"bucket\"", "\"Bucket\"").replace("\"s3\"", "\"S3\"");
+        assert_eq!(find_pointers(pascal.as_bytes()), Some(vec![pointer]));
         let versioned = raw.replace("\"size\"", "\"versionId\":\"v1\",\"size\"");
         assert_eq!(find_pointers(versioned.as_bytes()).unwrap()[0].version.as_deref(), Some("v1"));
     }

@@ -13,6 +13,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use crate::decode::context::{DecodeContext, Sink};
+use crate::decode::documents::split;
 use crate::decode::outcome::{IgnoreReason, QuarantineReason, Rejection};
 use crate::decode::{decode_document, decode_documents};
 
@@ -106,9 +107,22 @@ enum Wrapper {
     Array,
     TimePrefix,
     Whitespace,
+    SnsWithoutType,
+    Firehose,
+    FirehoseGzip,
+    LambdaDestination,
+    LambdaResult,
+    PipesLog,
+    DockerLog,
+    LoggerLine,
+    CsvRow,
+    OpenSearch,
+    DynamoItem,
+    DynamoText,
+    Base64,
 }
 
-const WRAPPERS: [Wrapper; 13] = [
+const WRAPPERS: [Wrapper; 26] = [
     Wrapper::SnsString,
     Wrapper::SnsObject,
     Wrapper::EventBridge,
@@ -122,6 +136,19 @@ const WRAPPERS: [Wrapper; 13] = [
     Wrapper::Array,
     Wrapper::TimePrefix,
     Wrapper::Whitespace,
+    Wrapper::SnsWithoutType,
+    Wrapper::Firehose,
+    Wrapper::FirehoseGzip,
+    Wrapper::LambdaDestination,
+    Wrapper::LambdaResult,
+    Wrapper::PipesLog,
+    Wrapper::DockerLog,
+    Wrapper::LoggerLine,
+    Wrapper::CsvRow,
+    Wrapper::OpenSearch,
+    Wrapper::DynamoItem,
+    Wrapper::DynamoText,
+    Wrapper::Base64,
 ];
 
 fn log_events(message: &str) -> Value {
@@ -132,6 +159,32 @@ fn log_events(message: &str) -> Value {
 fn sns(message: &Value) -> Value {
     json!({"Type": "Notification", "MessageId": "n", "Timestamp": PUBLISHED_AT, "Message": message,
         "TopicArn": "arn:aws:sns:eu-west-1:111111111111:ses"})
+}
+
+fn gzip(text: &str) -> String {
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    gzip.write_all(text.as_bytes()).unwrap();
+    STANDARD.encode(gzip.finish().unwrap())
+}
+
+fn lambda_destination(payload: &Value) -> Value {
+    json!({"version": "1.0", "timestamp": PUBLISHED_AT, "requestContext": {"requestId": "r"},
+        "requestPayload": payload, "responsePayload": {"errorMessage": "x"}})
+}
+
+/// A value in `DynamoDB` JSON.
+fn typed(value: &Value) -> Value {
+    match value {
+        Value::Null => json!({"NULL": true}),
+        Value::Bool(value) => json!({"BOOL": value}),
+        Value::Number(value) => json!({"N": value.to_string()}),
+        Value::String(value) => json!({"S": value}),
+        Value::Array(values) => json!({"L": values.iter().map(typed).collect::<Vec<_>>()}),
+        Value::Object(fields) => {
+            let fields = fields.iter().map(|(name, value)| (name.clone(), typed(value)));
+            json!({"M": fields.collect::<serde_json::Map<_, _>>()})
+        }
+    }
 }
 
 impl Wrapper {
@@ -153,10 +206,7 @@ impl Wrapper {
             .to_string(),
             Self::LogEvents => log_events(body).to_string(),
             Self::LogsGzip => {
-                let mut gzip =
-                    flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
-                gzip.write_all(log_events(body).to_string().as_bytes()).unwrap();
-                json!({"awslogs": {"data": STANDARD.encode(gzip.finish().unwrap())}}).to_string()
+                json!({"awslogs": {"data": gzip(&log_events(body).to_string())}}).to_string()
             }
             Self::Kinesis => {
                 json!({"Records": [{"kinesis": {"data": STANDARD.encode(body)}}]}).to_string()
@@ -168,12 +218,51 @@ impl Wrapper {
             Self::Array => format!("[{body}]"),
             Self::TimePrefix => format!("{PUBLISHED_AT} {body}"),
             Self::Whitespace => format!("\u{feff} \r\n{body}\n "),
+            Self::SnsWithoutType => json!({"Message": body}).to_string(),
+            Self::Firehose => json!({"attemptsMade": 1, "arrivalTimestamp": RECEIVED_AT,
+                "rawData": STANDARD.encode(body)})
+            .to_string(),
+            Self::FirehoseGzip => json!({"rawData": gzip(body)}).to_string(),
+            Self::LambdaDestination => lambda_destination(&value).to_string(),
+            Self::LambdaResult => {
+                json!({"detail-type": "Lambda Function Invocation Result - Failure",
+                "source": "lambda", "detail": lambda_destination(&value)})
+                .to_string()
+            }
+            Self::PipesLog => json!({"messageType": "ExecutionFailed", "timestamp": RECEIVED_AT,
+                "payload": json!([{"messageId": "m", "body": body}]).to_string()})
+            .to_string(),
+            Self::DockerLog => {
+                json!({"log": format!("{body}\n"), "stream": "stdout", "time": PUBLISHED_AT})
+                    .to_string()
+            }
+            Self::LoggerLine => format!("{PUBLISHED_AT}\tr\tINFO\t{body}"),
+            Self::CsvRow => format!("2027-01-15 08:00:00.000,\"{}\"", body.replace('"', "\"\"")),
+            Self::OpenSearch => json!({"hits": {"hits": [{"_source": value}]}}).to_string(),
+            Self::DynamoItem => json!({"Item": typed(&value)["M"]}).to_string(),
+            Self::DynamoText => {
+                json!({"Item": {"pk": {"S": "x"}, "body": {"S": body}}}).to_string()
+            }
+            Self::Base64 => STANDARD.encode(body),
         }
     }
 
-    /// Whether the result of the wrapper can be wrapped again.
+    /// Whether the wrapper is used only around the event itself.
     fn is_innermost(self) -> bool {
-        matches!(self, Self::JsonString | Self::Array | Self::TimePrefix | Self::Whitespace)
+        use Wrapper::{
+            Array, Base64, CsvRow, DynamoItem, JsonString, LoggerLine, TimePrefix, Whitespace,
+        };
+        matches!(
+            self,
+            JsonString
+                | Array
+                | TimePrefix
+                | Whitespace
+                | LoggerLine
+                | CsvRow
+                | Base64
+                | DynamoItem
+        )
     }
 }
 
@@ -235,8 +324,194 @@ fn damage(value: &mut Value, rng: &mut SplitMix64) {
     }
 }
 
+/// A spelling of keys.
+#[derive(Debug, Clone, Copy)]
+enum Spelling {
+    Lower,
+    Upper,
+    Pascal,
+    Snake,
+    Random(u64),
+}
+
+impl Spelling {
+    fn apply(self, key: &str) -> String {
+        match self {
+            Self::Lower => key.to_lowercase(),
+            Self::Upper => key.to_uppercase(),
+            Self::Pascal => {
+                let (first, rest) = key.split_at(key.chars().next().map_or(0, char::len_utf8));
+                first.to_uppercase() + rest
+            }
+            Self::Snake => {
+                let mut snake = String::new();
+                let mut follows_lower_case = false;
+                for c in key.chars() {
+                    if c.is_uppercase() && follows_lower_case {
+                        snake.push('_');
+                    }
+                    follows_lower_case = c.is_lowercase();
+                    snake.extend(c.to_lowercase());
+                }
+                snake
+            }
+            Self::Random(seed) => {
+                let mut rng = SplitMix64::new(seed ^ key.len() as u64);
+                let flip = |c: char| {
+                    if rng.chance(500_000) {
+                        c.to_ascii_uppercase()
+                    } else {
+                        c.to_ascii_lowercase()
+                    }
+                };
+                key.chars().map(flip).collect()
+            }
+        }
+    }
+
+    /// Changes all keys of a document and of the documents in its strings. Names of tags are data.
+    fn respell(self, value: &Value) -> Value {
+        match value {
+            Value::Object(fields) => {
+                let fields = fields.iter().map(|(key, value)| {
+                    let value = if key == "tags" { value.clone() } else { self.respell(value) };
+                    (self.apply(key), value)
+                });
+                Value::Object(fields.collect())
+            }
+            Value::Array(values) => values.iter().map(|value| self.respell(value)).collect(),
+            Value::String(text) => match serde_json::from_str::<Value>(text) {
+                Ok(inner @ Value::Object(_)) => self.respell(&inner).to_string().into(),
+                _ => value.clone(),
+            },
+            _ => value.clone(),
+        }
+    }
+}
+
+fn spellings() -> impl Strategy<Value = Spelling> {
+    prop_oneof![
+        Just(Spelling::Lower),
+        Just(Spelling::Upper),
+        Just(Spelling::Pascal),
+        Just(Spelling::Snake),
+        any::<u64>().prop_map(Spelling::Random),
+    ]
+}
+
+/// Names and contents of the payloads that are not compressed.
+fn payloads() -> Vec<(String, Vec<u8>)> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures/payloads");
+    let paths = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let read = |path: std::path::PathBuf| {
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        (name, std::fs::read(path).unwrap())
+    };
+    let is_compressed =
+        |bytes: &[u8]| bytes.starts_with(&[0x1f, 0x8b]) || bytes.starts_with(&[0x28, 0xb5]);
+    paths.map(read).filter(|(_, bytes)| !is_compressed(bytes)).collect()
+}
+
+/// Decodes the documents of a file, and counts the unreadable ones.
+fn decode_file(bytes: &[u8]) -> (Recorder, Vec<QuarantineReason>) {
+    let mut recorder = Recorder::default();
+    let context = DecodeContext::new("test", RECEIVED_AT);
+    let results = split(bytes, true).0.into_iter().filter_map(|span| {
+        decode_document(&bytes[span.start..span.end], context, &mut recorder).err()
+    });
+    let reasons = results.map(|rejection| rejection.reason).collect();
+    (recorder, reasons)
+}
+
+#[test]
+fn payload_has_the_same_rows_as_a_file_and_as_a_body() {
+    for (name, bytes) in payloads() {
+        let (file, reasons) = decode_file(&bytes);
+        let mut body = Recorder::default();
+        let result = decode_document(&bytes, DecodeContext::new("test", RECEIVED_AT), &mut body);
+        assert_eq!(body.rows, file.rows, "{name}");
+        assert_eq!(body.ignored, file.ignored, "{name}");
+        let is_empty = bytes.trim_ascii().is_empty();
+        assert_eq!(result.is_err(), !reasons.is_empty() || is_empty, "{name}: {result:?}");
+    }
+}
+
+#[test]
+fn payload_has_the_same_rows_with_every_spelling_of_keys() {
+    for (name, bytes) in payloads() {
+        // a field of one of these has two spellings
+        if name.starts_with("exact-key") {
+            continue;
+        }
+        for span in split(&bytes, true).0 {
+            let document = &bytes[span.start..span.end];
+            let Ok(value @ Value::Object(_)) = serde_json::from_slice(document) else { continue };
+            let expected = decode(&value.to_string());
+            for spelling in [
+                Spelling::Lower,
+                Spelling::Upper,
+                Spelling::Pascal,
+                Spelling::Snake,
+                Spelling::Random(1),
+            ] {
+                let respelled = spelling.respell(&value).to_string();
+                let found = decode(&respelled);
+                assert_eq!(found.0.rows, expected.0.rows, "{name} {spelling:?}: {respelled}");
+                assert_eq!(found.0.ignored, expected.0.ignored, "{name}: {respelled}");
+                let reason = |result: &Result<(), Rejection>| {
+                    result.as_ref().err().map(|rejection| rejection.reason)
+                };
+                assert_eq!(reason(&found.1), reason(&expected.1), "{name}: {respelled}");
+            }
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn raw_line_feed_in_a_string_affects_one_document(
+        events in events(),
+        position in any::<prop::sample::Index>(),
+        is_pretty in any::<bool>(),
+    ) {
+        let value: Value = serde_json::from_str(&events[1]).unwrap();
+        let text = if is_pretty { format!("{value:#}") } else { value.to_string() };
+        let quotes: Vec<usize> = text.match_indices('"').map(|(at, _)| at).collect();
+        let is_escaped = text.contains('\\');
+        prop_assume!(!is_escaped);
+        // a position within a string
+        let string = position.index(quotes.len() / 2);
+        let (start, end) = (quotes[2 * string] + 1, quotes[2 * string + 1]);
+        let at = start + position.index(end - start + 1);
+        prop_assume!(text.is_char_boundary(at));
+        let (head, tail) = text.split_at(at);
+        let broken = format!("{head}\n{tail}");
+        let (file, reasons) = decode_file([&events[0], &broken, &events[2]].map(String::as_str).join("\n").as_bytes());
+        let mut expected = decode(&events[0]).0.rows;
+        let (body, result) = decode(&broken);
+        expected.extend(body.rows);
+        expected.extend(decode(&events[2]).0.rows);
+        prop_assert_eq!(file.rows, expected, "{}", broken);
+        prop_assert_eq!(reasons.len(), usize::from(result.is_err()), "{}", broken);
+    }
+
+    #[test]
+    fn spelling_of_keys_and_envelopes_change_no_row(
+        events in events(),
+        wrappers in wrappers(),
+        spelling in spellings(),
+    ) {
+        for event in &events {
+            let wrapped = wrappers.iter().fold(event.clone(), |body, wrapper| wrapper.wrap(&body));
+            let Ok(value) = serde_json::from_str::<Value>(&wrapped) else { continue };
+            let (expected, _) = decode(&wrapped);
+            let (found, result) = decode(&spelling.respell(&value).to_string());
+            prop_assert_eq!(result, Ok(()), "{:?}: {}", wrappers, wrapped);
+            prop_assert_eq!(found.rows, expected.rows);
+        }
+    }
 
     #[test]
     fn envelopes_change_only_envelope_fields(events in events(), wrappers in wrappers()) {

@@ -1,5 +1,10 @@
 //! Repairs JSON strings that JSON forbids but some writers produce.
 
+/// The content of a JSON string, repaired if necessary.
+pub(super) fn json_string(raw: &str) -> serde_json::Result<String> {
+    serde_json::from_str(raw).or_else(|_| serde_json::from_str(&repair_strings(raw)))
+}
+
 /// Replaces escapes of half a surrogate pair by U+FFFD, and raw control characters by a space. Leaves all other text
 /// unchanged.
 pub(super) fn repair_strings(text: &str) -> String {

@@ -5,12 +5,15 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::decode::csv_rows;
 use crate::decode::documents::split;
 use crate::source::delivery::Delivery;
 use crate::source::intake::Intake;
 use crate::source::receipt::Receipt;
 use crate::telemetry::metrics::Telemetry;
 
+/// Maximum length of the header of a CSV file, bytes.
+const CSV_HEADER_BYTES_MAX: u64 = 1024;
 /// Size of a read and of a delivery, bytes.
 const CHUNK_BYTES: usize = 256 * 1024;
 
@@ -88,6 +91,16 @@ pub fn expand(argument: &str) -> Result<Vec<PathBuf>, FileError> {
     files.sort();
     files.dedup();
     Ok(files)
+}
+
+/// Whether a CSV file is an export of CloudWatch Logs Insights, which contains events and no send counts. False if it
+/// cannot be read.
+pub fn is_log_export(path: &Path) -> bool {
+    let mut head = Vec::new();
+    let read =
+        File::open(path).and_then(|file| file.take(CSV_HEADER_BYTES_MAX).read_to_end(&mut head));
+    let line = head.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    read.is_ok() && csv_rows::is_header_line(&String::from_utf8_lossy(line))
 }
 
 /// Appends all files below a folder; names that start with a dot are skipped.

@@ -275,9 +275,11 @@ async fn unreadable_line_is_quarantined_alone() {
     let (logs, store) = (LogsServer::new(10), TestStore::new());
     logs.log_sent(1, 3);
     logs.log_line("START RequestId: 1", 2);
+    logs.log_line("connected", 2);
     logs.log_line("{\"traceId\":\"cut off", 2);
     logs.log_sent(2, 1);
     let summary = drain(&logs, &store).await;
+    assert_eq!(summary.counts.ignored_total(), 1);
     assert_eq!((summary.counts.rows, summary.counts.quarantined_total()), (2, 2));
     assert_eq!(store.cursor(), Some(minutes_ago(1)));
 }

@@ -7,7 +7,7 @@
 use serde::de::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-use crate::wire::lenient::{List, MergeField, Object, Text, wire_object};
+use crate::wire::lenient::{List, MergeField, Object, Text, TextOrObject, wire_object};
 use crate::wire::ses::{Detail, Mail, Recipient};
 
 /// A value as its JSON text, for a nested document; `None` for `null`.
@@ -26,6 +26,9 @@ impl MergeField for RawJson<'_> {
         if value.0.is_some() {
             *self = value;
         }
+    }
+    fn is_missing(&self) -> bool {
+        self.0.is_none()
     }
 }
 
@@ -59,15 +62,18 @@ wire_object! {
         pub delivery_delay: Object<Detail<'a>> = "deliveryDelay",
         /// Detail of a subscription.
         pub subscription: Object<Detail<'a>> = "subscription",
-        // SNS
-        /// `Notification`, `SubscriptionConfirmation`, `UnsubscribeConfirmation`.
-        pub sns_type: Text<'a> = "Type",
+        // SNS and single log events
+        /// `Notification`, `SubscriptionConfirmation`, `UnsubscribeConfirmation`; `platform.start`, ... in a log of
+        /// Lambda.
+        pub type_name: Text<'a> = "Type",
         /// ARN of the topic.
         pub topic_arn: Text<'a> = "TopicArn",
-        /// The published message: a string, or an object if a relay parsed it.
-        pub sns_message: RawJson<'a> = "Message",
-        /// Time at which SNS accepted the message.
-        pub sns_timestamp: Text<'a> = "Timestamp",
+        /// The message of a topic (a string, or an object if a relay parsed it), or a log line.
+        pub message: RawJson<'a> = "Message" | "message" | "@message",
+        /// Time of the message.
+        pub timestamp: Text<'a> = "Timestamp" | "timestamp" | "@timestamp",
+        /// `ACCOUNT:GROUP` of a log event in an export of Logs Insights.
+        pub log_group: Text<'a> = "@log",
         // EventBridge
         /// Type of the event, e.g. `Email Bounced`.
         pub detail_type: Text<'a> = "detail-type",
@@ -86,8 +92,8 @@ wire_object! {
         pub records: List<Record<'a>> = "Records" | "records" | "Messages",
         /// The body of one SQS message.
         pub body: RawJson<'a> = "body" | "Body",
-        /// `s3:TestEvent`.
-        pub test_event: Text<'a> = "Event",
+        /// The `ses` object of a record of inbound mail.
+        pub inbound: Object<InboundMail<'a>> = "ses",
         // CloudWatch Logs
         /// The wrapper of a Lambda subscription.
         pub aws_logs: Object<Base64Data<'a>> = "awslogs",
@@ -97,19 +103,32 @@ wire_object! {
         pub owner: Text<'a> = "owner",
         /// The log events; `events` in the output of the AWS CLI.
         pub log_events: List<LogEvent<'a>> = "logEvents" | "events",
-        /// Time of a single log event; with `@` in an export of Logs Insights.
-        pub log_time: Text<'a> = "timestamp" | "@timestamp",
-        /// Line of a single log event.
-        pub log_line: RawJson<'a> = "message" | "@message",
-        /// `ACCOUNT:GROUP` of a log event in an export of Logs Insights.
-        pub log_group: Text<'a> = "@log",
         /// Result rows of a Logs Insights query in the output of the AWS CLI.
         pub results: List<List<QueryField<'a>>> = "results",
         // WorkMail
         /// Trace ID of a submission.
         pub trace_id: Text<'a> = "traceId",
-        /// The mail event.
-        pub workmail: Object<WorkMailEvent<'a>> = "event",
+        /// The mail event; the text `s3:TestEvent` in a test of S3.
+        pub event: TextOrObject<'a, WorkMailEvent<'a>> = "event" | "Event",
+        /// Version of a message-flow event of WorkMail.
+        pub summary_version: Text<'a> = "summaryVersion",
+        // containers without facts of their own
+        /// The document or documents in a container: records that Firehose could not deliver, destinations of Lambda,
+        /// logs of EventBridge Pipes and Docker, exports of `OpenSearch` and `DynamoDB`, Kinesis records of a pipe.
+        pub content: RawJson<'a> = "rawData" | "requestPayload" | "payload" | "log" | "record" | "_source" | "hits"
+            | "Item" | "Items" | "dynamodb" | "NewImage" | "data" | "Sns" | "kinesis",
+        /// Time at which Firehose or Kinesis received the record.
+        pub arrival_time: Text<'a> = "arrivalTimestamp" | "approximateArrivalTimestamp",
+    }
+    unread "version" | "id" | "resources" | "MessageId" | "SignatureVersion" | "Signature" | "SigningCertURL"
+        | "SigningCertUrl" | "UnsubscribeURL" | "UnsubscribeUrl" | "logGroup" | "logStream" | "subscriptionFilters"
+}
+
+wire_object! {
+    /// A record of mail that SES received.
+    pub struct InboundMail<'a> {
+        /// The message.
+        pub mail: Object<Mail<'a>> = "mail",
     }
 }
 
@@ -130,7 +149,24 @@ wire_object! {
         pub kinesis: Object<Base64Data<'a>> = "kinesis",
         /// Content of a Firehose record, in base64.
         pub data: Text<'a> = "data",
+        /// A change of a `DynamoDB` table.
+        pub dynamodb: RawJson<'a> = "dynamodb",
+        /// The `ses` object of a record of inbound mail.
+        pub inbound: Object<InboundMail<'a>> = "ses",
+        /// Attributes of an SQS message.
+        pub attributes: Object<MessageAttributes<'a>> = "attributes",
     }
+    unread "messageId" | "receiptHandle" | "messageAttributes" | "md5OfBody" | "eventSource" | "eventSourceARN"
+        | "EventSource" | "EventVersion" | "EventSubscriptionArn"
+}
+
+wire_object! {
+    /// Attributes of an SQS message.
+    pub struct MessageAttributes<'a> {
+        /// Time at which the message was sent to the queue, milliseconds since 1970-01-01 UTC.
+        pub sent_timestamp: Text<'a> = "SentTimestamp",
+    }
+    unread "ApproximateReceiveCount" | "SenderId" | "ApproximateFirstReceiveTimestamp"
 }
 
 wire_object! {
@@ -168,6 +204,8 @@ wire_object! {
     pub struct Base64Data<'a> {
         /// The data, in base64; compressed with gzip in CloudWatch Logs.
         pub data: Text<'a> = "data",
+        /// Time at which Kinesis received the record, in seconds.
+        pub arrival_time: Text<'a> = "approximateArrivalTimestamp",
     }
 }
 
@@ -179,6 +217,7 @@ wire_object! {
         /// The log line.
         pub message: RawJson<'a> = "message",
     }
+    unread "id" | "eventId" | "logStreamName" | "ingestionTime"
 }
 
 wire_object! {

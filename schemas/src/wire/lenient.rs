@@ -52,6 +52,22 @@ pub(crate) use scalars_as_default;
 pub(crate) trait MergeField {
     /// Replaces the field by `value`, unless `value` is missing.
     fn merge(&mut self, value: Self);
+    /// Whether the field has no value yet.
+    fn is_missing(&self) -> bool;
+}
+
+/// The key of `keys` that equals `name` without ASCII case, or else without hyphens and underscores too: Hive writes
+/// lower case, .NET and Java classes `PascalCase`, other tools `snake_case`.
+#[cold]
+#[inline(never)]
+pub(crate) fn similar_key(name: &str, keys: &[&'static str]) -> Option<&'static str> {
+    let is_letter = |byte: &u8| !matches!(byte, b'-' | b'_');
+    let folded = || name.bytes().filter(is_letter).map(|byte| byte.to_ascii_lowercase());
+    let is_similar = |key: &&&'static str| {
+        key.bytes().filter(is_letter).map(|byte| byte.to_ascii_lowercase()).eq(folded())
+    };
+    let same_letters = keys.iter().find(|key| key.eq_ignore_ascii_case(name));
+    same_letters.or_else(|| keys.iter().find(is_similar)).copied()
 }
 
 impl MergeField for Text<'_> {
@@ -59,6 +75,9 @@ impl MergeField for Text<'_> {
         if value.0.is_some() {
             *self = value;
         }
+    }
+    fn is_missing(&self) -> bool {
+        self.0.is_none()
     }
 }
 
@@ -68,6 +87,9 @@ impl<T> MergeField for Object<T> {
             *self = value;
         }
     }
+    fn is_missing(&self) -> bool {
+        self.0.is_none()
+    }
 }
 
 impl<T> MergeField for List<T> {
@@ -75,6 +97,9 @@ impl<T> MergeField for List<T> {
         if !value.0.is_empty() {
             *self = value;
         }
+    }
+    fn is_missing(&self) -> bool {
+        self.0.is_empty()
     }
 }
 
@@ -100,9 +125,16 @@ impl Text<'_> {
         self.0.as_deref()
     }
 
-    /// Whether the text equals `other`, without ASCII case. False if it is missing.
+    /// The text without white space around it; `None` if nothing remains.
+    pub fn trimmed(&self) -> Option<&str> {
+        self.get().map(str::trim).filter(|text| !text.is_empty())
+    }
+
+    /// Whether the text equals `other`, without ASCII case and white space around it. False if it is missing.
     pub fn is(&self, other: &str) -> bool {
-        self.get().is_some_and(|text| text.eq_ignore_ascii_case(other))
+        self.get().is_some_and(|text| {
+            text.len() >= other.len() && text.trim().eq_ignore_ascii_case(other)
+        })
     }
 }
 
@@ -179,6 +211,63 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
     }
 }
 
+/// A text or an object under the same key, depending on the shape of the document. All other values are read as
+/// missing.
+#[derive(Debug)]
+pub struct TextOrObject<'a, T> {
+    /// The text.
+    pub text: Text<'a>,
+    /// The object.
+    pub object: Object<T>,
+}
+
+impl<T> Default for TextOrObject<'_, T> {
+    fn default() -> Self {
+        Self { text: Text::default(), object: Object::default() }
+    }
+}
+
+impl<T> MergeField for TextOrObject<'_, T> {
+    fn merge(&mut self, value: Self) {
+        self.text.merge(value.text);
+        self.object.merge(value.object);
+    }
+    fn is_missing(&self) -> bool {
+        self.text.is_missing() && self.object.is_missing()
+    }
+}
+
+struct TextOrObjectVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for TextOrObjectVisitor<T> {
+    type Value = TextOrObject<'de, T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any value")
+    }
+    fn visit_borrowed_str<E: Error>(self, value: &'de str) -> Result<Self::Value, E> {
+        let text = TextVisitor.visit_borrowed_str(value)?;
+        Ok(TextOrObject { text, object: Object::default() })
+    }
+    fn visit_str<E: Error>(self, value: &str) -> Result<Self::Value, E> {
+        TextVisitor.visit_str(value).map(|text| TextOrObject { text, object: Object::default() })
+    }
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+        let object = ObjectVisitor(PhantomData).visit_map(map)?;
+        Ok(TextOrObject { text: Text::default(), object })
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Self::Value, A::Error> {
+        skip_seq(seq).map(|()| TextOrObject::default())
+    }
+    scalars_as_default!();
+}
+
+impl<'de: 'a, 'a, T: Deserialize<'de>> Deserialize<'de> for TextOrObject<'a, T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(TextOrObjectVisitor(PhantomData))
+    }
+}
+
 /// A list. A single value is read as a list of one, `null` as an empty list.
 #[derive(Debug, Clone)]
 pub struct List<T>(pub Vec<T>);
@@ -222,13 +311,16 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for List<T> {
     }
 }
 
-/// Declares a struct that reads a JSON object by its keys, and all other values as its default.
+/// Declares a struct that reads a JSON object by its keys, and all other values as its default. If the exact key of a
+/// field is missing, a [similar key](similar_key) is read. Frequent keys that are not read are listed as `unread`, so
+/// that they are not compared with all fields.
 macro_rules! wire_object {
     (
         $(#[$meta:meta])*
         pub struct $name:ident<'a> {
             $( $(#[$field_meta:meta])* pub $field:ident : $ty:ty = $key:literal $(| $alias:literal)* ),* $(,)?
         }
+        $( unread $( $unread:literal )|+ )?
     ) => {
         $(#[$meta])*
         #[derive(Debug, Default)]
@@ -250,11 +342,31 @@ macro_rules! wire_object {
                         self,
                         mut map: A,
                     ) -> Result<Self::Value, A::Error> {
+                        use $crate::wire::lenient::{MergeField, Text, similar_key};
+
+                        const KEYS: &[&str] = &[$( $key $(, $alias)* ),*];
                         let mut out = $name::default();
-                        while let Some(key) = map.next_key::<$crate::wire::lenient::Text<'de>>()? {
-                            match key.get().unwrap_or_default() {
-                                $( $key $(| $alias)* => $crate::wire::lenient::MergeField::merge(&mut out.$field, map.next_value()?), )*
-                                _ => { map.next_value::<serde::de::IgnoredAny>()?; }
+                        while let Some(key) = map.next_key::<Text<'de>>()? {
+                            let mut key = key.get().unwrap_or_default();
+                            let mut is_exact = true;
+                            loop {
+                                match key {
+                                    $( $key $(| $alias)* => {
+                                        let value = map.next_value()?;
+                                        if is_exact || out.$field.is_missing() {
+                                            out.$field.merge(value);
+                                        }
+                                        break;
+                                    } )*
+                                    $( $( $unread )|+ => {} )?
+                                    _ if is_exact => if let Some(known) = similar_key(key, KEYS) {
+                                        (key, is_exact) = (known, false);
+                                        continue;
+                                    },
+                                    _ => {}
+                                }
+                                map.next_value::<serde::de::IgnoredAny>()?;
+                                break;
                             }
                         }
                         Ok(out)

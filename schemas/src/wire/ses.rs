@@ -31,6 +31,7 @@ wire_object! {
         /// Message tags, including those of SES; only in event publishing.
         pub tags: Tags<'a> = "tags",
     }
+    unread "headersTruncated" | "headers" | "commonHeaders" | "callerIdentity"
 }
 
 wire_object! {
@@ -70,6 +71,7 @@ wire_object! {
         /// The clicked link.
         pub link: Text<'a> = "link",
     }
+    unread "ipAddress" | "userAgent" | "linkTags" | "isBotEvent" | "arrivalDate"
 }
 
 wire_object! {
@@ -143,9 +145,9 @@ wire_object! {
     /// An entry of a list of tags.
     pub struct TagObject<'a> {
         /// Name.
-        pub name: Text<'a> = "name" | "Name" | "key" | "Key",
+        pub name: Text<'a> = "name" | "key",
         /// Value.
-        pub value: Text<'a> = "value" | "Value",
+        pub value: Text<'a> = "value",
     }
 }
 
@@ -154,6 +156,9 @@ impl MergeField for Tags<'_> {
         if !value.0.is_empty() {
             *self = value;
         }
+    }
+    fn is_missing(&self) -> bool {
+        self.0.is_empty()
     }
 }
 

@@ -42,6 +42,12 @@ pub(super) fn split_sources(args: &IngestArgs) -> anyhow::Result<NamedSources<'_
             Some(SendCountSource::File(path)) => {
                 // a glob expands to several files; any other path stays as it is, and fails later if it does not exist
                 let paths = files::expand(&path.to_string_lossy())?;
+                if path.as_os_str() == name.as_str()
+                    && paths.iter().all(|path| files::is_log_export(path))
+                {
+                    named.events.push(name.as_str());
+                    continue;
+                }
                 named.send_counts.extend(paths.into_iter().map(SendCountSource::File));
             }
             Some(statistics) => named.send_counts.push(statistics),

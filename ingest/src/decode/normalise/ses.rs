@@ -29,7 +29,7 @@ const QUOTED_CHARS_MAX: usize = 40;
 /// Sends the rows of an SES event to the sink.
 pub(crate) fn ses_rows(
     envelope: &Envelope<'_>,
-    context: DecodeContext<'_>,
+    mut context: DecodeContext<'_>,
     sink: &mut impl Sink,
 ) -> Result<(), Rejection> {
     let event_type = envelope.event_type.get().or(envelope.notification_type.get());
@@ -70,12 +70,17 @@ pub(crate) fn ses_rows(
         mail.timestamp.get().and_then(parse_ms).or_else(|| message_id_time_ms(message_id));
     let reported_at = detail.timestamp.get().and_then(parse_ms);
     let reported_at = reported_at.map(|time| plausible_time(time, sent_at, &context));
-    let Some(happened_at) = reported_at.or(sent_at) else {
+    let own_time = reported_at.or(sent_at);
+    let Some(happened_at) = own_time.or_else(|| context.time_of_envelopes()) else {
         return Err(Rejection::new(
             QuarantineReason::NoTime,
-            "neither the event nor the mail has a readable time",
+            "neither the event nor the mail nor an envelope has a readable time",
         ));
     };
+    if own_time.is_none() {
+        // the row records that its time is that of an envelope: both times are equal, and the mail has none
+        context.published_at = Some(happened_at);
+    }
     let published = envelope.event_type.0.is_some()
         || context.channel == Some(Channel::EventPublishing)
         || !mail.tags.0.is_empty();
@@ -242,11 +247,11 @@ impl<'a> SesEvent<'a> {
             outgoing_ip: mail.tags.first("ses:outgoing-ip"),
             remote_mta: detail.remote_mta_ip.get(),
             reporting_mta: detail.reporting_mta.get().and_then(diagnostic::mta_name),
-            bounce_type: detail.bounce_type.get(),
-            bounce_subtype: detail.bounce_sub_type.get(),
-            complaint_type: detail.complaint_feedback_type.get(),
-            complaint_subtype: detail.complaint_sub_type.get(),
-            delay_type: detail.delay_type.get(),
+            bounce_type: detail.bounce_type.trimmed(),
+            bounce_subtype: detail.bounce_sub_type.trimmed(),
+            complaint_type: detail.complaint_feedback_type.trimmed(),
+            complaint_subtype: detail.complaint_sub_type.trimmed(),
+            delay_type: detail.delay_type.trimmed(),
             class: None,
             counts: false,
             smtp_code: None,

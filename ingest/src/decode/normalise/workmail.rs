@@ -45,13 +45,13 @@ fn needs_recipient(kind: EventKind) -> bool {
 /// Sends the rows of a WorkMail mail event to the sink.
 pub(crate) fn workmail_rows(
     envelope: &Envelope<'_>,
-    context: DecodeContext<'_>,
+    mut context: DecodeContext<'_>,
     sink: &mut impl Sink,
 ) -> Result<(), Rejection> {
-    let Some(event) = &envelope.workmail.0 else {
+    let Some(event) = &envelope.event.object.0 else {
         return Err(Rejection::new(QuarantineReason::NotAnEvent, "`event` is missing"));
     };
-    let Some(name) = event.event_name.get() else {
+    let Some(name) = event.event_name.trimmed() else {
         return Err(Rejection::new(QuarantineReason::NotAnEvent, "`event.eventName` is missing"));
     };
     let Some(kind) = kind_of(name) else {
@@ -67,11 +67,16 @@ pub(crate) fn workmail_rows(
             "`traceId` and `event.messageId` are missing",
         ));
     };
-    let reported_at = envelope.sns_timestamp.get().or(envelope.time.get()).and_then(parse_ms);
+    let reported_at = envelope.timestamp.get().or(envelope.time.get()).and_then(parse_ms);
     let mail_at = event.message_timestamp.get().and_then(parse_ms);
-    let Some(event_at) = context.logged_at.or(reported_at).or(mail_at) else {
+    let own_time = context.logged_at.or(reported_at).or(mail_at);
+    let Some(event_at) = own_time.or_else(|| context.time_of_envelopes()) else {
         return Err(Rejection::new(QuarantineReason::NoTime, "the log event has no time"));
     };
+    if own_time.is_none() {
+        // as for SES events: the row records that its time is that of an envelope
+        context.published_at = Some(event_at);
+    }
     let source = event.from.get().or(event.sender.get());
     let source = source.and_then(|source| address::normalise(Cow::Borrowed(source)));
     let base = base(kind, event, message_id, event_at, source.as_deref(), context);

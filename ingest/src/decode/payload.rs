@@ -1,0 +1,107 @@
+//! Payloads that are encoded with base64 and may be compressed with gzip, zlib or zstd.
+
+use std::io::Read;
+
+use base64::Engine;
+use base64::alphabet;
+use base64::engine::DecodePaddingMode;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
+
+use crate::decode::outcome::{QuarantineReason, Rejection};
+
+/// Maximum number of bytes of a decompressed payload.
+const DECOMPRESSED_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// Minimum length of a text that is tried as base64.
+const ENCODED_BYTES_MIN: usize = 16;
+
+const GZIP: &[u8] = &[0x1f, 0x8b];
+const ZSTD: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
+/// The header of zlib with each level of compression.
+const ZLIB: [&[u8]; 4] = [&[0x78, 0x01], &[0x78, 0x5e], &[0x78, 0x9c], &[0x78, 0xda]];
+
+/// Without padding, or with bits after the last byte.
+const LENIENT: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new()
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+        .with_decode_allow_trailing_bits(true),
+);
+
+/// Compression of a payload.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Compression {
+    /// Always compressed with gzip.
+    Gzip,
+    /// By its first bytes.
+    Detect,
+}
+
+/// Decodes base64 and decompresses.
+pub(super) fn unpack(encoded: &str, compression: Compression) -> Result<Vec<u8>, Rejection> {
+    let bytes = decode(encoded).map_err(|error| bad_payload(format!("not base64: {error}")))?;
+    if compression == Compression::Gzip || is_compressed(&bytes) {
+        return decompress(&bytes);
+    }
+    Ok(bytes)
+}
+
+/// A text that is a document in base64: the encoded bytes are compressed, or readable text.
+pub(super) fn unpack_text(text: &str) -> Option<Result<Vec<u8>, Rejection>> {
+    let is_encoded = |byte: u8| {
+        byte.is_ascii_alphanumeric()
+            || matches!(byte, b'+' | b'/' | b'-' | b'_' | b'=')
+            || byte.is_ascii_whitespace()
+    };
+    if text.len() < ENCODED_BYTES_MIN || !text.bytes().all(is_encoded) {
+        return None;
+    }
+    let bytes = decode(text).ok()?;
+    if is_compressed(&bytes) {
+        return Some(decompress(&bytes));
+    }
+    let is_readable = |text: &str| !text.contains(|c: char| c.is_control() && !c.is_whitespace());
+    std::str::from_utf8(&bytes).is_ok_and(is_readable).then_some(Ok(bytes))
+}
+
+/// Decodes base64: standard or URL-safe, with or without padding and line ends.
+fn decode(encoded: &str) -> Result<Vec<u8>, base64::DecodeError> {
+    STANDARD.decode(encoded.trim()).or_else(|_| {
+        let standard = encoded.bytes().filter(|byte| !byte.is_ascii_whitespace());
+        let standard = standard.map(|byte| match byte {
+            b'-' => b'+',
+            b'_' => b'/',
+            byte => byte,
+        });
+        LENIENT.decode(standard.collect::<Vec<u8>>())
+    })
+}
+
+fn is_compressed(bytes: &[u8]) -> bool {
+    bytes.starts_with(GZIP)
+        || bytes.starts_with(ZSTD)
+        || ZLIB.iter().any(|magic| bytes.starts_with(magic))
+}
+
+fn decompress(bytes: &[u8]) -> Result<Vec<u8>, Rejection> {
+    let failed = |error: std::io::Error| bad_payload(format!("not compressed data: {error}"));
+    let reader: Box<dyn Read + '_> = if bytes.starts_with(ZSTD) {
+        Box::new(zstd::Decoder::with_buffer(bytes).map_err(failed)?)
+    } else if ZLIB.iter().any(|magic| bytes.starts_with(magic)) {
+        Box::new(flate2::bufread::ZlibDecoder::new(bytes))
+    } else {
+        Box::new(flate2::bufread::MultiGzDecoder::new(bytes))
+    };
+    let mut decompressed = Vec::new();
+    reader.take(DECOMPRESSED_BYTES_MAX + 1).read_to_end(&mut decompressed).map_err(failed)?;
+    if u64::try_from(decompressed.len()).unwrap_or(u64::MAX) > DECOMPRESSED_BYTES_MAX {
+        return Err(Rejection::new(
+            QuarantineReason::TooLarge,
+            format!("more than {DECOMPRESSED_BYTES_MAX} bytes when decompressed"),
+        ));
+    }
+    Ok(decompressed)
+}
+
+fn bad_payload(detail: String) -> Rejection {
+    Rejection::new(QuarantineReason::BadPayload, detail)
+}

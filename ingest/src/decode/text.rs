@@ -1,0 +1,150 @@
+//! Text that is not JSON: notices, lines of logs, and rows of CSV files.
+
+use std::borrow::Cow;
+
+use bouncewatch_schemas::time::parse_ms;
+
+use crate::decode::csv_rows;
+use crate::decode::outcome::IgnoreReason;
+
+/// Maximum number of braces that are tried as the start of the document in a log line.
+const BRACES_MAX: usize = 16;
+
+/// Starts of the lines that Lambda writes about itself.
+const LAMBDA_LINES: [&str; 11] = [
+    "START RequestId: ",
+    "END RequestId: ",
+    "REPORT RequestId: ",
+    "INIT_START ",
+    "INIT_REPORT ",
+    "RESTORE_START ",
+    "RESTORE_REPORT ",
+    "XRAY TraceId: ",
+    "EXTENSION\tName: ",
+    "TELEMETRY\tName: ",
+    "LOGS\tName: ",
+];
+
+/// What a text is.
+pub(super) enum TextForm<'a> {
+    /// It contains no event.
+    Notice(IgnoreReason),
+    /// A line with a document.
+    Line {
+        /// Time of the line, epoch milliseconds.
+        logged_at: Option<i64>,
+        /// The document.
+        document: Cow<'a, str>,
+    },
+    /// Unknown.
+    Other,
+}
+
+/// Recognises a text.
+pub(super) fn form_of(text: &str) -> TextForm<'_> {
+    if text.starts_with("Successfully validated SNS topic") {
+        return TextForm::Notice(IgnoreReason::SnsTopicValidated);
+    }
+    if csv_rows::is_header_line(text) {
+        return TextForm::Notice(IgnoreReason::CsvHeader);
+    }
+    if let Some(fields) = csv_rows::fields(text) {
+        return csv_row(fields);
+    }
+    if let Some((prefix, document)) = logged_json(text) {
+        return TextForm::Line { logged_at: time_in(prefix), document: Cow::Borrowed(document) };
+    }
+    if is_lambda_line(text) {
+        return TextForm::Notice(IgnoreReason::LambdaPlatformLog);
+    }
+    TextForm::Other
+}
+
+/// The field of a CSV row that contains the document.
+fn csv_row(fields: Vec<Cow<'_, str>>) -> TextForm<'_> {
+    let logged_at = fields.iter().find_map(|field| parse_ms(field));
+    let object = fields.iter().position(|field| field.contains('{'));
+    let text = object.or_else(|| fields.iter().position(|field| parse_ms(field).is_none()));
+    match text.and_then(|at| fields.into_iter().nth(at)) {
+        Some(document) => TextForm::Line { logged_at, document },
+        None => TextForm::Other,
+    }
+}
+
+/// The prefix of a log line, and the object or array in JSON that follows it: loggers write time, level and request ID
+/// before the message.
+fn logged_json(text: &str) -> Option<(&str, &str)> {
+    let is_object = |(_, rest): &(&str, &str)| {
+        rest.strip_prefix('{').is_some_and(|fields| fields.trim_start().starts_with('"'))
+    };
+    let mut braces = text.match_indices('{').map(|(at, _)| text.split_at(at)).take(BRACES_MAX);
+    let (before, _) = braces.find(is_object)?;
+    let prefix = before.trim_end();
+    let prefix = prefix.strip_suffix('[').unwrap_or(prefix);
+    let document = text.strip_prefix(prefix)?.trim();
+    (!prefix.is_empty() && document.ends_with(['}', ']'])).then_some((prefix, document))
+}
+
+/// The time in the prefix of a log line: one word, or a date and a time.
+fn time_in(prefix: &str) -> Option<i64> {
+    let is_mark = |c: char| matches!(c, '[' | ']' | '(' | ')' | '"' | ',' | ';' | '|');
+    let words: Vec<&str> =
+        prefix.split_whitespace().map(|word| word.trim_matches(is_mark)).collect();
+    // Python writes a comma before milliseconds
+    let parse = |text: &str| parse_ms(&text.replace(',', "."));
+    (0..words.len()).find_map(|at| {
+        let pair = words.get(at + 1).and_then(|next| parse(&format!("{} {next}", words[at])));
+        pair.or_else(|| parse(words[at]))
+    })
+}
+
+/// Whether a line is about the execution of a Lambda function. A time and the name of a log stream may precede it.
+fn is_lambda_line(text: &str) -> bool {
+    let is_start = |before: &str| before.is_empty() || before.ends_with(char::is_whitespace);
+    LAMBDA_LINES
+        .iter()
+        .any(|line| text.split_once(line).is_some_and(|(before, _)| is_start(before)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn document_and_time_of_a_log_line_are_found() {
+        let at = parse_ms("2026-11-18T09:00:00Z");
+        for (prefix, expected) in [
+            ("2026-11-18T09:00:00.000Z\t8f5d1c1e-0000-4000-8000-000000000000\tINFO\t", at),
+            ("2026-11-18 09:00:00,000 INFO app: ", at),
+            ("2026-11-18 09:00:00 +0000 [INFO] (main) ", at),
+            ("INFO]\t2026-11-18T09:00:00.000Z\t8f5d\t", at),
+            ("2026/11/18 09:00:00 ", at),
+            ("2026-11-18T09:00:00.000000000Z stdout F ", at),
+            ("192.0.2.1 - - [18/Nov/2026:09:00:00 +0000] ", at),
+            ("event id={5} ", None),
+        ] {
+            for document in ["{\"a\":{}}", "{ \"a\": 1 }\n", "[{\"a\":1}]", "{\n  \"a\": 1\n}"] {
+                let text = format!("{prefix}{document}");
+                let TextForm::Line { logged_at, document: found } = form_of(&text) else {
+                    panic!("{text}");
+                };
+                assert_eq!((logged_at, found.as_ref()), (expected, document.trim()), "{text}");
+            }
+        }
+        for text in ["text", "text {\"a\":1} text", "{}", "text {a}"] {
+            assert!(matches!(form_of(text), TextForm::Other), "{text}");
+        }
+    }
+
+    #[test]
+    fn lines_without_an_event_have_a_reason() {
+        for (text, reason) in [
+            ("START RequestId: 8f5d Version: $LATEST", IgnoreReason::LambdaPlatformLog),
+            ("2026-11-18T09:00:00.000Z END RequestId: 8f5d", IgnoreReason::LambdaPlatformLog),
+            ("@timestamp,@message", IgnoreReason::CsvHeader),
+            ("\"@log\",\"@message\"", IgnoreReason::CsvHeader),
+        ] {
+            assert!(matches!(form_of(text), TextForm::Notice(got) if got == reason), "{text}");
+        }
+    }
+}
