@@ -119,6 +119,11 @@ impl Scope {
     pub fn new(grouping: &Grouping, values: &ScopeValues) -> Self {
         Self(grouping.0.iter().map(Dimension::name).zip(values.iter().cloned()).collect())
     }
+
+    /// Whether the scope is an account and a region, not a group below them.
+    pub fn is_account(&self) -> bool {
+        self.0.len() == ACCOUNT_COLUMNS.len()
+    }
 }
 
 impl Serialize for Scope {
