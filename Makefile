@@ -11,6 +11,8 @@ DUCKDB_VERSION := 1.4.5
 PROMETHEUS_CLIENT_VERSION := 0.26.0
 MOTO_VERSION := 5.2.5
 PYTZ_VERSION := 2026.6
+PYSPARK_VERSION := 4.3.0
+DATAFUSION_VERSION := 55.0.0
 DENY_VERSION := 0.20.2
 MDBOOK_VERSION := 0.5.4
 EMULATOR := $(TOOLS_DIR)/bin/rustack
@@ -35,7 +37,7 @@ TOOLS_TARGET := $(TARGET)/tools
 export BOUNCEWATCH_TOOLS := $(TOOLS_DIR)
 export CARGO_TERM_COLOR ?= auto
 
-.PHONY: help run test test-referee ci fmt lint msrv deny doc docs man reference tools system referee bench sisimai kill-test alert-kill-test clean
+.PHONY: help run test test-referee ci fmt lint msrv deny doc docs man reference tools system referee engines bench sisimai kill-test alert-kill-test clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -126,6 +128,21 @@ $(VENV):
 referee: tools ## compare every number with DuckDB, on a million events in each of five scenarios (EVENTS= SCENARIOS=)
 	cargo build --release --workspace --target-dir $(TARGET)
 	TARGET=$(TARGET) PYTHON=$(PYTHON) bash fixtures/referee/full.sh
+
+# an environment of its own: Spark is large
+$(TOOLS_DIR)/engines-venv/.made:
+	@echo "== installing Spark and DataFusion into $(TOOLS_DIR)/engines-venv"
+	@python3 -c 'import ensurepip, venv' 2>/dev/null || { apt-get update -qq && apt-get install -y -qq python3-venv; }
+	python3 -m venv $(TOOLS_DIR)/engines-venv
+	$(TOOLS_DIR)/engines-venv/bin/pip install --quiet duckdb==$(DUCKDB_VERSION) pytz==$(PYTZ_VERSION) \
+		pyspark==$(PYSPARK_VERSION) datafusion==$(DATAFUSION_VERSION)
+	@touch $@
+
+engines: system $(TOOLS_DIR)/engines-venv/.made ## filter and join on the keys of a store in DuckDB, DataFusion and Spark (needs Java 17)
+	cargo build --package bouncewatch $(DEV_FEATURES) --target-dir $(TARGET)
+	@rm -rf .run/engines && mkdir -p .run
+	$(TARGET)/debug/bouncewatch ingest fixtures/sample --store .run/engines --quiet || test $$? -eq 1
+	$(TOOLS_DIR)/engines-venv/bin/python -B fixtures/referee/engines.py .run/engines
 
 # an environment of its own: tests do not install the programs that we compare with
 $(TOOLS_DIR)/bench-venv/.made: fixtures/bench/requirements.txt

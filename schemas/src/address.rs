@@ -6,8 +6,10 @@ use std::borrow::Cow;
 /// Normal form of an email address, by which events are compared: lower case, without display name, angle brackets,
 /// `rfc822;` prefix, and blanks or dots at the ends. `None` if nothing is left.
 ///
-/// The local part is lower-cased too: SES ignores case. Text that is not an email address stays, in lower case, so that
-/// its bounce is still stored.
+/// - The local part is lower-cased too: SES ignores case. Quotes that it does not need are removed: `"jane"@example.com`
+///   is `jane@example.com` (RFC 5321, section 4.1.2).
+/// - An internationalised domain is in its ASCII form (`xn--...`, RFC 5891), in which SES and DNS compare domains.
+/// - Text that is not an email address stays, in lower case, so that its bounce is still stored.
 pub fn normalise(text: Cow<'_, str>) -> Option<Cow<'_, str>> {
     if is_plain(&text) {
         return (!text.is_empty()).then_some(text);
@@ -33,7 +35,70 @@ pub fn normalise(text: Cow<'_, str>) -> Option<Cow<'_, str>> {
     } else {
         address.to_lowercase().chars().filter(|c| !c.is_control()).collect()
     };
-    (!lower.is_empty()).then_some(Cow::Owned(lower))
+    (!lower.is_empty()).then(|| Cow::Owned(canonical(lower)))
+}
+
+/// An address in lower case without quotes that its local part does not need, and with its domain in ASCII form.
+fn canonical(address: String) -> String {
+    let Some((local, domain)) =
+        split_at_byte(&address, address.bytes().rposition(|byte| byte == b'@'))
+    else {
+        return address;
+    };
+    let unquoted = unquoted(local);
+    let ascii = normalise_domain(domain);
+    if unquoted.is_none() && ascii == domain {
+        return address;
+    }
+    format!("{}@{ascii}", unquoted.as_deref().unwrap_or(local))
+}
+
+/// The text in a quoted local part, if it needs no quotes (dot-atom, RFC 5322, section 3.2.3).
+fn unquoted(local: &str) -> Option<String> {
+    let inner = local.strip_prefix('"')?.strip_suffix('"')?;
+    let mut text = String::with_capacity(inner.len());
+    let mut chars = inner.chars();
+    while let Some(c) = chars.next() {
+        text.push(if c == '\\' { chars.next()? } else { c });
+    }
+    let is_atom_char = |c: char| {
+        c.is_alphanumeric()
+            || "!#$%&'*+-/=?^_`{|}~".contains(c)
+            || (!c.is_ascii() && !c.is_control())
+    };
+    let is_atom = |atom: &str| !atom.is_empty() && atom.chars().all(is_atom_char);
+    text.split('.').all(is_atom).then_some(text)
+}
+
+/// Normal form of a domain: lower case, ASCII form of an internationalised name, no dot at the end. A name that has no
+/// ASCII form stays in lower case.
+pub fn normalise_domain(domain: &str) -> Cow<'_, str> {
+    let domain = domain.trim_end_matches('.');
+    if domain.is_ascii() {
+        return if domain.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            Cow::Owned(domain.to_ascii_lowercase())
+        } else {
+            Cow::Borrowed(domain)
+        };
+    }
+    match idna::domain_to_ascii(domain) {
+        Ok(ascii) if !ascii.is_empty() => Cow::Owned(ascii),
+        _ => Cow::Owned(domain.to_lowercase()),
+    }
+}
+
+/// An address or a domain for people: an internationalised domain in Unicode. A name whose Unicode form is not valid
+/// stays as it is.
+pub fn to_display(text: &str) -> Cow<'_, str> {
+    let at = text.bytes().rposition(|byte| byte == b'@');
+    let (local, domain) = text.split_at(at.map_or(0, |at| at + 1));
+    if !domain.split('.').any(|label| label.starts_with("xn--")) {
+        return Cow::Borrowed(text);
+    }
+    match idna::domain_to_unicode(domain) {
+        (unicode, Ok(())) => Cow::Owned(format!("{local}{unicode}")),
+        _ => Cow::Borrowed(text),
+    }
 }
 
 /// Whether an address is already in normal form, as almost all are.
@@ -72,7 +137,19 @@ mod tests {
             ("jane@example.com.", Some("jane@example.com")),
             (" jane@example.com \n", Some("jane@example.com")),
             ("\"john doe\"@example.com", Some("\"john doe\"@example.com")),
-            ("ÜSER@exämple.com", Some("üser@exämple.com")),
+            ("ÜSER@exämple.com", Some("üser@xn--exmple-cua.com")),
+            ("info@XN--Exmple-cua.com", Some("info@xn--exmple-cua.com")),
+            ("info@EXÄMPLE。com", Some("info@xn--exmple-cua.com")),
+            ("info@faß.example", Some("info@xn--fa-hia.example")),
+            ("\"jane\"@Example.com", Some("jane@example.com")),
+            ("\"jane.doe+x\"@example.com", Some("jane.doe+x@example.com")),
+            ("\"ja\\ne\"@example.com", Some("jane@example.com")),
+            // needed quotes stay: a dot at the end, an empty local part, an escaped quote
+            ("\"jane.\"@example.com", Some("\"jane.\"@example.com")),
+            ("\"\"@example.com", Some("\"\"@example.com")),
+            ("\"a\\\"b\"@example.com", Some("\"a\\\"b\"@example.com")),
+            // no domain name
+            ("jane@\u{fffd}.com", Some("jane@\u{fffd}.com")),
             ("jane+News@example.com", Some("jane+news@example.com")),
             (
                 "SRS0=abc=de=example.com=x@relay.example",
@@ -84,6 +161,21 @@ mod tests {
             ("  ", None),
         ] {
             assert_eq!(normalise(Cow::Borrowed(text)).as_deref(), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn display_form_has_the_unicode_domain() {
+        for (text, expected) in [
+            ("info@xn--exmple-cua.com", "info@exämple.com"),
+            ("xn--exmple-cua.com", "exämple.com"),
+            ("h-0123@xn--exmple-cua.com", "h-0123@exämple.com"),
+            ("xn--a@example.com", "xn--a@example.com"),
+            // not valid punycode
+            ("info@xn--\u{1b}.com", "info@xn--\u{1b}.com"),
+            ("postmaster", "postmaster"),
+        ] {
+            assert_eq!(to_display(text), expected);
         }
     }
 
@@ -107,6 +199,19 @@ mod tests {
         }
 
         #[test]
+        fn unicode_and_ascii_form_of_a_domain_are_one_address(label in "[a-zäöüßéñøçа-яα-ω]{1,12}") {
+            let unicode = format!("jane@{label}.example");
+            let normal = normalise(Cow::Borrowed(&unicode)).unwrap();
+            proptest::prop_assert!(normal.is_ascii());
+            let upper = normal.to_uppercase();
+            let shown = to_display(&normal).into_owned();
+            for form in [upper.as_str(), shown.as_str()] {
+                let again = normalise(Cow::Borrowed(form)).unwrap();
+                proptest::prop_assert_eq!(&again, &normal);
+            }
+        }
+
+        #[test]
         fn all_forms_of_one_address_have_one_normal_form(
             local in "[A-Za-z0-9_+=-]{1,12}",
             domain_name in "[A-Za-z0-9-]{1,12}\\.(com|ORG)",
@@ -119,6 +224,7 @@ mod tests {
                 format!("{display_name} <{address}>"),
                 format!("\"{display_name} <x>\" <{address}>"),
                 format!("rfc822; {address}."),
+                format!("\"{local}\"@{domain_name}"),
                 format!("  <{address}>\r\n"),
             ];
             for form in forms {

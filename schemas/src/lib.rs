@@ -8,7 +8,7 @@
 //! | module | content |
 //! |---|---|
 //! | [`wire`] | the JSON shapes, with a lenient reader and a fast in-place reader |
-//! | [`event`] | the normalised event and its identity (`message_key`, `event_key`) |
+//! | [`event`], [`identity`] | the normalised event, and the keys by which copies of an event match |
 //! | [`table`] | columns, file names and footer keys of the event and quarantine tables |
 //! | [`send_counts`] | imported send counts: rows and columns of the table `volumes` |
 //! | [`bounce`] | bounce classes; whether SES counts a bounce in its rate |
@@ -36,6 +36,7 @@ pub mod bounce;
 pub mod cause;
 pub mod diagnostic;
 pub mod event;
+pub mod identity;
 pub mod printable;
 pub mod provider;
 pub mod send_counts;

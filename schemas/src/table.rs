@@ -4,7 +4,7 @@
 #![allow(clippy::doc_markdown, reason = "column docs are printed by `bouncewatch schema`")]
 
 /// Version of the format. Each segment has it in its footer under [`VERSION_KEY`].
-pub const FORMAT_VERSION: u32 = 1;
+pub const FORMAT_VERSION: u32 = 2;
 /// Footer key of the format version.
 pub const VERSION_KEY: &str = "bouncewatch.format_version";
 /// Footer key of the table of a segment: `events`, `quarantine` or `volumes`.
@@ -33,7 +33,7 @@ pub enum ColumnType {
     Int32,
     /// Signed integer of 64 bits.
     Int64,
-    /// Hash: unsigned integer of 64 bits.
+    /// Hash of 64 bits, as a signed integer. Format version 1 stored it as an unsigned integer.
     Hash,
     /// Boolean.
     Bool,
@@ -121,6 +121,7 @@ columns! {
     ORIGIN = "origin" Text always "file, object, queue or log group that the row came from",
     MESSAGE_KEY = "message_key" Hash always "hash of message_id",
     EVENT_KEY = "event_key" Hash always "with message_key: the identity of the event; copies of an event have equal keys",
+    REPORTED_RECIPIENT = "reported_recipient" Text null "address that the report names, if it is not the address that was mailed, such as the target of a forwarding",
 }
 
 /// The columns of the quarantine table, in order.

@@ -3,6 +3,7 @@
 use anyhow::{Context, ensure};
 use bouncewatch_analyze::error::AnalyzeError;
 use bouncewatch_analyze::timeline::{self, Basis, Dimension, Grouping, Window};
+use bouncewatch_schemas::address::normalise_domain;
 use bouncewatch_schemas::event::Service;
 
 use super::times::time_ms;
@@ -36,8 +37,7 @@ pub(super) fn positive_duration_ms(name: &str, text: &str) -> anyhow::Result<i64
 /// If a text is not a domain. It would match nothing.
 pub(super) fn own_domains(config: &Config, arguments: &[String]) -> anyhow::Result<Vec<String>> {
     let domain = |text: &String| {
-        let domain =
-            text.trim().trim_start_matches(['.', '@']).trim_end_matches('.').to_lowercase();
+        let domain = normalise_domain(text.trim().trim_start_matches(['.', '@'])).into_owned();
         let is_valid = !domain.is_empty() && !domain.contains([',', '@', ' ', '/']);
         ensure!(
             is_valid,

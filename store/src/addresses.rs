@@ -111,8 +111,10 @@ impl AddressRedactor {
                 _ => text.to_owned(),
             };
             replace_addresses(&without_recipient, |address| {
-                let is_kept = Some(address) == row.source || Some(address) == pseudonym.as_deref();
-                if is_kept { None } else { self.pseudonym(row.message_id, address) }
+                let address = address::normalise(Cow::Borrowed(address))?;
+                let is_kept =
+                    Some(&*address) == row.source || Some(&*address) == pseudonym.as_deref();
+                if is_kept { None } else { self.pseudonym(row.message_id, &address) }
             })
         };
         let tags: Vec<(Cow<'_, str>, Cow<'_, str>)> = row
@@ -121,8 +123,11 @@ impl AddressRedactor {
             .map(|(key, value)| (Cow::Borrowed(key.as_ref()), Cow::Owned(clean(value))))
             .collect();
         let (diagnostic, link) = (row.diagnostic.map(clean), row.link.map(clean));
+        let reported_recipient =
+            row.reported_recipient.and_then(|reported| self.pseudonym(row.message_id, reported));
         store(&EventRow {
             recipient: pseudonym.as_deref(),
+            reported_recipient: reported_recipient.as_deref(),
             diagnostic: diagnostic.as_deref(),
             link: link.as_deref(),
             tags: &tags,

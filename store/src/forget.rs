@@ -10,7 +10,7 @@ use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef, BooleanArray, RecordBatch, StringArray};
 use arrow_schema::{ArrowError, DataType};
 use arrow_select::filter::filter_record_batch;
-use bouncewatch_schemas::address::normalise;
+use bouncewatch_schemas::address::{domain, normalise, to_display};
 use bouncewatch_schemas::send_counts::SendCountRow;
 use bouncewatch_schemas::table;
 use serde::Serialize;
@@ -24,11 +24,18 @@ use crate::schema::table_schema;
 use crate::send_counts::remove_rows;
 
 /// Text columns of the event table that can contain the address.
-const TEXT_COLUMNS: [&str; 6] =
-    [table::SOURCE, table::IDENTITY, table::ORIGIN, table::DIAGNOSTIC, table::LINK, table::TAGS];
+const TEXT_COLUMNS: [&str; 7] = [
+    table::SOURCE,
+    table::IDENTITY,
+    table::ORIGIN,
+    table::DIAGNOSTIC,
+    table::LINK,
+    table::TAGS,
+    table::REPORTED_RECIPIENT,
+];
 /// Columns that can identify the recipient without the address, for example by name. They are cleared in all rows of
 /// the recipient.
-const DETAIL_COLUMNS: [&str; 2] = [table::DIAGNOSTIC, table::LINK];
+const DETAIL_COLUMNS: [&str; 3] = [table::DIAGNOSTIC, table::LINK, table::REPORTED_RECIPIENT];
 
 /// Result of [`forget`].
 #[derive(Debug, Default, Serialize)]
@@ -96,9 +103,14 @@ impl ForgottenAddress {
     fn new(address: &str, redactor: &AddressRedactor) -> Option<Self> {
         let recipient = normalise(Cow::Borrowed(address))?.into_owned();
         // a word without a domain would match everywhere
-        bouncewatch_schemas::address::domain(&recipient)?;
+        let domain = domain(&recipient)?;
         let hash = redactor.keyed_hash(&recipient);
-        let matcher = AddressMatcher::new([recipient.as_str()].into_iter().chain(hash.as_deref()));
+        // other spellings in texts, and in recipients of format version 1
+        let local = recipient.strip_suffix(domain).and_then(|head| head.strip_suffix('@'))?;
+        let quoted = format!("\"{local}\"@{domain}");
+        let unicode = to_display(&recipient);
+        let forms = [recipient.as_str(), &unicode, &quoted];
+        let matcher = AddressMatcher::new(forms.into_iter().chain(hash.as_deref()));
         Some(Self { recipient, hash, matcher })
     }
 
@@ -188,7 +200,9 @@ impl ForgottenAddress {
     }
 
     fn is_recipient(&self, recipient: &str) -> bool {
-        recipient == self.recipient || self.hash.as_deref() == Some(recipient)
+        let normal = normalise(Cow::Borrowed(recipient));
+        normal.is_some_and(|normal| normal == self.recipient)
+            || self.hash.as_deref() == Some(recipient)
     }
 
     /// Whether a row of send counts contains the address.

@@ -54,6 +54,7 @@ pub mod send_counts;
 pub mod shutdown;
 pub mod stats;
 mod table_builder;
+mod upgrade;
 pub mod verify;
 
 pub use error::{Problem, StoreError};

@@ -149,12 +149,12 @@ impl Store {
     }
 }
 
-/// Checks that a segment in a local folder belongs to `table` and has a supported format version. Reads only the
-/// footer.
+/// Checks that a segment in a local folder belongs to `table` and has a supported format version, and returns the
+/// version. Reads only the footer.
 ///
 /// # Errors
 /// [`StoreError::Vanished`] if the file does not exist, [`StoreError::Read`] if it cannot be read or fails the check.
-pub fn check_segment_file(path: &FilePath, table: &str) -> Result<(), StoreError> {
+pub fn check_segment_file(path: &FilePath, table: &str) -> Result<u32, StoreError> {
     let shown = || path.display().to_string();
     let failed = |why: String| StoreError::Read { path: shown(), why };
     let file = std::fs::File::open(path).map_err(|error| match error.kind() {
@@ -181,11 +181,11 @@ fn key_value<'a>(footer: &'a FileMetaData, key: &str) -> Option<&'a str> {
     pairs.into_iter().find(|pair| pair.key == key).and_then(|pair| pair.value.as_deref())
 }
 
-/// Checks format version and table of a segment; the error is the cause as text.
-fn check_footer(footer: &FileMetaData, table: &str) -> Result<(), String> {
+/// Checks format version and table of a segment, and returns the version; the error is the cause as text.
+fn check_footer(footer: &FileMetaData, table: &str) -> Result<u32, String> {
     let supported = table::FORMAT_VERSION;
-    match key_value(footer, table::VERSION_KEY).map(str::parse::<u32>) {
-        Some(Ok(version)) if version <= supported => {}
+    let version = match key_value(footer, table::VERSION_KEY).map(str::parse::<u32>) {
+        Some(Ok(version)) if version <= supported => version,
         Some(Ok(version)) => {
             return Err(format!(
                 "format version {version} is newer than version {supported}, the newest that this bouncewatch reads; upgrade bouncewatch"
@@ -194,9 +194,9 @@ fn check_footer(footer: &FileMetaData, table: &str) -> Result<(), String> {
         _ => {
             return Err("no format version in the footer: not written by bouncewatch".to_owned());
         }
-    }
+    };
     match key_value(footer, table::TABLE_KEY) {
-        Some(found) if found == table => Ok(()),
+        Some(found) if found == table => Ok(version),
         found => Err(format!(
             "it belongs to table `{}`, not to table `{table}`",
             found.unwrap_or_default()

@@ -11,8 +11,9 @@ use crate::error::StoreError;
 use crate::layout::unique_name;
 use crate::open::{Segment, Store};
 use crate::read::footer_value;
-use crate::schema::{conform, table_schema};
+use crate::schema::table_schema;
 use crate::segment_writer::{RowOrder, SORTED_ROW_GROUP_ROWS, SegmentWriter};
+use crate::upgrade::{is_version_1, upgrade};
 
 /// Rows per batch.
 const READ_ROWS: usize = 1_024;
@@ -44,8 +45,10 @@ pub(crate) async fn rewrite(
     let opened = store.open_for_rewrite(table, segment).await?;
     let unique = footer_value(&opened, table::UNIQUE_KEY).map(str::to_owned);
     let set = unique_name(now);
-    // the only segment of a set stays a compacted day; a part of a larger set becomes an ordinary segment
-    let is_single = CompactedName::parse(segment.name()).is_some_and(|name| name.parts == 1);
+    // the only segment of a set stays a compacted day; a part of a larger set becomes an ordinary segment, and so does a
+    // segment of format version 1, whose rows have another order
+    let is_single = CompactedName::parse(segment.name()).is_some_and(|name| name.parts == 1)
+        && !is_version_1(opened.schema());
     let name = if is_single { CompactedName::single(&set).stem() } else { set.clone() };
     let order = if is_single && table == table::EVENTS {
         RowOrder::ByKey { row_group_rows: SORTED_ROW_GROUP_ROWS }
@@ -84,7 +87,7 @@ async fn copy(
             Ok(None) => return Ok(()),
             Err(error) => return Err(store.parquet_error(segment, error).await),
         };
-        let rows = conform(&rows, &schema).map_err(|error| store.read_error(segment, &error))?;
+        let rows = upgrade(&rows, &schema).map_err(|error| store.read_error(segment, &error))?;
         writer.write(&change(&rows)?).await?;
     }
 }

@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow_array::{RecordBatch, new_null_array};
-use arrow_schema::{ArrowError, DataType, Field, FieldRef, Fields, Schema, SchemaRef, TimeUnit};
+use arrow_schema::{DataType, Field, FieldRef, Fields, Schema, SchemaRef, TimeUnit};
 use bouncewatch_schemas::table::{self, Column, ColumnType};
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::metadata::{KeyValue, SortingColumn};
@@ -56,7 +55,7 @@ fn data_type(column_type: ColumnType) -> DataType {
         ColumnType::Time => DataType::Timestamp(TimeUnit::Millisecond, Some("UTC".into())),
         ColumnType::Int32 => DataType::Int32,
         ColumnType::Int64 => DataType::Int64,
-        ColumnType::Hash => DataType::UInt64,
+        ColumnType::Hash => DataType::Int64,
         ColumnType::Bool => DataType::Boolean,
         ColumnType::Bytes => DataType::Binary,
         ColumnType::Tags => DataType::List(tag_item()),
@@ -75,15 +74,6 @@ pub(crate) fn schema(columns: &[Column]) -> SchemaRef {
 /// Arrow schema of a table with folders of days: `events` or `quarantine`.
 pub(crate) fn table_schema(table: &str) -> SchemaRef {
     schema(if table == table::EVENTS { table::COLUMNS } else { table::QUARANTINE_COLUMNS })
-}
-
-/// Rows with exactly the columns of `schema`. Columns that an older version did not write are null.
-pub(crate) fn conform(rows: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
-    let column = |field: &FieldRef| {
-        let missing = || new_null_array(field.data_type(), rows.num_rows());
-        rows.column_by_name(field.name()).cloned().unwrap_or_else(missing)
-    };
-    RecordBatch::try_new(SchemaRef::clone(schema), schema.fields().iter().map(column).collect())
 }
 
 /// Parquet writer settings of a table, with format version and table in the footer.

@@ -92,6 +92,7 @@ impl EventSegment {
             .text(Some(row.origin))
             .hash(row.message_key())
             .hash(event_key)
+            .text(row.reported_recipient)
             .finish();
     }
 

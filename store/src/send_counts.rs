@@ -4,8 +4,9 @@
 use std::collections::BTreeMap;
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Int64Type, TimestampMillisecondType, UInt64Type};
+use arrow_array::types::{Int64Type, TimestampMillisecondType};
 use arrow_array::{Array, RecordBatch};
+use arrow_buffer::ScalarBuffer;
 use bouncewatch_schemas::send_counts::{
     self as columns, SEND_COUNTS, SendCountRow, SendCountValues,
 };
@@ -16,6 +17,7 @@ use crate::error::StoreError;
 use crate::layout::unique_name;
 use crate::open::{Segment, Store};
 use crate::table_builder::TableBuilder;
+use crate::upgrade::hashes;
 
 /// Number of attempts when files are replaced while they are read.
 const TRIES: usize = 5;
@@ -169,6 +171,7 @@ fn rows(batch: &RecordBatch) -> Result<Vec<SendCountRow>, String> {
 /// Access to the values of a batch by column name.
 struct BatchColumns<'a> {
     batch: &'a RecordBatch,
+    point_keys: ScalarBuffer<i64>,
 }
 
 impl<'a> BatchColumns<'a> {
@@ -176,7 +179,11 @@ impl<'a> BatchColumns<'a> {
         let is_missing = |name: &&str| batch.column_by_name(name).is_none();
         match columns::COLUMNS.iter().map(|column| column.name).find(is_missing) {
             Some(name) => Err(format!("no column `{name}`")),
-            None => Ok(Self { batch }),
+            None => {
+                let point_keys =
+                    hashes(batch, columns::POINT_KEY).map_err(|why| why.to_string())?;
+                Ok(Self { batch, point_keys })
+            }
         }
     }
 
@@ -197,11 +204,6 @@ impl<'a> BatchColumns<'a> {
     fn time(&self, name: &str, row: usize) -> Option<i64> {
         let times = self.column(name)?.as_primitive_opt::<TimestampMillisecondType>()?;
         times.is_valid(row).then(|| times.value(row))
-    }
-
-    fn hash(&self, name: &str, row: usize) -> Option<u64> {
-        let hashes = self.column(name)?.as_primitive_opt::<UInt64Type>()?;
-        hashes.is_valid(row).then(|| hashes.value(row))
     }
 
     fn scope(&self, row: usize) -> Option<BTreeMap<String, String>> {
@@ -239,7 +241,7 @@ impl<'a> BatchColumns<'a> {
         if volume.begin >= volume.end || volume.counts.attempts < 0 {
             return Err("a row has an empty interval or a negative count".to_owned());
         }
-        if self.hash(columns::POINT_KEY, row) != Some(volume.point_key()) {
+        if self.point_keys[row] != volume.point_key().cast_signed() {
             return Err("the point_key of a row does not match its other columns".to_owned());
         }
         Ok(volume)

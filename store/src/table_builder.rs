@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow_array::builder::{
     BinaryBuilder, BooleanBuilder, Int32Builder, Int64Builder, StringBuilder,
-    TimestampMillisecondBuilder, UInt64Builder,
+    TimestampMillisecondBuilder,
 };
 use arrow_array::{ArrayRef, ListArray, RecordBatch, StructArray};
 use arrow_buffer::{NullBufferBuilder, OffsetBufferBuilder};
@@ -46,7 +46,6 @@ enum ColumnBuilder {
     Time(TimestampMillisecondBuilder),
     Int32(Int32Builder),
     Int64(Int64Builder),
-    Hash(UInt64Builder),
     Bool(BooleanBuilder),
     Tags(TagsBuilder),
     Bytes(BinaryBuilder),
@@ -61,8 +60,9 @@ impl ColumnBuilder {
                 Self::Time(TimestampMillisecondBuilder::with_capacity(values).with_timezone("UTC"))
             }
             ColumnType::Int32 => Self::Int32(Int32Builder::with_capacity(values)),
-            ColumnType::Int64 => Self::Int64(Int64Builder::with_capacity(values)),
-            ColumnType::Hash => Self::Hash(UInt64Builder::with_capacity(values)),
+            ColumnType::Int64 | ColumnType::Hash => {
+                Self::Int64(Int64Builder::with_capacity(values))
+            }
             ColumnType::Bool => Self::Bool(BooleanBuilder::with_capacity(values)),
             ColumnType::Tags => Self::Tags(TagsBuilder::new()),
             ColumnType::Bytes => Self::Bytes(BinaryBuilder::with_capacity(values, bytes)),
@@ -82,7 +82,6 @@ impl ColumnBuilder {
             Self::Time(mut builder) => Arc::new(builder.finish()),
             Self::Int32(mut builder) => Arc::new(builder.finish()),
             Self::Int64(mut builder) => Arc::new(builder.finish()),
-            Self::Hash(mut builder) => Arc::new(builder.finish()),
             Self::Bool(mut builder) => Arc::new(builder.finish()),
             Self::Tags(builder) => Arc::new(builder.finish()),
             Self::Bytes(mut builder) => Arc::new(builder.finish()),
@@ -179,8 +178,7 @@ impl RowWriter<'_> {
     }
 
     pub(crate) fn hash(&mut self, value: u64) -> &mut Self {
-        next!(self, Hash).append_value(value);
-        self
+        self.int64(Some(value.cast_signed()))
     }
 
     pub(crate) fn bool(&mut self, value: bool) -> &mut Self {

@@ -19,6 +19,7 @@ mod emulator;
 mod explain;
 mod maintenance;
 mod messages;
+mod numbers;
 mod output_formats;
 mod queue;
 mod referee;

@@ -6,7 +6,7 @@ use crate::alert::policy::{AlertPolicy, AlertScope};
 use crate::alert::state::{AlertKey, DENOMINATOR, FEED, Peak, ScopeMap, Timestamp};
 use crate::check::level::{AlertLevel, is_reached};
 use crate::check::{CheckReport, Verdict};
-use crate::timeline::{ACCOUNT_COLUMNS, Scope};
+use crate::timeline::Scope;
 
 /// Window name of the feed, which has no window.
 pub const NO_WINDOW: &str = "now";
@@ -86,36 +86,16 @@ pub fn evaluate(
     for verdict in &check.verdicts {
         let scope = scope_map(&verdict.scope);
         let is_unknown = verdict.level == AlertLevel::Unknown;
-        let level = if is_unknown { AlertLevel::Unknown } else { AlertLevel::Ok };
+        // in a group it is no fault; `Ok` clears an alert that an earlier version raised
+        let is_fault = is_unknown && verdict.scope.is_account();
+        let level = if is_fault { AlertLevel::Unknown } else { AlertLevel::Ok };
         add(DENOMINATOR, scope.clone(), &verdict.window, Condition::level(level));
         let rate =
             if is_unknown { Condition::Unknown } else { rate_condition(verdict, at, policy) };
         add(verdict.metric, scope, &verdict.window, rate);
     }
-    suppress_group_denominators(&mut conditions);
     let feed = if check.feed.stale { FeedState::Stale } else { FeedState::Live };
     Evaluation { at, service, scope: scope.clone(), feed, conditions }
-}
-
-/// If the denominator of an account is unknown, those of its groups are too: raise one alert, not one per group.
-fn suppress_group_denominators(conditions: &mut Conditions) {
-    let is_account = |key: &AlertKey| key.scope.len() == ACCOUNT_COLUMNS.len();
-    let unknown: Vec<(ScopeMap, String)> = conditions
-        .iter()
-        .filter(|(key, _)| key.metric == DENOMINATOR && is_account(key))
-        .flat_map(|(key, windows)| windows.iter().map(|one| (key.scope.clone(), one)))
-        .filter(|(_, (_, condition))| **condition != Condition::level(AlertLevel::Ok))
-        .map(|(scope, (window, _))| (scope, window.clone()))
-        .collect();
-    for (key, windows) in conditions.iter_mut().filter(|(key, _)| key.metric == DENOMINATOR) {
-        let is_in = |account: &ScopeMap| {
-            account.iter().all(|(name, value)| key.scope.get(name) == Some(value))
-        };
-        for (_, window) in unknown.iter().filter(|(account, _)| !is_account(key) && is_in(account))
-        {
-            windows.insert(window.clone(), Condition::Unknown);
-        }
-    }
 }
 
 /// Converts a scope to a map, which does not depend on the order of dimensions.

@@ -109,6 +109,7 @@ fn row<'r>(failure: &Failure<'r>) -> EventRow<'r> {
         message_id: "",
         feedback_id: None,
         recipient: failure.recipient,
+        reported_recipient: None,
         recipient_domain: failure.recipient_domain,
         provider: None,
         source: None,

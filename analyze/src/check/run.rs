@@ -25,7 +25,7 @@ pub struct CheckReport {
     /// Service that was evaluated; omitted for SES.
     #[serde(serialize_with = "serialize_service", skip_serializing_if = "is_ses")]
     pub service: Service,
-    /// Worst level of all verdicts and of the feed.
+    /// Worst level of all verdicts and of the feed. The unknown rate of a group below the account does not count.
     pub status: AlertLevel,
     /// Exit code of the status.
     pub exit_code: u8,
@@ -83,7 +83,11 @@ fn check_scan(request: &CheckRequest, scan: &StoreScan) -> Result<CheckReport, A
         (None, Service::WorkMail) => service_with_events(scan, Service::Ses, request.at)?,
         (Some(_), _) => None,
     };
-    let status = verdicts.iter().map(|verdict| verdict.level).fold(minimum, AlertLevel::max);
+    // a group without sends is normal: mail was forwarded, or its sends lack the dimension
+    let counts =
+        |verdict: &&Verdict| verdict.level != AlertLevel::Unknown || verdict.scope.is_account();
+    let levels = verdicts.iter().filter(counts).map(|verdict| verdict.level);
+    let status = levels.fold(minimum, AlertLevel::max);
     Ok(CheckReport {
         version: 1,
         as_of: format_ms(request.at),

@@ -25,7 +25,7 @@ impl DayRange {
         last_day: i64,
         groupings: Vec<usize>,
     ) -> Result<Self, AnalyzeError> {
-        let rows = count_rows(scan.rows(first_day, last_day)?)?;
+        let rows = count_rows(scan.rows_by_version(first_day, last_day)?)?;
         Ok(Self { first_day, last_day, groupings, rows })
     }
 

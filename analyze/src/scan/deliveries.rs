@@ -40,13 +40,13 @@ impl StoreScan {
             .filter(time().lt_eq(lit(to)));
         let delivered = collect_streaming(delivered)?;
         let recipients = delivered.column(table::RECIPIENT)?.str()?;
-        let messages = delivered.column(table::MESSAGE_KEY)?.u64()?;
+        let messages = delivered.column(table::MESSAGE_KEY)?.i64()?;
         let times = delivered.column(table::EVENT_AT)?.i64()?;
         for row in 0..delivered.height() {
             if let (Some(recipient), Some(message), Some(at)) =
                 (recipients.get(row), messages.get(row), times.get(row))
             {
-                each(recipient, message, at);
+                each(recipient, message.cast_unsigned(), at);
             }
         }
         Ok(())

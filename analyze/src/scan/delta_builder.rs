@@ -75,6 +75,8 @@ impl<'a> DeltaBuilder<'a> {
             (table::RECIPIENT_DOMAIN, has_provider),
             // part of a pair
             (table::RECIPIENT, measure == Measure::Pairs),
+            // identifies a complaint report
+            (table::FEEDBACK_ID, measure == Measure::Events),
         ];
         for (name, is_needed) in further {
             if is_needed && !names.iter().any(|known| known == name) {
@@ -184,6 +186,7 @@ impl<'a> DeltaBuilder<'a> {
             }
             Some(Dimension::Column(NO_FEEDBACK)) => expressions::no_feedback().alias(NO_FEEDBACK),
             Some(dimension) => expressions::dimension_value(dimension),
+            None if name == table::FEEDBACK_ID => expressions::complaint_report(),
             None => col(name),
         };
         self.names.iter().enumerate().map(text).collect()

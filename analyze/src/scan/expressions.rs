@@ -81,6 +81,14 @@ pub(super) fn no_feedback() -> Expr {
     when(is_without_feedback.fill_null(lit(false))).then(lit(NO_FEEDBACK)).otherwise(lit(NULL))
 }
 
+/// Feedback ID of a complaint; null for other events.
+pub(super) fn complaint_report() -> Expr {
+    when(is_kind(EventKind::Complaint))
+        .then(col(table::FEEDBACK_ID))
+        .otherwise(lit(NULL))
+        .alias(table::FEEDBACK_ID)
+}
+
 /// Fields that determine the outcome of an event.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct OutcomeFields<'t> {

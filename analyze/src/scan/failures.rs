@@ -89,7 +89,9 @@ impl StoreScan {
             DomainProviders::new()
         };
         let names = text_names(query.dimensions);
-        let shards = count_rows(rows()?)?.div_ceil(self.limits.failure_shard).max(1);
+        let of_version = |rows: LazyFrame| rows.filter(is_wanted.clone());
+        let parts = self.rows_by_version(first_day, last_day)?.into_iter().map(of_version);
+        let shards = count_rows(parts.collect())?.div_ceil(self.limits.failure_shard).max(1);
         for shard in 0..shards {
             let of_shard = |rows: LazyFrame| shard_of(rows, shard, shards);
             let frame = of_shard(rows()?).select(columns(query.dimensions));
@@ -129,8 +131,13 @@ impl StoreScan {
             .agg([col(table::SENT_AT).min()]);
         let messages = collect_streaming(messages)?;
         let Some(oldest) = messages.column(table::SENT_AT)?.i64()?.min() else { return Ok(None) };
-        let messages: MessageKeys =
-            messages.column(table::MESSAGE_KEY)?.u64()?.iter().flatten().collect();
+        let messages: MessageKeys = messages
+            .column(table::MESSAGE_KEY)?
+            .i64()?
+            .iter()
+            .flatten()
+            .map(i64::cast_unsigned)
+            .collect();
         let first = first_day_of(oldest);
         if self.days(first, first_day - 1).is_empty() {
             return Ok(None);
@@ -182,12 +189,12 @@ impl StoreScan {
             .group_by(key())
             .agg(greatest.collect::<Vec<_>>());
         let found = collect_streaming(found)?;
-        let keys = found.column(table::MESSAGE_KEY)?.u64()?;
+        let keys = found.column(table::MESSAGE_KEY)?.i64()?;
         for (at, dimension) in &wanted {
             let column = found.column(&dimension.name())?.str()?;
             for row in 0..found.height() {
                 if let (Some(message), Some(value)) = (keys.get(row), column.get(row)) {
-                    values.insert((message, *at), value.to_owned());
+                    values.insert((message.cast_unsigned(), *at), value.to_owned());
                 }
             }
         }

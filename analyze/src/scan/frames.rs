@@ -17,27 +17,72 @@ impl From<PolarsError> for AnalyzeError {
     }
 }
 
-/// Returns all rows of some files.
+/// Returns all rows of some files, given with their format versions, with the columns of a table: one frame for each
+/// version. `upgrade` turns rows of version 1 into rows of the current version.
 pub(super) fn scan_files<'p>(
-    paths: impl Iterator<Item = &'p Path>,
-) -> Result<LazyFrame, AnalyzeError> {
-    let paths: Vec<PlRefPath> = paths.map(|path| PlRefPath::new(path.to_string_lossy())).collect();
-    // a folder such as `account=x` in the path of the store is not a column
-    let hive_options = HiveOptions { enabled: Some(false), ..HiveOptions::default() };
-    let arguments =
-        ScanArgsParquet { glob: false, cache: false, hive_options, ..ScanArgsParquet::default() };
-    Ok(LazyFrame::scan_parquet_files(paths.into(), arguments)?)
+    files: impl Iterator<Item = (&'p Path, u32)>,
+    columns: &[table::Column],
+    upgrade: impl Fn(LazyFrame) -> LazyFrame,
+) -> Result<Vec<LazyFrame>, AnalyzeError> {
+    let (old, current): (Vec<_>, Vec<_>) = files.partition(|(_, version)| *version == 1);
+    let mut parts = Vec::new();
+    if !current.is_empty() {
+        parts.push(scan_version(current, schema_of(columns, &DataType::Int64))?);
+    }
+    if !old.is_empty() {
+        parts.push(upgrade(scan_version(old, schema_of(columns, &DataType::UInt64))?));
+    }
+    if parts.is_empty() {
+        parts.push(empty_rows(columns));
+    }
+    Ok(parts)
 }
 
-/// Returns the number of rows.
-pub(super) fn count_rows(rows: LazyFrame) -> Result<u64, AnalyzeError> {
-    let count = collect_streaming(rows.select([len()]))?;
-    let count = count.columns().first().and_then(|column| column.get(0).ok()?.extract::<u64>());
-    Ok(count.unwrap_or_default())
+/// Returns the rows of all frames.
+pub(super) fn concat_rows(mut parts: Vec<LazyFrame>) -> Result<LazyFrame, AnalyzeError> {
+    match parts.len() {
+        1 => Ok(parts.remove(0)),
+        _ => Ok(concat(parts, UnionArgs::default())?),
+    }
 }
 
-/// Returns a frame with the columns of the event table and no rows.
-pub(super) fn empty_rows() -> LazyFrame {
+/// Returns all rows of some files of one format version. A column that a file lacks is null, and a column that `schema`
+/// lacks is ignored: files of older and newer releases can have other columns (invariant I-10).
+fn scan_version(files: Vec<(&Path, u32)>, schema: Schema) -> Result<LazyFrame, AnalyzeError> {
+    let paths = files.into_iter().map(|(path, _)| PlRefPath::new(path.to_string_lossy()));
+    let parquet = ParquetOptions {
+        schema: Some(Arc::new(schema)),
+        parallel: ParallelStrategy::default(),
+        low_memory: false,
+        use_statistics: true,
+    };
+    let arguments = UnifiedScanArgs {
+        glob: false,
+        cache: false,
+        // a folder such as `account=x` in the path of the store is not a column
+        hive_options: HiveOptions { enabled: Some(false), ..HiveOptions::default() },
+        missing_columns_policy: MissingColumnsPolicy::Insert,
+        extra_columns_policy: ExtraColumnsPolicy::Ignore,
+        ..UnifiedScanArgs::default()
+    };
+    let sources = ScanSources::Paths(paths.collect());
+    Ok(DslBuilder::scan_parquet(sources, parquet, arguments)?.build().into())
+}
+
+/// Returns the number of rows of all frames. Each is counted by itself: polars adds the counts of a concatenation as
+/// 128-bit integers, a type that this build leaves out.
+pub(super) fn count_rows(parts: Vec<LazyFrame>) -> Result<u64, AnalyzeError> {
+    let mut sum = 0;
+    for rows in parts {
+        let count = collect_streaming(rows.select([len()]))?;
+        let count = count.columns().first().and_then(|column| column.get(0).ok()?.extract::<u64>());
+        sum += count.unwrap_or_default();
+    }
+    Ok(sum)
+}
+
+/// Returns the schema of some columns. `hash` is the type of hashes: [`DataType::UInt64`] in format version 1.
+fn schema_of(columns: &[table::Column], hash: &DataType) -> Schema {
     let field = |column: &table::Column| {
         let text = DataType::String;
         let data_type = match column.column_type {
@@ -47,7 +92,7 @@ pub(super) fn empty_rows() -> LazyFrame {
             }
             table::ColumnType::Int32 => DataType::Int32,
             table::ColumnType::Int64 => DataType::Int64,
-            table::ColumnType::Hash => DataType::UInt64,
+            table::ColumnType::Hash => hash.clone(),
             table::ColumnType::Bool => DataType::Boolean,
             table::ColumnType::Bytes => DataType::Binary,
             table::ColumnType::Tags => DataType::List(Box::new(DataType::Struct(vec![
@@ -57,7 +102,12 @@ pub(super) fn empty_rows() -> LazyFrame {
         };
         Field::new(column.name.into(), data_type)
     };
-    DataFrame::empty_with_schema(&table::COLUMNS.iter().map(field).collect::<Schema>()).lazy()
+    columns.iter().map(field).collect()
+}
+
+/// Returns a frame with the columns of a table and no rows.
+pub(super) fn empty_rows(columns: &[table::Column]) -> LazyFrame {
+    DataFrame::empty_with_schema(&schema_of(columns, &DataType::Int64)).lazy()
 }
 
 /// Collects a frame with the streaming engine.

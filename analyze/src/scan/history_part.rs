@@ -247,7 +247,7 @@ mod tests {
     use super::*;
     use crate::scan::failure::FailureQuery;
     use crate::scan::store_scan::RowLimits;
-    use crate::scan::test_store::{TestRow, publish};
+    use crate::scan::test_store::{TestRow, publish_with_version};
     use crate::timeline::Outcome;
 
     /// 2026-11-19 00:00 UTC.
@@ -259,8 +259,9 @@ mod tests {
     /// Publishes `DAYS` days. Each message is sent once to two recipients: one delivery, and one delivery that bounces
     /// later (one pair); events other than the send have no identity. Some messages are sent in the first hour of a day
     /// (they depend on older rows), some bounces come a day later, some events have a copy in another segment, and some
-    /// messages have a complaint that lists both recipients.
-    fn publish_messages(store: &Path) {
+    /// messages have a complaint that lists both recipients. Some of these have a feedback ID, and a second report at the
+    /// same time. `versions` are the format versions of the segments.
+    fn publish_messages(store: &Path, [main, copy]: [u32; 2]) {
         for day in 0..DAYS {
             let (mut rows, mut copies, mut late) = (Vec::new(), Vec::new(), Vec::new());
             for number in 0..MESSAGES {
@@ -295,16 +296,30 @@ mod tests {
                     copies.push(bounce(2));
                 }
                 if message.is_multiple_of(5) {
-                    rows.push(row(5, 3, EventKind::Complaint, "x@example.org"));
-                    rows.push(row(6, 3, EventKind::Complaint, "y@example.org"));
+                    let report = |feedback_id: Option<&'static str>| {
+                        let report = |key: u64, recipient: &'static str| TestRow {
+                            feedback_id,
+                            ..row(key, 3, EventKind::Complaint, recipient)
+                        };
+                        [report(5, "x@example.org"), report(6, "y@example.org")]
+                    };
+                    let has_id = message.is_multiple_of(2);
+                    rows.extend(report(has_id.then_some("report-1")));
+                    copies.extend(report(has_id.then_some("report-1")));
+                    if has_id {
+                        rows.extend(report(Some("report-2")));
+                    }
                 }
             }
-            publish(store, &format!("rows-{day}.parquet"), &rows);
-            publish(store, &format!("copies-{day}.parquet"), &copies);
-            publish(store, &format!("late-{day}.parquet"), &late);
+            publish_with_version(store, &format!("rows-{day}.parquet"), &rows, main);
+            publish_with_version(store, &format!("copies-{day}.parquet"), &copies, copy);
+            publish_with_version(store, &format!("late-{day}.parquet"), &late, copy);
         }
     }
 
+    const CURRENT: [u32; 2] = [table::FORMAT_VERSION; 2];
+    const UNLIMITED: RowLimits =
+        RowLimits { shard: u64::MAX, failure_shard: u64::MAX, batch: u64::MAX };
     const IDENTITY: [Dimension; 1] = [Dimension::Column(table::IDENTITY)];
     const END: i64 = START + (DAYS + 1) * DAY_MS;
 
@@ -337,13 +352,12 @@ mod tests {
     #[test]
     fn results_do_not_depend_on_the_number_of_shards() {
         let store = tempfile::tempdir().unwrap();
-        publish_messages(store.path());
-        let unlimited = RowLimits { shard: u64::MAX, failure_shard: u64::MAX, batch: u64::MAX };
-        let scan = open(store.path(), unlimited);
+        publish_messages(store.path(), CURRENT);
+        let scan = open(store.path(), UNLIMITED);
         let (expected, expected_failures) = (format!("{:?}", history(&scan)), failures(&scan));
         let messages = usize::try_from(DAYS).unwrap() * usize::try_from(MESSAGES).unwrap();
-        // a bounce per message, and a complaint with 2 recipients for every fifth message
-        let of_all_days = messages + messages / 5 * 2;
+        // a bounce per message, a complaint with 2 recipients for every fifth message, and a second one for every tenth
+        let of_all_days = messages + (messages / 5 + messages / 10) * 2;
         assert!(expected_failures.len() > of_all_days, "{}", expected_failures.len());
         for (shard, batch) in [(25, u64::MAX), (13, 60)] {
             std::fs::remove_dir_all(store.path().join("aggregates")).unwrap();
@@ -355,9 +369,22 @@ mod tests {
     }
 
     #[test]
+    fn results_do_not_depend_on_the_format_versions_of_copies() {
+        let results = [CURRENT, [1, 1], [1, 2], [2, 1]].map(|versions| {
+            let store = tempfile::tempdir().unwrap();
+            publish_messages(store.path(), versions);
+            let scan = open(store.path(), UNLIMITED);
+            (format!("{:?}", history(&scan)), failures(&scan))
+        });
+        for other in &results {
+            assert_eq!(*other, results[0]);
+        }
+    }
+
+    #[test]
     fn pairs_complaint_reports_and_copies_are_counted_once() {
         let store = tempfile::tempdir().unwrap();
-        publish_messages(store.path());
+        publish_messages(store.path(), CURRENT);
         let limits = RowLimits { shard: 25, failure_shard: 25, batch: u64::MAX };
         let history = history(&open(store.path(), limits));
         let messages = u64::try_from(DAYS).unwrap() * MESSAGES;
@@ -368,7 +395,7 @@ mod tests {
             assert_eq!(number(Outcome::Send), messages);
             assert_eq!(number(Outcome::Delivery), 2 * messages);
             assert_eq!(number(Outcome::Hard), messages);
-            assert_eq!(number(Outcome::Complaint), messages / 5);
+            assert_eq!(number(Outcome::Complaint), messages / 5 + messages / 10);
             let pairs = grouping.values().map(|one| one.delivered_or_bounced.number());
             assert_eq!(pairs.sum::<u64>(), 2 * messages);
         }

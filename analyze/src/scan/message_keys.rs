@@ -34,8 +34,9 @@ pub(super) type MessageKeys = HashSet<u64, BuildHasherDefault<IdentityHasher>>;
 /// only. A further filter must come after this one, because polars would decode its columns for all rows.
 pub(super) fn rows_of_messages(rows: LazyFrame, messages: Arc<MessageKeys>) -> LazyFrame {
     let is_match = move |column: Column| {
-        let keys = column.u64()?.iter();
-        let is_match = keys.map(|key| key.is_some_and(|key| messages.contains(&key)));
+        let keys = column.i64()?.iter();
+        let is_match =
+            keys.map(|key| key.is_some_and(|key| messages.contains(&key.cast_unsigned())));
         Ok(BooleanChunked::from_iter_values(column.name().clone(), is_match).into_column())
     };
     let boolean = |_: &Schema, field: &Field| Ok(Field::new(field.name.clone(), DataType::Boolean));

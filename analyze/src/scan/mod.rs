@@ -37,6 +37,7 @@ mod string_interner;
 mod test_store;
 mod time_collector;
 mod timelines;
+mod upgrade;
 
 pub(crate) use expressions::TAG_SEPARATOR;
 pub(crate) use failure::{Failure, FailureQuery};

@@ -2,6 +2,7 @@
 
 use bouncewatch_schemas::event::Service;
 use bouncewatch_schemas::table;
+use polars::chunked_array::cast::CastOptions;
 use polars::prelude::*;
 
 use crate::scan::event::{ScannedEvent, UNKNOWN_TIME};
@@ -37,14 +38,14 @@ pub(super) fn append_rows<F: RowFields>(
     for name in names {
         texts.push(frame.column(name)?.str()?.iter());
     }
-    let messages = frame.column(table::MESSAGE_KEY)?.u64()?.iter();
-    let keys = frame.column(table::EVENT_KEY)?.u64()?.iter();
+    let messages = frame.column(table::MESSAGE_KEY)?.i64()?.iter();
+    let keys = frame.column(table::EVENT_KEY)?.i64()?.iter();
     let times = frame.column(table::EVENT_AT)?.i64()?.iter();
     let sent = frame.column(table::SENT_AT)?.i64()?.iter();
     let events = messages.zip(keys).zip(times.zip(sent)).zip(outcomes(frame, service)?);
     let events = events.map(|(((message, key), (at, sent_at)), outcome)| ScannedEvent {
-        message: message.unwrap_or_default(),
-        key: key.unwrap_or_default(),
+        message: message.unwrap_or_default().cast_unsigned(),
+        key: key.unwrap_or_default().cast_unsigned(),
         at: at.unwrap_or_default(),
         sent_at: sent_at.unwrap_or(UNKNOWN_TIME),
         outcome,
@@ -73,5 +74,6 @@ pub(super) fn shard_of(rows: LazyFrame, shard: u64, shards: u64) -> LazyFrame {
     if shards == 1 {
         return rows;
     }
-    rows.filter((col(table::MESSAGE_KEY) % lit(shards)).eq(lit(shard)))
+    let key = col(table::MESSAGE_KEY).cast_with_options(DataType::UInt64, CastOptions::Overflowing);
+    rows.filter((key % lit(shards)).eq(lit(shard)))
 }

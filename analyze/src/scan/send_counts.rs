@@ -8,7 +8,8 @@ use bouncewatch_store::{check_segment_file, list};
 use polars::prelude::*;
 
 use crate::error::AnalyzeError;
-use crate::scan::frames::{ATTEMPTS_MAX, scan_files};
+use crate::scan::frames::{ATTEMPTS_MAX, concat_rows, scan_files};
+use crate::scan::upgrade::signed;
 use crate::timeline::send_counts::SendCounts;
 use crate::timeline::{ACCOUNT_COLUMNS, Grouping, ScopeValues};
 
@@ -54,15 +55,17 @@ impl SendCountTable {
         if files.is_empty() {
             return Ok(Self(BTreeMap::new()));
         }
+        let mut versions = Vec::with_capacity(files.len());
         for file in &files {
-            check_segment_file(file, send_counts::SEND_COUNTS)?;
+            versions.push((file.as_path(), check_segment_file(file, send_counts::SEND_COUNTS)?));
         }
         let time = |name: &str| col(name).cast(DataType::Int64).alias(name);
         let field = |name: &str| element().struct_().field_by_name(name);
         let entry = field("key") + lit(SEPARATOR.to_string()) + field("value");
         let separator = lit(SEPARATOR.to_string());
         let scope = col(send_counts::SCOPE).list().eval(entry).list().join(separator, false);
-        let frame = scan_files(files.iter().map(std::path::PathBuf::as_path))?
+        let upgrade = |rows: LazyFrame| rows.with_column(signed(send_counts::POINT_KEY));
+        let frame = concat_rows(scan_files(versions.into_iter(), send_counts::COLUMNS, upgrade)?)?
             .select([
                 time(send_counts::BEGIN),
                 time(send_counts::END),
@@ -114,10 +117,10 @@ fn rows_by_scope(frame: &DataFrame) -> Result<RowsByScope, AnalyzeError> {
         |name: &str| -> Result<&StringChunked, AnalyzeError> { Ok(frame.column(name)?.str()?) };
     let (start, end) = (number(send_counts::BEGIN)?, number(send_counts::END)?);
     let (received, attempts) = (number(send_counts::RECEIVED_AT)?, number(send_counts::ATTEMPTS)?);
-    let keys = frame.column(send_counts::POINT_KEY)?.u64()?;
+    let keys = number(send_counts::POINT_KEY)?;
     let (account, region) = (text(send_counts::ACCOUNT)?, text(send_counts::REGION)?);
     let scope = text(SCOPE_TEXT)?;
-    let mut effective: BTreeMap<u64, ((i64, i64), usize)> = BTreeMap::new();
+    let mut effective: BTreeMap<i64, ((i64, i64), usize)> = BTreeMap::new();
     for row in 0..frame.height() {
         let rank = (received.get(row).unwrap_or_default(), attempts.get(row).unwrap_or_default());
         let Some(key) = keys.get(row) else { continue };

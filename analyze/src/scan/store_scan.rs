@@ -15,8 +15,9 @@ use xxhash_rust::xxh3::Xxh3;
 
 use crate::error::AnalyzeError;
 use crate::scan::expressions;
-use crate::scan::frames::{ATTEMPTS_MAX, empty_rows, scan_files};
+use crate::scan::frames::{ATTEMPTS_MAX, concat_rows, scan_files};
 use crate::scan::send_counts::SendCountTable;
+use crate::scan::upgrade::upgrade;
 use crate::timeline::send_counts::SendCounts;
 use crate::timeline::{Grouping, ScopeValues};
 
@@ -42,8 +43,8 @@ impl RowLimits {
 struct ListedSegment {
     day: i64,
     path: PathBuf,
-    /// Set after its format version was checked.
-    is_checked: OnceLock<()>,
+    /// Its format version, after it was read from the footer.
+    version: OnceLock<u32>,
 }
 
 /// A consistent listing of a store, for queries about the mail of one service.
@@ -106,7 +107,7 @@ impl StoreScan {
         own_domains: &[String],
         limits: RowLimits,
     ) -> Result<Self, AnalyzeError> {
-        let segment = |(day, path)| ListedSegment { day, path, is_checked: OnceLock::new() };
+        let segment = |(day, path)| ListedSegment { day, path, version: OnceLock::new() };
         let segments: Vec<ListedSegment> =
             list::event_segments(store)?.into_iter().map(segment).collect();
         Ok(Self {
@@ -209,19 +210,29 @@ impl StoreScan {
         self.segments.get(start..end).unwrap_or_default()
     }
 
-    /// Returns all rows of some days, after a check of the format version of their segments.
+    /// Returns all rows of some days, in the current format version.
     pub(super) fn rows(&self, first_day: i64, last_day: i64) -> Result<LazyFrame, AnalyzeError> {
-        let segments = self.segments_of(first_day, last_day);
-        if segments.is_empty() {
-            return Ok(empty_rows());
+        concat_rows(self.rows_by_version(first_day, last_day)?)
+    }
+
+    /// Returns all rows of some days, in the current format version: a frame for each version in which they are stored.
+    pub(super) fn rows_by_version(
+        &self,
+        first_day: i64,
+        last_day: i64,
+    ) -> Result<Vec<LazyFrame>, AnalyzeError> {
+        let mut files = Vec::new();
+        for segment in self.segments_of(first_day, last_day) {
+            let version = match segment.version.get() {
+                Some(version) => *version,
+                None => {
+                    let version = check_segment_file(&segment.path, table::EVENTS)?;
+                    *segment.version.get_or_init(|| version)
+                }
+            };
+            files.push((segment.path.as_path(), version));
         }
-        for segment in segments {
-            if segment.is_checked.get().is_none() {
-                check_segment_file(&segment.path, table::EVENTS)?;
-                segment.is_checked.get_or_init(|| ());
-            }
-        }
-        scan_files(segments.iter().map(|one| one.path.as_path()))
+        scan_files(files.into_iter(), table::COLUMNS, upgrade)
     }
 }
 
@@ -299,6 +310,31 @@ mod tests {
         publish_with_version(store.path(), "b.parquet", &[event_at(TIME)], newer);
         let error = StoreScan::run(store.path(), Service::Ses, &[], newest).unwrap_err();
         assert!(error.to_string().contains(&format!("format version {newer}")), "{error}");
+    }
+
+    /// Releases of one format version can add columns (invariant I-10).
+    #[test]
+    fn segment_without_a_column_and_with_an_unknown_one_is_read() {
+        let store = tempfile::tempdir().unwrap();
+        publish(store.path(), "a.parquet", &[event_at(TIME)]);
+        let other = publish(store.path(), "b.parquet", &[event_at(TIME + 1)]);
+        let file = std::fs::File::open(&other).unwrap();
+        let mut frame = ParquetReader::new(file).finish().unwrap();
+        frame.drop_in_place(table::LINK).unwrap();
+        frame.with_column(Column::new("new_column".into(), ["x"])).unwrap();
+        let footer = KeyValueMetadata::from_static(vec![
+            (table::VERSION_KEY.to_owned(), table::FORMAT_VERSION.to_string()),
+            (table::TABLE_KEY.to_owned(), table::EVENTS.to_owned()),
+        ]);
+        let file = std::fs::File::create(&other).unwrap();
+        ParquetWriter::new(file).with_key_value_metadata(Some(footer)).finish(&mut frame).unwrap();
+        StoreScan::run(store.path(), Service::Ses, &[], |scan| {
+            let rows = scan.rows(i64::MIN, i64::MAX)?.collect()?;
+            assert_eq!((rows.height(), rows.width()), (2, table::COLUMNS.len()));
+            assert_eq!(rows.column(table::LINK)?.null_count(), 2);
+            Ok(())
+        })
+        .unwrap();
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use bouncewatch_schemas::identity::EventIdentity;
 use bouncewatch_schemas::table;
 use bouncewatch_schemas::time::{day_of, format_day};
 use polars::prelude::*;
@@ -18,8 +19,36 @@ pub(super) struct TestRow {
     pub(super) kind: Option<&'static str>,
     pub(super) class: Option<&'static str>,
     pub(super) counts: Option<bool>,
+    pub(super) feedback_id: Option<&'static str>,
     pub(super) recipient: Option<&'static str>,
     pub(super) identity: Option<&'static str>,
+}
+
+impl TestRow {
+    /// Event key; `key` is that of version 1.
+    fn event_key(&self, version: u32) -> u64 {
+        let identity = EventIdentity {
+            message_key: self.message,
+            service: "ses",
+            kind: self.kind.unwrap_or_default(),
+            recipient: self.recipient,
+            event_at: self.at,
+            feedback_id: self.feedback_id,
+            bounce_type: None,
+            delay_type: None,
+            link: None,
+        };
+        if version == 1 { self.key } else { identity.upgrade_key(self.key, &mut Vec::new()) }
+    }
+}
+
+/// A column of hashes in the type of a format version.
+fn keys(name: PlSmallStr, rows: &[TestRow], version: u32, key: impl Fn(&TestRow) -> u64) -> Column {
+    let keys: Vec<u64> = rows.iter().map(key).collect();
+    if version == 1 {
+        return Column::new(name, keys);
+    }
+    Column::new(name, keys.into_iter().map(u64::cast_signed).collect::<Vec<i64>>())
 }
 
 /// Publishes a segment in the day of the first row, and returns its path.
@@ -27,7 +56,7 @@ pub(super) fn publish(store: &Path, name: &str, rows: &[TestRow]) -> PathBuf {
     publish_with_version(store, name, rows, table::FORMAT_VERSION)
 }
 
-/// Publishes a segment of a format version.
+/// Publishes a segment of a format version. Version 1 has unsigned keys and no `reported_recipient`.
 pub(super) fn publish_with_version(
     store: &Path,
     name: &str,
@@ -38,7 +67,7 @@ pub(super) fn publish_with_version(
     let folder = store.join(table::EVENTS).join(format!("{}{day}", table::DATE_PREFIX));
     std::fs::create_dir_all(&folder).unwrap();
     let mut columns: Vec<Column> = Vec::new();
-    for column in empty_rows().collect().unwrap().columns() {
+    for column in empty_rows(table::COLUMNS).collect().unwrap().columns() {
         let (name, dtype) = (column.name().clone(), column.dtype());
         let times = |time: fn(&TestRow) -> Option<i64>| {
             let times: Vec<Option<i64>> = rows.iter().map(time).collect();
@@ -48,12 +77,10 @@ pub(super) fn publish_with_version(
             Column::new(name.clone(), rows.iter().map(text).collect::<Vec<_>>())
         };
         columns.push(match name.as_str() {
-            table::MESSAGE_KEY => {
-                Column::new(name.clone(), rows.iter().map(|row| row.message).collect::<Vec<_>>())
-            }
-            table::EVENT_KEY => {
-                Column::new(name.clone(), rows.iter().map(|row| row.key).collect::<Vec<_>>())
-            }
+            table::MESSAGE_KEY => keys(name.clone(), rows, version, |row| row.message),
+            table::EVENT_KEY => keys(name.clone(), rows, version, |row| row.event_key(version)),
+            table::REPORTED_RECIPIENT if version == 1 => continue,
+            table::FEEDBACK_ID => texts(|row| row.feedback_id),
             table::EVENT_AT => times(|row| Some(row.at)),
             table::SENT_AT => times(|row| row.sent_at),
             table::SERVICE => texts(|_| Some("ses")),

@@ -1,6 +1,6 @@
 //! Collects event times by scope and outcome. No polars.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use bouncewatch_schemas::event::Service;
 use bouncewatch_schemas::table;
@@ -8,12 +8,23 @@ use bouncewatch_schemas::table;
 use crate::scan::daily::{Measure, PAIRS_CODE, Sign, TimelineDelta};
 use crate::scan::event::ScannedEvent;
 use crate::scan::scope_ids::ScopeIds;
-use crate::scan::string_interner::StringInterner;
+use crate::scan::string_interner::{NO_TEXT, StringInterner};
 use crate::timeline::{Basis, Grouping, Outcome};
 
 /// Event times of one scope, by [`Outcome::index`].
 #[derive(Default, Clone)]
 struct OutcomeTimes([Vec<i64>; Outcome::ALL.len()]);
+
+/// Identity of a complaint report in a scope.
+#[derive(PartialEq, Eq, Hash)]
+struct ComplaintReport {
+    scope: u32,
+    message: u64,
+    /// Text ID of the feedback ID, or [`NO_TEXT`].
+    feedback_id: u32,
+    /// Time of the report if there is no feedback ID, else 0.
+    at: i64,
+}
 
 /// Collects the event times of the scopes of a grouping.
 pub(super) struct TimeCollector<'g> {
@@ -24,8 +35,10 @@ pub(super) struct TimeCollector<'g> {
     recipient: Option<usize>,
     /// By scope ID.
     times: Vec<OutcomeTimes>,
-    /// Complaint reports (scope, message, event time, time): a report counts once, even if it lists several recipients.
-    reports: HashSet<(u32, u64, i64, i64)>,
+    /// Index of the feedback ID of complaints in a row.
+    feedback_id: Option<usize>,
+    /// Time of each complaint report: a report counts once, even if it lists several recipients.
+    reports: HashMap<ComplaintReport, i64>,
     /// Attempted pairs: scope, message, recipient, time.
     pairs: Vec<(u32, u64, u32, i64)>,
 }
@@ -39,14 +52,15 @@ impl<'g> TimeCollector<'g> {
         basis: Basis,
         service: Service,
     ) -> Self {
-        let recipient = || names.iter().position(|name| name == table::RECIPIENT);
+        let position = |column| names.iter().position(|name| name == column);
         Self {
             scopes: ScopeIds::new(grouping, names),
             basis,
             service,
-            recipient: (measure == Measure::Pairs).then(recipient).flatten(),
+            recipient: position(table::RECIPIENT).filter(|_| measure == Measure::Pairs),
             times: Vec::new(),
-            reports: HashSet::new(),
+            feedback_id: position(table::FEEDBACK_ID),
+            reports: HashMap::new(),
             pairs: Vec::new(),
         }
     }
@@ -67,21 +81,24 @@ impl<'g> TimeCollector<'g> {
             return;
         }
         for scope in self.scopes.of(row, texts) {
-            if outcome == Outcome::Complaint
-                && !self.reports.insert((*scope, event.message, event.at, time))
-            {
+            if outcome == Outcome::Complaint {
+                let feedback_id = self.feedback_id.map_or(NO_TEXT, |at| row[at]);
+                let at = if feedback_id == NO_TEXT { event.at } else { 0 };
+                let report =
+                    ComplaintReport { scope: *scope, message: event.message, feedback_id, at };
+                let first = self.reports.entry(report).or_insert(time);
+                *first = time.min(*first);
                 continue;
             }
-            let scope = *scope as usize;
-            if self.times.len() <= scope {
-                self.times.resize(scope + 1, OutcomeTimes::default());
-            }
-            self.times[scope].0[outcome.index()].push(time);
+            push(&mut self.times, *scope, outcome, time);
         }
     }
 
     /// Adds the collected times to a delta.
     pub(super) fn finish(mut self, delta: &mut TimelineDelta, sign: Sign) {
+        for (report, time) in self.reports {
+            push(&mut self.times, report.scope, Outcome::Complaint, time);
+        }
         for (values, OutcomeTimes(times)) in self.scopes.values.iter().zip(self.times) {
             for (outcome, times) in Outcome::ALL.into_iter().zip(times) {
                 if !times.is_empty() {
@@ -98,4 +115,12 @@ impl<'g> TimeCollector<'g> {
             delta.add(scope.cloned().unwrap_or_default(), PAIRS_CODE, times, sign);
         }
     }
+}
+
+fn push(times: &mut Vec<OutcomeTimes>, scope: u32, outcome: Outcome, time: i64) {
+    let scope = scope as usize;
+    if times.len() <= scope {
+        times.resize(scope + 1, OutcomeTimes::default());
+    }
+    times[scope].0[outcome.index()].push(time);
 }

@@ -132,6 +132,11 @@ impl Scope {
         };
         self.0.iter().map(part).collect::<Vec<_>>().join(" ")
     }
+
+    /// Whether the scope is an account and a region, not a group below them.
+    pub fn is_account(&self) -> bool {
+        self.0.len() == ACCOUNT_COLUMNS.len()
+    }
 }
 
 /// Text for a dimension without a value.

@@ -111,7 +111,7 @@ impl TestStore {
         days.into_iter().collect()
     }
 
-    async fn assert_compacted(&self) {
+    pub(crate) async fn assert_compacted(&self) {
         for (day, names) in self.days().await {
             assert!(is_compacted(names.iter().map(String::as_str)), "{day}: {names:?}");
         }
@@ -185,13 +185,13 @@ async fn compact_assigns_each_key_to_one_segment_under_every_limit() {
         assert_eq!(test.known().await, expected, "{limits:?}");
         test.assert_compacted().await;
         let segments = test.store.segments(table::EVENTS).await.unwrap();
-        let mut keys_by_day = BTreeMap::<i64, Vec<(usize, usize, u64, u64)>>::new();
+        let mut keys_by_day = BTreeMap::<i64, Vec<(usize, usize, i64, i64)>>::new();
         for segment in &segments {
             let name = CompactedName::parse(segment.name()).unwrap();
             let path = test.path().join(segment.path.as_ref());
             let rows = rows_of_file(&path, table::COLUMNS);
             let keys = rows.iter().map(|row| {
-                let key = |column: &str| row[column].as_u64().unwrap();
+                let key = |column: &str| row[column].as_i64().unwrap();
                 (name.part, name.parts, key(table::MESSAGE_KEY), key(table::EVENT_KEY))
             });
             keys_by_day.entry(segment.day).or_default().extend(keys);
@@ -201,10 +201,10 @@ async fn compact_assigns_each_key_to_one_segment_under_every_limit() {
             keys.sort_by_key(|(part, ..)| *part);
             assert!(keys.is_sorted(), "{limits:?}");
             for (part, parts, message_key, _) in keys {
-                let (first, last) = (*part as u128 - 1, *part as u128);
-                let bound = |part: u128| (part << 64) / *parts as u128;
+                let (first, last) = (*part as i128 - 1, *part as i128);
+                let bound = |part: i128| (part << 64) / *parts as i128 + i128::from(i64::MIN);
                 let range = bound(first)..bound(last);
-                assert!(range.contains(&u128::from(*message_key)), "{part} of {parts}: {limits:?}");
+                assert!(range.contains(&i128::from(*message_key)), "{part} of {parts}: {limits:?}");
             }
         }
         assert_eq!(segments.len() > keys_by_day.len(), has_several_segments, "{limits:?}");

@@ -20,15 +20,15 @@ use bouncewatch_store::{Problem, check_segment_file};
 use crate::s3_server::{sends, unreachable_buckets};
 use crate::test_store::{NOW, TestStore};
 
-const NEWER: &str = "format version 9 is newer than version 1";
+const NEWER: &str = "format version 9 is newer than version 2";
 
-/// Changes the format version in the footer of a file from 1 to 9.
+/// Changes the format version in the footer of a file from 2 to 9.
 fn make_newer(path: &Path) {
     let mut bytes = std::fs::read(path).unwrap();
     let key = table::VERSION_KEY.as_bytes();
     let at = bytes.windows(key.len()).rposition(|window| window == key).unwrap() + key.len();
     // Thrift compact protocol: field 2 of type binary, 1 byte long
-    assert_eq!(bytes[at..at + 3], [0x18, 1, b'1']);
+    assert_eq!(bytes[at..at + 3], [0x18, 1, b'2']);
     bytes[at + 2] = b'9';
     std::fs::write(path, bytes).unwrap();
 }

@@ -19,7 +19,7 @@ use bouncewatch_store::segment::EventSegment;
 use bouncewatch_store::send_counts::{publish, read_all};
 use bouncewatch_store::{Store, check_segment_file};
 use parquet::file::reader::{FileReader, SerializedFileReader};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::stored::{rows, rows_of_file};
 use crate::test_store::{NOW, TestStore};
@@ -82,18 +82,24 @@ fn golden_segments_have_the_expected_schema_and_rows() {
 }
 
 #[test]
-fn golden_events_cover_every_kind_column_and_a_key_above_2_to_the_63() {
-    let path = golden_folder(1).join("events.parquet");
-    let rows = rows_of_file(&path, &columns_of_file(&path, table::COLUMNS));
-    let kinds: BTreeSet<&str> = rows.iter().map(|row| row["kind"].as_str().unwrap()).collect();
-    for kind in EventKind::ALL {
-        assert!(kinds.contains(kind.as_str()), "{kind:?}");
+fn golden_events_cover_every_kind_column_and_keys_with_and_without_the_highest_bit() {
+    for version in 1..=table::FORMAT_VERSION {
+        let path = golden_folder(version).join("events.parquet");
+        let rows = rows_of_file(&path, &columns_of_file(&path, table::COLUMNS));
+        let kinds: BTreeSet<&str> = rows.iter().map(|row| row["kind"].as_str().unwrap()).collect();
+        for kind in EventKind::ALL {
+            assert!(kinds.contains(kind.as_str()), "{kind:?}");
+        }
+        for (column, _) in &rows[0] {
+            assert!(rows.iter().any(|row| !row[column].is_null()), "{column}");
+        }
+        // negative in version 2
+        let is_large = |key: &Value| key.as_u64().is_none_or(|key| i64::try_from(key).is_err());
+        let mixed = |row: &&Map<String, Value>| {
+            is_large(&row["event_key"]) && !is_large(&row["message_key"])
+        };
+        assert!(rows.iter().any(|row| mixed(&row)), "{version}");
     }
-    for (column, _) in &rows[0] {
-        assert!(rows.iter().any(|row| !row[column].is_null()), "{column}");
-    }
-    let is_large = |key: &Value| key.as_u64().unwrap() > i64::MAX.cast_unsigned();
-    assert!(rows.iter().any(|row| is_large(&row["event_key"]) && !is_large(&row["message_key"])));
 }
 
 /// A store with the golden segments of a version.
@@ -121,19 +127,44 @@ async fn golden_store_is_verified_read_and_compacted() {
             list(&test.store).await.unwrap().into_iter().map(|one| one.body).collect();
         assert_eq!(bodies, [b"broken".to_vec(), b"\xff\x00".to_vec()], "{version}");
         assert_eq!(read_all(&test.store).await.unwrap(), send_count_rows(), "{version}");
-        let by_key = async || -> BTreeMap<String, Value> {
-            let key = |row: &serde_json::Map<String, Value>| {
-                format!("{} {}", row["message_key"], row["event_key"])
-            };
-            test.rows().await.into_iter().map(|row| (key(&row), Value::from(row))).collect()
-        };
-        let before = by_key().await;
         let limits = CompactLimits::default();
         let settings = CompactSettings { grace_ms: 0, until_day: None, dry_run: false, limits };
         let report = compact(&test.store, &settings, NOW + 86_400_000).await.unwrap();
         assert_eq!((report.days.len(), report.problems.len()), (2, 0), "{report:?}");
-        assert_eq!(by_key().await, before, "{version}");
+        // the events of all versions are the same
+        let current = golden_folder(table::FORMAT_VERSION).join("events.parquet");
+        let expected = by_key(rows_of_file(&current, table::COLUMNS), version);
+        assert_eq!(by_key(test.rows().await, version), expected, "{version}");
+        test.assert_compacted().await;
     }
+}
+
+/// Rows by their keys. Columns that `version` does not have are left out.
+fn by_key(rows: Vec<Map<String, Value>>, version: u32) -> BTreeMap<String, Value> {
+    let entry = |mut row: Map<String, Value>| {
+        if version == 1 {
+            row.remove(table::REPORTED_RECIPIENT);
+        }
+        (format!("{} {}", row["message_key"], row["event_key"]), Value::from(row))
+    };
+    rows.into_iter().map(entry).collect()
+}
+
+/// Days that an older version compacted are compacted again, once.
+#[tokio::test]
+async fn compacted_day_of_an_older_version_is_compacted_again() {
+    let test = golden_store(1);
+    let folder = test.path().join("events/date=2026-11-19");
+    std::fs::rename(folder.join("events.parquet"), folder.join("1-a.sealed.parquet")).unwrap();
+    let limits = CompactLimits::default();
+    let settings = CompactSettings { grace_ms: 0, until_day: None, dry_run: false, limits };
+    for days in [2, 0] {
+        let report = compact(&test.store, &settings, NOW + 86_400_000).await.unwrap();
+        assert_eq!((report.days.len(), report.problems.len()), (days, 0), "{report:?}");
+    }
+    let current = golden_folder(table::FORMAT_VERSION).join("events.parquet");
+    let expected = by_key(rows_of_file(&current, table::COLUMNS), 1);
+    assert_eq!(by_key(test.rows().await, 1), expected);
 }
 
 /// An event with only the required columns.
@@ -154,6 +185,7 @@ fn minimal_event(
         message_id,
         feedback_id: None,
         recipient: None,
+        reported_recipient: None,
         recipient_domain: None,
         provider: None,
         source: None,
@@ -205,6 +237,7 @@ fn push_events(segment: &mut EventSegment) {
             published_at: Some(event_at + 700),
             feedback_id: Some(&feedback_id),
             recipient: Some("jäne+x@example.org"),
+            reported_recipient: Some("forwarded@example.net"),
             recipient_domain: Some("example.org"),
             provider: Some("other"),
             source: Some("shop@example.com"),

@@ -33,10 +33,11 @@ pub(crate) fn rows_of_file(path: &Path, columns: &[Column]) -> Vec<Map<String, V
 
 fn object(batch: &RecordBatch, row: usize, columns: &[Column]) -> Map<String, Value> {
     let value = |column: &Column| {
-        let array = batch.column_by_name(column.name).unwrap();
-        if array.is_null(row) {
+        // a segment of an older format version can lack a column
+        let Some(array) = batch.column_by_name(column.name).filter(|array| array.is_valid(row))
+        else {
             return Value::Null;
-        }
+        };
         match column.column_type {
             ColumnType::Text => json!(array.as_string::<i32>().value(row)),
             ColumnType::Time => {
@@ -44,7 +45,10 @@ fn object(batch: &RecordBatch, row: usize, columns: &[Column]) -> Map<String, Va
             }
             ColumnType::Int32 => json!(array.as_primitive::<Int32Type>().value(row)),
             ColumnType::Int64 => json!(array.as_primitive::<Int64Type>().value(row)),
-            ColumnType::Hash => json!(array.as_primitive::<UInt64Type>().value(row)),
+            ColumnType::Hash => match array.as_primitive_opt::<UInt64Type>() {
+                Some(unsigned) => json!(unsigned.value(row)),
+                None => json!(array.as_primitive::<Int64Type>().value(row)),
+            },
             ColumnType::Bool => json!(array.as_boolean().value(row)),
             ColumnType::Bytes => json!(array.as_binary::<i32>().value(row)),
             ColumnType::Tags => tags(&array.as_list::<i32>().value(row)),

@@ -1,6 +1,6 @@
 //! Notes of a check: why a status is unknown, and how to fix it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bouncewatch_analyze::check::level::AlertLevel;
 use bouncewatch_analyze::check::{CheckReport, Verdict};
@@ -10,18 +10,34 @@ use bouncewatch_schemas::event::Service;
 /// Returns the notes of a check.
 pub(super) fn notes(check: &CheckReport) -> Vec<String> {
     let mut notes = Vec::new();
-    if check.verdicts.iter().any(|verdict| verdict.denominator.is_none()) {
+    let of_accounts = || check.verdicts.iter().filter(|verdict| verdict.scope.is_account());
+    if of_accounts().any(|verdict| verdict.denominator.is_none()) {
         notes.push(no_denominator(check.service).to_owned());
     }
-    if check
-        .verdicts
-        .iter()
-        .any(|verdict| verdict.denominator.is_some() && verdict.rate.is_none() && verdict.count > 0)
-    {
+    let is_late = |verdict: &Verdict| {
+        verdict.denominator.is_some() && verdict.rate.is_none() && verdict.count > 0
+    };
+    if of_accounts().any(is_late) {
         notes.push(
             "note: bounces or complaints but no sends in a window (late feedback); use a longer window"
                 .to_owned(),
         );
+    }
+    let has_no_sends = |verdict: &&Verdict| {
+        !verdict.scope.is_account() && verdict.rate.is_none() && verdict.count > 0
+    };
+    let groups: BTreeSet<String> = check
+        .verdicts
+        .iter()
+        .filter(has_no_sends)
+        .map(|verdict| verdict.scope.to_string())
+        .collect();
+    if !groups.is_empty() {
+        notes.push(format!(
+            "note: {} groups have bounces or complaints but no sends, so their rates are unknown; they do not \
+             change the status",
+            groups.len()
+        ));
     }
     match &check.feed.newest_event_at {
         None => notes.push(no_events(check)),
@@ -125,7 +141,7 @@ fn stale_feed(service: Service, newest: &str) -> String {
 /// Returns a note per account on bounces of incoming mail, which no rate includes: the window with the most.
 fn incoming_bounces(check: &CheckReport) -> Vec<String> {
     let mut most: BTreeMap<String, (u64, &str)> = BTreeMap::new();
-    for verdict in check.verdicts.iter().filter(|verdict| verdict.scope.0.len() == 2) {
+    for verdict in check.verdicts.iter().filter(|verdict| verdict.scope.is_account()) {
         let count = verdict.incoming_bounces.unwrap_or_default();
         let largest = most.entry(verdict.scope.to_string()).or_default();
         if count > largest.0 {

@@ -7,21 +7,22 @@ use futures::{StreamExt, TryStreamExt, stream};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowPredicateFn, RowFilter};
 
-use crate::compact::merge::{self, keys};
+use crate::compact::merge;
 use crate::compact::shards::{KeyRange, ShardPlan};
 use crate::compact::task::{CompactedSet, DayTask, READS_AT_ONCE};
 use crate::compacted_name::CompactedName;
 use crate::error::StoreError;
 use crate::layout::unique_name;
 use crate::open::Segment;
-use crate::schema::{conform, table_schema};
+use crate::schema::table_schema;
 use crate::segment_writer::{RowOrder, SegmentWriter};
+use crate::upgrade::{hashes, upgrade};
 
 /// Rows that are decoded at a time.
 const READ_ROWS: usize = 8 * 1024;
 
 /// `message_key` and `event_key` of a row.
-type RowKey = (u64, u64);
+type RowKey = (i64, i64);
 /// Index of a batch, and index of a row in it.
 type RowIndex = (usize, usize);
 
@@ -79,8 +80,8 @@ impl DayTask<'_> {
         let rows = batches.iter().map(|batch| batch.num_rows()).sum();
         let mut order: Vec<(RowKey, RowIndex)> = Vec::with_capacity(rows);
         for (batch, rows) in batches.iter().enumerate() {
-            let messages = keys(rows, table::MESSAGE_KEY).map_err(StoreError::build)?;
-            let events = keys(rows, table::EVENT_KEY).map_err(StoreError::build)?;
+            let messages = hashes(rows, table::MESSAGE_KEY).map_err(StoreError::build)?;
+            let events = hashes(rows, table::EVENT_KEY).map_err(StoreError::build)?;
             let keys = messages.iter().copied().zip(events.iter().copied());
             order.extend(keys.enumerate().map(|(row, key)| (key, (batch, row))));
         }
@@ -115,7 +116,7 @@ impl DayTask<'_> {
         let groups: Vec<usize> = groups.map(|(at, _)| at).collect();
         let mask = ProjectionMask::leaves(opened.parquet_schema(), [column]);
         let is_in_range = ArrowPredicateFn::new(mask, move |rows: RecordBatch| {
-            let keys = keys(&rows, table::MESSAGE_KEY)?;
+            let keys = hashes(&rows, table::MESSAGE_KEY)?;
             Ok(keys.iter().map(|key| Some(range.contains(*key))).collect::<BooleanArray>())
         });
         let schema = table_schema(self.table);
@@ -124,7 +125,7 @@ impl DayTask<'_> {
         match rows.map_err(|error| failed(&error))?.try_collect::<Vec<_>>().await {
             Ok(batches) => batches
                 .iter()
-                .map(|batch| conform(batch, &schema).map_err(|why| failed(&why)))
+                .map(|batch| upgrade(batch, &schema).map_err(|why| failed(&why)))
                 .collect(),
             Err(error) => Err(self.store.parquet_error(segment, error).await),
         }

@@ -8,13 +8,14 @@ use std::cmp::Ordering;
 use std::ops::Range;
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::UInt64Type;
 use arrow_array::{Array, ArrayRef, RecordBatch, StringArray, UInt32Array};
 use arrow_ord::ord::{DynComparator, make_comparator};
 use arrow_schema::{ArrowError, SortOptions};
 use arrow_select::take::take;
 use bouncewatch_schemas::provider;
 use bouncewatch_schemas::table;
+
+use crate::upgrade::hashes;
 
 /// How a column of copies is merged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,7 +50,9 @@ fn rule(column: &str) -> MergeRule {
         | table::PUBLISHED_AT
         | table::RECEIVED_AT
         | table::CHANNEL => MergeRule::Smallest,
-        table::ORIGIN | table::FEEDBACK_ID | table::PROCESSING_MS => MergeRule::Greatest,
+        table::ORIGIN | table::FEEDBACK_ID | table::PROCESSING_MS | table::REPORTED_RECIPIENT => {
+            MergeRule::Greatest
+        }
         _ => MergeRule::Known,
     }
 }
@@ -177,7 +180,7 @@ fn index(row: usize) -> Result<u32, ArrowError> {
 
 /// Ranges of rows with the same key: the copies of one event.
 fn runs(rows: &RecordBatch) -> Result<Vec<Range<usize>>, ArrowError> {
-    let (messages, events) = (keys(rows, table::MESSAGE_KEY)?, keys(rows, table::EVENT_KEY)?);
+    let (messages, events) = (hashes(rows, table::MESSAGE_KEY)?, hashes(rows, table::EVENT_KEY)?);
     let mut runs: Vec<Range<usize>> = Vec::new();
     for row in 0..rows.num_rows() {
         match runs.last_mut() {
@@ -190,14 +193,6 @@ fn runs(rows: &RecordBatch) -> Result<Vec<Range<usize>>, ArrowError> {
         }
     }
     Ok(runs)
-}
-
-/// Values of a key column.
-pub(super) fn keys<'a>(rows: &'a RecordBatch, column: &str) -> Result<&'a [u64], ArrowError> {
-    rows.column_by_name(column)
-        .and_then(|array| array.as_primitive_opt::<UInt64Type>())
-        .map(|array| array.values().as_ref())
-        .ok_or_else(|| ArrowError::SchemaError(format!("no column `{column}` of hashes")))
 }
 
 /// Merges the copies of one event. Returns the resulting rows: for each, the source row per column.

@@ -12,14 +12,19 @@ mod send_counts;
 mod shards;
 mod task;
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use bouncewatch_schemas::send_counts::SEND_COUNTS;
 use bouncewatch_schemas::table;
 use bouncewatch_schemas::time::{day_of, format_day};
+use futures::{StreamExt, TryStreamExt, stream};
 
+use crate::compacted_name::CompactedName;
 use crate::day::{DaySegments, remove_segments, segments_by_day};
 use crate::error::{StoreError, record_problem};
 use crate::open::{Segment, Store};
-use task::{CompactedSet, DayTask};
+use crate::upgrade::is_version_1;
+use task::{CompactedSet, DayTask, READS_AT_ONCE};
 
 pub use plan::{CompactLimits, CompactReport, CompactSettings, CompactedDay, CompactedSendCounts};
 
@@ -37,8 +42,10 @@ pub async fn compact(
     for table in [table::EVENTS, table::QUARANTINE] {
         let mut days = segments_by_day(store, table).await?;
         days.retain(|day, _| settings.until_day.is_none_or(|until| *day <= until));
+        let outdated = outdated_days(store, table, &days).await?;
         for (day, segments) in days {
-            let compactor = DayCompactor { store, settings, now, table, day };
+            let is_outdated = outdated.contains(&day);
+            let compactor = DayCompactor { store, settings, now, table, day, is_outdated };
             let result = compactor.compact(segments, &mut report).await;
             record_skipped(result, &compactor.name(), &mut report)?;
         }
@@ -46,6 +53,34 @@ pub async fn compact(
     let result = send_counts::compact(store, settings, now, &mut report).await;
     record_skipped(result, SEND_COUNTS, &mut report)?;
     Ok(report)
+}
+
+/// Days of the event table with a compacted segment of an older format version. They are compacted again.
+async fn outdated_days(
+    store: &Store,
+    table: &str,
+    days: &BTreeMap<i64, Vec<Segment>>,
+) -> Result<BTreeSet<i64>, StoreError> {
+    if table != table::EVENTS {
+        return Ok(BTreeSet::new());
+    }
+    // the segments of a set have one version
+    let first = days.values().filter_map(|segments| {
+        segments.iter().find(|segment| CompactedName::parse(segment.name()).is_some())
+    });
+    let is_outdated = stream::iter(first).map(async |segment| {
+        match store.open(table, segment).await {
+            Ok(opened) => Ok(is_version_1(opened.schema()).then_some(segment.day)),
+            // reported when the day is compacted, if it is not compacted already
+            Err(error) if error.is_gone() || matches!(error, StoreError::Read { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    });
+    is_outdated
+        .buffer_unordered(READS_AT_ONCE)
+        .try_filter_map(async |day| Ok(day))
+        .try_collect()
+        .await
 }
 
 /// Adds a day to the skipped days if a segment was removed during the merge, or to the problems if one cannot be read.
@@ -68,6 +103,8 @@ struct DayCompactor<'a> {
     now: i64,
     table: &'static str,
     day: i64,
+    /// Whether a compacted segment of the day has an older format version.
+    is_outdated: bool,
 }
 
 impl DayCompactor<'_> {
@@ -86,7 +123,7 @@ impl DayCompactor<'_> {
         let live = &segments.live;
         let is_over = self.day < day_of(self.now);
         let is_due = is_over || live.len() >= self.settings.limits.open_day_segments_min;
-        if segments.is_compacted || !is_due || live.is_empty() {
+        if (segments.is_compacted && !self.is_outdated) || !is_due || live.is_empty() {
             report.days_left += 1;
             report.inputs_waiting += segments.replaced.len();
             return Ok(());

@@ -14,8 +14,9 @@ use crate::compacted_name::CompactedName;
 use crate::error::StoreError;
 use crate::layout::unique_name;
 use crate::open::Segment;
-use crate::schema::{conform, table_schema};
+use crate::schema::table_schema;
 use crate::segment_writer::{RowOrder, SegmentWriter};
+use crate::upgrade::upgrade;
 
 /// Documents that are decoded at a time; one can be megabytes large.
 const READ_ROWS: usize = 64;
@@ -94,7 +95,7 @@ impl DayTask<'_> {
         let mut row = 0;
         loop {
             let rows = match batches.try_next().await {
-                Ok(Some(rows)) => conform(&rows, &schema).map_err(StoreError::build)?,
+                Ok(Some(rows)) => upgrade(&rows, &schema).map_err(StoreError::build)?,
                 Ok(None) => return Ok(()),
                 Err(error) => return Err(self.store.parquet_error(segment, error).await),
             };

@@ -1,5 +1,6 @@
 //! Division of a day into output segments and passes, by ranges of message keys.
 
+use parquet::basic::ConvertedType;
 use parquet::file::metadata::RowGroupMetaData;
 use parquet::file::statistics::Statistics;
 
@@ -52,31 +53,34 @@ impl ShardPlan {
 /// An inclusive range of message keys. Keys are hashes, so ranges of equal length contain about equally many rows.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct KeyRange {
-    first: u64,
-    last: u64,
+    first: i64,
+    last: i64,
 }
 
 impl KeyRange {
     /// Range number `at` of `count` ranges that together contain all keys.
     fn nth(at: u64, count: u64) -> Self {
-        let start = |at: u64| (u128::from(at) << 64) / u128::from(count);
-        let key = |key: u128| u64::try_from(key).expect("a range ends at 2^64 at most");
+        let start = |at: u64| (i128::from(at) << 64) / i128::from(count) + i128::from(i64::MIN);
+        let key = |key: i128| i64::try_from(key).expect("a range ends at 2^63 at most");
         Self { first: key(start(at)), last: key(start(at + 1) - 1) }
     }
 
-    pub(super) fn contains(self, key: u64) -> bool {
+    pub(super) fn contains(self, key: i64) -> bool {
         (self.first..=self.last).contains(&key)
     }
 
     /// Whether a row group can contain keys of the range, by the statistics of a column of keys.
     pub(super) fn overlaps(self, group: &RowGroupMetaData, column: usize) -> bool {
-        let Some(Statistics::Int64(statistics)) = group.column(column).statistics() else {
+        let column = group.column(column);
+        // format version 1: statistics of unsigned keys
+        if column.column_descr().converted_type() == ConvertedType::UINT_64 {
             return true;
-        };
+        }
+        let Some(Statistics::Int64(statistics)) = column.statistics() else { return true };
         let (Some(min), Some(max)) = (statistics.min_opt(), statistics.max_opt()) else {
             return true;
         };
-        min.cast_unsigned() <= self.last && max.cast_unsigned() >= self.first
+        *min <= self.last && *max >= self.first
     }
 }
 
@@ -91,8 +95,8 @@ mod tests {
             let ranges: Vec<KeyRange> =
                 (0..segments).flat_map(|segment| plan.ranges(segment)).collect();
             assert_eq!(ranges.len() as u64, segments * passes);
-            assert_eq!(ranges[0].first, 0);
-            assert_eq!(ranges[ranges.len() - 1].last, u64::MAX);
+            assert_eq!(ranges[0].first, i64::MIN);
+            assert_eq!(ranges[ranges.len() - 1].last, i64::MAX);
             assert!(ranges.windows(2).all(|pair| pair[0].last + 1 == pair[1].first), "{plan:?}");
         }
     }

@@ -13,6 +13,8 @@ pub(super) const RECIPIENTS_MAX: usize = 1_000;
 pub(super) struct UsableRecipient<'a> {
     /// Normalised.
     pub(super) address: Cow<'a, str>,
+    /// The address that the report names, if it is not `address`. Normalised.
+    pub(super) reported: Option<Cow<'a, str>>,
     pub(super) wire: &'a RecipientObject<'a>,
 }
 
@@ -44,9 +46,30 @@ pub(super) fn usable_recipients<'a>(
             }
             index_by_address.insert(address.clone(), out.len());
         }
-        out.push(UsableRecipient { address, wire });
+        out.push(UsableRecipient { address, reported: None, wire });
     }
     (out, all_usable)
+}
+
+/// The recipient of an event of a mail with one destination: the destination, with what the report states about it;
+/// `None` if the destination is unusable.
+///
+/// A report can name another address than the one that was mailed: the target of a forwarding, or another spelling.
+/// Of several entries of a report, a failed one decides.
+pub(super) fn only_destination<'a>(
+    destination: &'a Recipient<'a>,
+    reported: &'a [Recipient<'a>],
+) -> Option<UsableRecipient<'a>> {
+    let (mailed, _) = usable_recipients(std::slice::from_ref(destination));
+    let mut recipient = mailed.into_iter().next()?;
+    let is_failed = |entry: &&Recipient<'_>| dsn_action(&entry.0) == DsnAction::Failed;
+    if let Some(Recipient(wire)) = reported.iter().find(is_failed).or(reported.first()) {
+        let text = wire.email_address.get().unwrap_or_default();
+        recipient.wire = wire;
+        recipient.reported = address::normalise(Cow::Borrowed(text))
+            .filter(|reported| *reported != recipient.address);
+    }
+    Some(recipient)
 }
 
 /// The `Action` field of a delivery status notification for one recipient (RFC 3464, section 2.3.3).

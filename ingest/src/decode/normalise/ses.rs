@@ -15,7 +15,7 @@ use bouncewatch_schemas::wire::ses::{Detail, Mail, RecipientObject};
 use crate::decode::arn::arn_parts;
 use crate::decode::context::{DecodeContext, Sink};
 use crate::decode::normalise::recipients::{
-    DsnAction, RECIPIENTS_MAX, UsableRecipient, dsn_action, usable_recipients,
+    DsnAction, RECIPIENTS_MAX, UsableRecipient, dsn_action, only_destination, usable_recipients,
 };
 use crate::decode::outcome::{IgnoreReason, QuarantineReason, Rejection};
 
@@ -176,16 +176,12 @@ impl<'a> SesEvent<'a> {
             sink.row(&base);
             return Ok(());
         }
-        let (mut recipients, mut all_usable) = match self.kind {
+        let (recipients, all_usable) = match self.kind {
             EventKind::Send | EventKind::Reject | EventKind::RenderingFailure => {
                 usable_recipients(&self.mail.destination.0)
             }
-            _ => usable_recipients(&self.detail.recipients.0),
+            _ => self.reported_recipients(),
         };
-        if recipients.is_empty() && self.has_detail && self.mail.destination.0.len() == 1 {
-            // the event must be about the only recipient of the mail
-            (recipients, all_usable) = usable_recipients(&self.mail.destination.0);
-        }
         if recipients.is_empty() {
             return Err(Rejection::new(
                 QuarantineReason::NoRecipient,
@@ -207,6 +203,18 @@ impl<'a> SesEvent<'a> {
             return Err(Rejection::new(QuarantineReason::NoRecipient, detail));
         }
         Ok(())
+    }
+
+    /// The recipients of a report, and whether every entry is usable.
+    fn reported_recipients(&self) -> (Vec<UsableRecipient<'_>>, bool) {
+        let reported = &self.detail.recipients.0;
+        if let [destination] = self.mail.destination.0.as_slice()
+            && self.has_detail
+            && let Some(recipient) = only_destination(destination, reported)
+        {
+            return (vec![recipient], true);
+        }
+        usable_recipients(reported)
     }
 
     /// The values that are the same for all recipients.
@@ -233,6 +241,7 @@ impl<'a> SesEvent<'a> {
             message_id: self.message_id,
             feedback_id: detail.feedback_id.get(),
             recipient: None,
+            reported_recipient: None,
             recipient_domain: None,
             provider: None,
             source,
@@ -272,6 +281,7 @@ impl<'a> SesEvent<'a> {
         let texts = base.reporting_mta.into_iter().chain(diagnostic.text.as_deref());
         let row = EventRow {
             recipient: Some(&recipient.address),
+            reported_recipient: recipient.reported.as_deref(),
             recipient_domain: domain,
             provider: domain.map(|domain| provider::provider_of(domain, texts)),
             smtp_code: diagnostic.smtp_code,

@@ -129,6 +129,7 @@ fn base<'a>(
         message_id,
         feedback_id: None,
         recipient: None,
+        reported_recipient: None,
         recipient_domain: None,
         provider: None,
         source,

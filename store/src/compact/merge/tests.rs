@@ -87,6 +87,7 @@ fn rows(copies: &[Copy]) -> RecordBatch {
             message_id: copy.message,
             feedback_id: copy.feedback_id,
             recipient: Some("jane@example.com"),
+            reported_recipient: None,
             recipient_domain: Some("example.com"),
             provider: copy.provider,
             source: None,
@@ -148,7 +149,7 @@ fn texts(rows: &RecordBatch) -> Vec<String> {
     texts
 }
 
-type KnownValues = BTreeMap<(u64, u64), Vec<BTreeSet<String>>>;
+type KnownValues = BTreeMap<(i64, i64), Vec<BTreeSet<String>>>;
 
 /// All known values of each event: per column the set of values, and the set of combinations of the columns that must
 /// be equal.
@@ -156,7 +157,7 @@ fn known(rows: &RecordBatch) -> KnownValues {
     let mut known = KnownValues::new();
     let names: Vec<String> = rows.schema().fields().iter().map(|f| f.name().clone()).collect();
     for row in 0..rows.num_rows() {
-        let key = |name| keys(rows, name).unwrap()[row];
+        let key = |name| hashes(rows, name).unwrap()[row];
         let event = known
             .entry((key(table::MESSAGE_KEY), key(table::EVENT_KEY)))
             .or_insert_with(|| vec![BTreeSet::new(); names.len() + 1]);
