@@ -48,7 +48,7 @@ pub(crate) struct CheckArgs {
     pub(crate) stale_after: Option<String>,
     #[command(flatten)]
     pub(crate) alert: AlertArgs,
-    /// Format: table, json, nagios or prometheus
+    /// table, json, nagios or prometheus
     ///
     /// nagios: one line with performance data, as Nagios plugins print it. prometheus: metrics for the textfile
     /// collector of node_exporter.

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use bouncewatch_schemas::address::to_display;
 use bouncewatch_schemas::printable::printable;
 
 use crate::csv_output::{CsvOutput, escape_formula};
@@ -43,7 +44,7 @@ pub fn csv(suppressions: &Suppressions) -> String {
     out.record(change.into_iter().chain(header).map(str::to_owned));
     for one in &suppressions.addresses {
         let fields = [
-            escape_formula(&one.address).into_owned(),
+            escape_formula(&to_display(&one.address)).into_owned(),
             one.reason.as_str().to_owned(),
             one.cause.unwrap_or_default().to_owned(),
             one.count.to_string(),
@@ -57,7 +58,7 @@ pub fn csv(suppressions: &Suppressions) -> String {
     }
     for one in suppressions.without_evidence.iter().flatten() {
         let delivered = one.delivered_at.as_ref().map(|at| format!("delivered at {at}"));
-        let fields = [escape_formula(&one.address).into_owned()]
+        let fields = [escape_formula(&to_display(&one.address)).into_owned()]
             .into_iter()
             .chain(std::iter::repeat_n(String::new(), header.len() - 2))
             .chain([delivered.unwrap_or_default()]);
@@ -73,17 +74,17 @@ pub fn txt(suppressions: &Suppressions) -> String {
     let plus = if suppressions.without_evidence.is_some() { "+ " } else { "" };
     for one in &suppressions.addresses {
         // writing to a String cannot fail
-        _ = writeln!(out, "{plus}{}", printable(&one.address));
+        _ = writeln!(out, "{plus}{}", printable(&to_display(&one.address)));
     }
     for one in suppressions.without_evidence.iter().flatten() {
-        _ = writeln!(out, "- {}", printable(&one.address));
+        _ = writeln!(out, "- {}", printable(&to_display(&one.address)));
     }
     out
 }
 
 /// Returns an import file for `CreateImportJob` of the SES API v2 with the data format CSV: address and reason, no
 /// header (SES developer guide, "Using the Amazon SES account-level suppression list"). The format has no escaping,
-/// so an address that needs it is omitted.
+/// so an address that needs it is omitted. Domains are in their ASCII form, in which SES compares them.
 pub fn ses(suppressions: &Suppressions) -> SesImportFile {
     let (hashed, plain): (Vec<&SuppressedAddress>, Vec<&SuppressedAddress>) =
         suppressions.addresses.iter().partition(|one| is_hashed(&one.address));

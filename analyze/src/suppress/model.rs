@@ -1,6 +1,7 @@
 //! Result of `suppress`; its JSON is a contract.
 
-use serde::Serialize;
+use bouncewatch_schemas::address::to_display;
+use serde::{Serialize, Serializer};
 
 /// Reason why an address is suppressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -58,6 +59,8 @@ pub struct Suppressions {
     reason = "the fields are the keys of the JSON, see docs/src/causes-and-suppression.md"
 )]
 pub struct SuppressedAddress {
+    /// In normal form; the output has the Unicode form of its domain.
+    #[serde(serialize_with = "display_address")]
     pub address: String,
     pub reason: SuppressReason,
     /// Null for complaints.
@@ -81,6 +84,8 @@ pub struct SuppressedAddress {
     reason = "the fields are the keys of the JSON, see docs/src/causes-and-suppression.md"
 )]
 pub struct AddressWithoutEvidence {
+    /// In normal form; the output has the Unicode form of its domain.
+    #[serde(serialize_with = "display_address")]
     pub address: String,
     /// Time of the last delivery to it, if any.
     pub delivered_at: Option<String>,
@@ -97,4 +102,8 @@ pub struct OmittedCounts {
     pub on_global_list: u64,
     /// Addresses with a hard bounce that matches no rule.
     pub unknown_text: u64,
+}
+
+fn display_address<S: Serializer>(address: &str, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&to_display(address))
 }
