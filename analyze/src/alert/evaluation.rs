@@ -6,7 +6,7 @@ use crate::alert::policy::{AlertPolicy, AlertScope};
 use crate::alert::state::{AlertKey, DENOMINATOR, FEED, Peak, ScopeMap, Timestamp};
 use crate::check::level::{AlertLevel, is_reached};
 use crate::check::{CheckReport, Verdict};
-use crate::timeline::{ACCOUNT_COLUMNS, Scope};
+use crate::timeline::Scope;
 
 /// Window name of the feed, which has no window.
 pub const NO_WINDOW: &str = "now";
