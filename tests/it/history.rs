@@ -6,9 +6,6 @@ use crate::causes::{Bounce, FULL, HARD, bounce};
 use crate::command::{CommandOutput, Workspace};
 use crate::messages::{Message, NOW, message};
 
-const HASH: &str = "[addresses]\npolicy = \"hash\"\nkey_file = \"key\"\n";
-const OTHER_KEY: &str = "[addresses]\npolicy = \"hash\"\nkey_file = \"other\"\n";
-
 /// Runs `history` with the subject on stdin, as of [`NOW`].
 fn history(workspace: &Workspace, subject: &str, arguments: &str) -> CommandOutput {
     let arguments = format!("history - --store STORE --at {NOW} {arguments}");
@@ -22,18 +19,20 @@ fn listed(output: &CommandOutput) -> Vec<Value> {
     json["events"].as_array().unwrap().iter().map(columns).collect()
 }
 
-/// Returns a workspace with keys and a settings file for each policy.
+/// Returns a workspace with a settings file for each policy, and one with another key.
 fn workspace_with_settings() -> Workspace {
     let workspace = Workspace::new();
-    for (name, content) in [
-        ("key", "0123456789abcdef0123456789abcdef"),
-        ("other", "0123456789abcdef0123456789abcdeg"),
-        ("keep.toml", ""),
-        ("hash.toml", HASH),
-        ("other.toml", OTHER_KEY),
-        ("drop.toml", "[addresses]\npolicy = \"drop\"\n"),
+    for key in ["a", "b"] {
+        std::fs::write(workspace.path(key), key.repeat(32)).unwrap();
+    }
+    for (name, settings) in [
+        ("keep", "policy = \"keep\""),
+        ("drop", "policy = \"drop\""),
+        ("hash", "policy = \"hash\"\nkey_file = \"a\""),
+        ("other", "policy = \"hash\"\nkey_file = \"b\""),
     ] {
-        std::fs::write(workspace.path(name), content).unwrap();
+        let file = workspace.path(&format!("{name}.toml"));
+        std::fs::write(file, format!("[addresses]\n{settings}\n")).unwrap();
     }
     workspace
 }
@@ -123,124 +122,47 @@ fn history_lists_events_of_an_address_in_order_of_time_and_copies_once() {
     );
 }
 
-/// Each case: policies under which a bounce of the address is stored, one message each; policy of the search; the
-/// address that is searched; the messages that are found; a part of the notes.
+/// Columns: policies under which a bounce of the address is stored, one message each; the address; policy of the search;
+/// the text that is searched; numbers of the messages that are found; a part of the notes.
+const STORED_FORMS: &str = "
+keep      | anna@example.org        | keep  | Anna <ANNA@Example.org> | 1   |
+keep      | anna@example.org        | keep  | ann@example.org         |     | hint: check the spelling
+keep      | info@exämple.com        | keep  | info@xn--exmple-cua.com | 1   |
+keep      | info@xn--exmple-cua.com | keep  | info@EXÄMPLE.com        | 1   |
+hash      | anna@example.org        | hash  | anna@example.org        | 1   |
+hash      | info@exämple.com        | hash  | info@xn--exmple-cua.com | 1   |
+keep hash | anna@example.org        | hash  | anna@example.org        | 1 2 |
+hash keep | anna@example.org        | hash  | anna@example.org        | 1 2 |
+hash      | anna@example.org        | keep  | anna@example.org        |     | 1 rows at this domain have hashed addresses; set `key_file`
+hash      | anna@example.org        | other | anna@example.org        |     | with another key
+drop      | anna@example.org        | keep  | anna@example.org        |     | 1 rows at this domain are stored without address
+keep drop | anna@example.org        | keep  | anna@example.org        | 1   | find them by message ID
+drop      | anna@example.org        | drop  | message-1               | 1   |
+keep      | anna@example.org        | keep  | message                 |     | use the message ID of SES
+";
+
 #[test]
 fn address_is_found_in_every_form_in_which_it_is_stored() {
-    for (stored_as, address, policies, policy, searched, found, note) in [
-        (
-            "anna",
-            "anna@example.org",
-            &["keep"][..],
-            "keep",
-            "Anna <ANNA@Example.org>",
-            &[1][..],
-            "",
-        ),
-        (
-            "another local part",
-            "anna@example.org",
-            &["keep"],
-            "keep",
-            "ann@example.org",
-            &[],
-            "hint: check the spelling",
-        ),
-        ("Unicode", "info@exämple.com", &["keep"], "keep", "info@xn--exmple-cua.com", &[1], ""),
-        ("ASCII", "info@xn--exmple-cua.com", &["keep"], "keep", "info@EXÄMPLE.com", &[1], ""),
-        ("hashed", "anna@example.org", &["hash"], "hash", "anna@example.org", &[1], ""),
-        (
-            "hashed Unicode",
-            "info@exämple.com",
-            &["hash"],
-            "hash",
-            "info@xn--exmple-cua.com",
-            &[1],
-            "",
-        ),
-        (
-            "plain, then hashed",
-            "anna@example.org",
-            &["keep", "hash"],
-            "hash",
-            "anna@example.org",
-            &[1, 2],
-            "",
-        ),
-        (
-            "hashed, then plain",
-            "anna@example.org",
-            &["hash", "keep"],
-            "hash",
-            "anna@example.org",
-            &[1, 2],
-            "",
-        ),
-        (
-            "hashed, no key",
-            "anna@example.org",
-            &["hash"],
-            "keep",
-            "anna@example.org",
-            &[],
-            "1 rows at this domain have hashed addresses; set `key_file`",
-        ),
-        (
-            "hashed with another key",
-            "anna@example.org",
-            &["hash"],
-            "other",
-            "anna@example.org",
-            &[],
-            "with another key",
-        ),
-        (
-            "dropped",
-            "anna@example.org",
-            &["drop"],
-            "keep",
-            "anna@example.org",
-            &[],
-            "1 rows at this domain are stored without address",
-        ),
-        (
-            "plain, then dropped",
-            "anna@example.org",
-            &["keep", "drop"],
-            "keep",
-            "anna@example.org",
-            &[1],
-            "find them by message ID",
-        ),
-        ("dropped, by message", "anna@example.org", &["drop"], "drop", "message-1", &[1], ""),
-        (
-            "start of a message ID",
-            "anna@example.org",
-            &["keep"],
-            "keep",
-            "message",
-            &[],
-            "use the message ID of SES",
-        ),
-    ] {
+    for case in STORED_FORMS.trim().lines() {
+        let mut columns = case.split('|').map(str::trim);
+        let [policies, address, policy, searched, found, note] =
+            std::array::from_fn(|_| columns.next().unwrap());
         let workspace = workspace_with_settings();
-        for (number, policy) in policies.iter().enumerate() {
+        for (number, policy) in policies.split(' ').enumerate() {
             let event = bounce(address, HARD, "550 5.1.1 user unknown").event(number + 1);
             let arguments = format!("ingest - --store STORE --config {policy}.toml");
             let ingested = workspace.run_with_stdin(&arguments, &event);
-            assert_eq!(ingested.exit_code, 0, "{stored_as}: {ingested:?}");
+            assert_eq!(ingested.exit_code, 0, "{case}: {ingested:?}");
         }
-        let output =
-            history(&workspace, searched, &format!("--format json --config {policy}.toml"));
-        let expected: Vec<Value> = found
-            .iter()
-            .map(|number| json!(["bounce", format!("message-{number}"), "spring"]))
-            .collect();
-        assert_eq!(listed(&output), expected, "{stored_as}: {output:?}");
-        assert_eq!(output.exit_code, i32::from(found.is_empty()), "{stored_as}: {output:?}");
-        let is_noted =
-            if note.is_empty() { output.stderr.is_empty() } else { output.stderr.contains(note) };
-        assert!(is_noted && !output.stderr.contains("anna@"), "{stored_as}: {output:?}");
+        let arguments = format!("--format json --config {policy}.toml");
+        let output = history(&workspace, searched, &arguments);
+        let found = found.split_whitespace().map(|number| format!("message-{number}"));
+        let expected: Vec<Value> = found.map(|id| json!(["bounce", id, "spring"])).collect();
+        assert_eq!(listed(&output), expected, "{case}: {output:?}");
+        assert_eq!(output.exit_code, i32::from(expected.is_empty()), "{case}: {output:?}");
+        assert!(output.stderr.contains(note), "{case}: {output:?}");
+        assert_eq!(output.stderr.is_empty(), note.is_empty(), "{case}: {output:?}");
+        assert!(!output.stderr.contains("anna@"), "{case}: {output:?}");
     }
 }
 

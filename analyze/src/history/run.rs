@@ -1,7 +1,6 @@
 //! Runs `history`: scans the events of the address or message, and asks `suppress` about their recipients.
 
 use bouncewatch_classify::Classifier;
-use bouncewatch_schemas::address;
 use bouncewatch_schemas::event::Service;
 use bouncewatch_schemas::time::format_ms;
 
@@ -10,13 +9,8 @@ use crate::history::collector::HistoryCollector;
 use crate::history::model::MailHistory;
 use crate::history::request::HistoryRequest;
 use crate::history::subject::HistorySubject;
-use crate::scan::StoreScan;
+use crate::scan::{AddressEvent, StoreScan};
 use crate::suppress::{SoftLimit, SuppressRequest, suppress};
-
-/// Prefix and number of digits of the recipient of a dropped address (see `bouncewatch_store::addresses`).
-const DROPPED: (&str, usize) = ("d-", 16);
-/// The same of a hashed address.
-const HASHED: (&str, usize) = ("h-", 32);
 
 /// Lists the events of one address or message.
 ///
@@ -31,22 +25,20 @@ pub fn history(
     }
     let (mut history, failed) = StoreScan::run(&request.store, Service::Ses, &[], |scan| {
         let mut collector = HistoryCollector::new(request.from, request.top, classifier);
-        scan.address_events(request.subject.selection(), request.to, |event| {
-            collector.add(event);
-        })?;
+        let each = |event: &AddressEvent<'_>| collector.add(event);
+        let redacted = scan.address_events(request.subject.selection(), request.to, each)?;
         let failed = std::mem::take(&mut collector.failed);
         let mut history = collector.finish();
-        if let HistorySubject::Address { address, .. } = &request.subject {
-            let domain = address::domain(address).unwrap_or_default();
-            history.dropped_rows = Some(scan.count_pseudonyms(domain, DROPPED, request.to)?);
-            history.hashed_rows = Some(scan.count_pseudonyms(domain, HASHED, request.to)?);
+        match &request.subject {
+            HistorySubject::Address { address, .. } => {
+                history.address = Some(address.clone());
+                history.dropped_rows = Some(redacted.dropped);
+                history.hashed_rows = Some(redacted.hashed);
+            }
+            HistorySubject::Message(id) => history.message_id = Some(id.clone()),
         }
         Ok((history, failed))
     })?;
-    match &request.subject {
-        HistorySubject::Address { address, .. } => history.address = Some(address.clone()),
-        HistorySubject::Message(id) => history.message_id = Some(id.clone()),
-    }
     history.from = request.from.map(format_ms);
     history.to = format_ms(request.to);
     if !failed.is_empty() {

@@ -138,9 +138,6 @@ fn text(event: &HistoryEvent) -> String {
         let types = [&event.bounce_type, &event.bounce_subtype, &event.delay_type];
         parts.extend(types.into_iter().flatten().cloned());
     }
-    parts.extend(
-        event.expires_at.as_deref().map(|at| format!("(retried until {})", utc_minute(at))),
-    );
     parts.join(" ")
 }
 

@@ -30,3 +30,12 @@ pub(crate) struct AddressEvent<'r> {
     pub(crate) link: Option<&'r str>,
     pub(crate) expires_at: Option<i64>,
 }
+
+/// Numbers of rows with redacted recipients, copies included.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct RedactedRows {
+    /// Recipients that were dropped at ingest, or forgotten.
+    pub(crate) dropped: u64,
+    /// Recipients that are stored as keyed hashes.
+    pub(crate) hashed: u64,
+}

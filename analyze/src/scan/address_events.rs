@@ -2,8 +2,10 @@
 //!
 //! Rows are filtered while they are read, so memory depends on the events that are found, not on the store.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use bouncewatch_schemas::address;
 use bouncewatch_schemas::event::{EventKind, Service};
 use bouncewatch_schemas::identity::message_key;
 use bouncewatch_schemas::table;
@@ -11,12 +13,12 @@ use bouncewatch_schemas::time::day_of;
 use polars::prelude::*;
 
 use crate::error::AnalyzeError;
-use crate::scan::address_event::{AddressEvent, MailSelection};
+use crate::scan::address_event::{AddressEvent, MailSelection, RedactedRows};
 use crate::scan::event::ScannedEvent;
 use crate::scan::event_rows::{EventRows, RowFields};
 use crate::scan::expressions;
 use crate::scan::failure::Failure;
-use crate::scan::frames::{count_rows, fold_batches};
+use crate::scan::frames::fold_batches;
 use crate::scan::message_keys::{MessageKeys, rows_of_messages};
 use crate::scan::read_rows::{append_rows, event_columns};
 use crate::scan::store_scan::StoreScan;
@@ -43,6 +45,10 @@ const TEXT_COLUMNS: [&str; 18] = [
     table::REMOTE_MTA,
     table::LINK,
 ];
+/// Prefix and number of digits of a dropped address (see `bouncewatch_store::addresses`).
+const DROPPED: (&str, usize) = ("d-", 16);
+/// The same of a hashed address.
+const HASHED: (&str, usize) = ("h-", 32);
 /// Message tag that names the mailing.
 const CAMPAIGN: &str = "campaign";
 /// Texts of an event: [`TEXT_COLUMNS`] and the campaign.
@@ -68,61 +74,120 @@ impl RowFields for AddressFields {
     }
 }
 
+/// Messages to a recipient, and redacted recipients at the same domain.
+#[derive(Debug, Default)]
+struct FoundMessages {
+    messages: MessageKeys,
+    /// Time of the first event; `None` if it is unknown.
+    first: Option<i64>,
+    redacted: RedactedRows,
+}
+
 impl StoreScan {
     /// Calls `each` with every event of a recipient or message at or before `to`, in arbitrary order. Events without
-    /// recipient, such as opens, belong to all recipients of their message.
+    /// recipient, such as opens, belong to all recipients of their message. Returns the number of rows with redacted
+    /// recipients that can be the recipient.
+    ///
+    /// Most columns are read only for the days on which the messages have events.
     pub(crate) fn address_events(
         &self,
         selection: MailSelection<'_>,
         to: i64,
         each: impl FnMut(&AddressEvent<'_>),
-    ) -> Result<(), AnalyzeError> {
+    ) -> Result<RedactedRows, AnalyzeError> {
         let last_day = day_of(to).saturating_add(1);
-        let is_selected = match selection {
-            MailSelection::Recipient(forms) => {
-                let is_form = forms.iter().map(|form| col(table::RECIPIENT).eq(lit(form.clone())));
-                is_form.reduce(Expr::or).unwrap_or_else(|| lit(false))
+        let (found, is_selected) = match selection {
+            MailSelection::Recipient(stored) => {
+                let is_selected = is_one_of(stored).or(col(table::RECIPIENT).is_null());
+                (self.messages_to(stored, to, last_day)?, is_selected)
             }
             MailSelection::Message(id) => {
-                col(table::MESSAGE_KEY).eq(lit(message_key(id).cast_signed()))
+                let messages = MessageKeys::from_iter([message_key(id)]);
+                (FoundMessages { messages, ..FoundMessages::default() }, lit(true))
             }
         };
-        let rows = self.rows(i64::MIN, last_day)?.filter(is_selected);
-        let mut events = append_events(rows, EventRows::new(TEXTS))?;
-        let (mut messages, mut oldest) = (MessageKeys::default(), i64::MAX);
-        if matches!(selection, MailSelection::Recipient(_)) {
-            for (fields, _) in events.rows() {
-                messages.insert(fields.event.message);
-                oldest = oldest.min(fields.event.at);
+        let mut events = EventRows::new(TEXTS);
+        if !found.messages.is_empty() {
+            let messages = Arc::new(found.messages);
+            // the clocks of the events of a message differ, also across midnight
+            let first_day = found.first.map_or(i64::MIN, |at| day_of(at).saturating_sub(1));
+            for day in self.days_of_messages(&messages, first_day, last_day)? {
+                let rows = rows_of_messages(self.rows(day, day)?, Arc::clone(&messages));
+                events = append_events(rows.filter(is_selected.clone()), events)?;
             }
         }
-        if !messages.is_empty() {
-            // the clocks of the events of a message differ, also across midnight
-            let rows = self.rows(day_of(oldest).saturating_sub(1), last_day)?;
-            let rows = rows_of_messages(rows, Arc::new(messages));
-            events = append_events(rows.filter(col(table::RECIPIENT).is_null()), events)?;
-        }
         emit(&events, to, each);
-        Ok(())
+        Ok(found.redacted)
     }
 
-    /// Returns the number of rows at or before the day of `to` with a recipient at `domain` that is stored as a
-    /// pseudonym: `prefix` and a hash of `digits` digits. Copies are counted too.
-    pub(crate) fn count_pseudonyms(
+    /// Returns the messages to a recipient, and the number of rows at or before `to` with redacted recipients.
+    fn messages_to(
         &self,
-        domain: &str,
-        (prefix, digits): (&str, usize),
+        stored: &[String],
         to: i64,
-    ) -> Result<u64, AnalyzeError> {
-        let recipient = || col(table::RECIPIENT).str();
-        let length = prefix.len() + digits + "@".len() + domain.len();
-        let is_pseudonym = col(table::RECIPIENT_DOMAIN)
-            .eq(lit(domain.to_owned()))
-            .and(recipient().starts_with(lit(prefix.to_owned())))
-            .and(recipient().len_bytes().cast(DataType::UInt64).eq(lit(length as u64)));
-        let parts = self.rows_by_version(i64::MIN, day_of(to))?.into_iter();
-        count_rows(parts.map(|rows| rows.filter(is_pseudonym.clone())).collect())
+        last_day: i64,
+    ) -> Result<FoundMessages, AnalyzeError> {
+        let recipient = || col(table::RECIPIENT);
+        let domain = stored.first().and_then(|address| address::domain(address));
+        let is_redacted = recipient().str().starts_with(lit(DROPPED.0));
+        let is_redacted = is_redacted.or(recipient().str().starts_with(lit(HASHED.0)));
+        let is_at_domain =
+            recipient().str().ends_with(lit(format!("@{}", domain.unwrap_or_default())));
+        let rows = self
+            .rows(i64::MIN, last_day)?
+            .filter(is_one_of(stored).or(is_redacted.and(is_at_domain)))
+            .select([recipient(), col(table::MESSAGE_KEY), time()]);
+        let stored = stored.to_vec();
+        fold_batches(rows, FoundMessages::default(), move |batch, found| {
+            let recipients = batch.column(table::RECIPIENT)?.str()?.iter();
+            let messages = batch.column(table::MESSAGE_KEY)?.i64()?.iter();
+            let times = batch.column(table::EVENT_AT)?.i64()?.iter();
+            for ((recipient, message), at) in recipients.zip(messages).zip(times) {
+                let (Some(recipient), Some(message), Some(at)) = (recipient, message, at) else {
+                    continue;
+                };
+                if stored.iter().any(|address| address == recipient) {
+                    found.messages.insert(message.cast_unsigned());
+                    found.first = found.first.into_iter().chain([at]).min();
+                } else if at <= to {
+                    found.redacted.dropped += u64::from(is_redacted_as(recipient, DROPPED));
+                    found.redacted.hashed += u64::from(is_redacted_as(recipient, HASHED));
+                }
+            }
+            Ok(())
+        })
     }
+
+    /// Returns the days on which messages have events.
+    fn days_of_messages(
+        &self,
+        messages: &Arc<MessageKeys>,
+        first_day: i64,
+        last_day: i64,
+    ) -> Result<BTreeSet<i64>, AnalyzeError> {
+        let rows = rows_of_messages(self.rows(first_day, last_day)?, Arc::clone(messages));
+        fold_batches(rows.select([time()]), BTreeSet::new(), |batch, days| {
+            let times = batch.column(table::EVENT_AT)?.i64()?.iter();
+            days.extend(times.flatten().map(day_of));
+            Ok(())
+        })
+    }
+}
+
+/// Whether the recipient is one of some stored recipients.
+fn is_one_of(stored: &[String]) -> Expr {
+    let is_equal = stored.iter().map(|one| col(table::RECIPIENT).eq(lit(one.clone())));
+    is_equal.reduce(Expr::or).unwrap_or_else(|| lit(false))
+}
+
+fn time() -> Expr {
+    col(table::EVENT_AT).cast(DataType::Int64)
+}
+
+/// Whether a recipient is a prefix and a number of digits before the domain.
+fn is_redacted_as(recipient: &str, (prefix, digits): (&str, usize)) -> bool {
+    let digits_of = |local: &str| local.strip_prefix(prefix).map(str::len);
+    recipient.rsplit_once('@').and_then(|(local, _)| digits_of(local)) == Some(digits)
 }
 
 /// Returns the names of the texts of an event.
