@@ -16,7 +16,7 @@ pub(crate) struct HistoryArgs {
     ///
     /// A text with @ is an address, any other text is a message ID. With -, it does not appear in the list of
     /// processes. Hashed addresses are found with the key of the settings.
-    #[arg(value_name = "ADDRESS|MESSAGE-ID")]
+    #[arg(value_name = "ADDRESS-OR-ID")]
     pub(crate) subject: String,
     #[command(flatten)]
     pub(crate) store: StoreArgs,

@@ -61,8 +61,8 @@ fn notes(history: &MailHistory, has_key: bool) -> Vec<String> {
             "note: {rows} rows at this domain are stored without address (policy drop, or forgotten); find them by message ID"
         ));
     }
-    let is_other_key = has_key && total == 0;
-    if let Some(rows) = history.hashed_rows.filter(|rows| *rows > 0 && (!has_key || is_other_key)) {
+    let may_be_hashed = !has_key || total == 0;
+    if let Some(rows) = history.hashed_rows.filter(|rows| *rows > 0 && may_be_hashed) {
         let reason = if has_key {
             "rows that were hashed with another key are not found"
         } else {

@@ -74,15 +74,6 @@ impl RowFields for AddressFields {
     }
 }
 
-/// Messages to a recipient, and redacted recipients at the same domain.
-#[derive(Debug, Default)]
-struct FoundMessages {
-    messages: MessageKeys,
-    /// Time of the first event; `None` if it is unknown.
-    first: Option<i64>,
-    redacted: RedactedRows,
-}
-
 impl StoreScan {
     /// Calls `each` with every event of a recipient or message at or before `to`, in arbitrary order. Events without
     /// recipient, such as opens, belong to all recipients of their message. Returns the number of rows with redacted
@@ -96,28 +87,26 @@ impl StoreScan {
         each: impl FnMut(&AddressEvent<'_>),
     ) -> Result<RedactedRows, AnalyzeError> {
         let last_day = day_of(to).saturating_add(1);
-        let (found, is_selected) = match selection {
+        let ((messages, redacted), is_selected) = match selection {
             MailSelection::Recipient(stored) => {
                 let is_selected = is_one_of(stored).or(col(table::RECIPIENT).is_null());
                 (self.messages_to(stored, to, last_day)?, is_selected)
             }
             MailSelection::Message(id) => {
                 let messages = MessageKeys::from_iter([message_key(id)]);
-                (FoundMessages { messages, ..FoundMessages::default() }, lit(true))
+                ((messages, RedactedRows::default()), lit(true))
             }
         };
         let mut events = EventRows::new(TEXTS);
-        if !found.messages.is_empty() {
-            let messages = Arc::new(found.messages);
-            // the clocks of the events of a message differ, also across midnight
-            let first_day = found.first.map_or(i64::MIN, |at| day_of(at).saturating_sub(1));
-            for day in self.days_of_messages(&messages, first_day, last_day)? {
+        if !messages.is_empty() {
+            let messages = Arc::new(messages);
+            for day in self.days_of_messages(&messages, last_day)? {
                 let rows = rows_of_messages(self.rows(day, day)?, Arc::clone(&messages));
                 events = append_events(rows.filter(is_selected.clone()), events)?;
             }
         }
         emit(&events, to, each);
-        Ok(found.redacted)
+        Ok(redacted)
     }
 
     /// Returns the messages to a recipient, and the number of rows at or before `to` with redacted recipients.
@@ -126,7 +115,7 @@ impl StoreScan {
         stored: &[String],
         to: i64,
         last_day: i64,
-    ) -> Result<FoundMessages, AnalyzeError> {
+    ) -> Result<(MessageKeys, RedactedRows), AnalyzeError> {
         let recipient = || col(table::RECIPIENT);
         let domain = stored.first().and_then(|address| address::domain(address));
         let is_redacted = recipient().str().starts_with(lit(DROPPED.0));
@@ -138,7 +127,8 @@ impl StoreScan {
             .filter(is_one_of(stored).or(is_redacted.and(is_at_domain)))
             .select([recipient(), col(table::MESSAGE_KEY), time()]);
         let stored = stored.to_vec();
-        fold_batches(rows, FoundMessages::default(), move |batch, found| {
+        fold_batches(rows, Default::default(), move |batch, target| {
+            let (found, redacted): &mut (MessageKeys, RedactedRows) = target;
             let recipients = batch.column(table::RECIPIENT)?.str()?.iter();
             let messages = batch.column(table::MESSAGE_KEY)?.i64()?.iter();
             let times = batch.column(table::EVENT_AT)?.i64()?.iter();
@@ -147,11 +137,10 @@ impl StoreScan {
                     continue;
                 };
                 if stored.iter().any(|address| address == recipient) {
-                    found.messages.insert(message.cast_unsigned());
-                    found.first = found.first.into_iter().chain([at]).min();
+                    found.insert(message.cast_unsigned());
                 } else if at <= to {
-                    found.redacted.dropped += u64::from(is_redacted_as(recipient, DROPPED));
-                    found.redacted.hashed += u64::from(is_redacted_as(recipient, HASHED));
+                    redacted.dropped += u64::from(is_redacted_as(recipient, DROPPED));
+                    redacted.hashed += u64::from(is_redacted_as(recipient, HASHED));
                 }
             }
             Ok(())
@@ -162,10 +151,9 @@ impl StoreScan {
     fn days_of_messages(
         &self,
         messages: &Arc<MessageKeys>,
-        first_day: i64,
         last_day: i64,
     ) -> Result<BTreeSet<i64>, AnalyzeError> {
-        let rows = rows_of_messages(self.rows(first_day, last_day)?, Arc::clone(messages));
+        let rows = rows_of_messages(self.rows(i64::MIN, last_day)?, Arc::clone(messages));
         fold_batches(rows.select([time()]), BTreeSet::new(), |batch, days| {
             let times = batch.column(table::EVENT_AT)?.i64()?.iter();
             days.extend(times.flatten().map(day_of));
