@@ -2,13 +2,15 @@
 //!
 //! `scan` reads the store (polars is used there and in one report file), `timeline` contains sorted event times by
 //! scope, `check` computes verdicts, `report` formats them, `alert` notifies. `causes` groups failures by cause,
-//! `suppress` lists addresses to suppress.
+//! `suppress` lists addresses to suppress, `history` lists the events of one address or message.
 
 pub mod alert;
 pub mod causes;
 pub mod check;
 mod csv_output;
+mod empty_row;
 pub mod error;
+pub mod history;
 pub mod report;
 mod scan;
 pub mod suppress;

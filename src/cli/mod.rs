@@ -11,6 +11,8 @@ mod config;
 mod explain;
 mod generate;
 mod heading;
+#[cfg(feature = "analyze")]
+mod history;
 mod ingest;
 #[cfg(feature = "analyze")]
 mod reconcile;
@@ -38,6 +40,8 @@ pub(crate) use check::{CheckArgs, CheckFormat};
 pub(crate) use config::ConfigCommand;
 pub(crate) use explain::ExplainArgs;
 pub(crate) use generate::{GenerateArgs, GenerateCommand};
+#[cfg(feature = "analyze")]
+pub(crate) use history::HistoryArgs;
 pub(crate) use ingest::{IngestArgs, PoisonArg};
 #[cfg(feature = "analyze")]
 pub(crate) use reconcile::ReconcileArgs;
@@ -47,7 +51,7 @@ pub(crate) use shared_args::{AwsArgs, BasicFormat, StoreArgs};
 #[cfg(feature = "analyze")]
 pub(crate) use shared_args::{BasisArg, CacheArgs, ServiceArg};
 pub(crate) use store::{
-    CompactArgs, ForgetArgs, QuarantineCommand, QuarantineListArgs, RetainArgs, StoreCommand,
+    CompactArgs, QuarantineCommand, QuarantineListArgs, RetainArgs, StoreCommand,
     StoreReadArgs,
 };
 #[cfg(feature = "analyze")]
@@ -169,6 +173,14 @@ pub(crate) enum Command {
     /// Exit codes: 0 done, 2 failed.
     #[cfg(feature = "analyze")]
     Causes(CausesArgs),
+    /// Print the events of one address or message, in order of time
+    ///
+    /// Lists sends, delays, bounces, deliveries, complaints, opens and clicks of SES and WorkMail, each once, and
+    /// whether `suppress` lists the address, why and until when.
+    ///
+    /// Exit codes: 0 done, 1 nothing found, 2 failed.
+    #[cfg(feature = "analyze")]
+    History(HistoryArgs),
     /// Classify a bounce message: cause, fault, recommended action
     ///
     /// Exit codes: 0 every text is known, 1 at least one text is unknown, 2 failed.
@@ -256,6 +268,8 @@ impl Command {
             Self::Reconcile(args) => args.output.output.as_ref(),
             #[cfg(feature = "analyze")]
             Self::Causes(args) => args.output.output.as_ref(),
+            #[cfg(feature = "analyze")]
+            Self::History(args) => args.output.output.as_ref(),
             #[cfg(feature = "analyze")]
             Self::Suppress(args) => args.output.output.as_ref(),
             _ => None,

@@ -10,6 +10,8 @@ mod command_result;
 mod config;
 mod explain;
 mod generate;
+#[cfg(feature = "analyze")]
+mod history;
 mod ingest;
 mod intake;
 mod output_file;
@@ -19,6 +21,7 @@ mod reference;
 #[cfg(feature = "analyze")]
 mod report;
 mod schema;
+mod stdin_argument;
 mod store;
 mod store_access;
 #[cfg(feature = "analyze")]
@@ -51,6 +54,8 @@ pub(crate) fn run(cli: Cli, now: i64, out: &mut dyn Write) -> anyhow::Result<Com
         Command::Reconcile(args) => reconcile::run(&args, &config, now),
         #[cfg(feature = "analyze")]
         Command::Causes(args) => causes::run(&args, &config, now),
+        #[cfg(feature = "analyze")]
+        Command::History(args) => history::run(&args, &config, now),
         #[cfg(feature = "analyze")]
         Command::Suppress(args) => suppress::run(&args, &config, now),
         Command::Explain(args) => explain::run(&args, &config, out),

@@ -17,6 +17,7 @@ mod counting;
 mod documents;
 mod emulator;
 mod explain;
+mod history;
 mod maintenance;
 mod messages;
 mod numbers;

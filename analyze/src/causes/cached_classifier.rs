@@ -6,9 +6,10 @@ use std::hash::Hasher;
 use bouncewatch_classify::{Classifier, FailureFacts, Scratch};
 use bouncewatch_schemas::bounce::BounceClass;
 use bouncewatch_schemas::cause::{Action, Cause};
-use bouncewatch_schemas::event::{Channel, EventRow, Service};
+use bouncewatch_schemas::event::EventRow;
 use xxhash_rust::xxh3::Xxh3;
 
+use crate::empty_row::empty_row;
 use crate::scan::Failure;
 use crate::timeline::Outcome;
 
@@ -99,47 +100,19 @@ fn class(outcome: Outcome) -> Option<BounceClass> {
 /// Returns a row with the fields that [`FailureFacts::from_event`] reads; the other fields are empty.
 fn row<'r>(failure: &Failure<'r>) -> EventRow<'r> {
     EventRow {
-        kind: failure.kind,
-        service: Service::Ses,
-        channel: Channel::EventPublishing,
         event_at: failure.at,
-        sent_at: None,
-        published_at: None,
-        received_at: failure.at,
-        message_id: "",
-        feedback_id: None,
         recipient: failure.recipient,
-        reported_recipient: None,
         recipient_domain: failure.recipient_domain,
-        provider: None,
-        source: None,
-        source_domain: None,
-        identity: None,
-        configuration_set: None,
-        account: None,
-        region: None,
-        tenant: None,
-        tags: &[],
-        source_ip: None,
-        outgoing_ip: None,
         remote_mta: failure.remote_mta,
-        reporting_mta: None,
         bounce_type: failure.bounce_type,
         bounce_subtype: failure.bounce_subtype,
         complaint_type: failure.complaint_type,
-        complaint_subtype: None,
         delay_type: failure.delay_type,
         class: class(failure.outcome),
-        counts: false,
         smtp_code: failure.smtp_code,
         enhanced_status: failure.enhanced_status,
         diagnostic: failure.diagnostic,
-        cause: None,
-        cause_rule: None,
-        processing_ms: None,
-        expires_at: None,
-        link: None,
-        origin: "",
+        ..empty_row(failure.kind)
     }
 }
 

@@ -7,9 +7,11 @@
 //! (`daily`), and reused while its segments are the same.
 //!
 //! `store_scan` lists segments, `delta_builder` computes the changes of a range of days from rows (`event_rows`),
-//! `history_part` combines the days that a query needs, `merge` builds timelines from changes, `failures` and
-//! `deliveries` return single events.
+//! `history_part` combines the days that a query needs, `merge` builds timelines from changes, `failures`,
+//! `deliveries` and `address_events` return single events.
 
+mod address_event;
+mod address_events;
 mod daily;
 mod day_aggregates;
 mod day_range;
@@ -39,6 +41,7 @@ mod time_collector;
 mod timelines;
 mod upgrade;
 
+pub(crate) use address_event::{AddressEvent, MailSelection};
 pub(crate) use expressions::TAG_SEPARATOR;
 pub(crate) use failure::{Failure, FailureQuery};
 pub(crate) use history_part::{HistoryPart, HistoryQuery};

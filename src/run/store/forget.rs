@@ -2,25 +2,11 @@
 
 use std::fmt::Write;
 
-use anyhow::Context;
 use bouncewatch_store::forget::ForgetReport;
 
 use super::wording::append_problems;
-use crate::cli::{BasicFormat, ForgetArgs};
+use crate::cli::BasicFormat;
 use crate::run::command_result::CommandResult;
-
-/// Returns the address of the argument, or the first line of stdin.
-///
-/// # Errors
-/// If stdin cannot be read.
-pub(super) fn address(args: &ForgetArgs) -> anyhow::Result<String> {
-    if args.address != "-" {
-        return Ok(args.address.clone());
-    }
-    let mut line = String::new();
-    std::io::stdin().read_line(&mut line).context("could not read the address from stdin")?;
-    Ok(line)
-}
 
 pub(super) fn result(report: &ForgetReport, format: BasicFormat) -> anyhow::Result<CommandResult> {
     let result = match format {

@@ -14,6 +14,7 @@ use bouncewatch_store::aws::Buckets;
 
 use super::command_result::CommandResult;
 use super::intake::{address_redactor, intake_rules};
+use super::stdin_argument::argument_or_stdin;
 use super::store_access::{MissingStore, block_on, open_store};
 use crate::cli::{QuarantineCommand, StoreCommand, StoreReadArgs};
 use crate::config::Config;
@@ -69,7 +70,7 @@ async fn run_on_store(
         }
         StoreCommand::Forget(args) => {
             let redactor = address_redactor(config, None)?;
-            let address = forget::address(&args)?;
+            let address = argument_or_stdin(&args.address)?;
             let store = open(&args.common).await?;
             let report =
                 bouncewatch_store::forget::forget(&store, &address, &redactor, now).await?;

@@ -1,0 +1,50 @@
+//! A row without values, for functions that read few fields of a row.
+
+use bouncewatch_schemas::event::{Channel, EventKind, EventRow, Service};
+
+/// Returns a row of a kind in which all other fields are empty.
+pub(crate) fn empty_row(kind: EventKind) -> EventRow<'static> {
+    EventRow {
+        kind,
+        service: Service::Ses,
+        channel: Channel::EventPublishing,
+        event_at: 0,
+        sent_at: None,
+        published_at: None,
+        received_at: 0,
+        message_id: "",
+        feedback_id: None,
+        recipient: None,
+        reported_recipient: None,
+        recipient_domain: None,
+        provider: None,
+        source: None,
+        source_domain: None,
+        identity: None,
+        configuration_set: None,
+        account: None,
+        region: None,
+        tenant: None,
+        tags: &[],
+        source_ip: None,
+        outgoing_ip: None,
+        remote_mta: None,
+        reporting_mta: None,
+        bounce_type: None,
+        bounce_subtype: None,
+        complaint_type: None,
+        complaint_subtype: None,
+        delay_type: None,
+        class: None,
+        counts: false,
+        smtp_code: None,
+        enhanced_status: None,
+        diagnostic: None,
+        cause: None,
+        cause_rule: None,
+        processing_ms: None,
+        expires_at: None,
+        link: None,
+        origin: "",
+    }
+}

@@ -1,0 +1,20 @@
+//! Parameters of `history`.
+
+use std::path::PathBuf;
+
+use crate::history::subject::HistorySubject;
+
+/// Parameters of `history`.
+#[derive(Debug, Clone)]
+pub struct HistoryRequest {
+    /// The folder of the store.
+    pub store: PathBuf,
+    /// The address or message.
+    pub subject: HistorySubject,
+    /// Start of the period (exclusive), epoch milliseconds; `None` for all events.
+    pub from: Option<i64>,
+    /// End of the period (inclusive).
+    pub to: i64,
+    /// Maximum number of events, the newest ones.
+    pub top: usize,
+}

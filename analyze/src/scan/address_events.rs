@@ -1,0 +1,270 @@
+//! Single events of one recipient or one message, of any kind and service. Copies are merged as for timelines.
+//!
+//! Rows are filtered while they are read, so memory depends on the events that are found, not on the store.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use bouncewatch_schemas::address;
+use bouncewatch_schemas::event::{EventKind, Service};
+use bouncewatch_schemas::identity::message_key;
+use bouncewatch_schemas::table;
+use bouncewatch_schemas::time::day_of;
+use polars::prelude::*;
+
+use crate::error::AnalyzeError;
+use crate::scan::address_event::{AddressEvent, MailSelection, RedactedRows};
+use crate::scan::event::ScannedEvent;
+use crate::scan::event_rows::{EventRows, RowFields};
+use crate::scan::expressions;
+use crate::scan::failure::Failure;
+use crate::scan::frames::fold_batches;
+use crate::scan::message_keys::{MessageKeys, rows_of_messages};
+use crate::scan::read_rows::{append_rows, event_columns};
+use crate::scan::store_scan::StoreScan;
+use crate::timeline::Dimension;
+
+/// Text columns of an event, in the order in which [`emit`] takes them apart. The tag [`CAMPAIGN`] follows.
+const TEXT_COLUMNS: [&str; 18] = [
+    table::KIND,
+    table::SERVICE,
+    table::MESSAGE_ID,
+    table::RECIPIENT,
+    table::REPORTED_RECIPIENT,
+    table::RECIPIENT_DOMAIN,
+    table::SOURCE,
+    table::CONFIGURATION_SET,
+    table::CLASS,
+    table::BOUNCE_TYPE,
+    table::BOUNCE_SUBTYPE,
+    table::COMPLAINT_TYPE,
+    table::COMPLAINT_SUBTYPE,
+    table::DELAY_TYPE,
+    table::ENHANCED_STATUS,
+    table::DIAGNOSTIC,
+    table::REMOTE_MTA,
+    table::LINK,
+];
+/// Prefix and number of digits of a dropped address (see `bouncewatch_store::addresses`).
+const DROPPED: (&str, usize) = ("d-", 16);
+/// The same of a hashed address.
+const HASHED: (&str, usize) = ("h-", 32);
+/// Message tag that names the mailing.
+const CAMPAIGN: &str = "campaign";
+/// Texts of an event: [`TEXT_COLUMNS`] and the campaign.
+const TEXTS: usize = TEXT_COLUMNS.len() + 1;
+
+/// Fixed-size fields of an event.
+#[derive(Debug, Clone, Copy)]
+struct AddressFields {
+    event: ScannedEvent,
+    smtp_code: Option<i32>,
+    expires_at: Option<i64>,
+}
+
+impl RowFields for AddressFields {
+    fn keys(&self) -> (u64, u64) {
+        self.event.keys()
+    }
+
+    fn merge(&mut self, copy: Self) {
+        self.event.merge(copy.event);
+        self.smtp_code = self.smtp_code.max(copy.smtp_code);
+        self.expires_at = self.expires_at.max(copy.expires_at);
+    }
+}
+
+impl StoreScan {
+    /// Calls `each` with every event of a recipient or message at or before `to`, in arbitrary order. Events without
+    /// recipient, such as opens, belong to all recipients of their message. Returns the number of rows with redacted
+    /// recipients that can be the recipient.
+    ///
+    /// Most columns are read only for the days on which the messages have events.
+    pub(crate) fn address_events(
+        &self,
+        selection: MailSelection<'_>,
+        to: i64,
+        each: impl FnMut(&AddressEvent<'_>),
+    ) -> Result<RedactedRows, AnalyzeError> {
+        let last_day = day_of(to).saturating_add(1);
+        let ((messages, redacted), is_selected) = match selection {
+            MailSelection::Recipient(stored) => {
+                let is_selected = is_one_of(stored).or(col(table::RECIPIENT).is_null());
+                (self.messages_to(stored, to, last_day)?, is_selected)
+            }
+            MailSelection::Message(id) => {
+                let messages = MessageKeys::from_iter([message_key(id)]);
+                ((messages, RedactedRows::default()), lit(true))
+            }
+        };
+        let mut events = EventRows::new(TEXTS);
+        if !messages.is_empty() {
+            let messages = Arc::new(messages);
+            for day in self.days_of_messages(&messages, last_day)? {
+                let rows = rows_of_messages(self.rows(day, day)?, Arc::clone(&messages));
+                events = append_events(rows.filter(is_selected.clone()), events)?;
+            }
+        }
+        emit(&events, to, each);
+        Ok(redacted)
+    }
+
+    /// Returns the messages to a recipient, and the number of rows at or before `to` with redacted recipients.
+    fn messages_to(
+        &self,
+        stored: &[String],
+        to: i64,
+        last_day: i64,
+    ) -> Result<(MessageKeys, RedactedRows), AnalyzeError> {
+        let recipient = || col(table::RECIPIENT);
+        let domain = stored.first().and_then(|address| address::domain(address));
+        let is_redacted = recipient().str().starts_with(lit(DROPPED.0));
+        let is_redacted = is_redacted.or(recipient().str().starts_with(lit(HASHED.0)));
+        let is_at_domain =
+            recipient().str().ends_with(lit(format!("@{}", domain.unwrap_or_default())));
+        let rows = self
+            .rows(i64::MIN, last_day)?
+            .filter(is_one_of(stored).or(is_redacted.and(is_at_domain)))
+            .select([recipient(), col(table::MESSAGE_KEY), time()]);
+        let stored = stored.to_vec();
+        fold_batches(rows, Default::default(), move |batch, target| {
+            let (found, redacted): &mut (MessageKeys, RedactedRows) = target;
+            let recipients = batch.column(table::RECIPIENT)?.str()?.iter();
+            let messages = batch.column(table::MESSAGE_KEY)?.i64()?.iter();
+            let times = batch.column(table::EVENT_AT)?.i64()?.iter();
+            for ((recipient, message), at) in recipients.zip(messages).zip(times) {
+                let (Some(recipient), Some(message), Some(at)) = (recipient, message, at) else {
+                    continue;
+                };
+                if stored.iter().any(|address| address == recipient) {
+                    found.insert(message.cast_unsigned());
+                } else if at <= to {
+                    redacted.dropped += u64::from(is_redacted_as(recipient, DROPPED));
+                    redacted.hashed += u64::from(is_redacted_as(recipient, HASHED));
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// Returns the days on which messages have events.
+    fn days_of_messages(
+        &self,
+        messages: &Arc<MessageKeys>,
+        last_day: i64,
+    ) -> Result<BTreeSet<i64>, AnalyzeError> {
+        let rows = rows_of_messages(self.rows(i64::MIN, last_day)?, Arc::clone(messages));
+        fold_batches(rows.select([time()]), BTreeSet::new(), |batch, days| {
+            let times = batch.column(table::EVENT_AT)?.i64()?.iter();
+            days.extend(times.flatten().map(day_of));
+            Ok(())
+        })
+    }
+}
+
+/// Whether the recipient is one of some stored recipients.
+fn is_one_of(stored: &[String]) -> Expr {
+    let is_equal = stored.iter().map(|one| col(table::RECIPIENT).eq(lit(one.clone())));
+    is_equal.reduce(Expr::or).unwrap_or_else(|| lit(false))
+}
+
+fn time() -> Expr {
+    col(table::EVENT_AT).cast(DataType::Int64)
+}
+
+/// Whether a recipient is a prefix and a number of digits before the domain.
+fn is_redacted_as(recipient: &str, (prefix, digits): (&str, usize)) -> bool {
+    let digits_of = |local: &str| local.strip_prefix(prefix).map(str::len);
+    recipient.rsplit_once('@').and_then(|(local, _)| digits_of(local)) == Some(digits)
+}
+
+/// Returns the names of the texts of an event.
+fn text_names() -> Vec<String> {
+    let campaign = Dimension::Tag(CAMPAIGN.to_owned()).name();
+    TEXT_COLUMNS.into_iter().map(str::to_owned).chain([campaign]).collect()
+}
+
+/// Appends the rows of a frame of the event table.
+fn append_events(
+    rows: LazyFrame,
+    target: EventRows<AddressFields>,
+) -> Result<EventRows<AddressFields>, AnalyzeError> {
+    let names = text_names();
+    let mut columns = event_columns(&names);
+    columns.extend([col(table::SMTP_CODE), col(table::EXPIRES_AT).cast(DataType::Int64)]);
+    columns.extend(TEXT_COLUMNS.map(col));
+    columns.push(expressions::dimension_value(&Dimension::Tag(CAMPAIGN.to_owned())));
+    fold_batches(rows.select(columns), target, move |batch, target| {
+        for service in Service::ALL {
+            let is_of_service = batch.column(table::SERVICE)?.str()?.equal(service.as_str());
+            let batch = batch.filter(&is_of_service)?;
+            let mut codes = batch.column(table::SMTP_CODE)?.i32()?.iter();
+            let mut expiries = batch.column(table::EXPIRES_AT)?.i64()?.iter();
+            append_rows(&batch, &names, *service, target, |event| AddressFields {
+                event,
+                smtp_code: codes.next().flatten(),
+                expires_at: expiries.next().flatten(),
+            })?;
+        }
+        Ok(())
+    })
+}
+
+/// Calls `each` with the events at or before `to`.
+fn emit(events: &EventRows<AddressFields>, to: i64, mut each: impl FnMut(&AddressEvent<'_>)) {
+    events.for_each_event(|AddressFields { event, smtp_code, expires_at }, ids| {
+        let texts: [Option<&str>; TEXTS] = std::array::from_fn(|at| events.text(ids[at]));
+        let [
+            kind,
+            service,
+            message_id,
+            recipient,
+            reported_recipient,
+            recipient_domain,
+            source,
+            configuration_set,
+            class,
+            bounce_type,
+            bounce_subtype,
+            complaint_type,
+            complaint_subtype,
+            delay_type,
+            enhanced_status,
+            diagnostic,
+            remote_mta,
+            link,
+            campaign,
+        ] = texts;
+        let kind = kind.and_then(EventKind::parse).filter(|_| event.at <= to);
+        let (Some(kind), Some(service)) = (kind, service.and_then(Service::parse)) else { return };
+        each(&AddressEvent {
+            service,
+            fields: Failure {
+                kind,
+                outcome: event.outcome,
+                at: event.at,
+                message: event.message,
+                bounce_type,
+                bounce_subtype,
+                delay_type,
+                complaint_type,
+                smtp_code: smtp_code.and_then(|code| u16::try_from(code).ok()),
+                enhanced_status,
+                diagnostic,
+                remote_mta,
+                recipient,
+                recipient_domain,
+                values: Vec::new(),
+            },
+            message_id: message_id.unwrap_or_default(),
+            class,
+            complaint_subtype,
+            reported_recipient,
+            source,
+            configuration_set,
+            campaign,
+            link,
+            expires_at,
+        });
+    });
+}
