@@ -177,14 +177,11 @@ struct BatchColumns<'a> {
 impl<'a> BatchColumns<'a> {
     fn new(batch: &'a RecordBatch) -> Result<Self, String> {
         let is_missing = |name: &&str| batch.column_by_name(name).is_none();
-        match columns::COLUMNS.iter().map(|column| column.name).find(is_missing) {
-            Some(name) => Err(format!("no column `{name}`")),
-            None => {
-                let point_keys =
-                    hashes(batch, columns::POINT_KEY).map_err(|why| why.to_string())?;
-                Ok(Self { batch, point_keys })
-            }
+        if let Some(name) = columns::COLUMNS.iter().map(|column| column.name).find(is_missing) {
+            return Err(format!("no column `{name}`"));
         }
+        let point_keys = hashes(batch, columns::POINT_KEY).map_err(|why| why.to_string())?;
+        Ok(Self { batch, point_keys })
     }
 
     fn column(&self, name: &str) -> Option<&'a dyn Array> {
