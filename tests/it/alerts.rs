@@ -281,16 +281,11 @@ fn stale_feed_and_missing_denominator_raise_separate_alerts() {
         messages[index]["alert"]["text"].as_str().unwrap().lines().next().unwrap().to_owned()
     };
     assert!(
-        first_line(0)
-            .starts_with("UNKNOWN: rate unknown, no denominator, 123456789012 us-east-1"),
+        first_line(0).starts_with("UNKNOWN: rate unknown, no denominator, 123456789012 us-east-1"),
         "{}",
         first_line(0)
     );
-    assert!(
-        first_line(1).starts_with("UNKNOWN: feed is stale"),
-        "{}",
-        first_line(1)
-    );
+    assert!(first_line(1).starts_with("UNKNOWN: feed is stale"), "{}", first_line(1));
 }
 
 #[test]

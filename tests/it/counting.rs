@@ -136,13 +136,11 @@ fn bounce_rate_counts_recipients_not_messages() {
 fn complaint_with_two_recipients_counts_once() {
     let workspace = Workspace::new();
     let complaint = |message: &Message, at: &str, kind: &str| {
-        let listed = [
-            json!({"emailAddress": "user1@example.org"}),
-            json!({"emailAddress": "user2@example.org"}),
-        ];
+        let recipients = ["user1@example.org", "user2@example.org"];
+        let listed = recipients.map(|recipient| json!({"emailAddress": recipient}));
         let detail =
             json!({"timestamp": at, "complainedRecipients": listed, "complaintFeedbackType": kind});
-        message.event("Complaint", "complaint", &detail)
+        message.event_to(&recipients, "Complaint", "complaint", &detail)
     };
     workspace.ingest(&sends(10));
     workspace.ingest(&complaint(&message(1), "2026-11-19T23:30:00.000Z", "abuse"));

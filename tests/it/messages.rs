@@ -34,7 +34,19 @@ impl Message {
 
     /// Returns an event as a configuration set publishes it; `key` holds `detail`.
     pub(crate) fn event(&self, kind: &str, key: &str, detail: &Value) -> String {
+        self.event_to(&[&self.to], kind, key, detail)
+    }
+
+    /// Returns an event of a message with several recipients.
+    pub(crate) fn event_to(
+        &self,
+        destination: &[&str],
+        kind: &str,
+        key: &str,
+        detail: &Value,
+    ) -> String {
         let mut mail = self.mail();
+        mail["destination"] = json!(destination);
         mail["tags"] = self.tags.clone();
         format!("{}\n", json!({"eventType": kind, "mail": mail, key: detail}))
     }

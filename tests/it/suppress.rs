@@ -83,11 +83,8 @@ fn complaint(to: &[&str], number: usize, kind: &str, subtype: Option<&str>) -> S
     let listed: Vec<Value> = to.iter().map(|to| json!({"emailAddress": to})).collect();
     let detail = json!({"timestamp": "2026-11-18T10:00:00.000Z", "complainedRecipients": listed,
         "complaintFeedbackType": kind, "complaintSubType": subtype});
-    Message { to: to[0].to_owned(), at: "2026-11-18T09:00:00.000Z", ..message(number) }.event(
-        "Complaint",
-        "complaint",
-        &detail,
-    )
+    let sent = Message { at: "2026-11-18T09:00:00.000Z", ..message(number) };
+    sent.event_to(to, "Complaint", "complaint", &detail)
 }
 
 #[test]

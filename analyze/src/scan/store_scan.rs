@@ -223,12 +223,11 @@ impl StoreScan {
     ) -> Result<Vec<LazyFrame>, AnalyzeError> {
         let mut files = Vec::new();
         for segment in self.segments_of(first_day, last_day) {
-            let version = match segment.version.get() {
-                Some(version) => *version,
-                None => {
-                    let version = check_segment_file(&segment.path, table::EVENTS)?;
-                    *segment.version.get_or_init(|| version)
-                }
+            let version = if let Some(version) = segment.version.get() {
+                *version
+            } else {
+                let version = check_segment_file(&segment.path, table::EVENTS)?;
+                *segment.version.get_or_init(|| version)
             };
             files.push((segment.path.as_path(), version));
         }

@@ -1,6 +1,6 @@
 //! Collects event times by scope and outcome. No polars.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use bouncewatch_schemas::event::Service;
 use bouncewatch_schemas::table;
@@ -16,7 +16,7 @@ use crate::timeline::{Basis, Grouping, Outcome};
 struct OutcomeTimes([Vec<i64>; Outcome::ALL.len()]);
 
 /// Identity of a complaint report in a scope.
-#[derive(PartialEq, Eq, Hash)]
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct ComplaintReport {
     scope: u32,
     message: u64,
@@ -38,7 +38,7 @@ pub(super) struct TimeCollector<'g> {
     /// Index of the feedback ID of complaints in a row.
     feedback_id: Option<usize>,
     /// Time of each complaint report: a report counts once, even if it lists several recipients.
-    reports: HashMap<ComplaintReport, i64>,
+    reports: BTreeMap<ComplaintReport, i64>,
     /// Attempted pairs: scope, message, recipient, time.
     pairs: Vec<(u32, u64, u32, i64)>,
 }
@@ -60,7 +60,7 @@ impl<'g> TimeCollector<'g> {
             recipient: position(table::RECIPIENT).filter(|_| measure == Measure::Pairs),
             times: Vec::new(),
             feedback_id: position(table::FEEDBACK_ID),
-            reports: HashMap::new(),
+            reports: BTreeMap::new(),
             pairs: Vec::new(),
         }
     }
