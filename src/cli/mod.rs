@@ -51,8 +51,7 @@ pub(crate) use reconcile::ReconcileArgs;
 #[cfg(feature = "analyze")]
 pub(crate) use report::{ReportArgs, ReportFormat};
 pub(crate) use store::{
-    CompactArgs, QuarantineCommand, QuarantineListArgs, RetainArgs, StoreCommand,
-    StoreReadArgs,
+    CompactArgs, QuarantineCommand, QuarantineListArgs, RetainArgs, StoreCommand, StoreReadArgs,
 };
 #[cfg(feature = "analyze")]
 pub(crate) use suppress::{SuppressArgs, SuppressFormat};
