@@ -51,8 +51,7 @@ pub(crate) use shared_args::{AwsArgs, BasicFormat, StoreArgs};
 #[cfg(feature = "analyze")]
 pub(crate) use shared_args::{BasisArg, CacheArgs, ServiceArg};
 pub(crate) use store::{
-    CompactArgs, QuarantineCommand, QuarantineListArgs, RetainArgs, StoreCommand,
-    StoreReadArgs,
+    CompactArgs, QuarantineCommand, QuarantineListArgs, RetainArgs, StoreCommand, StoreReadArgs,
 };
 #[cfg(feature = "analyze")]
 pub(crate) use suppress::{SuppressArgs, SuppressFormat};

@@ -87,6 +87,6 @@ fn nothing_found(history: &MailHistory) -> String {
     };
     let period = if history.from.is_some() { "; omit --from and --window" } else { "" };
     format!(
-        "note: no events with this {subject} in the store\n  hint: {check}{period}; `bouncewatch store stats` prints the period of the store"
+        "note: no events found for this {subject}\n  hint: {check}{period}; `bouncewatch store stats` prints the period of the store"
     )
 }
