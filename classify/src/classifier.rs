@@ -52,7 +52,6 @@ impl Classifier {
         let custom_count = custom.len();
         let mut rules = custom;
         for (table, text) in TABLES {
-            let text: &str = match std::env::var("RULES_DIR") { Ok(d) => Box::leak(std::fs::read_to_string(format!("{d}/{table}")).unwrap().into_boxed_str()), _ => text };//HACK
             rules.extend(rule::parse(table, text)?);
         }
         let classifier = Self::from_rules(rules)?;
@@ -87,14 +86,14 @@ impl Classifier {
         let reply = facts.text.map(unwrap).unwrap_or_default();
         let folded = fold(reply.text, facts.remote_mta, &mut scratch.folded);
         let best = self.best_match(facts, &reply, folded.has_sender_ip, scratch);
-        let Some(clause) = best.first.filter(|_| !best.is_uncertain) else {
+        let is_certain = |clause: &&Clause| best.hedge != Hedge::Opposite || clause.is_certain();
+        let Some(clause) = best.first.filter(is_certain) else {
             return unknown(reply.expired);
         };
         let rule = &self.rules[clause.rule as usize];
-        let confidence = if best.is_hedged {
-            confidence(rule).min(Confidence::Medium)
-        } else {
-            confidence(rule)
+        let confidence = match best.hedge {
+            Hedge::None => confidence(rule),
+            Hedge::Alike | Hedge::Opposite => confidence(rule).min(Confidence::Medium),
         };
         Classification {
             cause: rule.cause,
@@ -130,7 +129,9 @@ impl Classifier {
         if !is_listed && cause != Cause::ReputationLow {
             return None;
         }
-        let rules = || self.index.marks(PatternKind::List, scratch).map(|(_, rule)| &self.rules[rule as usize]);
+        let rules = || {
+            self.index.marks(PatternKind::List, scratch).map(|(_, rule)| &self.rules[rule as usize])
+        };
         let known = rules().find(|rule| rule.weight > 1).map(|rule| rule.id.as_str());
         known
             .or_else(|| reply_details::block_list_host(text).filter(|_| is_listed))
@@ -160,9 +161,11 @@ impl Classifier {
                 best.offer(clause);
             }
         }
-        best.is_hedged = self.index.marks(PatternKind::Hedge, scratch).next().is_some();
-        let is_about_sender = guard.is_some_and(|guard| guard.cause != Cause::Unknown);
-        best.is_uncertain = best.is_hedged && !is_about_sender && best.has_opposite_causes();
+        if self.index.marks(PatternKind::Hedge, scratch).next().is_some() {
+            let is_about_sender = guard.is_some_and(|guard| guard.cause != Cause::Unknown);
+            let is_opposite = !is_about_sender && best.has_opposite_causes();
+            best.hedge = if is_opposite { Hedge::Opposite } else { Hedge::Alike };
+        }
         // the other codes are those of the text around the reply
         let is_outer = reply.has_frame && !reply.expired;
         let status = facts.enhanced_status.filter(|_| !is_outer);
@@ -278,10 +281,18 @@ struct BestMatch<'c> {
     not_recipient: bool,
     /// Whether a clause was barred.
     has_barred: bool,
-    /// Whether the text names possible causes.
-    is_hedged: bool,
-    /// Whether these causes differ, and one of them is the recipient.
-    is_uncertain: bool,
+    hedge: Hedge,
+}
+
+/// Whether the text names possible causes.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Hedge {
+    #[default]
+    None,
+    /// Possible causes that are all about the recipient, or all not.
+    Alike,
+    /// Possible causes of which one is about the recipient and one is not.
+    Opposite,
 }
 
 /// Weight of a phrase that states a reason, in contrast to a word.
@@ -293,12 +304,12 @@ impl<'c> BestMatch<'c> {
         self.first.is_some_and(|first| first.weight() >= REASON_WEIGHT)
     }
 
-    /// Whether phrases of two causes match, of which one is about the recipient and one is not. The rule of a token
-    /// knows its text.
+    /// Whether phrases of two causes match, of which one is about the recipient and one is not.
     fn has_opposite_causes(&self) -> bool {
-        let is_recipient = |clause: Option<&Clause>| clause.map(|clause| clause.cause.is_recipient_failure());
+        let is_recipient =
+            |clause: Option<&Clause>| clause.map(|clause| clause.cause.is_recipient_failure());
         let (first, second) = (is_recipient(self.first), is_recipient(self.second));
-        self.first.is_some_and(|first| !first.is_token)
+        self.first.is_some_and(|first| !first.is_certain())
             && (self.has_barred || second.is_some_and(|second| first != Some(second)))
     }
 

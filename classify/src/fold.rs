@@ -173,7 +173,12 @@ const fn special_after(flags: u8) -> u8 {
     MARK | DIGIT & !(flags >> 1)
 }
 
-fn fold_part(text: &[u8], remote: Option<&str>, form: &mut FoldedText<'_, '_>, facts: &mut FoldFacts) {
+fn fold_part(
+    text: &[u8],
+    remote: Option<&str>,
+    form: &mut FoldedText<'_, '_>,
+    facts: &mut FoldFacts,
+) {
     let mut at = 0;
     // start of the current word in the output; it is the local part of an email address if an `@` follows
     let mut word = form.length;
@@ -238,8 +243,8 @@ fn fold_part(text: &[u8], remote: Option<&str>, form: &mut FoldedText<'_, '_>, f
                 let length = address_length(&text[at..]);
                 if length > 1 {
                     form.push(IP);
-                    facts.has_sender_ip |= !is_remote(&text[at..at + length], remote)
-                        && !is_incidental(&text[..at]);
+                    facts.has_sender_ip |=
+                        !is_remote(&text[at..at + length], remote) && !is_incidental(&text[..at]);
                 } else {
                     form.push(byte);
                 }
@@ -269,7 +274,8 @@ fn is_incidental(before: &[u8]) -> bool {
 
 /// Whether a text ends with the host name of a receiving server.
 fn is_receiver(before: &[u8]) -> bool {
-    let end = before.iter().rposition(|byte| !matches!(byte, b' ' | b'[' | b'(')).map_or(0, |at| at + 1);
+    let end =
+        before.iter().rposition(|byte| !matches!(byte, b' ' | b'[' | b'(')).map_or(0, |at| at + 1);
     let host = &before[..end];
     let start = host.iter().rposition(|byte| !is_domain_byte(*byte)).map_or(0, |at| at + 1);
     let (before, host) = host.split_at(start);
@@ -416,7 +422,11 @@ mod tests {
                 " 550 5.1.1 <@>: boite pleine; client [\u{1}] via \u{1} ",
                 true,
             ),
-            ("550-5.4.1 Access\n550-5.4.1 denied 550 5.4.1 now", " 550 5.4.1 access denied now ", false),
+            (
+                "550-5.4.1 Access\n550-5.4.1 denied 550 5.4.1 now",
+                " 550 5.4.1 access denied now ",
+                false,
+            ),
             ("550 a 550-5.4.1 b 5501 c 550", " 550 a 5.4.1 b 5501 c 550 ", false),
             ("452-4.2.2 direct the<CRLF>452 4.2.2 user", " 452 4.2.2 direct the user ", false),
             ("User  UNKNOWN\tin table", " user unknown in table ", false),

@@ -18,6 +18,9 @@ const FRAME_BYTES: usize = 512;
 /// Bytes from the start of a text in which SES reports that a message expired.
 const EXPIRED_BYTES: usize = 96;
 
+/// Reply codes about the login of the sender (RFC 4954, section 6).
+const LOGIN_CODES: [&str; 4] = ["530", "534", "535", "538"];
+
 /// The reply of the last server.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(super) struct InnerReply<'t> {
@@ -128,14 +131,15 @@ pub(super) fn unwrap(text: &str) -> InnerReply<'_> {
             end = before.len() - note.len();
             break;
         }
-        let inner = &text[at + 1..];
+        let inner = text.get(at + 1..).unwrap_or_default();
         let inner = inner.strip_prefix(' ').unwrap_or(inner);
         if starts_reply(text, at, inner, expired) {
             start = Some((at, text.len() - inner.len()));
         }
     }
     let Some((at, from)) = start else {
-        return InnerReply { text: &text[..end], expired, ..InnerReply::default() };
+        let text = text.get(..end).unwrap_or_default();
+        return InnerReply { text, expired, ..InnerReply::default() };
     };
     let inner = text.get(from..end).unwrap_or_default();
     let inner = match bytes[at] {
@@ -147,7 +151,8 @@ pub(super) fn unwrap(text: &str) -> InnerReply<'_> {
     // Postfix appends the command
     let (inner, command) = inner.split_once("(in reply to ").unwrap_or((inner, ""));
     let about_sender = FRAMES.contains(Place::Sender, &bytes[..at])
-        || FRAMES.contains(Place::Sender, command.as_bytes());
+        || FRAMES.contains(Place::Sender, command.as_bytes())
+        || reply_code(inner).is_some_and(|code| LOGIN_CODES.contains(&code));
     InnerReply { text: inner, has_frame: true, expired, about_sender }
 }
 
@@ -155,7 +160,8 @@ pub(super) fn unwrap(text: &str) -> InnerReply<'_> {
 fn starts_reply(text: &str, at: usize, inner: &str, expired: bool) -> bool {
     let (before, delimiter) = (text.as_bytes()[..at].trim_ascii_end(), text.as_bytes()[at]);
     // `550-'no such user'`
-    let code_before = || before.len().checked_sub(4).and_then(|at| str::from_utf8(&before[at..]).ok());
+    let code_before =
+        || before.len().checked_sub(4).and_then(|at| str::from_utf8(&before[at..]).ok());
     if delimiter == b'\''
         && code_before().is_some_and(|code| code.ends_with('-') && reply_code(code).is_some())
     {
@@ -172,7 +178,8 @@ fn starts_reply(text: &str, at: usize, inner: &str, expired: bool) -> bool {
     let status = inner.get(4..).and_then(bouncewatch_schemas::diagnostic::leading_status);
     !before.is_empty()
         && (delimiter == b'<'
-            || status.is_some_and(|status| !is_next_line && status.as_bytes()[0] == code.as_bytes()[0])
+            || status
+                .is_some_and(|status| !is_next_line && status.as_bytes()[0] == code.as_bytes()[0])
             || FRAMES.end_of(Place::Code, before).is_some()
             || FRAMES.end_of(Place::Before, before).is_some()
             || FRAMES.contains(Place::Within, before))
@@ -199,9 +206,10 @@ fn has_expired(text: &str) -> bool {
 fn without_order_error(text: &str) -> &str {
     static ORDER: LazyLock<memmem::Finder<'static>> =
         LazyLock::new(|| memmem::Finder::new(" 503 "));
-    match ORDER.find(text.as_bytes()) {
-        Some(at) if text[at + 5..].starts_with("5.") => text[..at].trim_end_matches(['<', ' ']),
-        Some(at) if text[..at].ends_with("<<<") => text[..at].trim_end_matches(['<', ' ']),
+    match ORDER.find(text.as_bytes()).and_then(|at| text.split_at_checked(at)) {
+        Some((reply, order)) if order.starts_with(" 503 5.") || reply.ends_with("<<<") => {
+            reply.trim_end_matches(['<', ' '])
+        }
         _ => text,
     }
 }
@@ -222,7 +230,10 @@ mod tests {
                 "550 no ",
             ),
             ("550 he said: no", "550 he said: no"),
-            ("550 5.1.1 <a@example.org>: no, see https://example.org/550", "550 5.1.1 <a@example.org>: no, see https://example.org/550"),
+            (
+                "550 5.1.1 <a@example.org>: no, see https://example.org/550",
+                "550 5.1.1 <a@example.org>: no, see https://example.org/550",
+            ),
             ("550-5.7.1 virus: 550-5.7.1 x", "550-5.7.1 virus: 550-5.7.1 x"),
             ("550 5.2.1 disabled. 503 5.5.1 RCPT first.", "550 5.2.1 disabled."),
             ("no", "no"),
@@ -239,13 +250,17 @@ mod tests {
     /// Each frame around replies with and without a status code.
     #[test]
     fn each_frame_is_removed_from_around_a_reply() {
-        let replies = ["550 5.1.1 no such user", "550 no such user", "452-4.2.2 full, call +49 (30) 1"];
+        let replies =
+            ["550 5.1.1 no such user", "550 no such user", "452-4.2.2 full, call +49 (30) 1"];
         for sample in samples() {
             for reply in replies {
                 let text = sample.replace("{reply}", reply);
                 let inner = unwrap(&text);
                 let rest = inner.text.strip_prefix(reply);
-                assert!(rest.is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\'', ')'])), "{text}: {inner:?}");
+                assert!(
+                    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\'', ')'])),
+                    "{text}: {inner:?}"
+                );
             }
         }
     }

@@ -59,6 +59,12 @@ impl Clause {
         self.rank >> WEIGHT_SHIFT
     }
 
+    /// Whether a text that names several causes still has this one: the rule is made for the text, is one of the
+    /// operator, or is a suppression by SES.
+    pub(super) fn is_certain(&self) -> bool {
+        self.is_token || self.is_custom || self.cause == Cause::Suppressed
+    }
+
     /// Whether a text that contains the phrases `found` matches.
     pub(super) fn matches(&self, found: &[u64]) -> bool {
         let has = |phrase: &u32| found[*phrase as usize / 64] >> (phrase % 64) & 1 == 1;
@@ -137,8 +143,14 @@ impl Index {
         kind: PatternKind,
         scratch: &'s Scratch,
     ) -> impl Iterator<Item = (&'s Hit, u32)> {
-        let mark = move |hit: &'s Hit| self.phrases[hit.phrase as usize].mark.map(|mark| (hit, mark));
-        scratch.hits.iter().filter_map(mark).filter(move |(_, (other, _))| *other == kind).map(|(hit, (_, rule))| (hit, rule))
+        let mark =
+            move |hit: &'s Hit| self.phrases[hit.phrase as usize].mark.map(|mark| (hit, mark));
+        scratch
+            .hits
+            .iter()
+            .filter_map(mark)
+            .filter(move |(_, (other, _))| *other == kind)
+            .map(|(hit, (_, rule))| (hit, rule))
     }
 
     /// The matching clauses, each with whether it is part of advice, and the matching guard, of the last search.
@@ -160,7 +172,10 @@ impl Index {
             }
             _ => first,
         };
-        let advice = self.marks(PatternKind::Advice, scratch).next().map_or(usize::MAX, |(hit, _)| hit.start);
+        let advice = self
+            .marks(PatternKind::Advice, scratch)
+            .next()
+            .map_or(usize::MAX, |(hit, _)| hit.start);
         let clauses = scratch.hits.iter().flat_map(move |hit| {
             let clauses = self.phrases[hit.phrase as usize].clauses.iter().filter_map(matching);
             clauses.map(move |clause| (hit.start > advice, clause))

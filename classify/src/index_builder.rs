@@ -100,10 +100,7 @@ impl IndexBuilder {
         let id = u32::try_from(self.clauses.len()).map_err(|_| error("too many rules"))?;
         let mut clause = alternative.clause()?;
         match rule.kind {
-            PatternKind::List
-            | PatternKind::Hedge
-            | PatternKind::Advice
-            | PatternKind::Retry => {
+            PatternKind::List | PatternKind::Hedge | PatternKind::Advice | PatternKind::Retry => {
                 let phrase = self.phrase(text).ok_or(error(BAD_PHRASE))?;
                 self.phrases[phrase as usize].mark = Some((rule.kind, clause.rule));
                 return Ok(());

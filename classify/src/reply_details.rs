@@ -29,7 +29,7 @@ pub(super) fn duration(text: &[u8]) -> Option<u32> {
     while let Some(word) = words.next() {
         let unit = word.trim_start_matches(|c: char| c.is_ascii_digit());
         let found = clock(word).or_else(|| {
-            let number = word[..word.len() - unit.len()].parse().ok()?;
+            let number = word.strip_suffix(unit)?.parse().ok()?;
             if unit.is_empty() { seconds(number, words.next()?) } else { seconds(number, unit) }
         });
         match found {

@@ -161,8 +161,14 @@ fn expired_message_has_the_cause_of_its_last_reply() {
 #[test]
 fn hedged_text_is_never_classified_with_high_confidence() {
     for (text, cause) in [
-        ("550 The mailbox may not exist, may be full, or your message may have been blocked", Cause::Unknown),
-        ("550 Recipient may be unknown, or your server may be listed on a blacklist", Cause::Unknown),
+        (
+            "550 The mailbox may not exist, may be full, or your message may have been blocked",
+            Cause::Unknown,
+        ),
+        (
+            "550 Recipient may be unknown, or your server may be listed on a blacklist",
+            Cause::Unknown,
+        ),
         ("550 5.7.1 This message may be spam", Cause::ContentSpam),
         ("550 5.1.1 user unknown. The mailbox may have been deleted", Cause::MailboxUnknown),
     ] {
@@ -171,6 +177,17 @@ fn hedged_text_is_never_classified_with_high_confidence() {
         assert_eq!(found.cause, cause, "{text}");
         assert!(found.confidence < Confidence::High, "{text}");
     }
+}
+
+#[test]
+fn hedged_text_does_not_override_a_suppression_by_ses() {
+    let facts = FailureFacts {
+        bounce_type: Some("Permanent"),
+        bounce_subtype: Some("OnAccountSuppressionList"),
+        text: Some("550 The mailbox may not exist, or the message may be spam"),
+        ..FailureFacts::default()
+    };
+    assert_eq!(outcome(&facts).0, Cause::Suppressed);
 }
 
 #[test]
@@ -184,7 +201,11 @@ fn advice_after_a_reason_does_not_outweigh_it() {
             Cause::MailboxDisabled,
         ),
     ] {
-        assert_eq!(outcome(&FailureFacts { text: Some(text), ..FailureFacts::default() }).0, cause, "{text}");
+        assert_eq!(
+            outcome(&FailureFacts { text: Some(text), ..FailureFacts::default() }).0,
+            cause,
+            "{text}"
+        );
     }
 }
 

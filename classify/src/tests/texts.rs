@@ -190,7 +190,8 @@ fn sender_fault_in_a_frame_is_never_a_recipient_failure() {
 #[test]
 fn recipient_failure_in_a_frame_keeps_its_cause() {
     let mut wrong = Vec::new();
-    for labelled in plain(REPORTED).iter().filter(|labelled| labelled.cause.is_recipient_failure()) {
+    for labelled in plain(REPORTED).iter().filter(|labelled| labelled.cause.is_recipient_failure())
+    {
         let inner = frames::unwrap(&labelled.text);
         if inner.has_frame || inner.text.as_bytes()[3] != b' ' {
             continue;
@@ -215,7 +216,9 @@ fn reply_with_joined_lines_keeps_its_cause() {
         let cause = labelled.classify().cause;
         let mut joined = vec![text.replace('\n', " ")];
         // a long text loses its middle, and only a reply has lines
-        let is_reply = text.as_bytes()[3] == b' ' && text[..3].parse::<u16>().is_ok();
+        let is_reply = text
+            .split_once(' ')
+            .is_some_and(|(code, _)| code.len() == 3 && code.parse::<u16>().is_ok());
         if is_reply && text.len() < 200 && !text.contains([':', '\n']) && !text.contains(" 503 ") {
             joined.push(with_repeated_codes(text));
         }
@@ -232,9 +235,9 @@ fn reply_with_joined_lines_keeps_its_cause() {
 /// `550-5.1.1 no such 550 5.1.1 user`: the codes before every third word.
 fn with_repeated_codes(text: &str) -> String {
     let words: Vec<&str> = text.split_whitespace().collect();
-    let has_status = diagnostic::leading_status(&text[4..]).is_some_and(|status| status == words[1]);
+    let has_status =
+        words.get(1).is_some_and(|word| diagnostic::leading_status(word) == Some(word));
     let (codes, words) = words.split_at(if has_status { 2 } else { 1 });
     let lines: Vec<String> = words.chunks(3).map(|words| words.join(" ")).collect();
-    let codes = codes.join(" ");
-    format!("{}-{} {}", &codes[..3], codes[3..].trim_start(), lines.join(&format!(" {codes} ")))
+    format!("{} {}", codes.join("-"), lines.join(&format!(" {} ", codes.join(" "))))
 }
