@@ -6,14 +6,15 @@ use std::sync::LazyLock;
 
 use bouncewatch_schemas::cause::Cause;
 
-use crate::classification::{Classification, RunnerUp};
+use crate::classification::{Classification, Confidence, RunnerUp};
 use crate::failure_facts::FailureFacts;
-use crate::fold::{FoldFacts, fold, unwrap};
+use crate::fold::fold;
+use crate::frames::{InnerReply, unwrap};
 use crate::index::{Clause, Index, Scratch};
 use crate::index_builder;
 use crate::outcome::{action, agrees, confidence, unknown};
 use crate::reply_details;
-use crate::rule::{self, Rule, RuleError};
+use crate::rule::{self, PatternKind, Rule, RuleError};
 
 /// The tables of the builtin rules.
 const TABLES: &[(&str, &str)] = &[
@@ -82,14 +83,18 @@ impl Classifier {
         facts: &FailureFacts<'a>,
         scratch: &mut Scratch,
     ) -> Classification<'a> {
-        let (text, expired) = facts.text.map_or(("", false), unwrap);
-        let folded = fold(text, facts.remote_mta, &mut scratch.folded);
-        let best = self.best_match(facts, (text, expired), folded, scratch);
-        let Some(clause) = best.first else {
-            return unknown(expired);
+        let reply = facts.text.map(unwrap).unwrap_or_default();
+        let folded = fold(reply.text, facts.remote_mta, &mut scratch.folded);
+        let best = self.best_match(facts, &reply, folded.has_sender_ip, scratch);
+        let is_certain = |clause: &&Clause| best.hedge != Hedge::Opposite || clause.is_certain();
+        let Some(clause) = best.first.filter(is_certain) else {
+            return unknown(reply.expired);
         };
         let rule = &self.rules[clause.rule as usize];
-        let confidence = confidence(rule);
+        let confidence = match best.hedge {
+            Hedge::None => confidence(rule),
+            Hedge::Alike | Hedge::Opposite => confidence(rule).min(Confidence::Medium),
+        };
         Classification {
             cause: rule.cause,
             fault: rule.cause.fault(),
@@ -101,45 +106,74 @@ impl Classifier {
                 let rule = &self.rules[clause.rule as usize];
                 RunnerUp { cause: rule.cause, rule: &rule.id }
             }),
-            retry_after: reply_details::retry_after(rule.cause, &scratch.folded),
-            block_list: self.block_list(rule.cause, text, scratch),
-            expired,
+            retry_after: self.retry_after(rule.cause, scratch),
+            block_list: self.block_list(rule.cause, reply.text, scratch),
+            expired: reply.expired,
             agrees_with_ses: agrees(rule.cause, facts),
         }
     }
 
-    /// The block list that a text names.
-    fn block_list<'a>(&'a self, cause: Cause, text: &'a str, scratch: &Scratch) -> Option<&'a str> {
-        if !matches!(cause, Cause::IpBlocklisted | Cause::DomainBlocklisted) {
-            return None;
-        }
-        let named = self.index.found_phrases(scratch).find_map(|phrase| phrase.block_list);
-        match named {
-            Some(rule) => Some(&self.rules[rule as usize].id),
-            None => reply_details::block_list_host(text),
-        }
+    /// Seconds after which the server asks for a retry. Only for temporary causes.
+    fn retry_after(&self, cause: Cause, scratch: &Scratch) -> Option<u32> {
+        let is_temporary = matches!(
+            cause,
+            Cause::RateLimited | Cause::Greylisted | Cause::ServerError | Cause::ReputationLow
+        );
+        let mut marks = self.index.marks(PatternKind::Retry, scratch).filter(|_| is_temporary);
+        marks.find_map(|(hit, _)| reply_details::duration(&scratch.folded[hit.end()..]))
     }
 
-    /// Ranks all clauses that match. `text` is the innermost reply, with whether the message expired.
+    /// The block list that a text names: a known one, else the host of a list, else that there is one.
+    fn block_list<'a>(&'a self, cause: Cause, text: &'a str, scratch: &Scratch) -> Option<&'a str> {
+        let is_listed = matches!(cause, Cause::IpBlocklisted | Cause::DomainBlocklisted);
+        if !is_listed && cause != Cause::ReputationLow {
+            return None;
+        }
+        let rules = || {
+            self.index.marks(PatternKind::List, scratch).map(|(_, rule)| &self.rules[rule as usize])
+        };
+        let known = rules().find(|rule| rule.weight > 1).map(|rule| rule.id.as_str());
+        known
+            .or_else(|| reply_details::block_list_host(text).filter(|_| is_listed))
+            .or_else(|| rules().next().map(|rule| rule.id.as_str()).filter(|_| is_listed))
+    }
+
+    /// Ranks all clauses that match.
     fn best_match<'c>(
         &'c self,
         facts: &FailureFacts<'_>,
-        (text, expired): (&str, bool),
-        folded: FoldFacts,
+        reply: &InnerReply<'_>,
+        has_sender_ip: bool,
         scratch: &mut Scratch,
     ) -> BestMatch<'c> {
         self.index.search(scratch);
         let (clauses, guard) = self.index.matching_clauses(scratch);
-        let not_recipient = folded.has_sender_ip || guard.is_some();
+        let not_recipient = has_sender_ip || reply.about_sender || guard.is_some();
         let mut best = BestMatch { not_recipient, ..BestMatch::default() };
-        clauses.for_each(|clause| best.offer(clause));
-        let inner_status = expired
-            .then(|| bouncewatch_schemas::diagnostic::leading_status(text.get(4..)?))
-            .flatten();
-        if let Some(status) = inner_status.or(facts.enhanced_status) {
+        let mut has_reason = None;
+        for (in_advice, clause) in clauses {
+            // a token of a provider stands in the URL that follows `please visit`
+            if !in_advice
+                || clause.is_token
+                || clause.is_custom
+                || !*has_reason.get_or_insert(best.has_reason())
+            {
+                best.offer(clause);
+            }
+        }
+        if self.index.marks(PatternKind::Hedge, scratch).next().is_some() {
+            let is_about_sender = guard.is_some_and(|guard| guard.cause != Cause::Unknown);
+            let is_opposite = !is_about_sender && best.has_opposite_causes();
+            best.hedge = if is_opposite { Hedge::Opposite } else { Hedge::Alike };
+        }
+        // the other codes are those of the text around the reply
+        let is_outer = reply.has_frame && !reply.expired;
+        let status = facts.enhanced_status.filter(|_| !is_outer);
+        if let Some(status) = reply.status().or(status) {
             self.index.clauses_of_status(status).for_each(|clause| best.offer(clause));
         }
-        if let Some(clause) = facts.smtp_code.and_then(|code| self.index.clause_of_code(code)) {
+        let code = reply.code().or(facts.smtp_code.filter(|_| !is_outer));
+        if let Some(clause) = code.and_then(|code| self.index.clause_of_code(code)) {
             best.offer(clause);
         }
         self.offer_ses_clauses(facts, &mut best);
@@ -204,14 +238,12 @@ impl Classifier {
     /// Alternatives that do not match even a text that consists of their phrases.
     #[cfg(test)]
     pub(super) fn unmatchable_alternatives(&self) -> Vec<String> {
-        use crate::rule::PatternKind;
-
         let mut scratch = Scratch::default();
         let mut unmatchable = Vec::new();
         for rule in &self.rules {
-            if !matches!(
+            if matches!(
                 rule.kind,
-                PatternKind::Phrase | PatternKind::Token | PatternKind::Guard | PatternKind::List
+                PatternKind::Status | PatternKind::Code | PatternKind::Ses | PatternKind::Delay
             ) {
                 continue;
             }
@@ -230,9 +262,8 @@ impl Classifier {
                             && clause.matches(&scratch.found)
                     })
                 });
-                let is_list =
-                    self.index.found_phrases(&scratch).any(|phrase| phrase.block_list.is_some());
-                if !(is_found || rule.kind == PatternKind::List && is_list) {
+                let is_mark = self.index.marks(rule.kind, &scratch).next().is_some();
+                if !(is_found || is_mark) {
                     unmatchable.push(format!("{}: {pattern}", rule.id));
                 }
             }
@@ -250,9 +281,38 @@ struct BestMatch<'c> {
     not_recipient: bool,
     /// Whether a clause was barred.
     has_barred: bool,
+    hedge: Hedge,
 }
 
+/// Whether the text names possible causes.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Hedge {
+    #[default]
+    None,
+    /// Possible causes that are all about the recipient, or all not.
+    Alike,
+    /// Possible causes of which one is about the recipient and one is not.
+    Opposite,
+}
+
+/// Weight of a phrase that states a reason, in contrast to a word.
+const REASON_WEIGHT: u64 = 6;
+
 impl<'c> BestMatch<'c> {
+    /// Whether a phrase states the reason.
+    fn has_reason(&self) -> bool {
+        self.first.is_some_and(|first| first.weight() >= REASON_WEIGHT)
+    }
+
+    /// Whether phrases of two causes match, of which one is about the recipient and one is not.
+    fn has_opposite_causes(&self) -> bool {
+        let is_recipient =
+            |clause: Option<&Clause>| clause.map(|clause| clause.cause.is_recipient_failure());
+        let (first, second) = (is_recipient(self.first), is_recipient(self.second));
+        self.first.is_some_and(|first| !first.is_certain())
+            && (self.has_barred || second.is_some_and(|second| first != Some(second)))
+    }
+
     fn offer(&mut self, clause: &'c Clause) {
         if self.not_recipient && clause.cause.is_recipient_failure() && !clause.is_custom {
             self.has_barred = true;

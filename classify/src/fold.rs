@@ -1,4 +1,4 @@
-//! Normalises a text for phrase matching ([`fold`]), and extracts the inner reply of a wrapped one ([`unwrap`]).
+//! Normalises a text for phrase matching.
 //!
 //! A worked example. [`fold`] turns this reply of a remote server with the IP address 198.51.100.9
 //!
@@ -17,24 +17,15 @@
 //! - An email address is `@`, an IP address is byte 1.
 //! - `has_sender_ip` is true because of 192.0.2.7, which is not the remote server's address: the text is about the
 //!   sending server.
-//!
-//! [`unwrap`] comes first. It turns `SMTP error: host mx.example.org [192.0.2.1]: 550 5.1.1 no such user` into
-//! `550 5.1.1 no such user`.
+//! - The reply code at the start of a text is dropped where it is repeated, with its status code: servers repeat it on
+//!   each line of a reply.
 
-use std::sync::LazyLock;
-
-use memchr::memmem;
+use bouncewatch_schemas::diagnostic::leading_status;
 
 /// Bytes that are read from the start of a text. Almost all replies are shorter. The limit bounds the time per text.
 const HEAD_BYTES: usize = 480;
 /// Bytes that are read from the end of a longer text.
 const TAIL_BYTES: usize = 160;
-
-/// Bytes from the start of a text in which SES reports that a message expired.
-const EXPIRED_BYTES: usize = 96;
-
-/// Bytes from the start of a text in which a wrapper around a reply names the server.
-const WRAPPER_BYTES: usize = 256;
 
 /// Stands for an IP address. No folded text contains it otherwise, since control characters become blanks.
 const IP: u8 = 1;
@@ -52,7 +43,7 @@ pub(super) fn fold(text: &str, remote: Option<&str>, out: &mut Vec<u8>) -> FoldF
     // folding never adds bytes, except a blank at each end and between the two parts
     out.clear();
     out.resize(read + 3, 0);
-    let mut form = FoldedText { bytes: out, length: 0 };
+    let mut form = FoldedText { bytes: out, length: 0, codes: ReplyCodes::of(text) };
     form.push(b' ');
     let mut facts = FoldFacts::default();
     if read == text.len() {
@@ -71,12 +62,42 @@ pub(super) fn fold(text: &str, remote: Option<&str>, out: &mut Vec<u8>) -> FoldF
 }
 
 /// The output, written up to `length`.
-struct FoldedText<'o> {
+struct FoldedText<'o, 't> {
     bytes: &'o mut [u8],
     length: usize,
+    codes: ReplyCodes<'t>,
 }
 
-impl FoldedText<'_> {
+/// The codes at the start of a text; empty if there are none.
+struct ReplyCodes<'t> {
+    reply: &'t [u8],
+    status: &'t [u8],
+}
+
+impl<'t> ReplyCodes<'t> {
+    fn of(text: &'t str) -> Self {
+        match text.as_bytes() {
+            [b'4' | b'5', b'0'..=b'9', b'0'..=b'9', b' ' | b'-', ..] => {
+                let status = text.get(4..).and_then(leading_status).unwrap_or_default();
+                Self { reply: &text.as_bytes()[..3], status: status.as_bytes() }
+            }
+            _ => Self { reply: &[], status: &[] },
+        }
+    }
+
+    /// Length of the codes at the start of `text`, a part of the text after its start: the same reply code as at the
+    /// start, then a hyphen or a blank, then possibly the same status code. 0 if there are none.
+    fn repeated(&self, text: &[u8]) -> usize {
+        match text.strip_prefix(self.reply) {
+            Some([b'-' | b' ', rest @ ..]) if !self.reply.is_empty() => {
+                4 + if rest.starts_with(self.status) { self.status.len() } else { 0 }
+            }
+            _ => 0,
+        }
+    }
+}
+
+impl FoldedText<'_, '_> {
     fn push(&mut self, byte: u8) {
         self.bytes[self.length] = byte;
         self.length += 1;
@@ -152,7 +173,12 @@ const fn special_after(flags: u8) -> u8 {
     MARK | DIGIT & !(flags >> 1)
 }
 
-fn fold_part(text: &[u8], remote: Option<&str>, form: &mut FoldedText<'_>, facts: &mut FoldFacts) {
+fn fold_part(
+    text: &[u8],
+    remote: Option<&str>,
+    form: &mut FoldedText<'_, '_>,
+    facts: &mut FoldFacts,
+) {
     let mut at = 0;
     // start of the current word in the output; it is the local part of an email address if an `@` follows
     let mut word = form.length;
@@ -203,11 +229,22 @@ fn fold_part(text: &[u8], remote: Option<&str>, form: &mut FoldedText<'_>, facts
                 word = form.length;
             }
             _ => {
+                let repeated = if at > 0 { form.codes.repeated(&text[at..]) } else { 0 };
+                if repeated > 0 {
+                    // SES writes `<CRLF>` for the end of a line
+                    if form.bytes[..form.length].ends_with(b"<crlf>") {
+                        form.length -= b"<crlf>".len();
+                    }
+                    form.push_blank();
+                    word = form.length;
+                    at += repeated;
+                    continue;
+                }
                 let length = address_length(&text[at..]);
                 if length > 1 {
                     form.push(IP);
-                    facts.has_sender_ip |= !is_remote(&text[at..at + length], remote)
-                        && !is_incidental(&text[..at], &text[at + length..]);
+                    facts.has_sender_ip |=
+                        !is_remote(&text[at..at + length], remote) && !is_incidental(&text[..at]);
                 } else {
                     form.push(byte);
                 }
@@ -229,10 +266,21 @@ fn address_length(text: &[u8]) -> usize {
     if dotted { ipv4(text).unwrap_or(1) } else { 1 }
 }
 
-/// Whether an IP address is no sign of the cause: that of the server in a wrapper such as Postfix writes, or that
+/// Whether an IP address is no sign of the cause: that of the receiving server, `mx1.example.org [192.0.2.1]`, or that
 /// of the client, which some servers add to every reply: `Addressee unknown, relay=[192.0.2.1]`.
-fn is_incidental(before: &[u8], after: &[u8]) -> bool {
-    after.starts_with(b"] said:") || before.ends_with(b"relay=[")
+fn is_incidental(before: &[u8]) -> bool {
+    before.ends_with(b"relay=[") || is_receiver(before)
+}
+
+/// Whether a text ends with the host name of a receiving server.
+fn is_receiver(before: &[u8]) -> bool {
+    let end =
+        before.iter().rposition(|byte| !matches!(byte, b' ' | b'[' | b'(')).map_or(0, |at| at + 1);
+    let host = &before[..end];
+    let start = host.iter().rposition(|byte| !is_domain_byte(*byte)).map_or(0, |at| at + 1);
+    let (before, host) = host.split_at(start);
+    let is_mx = host.get(..2).is_some_and(|name| name.eq_ignore_ascii_case(b"mx"));
+    is_mx && ![&b"from "[..], b"client ", b"host "].iter().any(|word| before.ends_with(word))
 }
 
 fn is_remote(address: &[u8], remote: Option<&str>) -> bool {
@@ -290,7 +338,7 @@ fn ipv6(text: &[u8], at: usize) -> Result<(usize, usize), usize> {
 }
 
 /// Folds one character beyond ASCII: a Latin letter loses its accent. Returns the number of bytes read.
-fn fold_letter(text: &[u8], form: &mut FoldedText<'_>) -> usize {
+fn fold_letter(text: &[u8], form: &mut FoldedText<'_, '_>) -> usize {
     match *text {
         [0xc2, 0xa0, ..] => {
             form.push_blank();
@@ -356,43 +404,6 @@ fn latin1(second: u8) -> &'static [u8] {
 /// The base letters of U+0100 to U+017F.
 static LATIN_A: &[u8; 128] = b"aaaaaaccccccccddddeeeeeeeeeegggggggghhhhiiiiiiiiiiiijjkkkllllllllllnnnnnnnnnoooooooorrrrrrssssssssttttttuuuuuuuuuuuuwwyyyzzzzzzs";
 
-/// The inner reply of a text, and whether SES gave up the message after hours of retries.
-///
-/// SES writes `554 4.4.7 Message expired: unable to deliver in 840 minutes.<421 4.4.2 Connection timed out>`. Other
-/// mail servers put their own text before the reply, e.g. `host mx.example.org [192.0.2.1]: 550 ...`.
-pub(super) fn unwrap(text: &str) -> (&str, bool) {
-    if let Some(inner) = expired(text) {
-        return (inner, true);
-    }
-    if let [b'2'..=b'5', b'0'..=b'9', b'0'..=b'9', b' ' | b'-', ..] = text.as_bytes() {
-        // a reply without wrapper
-        return (text, false);
-    }
-    let head = text.as_bytes().get(..WRAPPER_BYTES).unwrap_or(text.as_bytes());
-    let inner = memchr::memchr_iter(b':', head).find_map(|colon| {
-        let before = head[..colon].trim_ascii_end();
-        let inner = text.get(colon + 1..)?.strip_prefix(' ')?;
-        let is_reply = matches!(inner.as_bytes(), [b'4' | b'5', b'0'..=b'9', b'0'..=b'9', ..]);
-        // Exim: `... host mx.example.org [192.0.2.1]: 550 ...`
-        let wraps = before.ends_with(b" said")
-            || before.ends_with(b" refused to talk to me")
-            || (is_reply && (before.ends_with(b"]") || before.ends_with(b"remote server")));
-        // qmail appends the server that it gave up on
-        wraps.then(|| inner.split_once("Giving up on ").map_or(inner, |(inner, _)| inner))
-    });
-    (inner.unwrap_or(text), false)
-}
-
-/// The last reply in the text of an expired message.
-fn expired(text: &str) -> Option<&str> {
-    static MARK: LazyLock<memmem::Finder<'static>> =
-        LazyLock::new(|| memmem::Finder::new("xpired: unable to deliver"));
-    let head = text.as_bytes().get(..EXPIRED_BYTES).unwrap_or(text.as_bytes());
-    let mark = MARK.find(head)?;
-    let (_, inner) = text.get(mark..)?.split_once('<')?;
-    Some(inner.trim_end().trim_end_matches('>'))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -411,6 +422,13 @@ mod tests {
                 " 550 5.1.1 <@>: boite pleine; client [\u{1}] via \u{1} ",
                 true,
             ),
+            (
+                "550-5.4.1 Access\n550-5.4.1 denied 550 5.4.1 now",
+                " 550 5.4.1 access denied now ",
+                false,
+            ),
+            ("550 a 550-5.4.1 b 5501 c 550", " 550 a 5.4.1 b 5501 c 550 ", false),
+            ("452-4.2.2 direct the<CRLF>452 4.2.2 user", " 452 4.2.2 direct the user ", false),
             ("User  UNKNOWN\tin table", " user unknown in table ", false),
             ("over-quota e_mail", " over quota e mail ", false),
             ("<Anna.Berg+x@Example.ORG>: no", " <@>: no ", false),
@@ -418,7 +436,8 @@ mod tests {
             ("no-such-user anna@example.org", " no such user @ ", false),
             ("Client host [192.0.2.7] blocked", " client host [\u{1}] blocked ", true),
             ("unknown, relay=[192.0.2.7]", " unknown, relay=[\u{1}] ", false),
-            ("host mx[192.0.2.7] said: no", " host mx[\u{1}] said: no ", false),
+            ("mx1.example.org [192.0.2.7] no", " mx1.example.org [\u{1}] no ", false),
+            ("from mx1.example.com[192.0.2.7]: no", " from mx1.example.com[\u{1}]: no ", true),
             ("said 198.51.100.9 here", " said \u{1} here ", false),
             ("from 2001:db8::7 at 12:30:59", " from \u{1} at 12:30:59 ", true),
             ("5.1.1 v1.2.3.4.5", " 5.1.1 v1.2.3.4.5 ", false),
@@ -438,28 +457,6 @@ mod tests {
         let (form, _) = folded(&text);
         assert!(form.starts_with(" begin o") && form.ends_with(" the end "));
         assert!(form.len() < HEAD_BYTES + TAIL_BYTES + 3);
-    }
-
-    #[test]
-    fn unwrap_returns_the_inner_reply() {
-        let expired = "554 4.4.7 Message expired: unable to deliver in 840 minutes.<421 4.4.2 Connection timed out>";
-        for (text, inner) in [
-            (expired, ("421 4.4.2 Connection timed out", true)),
-            ("host mx.example.org[192.0.2.1] said: 550 5.1.1 no", ("550 5.1.1 no", false)),
-            ("SMTP error: host mx.example.org [192.0.2.1]: 550 no", ("550 no", false)),
-            (
-                "192.0.2.9 does not like recipient. Remote host said: 550 no user Giving up on 192.0.2.9.",
-                ("550 no user ", false),
-            ),
-            (
-                "host mx.example.org[192.0.2.1] refused to talk to me: 554 5.7.1 blocked",
-                ("554 5.7.1 blocked", false),
-            ),
-            ("550 he said: no", ("550 he said: no", false)),
-            ("no", ("no", false)),
-        ] {
-            assert_eq!(unwrap(text), inner);
-        }
     }
 
     proptest::proptest! {

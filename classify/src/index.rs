@@ -3,6 +3,8 @@
 use aho_corasick::AhoCorasick;
 use bouncewatch_schemas::cause::Cause;
 
+use crate::rule::PatternKind;
+
 /// Buffers that are reused from text to text. Each thread needs its own.
 #[derive(Debug, Default)]
 pub struct Scratch {
@@ -18,8 +20,18 @@ pub struct Scratch {
 pub(super) struct Hit {
     start: usize,
     length: usize,
-    phrase: u32,
+    pub(super) phrase: u32,
 }
+
+impl Hit {
+    /// Position after the phrase in the folded text.
+    pub(super) fn end(&self) -> usize {
+        self.start + self.length
+    }
+}
+
+/// Position of the weight in a rank.
+pub(super) const WEIGHT_SHIFT: u32 = 33;
 
 /// One alternative of a rule.
 #[derive(Debug)]
@@ -33,6 +45,8 @@ pub(super) struct Clause {
     pub(super) rank: u64,
     /// Whether the rule is a custom rule of the operator.
     pub(super) is_custom: bool,
+    /// Whether the rule is about texts of one provider.
+    pub(super) is_token: bool,
     /// Further phrases that the text must contain.
     pub(super) required: Box<[u32]>,
     /// Phrases that the text must not contain.
@@ -40,6 +54,17 @@ pub(super) struct Clause {
 }
 
 impl Clause {
+    /// The weight of the rule.
+    pub(super) fn weight(&self) -> u64 {
+        self.rank >> WEIGHT_SHIFT
+    }
+
+    /// Whether a text that names several causes still has this one: the rule is made for the text, is one of the
+    /// operator, or is a suppression by SES.
+    pub(super) fn is_certain(&self) -> bool {
+        self.is_token || self.is_custom || self.cause == Cause::Suppressed
+    }
+
     /// Whether a text that contains the phrases `found` matches.
     pub(super) fn matches(&self, found: &[u64]) -> bool {
         let has = |phrase: &u32| found[*phrase as usize / 64] >> (phrase % 64) & 1 == 1;
@@ -57,8 +82,8 @@ pub(super) struct Phrase {
     pub(super) clauses: Vec<u32>,
     /// Guard clauses that have it as their first phrase. A guard marks a text as not about the recipient.
     pub(super) guards: Vec<u32>,
-    /// The rule that has a block list's name as its id.
-    pub(super) block_list: Option<u32>,
+    /// The kind of the phrase if it gives no cause, and its rule.
+    pub(super) mark: Option<(PatternKind, u32)>,
 }
 
 /// All patterns of the rules.
@@ -104,6 +129,7 @@ impl Index {
     }
 
     /// The phrases that the last search found, in order of the text.
+    #[cfg(test)]
     pub(super) fn found_phrases<'s>(
         &'s self,
         scratch: &'s Scratch,
@@ -111,11 +137,27 @@ impl Index {
         scratch.hits.iter().map(|hit| &self.phrases[hit.phrase as usize])
     }
 
-    /// The matching clauses, and the matching guard, of the last search.
+    /// The marks of a kind in the last search, each with its rule.
+    pub(super) fn marks<'s>(
+        &'s self,
+        kind: PatternKind,
+        scratch: &'s Scratch,
+    ) -> impl Iterator<Item = (&'s Hit, u32)> {
+        let mark =
+            move |hit: &'s Hit| self.phrases[hit.phrase as usize].mark.map(|mark| (hit, mark));
+        scratch
+            .hits
+            .iter()
+            .filter_map(mark)
+            .filter(move |(_, (other, _))| *other == kind)
+            .map(|(hit, (_, rule))| (hit, rule))
+    }
+
+    /// The matching clauses, each with whether it is part of advice, and the matching guard, of the last search.
     pub(super) fn matching_clauses<'c: 's, 's>(
         &'c self,
         scratch: &'s Scratch,
-    ) -> (impl Iterator<Item = &'c Clause> + 's, Option<&'c Clause>) {
+    ) -> (impl Iterator<Item = (bool, &'c Clause)> + 's, Option<&'c Clause>) {
         let matching = |id: &'c u32| {
             let clause = &self.clauses[*id as usize];
             clause.matches(&scratch.found).then_some(clause)
@@ -130,7 +172,15 @@ impl Index {
             }
             _ => first,
         };
-        (phrases().flat_map(|phrase| &phrase.clauses).filter_map(matching), guard)
+        let advice = self
+            .marks(PatternKind::Advice, scratch)
+            .next()
+            .map_or(usize::MAX, |(hit, _)| hit.start);
+        let clauses = scratch.hits.iter().flat_map(move |hit| {
+            let clauses = self.phrases[hit.phrase as usize].clauses.iter().filter_map(matching);
+            clauses.map(move |clause| (hit.start > advice, clause))
+        });
+        (clauses, guard)
     }
 
     /// The clauses of an enhanced status code: of its class, and of any class.

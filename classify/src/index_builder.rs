@@ -7,7 +7,7 @@ use std::hash::Hash;
 use aho_corasick::{AhoCorasick, AhoCorasickKind};
 
 use crate::fold::fold_pattern;
-use crate::index::{Clause, Index, Phrase, status_numbers};
+use crate::index::{Clause, Index, Phrase, WEIGHT_SHIFT, status_numbers};
 use crate::rule::{CUSTOM_RULE_WEIGHT, PatternKind, Rule, RuleError};
 
 /// Greatest length of a phrase in bytes, after folding.
@@ -59,6 +59,7 @@ impl Alternative<'_> {
             cause: self.rule.cause,
             rank: self.rank(self.text.len()),
             is_custom: self.rule.weight >= CUSTOM_RULE_WEIGHT,
+            is_token: self.rule.kind == PatternKind::Token,
             required: Box::default(),
             forbidden: Box::default(),
         })
@@ -74,7 +75,7 @@ impl Alternative<'_> {
             (u64::from(!self.rule.cause.is_recipient_failure()), field(length, 12))
         };
         let order = field(usize::MAX, 20) - field(self.rule_index, 20);
-        u64::from(self.rule.weight) << 33 | is_safe << 32 | length << 20 | order
+        u64::from(self.rule.weight) << WEIGHT_SHIFT | is_safe << 32 | length << 20 | order
     }
 }
 
@@ -99,9 +100,9 @@ impl IndexBuilder {
         let id = u32::try_from(self.clauses.len()).map_err(|_| error("too many rules"))?;
         let mut clause = alternative.clause()?;
         match rule.kind {
-            PatternKind::List => {
+            PatternKind::List | PatternKind::Hedge | PatternKind::Advice | PatternKind::Retry => {
                 let phrase = self.phrase(text).ok_or(error(BAD_PHRASE))?;
-                self.phrases[phrase as usize].block_list = Some(clause.rule);
+                self.phrases[phrase as usize].mark = Some((rule.kind, clause.rule));
                 return Ok(());
             }
             PatternKind::Phrase | PatternKind::Token | PatternKind::Guard => {
@@ -178,7 +179,7 @@ impl IndexBuilder {
                 ends_word,
                 clauses: Vec::new(),
                 guards: Vec::new(),
-                block_list: None,
+                mark: None,
             });
             self.texts.push(folded);
         }

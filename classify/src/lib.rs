@@ -31,7 +31,8 @@
 //! | `failure_facts`, `classification` | input and result |
 //! | `classifier` | [`Classifier`]: ranks all matching rules |
 //! | [`rule`], `rules/*.tsv` | the rule format and the builtin rules |
-//! | `fold` | normalises a text for matching; extracts the inner reply of a wrapped one |
+//! | `frames`, `rules/frames.tsv` | extracts the reply of the last server from the text around it |
+//! | `fold` | normalises a text for matching |
 //! | `index`, `index_builder` | the automaton for all phrases, tables for codes and SES types |
 //! | `outcome`, `reply_details` | confidence, action, agreement with SES; retry delay, block list |
 //! | `advice` | meaning and remedy of each cause, for reports |
@@ -43,6 +44,7 @@ mod classification;
 mod classifier;
 mod failure_facts;
 mod fold;
+mod frames;
 mod index;
 mod index_builder;
 mod outcome;

@@ -2,11 +2,13 @@
 
 use std::sync::LazyLock;
 
-use bouncewatch_schemas::cause::Cause;
 use memchr::memmem;
 
 /// Greatest plausible retry delay: a week.
 const RETRY_SECONDS_MAX: u32 = 7 * 86_400;
+
+/// Words in which a duration stands, such as `at least another 2 minutes`.
+const WORDS_MAX: usize = 6;
 
 /// Units of time in seconds, with their names.
 const UNITS: [(u32, &[&str]); 4] = [
@@ -16,67 +18,41 @@ const UNITS: [(u32, &[&str]); 4] = [
     (86_400, &["d", "day", "days"]),
 ];
 
-/// Phrases before a retry delay: `try again in 300 seconds`, `retry after 5 minutes`, `wait at least 30 seconds`.
-static MARKS: LazyLock<[memmem::Finder<'static>; 6]> = LazyLock::new(|| {
-    ["again in ", "again after ", "retry after ", "retry in ", "wait ", "greylisted for "]
-        .map(memmem::Finder::new)
-});
-
-/// Seconds after which the server asks for a retry. Only for temporary causes; `folded` is the output of `fold`.
-pub(super) fn retry_after(cause: Cause, folded: &[u8]) -> Option<u32> {
-    let is_temporary = matches!(
-        cause,
-        Cause::RateLimited | Cause::Greylisted | Cause::ServerError | Cause::ReputationLow
-    );
-    if !is_temporary {
-        return None;
-    }
-    MARKS.iter().find_map(|mark| {
-        let at = mark.find(folded)? + mark.needle().len();
-        duration(&folded[at..])
-    })
-}
-
-/// The duration within the first five words of a text, in seconds.
-fn duration(text: &[u8]) -> Option<u32> {
+/// The duration within the first words of a text, in seconds: `00:05:00`, `300s`, `1 hour(s) 25 minute(s)`.
+pub(super) fn duration(text: &[u8]) -> Option<u32> {
     let mut words = text
         .split(|byte| *byte == b' ')
-        .take(5)
-        .map(|word| str::from_utf8(word).unwrap_or_default());
-    let number = words.find_map(|word| {
-        clock(word).or_else(|| word.parse::<u32>().ok().map(Token::Number)).or_else(|| {
-            // `300s`
-            let digits = word.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-            let number = digits.parse::<u32>().ok()?;
-            seconds(number, word.get(digits.len()..)?).map(Token::Seconds)
-        })
-    })?;
-    let seconds = match number {
-        Token::Seconds(seconds) => seconds,
-        Token::Number(number) => seconds(number, words.next()?)?,
-    };
-    (1..=RETRY_SECONDS_MAX).contains(&seconds).then_some(seconds)
+        .map(|word| str::from_utf8(word).unwrap_or_default())
+        .filter(|word| !word.is_empty())
+        .take(WORDS_MAX);
+    let mut total: Option<u32> = None;
+    while let Some(word) = words.next() {
+        let unit = word.trim_start_matches(|c: char| c.is_ascii_digit());
+        let found = clock(word).or_else(|| {
+            let number = word.strip_suffix(unit)?.parse().ok()?;
+            if unit.is_empty() { seconds(number, words.next()?) } else { seconds(number, unit) }
+        });
+        match found {
+            Some(seconds) => total = Some(total.unwrap_or_default().checked_add(seconds)?),
+            None if total.is_some() => break,
+            None => {}
+        }
+    }
+    total.filter(|total| (1..=RETRY_SECONDS_MAX).contains(total))
 }
 
-/// The start of a duration.
-enum Token {
-    /// A complete duration, such as `300s`.
-    Seconds(u32),
-    /// A number, with its unit in the next word.
-    Number(u32),
-}
-
-/// Parses `00:05:00`.
-fn clock(word: &str) -> Option<Token> {
+/// Seconds of `00:05:00`.
+fn clock(word: &str) -> Option<u32> {
     let mut parts = word.trim_end_matches(['.', ',']).splitn(3, ':');
     let mut part = || parts.next()?.parse::<u32>().ok().filter(|part| *part < 100);
     let (hours, minutes, seconds) = (part()?, part()?, part()?);
-    Some(Token::Seconds(hours * 3_600 + minutes * 60 + seconds))
+    Some(hours * 3_600 + minutes * 60 + seconds)
 }
 
 /// `number` units in seconds.
 fn seconds(number: u32, unit: &str) -> Option<u32> {
-    let unit = unit.trim_end_matches(|c: char| !c.is_ascii_alphabetic());
+    // `hour(s).`
+    let unit = unit.split(|c: char| !c.is_ascii_alphabetic()).next()?;
     let (factor, _) = UNITS.iter().find(|(_, words)| words.contains(&unit))?;
     number.checked_mul(*factor)
 }
@@ -110,28 +86,6 @@ pub(super) fn block_list_host(text: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fold::fold;
-
-    #[test]
-    fn retry_delay_is_read_in_all_units() {
-        for (text, seconds) in [
-            ("Greylisted, please try again in 300 seconds", Some(300)),
-            ("try again after 5 minutes", Some(300)),
-            ("please retry after 00:04:58", Some(298)),
-            ("Retry in 600s", Some(600)),
-            ("Greylisted for 300 seconds", Some(300)),
-            ("you have to wait at least 2 minutes", Some(120)),
-            ("try again later", None),
-            ("try again in a while, error 300 something", None),
-            ("try again in 99999999999 seconds", None),
-            ("try again in 4000000000 hours", None),
-        ] {
-            let mut folded = Vec::new();
-            fold(text, None, &mut folded);
-            assert_eq!(retry_after(Cause::Greylisted, &folded), seconds, "{text}");
-        }
-        assert_eq!(retry_after(Cause::ContentSpam, b" try again in 300 seconds "), None);
-    }
 
     #[test]
     fn block_list_host_is_the_first_host_after_the_marker() {

@@ -25,7 +25,10 @@
 //! | `ses` | an SES bounce type and subtype, `Type/Subtype`; `*` stands for any |
 //! | `delay` | an SES delay type |
 //! | `guard` | like `phrase`; marks a text as not about the recipient |
-//! | `list` | like `phrase`; marks the block list that the id names (its cause is `-`) |
+//! | `list` | like `phrase`; marks the block list that the id names (its cause is `-`, weight 1 if it is no certain list) |
+//! | `hedge` | like `phrase`; marks a text that names possible causes |
+//! | `advice` | like `phrase`; marks the start of advice, which does not outweigh a reason before it |
+//! | `retry` | like `phrase`; a retry delay follows |
 //!
 //! A phrase matches at the start and end of words. A `*` at its end matches any rest of the last word. ` & ` joins
 //! phrases that must all occur, ` & !` excludes a phrase. `{address}` stands for any email address, `{ip}` for any IP
@@ -58,6 +61,12 @@ pub enum PatternKind {
     Guard,
     /// Phrase that names a block list.
     List,
+    /// Phrase of a text that names possible causes.
+    Hedge,
+    /// Phrase at the start of advice.
+    Advice,
+    /// Phrase before a retry delay.
+    Retry,
 }
 
 impl PatternKind {
@@ -72,6 +81,9 @@ impl PatternKind {
             "delay" => Self::Delay,
             "guard" => Self::Guard,
             "list" => Self::List,
+            "hedge" => Self::Hedge,
+            "advice" => Self::Advice,
+            "retry" => Self::Retry,
             _ => return None,
         })
     }
@@ -85,7 +97,7 @@ pub const CUSTOM_RULE_WEIGHT: u8 = 10;
 pub struct Rule {
     /// Unique name.
     pub id: String,
-    /// Cause of a text that the rule wins; `Unknown` for block lists and for guards without a cause.
+    /// Cause of a text that the rule wins; `Unknown` for kinds that give no cause.
     pub cause: Cause,
     /// Action, if it differs from that of the cause.
     pub action: Option<Action>,

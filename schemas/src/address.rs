@@ -87,7 +87,7 @@ pub fn normalise_domain(domain: &str) -> Cow<'_, str> {
     }
 }
 
-/// An address or a domain for people: an internationalised domain in Unicode. A name whose Unicode form is not valid
+/// An address or a domain for people: an internationalised domain in Unicode. A name without a valid Unicode form
 /// stays as it is.
 pub fn to_display(text: &str) -> Cow<'_, str> {
     let at = text.bytes().rposition(|byte| byte == b'@');

@@ -6,67 +6,7 @@ use crate::bounce::BounceClass;
 use crate::cause::Cause;
 use crate::identity::{EventIdentity, message_key};
 
-text_enum! {
-    /// Kind of an event.
-    EventKind {
-        /// SES accepted the message for this recipient.
-        Send = "send",
-        /// The recipient's server accepted the message.
-        Delivery = "delivery",
-        /// The message bounced; see [`BounceClass`].
-        Bounce = "bounce",
-        /// The recipient's provider reported the message as spam.
-        Complaint = "complaint",
-        /// Delivery is delayed; SES retries.
-        DeliveryDelay = "delivery_delay",
-        /// SES refused to send the message because it contains a virus.
-        Reject = "reject",
-        /// SES could not render the template.
-        RenderingFailure = "rendering_failure",
-        /// The message was opened.
-        Open = "open",
-        /// A link was clicked.
-        Click = "click",
-        /// Subscription preferences changed.
-        Subscription = "subscription",
-        /// WorkMail: a user submitted a message.
-        Submission = "submission",
-        /// WorkMail: a message to the organisation bounced.
-        IncomingBounce = "incoming_bounce",
-        /// WorkMail: the organisation received a message.
-        Received = "received",
-        /// WorkMail: a message reached a mailbox.
-        MailboxDelivery = "mailbox_delivery",
-        /// WorkMail: a mail flow rule was applied.
-        RuleApplied = "rule_applied",
-        /// WorkMail: a copy was sent to the journaling address.
-        Journaling = "journaling",
-        /// WorkMail: a DMARC policy was applied.
-        DmarcPolicy = "dmarc_policy",
-    }
-}
-
-text_enum! {
-    /// The service that reported an event.
-    Service {
-        /// Amazon SES.
-        Ses = "ses",
-        /// Amazon WorkMail.
-        WorkMail = "workmail",
-    }
-}
-
-text_enum! {
-    /// The channel on which an event was reported.
-    Channel {
-        /// Feedback notifications of a verified identity.
-        IdentityFeedback = "identity_feedback",
-        /// Events of a configuration set.
-        EventPublishing = "event_publishing",
-        /// The mail event log of WorkMail.
-        WorkMailLog = "workmail_log",
-    }
-}
+pub use crate::kind::{Channel, EventKind, Service};
 
 /// A row of the event table, borrowed from the text that it was read from. Times are milliseconds since 1970-01-01 UTC.
 ///

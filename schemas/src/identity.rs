@@ -22,7 +22,7 @@ use std::borrow::Cow;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 use crate::address;
-use crate::event::EventKind;
+use crate::kind::EventKind;
 
 /// XXH3 hash of a message ID. All rows of a message share it.
 pub fn message_key(message_id: &str) -> u64 {

@@ -37,6 +37,7 @@ pub mod cause;
 pub mod diagnostic;
 pub mod event;
 pub mod identity;
+mod kind;
 pub mod printable;
 pub mod provider;
 pub mod send_counts;

@@ -2,8 +2,8 @@
 
 use clap::Args;
 
-use super::common::{AwsArgs, CacheArgs, FormatArgs, OutputArgs, StoreArgs};
 use super::heading;
+use super::shared_args::{AwsArgs, CacheArgs, FormatArgs, OutputArgs, StoreArgs};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\

@@ -1,0 +1,267 @@
+//! Extracts the reply of the last server from the text that other servers put around it. The frames are data:
+//! `rules/frames.tsv`.
+//!
+//! `SMTP error from remote mail server after RCPT TO:<anna@example.org>: host mx.example.org [192.0.2.1]: 550 5.1.1 no
+//! such user` becomes `550 5.1.1 no such user`. The text around a reply has IP addresses and words that do not belong
+//! to the reason.
+
+use std::sync::LazyLock;
+
+use memchr::memmem;
+
+/// The frames, as text.
+const TABLE: &str = include_str!("rules/frames.tsv");
+
+/// Bytes from the start of a text in which a frame ends.
+const FRAME_BYTES: usize = 512;
+
+/// Bytes from the start of a text in which SES reports that a message expired.
+const EXPIRED_BYTES: usize = 96;
+
+/// Reply codes about the login of the sender (RFC 4954, section 6).
+const LOGIN_CODES: [&str; 4] = ["530", "534", "535", "538"];
+
+/// The reply of the last server.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(super) struct InnerReply<'t> {
+    /// The reply without the text around it; the whole text if there is no frame.
+    pub(super) text: &'t str,
+    /// Whether there is a frame.
+    pub(super) has_frame: bool,
+    /// Whether SES gave up the message after hours of retries.
+    pub(super) expired: bool,
+    /// Whether the frame shows that the reply is about the sender, e.g. a reply to MAIL FROM.
+    pub(super) about_sender: bool,
+}
+
+impl<'t> InnerReply<'t> {
+    /// The enhanced status code at the start of a reply with a frame.
+    pub(super) fn status(&self) -> Option<&'t str> {
+        let rest = if reply_code(self.text).is_some() { self.text.get(4..)? } else { self.text };
+        bouncewatch_schemas::diagnostic::leading_status(rest).filter(|_| self.has_frame)
+    }
+
+    /// The reply code at the start of a reply with a frame. An expired message has that of SES, which is permanent.
+    pub(super) fn code(&self) -> Option<u16> {
+        let code = reply_code(self.text).filter(|_| self.has_frame && !self.expired)?;
+        code.parse().ok()
+    }
+}
+
+/// Where the text of a frame stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Before,
+    Code,
+    Within,
+    Tail,
+    Sender,
+}
+
+/// The texts of all frames.
+struct Frames {
+    texts: Vec<(Place, &'static str)>,
+    /// Whether a text of the places `Before`, `Code` and `Tail` ends with the byte.
+    last_bytes: [bool; 256],
+}
+
+static FRAMES: LazyLock<Frames> = LazyLock::new(|| {
+    let mut frames = Frames { texts: Vec::new(), last_bytes: [false; 256] };
+    let rows = TABLE.lines().filter(|line| !line.is_empty() && !line.starts_with(['#', '>']));
+    for row in rows {
+        let mut columns = row.split('\t').skip(1);
+        let place = match columns.next() {
+            Some("before") => Place::Before,
+            Some("code") => Place::Code,
+            Some("within") => Place::Within,
+            Some("tail") => Place::Tail,
+            _ => Place::Sender,
+        };
+        for text in columns.next().unwrap_or_default().split(" | ") {
+            frames.texts.push((place, text));
+            if let Some(last) = text.bytes().last() {
+                frames.last_bytes[usize::from(last)] = true;
+            }
+        }
+    }
+    frames
+});
+
+impl Frames {
+    /// The text of this place with which `before` ends.
+    fn end_of(&self, place: Place, before: &[u8]) -> Option<&'static str> {
+        let last = before.last()?.to_ascii_lowercase();
+        if !self.last_bytes[usize::from(last)] {
+            return None;
+        }
+        let ends = |text: &str| {
+            let start = before.len().checked_sub(text.len());
+            start.is_some_and(|start| before[start..].eq_ignore_ascii_case(text.as_bytes()))
+        };
+        self.of(place).find(|text| ends(text))
+    }
+
+    /// Whether `before` contains a text of this place.
+    fn contains(&self, place: Place, before: &[u8]) -> bool {
+        let before = before.to_ascii_lowercase();
+        self.of(place).any(|text| memmem::find(&before, text.as_bytes()).is_some())
+    }
+
+    fn of(&self, place: Place) -> impl Iterator<Item = &'static str> {
+        self.texts.iter().filter(move |(other, _)| *other == place).map(|(_, text)| *text)
+    }
+}
+
+/// The samples of the frames, with `{reply}` for a reply.
+#[cfg(test)]
+pub(super) fn samples() -> impl Iterator<Item = &'static str> {
+    TABLE.lines().filter_map(|line| line.strip_prefix("> "))
+}
+
+/// Extracts the reply of the last server.
+pub(super) fn unwrap(text: &str) -> InnerReply<'_> {
+    let expired = has_expired(text);
+    let text = without_order_error(text);
+    let bytes = text.as_bytes();
+    let head = bytes.get(..FRAME_BYTES).unwrap_or(bytes);
+    let (mut start, mut end) = (None, text.len());
+    for at in memchr::memchr3_iter(b':', b'\'', b'<', head) {
+        let before = bytes[..at].trim_ascii_end();
+        if let Some(note) = FRAMES.end_of(Place::Tail, before) {
+            end = before.len() - note.len();
+            break;
+        }
+        let inner = text.get(at + 1..).unwrap_or_default();
+        let inner = inner.strip_prefix(' ').unwrap_or(inner);
+        if starts_reply(text, at, inner, expired) {
+            start = Some((at, text.len() - inner.len()));
+        }
+    }
+    let Some((at, from)) = start else {
+        let text = text.get(..end).unwrap_or_default();
+        return InnerReply { text, expired, ..InnerReply::default() };
+    };
+    let inner = text.get(from..end).unwrap_or_default();
+    let inner = match bytes[at] {
+        b'<' => inner.trim_end().trim_end_matches('>'),
+        b'\'' => inner.rsplit_once('\'').map_or(inner, |(inner, _)| inner),
+        // qmail appends the server that it gave up on
+        _ => inner.split_once("Giving up on ").map_or(inner, |(inner, _)| inner),
+    };
+    // Postfix appends the command
+    let (inner, command) = inner.split_once("(in reply to ").unwrap_or((inner, ""));
+    let about_sender = FRAMES.contains(Place::Sender, &bytes[..at])
+        || FRAMES.contains(Place::Sender, command.as_bytes())
+        || reply_code(inner).is_some_and(|code| LOGIN_CODES.contains(&code));
+    InnerReply { text: inner, has_frame: true, expired, about_sender }
+}
+
+/// Whether a reply in a frame starts with `inner`, after the colon, quote or `<` of a text at `at`.
+fn starts_reply(text: &str, at: usize, inner: &str, expired: bool) -> bool {
+    let (before, delimiter) = (text.as_bytes()[..at].trim_ascii_end(), text.as_bytes()[at]);
+    // `550-'no such user'`
+    let code_before =
+        || before.len().checked_sub(4).and_then(|at| str::from_utf8(&before[at..]).ok());
+    if delimiter == b'\''
+        && code_before().is_some_and(|code| code.ends_with('-') && reply_code(code).is_some())
+    {
+        return true;
+    }
+    let Some(code) = reply_code(inner) else {
+        return match delimiter {
+            b':' => FRAMES.end_of(Place::Before, before).is_some(),
+            _ => delimiter == b'<' && expired && before.ends_with(b"."),
+        };
+    };
+    // the next line of a reply has the code of its first line
+    let is_next_line = reply_code(text) == Some(code);
+    let status = inner.get(4..).and_then(bouncewatch_schemas::diagnostic::leading_status);
+    !before.is_empty()
+        && (delimiter == b'<'
+            || status
+                .is_some_and(|status| !is_next_line && status.as_bytes()[0] == code.as_bytes()[0])
+            || FRAMES.end_of(Place::Code, before).is_some()
+            || FRAMES.end_of(Place::Before, before).is_some()
+            || FRAMES.contains(Place::Within, before))
+}
+
+/// The reply code at the start of a text: class 4 or 5, then a blank or a hyphen.
+fn reply_code(text: &str) -> Option<&str> {
+    match text.as_bytes() {
+        [b'4' | b'5', b'0'..=b'9', b'0'..=b'9', b' ' | b'-' | b'#', ..] => text.get(..3),
+        _ => None,
+    }
+}
+
+/// Whether SES gave up the message.
+fn has_expired(text: &str) -> bool {
+    static MARK: LazyLock<memmem::Finder<'static>> =
+        LazyLock::new(|| memmem::Finder::new("xpired: unable to deliver"));
+    let head = text.as_bytes().get(..EXPIRED_BYTES).unwrap_or(text.as_bytes());
+    MARK.find(head).is_some()
+}
+
+/// The text without a second reply about the order of commands: a server that refuses the recipient refuses the next
+/// command as well.
+fn without_order_error(text: &str) -> &str {
+    static ORDER: LazyLock<memmem::Finder<'static>> =
+        LazyLock::new(|| memmem::Finder::new(" 503 "));
+    match ORDER.find(text.as_bytes()).and_then(|at| text.split_at_checked(at)) {
+        Some((reply, order)) if order.starts_with(" 503 5.") || reply.ends_with("<<<") => {
+            reply.trim_end_matches(['<', ' '])
+        }
+        _ => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unwrap_returns_the_last_reply() {
+        for (text, inner) in [
+            (
+                "554 4.4.7 Message expired: unable to deliver in 840 minutes.<421 4.4.2 Connection timed out>",
+                "421 4.4.2 Connection timed out",
+            ),
+            (
+                "host a.example[192.0.2.1] said: 450 4.1.1 unverified: host b.example[192.0.2.2] said: 550 no (in reply to RCPT TO command)",
+                "550 no ",
+            ),
+            ("550 he said: no", "550 he said: no"),
+            (
+                "550 5.1.1 <a@example.org>: no, see https://example.org/550",
+                "550 5.1.1 <a@example.org>: no, see https://example.org/550",
+            ),
+            ("550-5.7.1 virus: 550-5.7.1 x", "550-5.7.1 virus: 550-5.7.1 x"),
+            ("550 5.2.1 disabled. 503 5.5.1 RCPT first.", "550 5.2.1 disabled."),
+            ("no", "no"),
+            ("", ""),
+        ] {
+            assert_eq!(unwrap(text).text, inner);
+        }
+        assert_eq!(
+            unwrap("5.3.0 - Other mail system problem 550-'no (delivery attempts: 0)").text,
+            "no (delivery attempts: 0)"
+        );
+    }
+
+    /// Each frame around replies with and without a status code.
+    #[test]
+    fn each_frame_is_removed_from_around_a_reply() {
+        let replies =
+            ["550 5.1.1 no such user", "550 no such user", "452-4.2.2 full, call +49 (30) 1"];
+        for sample in samples() {
+            for reply in replies {
+                let text = sample.replace("{reply}", reply);
+                let inner = unwrap(&text);
+                let rest = inner.text.strip_prefix(reply);
+                assert!(
+                    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\'', ')'])),
+                    "{text}: {inner:?}"
+                );
+            }
+        }
+    }
+}
