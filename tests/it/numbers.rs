@@ -34,7 +34,8 @@ fn assert_feed(name: &str, feed: &str, expected: &Value) {
         workspace.ingest(&format!("{}\n", lines.join("\n")));
         workspace.ingest(&format!("{}\n", lines.join("\n")));
         let run = |arguments: &str| {
-            workspace.run(&format!("{arguments} --store STORE --at {AT} --window 24h --format json"))
+            workspace
+                .run(&format!("{arguments} --store STORE --at {AT} --window 24h --format json"))
         };
         let check = run("check --by recipient_domain");
         assert!(!check.stderr.contains("unknown:"), "{name}: {check:?}");

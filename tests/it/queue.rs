@@ -108,7 +108,8 @@ async fn ingest_reads_sns_topic_through_sqs() {
         run(&workspace, &emulator, &format!("ingest {arn} --store STORE --format json")).await;
     assert_eq!(drained.exit_code, 0, "{drained:?}");
     assert_eq!(emulator.message_counts(&queue).await, (0, 0));
-    let sends: u64 = truth(&options).unwrap().scopes.iter().map(|scope| scope.full_period.sends).sum();
+    let sends: u64 =
+        truth(&options).unwrap().scopes.iter().map(|scope| scope.full_period.sends).sum();
     assert_eq!(total(&workspace, "sends"), sends);
 }
 

@@ -79,10 +79,6 @@ pub struct SuppressedAddress {
 
 /// An address of the list to compare with that has no evidence in the store.
 #[derive(Debug, Serialize)]
-#[expect(
-    missing_docs,
-    reason = "the fields are the keys of the JSON, see docs/src/causes-and-suppression.md"
-)]
 pub struct AddressWithoutEvidence {
     /// In normal form; the output has the Unicode form of its domain.
     #[serde(serialize_with = "display_address")]
