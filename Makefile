@@ -113,8 +113,8 @@ $(DENY):
 	cargo install cargo-deny@$(DENY_VERSION) --locked --root $(TOOLS_DIR) --target-dir $(TOOLS_TARGET)
 
 $(MDBOOK):
-	@echo "== installing mdBook into $(TOOLS_DIR) (about three minutes)"
-	cargo install mdbook@$(MDBOOK_VERSION) --locked --root $(TOOLS_DIR) --target-dir $(TOOLS_TARGET)
+	@echo "== installing mdBook into $(TOOLS_DIR) (a few minutes)"
+	cargo install mdbook@$(MDBOOK_VERSION) --locked --no-default-features --features search --root $(TOOLS_DIR) --target-dir $(TOOLS_TARGET)
 
 # the mark is created last: an environment whose installation failed is made again
 $(VENV):

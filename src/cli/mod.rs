@@ -2,6 +2,7 @@
 //!
 //! Doc comments of arguments are the help: the first paragraph is the line of `-h`, the others follow in `--help`.
 #![allow(clippy::doc_markdown, reason = "these docs are printed as help")]
+#![allow(rustdoc::broken_intra_doc_links, reason = "brackets in help are tables of the settings")]
 
 #[cfg(feature = "analyze")]
 mod causes;

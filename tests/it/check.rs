@@ -85,7 +85,7 @@ fn check_exits_3_if_the_feed_is_stale() {
     let output = workspace.run("check --store STORE --at 2026-11-21T00:00:00Z --window 30d");
     assert_eq!(output.exit_code, 3, "{output:?}");
     assert!(
-        output.stderr.contains("stale feed, the newest event is of 2026-11-19T23:00:00.000Z"),
+        output.stderr.contains("feed is stale: newest event 2026-11-19 23:00 UTC"),
         "{output:?}"
     );
     assert_eq!(

@@ -127,7 +127,9 @@ fn ses_statistics_are_imported_from_the_api() {
 #[test]
 fn schema_prints_both_tables() {
     let output = Workspace::new().run("schema");
-    let (events, volumes) = output.stdout.split_once("\nvolumes/\n").unwrap();
+    let (events, volumes) =
+        output.stdout.split_once("\nvolumes/  (imported send counts)\n").unwrap();
+    assert!(events.starts_with("events/\n"), "{events}");
     assert!(events.contains("message_key") && !events.contains("point_key"));
     assert_eq!(volumes.lines().count(), 12, "{volumes}");
     assert!(volumes.contains("point_key            hash"), "{volumes}");

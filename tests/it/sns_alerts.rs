@@ -192,7 +192,8 @@ async fn bounce_storm_sends_one_warning_one_critical_and_one_clear() {
     assert_eq!(first["MessageAttributes"]["metric"]["Value"], "bounce_rate", "{first}");
     let text = alert(last)["alert"]["text"].as_str().unwrap().to_owned();
     assert!(
-        text.starts_with("OK: bounce rate ") && text.contains("; was CRITICAL from 2026-11-19 18:"),
+        text.starts_with("OK: bounce rate ")
+            && text.contains("\n  was CRITICAL from 2026-11-19 18:"),
         "{text}"
     );
     // no open alert remains

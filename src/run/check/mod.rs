@@ -51,6 +51,9 @@ pub(super) fn run(args: &CheckArgs, config: &Config, now: i64) -> anyhow::Result
         CheckFormat::Prometheus => CommandResult::data(prometheus::check(&report, request.at)),
     };
     let mut notes = notes::notes(&report);
+    if args.format == CheckFormat::Table && !args.alert.alert_stdout {
+        notes.extend(notes::table_notes(&report));
+    }
     notes.extend(request.rules.unused(&request.groupings).into_iter().map(|rule| {
         format!(
             "note: [[threshold]] for {rule} has no effect, because no grouping contains its dimensions\n  hint: add a grouping to `by` in the settings, or use --by"
