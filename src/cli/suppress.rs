@@ -32,7 +32,7 @@ pub(crate) struct SuppressArgs {
     pub(crate) store: StoreArgs,
     #[command(flatten)]
     pub(crate) as_of: AsOfArgs,
-    /// Soft failures after which an address is listed
+    /// Soft failures that list an address
     ///
     /// A delivery resets the count. A full mailbox counts once per message, expired mail once per day.
     #[arg(long, value_name = "N", default_value = "3", value_parser = clap::value_parser!(u16).range(1..=1_000), help_heading = heading::THRESHOLDS)]

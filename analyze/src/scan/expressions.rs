@@ -1,7 +1,7 @@
 //! Polars expressions over the event table: filters, dimensions, and the outcome of an event.
 
 use bouncewatch_schemas::bounce::{BounceClass, SIMULATOR_DOMAIN};
-use bouncewatch_schemas::event::{EventKind, Service};
+use bouncewatch_schemas::event::{Channel, EventKind, Service};
 use bouncewatch_schemas::provider;
 use bouncewatch_schemas::table;
 use polars::prelude::*;
@@ -81,12 +81,23 @@ pub(super) fn no_feedback() -> Expr {
     when(is_without_feedback.fill_null(lit(false))).then(lit(NO_FEEDBACK)).otherwise(lit(NULL))
 }
 
-/// Feedback ID of a complaint; null for other events.
+/// Separator between recipient and feedback ID in [`complaint_report`].
+pub(super) const REPORT_SEPARATOR: char = '\u{1f}';
+/// Start of the text of a report from event publishing. Greater than [`FEEDBACK`], so that it wins among copies.
+pub(super) const PUBLISHED: char = 'p';
+/// Start of the text of a report from identity feedback.
+const FEEDBACK: char = 'f';
+
+/// Channel, recipient and feedback ID of a complaint in one text; null for other events.
 pub(super) fn complaint_report() -> Expr {
-    when(is_kind(EventKind::Complaint))
-        .then(col(table::FEEDBACK_ID))
-        .otherwise(lit(NULL))
-        .alias(table::FEEDBACK_ID)
+    let text = |c: char| lit(c.to_string());
+    let channel = when(col(table::CHANNEL).eq(lit(Channel::IdentityFeedback.as_str())))
+        .then(text(FEEDBACK))
+        .otherwise(text(PUBLISHED));
+    let known = |column: &str| col(column).fill_null(lit(""));
+    let report =
+        channel + known(table::RECIPIENT) + text(REPORT_SEPARATOR) + known(table::FEEDBACK_ID);
+    when(is_kind(EventKind::Complaint)).then(report).otherwise(lit(NULL)).alias(table::FEEDBACK_ID)
 }
 
 /// Fields that determine the outcome of an event.

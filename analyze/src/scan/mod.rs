@@ -12,6 +12,7 @@
 
 mod address_event;
 mod address_events;
+mod complaint_reports;
 mod daily;
 mod day_aggregates;
 mod day_range;

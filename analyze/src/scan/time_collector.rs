@@ -1,30 +1,18 @@
 //! Collects event times by scope and outcome. No polars.
 
-use std::collections::BTreeMap;
-
 use bouncewatch_schemas::event::Service;
 use bouncewatch_schemas::table;
 
+use crate::scan::complaint_reports::{Complaint, report_times};
 use crate::scan::daily::{Measure, PAIRS_CODE, Sign, TimelineDelta};
 use crate::scan::event::ScannedEvent;
 use crate::scan::scope_ids::ScopeIds;
-use crate::scan::string_interner::{NO_TEXT, StringInterner};
+use crate::scan::string_interner::StringInterner;
 use crate::timeline::{Basis, Grouping, Outcome};
 
 /// Event times of one scope, by [`Outcome::index`].
 #[derive(Default, Clone)]
 struct OutcomeTimes([Vec<i64>; Outcome::ALL.len()]);
-
-/// Identity of a complaint report in a scope.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct ComplaintReport {
-    scope: u32,
-    message: u64,
-    /// Text ID of the feedback ID, or [`NO_TEXT`].
-    feedback_id: u32,
-    /// Time of the report if there is no feedback ID, else 0.
-    at: i64,
-}
 
 /// Collects the event times of the scopes of a grouping.
 pub(super) struct TimeCollector<'g> {
@@ -35,10 +23,9 @@ pub(super) struct TimeCollector<'g> {
     recipient: Option<usize>,
     /// By scope ID.
     times: Vec<OutcomeTimes>,
-    /// Index of the feedback ID of complaints in a row.
-    feedback_id: Option<usize>,
-    /// Time of each complaint report: a report counts once, even if it lists several recipients.
-    reports: BTreeMap<ComplaintReport, i64>,
+    /// Index of the report of complaints in a row.
+    report: Option<usize>,
+    complaints: Vec<Complaint>,
     /// Attempted pairs: scope, message, recipient, time.
     pairs: Vec<(u32, u64, u32, i64)>,
 }
@@ -59,8 +46,8 @@ impl<'g> TimeCollector<'g> {
             service,
             recipient: position(table::RECIPIENT).filter(|_| measure == Measure::Pairs),
             times: Vec::new(),
-            feedback_id: position(table::FEEDBACK_ID),
-            reports: BTreeMap::new(),
+            report: position(table::FEEDBACK_ID),
+            complaints: Vec::new(),
             pairs: Vec::new(),
         }
     }
@@ -82,12 +69,9 @@ impl<'g> TimeCollector<'g> {
         }
         for scope in self.scopes.of(row, texts) {
             if outcome == Outcome::Complaint {
-                let feedback_id = self.feedback_id.map_or(NO_TEXT, |at| row[at]);
-                let at = if feedback_id == NO_TEXT { event.at } else { 0 };
-                let report =
-                    ComplaintReport { scope: *scope, message: event.message, feedback_id, at };
-                let first = self.reports.entry(report).or_insert(time);
-                *first = time.min(*first);
+                let report = self.report.and_then(|at| texts.get(row[at])).unwrap_or_default();
+                let complaint = Complaint::new(*scope, event.message, report, event.at, time);
+                self.complaints.push(complaint);
                 continue;
             }
             push(&mut self.times, *scope, outcome, time);
@@ -96,8 +80,8 @@ impl<'g> TimeCollector<'g> {
 
     /// Adds the collected times to a delta.
     pub(super) fn finish(mut self, delta: &mut TimelineDelta, sign: Sign) {
-        for (report, time) in self.reports {
-            push(&mut self.times, report.scope, Outcome::Complaint, time);
+        for (scope, time) in report_times(self.complaints) {
+            push(&mut self.times, scope, Outcome::Complaint, time);
         }
         for (values, OutcomeTimes(times)) in self.scopes.values.iter().zip(self.times) {
             for (outcome, times) in Outcome::ALL.into_iter().zip(times) {
