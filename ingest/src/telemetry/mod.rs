@@ -1,7 +1,7 @@
 //! What an ingest run reports about itself: metrics, health, log lines, and the HTTP endpoint that serves them.
 //!
 //! [`metrics`] holds the registry of all metrics. [`gauges`], [`aws_calls`] and [`billed_requests`] are kinds of
-//! metrics and counts, [`counts`] is the result of a run, and [`reference`] describes all metrics for the
+//! metrics and counts, [`counts`] is the result of a run, and [`mod@reference`] describes all metrics for the
 //! documentation. No metric, log line or response contains an email address.
 
 pub mod aws_calls;
