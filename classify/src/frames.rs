@@ -41,8 +41,9 @@ pub(super) struct InnerReply<'t> {
 impl<'t> InnerReply<'t> {
     /// The enhanced status code at the start of a reply with a frame.
     pub(super) fn status(&self) -> Option<&'t str> {
-        let rest = if reply_code(self.text).is_some() { self.text.get(4..)? } else { self.text };
-        bouncewatch_schemas::diagnostic::leading_status(rest).filter(|_| self.has_frame)
+        let text = Some(self.text).filter(|_| self.has_frame)?;
+        let rest = if reply_code(text).is_some() { text.get(4..)? } else { text };
+        bouncewatch_schemas::diagnostic::leading_status(rest)
     }
 
     /// The reply code at the start of a reply with a frame. An expired message has that of SES, which is permanent.
