@@ -68,32 +68,38 @@ struct FoldedText<'o, 't> {
     codes: ReplyCodes<'t>,
 }
 
-/// The codes at the start of a text; empty if there are none.
+/// The reply code at the start of a text, and the text after it; zeros and an empty text if there is none.
 struct ReplyCodes<'t> {
-    reply: &'t [u8],
-    status: &'t [u8],
+    reply: [u8; 3],
+    rest: &'t str,
 }
 
 impl<'t> ReplyCodes<'t> {
     fn of(text: &'t str) -> Self {
-        match text.as_bytes() {
-            [b'4' | b'5', b'0'..=b'9', b'0'..=b'9', b' ' | b'-', ..] => {
-                let status = text.get(4..).and_then(leading_status).unwrap_or_default();
-                Self { reply: &text.as_bytes()[..3], status: status.as_bytes() }
+        match *text.as_bytes() {
+            [a @ (b'4' | b'5'), b @ b'0'..=b'9', c @ b'0'..=b'9', b' ' | b'-', ..] => {
+                Self { reply: [a, b, c], rest: text.get(4..).unwrap_or_default() }
             }
-            _ => Self { reply: &[], status: &[] },
+            _ => Self { reply: [0; 3], rest: "" },
         }
     }
 
     /// Length of the codes at the start of `text`, a part of the text after its start: the same reply code as at the
     /// start, then a hyphen or a blank, then possibly the same status code. 0 if there are none.
     fn repeated(&self, text: &[u8]) -> usize {
-        match text.strip_prefix(self.reply) {
-            Some([b'-' | b' ', rest @ ..]) if !self.reply.is_empty() => {
-                4 + if rest.starts_with(self.status) { self.status.len() } else { 0 }
+        match *text {
+            [a, b, c, b'-' | b' ', ref rest @ ..] if [a, b, c] == self.reply => {
+                let status = leading_status(self.rest).unwrap_or_default();
+                4 + if rest.starts_with(status.as_bytes()) { status.len() } else { 0 }
             }
             _ => 0,
         }
+    }
+
+    /// Whether `text` starts with a second reply, about the order of commands: a server that refuses the recipient
+    /// refuses the next command as well.
+    fn is_followed_by(&self, text: &[u8]) -> bool {
+        matches!(text, [b'5', b'0', b'3', b' ', b'5', b'.', ..]) && self.reply[0] != 0
     }
 }
 
@@ -107,6 +113,14 @@ impl FoldedText<'_, '_> {
         if self.bytes[self.length - 1] != b' ' {
             self.push(b' ');
         }
+    }
+
+    /// Ends a line of the reply; SES writes `<CRLF>`.
+    fn end_line(&mut self) {
+        if self.bytes[..self.length].ends_with(b"<crlf>") {
+            self.length -= b"<crlf>".len();
+        }
+        self.push_blank();
     }
 
     fn extend(&mut self, bytes: &[u8]) {
@@ -231,14 +245,13 @@ fn fold_part(
             _ => {
                 let repeated = if at > 0 { form.codes.repeated(&text[at..]) } else { 0 };
                 if repeated > 0 {
-                    // SES writes `<CRLF>` for the end of a line
-                    if form.bytes[..form.length].ends_with(b"<crlf>") {
-                        form.length -= b"<crlf>".len();
-                    }
-                    form.push_blank();
+                    form.end_line();
                     word = form.length;
                     at += repeated;
                     continue;
+                }
+                if at > 0 && form.codes.is_followed_by(&text[at..]) {
+                    return;
                 }
                 let length = address_length(&text[at..]);
                 if length > 1 {
@@ -429,6 +442,7 @@ mod tests {
             ),
             ("550 a 550-5.4.1 b 5501 c 550", " 550 a 5.4.1 b 5501 c 550 ", false),
             ("452-4.2.2 direct the<CRLF>452 4.2.2 user", " 452 4.2.2 direct the user ", false),
+            ("550 5.2.1 disabled. 503 5.5.1 RCPT first.", " 550 5.2.1 disabled. ", false),
             ("User  UNKNOWN\tin table", " user unknown in table ", false),
             ("over-quota e_mail", " over quota e mail ", false),
             ("<Anna.Berg+x@Example.ORG>: no", " <@>: no ", false),

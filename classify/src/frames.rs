@@ -5,6 +5,7 @@
 //! such user` becomes `550 5.1.1 no such user`. The text around a reply has IP addresses and words that do not belong
 //! to the reason.
 
+use std::cmp::Reverse;
 use std::sync::LazyLock;
 
 use memchr::memmem;
@@ -14,6 +15,9 @@ const TABLE: &str = include_str!("rules/frames.tsv");
 
 /// Bytes from the start of a text in which a frame ends.
 const FRAME_BYTES: usize = 512;
+
+/// Colons and quotes that are read. The limit bounds the time per text.
+const MARKS_MAX: usize = 32;
 
 /// Bytes from the start of a text in which SES reports that a message expired.
 const EXPIRED_BYTES: usize = 96;
@@ -37,8 +41,9 @@ pub(super) struct InnerReply<'t> {
 impl<'t> InnerReply<'t> {
     /// The enhanced status code at the start of a reply with a frame.
     pub(super) fn status(&self) -> Option<&'t str> {
-        let rest = if reply_code(self.text).is_some() { self.text.get(4..)? } else { self.text };
-        bouncewatch_schemas::diagnostic::leading_status(rest).filter(|_| self.has_frame)
+        let text = Some(self.text).filter(|_| self.has_frame)?;
+        let rest = if reply_code(text).is_some() { text.get(4..)? } else { text };
+        bouncewatch_schemas::diagnostic::leading_status(rest)
     }
 
     /// The reply code at the start of a reply with a frame. An expired message has that of SES, which is permanent.
@@ -60,13 +65,14 @@ enum Place {
 
 /// The texts of all frames.
 struct Frames {
-    texts: Vec<(Place, &'static str)>,
-    /// Whether a text of the places `Before`, `Code` and `Tail` ends with the byte.
-    last_bytes: [bool; 256],
+    /// Texts directly before a colon or quote, by their last byte.
+    endings: Vec<Vec<(Place, &'static str)>>,
+    /// Texts anywhere before it.
+    inside: Vec<(Place, &'static str)>,
 }
 
 static FRAMES: LazyLock<Frames> = LazyLock::new(|| {
-    let mut frames = Frames { texts: Vec::new(), last_bytes: [false; 256] };
+    let mut frames = Frames { endings: vec![Vec::new(); 256], inside: Vec::new() };
     let rows = TABLE.lines().filter(|line| !line.is_empty() && !line.starts_with(['#', '>']));
     for row in rows {
         let mut columns = row.split('\t').skip(1);
@@ -78,37 +84,37 @@ static FRAMES: LazyLock<Frames> = LazyLock::new(|| {
             _ => Place::Sender,
         };
         for text in columns.next().unwrap_or_default().split(" | ") {
-            frames.texts.push((place, text));
-            if let Some(last) = text.bytes().last() {
-                frames.last_bytes[usize::from(last)] = true;
+            match (place, text.bytes().last()) {
+                (Place::Before | Place::Code | Place::Tail, Some(last)) => {
+                    frames.endings[usize::from(last)].push((place, text));
+                }
+                _ => frames.inside.push((place, text)),
             }
         }
     }
+    // a longer text states more
+    let by_length =
+        |texts: &mut Vec<(Place, &str)>| texts.sort_by_key(|(_, text)| Reverse(text.len()));
+    frames.endings.iter_mut().for_each(by_length);
     frames
 });
 
 impl Frames {
-    /// The text of this place with which `before` ends.
-    fn end_of(&self, place: Place, before: &[u8]) -> Option<&'static str> {
+    /// The text with which `before` ends, and its place.
+    fn end_of(&self, before: &[u8]) -> Option<(Place, &'static str)> {
         let last = before.last()?.to_ascii_lowercase();
-        if !self.last_bytes[usize::from(last)] {
-            return None;
-        }
-        let ends = |text: &str| {
+        let ends = |(_, text): &&(Place, &str)| {
             let start = before.len().checked_sub(text.len());
             start.is_some_and(|start| before[start..].eq_ignore_ascii_case(text.as_bytes()))
         };
-        self.of(place).find(|text| ends(text))
+        self.endings[usize::from(last)].iter().find(ends).copied()
     }
 
-    /// Whether `before` contains a text of this place.
-    fn contains(&self, place: Place, before: &[u8]) -> bool {
-        let before = before.to_ascii_lowercase();
-        self.of(place).any(|text| memmem::find(&before, text.as_bytes()).is_some())
-    }
-
-    fn of(&self, place: Place) -> impl Iterator<Item = &'static str> {
-        self.texts.iter().filter(move |(other, _)| *other == place).map(|(_, text)| *text)
+    /// Position of the first text of this place.
+    fn position(&self, place: Place, text: &[u8]) -> Option<usize> {
+        let text = text.to_ascii_lowercase();
+        let inside = self.inside.iter().filter(|(other, _)| *other == place);
+        inside.filter_map(|(_, inside)| memmem::find(&text, inside.as_bytes())).min()
     }
 }
 
@@ -121,19 +127,42 @@ pub(super) fn samples() -> impl Iterator<Item = &'static str> {
 /// Extracts the reply of the last server.
 pub(super) fn unwrap(text: &str) -> InnerReply<'_> {
     let expired = has_expired(text);
-    let text = without_order_error(text);
     let bytes = text.as_bytes();
     let head = bytes.get(..FRAME_BYTES).unwrap_or(bytes);
     let (mut start, mut end) = (None, text.len());
-    for at in memchr::memchr3_iter(b':', b'\'', b'<', head) {
+    let mut within = None;
+    let frames: &Frames = &FRAMES;
+    for at in memchr::memchr3_iter(b':', b'\'', b'<', head).take(MARKS_MAX) {
+        if bytes[at] != b':' && !expired && !is_code_near(bytes, at) {
+            continue;
+        }
         let before = bytes[..at].trim_ascii_end();
-        if let Some(note) = FRAMES.end_of(Place::Tail, before) {
+        let ending = frames.end_of(before);
+        if let Some((Place::Tail, note)) = ending {
             end = before.len() - note.len();
             break;
         }
         let inner = text.get(at + 1..).unwrap_or_default();
         let inner = inner.strip_prefix(' ').unwrap_or(inner);
-        if starts_reply(text, at, inner, expired) {
+        // sendmail quotes the reply to each command: `<<< 503 Need RCPT` follows from the reply before it
+        if before.ends_with(b"<<") && inner.starts_with("503 ") && start.is_some() {
+            end = before.len() - 2;
+            break;
+        }
+        let is_reply = match Quote::of(text, before, bytes[at], inner) {
+            Quote::Certain => true,
+            Quote::Code => {
+                ending.is_some() || {
+                    let first = within.get_or_insert_with(|| frames.position(Place::Within, head));
+                    first.is_some_and(|first| first < at)
+                }
+            }
+            Quote::None => {
+                matches!(ending, Some((Place::Before, _))) && bytes[at] == b':'
+                    || bytes[at] == b'<' && expired && before.ends_with(b".")
+            }
+        };
+        if is_reply {
             start = Some((at, text.len() - inner.len()));
         }
     }
@@ -150,39 +179,48 @@ pub(super) fn unwrap(text: &str) -> InnerReply<'_> {
     };
     // Postfix appends the command
     let (inner, command) = inner.split_once("(in reply to ").unwrap_or((inner, ""));
-    let about_sender = FRAMES.contains(Place::Sender, &bytes[..at])
-        || FRAMES.contains(Place::Sender, command.as_bytes())
+    let about_sender = FRAMES.position(Place::Sender, &bytes[..at]).is_some()
+        || FRAMES.position(Place::Sender, command.as_bytes()).is_some()
         || reply_code(inner).is_some_and(|code| LOGIN_CODES.contains(&code));
     InnerReply { text: inner, has_frame: true, expired, about_sender }
 }
 
-/// Whether a reply in a frame starts with `inner`, after the colon, quote or `<` of a text at `at`.
-fn starts_reply(text: &str, at: usize, inner: &str, expired: bool) -> bool {
-    let (before, delimiter) = (text.as_bytes()[..at].trim_ascii_end(), text.as_bytes()[at]);
-    // `550-'no such user'`
-    let code_before =
-        || before.len().checked_sub(4).and_then(|at| str::from_utf8(&before[at..]).ok());
-    if delimiter == b'\''
-        && code_before().is_some_and(|code| code.ends_with('-') && reply_code(code).is_some())
-    {
-        return true;
+/// Whether a reply code can stand beside the quote or `<` at `at`: `550-'no'`, `<550 no`, `<<< 550 no`.
+fn is_code_near(bytes: &[u8], at: usize) -> bool {
+    match bytes.get(at + 1..) {
+        Some([b'4' | b'5', ..] | [b' ', b'4' | b'5', ..]) => true,
+        _ => bytes[..at].ends_with(b"-"),
     }
-    let Some(code) = reply_code(inner) else {
-        return match delimiter {
-            b':' => FRAMES.end_of(Place::Before, before).is_some(),
-            _ => delimiter == b'<' && expired && before.ends_with(b"."),
+}
+
+/// What follows a colon, a quote or `<`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Quote {
+    /// A reply in quotes, or with an enhanced status code of its class.
+    Certain,
+    /// A number that can be a reply code.
+    Code,
+    /// Neither.
+    None,
+}
+
+impl Quote {
+    /// What `inner` is, after `before` and a colon, quote or `<` in a text.
+    fn of(text: &str, before: &[u8], delimiter: u8, inner: &str) -> Self {
+        // `550-'no such user'`
+        let code = before.last_chunk::<4>().filter(|_| delimiter == b'\'');
+        if let Some([b'4' | b'5', b'0'..=b'9', b'0'..=b'9', b'-']) = code {
+            return Self::Certain;
+        }
+        let Some(code) = reply_code(inner).filter(|_| !before.is_empty()) else {
+            return Self::None;
         };
-    };
-    // the next line of a reply has the code of its first line
-    let is_next_line = reply_code(text) == Some(code);
-    let status = inner.get(4..).and_then(bouncewatch_schemas::diagnostic::leading_status);
-    !before.is_empty()
-        && (delimiter == b'<'
-            || status
-                .is_some_and(|status| !is_next_line && status.as_bytes()[0] == code.as_bytes()[0])
-            || FRAMES.end_of(Place::Code, before).is_some()
-            || FRAMES.end_of(Place::Before, before).is_some()
-            || FRAMES.contains(Place::Within, before))
+        // the next line of a reply has the code of its first line
+        let is_next_line = reply_code(text) == Some(code);
+        let status = inner.get(4..).and_then(bouncewatch_schemas::diagnostic::leading_status);
+        let has_status = status.is_some_and(|status| status.as_bytes()[0] == code.as_bytes()[0]);
+        if delimiter == b'<' || has_status && !is_next_line { Self::Certain } else { Self::Code }
+    }
 }
 
 /// The reply code at the start of a text: class 4 or 5, then a blank or a hyphen.
@@ -199,19 +237,6 @@ fn has_expired(text: &str) -> bool {
         LazyLock::new(|| memmem::Finder::new("xpired: unable to deliver"));
     let head = text.as_bytes().get(..EXPIRED_BYTES).unwrap_or(text.as_bytes());
     MARK.find(head).is_some()
-}
-
-/// The text without a second reply about the order of commands: a server that refuses the recipient refuses the next
-/// command as well.
-fn without_order_error(text: &str) -> &str {
-    static ORDER: LazyLock<memmem::Finder<'static>> =
-        LazyLock::new(|| memmem::Finder::new(" 503 "));
-    match ORDER.find(text.as_bytes()).and_then(|at| text.split_at_checked(at)) {
-        Some((reply, order)) if order.starts_with(" 503 5.") || reply.ends_with("<<<") => {
-            reply.trim_end_matches(['<', ' '])
-        }
-        _ => text,
-    }
 }
 
 #[cfg(test)]
@@ -235,7 +260,7 @@ mod tests {
                 "550 5.1.1 <a@example.org>: no, see https://example.org/550",
             ),
             ("550-5.7.1 virus: 550-5.7.1 x", "550-5.7.1 virus: 550-5.7.1 x"),
-            ("550 5.2.1 disabled. 503 5.5.1 RCPT first.", "550 5.2.1 disabled."),
+            ("<<< 550 5.2.1 disabled. <<< 503 RCPT first.", "550 5.2.1 disabled."),
             ("no", "no"),
             ("", ""),
         ] {

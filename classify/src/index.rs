@@ -13,6 +13,8 @@ pub struct Scratch {
     pub(super) found: Vec<u64>,
     /// The first occurrence of each phrase that the text contains: leftmost first, the shortest first at one position.
     pub(super) hits: Vec<Hit>,
+    /// Those of `hits` that are marks.
+    marks: Vec<Hit>,
 }
 
 /// The first occurrence of a phrase in a text. The order of the fields is the order of hits.
@@ -107,8 +109,9 @@ impl Index {
     /// Finds all phrases in `scratch.folded`. A phrase that starts with a letter or digit matches only at the start of
     /// a word.
     pub(super) fn search(&self, scratch: &mut Scratch) {
-        let Scratch { folded, found, hits } = scratch;
+        let Scratch { folded, found, hits, marks } = scratch;
         hits.clear();
+        marks.clear();
         found.clear();
         found.resize(self.phrases.len().div_ceil(64), 0);
         for occurrence in self.automaton.find_overlapping_iter(folded.as_slice()) {
@@ -121,11 +124,16 @@ impl Index {
             {
                 found[word] |= bit;
                 let (start, length) = (occurrence.start(), occurrence.len());
-                hits.push(Hit { start, length, phrase: id.as_u32() });
+                let hit = Hit { start, length, phrase: id.as_u32() };
+                hits.push(hit);
+                if self.phrases[id].mark.is_some() {
+                    marks.push(hit);
+                }
             }
         }
         // the automaton reports matches in order of their ends
         hits.sort_unstable();
+        marks.sort_unstable();
     }
 
     /// The phrases that the last search found, in order of the text.
@@ -143,14 +151,10 @@ impl Index {
         kind: PatternKind,
         scratch: &'s Scratch,
     ) -> impl Iterator<Item = (&'s Hit, u32)> {
-        let mark =
-            move |hit: &'s Hit| self.phrases[hit.phrase as usize].mark.map(|mark| (hit, mark));
-        scratch
-            .hits
-            .iter()
-            .filter_map(mark)
-            .filter(move |(_, (other, _))| *other == kind)
-            .map(|(hit, (_, rule))| (hit, rule))
+        scratch.marks.iter().filter_map(move |hit| match self.phrases[hit.phrase as usize].mark {
+            Some((other, rule)) if other == kind => Some((hit, rule)),
+            _ => None,
+        })
     }
 
     /// The matching clauses, each with whether it is part of advice, and the matching guard, of the last search.
