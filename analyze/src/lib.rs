@@ -8,7 +8,6 @@ pub mod alert;
 pub mod causes;
 pub mod check;
 mod csv_output;
-mod empty_row;
 pub mod error;
 pub mod history;
 pub mod report;

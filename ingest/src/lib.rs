@@ -20,6 +20,7 @@
 
 mod batch;
 mod batch_builder;
+mod compression;
 pub mod decode;
 mod duplicates;
 mod enrich;

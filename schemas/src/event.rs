@@ -60,6 +60,55 @@ pub struct EventRow<'a> {
     pub origin: &'a str,
 }
 
+impl EventRow<'static> {
+    /// A row of SES and event publishing in which all other fields are empty. Base of rows with few fields.
+    pub const fn of_kind(kind: EventKind) -> Self {
+        Self {
+            kind,
+            service: Service::Ses,
+            channel: Channel::EventPublishing,
+            event_at: 0,
+            sent_at: None,
+            published_at: None,
+            received_at: 0,
+            message_id: "",
+            feedback_id: None,
+            recipient: None,
+            reported_recipient: None,
+            recipient_domain: None,
+            provider: None,
+            source: None,
+            source_domain: None,
+            identity: None,
+            configuration_set: None,
+            account: None,
+            region: None,
+            tenant: None,
+            tags: &[],
+            source_ip: None,
+            outgoing_ip: None,
+            remote_mta: None,
+            reporting_mta: None,
+            bounce_type: None,
+            bounce_subtype: None,
+            complaint_type: None,
+            complaint_subtype: None,
+            delay_type: None,
+            class: None,
+            counts: false,
+            smtp_code: None,
+            enhanced_status: None,
+            diagnostic: None,
+            cause: None,
+            cause_rule: None,
+            processing_ms: None,
+            expires_at: None,
+            link: None,
+            origin: "",
+        }
+    }
+}
+
 impl EventRow<'_> {
     /// The key of the message; see [`crate::identity`].
     pub fn message_key(&self) -> u64 {

@@ -2,7 +2,7 @@
 
 /// Declares an enum of unit variants, each with its text. Adds `ALL`, `as_str` and `parse`.
 ///
-/// ```ignore
+/// ```text
 /// text_enum! {
 ///     /// The service that reported an event.
 ///     Service {

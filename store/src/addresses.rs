@@ -19,6 +19,29 @@ pub const KEY_BYTES_MIN: usize = 16;
 /// Bytes of a keyed hash that are stored.
 const HASH_BYTES: usize = 16;
 
+/// Start of a dropped address (`d-HASH@domain`).
+pub const DROPPED_PREFIX: &str = "d-";
+/// Start of a hashed address (`h-HASH@domain`).
+pub const HASHED_PREFIX: &str = "h-";
+
+/// Whether a recipient is a dropped or forgotten address, which is different in each message.
+pub fn is_dropped(recipient: &str) -> bool {
+    is_pseudonym(recipient, DROPPED_PREFIX, 8)
+}
+
+/// Whether a recipient is a hashed address, which only the key can find.
+pub fn is_hashed(recipient: &str) -> bool {
+    is_pseudonym(recipient, HASHED_PREFIX, HASH_BYTES)
+}
+
+fn is_pseudonym(recipient: &str, prefix: &str, hash_bytes: usize) -> bool {
+    let local = recipient.rsplit_once('@').map_or(recipient, |(local, _)| local);
+    let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    local
+        .strip_prefix(prefix)
+        .is_some_and(|hash| hash.len() == 2 * hash_bytes && hash.bytes().all(is_digit))
+}
+
 /// What is stored instead of an address.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum RedactionPolicy {
@@ -72,12 +95,24 @@ impl AddressRedactor {
         Ok(Self { policy, hasher })
     }
 
+    /// Each hash with which rows can contain an address in normal form; none without a key. Format version 1 hashed an
+    /// internationalised domain in Unicode.
+    pub fn hashes(&self, address: &str) -> Vec<String> {
+        let spellings = [Cow::Borrowed(address), address::to_display(address)];
+        let hashes = spellings.iter().filter_map(|spelling| self.keyed_hash(spelling));
+        let mut hashes: Vec<String> = hashes
+            .filter_map(|hash| address::normalise(Cow::Owned(hash)).map(Cow::into_owned))
+            .collect();
+        hashes.dedup();
+        hashes
+    }
+
     /// Keyed hash of an address; `None` without a key.
-    pub(crate) fn keyed_hash(&self, recipient: &str) -> Option<String> {
+    fn keyed_hash(&self, recipient: &str) -> Option<String> {
         let mut hasher = self.hasher.clone()?;
         hasher.update(recipient.as_bytes());
         let hash = hasher.finalize().into_bytes();
-        let mut local = "h-".to_owned();
+        let mut local = HASHED_PREFIX.to_owned();
         for byte in hash.iter().take(HASH_BYTES) {
             // writing to a String cannot fail
             _ = write!(local, "{byte:02x}");
@@ -189,7 +224,7 @@ fn is_domain_char(c: char) -> bool {
 /// Pseudonym of an address by the policy `drop`: only rows of the same message and recipient share it.
 pub(crate) fn message_pseudonym(message_id: &str, recipient: &str) -> String {
     let hash = xxh3_64_with_seed(recipient.as_bytes(), xxh3_64(message_id.as_bytes()));
-    with_domain(&format!("d-{hash:016x}"), recipient)
+    with_domain(&format!("{DROPPED_PREFIX}{hash:016x}"), recipient)
 }
 
 /// A local part at the domain of a recipient.
@@ -330,6 +365,20 @@ mod tests {
         assert_ne!(one, message_pseudonym("m2", "jane@example.com"));
         assert_ne!(one, message_pseudonym("m1", "joan@example.com"));
         assert!(message_pseudonym("m1", "nobody").starts_with("d-"));
+    }
+
+    #[test]
+    fn hashes_contain_the_hash_of_each_format_version() {
+        let redactor = AddressRedactor::new(RedactionPolicy::Keep, Some(KEY)).unwrap();
+        assert_eq!(redactor.hashes("jane@example.com").len(), 1);
+        let hashes = redactor.hashes("info@xn--exmple-cua.com");
+        let unicode = redactor.keyed_hash("info@exämple.com").unwrap();
+        let stored_by_version_1 = address::normalise(Cow::Owned(unicode)).unwrap().into_owned();
+        assert_eq!(hashes.len(), 2);
+        assert!(hashes.iter().all(|hash| is_hashed(hash)) && hashes.contains(&stored_by_version_1));
+        assert_eq!(AddressRedactor::default().hashes("jane@example.com"), [""; 0]);
+        assert!(is_dropped(&message_pseudonym("m1", "jane@example.com")));
+        assert!(!is_hashed("h-zz@example.com") && !is_dropped("d-jane@example.com"));
     }
 
     #[test]

@@ -61,8 +61,8 @@ pub struct ForgetReport {
 /// An address to forget, with the forms in which a store can contain it.
 struct ForgottenAddress {
     recipient: String,
-    /// Keyed hash of the address, if there is a key.
-    hash: Option<String>,
+    /// Hashes of the address, if there is a key.
+    hashes: Vec<String>,
     matcher: AddressMatcher,
 }
 
@@ -104,14 +104,15 @@ impl ForgottenAddress {
         let recipient = normalise(Cow::Borrowed(address))?.into_owned();
         // a word without a domain would match everywhere
         let domain = domain(&recipient)?;
-        let hash = redactor.keyed_hash(&recipient);
+        let hashes = redactor.hashes(&recipient);
         // other spellings in texts, and in recipients of format version 1
         let local = recipient.strip_suffix(domain).and_then(|head| head.strip_suffix('@'))?;
         let quoted = format!("\"{local}\"@{domain}");
         let unicode = to_display(&recipient);
         let forms = [recipient.as_str(), &unicode, &quoted];
-        let matcher = AddressMatcher::new(forms.into_iter().chain(hash.as_deref()));
-        Some(Self { recipient, hash, matcher })
+        let matcher =
+            AddressMatcher::new(forms.into_iter().chain(hashes.iter().map(String::as_str)));
+        Some(Self { recipient, hashes, matcher })
     }
 
     /// Removes the address from the segments of one day.
@@ -201,8 +202,9 @@ impl ForgottenAddress {
 
     fn is_recipient(&self, recipient: &str) -> bool {
         let normal = normalise(Cow::Borrowed(recipient));
-        normal.is_some_and(|normal| normal == self.recipient)
-            || self.hash.as_deref() == Some(recipient)
+        normal.is_some_and(|normal| {
+            normal == self.recipient || self.hashes.iter().any(|hash| *hash == normal)
+        })
     }
 
     /// Whether a row of send counts contains the address.
@@ -323,4 +325,28 @@ fn tags(column: &ArrayRef, row: usize) -> Vec<(&str, &str)> {
     let offsets = lists.value_offsets();
     let offset = |at: usize| usize::try_from(offsets[at]).unwrap_or_default();
     (offset(row)..offset(row + 1)).map(|at| (keys.value(at), values.value(at))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::addresses::RedactionPolicy;
+
+    /// Format version 1 stored internationalised domains as received, also in hashed recipients.
+    #[test]
+    fn recipients_of_every_format_version_are_found() {
+        let key = Some(&b"0123456789abcdef"[..]);
+        let redactor = AddressRedactor::new(RedactionPolicy::Keep, key).unwrap();
+        let forgotten = ForgottenAddress::new("Info@exämple.com", &redactor).unwrap();
+        let hashed = redactor.hashes("info@xn--exmple-cua.com");
+        let unicode = hashed.iter().map(|hash| to_display(hash));
+        for recipient in ["info@exämple.com", "info@xn--exmple-cua.com", "\"info\"@exämple.com"]
+            .map(Cow::Borrowed)
+            .into_iter()
+            .chain(unicode)
+        {
+            assert!(forgotten.is_recipient(&recipient), "{recipient}");
+        }
+        assert!(!forgotten.is_recipient("info@example.com"));
+    }
 }

@@ -46,7 +46,7 @@ pub(crate) async fn rewrite(
     let unique = footer_value(&opened, table::UNIQUE_KEY).map(str::to_owned);
     let set = unique_name(now);
     // the only segment of a set stays a compacted day; a part of a larger set becomes an ordinary segment, and so does a
-    // segment of format version 1, whose rows have another order
+    // segment of format version 1: its rows are in another order
     let is_single = CompactedName::parse(segment.name()).is_some_and(|name| name.parts == 1)
         && !is_version_1(opened.schema());
     let name = if is_single { CompactedName::single(&set).stem() } else { set.clone() };

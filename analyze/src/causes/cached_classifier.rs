@@ -9,7 +9,6 @@ use bouncewatch_schemas::cause::{Action, Cause};
 use bouncewatch_schemas::event::EventRow;
 use xxhash_rust::xxh3::Xxh3;
 
-use crate::empty_row::empty_row;
 use crate::scan::Failure;
 use crate::timeline::Outcome;
 
@@ -112,7 +111,7 @@ fn row<'r>(failure: &Failure<'r>) -> EventRow<'r> {
         smtp_code: failure.smtp_code,
         enhanced_status: failure.enhanced_status,
         diagnostic: failure.diagnostic,
-        ..empty_row(failure.kind)
+        ..EventRow::of_kind(failure.kind)
     }
 }
 

@@ -52,6 +52,7 @@ fn causes_scan(
     let before = request.from.saturating_sub(request.to - request.from);
     let query = FailureQuery {
         kinds: &[EventKind::Bounce, EventKind::DeliveryDelay],
+        recipients: None,
         dimensions: &dimensions,
         after: Some(before),
         to: request.to,

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use bouncewatch_schemas::printable::printable;
 
 use crate::causes::model::{CauseAdvice, CauseGroup, CausesReport, UnknownTextReport};
-use crate::report::text::{humanize, percent, text_table, utc_minute};
+use crate::report::text::{humanize, percent, shortened, text_table, utc_minute};
 
 /// Maximum number of causes with advice.
 const ADVICE_MAX: usize = 6;
@@ -119,7 +119,11 @@ fn groups(causes: &CausesReport) -> String {
             if has_fault {
                 cells.push(humanize(group.fault.unwrap_or_default()));
             }
-            let example = group.example.as_deref().map(shortened).unwrap_or_default();
+            let example = group
+                .example
+                .as_deref()
+                .map(|text| shortened(text, EXAMPLE_MAX))
+                .unwrap_or_default();
             cells.extend([
                 group.count.to_string(),
                 share,
@@ -172,14 +176,6 @@ fn table_with_text_column(
     let title = format!("{title:<longest$}");
     let header = [header, &[title.as_str()]].concat();
     text_table(&header, &padded.collect::<Vec<_>>(), left_columns)
-}
-
-/// Returns the start of a text.
-fn shortened(text: &str) -> String {
-    match text.char_indices().nth(EXAMPLE_MAX) {
-        Some((end, _)) => format!("{}...", text.split_at(end).0),
-        None => text.to_owned(),
-    }
 }
 
 fn advice(advice: &CauseAdvice) -> String {
@@ -272,7 +268,13 @@ fn disagreements(causes: &CausesReport) -> String {
                 one.cause.to_owned(),
                 one.count.to_string(),
                 one.counted.to_string(),
-                format!(" {}", one.example.as_deref().map(shortened).unwrap_or_default()),
+                format!(
+                    " {}",
+                    one.example
+                        .as_deref()
+                        .map(|text| shortened(text, EXAMPLE_MAX))
+                        .unwrap_or_default()
+                ),
             ]
         })
         .collect();

@@ -10,7 +10,7 @@ use crate::history::model::MailHistory;
 use crate::history::request::HistoryRequest;
 use crate::history::subject::HistorySubject;
 use crate::scan::{AddressEvent, StoreScan};
-use crate::suppress::{SoftLimit, SuppressRequest, suppress};
+use crate::suppress::{SoftLimit, SuppressRequest, suppress_scan};
 
 /// Lists the events of one address or message.
 ///
@@ -23,7 +23,7 @@ pub fn history(
     if request.from.is_some_and(|from| from >= request.to) {
         return Err(AnalyzeError::Span("--from must be before --to".to_owned()));
     }
-    let (mut history, failed) = StoreScan::run(&request.store, Service::Ses, &[], |scan| {
+    let mut history = StoreScan::run(&request.store, Service::Ses, &[], |scan| {
         let mut collector = HistoryCollector::new(request.from, request.top, classifier);
         let each = |event: &AddressEvent<'_>| collector.add(event);
         let redacted = scan.address_events(request.subject.selection(), request.to, each)?;
@@ -37,15 +37,15 @@ pub fn history(
             }
             HistorySubject::Message(id) => history.message_id = Some(id.clone()),
         }
-        Ok((history, failed))
+        if !failed.is_empty() {
+            let (store, soft) = (request.store.clone(), SoftLimit::default());
+            let suppress = SuppressRequest { store, at: request.to, soft, known: None };
+            history.suppressed =
+                suppress_scan(&suppress, Some(&failed), classifier, scan)?.addresses;
+        }
+        Ok(history)
     })?;
     history.from = request.from.map(format_ms);
     history.to = format_ms(request.to);
-    if !failed.is_empty() {
-        let (store, soft) = (request.store.clone(), SoftLimit::default());
-        let all = SuppressRequest { store, at: request.to, soft, known: None };
-        history.suppressed = suppress(&all, classifier)?.addresses;
-        history.suppressed.retain(|one| failed.contains(&one.address));
-    }
     Ok(history)
 }

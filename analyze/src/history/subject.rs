@@ -2,11 +2,9 @@
 
 use std::borrow::Cow;
 
-use bouncewatch_schemas::address::{normalise, to_display};
-use bouncewatch_schemas::event::{EventKind, EventRow};
+use bouncewatch_schemas::address::normalise;
 use bouncewatch_store::addresses::AddressRedactor;
 
-use crate::empty_row::empty_row;
 use crate::scan::MailSelection;
 
 /// The address or message of a history.
@@ -25,7 +23,7 @@ pub enum HistorySubject {
 
 impl HistorySubject {
     /// Parses an address (a text with `@`) or a message ID; `None` if the text is empty. `hasher` is a redactor with
-    /// the policy `hash`; without it, hashed rows are not found.
+    /// the key; without it, hashed rows are not found.
     pub fn parse(text: &str, hasher: Option<&AddressRedactor>) -> Option<Self> {
         let text = text.trim();
         if !text.contains('@') {
@@ -33,11 +31,7 @@ impl HistorySubject {
         }
         let address = normalise(Cow::Borrowed(text))?.into_owned();
         let mut stored = vec![address.clone()];
-        // format version 1 hashed an internationalised domain in Unicode
-        for spelling in [Cow::Borrowed(address.as_str()), to_display(&address)] {
-            let hashed = hasher.and_then(|hasher| hashed(&spelling, hasher));
-            stored.extend(hashed.filter(|hashed| !stored.contains(hashed)));
-        }
+        stored.extend(hasher.map(|hasher| hasher.hashes(&address)).unwrap_or_default());
         Some(Self::Address { address, stored })
     }
 
@@ -48,14 +42,6 @@ impl HistorySubject {
             Self::Message(id) => MailSelection::Message(id),
         }
     }
-}
-
-/// Returns the recipient that is stored for an address, in normal form.
-fn hashed(address: &str, hasher: &AddressRedactor) -> Option<String> {
-    let mut stored = None;
-    let row = EventRow { recipient: Some(address), ..empty_row(EventKind::Send) };
-    hasher.apply(&row, |redacted| stored = redacted.recipient.map(str::to_owned));
-    Some(normalise(Cow::Owned(stored?))?.into_owned())
 }
 
 #[cfg(test)]

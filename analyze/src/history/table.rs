@@ -6,7 +6,7 @@ use bouncewatch_schemas::event::EventKind;
 use bouncewatch_schemas::printable::printable;
 
 use crate::history::model::{HistoryEvent, MailHistory};
-use crate::report::text::{humanize, text_table, utc_minute};
+use crate::report::text::{humanize, shortened, text_table, utc_minute};
 use crate::suppress::model::SuppressedAddress;
 
 /// Maximum length of a message ID, in characters. The start of an SES message ID is the time of sending.
@@ -23,12 +23,12 @@ type HistoryColumn = (&'static str, fn(&HistoryEvent) -> String);
 const COLUMNS: [HistoryColumn; 8] = [
     ("time (UTC)", |event| event.at.chars().take(19).collect::<String>().replace('T', " ")),
     ("event", event_name),
-    ("message", |event| shortened(&event.message_id, MESSAGE_ID_MAX)),
+    ("message", |event| shortened(&printable(&event.message_id), MESSAGE_ID_MAX)),
     ("recipient", |event| cell(event.recipient.as_deref())),
     ("service", |event| if event.service == "ses" { String::new() } else { "workmail".to_owned() }),
     ("campaign", |event| cell(event.campaign.as_deref())),
     ("cause", |event| event.cause.unwrap_or_default().to_owned()),
-    ("text", |event| shortened(&text(event), TEXT_MAX)),
+    ("text", |event| shortened(&printable(&text(event)), TEXT_MAX)),
 ];
 
 /// Returns a summary in one line, a table with one line per event, and the suppressed recipients.
@@ -100,7 +100,7 @@ fn suppressed(one: &SuppressedAddress) -> String {
         plural(one.count, if one.cause.is_some() { "bounce" } else { "complaint" }),
         utc_minute(&one.last_at),
         expires.as_deref().unwrap_or("no expiry"),
-        shortened(evidence, TEXT_MAX)
+        shortened(&printable(evidence), TEXT_MAX)
     )
 }
 
@@ -123,7 +123,7 @@ fn event_name(event: &HistoryEvent) -> String {
         Some(EventKind::Click) => ("clicked", None),
         _ => (event.kind, None),
     };
-    let detail = detail.map(|detail| format!(" ({})", shortened(detail, NAME_MAX)));
+    let detail = detail.map(|detail| format!(" ({})", shortened(&printable(detail), NAME_MAX)));
     humanize(&format!("{name}{}", detail.unwrap_or_default()))
 }
 
@@ -142,16 +142,7 @@ fn text(event: &HistoryEvent) -> String {
 }
 
 fn cell(text: Option<&str>) -> String {
-    shortened(text.unwrap_or_default(), NAME_MAX)
-}
-
-/// Returns the start of a text, without control characters.
-fn shortened(text: &str, max: usize) -> String {
-    let text = printable(text);
-    match text.char_indices().nth(max) {
-        Some((end, _)) => format!("{}...", text.split_at(end).0),
-        None => text.into_owned(),
-    }
+    shortened(&printable(text.unwrap_or_default()), NAME_MAX)
 }
 
 /// Returns the date of an RFC 3339 time.

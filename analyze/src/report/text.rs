@@ -42,6 +42,14 @@ pub(crate) fn duration(seconds: i64) -> String {
     }
 }
 
+/// Returns the first `max` characters of a text; `...` stands for the rest.
+pub(crate) fn shortened(text: &str, max: usize) -> String {
+    match text.char_indices().nth(max) {
+        Some((end, _)) => format!("{}...", text.split_at(end).0),
+        None => text.to_owned(),
+    }
+}
+
 /// Aligns columns to their widest cell: the first `left_columns` to the left, the others to the right.
 ///
 /// Control characters in cells are escaped. A table with more than 400 rows omits rows in the middle and states so.

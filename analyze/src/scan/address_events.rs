@@ -6,10 +6,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bouncewatch_schemas::address;
-use bouncewatch_schemas::event::{EventKind, Service};
+use bouncewatch_schemas::event::Service;
 use bouncewatch_schemas::identity::message_key;
 use bouncewatch_schemas::table;
 use bouncewatch_schemas::time::day_of;
+use bouncewatch_store::addresses::{DROPPED_PREFIX, HASHED_PREFIX, is_dropped, is_hashed};
 use polars::prelude::*;
 
 use crate::error::AnalyzeError;
@@ -17,42 +18,28 @@ use crate::scan::address_event::{AddressEvent, MailSelection, RedactedRows};
 use crate::scan::event::ScannedEvent;
 use crate::scan::event_rows::{EventRows, RowFields};
 use crate::scan::expressions;
-use crate::scan::failure::Failure;
+use crate::scan::failure::{FAILURE_TEXTS, Failure};
 use crate::scan::frames::fold_batches;
 use crate::scan::message_keys::{MessageKeys, rows_of_messages};
 use crate::scan::read_rows::{append_rows, event_columns};
 use crate::scan::store_scan::StoreScan;
 use crate::timeline::Dimension;
 
-/// Text columns of an event, in the order in which [`emit`] takes them apart. The tag [`CAMPAIGN`] follows.
-const TEXT_COLUMNS: [&str; 18] = [
-    table::KIND,
+/// Further text columns of an event, after those of a failure. The tag [`CAMPAIGN`] follows.
+const FURTHER_TEXTS: [&str; 8] = [
     table::SERVICE,
     table::MESSAGE_ID,
-    table::RECIPIENT,
     table::REPORTED_RECIPIENT,
-    table::RECIPIENT_DOMAIN,
     table::SOURCE,
     table::CONFIGURATION_SET,
     table::CLASS,
-    table::BOUNCE_TYPE,
-    table::BOUNCE_SUBTYPE,
-    table::COMPLAINT_TYPE,
     table::COMPLAINT_SUBTYPE,
-    table::DELAY_TYPE,
-    table::ENHANCED_STATUS,
-    table::DIAGNOSTIC,
-    table::REMOTE_MTA,
     table::LINK,
 ];
-/// Prefix and number of digits of a dropped address (see `bouncewatch_store::addresses`).
-const DROPPED: (&str, usize) = ("d-", 16);
-/// The same of a hashed address.
-const HASHED: (&str, usize) = ("h-", 32);
 /// Message tag that names the mailing.
 const CAMPAIGN: &str = "campaign";
-/// Texts of an event: [`TEXT_COLUMNS`] and the campaign.
-const TEXTS: usize = TEXT_COLUMNS.len() + 1;
+/// Texts of an event.
+const TEXTS: usize = FAILURE_TEXTS.len() + FURTHER_TEXTS.len() + 1;
 
 /// Fixed-size fields of an event.
 #[derive(Debug, Clone, Copy)]
@@ -89,7 +76,8 @@ impl StoreScan {
         let last_day = day_of(to).saturating_add(1);
         let ((messages, redacted), is_selected) = match selection {
             MailSelection::Recipient(stored) => {
-                let is_selected = is_one_of(stored).or(col(table::RECIPIENT).is_null());
+                let is_selected =
+                    expressions::is_recipient(stored).or(col(table::RECIPIENT).is_null());
                 (self.messages_to(stored, to, last_day)?, is_selected)
             }
             MailSelection::Message(id) => {
@@ -118,13 +106,13 @@ impl StoreScan {
     ) -> Result<(MessageKeys, RedactedRows), AnalyzeError> {
         let recipient = || col(table::RECIPIENT);
         let domain = stored.first().and_then(|address| address::domain(address));
-        let is_redacted = recipient().str().starts_with(lit(DROPPED.0));
-        let is_redacted = is_redacted.or(recipient().str().starts_with(lit(HASHED.0)));
+        let is_redacted = recipient().str().starts_with(lit(DROPPED_PREFIX));
+        let is_redacted = is_redacted.or(recipient().str().starts_with(lit(HASHED_PREFIX)));
         let is_at_domain =
             recipient().str().ends_with(lit(format!("@{}", domain.unwrap_or_default())));
         let rows = self
             .rows(i64::MIN, last_day)?
-            .filter(is_one_of(stored).or(is_redacted.and(is_at_domain)))
+            .filter(expressions::is_recipient(stored).or(is_redacted.and(is_at_domain)))
             .select([recipient(), col(table::MESSAGE_KEY), time()]);
         let stored = stored.to_vec();
         fold_batches(rows, Default::default(), move |batch, target| {
@@ -139,8 +127,8 @@ impl StoreScan {
                 if stored.iter().any(|address| address == recipient) {
                     found.insert(message.cast_unsigned());
                 } else if at <= to {
-                    redacted.dropped += u64::from(is_redacted_as(recipient, DROPPED));
-                    redacted.hashed += u64::from(is_redacted_as(recipient, HASHED));
+                    redacted.dropped += u64::from(is_dropped(recipient));
+                    redacted.hashed += u64::from(is_hashed(recipient));
                 }
             }
             Ok(())
@@ -162,26 +150,13 @@ impl StoreScan {
     }
 }
 
-/// Whether the recipient is one of some stored recipients.
-fn is_one_of(stored: &[String]) -> Expr {
-    let is_equal = stored.iter().map(|one| col(table::RECIPIENT).eq(lit(one.clone())));
-    is_equal.reduce(Expr::or).unwrap_or_else(|| lit(false))
-}
-
 fn time() -> Expr {
     col(table::EVENT_AT).cast(DataType::Int64)
 }
 
-/// Whether a recipient is a prefix and a number of digits before the domain.
-fn is_redacted_as(recipient: &str, (prefix, digits): (&str, usize)) -> bool {
-    let digits_of = |local: &str| local.strip_prefix(prefix).map(str::len);
-    recipient.rsplit_once('@').and_then(|(local, _)| digits_of(local)) == Some(digits)
-}
-
-/// Returns the names of the texts of an event.
-fn text_names() -> Vec<String> {
-    let campaign = Dimension::Tag(CAMPAIGN.to_owned()).name();
-    TEXT_COLUMNS.into_iter().map(str::to_owned).chain([campaign]).collect()
+/// Returns the names of the text columns of an event, without the campaign.
+fn text_columns() -> impl Iterator<Item = &'static str> {
+    FAILURE_TEXTS.into_iter().chain(FURTHER_TEXTS)
 }
 
 /// Appends the rows of a frame of the event table.
@@ -189,11 +164,12 @@ fn append_events(
     rows: LazyFrame,
     target: EventRows<AddressFields>,
 ) -> Result<EventRows<AddressFields>, AnalyzeError> {
-    let names = text_names();
+    let campaign = Dimension::Tag(CAMPAIGN.to_owned());
+    let names: Vec<String> = text_columns().map(str::to_owned).chain([campaign.name()]).collect();
     let mut columns = event_columns(&names);
     columns.extend([col(table::SMTP_CODE), col(table::EXPIRES_AT).cast(DataType::Int64)]);
-    columns.extend(TEXT_COLUMNS.map(col));
-    columns.push(expressions::dimension_value(&Dimension::Tag(CAMPAIGN.to_owned())));
+    columns.extend(text_columns().map(col));
+    columns.push(expressions::dimension_value(&campaign));
     fold_batches(rows.select(columns), target, move |batch, target| {
         for service in Service::ALL {
             let is_of_service = batch.column(table::SERVICE)?.str()?.equal(service.as_str());
@@ -213,49 +189,30 @@ fn append_events(
 /// Calls `each` with the events at or before `to`.
 fn emit(events: &EventRows<AddressFields>, to: i64, mut each: impl FnMut(&AddressEvent<'_>)) {
     events.for_each_event(|AddressFields { event, smtp_code, expires_at }, ids| {
-        let texts: [Option<&str>; TEXTS] = std::array::from_fn(|at| events.text(ids[at]));
+        if event.at > to {
+            return;
+        }
+        let texts = std::array::from_fn(|at| events.text(ids[at]));
+        let further = std::array::from_fn(|at| events.text(ids[FAILURE_TEXTS.len() + at]));
         let [
-            kind,
             service,
             message_id,
-            recipient,
             reported_recipient,
-            recipient_domain,
             source,
             configuration_set,
             class,
-            bounce_type,
-            bounce_subtype,
-            complaint_type,
             complaint_subtype,
-            delay_type,
-            enhanced_status,
-            diagnostic,
-            remote_mta,
             link,
             campaign,
-        ] = texts;
-        let kind = kind.and_then(EventKind::parse).filter(|_| event.at <= to);
-        let (Some(kind), Some(service)) = (kind, service.and_then(Service::parse)) else { return };
+        ]: [Option<&str>; FURTHER_TEXTS.len() + 1] = further;
+        let (Some(fields), Some(service)) =
+            (Failure::new(event, smtp_code, texts), service.and_then(Service::parse))
+        else {
+            return;
+        };
         each(&AddressEvent {
             service,
-            fields: Failure {
-                kind,
-                outcome: event.outcome,
-                at: event.at,
-                message: event.message,
-                bounce_type,
-                bounce_subtype,
-                delay_type,
-                complaint_type,
-                smtp_code: smtp_code.and_then(|code| u16::try_from(code).ok()),
-                enhanced_status,
-                diagnostic,
-                remote_mta,
-                recipient,
-                recipient_domain,
-                values: Vec::new(),
-            },
+            fields,
             message_id: message_id.unwrap_or_default(),
             class,
             complaint_subtype,

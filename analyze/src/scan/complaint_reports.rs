@@ -2,8 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use crate::scan::expressions::{PUBLISHED, REPORT_SEPARATOR};
-
+/// Separator between recipient and feedback ID in the text of a report.
+pub(super) const REPORT_SEPARATOR: char = '\u{1f}';
+/// Start of the text of a report from event publishing. Greater than [`FEEDBACK`], so that it wins among copies.
+pub(super) const PUBLISHED: char = 'p';
+/// Start of the text of a report from identity feedback.
+pub(super) const FEEDBACK: char = 'f';
 /// Maximum difference between the times of one report on two channels, milliseconds.
 const CHANNEL_SKEW_MAX_MS: i64 = 60_000;
 
@@ -22,7 +26,7 @@ pub(super) struct Complaint {
 }
 
 impl Complaint {
-    /// Returns a complaint; `report` is its text of [`crate::scan::expressions::complaint_report`].
+    /// Returns a complaint; `report` is its text: [`PUBLISHED`] or [`FEEDBACK`], then recipient and feedback ID.
     pub(super) fn new(scope: u32, message: u64, report: &str, at: i64, time: i64) -> Self {
         let is_published = report.starts_with(PUBLISHED);
         let rest = report.get(1..).unwrap_or_default();

@@ -6,6 +6,7 @@ use bouncewatch_schemas::provider;
 use bouncewatch_schemas::table;
 use polars::prelude::*;
 
+use crate::scan::complaint_reports::{FEEDBACK, PUBLISHED, REPORT_SEPARATOR};
 use crate::timeline::{Dimension, NO_FEEDBACK, Outcome};
 
 /// Separator between the values of a tag with several values.
@@ -31,6 +32,12 @@ pub(super) fn is_of(service: Service) -> Expr {
 /// Whether an event is of a kind.
 pub(super) fn is_kind(kind: EventKind) -> Expr {
     col(table::KIND).eq(lit(kind.as_str()))
+}
+
+/// Whether the recipient is one of some recipients.
+pub(super) fn is_recipient<'r>(recipients: impl IntoIterator<Item = &'r String>) -> Expr {
+    let is_equal = |one: &String| col(table::RECIPIENT).eq(lit(one.clone()));
+    recipients.into_iter().map(is_equal).fold(lit(false), Expr::or)
 }
 
 /// Whether events of this kind are counted.
@@ -80,13 +87,6 @@ pub(super) fn no_feedback() -> Expr {
         .fold(lit(false), Expr::or);
     when(is_without_feedback.fill_null(lit(false))).then(lit(NO_FEEDBACK)).otherwise(lit(NULL))
 }
-
-/// Separator between recipient and feedback ID in [`complaint_report`].
-pub(super) const REPORT_SEPARATOR: char = '\u{1f}';
-/// Start of the text of a report from event publishing. Greater than [`FEEDBACK`], so that it wins among copies.
-pub(super) const PUBLISHED: char = 'p';
-/// Start of the text of a report from identity feedback.
-const FEEDBACK: char = 'f';
 
 /// Channel, recipient and feedback ID of a complaint in one text; null for other events.
 pub(super) fn complaint_report() -> Expr {

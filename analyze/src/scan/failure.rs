@@ -1,13 +1,33 @@
 //! Single bounces, complaints and delays.
 
-use bouncewatch_schemas::event::EventKind;
+use std::collections::BTreeSet;
 
+use bouncewatch_schemas::event::EventKind;
+use bouncewatch_schemas::table;
+
+use crate::scan::event::ScannedEvent;
 use crate::timeline::{Dimension, Outcome};
+
+/// Text columns of a failure, in the order in which [`Failure::new`] takes them.
+pub(super) const FAILURE_TEXTS: [&str; 10] = [
+    table::KIND,
+    table::BOUNCE_TYPE,
+    table::BOUNCE_SUBTYPE,
+    table::DELAY_TYPE,
+    table::COMPLAINT_TYPE,
+    table::ENHANCED_STATUS,
+    table::DIAGNOSTIC,
+    table::REMOTE_MTA,
+    table::RECIPIENT,
+    table::RECIPIENT_DOMAIN,
+];
 
 /// Parameters of a query for failures.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct FailureQuery<'a> {
     pub(crate) kinds: &'a [EventKind],
+    /// Only complaints, and failures of these recipients; `None` for all.
+    pub(crate) recipients: Option<&'a BTreeSet<String>>,
     /// Dimensions with values to return.
     pub(crate) dimensions: &'a [Dimension],
     /// Only events after this time; `None` for the complete history.
@@ -37,4 +57,43 @@ pub(crate) struct Failure<'r> {
     /// Values of the dimensions of the query, in their order; the values of a tag are joined with
     /// [`crate::scan::TAG_SEPARATOR`].
     pub(crate) values: Vec<Option<&'r str>>,
+}
+
+impl<'r> Failure<'r> {
+    /// Returns an event with the texts of [`FAILURE_TEXTS`] and without dimensions; `None` if its kind is unknown.
+    pub(super) fn new(
+        event: ScannedEvent,
+        smtp_code: Option<i32>,
+        texts: [Option<&'r str>; FAILURE_TEXTS.len()],
+    ) -> Option<Self> {
+        let [
+            kind,
+            bounce_type,
+            bounce_subtype,
+            delay_type,
+            complaint_type,
+            enhanced_status,
+            diagnostic,
+            remote_mta,
+            recipient,
+            recipient_domain,
+        ] = texts;
+        Some(Self {
+            kind: EventKind::parse(kind?)?,
+            outcome: event.outcome,
+            at: event.at,
+            message: event.message,
+            bounce_type,
+            bounce_subtype,
+            delay_type,
+            complaint_type,
+            smtp_code: smtp_code.and_then(|code| u16::try_from(code).ok()),
+            enhanced_status,
+            diagnostic,
+            remote_mta,
+            recipient,
+            recipient_domain,
+            values: Vec::new(),
+        })
+    }
 }

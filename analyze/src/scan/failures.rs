@@ -18,27 +18,13 @@ use crate::scan::domain_providers::{DomainProviders, domain_providers};
 use crate::scan::event::{CLOCK_SLACK_MS, ScannedEvent};
 use crate::scan::event_rows::{EventRows, RowFields};
 use crate::scan::expressions;
-use crate::scan::failure::{Failure, FailureQuery};
+use crate::scan::failure::{FAILURE_TEXTS, Failure, FailureQuery};
 use crate::scan::frames::{collect_streaming, count_rows, fold_batches};
 use crate::scan::message_keys::{MessageKeys, rows_of_messages};
 use crate::scan::read_rows::{append_rows, event_columns, shard_of};
 use crate::scan::store_scan::StoreScan;
 use crate::scan::string_interner::NO_TEXT;
 use crate::timeline::Dimension;
-
-/// Text columns of a failure, in the order in which [`emit`] takes them apart. The dimensions of the query follow.
-const TEXT_COLUMNS: [&str; 10] = [
-    table::KIND,
-    table::BOUNCE_TYPE,
-    table::BOUNCE_SUBTYPE,
-    table::DELAY_TYPE,
-    table::COMPLAINT_TYPE,
-    table::ENHANCED_STATUS,
-    table::DIAGNOSTIC,
-    table::REMOTE_MTA,
-    table::RECIPIENT,
-    table::RECIPIENT_DOMAIN,
-];
 
 /// Fixed-size fields of a failure.
 #[derive(Debug, Clone, Copy)]
@@ -72,9 +58,14 @@ impl StoreScan {
         let first_day = query.after.map_or(i64::MIN, |after| day_of(after).saturating_sub(1));
         let last_day = day_of(query.to).saturating_add(1);
         let kinds = query.kinds.iter().map(|kind| expressions::is_kind(*kind));
+        let is_of_recipient = query.recipients.map_or(lit(true), |recipients| {
+            // a complaint report about several recipients is read completely
+            expressions::is_kind(EventKind::Complaint).or(expressions::is_recipient(recipients))
+        });
         let is_wanted = kinds
             .fold(lit(false), Expr::or)
             .and(self.is_counted_mail())
+            .and(is_of_recipient)
             .and(col(table::EVENT_AT).is_not_null());
         let rows = || -> Result<LazyFrame, AnalyzeError> {
             Ok(self.rows(first_day, last_day)?.filter(is_wanted.clone()))
@@ -233,9 +224,9 @@ fn first_day_of(sent_at: i64) -> i64 {
     if sent_at == i64::MIN { sent_at } else { day_of(sent_at).saturating_sub(1) }
 }
 
-/// Returns the names of the texts of a failure: [`TEXT_COLUMNS`], then further dimensions of the query.
+/// Returns the names of the texts of a failure: [`FAILURE_TEXTS`], then further dimensions of the query.
 fn text_names(dimensions: &[Dimension]) -> Vec<String> {
-    let mut names = TEXT_COLUMNS.map(str::to_owned).to_vec();
+    let mut names = FAILURE_TEXTS.map(str::to_owned).to_vec();
     for name in dimensions.iter().map(Dimension::name) {
         if !names.contains(&name) {
             names.push(name);
@@ -248,8 +239,8 @@ fn text_names(dimensions: &[Dimension]) -> Vec<String> {
 fn columns(dimensions: &[Dimension]) -> Vec<Expr> {
     let mut columns = event_columns(&text_names(dimensions));
     columns.push(col(table::SMTP_CODE));
-    columns.extend(TEXT_COLUMNS.map(col));
-    let further = dimensions.iter().filter(|one| !TEXT_COLUMNS.contains(&one.name().as_str()));
+    columns.extend(FAILURE_TEXTS.map(col));
+    let further = dimensions.iter().filter(|one| !FAILURE_TEXTS.contains(&one.name().as_str()));
     columns.extend(further.map(expressions::dimension_value));
     columns
 }
@@ -289,21 +280,11 @@ fn emit(
         if event.at > query.to || query.after.is_some_and(|after| event.at <= after) {
             return;
         }
-        let [
-            kind,
-            bounce_type,
-            bounce_subtype,
-            delay_type,
-            complaint_type,
-            enhanced_status,
-            diagnostic,
-            remote_mta,
-            recipient,
-            recipient_domain,
-        ] = std::array::from_fn(|at| failures.text(ids[at]));
-        let Some(kind) = kind.and_then(EventKind::parse) else { return };
-        let domain_provider =
-            || recipient_domain.and_then(|domain| providers.get(domain)).map(String::as_str);
+        let texts = std::array::from_fn(|at| failures.text(ids[at]));
+        let Some(failure) = Failure::new(event, smtp_code, texts) else { return };
+        let domain_provider = || {
+            failure.recipient_domain.and_then(|domain| providers.get(domain)).map(String::as_str)
+        };
         let value = |(at, is_provider): &(Option<usize>, bool)| {
             let own = at.and_then(|at| {
                 let of_message = || message_values.get(&(event.message, at)).map(String::as_str);
@@ -311,22 +292,7 @@ fn emit(
             });
             if *is_provider { own.or_else(domain_provider).or(Some(provider::OTHER)) } else { own }
         };
-        each(&Failure {
-            kind,
-            outcome: event.outcome,
-            at: event.at,
-            message: event.message,
-            bounce_type,
-            bounce_subtype,
-            delay_type,
-            complaint_type,
-            smtp_code: smtp_code.and_then(|code| u16::try_from(code).ok()),
-            enhanced_status,
-            diagnostic,
-            remote_mta,
-            recipient,
-            recipient_domain,
-            values: dimensions.iter().map(value).collect(),
-        });
+        let values = dimensions.iter().map(value).collect();
+        each(&Failure { values, ..failure });
     });
 }

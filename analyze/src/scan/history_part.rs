@@ -342,7 +342,13 @@ mod tests {
         let mut failures = Vec::new();
         let kinds = [EventKind::Bounce, EventKind::Complaint];
         for after in [None, Some(START + DAY_MS)] {
-            let query = FailureQuery { kinds: &kinds, dimensions: &IDENTITY, after, to: END };
+            let query = FailureQuery {
+                kinds: &kinds,
+                recipients: None,
+                dimensions: &IDENTITY,
+                after,
+                to: END,
+            };
             scan.failures(&query, |failure| failures.push(format!("{failure:?}"))).unwrap();
         }
         failures.sort();

@@ -7,6 +7,7 @@ use bouncewatch_schemas::address;
 use bouncewatch_schemas::cause::Cause;
 use bouncewatch_schemas::event::EventKind;
 use bouncewatch_schemas::time::format_ms;
+use bouncewatch_store::addresses::is_dropped;
 
 use crate::causes::cached_classifier::CachedClassifier;
 use crate::error::AnalyzeError;
@@ -15,7 +16,6 @@ use crate::suppress::decision::{BounceEvidence, Weight, decide, weight};
 use crate::suppress::model::{
     AddressWithoutEvidence, OmittedCounts, SuppressReason, SuppressedAddress, Suppressions,
 };
-use crate::suppress::pseudonym::is_dropped;
 use crate::suppress::request::SuppressRequest;
 use crate::timeline::Outcome;
 

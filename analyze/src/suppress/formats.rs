@@ -4,10 +4,10 @@ use std::fmt::Write;
 
 use bouncewatch_schemas::address::to_display;
 use bouncewatch_schemas::printable::printable;
+use bouncewatch_store::addresses::is_hashed;
 
 use crate::csv_output::{CsvOutput, escape_formula};
 use crate::suppress::model::{SuppressedAddress, Suppressions};
-use crate::suppress::pseudonym::is_hashed;
 
 /// Maximum number of addresses in one import job of SES.
 pub const SES_IMPORT_MAX: usize = 100_000;

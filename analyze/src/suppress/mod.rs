@@ -8,7 +8,6 @@ mod address_list;
 mod decision;
 pub mod formats;
 pub mod model;
-mod pseudonym;
 mod request;
 mod run;
 
@@ -17,3 +16,4 @@ pub use decision::SoftLimit;
 pub use model::Suppressions;
 pub use request::SuppressRequest;
 pub use run::suppress;
+pub(crate) use run::suppress_scan;

@@ -1,5 +1,7 @@
 //! Runs `suppress`: scans the failures and the deliveries after them.
 
+use std::collections::BTreeSet;
+
 use bouncewatch_classify::Classifier;
 use bouncewatch_schemas::event::{EventKind, Service};
 
@@ -20,12 +22,14 @@ pub fn suppress(
 ) -> Result<Suppressions, AnalyzeError> {
     // own domains are included: mail to them is in no rate, but an invalid address there is invalid too
     StoreScan::run(&request.store, Service::Ses, &[], |scan| {
-        suppress_scan(request, classifier, scan)
+        suppress_scan(request, None, classifier, scan)
     })
 }
 
-fn suppress_scan(
+/// Lists the addresses of a scan; with `recipients`, only those of them.
+pub(crate) fn suppress_scan(
     request: &SuppressRequest,
+    recipients: Option<&BTreeSet<String>>,
     classifier: &Classifier,
     scan: &StoreScan,
 ) -> Result<Suppressions, AnalyzeError> {
@@ -33,6 +37,7 @@ fn suppress_scan(
     let mut classifier = CachedClassifier::new(classifier);
     let query = FailureQuery {
         kinds: &[EventKind::Bounce, EventKind::Complaint],
+        recipients,
         dimensions: &[],
         after: None,
         to: request.at,
@@ -40,5 +45,9 @@ fn suppress_scan(
     scan.failures(&query, |failure| evidence.add(failure, &mut classifier))?;
     evidence.sort();
     let delivered = evidence.deliveries(request, scan)?;
-    Ok(evidence.report(request, &delivered))
+    let mut report = evidence.report(request, &delivered);
+    if let Some(recipients) = recipients {
+        report.addresses.retain(|one| recipients.contains(&one.address));
+    }
+    Ok(report)
 }

@@ -7,6 +7,7 @@ use base64::alphabet;
 use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
 
+use crate::compression::CompressionFormat;
 use crate::decode::outcome::{QuarantineReason, Rejection};
 
 /// Maximum number of bytes of a decompressed payload.
@@ -14,8 +15,6 @@ const DECOMPRESSED_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Minimum length of a text that is tried as base64.
 const ENCODED_BYTES_MIN: usize = 16;
 
-const GZIP: &[u8] = &[0x1f, 0x8b];
-const ZSTD: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
 /// The header of zlib with each level of compression.
 const ZLIB: [&[u8]; 4] = [&[0x78, 0x01], &[0x78, 0x5e], &[0x78, 0x9c], &[0x78, 0xda]];
 
@@ -77,19 +76,20 @@ fn decode(encoded: &str) -> Result<Vec<u8>, base64::DecodeError> {
 }
 
 fn is_compressed(bytes: &[u8]) -> bool {
-    bytes.starts_with(GZIP)
-        || bytes.starts_with(ZSTD)
-        || ZLIB.iter().any(|magic| bytes.starts_with(magic))
+    CompressionFormat::of(bytes).is_some() || is_zlib(bytes)
+}
+
+fn is_zlib(bytes: &[u8]) -> bool {
+    ZLIB.iter().any(|magic| bytes.starts_with(magic))
 }
 
 fn decompress(bytes: &[u8]) -> Result<Vec<u8>, Rejection> {
     let failed = |error: std::io::Error| bad_payload(format!("not compressed data: {error}"));
-    let reader: Box<dyn Read + '_> = if bytes.starts_with(ZSTD) {
-        Box::new(zstd::Decoder::with_buffer(bytes).map_err(failed)?)
-    } else if ZLIB.iter().any(|magic| bytes.starts_with(magic)) {
+    let reader: Box<dyn Read + '_> = if is_zlib(bytes) {
         Box::new(flate2::bufread::ZlibDecoder::new(bytes))
     } else {
-        Box::new(flate2::bufread::MultiGzDecoder::new(bytes))
+        let format = CompressionFormat::of(bytes).unwrap_or(CompressionFormat::Gzip);
+        format.decoder(bytes).map_err(failed)?
     };
     let mut decompressed = Vec::new();
     reader.take(DECOMPRESSED_BYTES_MAX + 1).read_to_end(&mut decompressed).map_err(failed)?;

@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::compression::CompressionFormat;
 use crate::decode::csv_rows;
 use crate::decode::documents::split;
 use crate::source::delivery::Delivery;
@@ -252,15 +253,10 @@ fn decompressed(reader: impl Read + 'static, origin: &str) -> Result<Box<dyn Rea
     if let Some(format) = unsupported {
         return Err(FileError::Format { origin: origin.to_owned(), format });
     }
-    Ok(if is(&[0x1f, 0x8b]) {
-        Box::new(flate2::bufread::MultiGzDecoder::new(reader))
-    } else if is(&[0x28, 0xb5, 0x2f, 0xfd])
-        || (head.len() > 4 && head[0] & 0xf0 == 0x50 && head[1..4] == [0x2a, 0x4d, 0x18])
-    {
-        Box::new(zstd::Decoder::with_buffer(reader).map_err(read)?)
-    } else {
-        Box::new(reader)
-    })
+    match CompressionFormat::of(head) {
+        Some(format) => format.decoder(reader).map_err(read),
+        None => Ok(Box::new(reader)),
+    }
 }
 
 /// Counts the bytes that are read from `inner`.

@@ -6,12 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use aws_config::retry::RetryConfig;
-use aws_config::{BehaviorVersion, Region, SdkConfig};
-use aws_credential_types::Credentials;
-use aws_credential_types::provider::SharedCredentialsProvider;
-use aws_smithy_http_client::test_util::infallible_client_fn;
-use aws_smithy_types::body::SdkBody;
+use aws_config::SdkConfig;
 use bouncewatch_ingest::pipeline::{
     BatchLimits, IngestError, IngestSettings, IngestSummary, Source, run as pipeline_run,
 };
@@ -22,6 +17,7 @@ use bouncewatch_store::Store;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
+use crate::scripted_aws;
 use crate::stored::rows;
 
 /// The time of all runs, epoch milliseconds.
@@ -115,26 +111,12 @@ impl LogsServer {
     /// SDK settings that send all calls to the server.
     fn config(&self) -> SdkConfig {
         let state = Arc::clone(&self.state);
-        let client = infallible_client_fn(move |request| {
-            let target = request.headers().get("x-amz-target").unwrap().to_str().unwrap();
-            let body = serde_json::from_slice(request.body().bytes().unwrap()).unwrap();
-            let (status, response) = match state.lock().unwrap().respond(target, &body) {
+        scripted_aws::config(move |action, body| {
+            match state.lock().unwrap().respond(action, body) {
                 Ok(response) => (200, response),
                 Err(code) => (400, json!({"__type": code, "message": "scripted"})),
-            };
-            http::Response::builder()
-                .status(status)
-                .body(SdkBody::from(response.to_string()))
-                .unwrap()
-        });
-        let credentials = Credentials::new("test", "test", None, None, "test");
-        SdkConfig::builder()
-            .behavior_version(BehaviorVersion::latest())
-            .region(Region::new("us-east-1"))
-            .credentials_provider(SharedCredentialsProvider::new(credentials))
-            .retry_config(RetryConfig::disabled())
-            .http_client(client)
-            .build()
+            }
+        })
     }
 
     async fn open(&self, argument: &str) -> Result<LogGroup, LogsError> {

@@ -18,6 +18,7 @@ mod objects;
 mod queue;
 mod retention;
 mod s3_server;
+mod scripted_aws;
 mod scripted_sqs;
 mod send_counts;
 mod store_contract;

@@ -3,13 +3,10 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
-use aws_config::retry::RetryConfig;
-use aws_config::{BehaviorVersion, Region, SdkConfig};
-use aws_credential_types::Credentials;
-use aws_credential_types::provider::SharedCredentialsProvider;
-use aws_smithy_http_client::test_util::infallible_client_fn;
-use aws_smithy_types::body::SdkBody;
+use aws_config::SdkConfig;
 use serde_json::{Value, json};
+
+use crate::scripted_aws;
 
 /// One scripted response: action, status and body.
 type ScriptedResponse = (&'static str, u16, Value);
@@ -61,25 +58,7 @@ impl Script {
     /// SDK settings that send all calls to the script.
     pub(crate) fn config(self: &Arc<Self>) -> SdkConfig {
         let script = Arc::clone(self);
-        let client = infallible_client_fn(move |request| {
-            let action =
-                request.headers().get("x-amz-target").map(|target| target.to_str().unwrap());
-            let action = action.unwrap().split('.').nth(1).unwrap().to_owned();
-            let body: Value = serde_json::from_slice(request.body().bytes().unwrap()).unwrap();
-            let (status, response) = script.respond(&action, &body);
-            http::Response::builder()
-                .status(status)
-                .body(SdkBody::from(response.to_string()))
-                .unwrap()
-        });
-        let credentials = Credentials::new("test", "test", None, None, "test");
-        SdkConfig::builder()
-            .behavior_version(BehaviorVersion::latest())
-            .region(Region::new("us-east-1"))
-            .credentials_provider(SharedCredentialsProvider::new(credentials))
-            .retry_config(RetryConfig::disabled())
-            .http_client(client)
-            .build()
+        scripted_aws::config(move |action, body| script.respond(action, body))
     }
 
     fn respond(&self, action: &str, body: &Value) -> (u16, Value) {

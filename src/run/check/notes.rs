@@ -84,7 +84,7 @@ fn short_volume_windows(check: &CheckReport) -> Vec<String> {
         let (window, scope) = (&verdict.window, &verdict.scope);
         Some(format!("note: {window} holds {attempts} attempts, {scope}; the store has no more"))
     };
-    let accounts = check.verdicts.iter().filter(|verdict| verdict.scope.0.len() == 2);
+    let accounts = check.verdicts.iter().filter(|verdict| verdict.scope.is_account());
     let mut notes: Vec<String> = accounts.filter_map(note).collect();
     // bounce and complaint rate have the same attempts
     notes.dedup();

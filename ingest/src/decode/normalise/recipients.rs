@@ -60,8 +60,9 @@ pub(super) fn only_destination<'a>(
     destination: &'a Recipient<'a>,
     reported: &'a [Recipient<'a>],
 ) -> Option<UsableRecipient<'a>> {
-    let (mailed, _) = usable_recipients(std::slice::from_ref(destination));
-    let mut recipient = mailed.into_iter().next()?;
+    let text = destination.0.email_address.get().unwrap_or_default();
+    let address = address::normalise(Cow::Borrowed(text))?;
+    let mut recipient = UsableRecipient { address, reported: None, wire: &destination.0 };
     let is_failed = |entry: &&Recipient<'_>| dsn_action(&entry.0) == DsnAction::Failed;
     if let Some(Recipient(wire)) = reported.iter().find(is_failed).or(reported.first()) {
         let text = wire.email_address.get().unwrap_or_default();

@@ -7,7 +7,7 @@ use arrow_ord::sort::{SortColumn, lexsort_to_indices};
 use arrow_select::concat::concat_batches;
 use arrow_select::take::take_record_batch;
 use bouncewatch_schemas::bounce::BounceClass;
-use bouncewatch_schemas::event::{Channel, EventKind, EventRow, Service};
+use bouncewatch_schemas::event::{Channel, EventKind, EventRow};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use proptest::prelude::*;
 
@@ -77,47 +77,24 @@ fn rows(copies: &[Copy]) -> RecordBatch {
     let mut segment = EventSegment::default();
     for copy in copies {
         segment.push(&EventRow {
-            kind: EventKind::Bounce,
-            service: Service::Ses,
             channel: copy.channel,
             event_at: copy.at,
             sent_at: copy.sent_at,
-            published_at: None,
             received_at: 9,
             message_id: copy.message,
             feedback_id: copy.feedback_id,
             recipient: Some("jane@example.com"),
-            reported_recipient: None,
             recipient_domain: Some("example.com"),
             provider: copy.provider,
-            source: None,
-            source_domain: None,
             identity: copy.identity,
-            configuration_set: None,
-            account: None,
-            region: None,
-            tenant: None,
             tags: &copy.tags,
-            source_ip: None,
-            outgoing_ip: None,
-            remote_mta: None,
-            reporting_mta: None,
             bounce_type: Some("Permanent"),
             bounce_subtype: Some("General"),
-            complaint_type: None,
-            complaint_subtype: None,
-            delay_type: None,
             class: copy.class,
             counts: copy.class == Some(BounceClass::Hard),
             smtp_code: copy.smtp_code,
-            enhanced_status: None,
-            diagnostic: None,
-            cause: None,
-            cause_rule: None,
-            processing_ms: None,
-            expires_at: None,
-            link: None,
             origin: copy.origin,
+            ..EventRow::of_kind(EventKind::Bounce)
         });
     }
     let bytes = bytes::Bytes::from(segment.finish().unwrap());

@@ -1,0 +1,44 @@
+//! Compression formats of files and payloads, by their first bytes.
+
+use std::io::{BufRead, Read};
+
+const GZIP: &[u8] = &[0x1f, 0x8b];
+const ZSTD: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
+
+/// A compression format.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CompressionFormat {
+    /// gzip, also of several members.
+    Gzip,
+    /// Zstandard.
+    Zstd,
+}
+
+impl CompressionFormat {
+    /// The format of content that starts with `head`; `None` if it is not compressed.
+    pub(crate) fn of(head: &[u8]) -> Option<Self> {
+        // RFC 8878, section 3.1.2: a skippable frame can come first
+        let is_skippable = || matches!(head, [first, 0x2a, 0x4d, 0x18, ..] if first & 0xf0 == 0x50);
+        if head.starts_with(GZIP) {
+            Some(Self::Gzip)
+        } else if head.starts_with(ZSTD) || is_skippable() {
+            Some(Self::Zstd)
+        } else {
+            None
+        }
+    }
+
+    /// A reader of the decompressed content.
+    ///
+    /// # Errors
+    /// If the decoder cannot be created.
+    pub(crate) fn decoder<'r>(
+        self,
+        reader: impl BufRead + 'r,
+    ) -> std::io::Result<Box<dyn Read + 'r>> {
+        Ok(match self {
+            Self::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(reader)),
+            Self::Zstd => Box::new(zstd::Decoder::with_buffer(reader)?),
+        })
+    }
+}
