@@ -174,9 +174,12 @@ mod tests {
         let mut buffer = Vec::new();
         for kind in EventKind::ALL.iter().copied() {
             let base = row(kind);
+            let upper_case = base.message_id.to_ascii_uppercase();
             let changes = [
                 (EventRow { service: Service::WorkMail, ..base.clone() }, true),
                 (EventRow { message_id: "other", ..base.clone() }, true),
+                // message IDs are compared byte for byte
+                (EventRow { message_id: &upper_case, ..base.clone() }, true),
                 (EventRow { recipient: Some("bert@example.org"), ..base.clone() }, true),
                 (EventRow { bounce_type: Some("Transient"), ..base.clone() }, kind == Bounce),
                 (
