@@ -1,7 +1,7 @@
 //! Tests the builtin rules with labelled texts. The texts and their sources: `fixtures/causes/README.md`.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bouncewatch_schemas::cause::{Action, Cause};
 use bouncewatch_schemas::diagnostic;
@@ -16,6 +16,14 @@ const COMPOSED: &str = include_str!("../../../fixtures/causes/composed.tsv");
 const REPORTED: &str = include_str!("../../../fixtures/causes/reported.tsv");
 const TUNING: &str = include_str!("../../../fixtures/causes/texts_tuning.tsv");
 const MEASURING: &str = include_str!("../../../fixtures/causes/texts_measuring.tsv");
+const ROUND_2: &str = include_str!("../../../fixtures/causes/texts_round_2.tsv");
+const ROUND_3: &str = include_str!("../../../fixtures/causes/texts_round_3.tsv");
+
+/// Texts of Sisimai's samples: cause, text, status, reason of Sisimai, reason if the cause differs.
+const SISIMAI: &str = include_str!("../../../fixtures/causes/sisimai.tsv");
+
+/// A text for each language and each cause that is not about the recipient: language, cause, text.
+const SENDER_FAULTS: &str = include_str!("../../../fixtures/causes/sender_faults.tsv");
 
 /// Texts that resemble a recipient failure but are about the sender (`S`), and the reverse (`R`).
 const TRAPS: &str = include_str!("../../../fixtures/causes/traps.tsv");
@@ -23,6 +31,8 @@ const TRAPS: &str = include_str!("../../../fixtures/causes/traps.tsv");
 pub(super) struct LabelledText<'a> {
     pub(super) cause: Cause,
     ses: rule::SesTypes<'a>,
+    /// Status field of the bounce.
+    status: Option<&'a str>,
     pub(super) text: String,
 }
 
@@ -35,12 +45,16 @@ struct Found {
 
 impl LabelledText<'_> {
     fn classify(&self) -> Found {
-        classify(&self.ses, &self.text)
+        classify_bounce(&self.ses, self.status, &self.text)
     }
 }
 
 fn classify(ses: &rule::SesTypes<'_>, text: &str) -> Found {
-    let diagnostic = diagnostic::parse(Some(Cow::Borrowed(text)), None);
+    classify_bounce(ses, None, text)
+}
+
+fn classify_bounce(ses: &rule::SesTypes<'_>, status: Option<&str>, text: &str) -> Found {
+    let diagnostic = diagnostic::parse(Some(Cow::Borrowed(text)), status);
     let facts = ses.with_diagnostic(&diagnostic);
     let found = Classifier::builtin().classify(&facts, &mut Scratch::default());
     Found { cause: found.cause, action: found.action, rule: found.rule.map(str::to_owned) }
@@ -63,26 +77,54 @@ pub(super) fn labelled() -> Vec<LabelledText<'static>> {
             };
             assert!(!source.is_empty(), "no source: {line}");
             let text = text.replace("\\n", "\n");
-            LabelledText { cause: cause(label), ses: rule::ses_types(ses), text }
+            LabelledText { cause: cause(label), ses: rule::ses_types(ses), status: None, text }
         })
         .collect()
+}
+
+fn labelled_text<'a>(label: &str, text: &str) -> LabelledText<'a> {
+    let text = text.replace("\\n", "\n");
+    LabelledText { cause: cause(label), ses: rule::SesTypes::default(), status: None, text }
 }
 
 fn plain(table: &'static str) -> Vec<LabelledText<'static>> {
     rows(table)
         .map(|line| {
             let mut columns = line.split('\t');
-            let (label, text) = (columns.next().unwrap(), columns.next().unwrap());
-            let text = text.replace("\\n", "\n");
-            LabelledText { cause: cause(label), ses: rule::SesTypes::default(), text }
+            labelled_text(columns.next().unwrap(), columns.next().unwrap())
+        })
+        .collect()
+}
+
+fn sisimai() -> Vec<LabelledText<'static>> {
+    rows(SISIMAI)
+        .map(|line| {
+            let columns: Vec<&str> = line.split('\t').collect();
+            let [label, text, status, reason, _note] = columns[..] else {
+                panic!("not five columns: {line}")
+            };
+            assert!(!reason.is_empty(), "no reason of Sisimai: {line}");
+            let status = Some(status).filter(|status| !status.is_empty());
+            LabelledText { status, ..labelled_text(label, text) }
+        })
+        .collect()
+}
+
+/// Texts with their language.
+fn sender_faults() -> Vec<(&'static str, LabelledText<'static>)> {
+    rows(SENDER_FAULTS)
+        .map(|line| {
+            let columns: Vec<&str> = line.split('\t').collect();
+            let [language, label, text] = columns[..] else { panic!("not three columns: {line}") };
+            (language, labelled_text(label, text))
         })
         .collect()
 }
 
 /// All texts with a cause.
 fn all() -> Vec<LabelledText<'static>> {
-    let plain = [COMPOSED, REPORTED, TUNING, MEASURING].into_iter().flat_map(plain);
-    labelled().into_iter().chain(plain).collect()
+    let files = [COMPOSED, REPORTED, TUNING, MEASURING, ROUND_2, ROUND_3];
+    labelled().into_iter().chain(files.into_iter().flat_map(plain)).chain(sisimai()).collect()
 }
 
 #[test]
@@ -105,9 +147,31 @@ fn composed_texts_are_classified_95_percent_correctly() {
 }
 
 #[test]
-fn texts_of_both_halves_are_classified_95_percent_correctly() {
-    assert_correct(&plain(TUNING), 95);
-    assert_correct(&plain(MEASURING), 95);
+fn texts_of_each_measurement_are_classified_95_percent_correctly() {
+    for file in [TUNING, MEASURING, ROUND_2, ROUND_3] {
+        assert_correct(&plain(file), 95);
+    }
+}
+
+#[test]
+fn texts_of_sisimai_are_classified_95_percent_correctly() {
+    assert_correct(&sisimai(), 95);
+}
+
+#[test]
+fn sender_faults_are_classified_95_percent_correctly_in_eight_languages() {
+    let mut causes: BTreeMap<&str, BTreeSet<Cause>> = BTreeMap::new();
+    for (language, labelled) in sender_faults() {
+        assert!(!labelled.cause.is_recipient_failure(), "{}", labelled.text);
+        causes.entry(language).or_default().insert(labelled.cause);
+    }
+    let languages: Vec<&str> = causes.keys().copied().collect();
+    assert_eq!(languages, ["de", "en", "es", "fr", "it", "ja", "pt", "zh"]);
+    for (language, in_language) in &causes {
+        assert_eq!(in_language, &causes["en"], "{language}");
+    }
+    let all: Vec<LabelledText<'_>> = sender_faults().into_iter().map(|(_, text)| text).collect();
+    assert_correct(&all, 95);
 }
 
 #[test]
@@ -164,7 +228,7 @@ fn trap_texts_are_recipient_failures_only_where_labelled_r() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// Invariant I-12: a text about the sender in the text of any other server.
+/// Invariant I-12: a text about the sender in the text of any other server, in eight languages.
 #[test]
 fn sender_fault_in_a_frame_is_never_a_recipient_failure() {
     let traps = rows(TRAPS).filter_map(|line| line.strip_prefix("S\t")).map(str::to_owned);
@@ -172,7 +236,9 @@ fn sender_fault_in_a_frame_is_never_a_recipient_failure() {
         let cause = labelled.cause;
         !cause.is_recipient_failure() && !matches!(cause, Cause::Unknown | Cause::Suppressed)
     });
-    let texts: Vec<String> = others.map(|labelled| labelled.text).chain(traps).collect();
+    let languages = sender_faults().into_iter().map(|(_, labelled)| labelled.text);
+    let texts: Vec<String> =
+        others.map(|labelled| labelled.text).chain(traps).chain(languages).collect();
     let mut wrong = Vec::new();
     for text in &texts {
         for frame in frames::samples() {
