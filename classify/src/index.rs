@@ -49,7 +49,9 @@ pub(super) struct Clause {
     pub(super) is_custom: bool,
     /// Whether the rule is about texts of one provider.
     pub(super) is_token: bool,
-    /// Further phrases that the text must contain.
+    /// The phrase at the start of the alternative.
+    pub(super) first: u32,
+    /// Further phrases that the text must contain, besides the phrase that has the clause.
     pub(super) required: Box<[u32]>,
     /// Phrases that the text must not contain.
     pub(super) forbidden: Box<[u32]>,
@@ -80,9 +82,9 @@ pub(super) struct Phrase {
     pub(super) length: usize,
     /// Whether a word must end at the end of the phrase.
     pub(super) ends_word: bool,
-    /// Clauses that have it as their first phrase.
+    /// Clauses to check if the text contains it.
     pub(super) clauses: Vec<u32>,
-    /// Guard clauses that have it as their first phrase. A guard marks a text as not about the recipient.
+    /// Guard clauses to check if the text contains it. A guard marks a text as not about the recipient.
     pub(super) guards: Vec<u32>,
     /// The kind of the phrase if it gives no cause, and its rule.
     pub(super) mark: Option<(PatternKind, u32)>,
@@ -157,7 +159,8 @@ impl Index {
         })
     }
 
-    /// The matching clauses, each with whether it is part of advice, and the matching guard, of the last search.
+    /// The matching clauses, each with whether it is part of advice, and the matching guard, of the last search. Those
+    /// of the advice come last.
     pub(super) fn matching_clauses<'c: 's, 's>(
         &'c self,
         scratch: &'s Scratch,
@@ -180,9 +183,15 @@ impl Index {
             .marks(PatternKind::Advice, scratch)
             .next()
             .map_or(usize::MAX, |(hit, _)| hit.start);
-        let clauses = scratch.hits.iter().flat_map(move |hit| {
-            let clauses = self.phrases[hit.phrase as usize].clauses.iter().filter_map(matching);
-            clauses.map(move |clause| (hit.start > advice, clause))
+        let start = |phrase: u32| {
+            scratch.hits.iter().find(|hit| hit.phrase == phrase).map_or(0, |hit| hit.start)
+        };
+        let is_advice = move |clause: &Clause| advice != usize::MAX && start(clause.first) > advice;
+        let passes = [false, true].into_iter().filter(move |pass| !pass || advice != usize::MAX);
+        let clauses = passes.flat_map(move |pass| {
+            let phrases = scratch.hits.iter().map(|hit| &self.phrases[hit.phrase as usize]);
+            let found = phrases.flat_map(|phrase| &phrase.clauses).filter_map(matching);
+            found.filter(move |clause| is_advice(clause) == pass).map(move |clause| (pass, clause))
         });
         (clauses, guard)
     }

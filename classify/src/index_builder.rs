@@ -27,6 +27,7 @@ pub(super) fn build(rules: &[Rule]) -> Result<Index, RuleError> {
             builder.add(Alternative { rule, rule_index: at, pattern_index: pattern, text })?;
         }
     }
+    builder.anchor_clauses();
     let IndexBuilder { clauses, phrases, texts, statuses, codes, ses, delays, .. } = builder;
     let automaton = AhoCorasick::builder()
         .kind(Some(AhoCorasickKind::ContiguousNFA))
@@ -60,6 +61,7 @@ impl Alternative<'_> {
             rank: self.rank(self.text.len()),
             is_custom: self.rule.weight >= CUSTOM_RULE_WEIGHT,
             is_token: self.rule.kind == PatternKind::Token,
+            first: 0,
             required: Box::default(),
             forbidden: Box::default(),
         })
@@ -85,6 +87,8 @@ struct IndexBuilder {
     phrases: Vec<Phrase>,
     /// The folded text of each phrase.
     texts: Vec<Vec<u8>>,
+    /// Clauses that require phrases, and whether they are guards.
+    unanchored: Vec<(u32, bool)>,
     /// Phrases by folded text and whether a word must end at their end.
     known: HashMap<(Vec<u8>, bool), u32>,
     statuses: HashMap<(u8, u16, u16), u32>,
@@ -151,16 +155,31 @@ impl IndexBuilder {
         let Some(first) = required.first() else {
             return Err(alternative.error("a pattern needs a phrase without `!`"));
         };
-        let phrase = &mut self.phrases[*first as usize];
-        match alternative.rule.kind {
-            PatternKind::Guard => phrase.guards.push(id),
-            _ => phrase.clauses.push(id),
-        }
+        self.unanchored.push((id, alternative.rule.kind == PatternKind::Guard));
+        clause.first = *first;
         let length = required.iter().map(|phrase| self.phrases[*phrase as usize].length).sum();
         clause.rank = alternative.rank(length);
-        clause.required = required.into_iter().skip(1).collect();
+        clause.required = required.into_iter().collect();
         clause.forbidden = forbidden.into_iter().collect();
         Ok(())
+    }
+
+    /// Assigns each clause to that of its phrases that the fewest clauses require. Words such as `user` occur in most
+    /// texts, and in most clauses.
+    fn anchor_clauses(&mut self) {
+        let mut counts = vec![0_usize; self.phrases.len()];
+        for clause in &self.clauses {
+            clause.required.iter().for_each(|phrase| counts[*phrase as usize] += 1);
+        }
+        for (id, is_guard) in std::mem::take(&mut self.unanchored) {
+            let clause = &mut self.clauses[id as usize];
+            let rarest = clause.required.iter().min_by_key(|phrase| counts[**phrase as usize]);
+            let anchor = rarest.copied().unwrap_or(clause.first);
+            clause.required =
+                clause.required.iter().copied().filter(|phrase| *phrase != anchor).collect();
+            let phrase = &mut self.phrases[anchor as usize];
+            if is_guard { phrase.guards.push(id) } else { phrase.clauses.push(id) }
+        }
     }
 
     /// The index of a phrase, which is added if it is new. `None` if it is empty or too long.
