@@ -7,7 +7,8 @@ use anyhow::Context;
 #[cfg(feature = "analyze")]
 use bouncewatch_store::aws;
 use bouncewatch_store::aws::Buckets;
-use bouncewatch_store::{Store, StoreUrl};
+use bouncewatch_store::list::check_folder;
+use bouncewatch_store::{Store, StoreError, StoreUrl};
 
 #[cfg(feature = "analyze")]
 use crate::cli::CacheArgs;
@@ -24,10 +25,10 @@ pub(super) fn store_location(store: &StoreArgs, config: &Config) -> anyhow::Resu
     )
 }
 
-/// What to do if the folder of a store does not exist.
+/// What to do if a store does not exist.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum MissingStore {
-    /// Create it.
+    /// Create its folder.
     Create,
     /// Fail: its name is probably mistyped.
     Fail,
@@ -44,22 +45,26 @@ pub(super) async fn open_store(
     missing: MissingStore,
 ) -> anyhow::Result<Store> {
     let location = store_location(store, config)?;
-    match StoreUrl::parse(&location) {
+    let store = match StoreUrl::parse(&location) {
         StoreUrl::Folder(folder) => {
-            anyhow::ensure!(
-                missing == MissingStore::Create || folder.is_dir(),
-                "no store at `{location}`\n  hint: check the path; `bouncewatch ingest SOURCE --store {location}` creates a store"
-            );
-            Ok(Store::in_folder(folder)?)
+            match (check_folder(&folder), missing) {
+                (Ok(()), _) | (Err(StoreError::NoStore(_)), MissingStore::Create) => {}
+                (Err(error), _) => return Err(error.into()),
+            }
+            Store::in_folder(folder)?
         }
         StoreUrl::Bucket { bucket, prefix } => {
             let objects = Buckets::load_on_first_use(aws.endpoint_url.as_deref())
                 .open(&bucket)
                 .await
                 .with_context(|| format!("could not open the store `{location}`"))?;
-            Ok(Store::in_objects(objects, &prefix, location.trim_end_matches('/')))
+            Store::in_objects(objects, &prefix, location.trim_end_matches('/'))
         }
+    };
+    if missing == MissingStore::Fail {
+        store.check_exists().await?;
     }
+    Ok(store)
 }
 
 /// Returns the folder to analyse: the store, or the local cache of a store in S3, which is updated.
@@ -73,7 +78,7 @@ pub(super) fn analyzed_folder(
     cache: &CacheArgs,
     config: &Config,
 ) -> anyhow::Result<PathBuf> {
-    use bouncewatch_store::{StoreError, cache as bucket_cache};
+    use bouncewatch_store::cache as bucket_cache;
 
     let location = store_location(store, config)?;
     let (bucket, prefix) = match StoreUrl::parse(&location) {

@@ -1,6 +1,7 @@
 //! Errors of store operations, and the problems that maintenance commands report and skip.
 
-use std::path::PathBuf;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -52,9 +53,29 @@ pub enum StoreError {
         "the value to forget is not an email address (not shown here)\n  hint: give one full address, or `-` to read it from stdin"
     )]
     NoAddress,
-    /// No store at the given path or URL.
-    #[error("no store at `{0}`\n  hint: create one with `bouncewatch ingest SOURCE --store {0}`")]
+    /// Nothing is at the given path or URL.
+    #[error(
+        "no store at `{0}`\n  hint: check the path; `bouncewatch ingest SOURCE --store {0}` creates a store"
+    )]
     NoStore(String),
+    /// The path is not a folder.
+    #[error("`{0}` is not a folder\n  hint: a store is a folder; check the path")]
+    NotAFolder(String),
+    /// The folder has no table.
+    #[error(
+        "`{0}` is not a store: it has no folder `events`, `quarantine` or `volumes`\n  hint: check the path, and that its volume is mounted; `bouncewatch ingest SOURCE --store {0}` creates a store"
+    )]
+    NotAStore(String),
+    /// The folder cannot be read.
+    #[error(
+        "could not read the store `{store}`: {source}\n  hint: run the command as the user that runs `bouncewatch ingest`, or give this user access to the folder"
+    )]
+    Unreadable {
+        /// The folder.
+        store: String,
+        /// Cause reported by the operating system.
+        source: std::io::Error,
+    },
     /// A folder of the store could not be listed.
     #[error("could not list `{}`: {source}", path.display())]
     List {
@@ -112,6 +133,16 @@ impl StoreError {
         matches!(self, Self::Object { source: object_store::Error::NotFound { .. }, .. })
     }
 
+    /// The folder `store` cannot be listed.
+    pub(crate) fn unlisted(store: &Path, source: std::io::Error) -> Self {
+        let store = store.display().to_string();
+        match source.kind() {
+            ErrorKind::NotFound => Self::NoStore(store),
+            ErrorKind::NotADirectory => Self::NotAFolder(store),
+            _ => Self::Unreadable { store, source },
+        }
+    }
+
     /// An encoding error of arrow or Parquet.
     pub(crate) fn build(error: impl std::fmt::Display) -> Self {
         Self::Build(error.to_string())
@@ -141,4 +172,21 @@ pub(crate) fn record_problem(
         error => return Err(error),
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unlisted_folder_is_reported_with_its_reason() {
+        for (kind, expected) in [
+            (ErrorKind::NotFound, "no store at `s`"),
+            (ErrorKind::NotADirectory, "`s` is not a folder"),
+            (ErrorKind::PermissionDenied, "could not read the store `s`: permission denied"),
+        ] {
+            let error = StoreError::unlisted(Path::new("s"), kind.into()).to_string();
+            assert!(error.starts_with(expected) && error.contains("hint: "), "{error}");
+        }
+    }
 }

@@ -95,9 +95,10 @@ fn agree<V>(previous: &BTreeMap<String, V>, current: &BTreeMap<String, V>) -> bo
 /// # Errors
 /// If there is no store, or a folder cannot be listed.
 pub fn event_segments(store: &Path) -> Result<Vec<(i64, PathBuf)>, StoreError> {
+    check_folder(store)?;
     let events = store.join(table::EVENTS);
     if !events.is_dir() {
-        return Err(StoreError::NoStore(store.display().to_string()));
+        return Err(StoreError::NotAStore(store.display().to_string()));
     }
     let mut lister = StableLister::default();
     loop {
@@ -114,6 +115,14 @@ pub fn event_segments(store: &Path) -> Result<Vec<(i64, PathBuf)>, StoreError> {
             }
         }
     }
+}
+
+/// Checks that the folder of a store can be listed.
+///
+/// # Errors
+/// If it does not exist, is not a folder, or cannot be read.
+pub fn check_folder(store: &Path) -> Result<(), StoreError> {
+    std::fs::read_dir(store).map(drop).map_err(|error| StoreError::unlisted(store, error))
 }
 
 /// Files of the table of send counts of the store in a folder, sorted by name; empty if the table does not exist.

@@ -118,6 +118,30 @@ impl Store {
         below.split('/').fold(self.prefix.clone(), Path::join)
     }
 
+    /// Checks that the store has a table.
+    ///
+    /// # Errors
+    /// If it has none: the path is wrong, or nothing was ingested. If it cannot be listed.
+    pub async fn check_exists(&self) -> Result<(), StoreError> {
+        let tables = [table::EVENTS, table::QUARANTINE, SEND_COUNTS];
+        if let Some(folder) = &self.folder {
+            let has_table = tables.iter().any(|table| folder.join(table).is_dir());
+            return if has_table {
+                Ok(())
+            } else {
+                Err(StoreError::NotAStore(self.name.to_string()))
+            };
+        }
+        let listed = self.objects.list_with_delimiter(Some(&self.prefix)).await;
+        let listed = listed.map_err(self.object_error("list", &self.prefix))?;
+        let mut folders = listed.common_prefixes.iter().filter_map(Path::filename);
+        if folders.any(|folder| tables.contains(&folder)) {
+            Ok(())
+        } else {
+            Err(StoreError::NoStore(self.name.to_string()))
+        }
+    }
+
     /// Writes and removes a probe object. Call it before anything is taken from a source.
     ///
     /// # Errors

@@ -142,6 +142,60 @@ fn retain_and_forget_print_removed_rows() {
 }
 
 #[test]
+fn commands_report_why_a_path_is_no_store() {
+    let workspace = Workspace::new();
+    std::fs::create_dir_all(workspace.path("folder/other")).unwrap();
+    std::fs::write(workspace.path("file"), "").unwrap();
+    std::os::unix::fs::symlink("loop", workspace.path("loop")).unwrap();
+    std::fs::write(workspace.path("in.ndjson"), message(0).send()).unwrap();
+    for (path, expected) in [
+        ("none", "error: no store at `none`"),
+        ("folder", "error: `folder` is not a store"),
+        ("file", "error: `file` is not a folder"),
+        ("loop", "error: could not read the store `loop`: "),
+    ] {
+        for command in [
+            "stats",
+            "verify",
+            "compact",
+            "retain --days 1",
+            "forget user0@example.org",
+            "quarantine list",
+            "quarantine replay",
+        ] {
+            let output = workspace.run(&format!("store {command} --store {path}"));
+            assert_eq!(output.exit_code, 2, "{command}: {output:?}");
+            assert!(output.stderr.starts_with(expected), "{command}: {output:?}");
+            assert!(output.stderr.contains("hint: "), "{command}: {output:?}");
+        }
+        for command in ["check", "report", "causes", "suppress"] {
+            let output = workspace.run(&format!("{command} --store {path}"));
+            assert!(output.exit_code >= 2, "{command}: {output:?}");
+            assert!(output.stderr.starts_with(expected), "{command}: {output:?}");
+        }
+        let ingest = workspace.run(&format!("ingest in.ndjson --store {path}"));
+        match path {
+            "none" | "folder" => assert_eq!(ingest.exit_code, 0, "{ingest:?}"),
+            _ => assert!(ingest.stderr.starts_with(expected), "{ingest:?}"),
+        }
+    }
+}
+
+#[test]
+fn forget_of_an_unknown_address_prints_a_note() {
+    let workspace = Workspace::new();
+    workspace.ingest(&message(0).send());
+    let output = workspace.run("store forget nobody@example.org --store STORE");
+    assert_eq!(output.exit_code, 0, "{output:?}");
+    assert!(
+        output.stderr.starts_with("note: the address is not in the store\n  hint: "),
+        "{output:?}"
+    );
+    let output = workspace.run("store forget user0@example.org --store STORE");
+    assert_eq!(output.stderr, "", "{output:?}");
+}
+
+#[test]
 fn address_policy_needs_a_valid_key_and_keeps_results() {
     let workspace = Workspace::new();
     std::fs::write(workspace.path("key"), "a key of twenty bytes\n").unwrap();

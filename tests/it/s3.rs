@@ -186,6 +186,9 @@ fn s3_store_and_local_store_give_equal_results() {
         assert_eq!(failed.exit_code, 3, "{failed:?}");
         assert!(failed.stderr.contains(expected), "{failed:?}");
     }
+    let stats = run(&workspace, &server, "store stats --store s3://stores/deep/two");
+    assert_eq!(stats.exit_code, 2, "{stats:?}");
+    assert!(stats.stderr.contains("no store at `s3://stores/deep/two`"), "{stats:?}");
 }
 
 #[test]

@@ -13,7 +13,15 @@ pub(super) fn result(report: &ForgetReport, format: BasicFormat) -> anyhow::Resu
         BasicFormat::Json => CommandResult::json(report)?,
         BasicFormat::Table => CommandResult::data(text(report)),
     };
-    Ok(result.with_attention(report.left > 0 || !report.problems.is_empty()))
+    let mut result = result.with_attention(report.left > 0 || !report.problems.is_empty());
+    let found = report.rows + report.bodies + report.volumes + report.left;
+    if found == 0 && report.problems.is_empty() {
+        result.notes.push(
+            "note: the address is not in the store\n  hint: check the spelling; hashed addresses are found only with their key (`key_file` in [addresses] of the settings)"
+                .to_owned(),
+        );
+    }
+    Ok(result)
 }
 
 fn text(report: &ForgetReport) -> String {
