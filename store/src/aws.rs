@@ -178,9 +178,10 @@ impl S3Error {
         }
         let why = match between("<Message>", "</Message>") {
             Some(message) => format!("{code}: {message}"),
-            None => text,
+            None => error_chain(error),
         };
-        Self { why, hint: None }
+        let hint = if code.is_empty() { connection_hint(&text) } else { None };
+        Self { why, hint: hint.map(str::to_owned) }
     }
 
     /// Cause and hint in one line.
@@ -226,11 +227,34 @@ pub fn is_credential_code(code: &str) -> bool {
     )
 }
 
-/// An error and its sources, joined by `: `. Do not use `Debug` instead: it prints responses that cannot be parsed,
-/// with the email addresses in them (invariant I-8).
+/// An error and its sources, joined by `: `, each once. Do not use `Debug` instead: it prints responses that cannot be
+/// parsed, with the email addresses in them (invariant I-8).
 pub fn error_chain(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |chain, cause| format!("{chain}: {cause}"))
+    causes.map(ToString::to_string).fold(error.to_string(), |chain, cause| {
+        if chain.contains(&cause) { chain } else { format!("{chain}: {cause}") }
+    })
+}
+
+/// Cause of an SDK error without an error code: no response arrived. Has a hint for the common causes.
+pub fn no_response_reason(error: &dyn std::error::Error) -> String {
+    let chain = error_chain(error);
+    let hint = connection_hint(&chain).map(|hint| format!("\n  hint: {hint}"));
+    chain + &hint.unwrap_or_default()
+}
+
+/// What to do about an error of the connection; `None` for other errors.
+fn connection_hint(chain: &str) -> Option<&'static str> {
+    let has = |parts: &[&str]| parts.iter().any(|part| chain.contains(part));
+    if has(&["Missing Region", "missing signing region"]) {
+        return Some(
+            "set the region: AWS_REGION=eu-west-1, or `region` of the AWS profile; an ARN names it too",
+        );
+    }
+    let no_connection = ["(Connect)", "tcp connect error", "error sending request", "timeout"];
+    has(&no_connection).then_some(
+        "check the network, the name of the region, and --endpoint-url or AWS_ENDPOINT_URL if one is set",
+    )
 }
 
 /// Whether a text has the form of a region name, and can be part of a URL to which credentials are sent.
@@ -243,8 +267,18 @@ pub fn is_account_id(text: &str) -> bool {
     text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
+/// Whether a text is the ARN of an SNS topic: `arn:aws:sns:REGION:ACCOUNT:NAME`.
+pub fn is_topic_arn(text: &str) -> bool {
+    let parts: Vec<&str> = text.split(':').collect();
+    let ["arn", partition, "sns", region, account, name] = parts[..] else { return false };
+    partition.starts_with("aws")
+        && is_region_name(region)
+        && is_account_id(account)
+        && consists_of(name, b"-_.")
+}
+
 /// Whether a text can be the name of a bucket.
-fn is_bucket_name(text: &str) -> bool {
+pub fn is_bucket_name(text: &str) -> bool {
     consists_of(text, b"-._") && !text.starts_with('.')
 }
 
@@ -313,6 +347,30 @@ mod tests {
             assert!(error.contains("is not a valid bucket"), "{region:?} {bucket}: {error}");
         }
         assert!(buckets.open_in(Some("us-gov-west-1"), "a.b-c_d").await.is_ok());
+    }
+
+    #[test]
+    fn topic_arn_needs_service_region_account_and_name() {
+        for (text, expected) in [
+            ("arn:aws:sns:eu-west-1:123456789012:alarms", true),
+            ("arn:aws-us-gov:sns:us-gov-west-1:123456789012:alarms.fifo", true),
+            ("arn:aws:sqs:eu-west-1:123456789012:alarms", false),
+            ("arn:aws:sns::123456789012:alarms", false),
+            ("arn:aws:sns:eu-west-1:12345:alarms", false),
+            ("arn:aws:sns:eu-west-1:123456789012:", false),
+            ("arn:aws:sns:eu-west-1:123456789012:alarms:0a1b", false),
+            ("alarms", false),
+        ] {
+            assert_eq!(is_topic_arn(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn missing_region_and_refused_connection_have_a_hint() {
+        let hint = |chain| connection_hint(chain).unwrap_or_default();
+        assert!(hint("other: Invalid Configuration: Missing Region").contains("AWS_REGION"));
+        assert!(hint("client error (Connect): tcp connect error").contains("--endpoint-url"));
+        assert_eq!(connection_hint("InvalidParameter"), None);
     }
 
     #[tokio::test]

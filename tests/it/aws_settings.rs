@@ -68,6 +68,37 @@ fn commands_that_need_no_aws_settings_load_none() {
 }
 
 #[test]
+fn unusable_sources_are_reported_in_one_line_with_a_hint() {
+    let workspace = Workspace::new();
+    let endpoint = "--endpoint-url http://127.0.0.1:1";
+    for (source, endpoint, why, hint) in [
+        ("ses-events", None, "no such file or folder", "a queue by its URL or ARN"),
+        ("https://queue.example.org/1/q", None, "Missing Region", "AWS_REGION"),
+        ("cloudwatch-logs:group", None, "Missing Region", "AWS_REGION"),
+        (
+            "arn:aws:sqs:eu-west-1:123456789012:q",
+            Some(endpoint),
+            "Connection refused",
+            "--endpoint-url",
+        ),
+        ("s3://bucket/x", Some(endpoint), "Connection refused", "--endpoint-url"),
+    ] {
+        let arguments = format!("ingest {source} --store STORE {}", endpoint.unwrap_or_default());
+        let mut command = workspace.command(&arguments);
+        for name in ["AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE", "AWS_ENDPOINT_URL"] {
+            command.env_remove(name);
+        }
+        command.env("HOME", workspace.path("")).env("AWS_EC2_METADATA_DISABLED", "true");
+        command.envs([("AWS_ACCESS_KEY_ID", "a"), ("AWS_SECRET_ACCESS_KEY", "b")]);
+        let output = CommandOutput::from(command.output().unwrap());
+        let lines: Vec<&str> = output.stderr.lines().collect();
+        assert_eq!((output.exit_code, lines.len()), (2, 2), "{output:?}");
+        assert!(lines[0].contains(why) && lines[1].starts_with("  hint: "), "{output:?}");
+        assert!(lines[1].contains(hint), "{output:?}");
+    }
+}
+
+#[test]
 fn responses_to_the_aws_sdk_are_not_logged() {
     let (server, workspace) = (MetadataServer::start(), Workspace::new());
     let output = server.run(&workspace, "ingest cloudwatch-logs:/aws/x --store STORE -vvv");

@@ -157,6 +157,7 @@ fn replay(
         let run = CommandOutput::from(command.output().unwrap());
         assert!(run.exit_code < 3, "{at}: {run:?}");
         assert!(is_down || !run.stderr.contains("error"), "{at}: {run:?}");
+        assert!(!run.stderr.contains("DispatchFailure"), "{at}: {run:?}");
     }
 }
 

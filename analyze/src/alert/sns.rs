@@ -6,8 +6,9 @@ use aws_config::BehaviorVersion;
 use aws_config::timeout::TimeoutConfig;
 use aws_sdk_sns::Client;
 use aws_sdk_sns::config::Region;
-use aws_sdk_sns::error::DisplayErrorContext;
+use aws_sdk_sns::error::ProvideErrorMetadata;
 use aws_sdk_sns::types::MessageAttributeValue;
+use bouncewatch_store::aws::{is_credential_code, no_response_reason};
 use serde_json::json;
 
 use crate::alert::message::Message;
@@ -19,13 +20,41 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A message could not be published.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "could not publish to the topic {topic}: {why}; the next run sends the message again\n  hint: allow sns:Publish on the topic; for an encrypted topic also kms:GenerateDataKey and kms:Decrypt"
-)]
+#[error("could not publish to the topic {topic}; the next run sends the message again: {why}")]
 pub struct SnsError {
     topic: String,
+    /// Cause, with a hint if there is one.
     why: String,
 }
+
+/// Returns the cause of an error of the SDK in one line, with a hint. The SDK also has a dump of the response.
+fn reason<E>(error: &E) -> String
+where
+    E: ProvideErrorMetadata + std::error::Error,
+{
+    let Some(code) = error.code() else {
+        return match no_response_reason(error) {
+            why if why.contains("credential") => {
+                format!("no credentials were found\n  hint: {CREDENTIALS_HINT}")
+            }
+            why => why,
+        };
+    };
+    let message = error.message().unwrap_or_default();
+    let hint = match code {
+        "NotFound" | "NotFoundException" => {
+            "check region, account and name; `aws sns list-topics` lists the topics of a region"
+        }
+        code if is_credential_code(code) => CREDENTIALS_HINT,
+        code if ["Auth", "Denied", "KMS"].iter().any(|part| code.contains(part)) => {
+            "allow sns:Publish on the topic; for an encrypted topic also kms:GenerateDataKey and kms:Decrypt"
+        }
+        _ => "test with `aws sns publish --topic-arn ARN --message test`",
+    };
+    format!("{}\n  hint: {hint}", format!("{code} {message}").trim())
+}
+
+const CREDENTIALS_HINT: &str = "`aws sts get-caller-identity` shows the credentials in use";
 
 /// Publishes a message to a topic. Email subscriptions get the text, SMS subscriptions the subject, others the JSON.
 ///
@@ -72,5 +101,30 @@ pub async fn publish(
         call = call.message_group_id("bouncewatch").message_deduplication_id(&message.id);
     }
     let sent = call.send().await;
-    sent.map(|_| ()).map_err(|error| failed(DisplayErrorContext(error).to_string()))
+    sent.map(|_| ()).map_err(|error| failed(reason(&error)))
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_sns::error::ErrorMetadata;
+    use aws_sdk_sns::operation::publish::PublishError;
+
+    use super::*;
+
+    #[test]
+    fn error_of_sns_is_one_line_with_a_hint() {
+        for (code, expected) in [
+            ("NotFound", "NotFound Topic does not exist\n  hint: check region, account and name"),
+            ("ExpiredToken", "ExpiredToken Topic does not exist\n  hint: `aws sts"),
+            ("InvalidParameter", "InvalidParameter Topic does not exist\n  hint: test with"),
+            (
+                "AuthorizationError",
+                "AuthorizationError Topic does not exist\n  hint: allow sns:Publish",
+            ),
+        ] {
+            let metadata = ErrorMetadata::builder().code(code).message("Topic does not exist");
+            let text = reason(&PublishError::generic(metadata.build()));
+            assert!(text.starts_with(expected), "{text}");
+        }
+    }
 }

@@ -23,7 +23,7 @@ const CHUNK_BYTES: usize = 256 * 1024;
 pub enum FileError {
     /// No file or folder has this name, and no file matches the pattern.
     #[error(
-        "no such file or folder, and no file matches the pattern: {0}\n  hint: check the path; quote a pattern, so that the shell passes it unchanged"
+        "no such file or folder, and no file matches the pattern: {0}\n  hint: check the path; quote a pattern, so that the shell passes it unchanged; give a queue by its URL or ARN, a log group as cloudwatch-logs:NAME, a bucket as s3://BUCKET/PREFIX"
     )]
     NotFound(String),
     /// The glob pattern is invalid.

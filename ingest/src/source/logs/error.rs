@@ -1,8 +1,8 @@
 //! [`LogsError`]: why a log group cannot be read, with the next command as a hint.
 
-use aws_sdk_cloudwatchlogs::error::{DisplayErrorContext, ProvideErrorMetadata};
+use aws_sdk_cloudwatchlogs::error::ProvideErrorMetadata;
 use bouncewatch_store::StoreError;
-use bouncewatch_store::aws::is_credential_code;
+use bouncewatch_store::aws::{is_credential_code, no_response_reason};
 
 /// Why a log group cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -84,7 +84,7 @@ impl LogsError {
     }
 
     /// Converts an error of the SDK.
-    pub(super) fn from_sdk<E>(action: &'static str, group: &str, error: E) -> Self
+    pub(super) fn from_sdk<E>(action: &'static str, group: &str, error: &E) -> Self
     where
         E: ProvideErrorMetadata + std::error::Error,
     {
@@ -104,7 +104,7 @@ impl LogsError {
             }
             Some(_) => Self::Failed { action, group, why: code_and_message() },
             None => {
-                let why = DisplayErrorContext(error).to_string();
+                let why = no_response_reason(error);
                 if why.contains("credential") {
                     let why = "no credentials were found".to_owned();
                     Self::Credentials { action, group, why }

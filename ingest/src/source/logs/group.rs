@@ -150,7 +150,7 @@ impl LogGroup {
         telemetry.aws.started("logs", READ);
         let response = response.map_err(|error| {
             telemetry.aws.failed("logs", READ);
-            LogsError::from_sdk(READ, &self.name, error)
+            LogsError::from_sdk(READ, &self.name, &error)
         })?;
         Ok(LogPage { events: response.events.unwrap_or_default(), next: response.next_token })
     }
@@ -162,7 +162,7 @@ async fn find_arn(client: &Client, name: &str) -> Result<String, LogsError> {
     loop {
         let call = client.describe_log_groups().log_group_name_prefix(name);
         let response = call.set_next_token(token).send().await;
-        let response = response.map_err(|error| LogsError::from_sdk(FIND, name, error))?;
+        let response = response.map_err(|error| LogsError::from_sdk(FIND, name, &error))?;
         let mut groups = response.log_groups.unwrap_or_default().into_iter();
         if let Some(group) = groups.find(|group| group.log_group_name() == Some(name)) {
             return group.arn.ok_or_else(|| LogsError::NoSuchGroup(name.to_owned()));

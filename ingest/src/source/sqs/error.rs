@@ -1,7 +1,7 @@
 //! [`QueueError`]: why a queue cannot be used, with the next command as a hint.
 
 use aws_sdk_sqs::error::ProvideErrorMetadata;
-use bouncewatch_store::aws::{error_chain, is_credential_code};
+use bouncewatch_store::aws::{is_credential_code, no_response_reason};
 
 /// Why a queue cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -54,7 +54,7 @@ impl QueueError {
         matches!(self, Self::NoSuchQueue(_) | Self::Denied { .. } | Self::NotAQueue(_))
     }
 
-    /// Converts an error of the SDK. The SDK prints the body of an unreadable response; `error_chain` leaves it out,
+    /// Converts an error of the SDK. The SDK prints the body of an unreadable response; `no_response_reason` leaves it out,
     /// because it may contain email addresses (invariant I-8).
     pub(super) fn from_sdk<E>(action: &'static str, queue: &str, error: &E) -> Self
     where
@@ -80,7 +80,7 @@ impl QueueError {
             }
             Some(_) => Self::Failed { action, queue, why: code_and_message() },
             None => {
-                let why = error_chain(error);
+                let why = no_response_reason(error);
                 if why.contains("credential") {
                     let why = "no credentials were found".to_owned();
                     Self::Credentials { action, queue, why }
