@@ -14,9 +14,10 @@ use crate::settings::AddressPolicy;
 /// The settings file with all defaults.
 pub(crate) const DEFAULTS: &str = include_str!("config.toml");
 
-/// Settings. Keys that the file omits have the values of [`DEFAULTS`].
-#[derive(Debug, Clone, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
+/// Settings. Keys that the file omits have the values of [`DEFAULTS`]; the serde defaults only let a part of the keys be
+/// parsed, to find wrong ones.
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
 pub(crate) struct Config {
     pub(crate) store: Option<String>,
     pub(crate) cache: Option<PathBuf>,
@@ -29,19 +30,17 @@ pub(crate) struct Config {
     pub(crate) stale_after: String,
     pub(crate) bounce: RateThresholds,
     pub(crate) complaint: RateThresholds,
-    #[serde(default)]
     pub(crate) threshold: Vec<ScopeThreshold>,
     pub(crate) alert: AlertSettings,
     pub(crate) allow: AllowSettings,
     pub(crate) addresses: AddressSettings,
     pub(crate) cause_rules: Option<PathBuf>,
-    #[serde(default)]
     pub(crate) rule: Vec<CauseRule>,
 }
 
 /// Events that are accepted; an empty list accepts all.
-#[derive(Debug, Clone, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
 pub(crate) struct AllowSettings {
     pub(crate) accounts: Vec<String>,
     pub(crate) topics: Vec<String>,
@@ -49,16 +48,16 @@ pub(crate) struct AllowSettings {
 }
 
 /// How addresses of recipients are stored.
-#[derive(Debug, Clone, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
 pub(crate) struct AddressSettings {
     pub(crate) policy: AddressPolicy,
     pub(crate) key_file: Option<PathBuf>,
 }
 
 /// Thresholds of one rate for all scopes, as fractions.
-#[derive(Debug, Clone, Copy, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, Copy, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
 pub(crate) struct RateThresholds {
     pub(crate) warning: f64,
     pub(crate) critical: f64,
@@ -77,21 +76,23 @@ pub(crate) struct ScopeThreshold {
     pub(crate) minimum_count: Option<u64>,
     /// All other keys: dimensions and values. They are checked when the rules are built.
     #[serde(flatten)]
-    pub(crate) scope: BTreeMap<String, String>,
+    pub(crate) scope: BTreeMap<String, toml::Value>,
 }
 
 impl ScopeThreshold {
     /// Returns metric and scope, for errors.
     fn describe(&self) -> String {
+        let text =
+            |value: &toml::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         let pairs: Vec<String> =
-            self.scope.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            self.scope.iter().map(|(name, value)| format!("{name}={}", text(value))).collect();
         format!("[[threshold]] of {} {}", self.metric, pairs.join(" "))
     }
 }
 
 /// Channels of alerts, and when alerts repeat and clear.
-#[derive(Debug, Clone, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
 pub(crate) struct AlertSettings {
     pub(crate) sns: Option<String>,
     pub(crate) exec: Option<String>,
@@ -114,20 +115,18 @@ impl Config {
             let text = std::fs::read_to_string(path).map_err(|error| {
                 anyhow!("could not read the settings file `{name}`: {error}\n  hint: `bouncewatch config init > {name}` writes a file with all defaults")
             })?;
-            let over: toml::Table = toml::from_str(&text)
-                .with_context(|| format!("could not parse the settings file `{name}`"))?;
-            merge(&mut table, over);
+            // the merged table has no positions
+            toml::from_str::<Self>(&text).map_err(|error| {
+                let before = text.bytes().take(error.span().unwrap_or_default().start);
+                let line = before.filter(|byte| *byte == b'\n').count() + 1;
+                let why = error.message();
+                anyhow!("settings file `{name}`, line {line}: {why}\n  hint: `bouncewatch config init` prints all settings")
+            })?;
+            merge(&mut table, toml::from_str(&text)?);
         }
         let file =
             || path.map_or_else(String::new, |path| format!("settings file `{}`", path.display()));
-        let config: Self = table.try_into().map_err(|error: toml::de::Error| {
-            let why = error.to_string();
-            anyhow!(
-                "{}: {}\n  hint: `bouncewatch config init` prints all settings",
-                file(),
-                why.trim()
-            )
-        })?;
+        let config: Self = table.try_into().with_context(file)?;
         config.check_ranges().with_context(file)?;
         Ok(config)
     }
@@ -192,8 +191,41 @@ mod tests {
     }
 
     #[test]
-    fn defaults_are_valid() {
-        Config::read(None).unwrap();
+    fn defaults_are_valid_and_complete() {
+        fn keys(table: &toml::Table) -> Vec<String> {
+            let of = |(key, value): (&String, &toml::Value)| match value {
+                toml::Value::Table(table) => {
+                    keys(table).iter().map(|below| format!("{key}.{below}")).collect()
+                }
+                _ => vec![key.clone()],
+            };
+            table.iter().flat_map(of).collect()
+        }
+        let config = Config::read(None).unwrap();
+        let in_file = keys(&toml::from_str(DEFAULTS).unwrap());
+        let mut in_effect = keys(&toml::Table::try_from(config).unwrap());
+        in_effect.retain(|key| key != "threshold" && key != "rule");
+        assert_eq!(in_effect, in_file);
+    }
+
+    #[test]
+    fn wrong_key_or_type_is_reported_with_its_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("bouncewatch.toml");
+        for (text, expected) in [
+            ("# a\nwindos = [\"1h\"]\n", "line 2: unknown field `windos`"),
+            (
+                "by = []\n\n[bounce]\nwarning = 0.02\ncritcal = 0.04\n",
+                "line 5: unknown field `critcal`",
+            ),
+            ("[alert]\nclear_after = 30\n", "line 2: invalid type: integer `30`"),
+            ("[[rule]]\nid = \"a\"\ncuase = \"b\"\n", "line 3: unknown field `cuase`"),
+            ("by = [\n\n[alert]\n", "line 3: "),
+        ] {
+            crate::run::write_file(&path, text.as_bytes()).unwrap();
+            let error = format!("{:#}", Config::read(Some(&path)).unwrap_err());
+            assert!(error.contains(expected) && error.contains("hint: "), "{expected}: {error}");
+        }
     }
 
     #[test]

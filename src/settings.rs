@@ -4,10 +4,11 @@ use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
 /// How addresses of recipients are stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum AddressPolicy {
     /// Unchanged
+    #[default]
     Keep,
     /// As h-HASH@domain, a hash with the key of the settings
     Hash,

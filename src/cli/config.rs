@@ -15,6 +15,10 @@ Examples:
   bouncewatch config show --config bouncewatch.toml")]
     Show,
     /// Check the settings file, and test each cause rule on its sample
+    ///
+    /// Reports every setting that a command would reject.
+    ///
+    /// Exit codes: 0 valid, 2 invalid.
     #[command(after_help = "\
 Examples:
   bouncewatch config check --config bouncewatch.toml")]

@@ -48,14 +48,30 @@ pub(super) fn own_domains(config: &Config, arguments: &[String]) -> anyhow::Resu
     config.own_domains.iter().chain(arguments).map(domain).collect()
 }
 
-/// Parses groupings; duplicates are removed.
-pub(super) fn groupings(texts: &[String]) -> anyhow::Result<Vec<Grouping>> {
-    without_duplicates(texts.iter().map(|text| Grouping::parse(text)))
+/// Parses the groupings of --by, or of `by` in the settings if there are none; duplicates are removed.
+pub(super) fn groupings(
+    arguments: &[String],
+    settings: &[String],
+) -> anyhow::Result<Vec<Grouping>> {
+    let parse =
+        |texts: &[String]| without_duplicates(texts.iter().map(|text| Grouping::parse(text)));
+    if arguments.is_empty() {
+        return parse(settings).context("`by` in the settings");
+    }
+    parse(arguments)
 }
 
-/// Parses windows; duplicates are removed.
-pub(super) fn windows(texts: &[String]) -> anyhow::Result<Vec<Window>> {
-    without_duplicates(texts.iter().map(|text| text.parse()))
+/// Parses the windows of --window, or of `windows` in the settings if there are none; duplicates are removed.
+pub(super) fn windows(arguments: &[String], settings: &[String]) -> anyhow::Result<Vec<Window>> {
+    let parse = |texts: &[String]| without_duplicates(texts.iter().map(|text| text.parse()));
+    if arguments.is_empty() {
+        ensure!(
+            !settings.is_empty(),
+            "`windows` in the settings: no window\n  hint: omit `windows` for the default, or write windows = [\"24h\"]"
+        );
+        return parse(settings).context("`windows` in the settings");
+    }
+    parse(arguments)
 }
 
 /// Returns the time before which events are ignored, milliseconds since 1970.

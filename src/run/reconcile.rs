@@ -16,12 +16,11 @@ pub(super) fn run(
     config: &Config,
     now: i64,
 ) -> anyhow::Result<CommandResult> {
-    let window = &args.window.window;
     let request = ReconcileRequest {
         store: analyzed_folder(&args.store, &args.aws, &args.cache, config)?,
         at: time_ms("--at", args.as_of.at.as_deref())?.unwrap_or(now),
-        windows: windows(if window.is_empty() { &config.windows } else { window })?,
-        groupings: groupings(&args.grouping.by)?,
+        windows: windows(&args.window.window, &config.windows)?,
+        groupings: groupings(&args.grouping.by, &[])?,
         own_domains: own_domains(config, &args.own_domains.own_domain)?,
         counted_from: counted_from(args.counted_from.counted_from.as_deref(), config)?,
         aws_rate: args.aws_rate.as_deref().map(fraction).transpose()?,

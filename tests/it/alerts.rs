@@ -80,11 +80,11 @@ fn alert_stdout_prints_each_alert_once() {
 #[test]
 fn dry_run_prints_pending_alerts_and_leaves_state_unchanged() {
     let workspace = workspace_with_warning();
-    let arguments = "--dry-run --alert-sns arn:aws:sns:us-east-1:1:topic";
+    let arguments = "--dry-run --alert-sns arn:aws:sns:us-east-1:123456789012:topic";
     let dry = run(&workspace, -30, arguments, APPEND_TO_FILE);
     assert_eq!(dry.exit_code, 1, "{dry:?}");
     for part in [
-        "would send to sns:arn:aws:sns:us-east-1:1:topic:\nSES WARNING: ",
+        "would send to sns:arn:aws:sns:us-east-1:123456789012:topic:\nSES WARNING: ",
         "would send to exec:\nSES WARNING: ",
     ] {
         assert!(dry.stdout.contains(part), "{dry:?}");

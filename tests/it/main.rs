@@ -26,6 +26,7 @@ mod queue;
 mod referee;
 mod s3;
 mod send_counts;
+mod settings;
 mod sns_alerts;
 mod suppress;
 mod telemetry;

@@ -90,7 +90,7 @@ fn config_rejects_unknown_keys_and_invalid_values() {
     for (text, names) in [
         ("wimdows = []", "wimdows"),
         ("[bounce]\nwarning = 5\n", "fractions"),
-        ("windows = [", "TOML"),
+        ("windows = [", "line 1: unclosed array"),
     ] {
         let failed = with(text);
         assert_eq!(failed.exit_code, 3, "{failed:?}");

@@ -79,7 +79,7 @@ fn invalid_threshold_and_alert_settings_exit_3() {
     let rule = |extra: &str| format!("[[threshold]]\nmetric = \"bounce_rate\"\n{extra}");
     for (settings, expected) in [
         (rule("warning = 0.1\ncritical = 0.2"), "no scope given"),
-        (rule("colour = \"red\"\nwarning = 0.1\ncritical = 0.2"), "cannot group by `colour`"),
+        (rule("colour = \"red\"\nwarning = 0.1\ncritical = 0.2"), "unknown dimension `colour`"),
         (
             rule("identity = \"a\"\nwarning = 0.3\ncritical = 0.2"),
             "[[threshold]] of bounce_rate identity=a: thresholds must satisfy",
@@ -87,7 +87,7 @@ fn invalid_threshold_and_alert_settings_exit_3() {
         (rule("identity = \"a\"\nwarning = 0.1"), "missing field `critical`"),
         (
             rule("identity = \"a\"\nwarnin = 0.1\nwarning = 0.1\ncritical = 0.2"),
-            "invalid type: floating point",
+            "unknown dimension `warnin`",
         ),
         ("[alert]\nclear_below = 1.5".to_owned(), "clear_below"),
         ("[alert]\nclear_after = \"soon\"".to_owned(), "clear_after"),

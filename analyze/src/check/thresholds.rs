@@ -1,7 +1,9 @@
 //! Thresholds, and rules that override them for single scopes. No I/O.
 
+use bouncewatch_schemas::send_counts::SCOPE_COLUMNS;
+
 use crate::error::AnalyzeError;
-use crate::timeline::{Dimension, Grouping, Scope};
+use crate::timeline::{ACCOUNT_COLUMNS, Dimension, Grouping, Scope};
 
 /// Metrics that have thresholds.
 pub const METRICS: [&str; 2] = ["bounce_rate", "complaint_rate"];
@@ -40,13 +42,13 @@ pub struct ThresholdRule {
 }
 
 impl ThresholdRule {
-    /// Returns a rule for a metric and at least one (dimension, value) pair.
+    /// Returns a rule for a metric and at least one (dimension, value) pair. The value `None` is not a text.
     ///
     /// # Errors
-    /// If the metric or a dimension is unknown, or `scope` is empty.
+    /// If the metric or a dimension is unknown, a value is not a text, or `scope` is empty.
     pub fn new<'a>(
         metric: &str,
-        scope: impl Iterator<Item = (&'a str, &'a str)>,
+        scope: impl Iterator<Item = (&'a str, Option<&'a str>)>,
         limits: Limits,
     ) -> Result<Self, AnalyzeError> {
         if !METRICS.contains(&metric) {
@@ -55,12 +57,27 @@ impl ThresholdRule {
                 METRICS.join("\" or \"")
             )));
         }
-        let dimension = |text: &str| match text {
+        let dimension = |text: &str| {
+            match text {
             CAMPAIGN => Ok(Dimension::Tag(CAMPAIGN.to_owned())),
-            other => other.parse(),
+            other => other.parse().map_err(|_| {
+                AnalyzeError::Threshold(format!(
+                    "unknown dimension `{other}`\n  hint: use one of {}, {}, {CAMPAIGN}, or \"tag:NAME\" in quotes; other keys are metric, warning, critical, minimum_volume and minimum_count",
+                    ACCOUNT_COLUMNS.join(", "),
+                    SCOPE_COLUMNS.join(", ")
+                ))
+            }),
+        }
+        };
+        let text = |name: &str, value: Option<&str>| {
+            value.map(str::to_owned).ok_or_else(|| {
+                AnalyzeError::Threshold(format!(
+                    "the value of `{name}` is not a text\n  hint: write it in quotes: {name} = \"...\""
+                ))
+            })
         };
         let mut scope = scope
-            .map(|(text, value)| Ok((dimension(text)?, value.to_owned())))
+            .map(|(name, value)| Ok((dimension(name)?, text(name, value)?)))
             .collect::<Result<Vec<_>, AnalyzeError>>()?;
         if scope.is_empty() {
             return Err(AnalyzeError::Threshold(
@@ -137,7 +154,8 @@ mod tests {
     }
 
     fn rule(pairs: &[(&str, &str)], warning: f64) -> ThresholdRule {
-        ThresholdRule::new("bounce_rate", pairs.iter().copied(), limits(warning)).unwrap()
+        let scope = pairs.iter().map(|(name, value)| (*name, Some(*value)));
+        ThresholdRule::new("bounce_rate", scope, limits(warning)).unwrap()
     }
 
     fn scope(pairs: &[(&str, &str)]) -> Scope {
@@ -189,10 +207,16 @@ mod tests {
     #[test]
     fn invalid_rule_is_rejected_with_reason() {
         let error = |pairs: &[(&'static str, &'static str)], metric| {
-            let rule = ThresholdRule::new(metric, pairs.iter().copied(), limits(0.1));
+            let text = |value: &'static str| (value != "12").then_some(value);
+            let scope = pairs.iter().map(|(name, value)| (*name, text(value)));
+            let rule = ThresholdRule::new(metric, scope, limits(0.1));
             rule.err().map(|error| error.to_string()).unwrap_or_default()
         };
-        assert!(error(&[("colour", "red")], "bounce_rate").contains("`colour`"));
+        let unknown = error(&[("colour", "red")], "bounce_rate");
+        for part in ["`colour`", "account, region, identity", "campaign", "\"tag:NAME\""] {
+            assert!(unknown.contains(part), "{part}: {unknown}");
+        }
+        assert!(error(&[("account", "12")], "bounce_rate").contains("account = \"...\""));
         assert!(error(&[("identity", "a")], "open_rate").contains("`open_rate`"));
         assert!(error(&[], "bounce_rate").contains("no scope"));
         let twice = ThresholdRules::new(vec![

@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use bouncewatch_analyze::alert::evaluation::{Evaluation, evaluate};
 use bouncewatch_analyze::alert::notification::{
     Notification, drop_cleared, mark_delivered, pending_notifications,
@@ -20,9 +20,10 @@ use bouncewatch_analyze::timeline::Window;
 use bouncewatch_analyze::timeline::{Dimension, Grouping};
 use bouncewatch_schemas::time::{format_ms, parse_duration_ms};
 use bouncewatch_store::StoreUrl;
+use bouncewatch_store::aws::is_topic_arn;
 
 use crate::cli::CheckArgs;
-use crate::config::Config;
+use crate::config::{AlertSettings, Config};
 use crate::run::command_result::{AfterOutput, CommandResult};
 use crate::run::store_access::{block_on, store_location};
 
@@ -42,6 +43,22 @@ impl Channel {
             Self::Exec(_) => "exec".to_owned(),
             Self::Stdout => "stdout".to_owned(),
         }
+    }
+
+    /// Checks that it can receive messages, as far as that is known without sending one.
+    fn check(&self) -> anyhow::Result<()> {
+        match self {
+            Self::Sns(topic) => ensure!(
+                is_topic_arn(topic),
+                "alerts: not the ARN of an SNS topic: `{topic}`\n  hint: write arn:aws:sns:REGION:ACCOUNT:NAME; `aws sns list-topics` lists the topics of a region"
+            ),
+            Self::Exec(command) => ensure!(
+                !command.trim().is_empty(),
+                "alerts: the command is empty\n  hint: omit --alert-exec, or `exec` in [alert] of the settings, to run none"
+            ),
+            Self::Stdout => {}
+        }
+        Ok(())
     }
 }
 
@@ -96,6 +113,51 @@ fn duration(name: &str, text: &str) -> anyhow::Result<i64> {
     })
 }
 
+/// Returns when alerts clear and repeat.
+fn policy(settings: &AlertSettings) -> anyhow::Result<AlertPolicy> {
+    let renotify = duration("renotify_after", &settings.renotify_after)?;
+    Ok(AlertPolicy {
+        clear_after_ms: duration("clear_after", &settings.clear_after)?,
+        clear_below: settings.clear_below,
+        renotify_after_ms: (renotify > 0).then_some(renotify),
+    })
+}
+
+fn exec_timeout(settings: &AlertSettings) -> anyhow::Result<Duration> {
+    let timeout = duration("exec_timeout", &settings.exec_timeout)?;
+    Ok(Duration::from_millis(timeout.unsigned_abs()))
+}
+
+/// Returns the file of the alert state.
+fn state_path(state: Option<PathBuf>, store: &str) -> anyhow::Result<PathBuf> {
+    match (state, StoreUrl::parse(store)) {
+        (Some(state), _) => Ok(state),
+        (None, StoreUrl::Folder(folder)) => Ok(folder.join("alerts.json")),
+        (None, StoreUrl::Bucket { .. }) => anyhow::bail!(
+            "no file for the alert state: the store is in S3\n  hint: use --alert-state FILE, or set `state` in [alert] of the settings"
+        ),
+    }
+}
+
+/// Converts the settings of alerts as a run does.
+///
+/// # Errors
+/// If one is invalid.
+pub(super) fn check_settings(config: &Config) -> anyhow::Result<()> {
+    let settings = &config.alert;
+    policy(settings)?;
+    exec_timeout(settings)?;
+    let sns = settings.sns.clone().map(Channel::Sns);
+    let channels = sns.into_iter().chain(settings.exec.clone().map(Channel::Exec));
+    for channel in channels {
+        channel.check()?;
+        if let Some(store) = &config.store {
+            state_path(settings.state.clone(), store)?;
+        }
+    }
+    Ok(())
+}
+
 /// Returns the windows and groupings that a run evaluates.
 pub(super) fn scope(windows: &[Window], groupings: &[Grouping]) -> AlertScope {
     let names = |grouping: &Grouping| grouping.0.iter().map(Dimension::name).collect();
@@ -126,31 +188,21 @@ impl AlertRun {
         if arguments.alert_stdout || (arguments.dry_run && channels.is_empty()) {
             channels.push(Channel::Stdout);
         }
-        let renotify = duration("renotify_after", &settings.renotify_after)?;
-        let policy = AlertPolicy {
-            clear_after_ms: duration("clear_after", &settings.clear_after)?,
-            clear_below: settings.clear_below,
-            renotify_after_ms: (renotify > 0).then_some(renotify),
-        };
-        let exec_timeout = duration("exec_timeout", &settings.exec_timeout)?;
+        channels.iter().try_for_each(Channel::check)?;
+        let policy = policy(settings)?;
+        let exec_timeout = exec_timeout(settings)?;
         if arguments.no_alert || channels.is_empty() {
             return Ok(None);
         }
         let state = arguments.alert_state.clone().or_else(|| settings.state.clone());
-        let state = match (state, StoreUrl::parse(&store_location(&args.store, config)?)) {
-            (Some(state), _) => state,
-            (None, StoreUrl::Folder(folder)) => folder.join("alerts.json"),
-            (None, StoreUrl::Bucket { .. }) => anyhow::bail!(
-                "no file for the alert state: the store is in S3\n  hint: use --alert-state FILE, or set `state` in [alert] of the settings"
-            ),
-        };
+        let state = state_path(state, &store_location(&args.store, config)?)?;
         Ok(Some(Self {
             channels,
             state,
             policy,
             scope,
             at,
-            exec_timeout: Duration::from_millis(exec_timeout.unsigned_abs()),
+            exec_timeout,
             endpoint_url: args.aws.endpoint_url.clone(),
             dry_run: arguments.dry_run,
         }))

@@ -6,6 +6,7 @@ mod notes;
 use bouncewatch_analyze::check::thresholds::{Limits, ThresholdRule, ThresholdRules, Thresholds};
 use bouncewatch_analyze::check::{CheckRequest, check};
 use bouncewatch_analyze::report::{nagios, prometheus, table};
+use bouncewatch_analyze::timeline::Grouping;
 
 use self::alert::AlertRun;
 use super::arguments::{
@@ -19,14 +20,11 @@ use crate::cli::{CheckArgs, CheckFormat};
 use crate::config::{Config, RateThresholds};
 
 pub(super) fn run(args: &CheckArgs, config: &Config, now: i64) -> anyhow::Result<CommandResult> {
-    let window = &args.window.window;
-    let windows = windows(if window.is_empty() { &config.windows } else { window })?;
-    let by = &args.grouping.by;
-    let groupings = groupings(if by.is_empty() { &config.by } else { by })?;
+    let windows = windows(&args.window.window, &config.windows)?;
+    let groupings = groupings(&args.grouping.by, &config.by)?;
     let at = time_ms("--at", args.as_of.at.as_deref())?.unwrap_or(now);
     // report wrong alert settings before a store in S3 is fetched
     let alerts = AlertRun::new(args, config, at, alert::scope(&windows, &groupings))?;
-    let stale_after = args.stale_after.as_deref().unwrap_or(&config.stale_after);
     let request = CheckRequest {
         store: analyzed_folder(&args.store, &args.aws, &args.cache, config)?,
         service: service(args.service.service),
@@ -40,8 +38,8 @@ pub(super) fn run(args: &CheckArgs, config: &Config, now: i64) -> anyhow::Result
         bounce: thresholds(config.bounce),
         complaint: thresholds(config.complaint),
         minimum_volume: args.minimum_volume.unwrap_or(config.minimum_volume),
-        rules: threshold_rules(args, config)?,
-        stale_after: positive_duration_ms("--stale-after", stale_after)?,
+        rules: threshold_rules(args.minimum_volume, config)?,
+        stale_after: stale_after(args.stale_after.as_deref(), config)?,
     };
     let report = check(&request)?;
     let result = match args.format {
@@ -54,16 +52,51 @@ pub(super) fn run(args: &CheckArgs, config: &Config, now: i64) -> anyhow::Result
     if args.format == CheckFormat::Table && !args.alert.alert_stdout {
         notes.extend(notes::table_notes(&report));
     }
-    notes.extend(request.rules.unused(&request.groupings).into_iter().map(|rule| {
-        format!(
-            "note: [[threshold]] for {rule} has no effect, because no grouping contains its dimensions\n  hint: add a grouping to `by` in the settings, or use --by"
-        )
-    }));
+    notes.extend(unused_rules(&request.rules, &request.groupings));
     let result = CommandResult { notes, exit_code: report.exit_code, ..result };
     // the exit code is that of the rates, whether or not alerts can be sent
     match alerts {
         Some(alerts) => alerts.send(&report, result),
         None => Ok(result),
+    }
+}
+
+/// Converts the settings of checks and analyses as the commands do.
+///
+/// # Errors
+/// Of each section that is invalid. Notes on rules without effect are added to `notes`.
+pub(super) fn check_settings(config: &Config, notes: &mut Vec<String>) -> Vec<anyhow::Error> {
+    let groupings = groupings(&[], &config.by);
+    let rules = threshold_rules(None, config);
+    if let (Ok(groupings), Ok(rules)) = (&groupings, &rules) {
+        notes.extend(unused_rules(rules, groupings));
+    }
+    let results = [
+        windows(&[], &config.windows).map(drop),
+        groupings.map(drop),
+        own_domains(config, &[]).map(drop),
+        counted_from(None, config).map(drop),
+        contributors(config).map(drop),
+        stale_after(None, config).map(drop),
+        rules.map(drop),
+        alert::check_settings(config),
+    ];
+    results.into_iter().filter_map(Result::err).collect()
+}
+
+fn unused_rules(rules: &ThresholdRules, groupings: &[Grouping]) -> Vec<String> {
+    let note = |rule: String| {
+        format!(
+            "note: [[threshold]] for {rule} has no effect, because no grouping contains its dimensions\n  hint: add a grouping to `by` in the settings, or use --by"
+        )
+    };
+    rules.unused(groupings).into_iter().map(note).collect()
+}
+
+fn stale_after(argument: Option<&str>, config: &Config) -> anyhow::Result<i64> {
+    match argument {
+        Some(argument) => positive_duration_ms("--stale-after", argument),
+        None => positive_duration_ms("`stale_after` in the settings", &config.stale_after),
     }
 }
 
@@ -76,8 +109,8 @@ fn thresholds(thresholds: RateThresholds) -> Thresholds {
 }
 
 /// Returns the thresholds of single scopes. Values that a rule omits are those of all scopes.
-fn threshold_rules(args: &CheckArgs, config: &Config) -> anyhow::Result<ThresholdRules> {
-    let minimum_volume = args.minimum_volume.unwrap_or(config.minimum_volume);
+fn threshold_rules(minimum_volume: Option<u64>, config: &Config) -> anyhow::Result<ThresholdRules> {
+    let minimum_volume = minimum_volume.unwrap_or(config.minimum_volume);
     let rules = config.threshold.iter().map(|rule| {
         let default =
             if rule.metric == "complaint_rate" { config.complaint } else { config.bounce };
@@ -90,7 +123,7 @@ fn threshold_rules(args: &CheckArgs, config: &Config) -> anyhow::Result<Threshol
             minimum_volume: rule.minimum_volume.unwrap_or(minimum_volume),
         };
         let scope = rule.scope.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-        ThresholdRule::new(&rule.metric, scope, limits)
+        Ok(ThresholdRule::new(&rule.metric, scope, limits)?)
     });
-    Ok(ThresholdRules::new(rules.collect::<Result<_, _>>()?)?)
+    Ok(ThresholdRules::new(rules.collect::<anyhow::Result<_>>()?)?)
 }
