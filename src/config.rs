@@ -19,6 +19,9 @@ pub(crate) const DEFAULTS: &str = include_str!("config.toml");
 #[derive(Debug, Clone, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Config {
+    /// The settings file, if one is given.
+    #[serde(skip)]
+    pub(crate) file: Option<PathBuf>,
     pub(crate) store: Option<String>,
     pub(crate) cache: Option<PathBuf>,
     pub(crate) own_domains: Vec<String>,
@@ -128,7 +131,7 @@ impl Config {
             || path.map_or_else(String::new, |path| format!("settings file `{}`", path.display()));
         let config: Self = table.try_into().with_context(file)?;
         config.check_ranges().with_context(file)?;
-        Ok(config)
+        Ok(Self { file: path.map(Path::to_path_buf), ..config })
     }
 
     fn check_ranges(&self) -> anyhow::Result<()> {

@@ -78,6 +78,19 @@ fn alert_stdout_prints_each_alert_once() {
 }
 
 #[test]
+fn commands_in_an_alert_name_the_store_and_the_settings() {
+    let workspace = workspace_with_warning();
+    std::fs::write(workspace.path("settings.toml"), "by = []\n").unwrap();
+    let output = run(&workspace, -30, "--config settings.toml --dry-run", None);
+    for command in ["causes", "report --by tag:campaign"] {
+        let command = format!("`bouncewatch {command} --store store --config settings.toml`");
+        assert!(output.stdout.contains(&command), "{output:?}");
+        let again = workspace.run(command.trim_matches('`').trim_start_matches("bouncewatch "));
+        assert_eq!(again.exit_code, 0, "{again:?}");
+    }
+}
+
+#[test]
 fn dry_run_prints_pending_alerts_and_leaves_state_unchanged() {
     let workspace = workspace_with_warning();
     let arguments = "--dry-run --alert-sns arn:aws:sns:us-east-1:123456789012:topic";

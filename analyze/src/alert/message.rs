@@ -74,15 +74,23 @@ struct ChangeJson<'a> {
     windows: Vec<&'a String>,
 }
 
-/// Returns one message per level, worst level first, with the notifications that it delivers. `problem` is text that is
-/// appended to each message.
+/// What messages contain besides the check and its notifications.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct MessageContext<'a> {
+    /// Arguments that commands in the text need to analyse the same store, with a leading space: ` --store DIR`.
+    pub arguments: &'a str,
+    /// Text that is appended to each message.
+    pub problem: Option<&'a str>,
+}
+
+/// Returns one message per level, worst level first, with the notifications that it delivers.
 ///
 /// # Errors
 /// If a message cannot be serialized as JSON.
 pub fn messages(
     check: &CheckReport,
     notifications: &[Notification],
-    problem: Option<&str>,
+    context: MessageContext<'_>,
 ) -> Result<Vec<(Message, Vec<Notification>)>, AnalyzeError> {
     let mut levels: Vec<AlertLevel> = notifications.iter().map(|one| one.alert.level).collect();
     levels.sort_unstable_by(|a, b| b.cmp(a));
@@ -96,7 +104,7 @@ pub fn messages(
         });
         let mut listed = of_level.len().min(NOTIFICATIONS_MAX);
         loop {
-            let message = compose(check, level, &of_level, listed, problem)?;
+            let message = compose(check, level, &of_level, listed, context)?;
             // values may be long: list fewer notifications if the message is too large
             if message.json.len() <= JSON_BYTES_MAX || listed == 1 {
                 return Ok((message, of_level));
@@ -120,7 +128,7 @@ fn compose(
     level: AlertLevel,
     notifications: &[Notification],
     listed: usize,
-    problem: Option<&str>,
+    context: MessageContext<'_>,
 ) -> Result<Message, AnalyzeError> {
     let (listed, others) = notifications.split_at(listed.min(notifications.len()));
     let id = message_id(notifications);
@@ -132,14 +140,14 @@ fn compose(
             (text::level_prefix(notification), text::subject(check, notification));
         // writing to a String cannot fail
         _ = writeln!(text, "{gap}{prefix}{}", printable(&title));
-        for fact in text::facts(check, notification) {
+        for fact in text::facts(check, notification, context.arguments) {
             _ = writeln!(text, "  {}", printable(&fact));
         }
     }
     if !others.is_empty() {
         _ = writeln!(text, "\n... and {} more", others.len());
     }
-    for line in problem.into_iter().flat_map(str::lines) {
+    for line in context.problem.into_iter().flat_map(str::lines) {
         _ = writeln!(text, "\n{}", printable(line.trim()));
     }
     let is_listed =
@@ -250,6 +258,9 @@ mod tests {
     use crate::alert::transition::next_state;
     use crate::check::contribution::Contributor;
 
+    const CONTEXT: MessageContext<'_> =
+        MessageContext { arguments: " --store /var/lib/mail", problem: None };
+
     /// Messages of a check to a channel without previous notifications.
     fn first_messages(check: &CheckReport) -> Vec<Message> {
         let policy = AlertPolicy { clear_after_ms: 0, clear_below: 0.9, renotify_after_ms: None };
@@ -260,7 +271,7 @@ mod tests {
         let evaluation = evaluate(check, AT, &scope, &policy);
         let state = next_state(&AlertState::default(), &evaluation, &policy).unwrap();
         let pending = pending_notifications(&state, "sns", &evaluation, &policy);
-        let messages = messages(check, &pending, None).unwrap();
+        let messages = messages(check, &pending, CONTEXT).unwrap();
         messages.into_iter().map(|(message, _)| message).collect()
     }
 
@@ -317,7 +328,7 @@ mod tests {
              headroom: none, 10.00 % is reached\n  \
              main contributor: recipient domain typo.test, 40 of 120 bounces (rate excluding it: 8.00 %)\n  \
              next: pause mail to typo.test and check the source of these addresses \
-             (`bouncewatch report --by tag:campaign`)"
+             (`bouncewatch report --by tag:campaign --store /var/lib/mail`)"
         );
         bad.contributors.truncate(1);
         assert!(!facts(&bad).contains("gmail.com"), "{}", facts(&bad));
@@ -326,7 +337,7 @@ mod tests {
             .push(Contributor { by: "cause".to_owned(), ..part("mailbox_unknown", 90, 0.03) });
         let facts = facts(&bad);
         assert!(!facts.contains("main contributor"), "{facts}");
-        let cause = "  main cause: mailbox unknown, 90 of 120 bounces (see `bouncewatch causes`)\n  next: find";
+        let cause = "  main cause: mailbox unknown, 90 of 120 bounces (see `bouncewatch causes --store /var/lib/mail`)\n  next: find";
         assert!(facts.contains(cause), "{facts}");
     }
 

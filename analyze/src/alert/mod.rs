@@ -26,5 +26,5 @@ mod text;
 pub mod transition;
 mod verdicts;
 
-pub use message::{Message, messages};
+pub use message::{Message, MessageContext, messages};
 pub use policy::{AlertPolicy, AlertScope};

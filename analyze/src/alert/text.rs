@@ -46,15 +46,20 @@ pub(super) fn subject(check: &CheckReport, notification: &Notification) -> Strin
     }
 }
 
-/// Returns the facts about a notification that its subject does not contain, one per line.
-pub(super) fn facts(check: &CheckReport, notification: &Notification) -> Vec<String> {
+/// Returns the facts about a notification that its subject does not contain, one per line. `arguments` are appended to
+/// the commands in them.
+pub(super) fn facts(
+    check: &CheckReport,
+    notification: &Notification,
+    arguments: &str,
+) -> Vec<String> {
     let alert = &notification.alert;
     let mut facts = match (alert.level, alert.key.metric.as_str()) {
         (AlertLevel::Ok, _) => history(notification),
         (_, FEED) => stale_feed(check),
         (_, DENOMINATOR) => no_denominator(check.service).map(str::to_owned).to_vec(),
         (level, _) => match worst_verdict(check, notification) {
-            Some(verdict) => rate(check.service, verdict, level),
+            Some(verdict) => rate(check.service, verdict, level, arguments),
             None => vec!["no current events".to_owned()],
         },
     };
@@ -70,7 +75,7 @@ fn time(time: Timestamp) -> String {
 }
 
 /// Details of a rate at or above a threshold. `level` is that of the alert, which stays for a while after the rate fell.
-fn rate(service: Service, verdict: &Verdict, level: AlertLevel) -> Vec<String> {
+fn rate(service: Service, verdict: &Verdict, level: AlertLevel, arguments: &str) -> Vec<String> {
     let noun = if verdict.metric == "bounce_rate" { "bounces" } else { "complaints" };
     let (name, threshold, consequence) = match level {
         AlertLevel::Critical => ("critical", verdict.critical, "SES may pause sending"),
@@ -117,12 +122,13 @@ fn rate(service: Service, verdict: &Verdict, level: AlertLevel) -> Vec<String> {
     }
     if let Some((cause, count)) = main_cause(verdict) {
         parts.push(format!(
-            "main cause: {}, {count} of {} {noun} (see `bouncewatch causes`)",
+            "main cause: {}, {count} of {} {noun} (see `bouncewatch causes{arguments}`)",
             humanize(cause),
             verdict.count
         ));
     }
-    parts.push(format!("next: {}", next_action(verdict)));
+    let of_service = if service == Service::WorkMail { " --service workmail" } else { "" };
+    parts.push(format!("next: {}", next_action(verdict, &format!("{of_service}{arguments}"))));
     parts
 }
 
@@ -144,27 +150,27 @@ fn main_cause(verdict: &Verdict) -> Option<(&str, u64)> {
     (2 * main.count >= verdict.count).then_some((main.value.as_deref()?, main.count))
 }
 
-fn next_action(verdict: &Verdict) -> String {
+fn next_action(verdict: &Verdict, arguments: &str) -> String {
     let part =
         main_contributor(verdict).and_then(|part| Some((part.by.as_str(), part.value.as_deref()?)));
     let is_recipient = |by: &str| matches!(by, "recipient_domain" | "provider");
     match (verdict.metric, part) {
         ("bounce_rate", Some((by, value))) if is_recipient(by) => format!(
-            "pause mail to {value} and check the source of these addresses (`bouncewatch report --by tag:campaign`)"
+            "pause mail to {value} and check the source of these addresses (`bouncewatch report --by tag:campaign{arguments}`)"
         ),
         ("bounce_rate", Some((by, value))) => format!(
-            "pause mail of {} {value} and check its recipient list (`bouncewatch report --by recipient_domain`)",
+            "pause mail of {} {value} and check its recipient list (`bouncewatch report --by recipient_domain{arguments}`)",
             dimension(by)
         ),
         (_, Some((by, value))) if !is_recipient(by) => {
             format!("pause mail of {} {value}, which gets the complaints", dimension(by))
         }
-        ("bounce_rate", None) => {
-            "find and pause the campaign or list with the most bounces (`bouncewatch report --by tag:campaign`)"
-                .to_owned()
-        }
-        _ => "find and pause the campaign with the most complaints (`bouncewatch report --by tag:campaign`)"
-            .to_owned(),
+        ("bounce_rate", None) => format!(
+            "find and pause the campaign or list with the most bounces (`bouncewatch report --by tag:campaign{arguments}`)"
+        ),
+        _ => format!(
+            "find and pause the campaign with the most complaints (`bouncewatch report --by tag:campaign{arguments}`)"
+        ),
     }
 }
 

@@ -3,7 +3,8 @@
 //! The state is saved before anything is sent, and updated after each message: a run that is killed repeats one message
 //! at most, and loses none.
 
-use std::path::PathBuf;
+use std::borrow::Cow;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
@@ -14,7 +15,9 @@ use bouncewatch_analyze::alert::notification::{
 use bouncewatch_analyze::alert::state::AlertState;
 use bouncewatch_analyze::alert::state_file::{AlertStateError, StateFile};
 use bouncewatch_analyze::alert::transition::next_state;
-use bouncewatch_analyze::alert::{AlertPolicy, AlertScope, Message, exec, messages, sns};
+use bouncewatch_analyze::alert::{
+    AlertPolicy, AlertScope, Message, MessageContext, exec, messages, sns,
+};
 use bouncewatch_analyze::check::CheckReport;
 use bouncewatch_analyze::timeline::Window;
 use bouncewatch_analyze::timeline::{Dimension, Grouping};
@@ -72,6 +75,8 @@ pub(super) struct AlertRun {
     at: i64,
     exec_timeout: Duration,
     endpoint_url: Option<String>,
+    /// Arguments that name the store, for commands in messages.
+    arguments: String,
     dry_run: bool,
 }
 
@@ -158,6 +163,25 @@ pub(super) fn check_settings(config: &Config) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Returns the arguments with which another command analyses the same store.
+fn command_arguments(store: Option<&str>, config: Option<&Path>) -> String {
+    let config = config.map(|path| path.display().to_string());
+    let given = [("--store", store), ("--config", config.as_deref())];
+    given
+        .iter()
+        .filter_map(|(name, value)| Some(format!(" {name} {}", shell_word((*value)?))))
+        .collect()
+}
+
+/// Quotes a text for the shell if that is necessary.
+fn shell_word(text: &str) -> Cow<'_, str> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%=,".contains(c);
+    if !text.is_empty() && text.chars().all(is_plain) {
+        return Cow::Borrowed(text);
+    }
+    Cow::Owned(format!("'{}'", text.replace('\'', r"'\''")))
+}
+
 /// Returns the windows and groupings that a run evaluates.
 pub(super) fn scope(windows: &[Window], groupings: &[Grouping]) -> AlertScope {
     let names = |grouping: &Grouping| grouping.0.iter().map(Dimension::name).collect();
@@ -204,6 +228,7 @@ impl AlertRun {
             at,
             exec_timeout,
             endpoint_url: args.aws.endpoint_url.clone(),
+            arguments: command_arguments(args.store.store.as_deref(), config.file.as_deref()),
             dry_run: arguments.dry_run,
         }))
     }
@@ -252,7 +277,8 @@ impl AlertRun {
         for channel in &self.channels {
             let notifications =
                 pending_notifications(&open.state, &channel.name(), &run, &self.policy);
-            let messages = messages(check, &notifications, open.warning.as_deref())?;
+            let context = self.context(open.warning.as_deref());
+            let messages = messages(check, &notifications, context)?;
             if *channel == Channel::Stdout {
                 result.data = text(&messages).into_bytes();
                 printed = Some(notifications);
@@ -270,6 +296,10 @@ impl AlertRun {
         open.save();
         result.notes.append(&mut open.notes);
         Ok(result)
+    }
+
+    fn context<'a>(&'a self, problem: Option<&'a str>) -> MessageContext<'a> {
+        MessageContext { arguments: &self.arguments, problem }
     }
 
     fn names(&self) -> Vec<String> {
@@ -348,8 +378,11 @@ impl AlertRun {
         let mut texts = Vec::new();
         for channel in &self.channels {
             let name = channel.name();
-            let messages =
-                messages(check, &pending_notifications(&state, &name, run, &self.policy), None)?;
+            let messages = messages(
+                check,
+                &pending_notifications(&state, &name, run, &self.policy),
+                self.context(None),
+            )?;
             let text =
                 if messages.is_empty() { "no new alerts\n".to_owned() } else { text(&messages) };
             texts.push(format!("would send to {name}:\n{text}\n"));
@@ -363,4 +396,22 @@ fn text(messages: &[(Message, Vec<Notification>)]) -> String {
     let each =
         messages.iter().map(|(message, _)| format!("{}\n\n{}", message.subject, message.text));
     each.collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn command_arguments_name_store_and_settings_and_are_quoted() {
+        for (store, config, expected) in [
+            (None, None, ""),
+            (Some("/var/lib/b"), None, " --store /var/lib/b"),
+            (Some("s3://b/p"), Some("/etc/b.toml"), " --store s3://b/p --config /etc/b.toml"),
+            (Some("it's here"), None, r" --store 'it'\''s here'"),
+            (Some("$(id)"), None, " --store '$(id)'"),
+        ] {
+            assert_eq!(command_arguments(store, config.map(Path::new)), expected);
+        }
+    }
 }
