@@ -77,7 +77,8 @@ pub(crate) struct AlertArgs {
     pub(crate) alert_exec: Option<String>,
     /// Print only new alerts (for cron)
     ///
-    /// Prints new alerts with the rates concerned, or nothing if there are none.
+    /// Prints new alerts with the rates concerned, or nothing if there are none. With this and the other channels, notes
+    /// are printed only by a run that has an alert to send.
     #[arg(long, conflicts_with = "format", help_heading = heading::ALERTS)]
     pub(crate) alert_stdout: bool,
     /// Do not send alerts

@@ -78,6 +78,31 @@ fn alert_stdout_prints_each_alert_once() {
 }
 
 #[test]
+fn notes_are_printed_only_if_an_alert_is_due() {
+    for channel in ["--alert-stdout", "--alert-exec true"] {
+        let workspace = Workspace::new();
+        workspace.ingest(&(0..30).map(|number| message(number).bounce()).collect::<String>());
+        let day = 24 * 60;
+        let mut noted = Vec::new();
+        for minutes in [-30, -25, -20, day - 25, day - 20, day + 5, day + 10] {
+            let output = run(&workspace, minutes, channel, None);
+            assert_eq!(output.exit_code, 3, "{output:?}");
+            if !output.stderr.is_empty() {
+                let parts = ["unknown: no Send or Delivery events", "feed is stale"];
+                noted.push((minutes, parts.map(|part| output.stderr.contains(part))));
+            }
+        }
+        // the denominator is unknown, later the feed is stale too
+        assert_eq!(noted, [(-30, [true, false]), (day - 25, [true, true])], "{channel}");
+        // without a channel each run explains its status
+        for _ in 0..2 {
+            let output = run(&workspace, day + 15, "--no-alert", None);
+            assert!(output.stderr.contains("feed is stale"), "{output:?}");
+        }
+    }
+}
+
+#[test]
 fn commands_in_an_alert_name_the_store_and_the_settings() {
     let workspace = workspace_with_warning();
     std::fs::write(workspace.path("settings.toml"), "by = []\n").unwrap();

@@ -233,7 +233,8 @@ impl AlertRun {
         }))
     }
 
-    /// Sends new alerts, and adds errors to the result.
+    /// Sends new alerts, and adds errors to the result. Notes stay only if a message is due: they explain it. In other
+    /// runs they would repeat every few minutes, and cron mails them.
     ///
     /// # Errors
     /// If a message cannot be written as JSON.
@@ -246,6 +247,7 @@ impl AlertRun {
         if self.dry_run {
             return self.print_dry_run(check, &run, result);
         }
+        let explanations = std::mem::take(&mut result.notes);
         let mut open = OpenState {
             file: None,
             state: AlertState::default(),
@@ -277,6 +279,9 @@ impl AlertRun {
         for channel in &self.channels {
             let notifications =
                 pending_notifications(&open.state, &channel.name(), &run, &self.policy);
+            if result.notes.is_empty() && !notifications.is_empty() {
+                result.notes.clone_from(&explanations);
+            }
             let context = self.context(open.warning.as_deref());
             let messages = messages(check, &notifications, context)?;
             if *channel == Channel::Stdout {

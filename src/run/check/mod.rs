@@ -49,7 +49,7 @@ pub(super) fn run(args: &CheckArgs, config: &Config, now: i64) -> anyhow::Result
         CheckFormat::Prometheus => CommandResult::data(prometheus::check(&report, request.at)),
     };
     let mut notes = notes::notes(&report);
-    if args.format == CheckFormat::Table && !args.alert.alert_stdout {
+    if args.format == CheckFormat::Table {
         notes.extend(notes::table_notes(&report));
     }
     notes.extend(unused_rules(&request.rules, &request.groupings));

@@ -54,8 +54,7 @@ pub(super) fn notes(check: &CheckReport) -> Vec<String> {
     notes
 }
 
-/// Returns notes that explain the table. They are expected in each run on a small store, so `--alert-stdout` omits them:
-/// cron mails every output.
+/// Returns notes that explain the table.
 pub(super) fn table_notes(check: &CheckReport) -> Vec<String> {
     low_volume(check).into_iter().chain(short_volume_windows(check)).collect()
 }
