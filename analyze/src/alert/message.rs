@@ -251,7 +251,7 @@ fn subject(check: &CheckReport, notifications: &[Notification]) -> String {
 mod tests {
     use super::*;
     use crate::alert::evaluation::evaluate;
-    use crate::alert::notification::pending_notifications;
+    use crate::alert::notification::{mark_delivered, pending_notifications};
     use crate::alert::policy::{AlertPolicy, AlertScope};
     use crate::alert::state::AlertState;
     use crate::alert::test_data::{AT, check_of, verdict};
@@ -339,6 +339,39 @@ mod tests {
         assert!(!facts.contains("main contributor"), "{facts}");
         let cause = "  main cause: mailbox unknown, 90 of 120 bounces (see `bouncewatch causes --store /var/lib/mail`)\n  next: find";
         assert!(facts.contains(cause), "{facts}");
+    }
+
+    /// Text of the message about an alert that was raised in 24h and is cleared in the next run.
+    fn cleared_text(now: Vec<Verdict>) -> String {
+        let policy = AlertPolicy { clear_after_ms: 0, clear_below: 0.9, renotify_after_ms: None };
+        let windows = ["24h", "1h"].map(str::to_owned).to_vec();
+        let groupings = vec![["account", "region"].map(str::to_owned).to_vec()];
+        let scope = AlertScope { windows, groupings };
+        let raised = check_of(vec![verdict("bounce_rate", &[], "24h", 62, Some(1_000))]);
+        let mut state = AlertState::default();
+        let mut text = String::new();
+        for (at, check) in [(AT, raised), (AT + 1, check_of(now))] {
+            let evaluation = evaluate(&check, at, &scope, &policy);
+            state = next_state(&state, &evaluation, &policy).unwrap();
+            let pending = pending_notifications(&state, "sns", &evaluation, &policy);
+            text = messages(&check, &pending, CONTEXT).unwrap().remove(0).0.text;
+            mark_delivered(&mut state, "sns", &pending, at);
+        }
+        text
+    }
+
+    #[test]
+    fn cleared_alert_states_no_rate_above_its_peak() {
+        let rate =
+            |window, count, attempts| verdict("bounce_rate", &[], window, count, Some(attempts));
+        // the window of one hour has too few attempts, and never was part of the alert
+        let text = cleared_text(vec![rate("1h", 1, 10), rate("24h", 30, 1_000)]);
+        let expected = "OK: bounce rate 3.00 % (30 of 1000) in 24h, 1 r\n";
+        assert!(text.starts_with(expected), "{text}");
+        assert!(text.contains("  peak 6.20 % (62 of 1000 in 24h)\n"), "{text}");
+        let text = cleared_text(vec![rate("1h", 1, 10), rate("24h", 1, 10)]);
+        let expected = "OK: bounce rate no longer significant (1 of 10) in 24h, 1 r\n";
+        assert!(text.starts_with(expected), "{text}");
     }
 
     #[test]

@@ -33,6 +33,14 @@ pub(super) fn subject(check: &CheckReport, notification: &Notification) -> Strin
         DENOMINATOR if is_cleared => format!("denominator known again, {scope}"),
         DENOMINATOR => format!("rate unknown, no denominator, {scope}"),
         metric => match worst_verdict(check, notification) {
+            // few attempts: the rate can be higher than the peak, and means little
+            Some(verdict) if is_cleared && is_low_volume(verdict) => format!(
+                "{} no longer significant ({} of {}) in {}, {scope}",
+                humanize(metric),
+                verdict.count,
+                verdict.attempts.unwrap_or_default(),
+                verdict.window
+            ),
             Some(verdict) if verdict.rate.is_some() => format!(
                 "{} {} ({} of {}) in {}, {scope}",
                 humanize(metric),
@@ -44,6 +52,11 @@ pub(super) fn subject(check: &CheckReport, notification: &Notification) -> Strin
             _ => format!("{}: no attempts, {scope}", humanize(metric)),
         },
     }
+}
+
+/// Returns true if a rate is at or above the warning threshold, but has too few attempts to reach the level.
+fn is_low_volume(verdict: &Verdict) -> bool {
+    verdict.level == AlertLevel::Ok && verdict.rate.is_some_and(|rate| rate >= verdict.warning)
 }
 
 /// Returns the facts about a notification that its subject does not contain, one per line. `arguments` are appended to

@@ -13,14 +13,21 @@ pub(super) fn is_verdict_of(notification: &Notification, verdict: &Verdict) -> b
 }
 
 /// Returns the verdict of an alert with the worst level, then the highest rate; `None` if the scope has no events.
+///
+/// Windows that reached a level since the alert was raised precede all others: the rate of a short window with few
+/// attempts can be higher than any rate of the alert.
 pub(super) fn worst_verdict<'c>(
     check: &'c CheckReport,
     notification: &Notification,
 ) -> Option<&'c Verdict> {
-    let verdicts = check.verdicts.iter().filter(|verdict| is_verdict_of(notification, verdict));
+    let windows = &notification.alert.windows;
+    let is_of_alert = |verdict: &Verdict| windows.contains_key(&verdict.window);
     let rate = |verdict: &Verdict| verdict.rate.unwrap_or_default();
+    let verdicts = check.verdicts.iter().filter(|verdict| is_verdict_of(notification, verdict));
     verdicts.reduce(|worst, verdict| {
-        let order = verdict.level.cmp(&worst.level).then(rate(verdict).total_cmp(&rate(worst)));
+        let order = (is_of_alert(verdict).cmp(&is_of_alert(worst)))
+            .then(verdict.level.cmp(&worst.level))
+            .then(rate(verdict).total_cmp(&rate(worst)));
         if order.is_gt() { verdict } else { worst }
     })
 }
