@@ -2,9 +2,11 @@
 
 use anyhow::{Context, ensure};
 use bouncewatch_analyze::error::AnalyzeError;
+use bouncewatch_analyze::report::text::utc_second;
 use bouncewatch_analyze::timeline::{self, Basis, Dimension, Grouping, Window};
 use bouncewatch_schemas::address::normalise_domain;
 use bouncewatch_schemas::event::Service;
+use bouncewatch_schemas::time::format_ms;
 
 use super::times::time_ms;
 use crate::cli::{BasisArg, ServiceArg};
@@ -80,6 +82,14 @@ pub(super) fn counted_from(argument: Option<&str>, config: &Config) -> anyhow::R
         Some(argument) => time_ms("--counted-from", Some(argument)),
         None => time_ms("`counted_from` in the settings", config.counted_from.as_deref()),
     }
+}
+
+/// Returns the hint for a result without events if a start of counting is set.
+pub(super) fn not_counted_hint(counted_from: Option<i64>) -> Option<String> {
+    let from = utc_second(&format_ms(counted_from?));
+    Some(format!(
+        "\n  hint: events before {from} do not count (--counted-from, or `counted_from` in the settings); use an earlier time, or omit it"
+    ))
 }
 
 /// Returns the dimensions by which contributors are listed.

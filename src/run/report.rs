@@ -3,7 +3,8 @@
 use bouncewatch_analyze::report::{ReportRequest, csv, parquet, report, table};
 
 use super::arguments::{
-    basis, counted_from, groupings, own_domains, positive_duration_ms, service, windows,
+    basis, counted_from, groupings, not_counted_hint, own_domains, positive_duration_ms, service,
+    windows,
 };
 use super::command_result::CommandResult;
 use super::store_access::analyzed_folder;
@@ -37,10 +38,11 @@ pub(super) fn run(args: &ReportArgs, config: &Config, now: i64) -> anyhow::Resul
         ReportFormat::Parquet => CommandResult::data(parquet::report(&rates)?),
     };
     if rates.rows.is_empty() {
-        result.notes.push(
-            "note: no events in this period\n  hint: `bouncewatch store stats` prints the first and last day with events"
-                .to_owned(),
-        );
+        let hint = not_counted_hint(request.counted_from).unwrap_or_else(|| {
+            "\n  hint: `bouncewatch store stats` prints the first and last day with events"
+                .to_owned()
+        });
+        result.notes.push(format!("note: no events in this period{hint}"));
     }
     Ok(result)
 }

@@ -97,6 +97,39 @@ fn check_exits_3_if_the_feed_is_stale() {
 }
 
 #[test]
+fn status_unknown_without_counted_events_is_explained() {
+    let workspace = Workspace::new();
+    workspace.ingest(&sent_and_bounced(1_000, 10));
+    std::fs::write(workspace.path("late.toml"), "counted_from = \"2026-11-19T23:30:00Z\"\n")
+        .unwrap();
+    let at = format!("check --store STORE --at {NOW}");
+    for (arguments, expected) in [
+        (
+            format!("{at} --counted-from 2026-11-19T23:30:00Z"),
+            "events before 2026-11-19 23:30 UTC do not count",
+        ),
+        (format!("{at} --config late.toml"), "events before 2026-11-19 23:30 UTC do not count"),
+        (
+            "check --store STORE --at 2026-12-20 --window 1h --stale-after 60d".to_owned(),
+            "use a longer window",
+        ),
+    ] {
+        let output = workspace.run(&arguments);
+        assert_eq!(output.exit_code, 3, "{output:?}");
+        assert!(output.stderr.contains("newest event is of 2026-11-19 23:00 UTC"), "{output:?}");
+        assert!(output.stderr.contains(expected), "{output:?}");
+    }
+    for command in ["report --to", "reconcile --at"] {
+        let output =
+            workspace.run(&format!("{command} {NOW} --store STORE --counted-from 2026-11-21"));
+        assert!(
+            output.stderr.contains("events before 2026-11-21 00:00 UTC do not count"),
+            "{output:?}"
+        );
+    }
+}
+
+#[test]
 fn invalid_arguments_exit_3_in_check_and_2_elsewhere() {
     let workspace = Workspace::new();
     for arguments in [

@@ -48,7 +48,7 @@ pub(super) fn run(args: &CheckArgs, config: &Config, now: i64) -> anyhow::Result
         CheckFormat::Nagios => CommandResult::data(nagios::check(&report)),
         CheckFormat::Prometheus => CommandResult::data(prometheus::check(&report, request.at)),
     };
-    let mut notes = notes::notes(&report);
+    let mut notes = notes::notes(&report, request.counted_from);
     if args.format == CheckFormat::Table {
         notes.extend(notes::table_notes(&report));
     }

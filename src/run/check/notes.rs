@@ -7,8 +7,10 @@ use bouncewatch_analyze::check::{CheckReport, Verdict};
 use bouncewatch_analyze::report::text::utc_second;
 use bouncewatch_schemas::event::Service;
 
-/// Returns the notes of a check.
-pub(super) fn notes(check: &CheckReport) -> Vec<String> {
+use crate::run::arguments::not_counted_hint;
+
+/// Returns the notes of a check. Events before `counted_from` do not count.
+pub(super) fn notes(check: &CheckReport, counted_from: Option<i64>) -> Vec<String> {
     let mut notes = Vec::new();
     let of_accounts = || check.verdicts.iter().filter(|verdict| verdict.scope.is_account());
     if of_accounts().any(|verdict| verdict.denominator.is_none()) {
@@ -42,6 +44,9 @@ pub(super) fn notes(check: &CheckReport) -> Vec<String> {
     match &check.feed.newest_event_at {
         None => notes.push(no_events(check)),
         Some(newest) if check.feed.stale => notes.push(stale_feed(check.service, newest)),
+        Some(newest) if check.verdicts.is_empty() => {
+            notes.push(no_counted_events(newest, counted_from));
+        }
         Some(_) => {}
     }
     if check.feed.missing.contains(&"bounce") {
@@ -123,6 +128,16 @@ fn no_events(check: &CheckReport) -> String {
                 .to_owned()
         }
     }
+}
+
+/// Returns why no scope is evaluated although the feed has events.
+fn no_counted_events(newest: &str, counted_from: Option<i64>) -> String {
+    let hint = not_counted_hint(counted_from)
+        .unwrap_or_else(|| "\n  hint: use a longer window with --window".to_owned());
+    format!(
+        "unknown: no event counts in any window; the newest event is of {}{hint}",
+        utc_second(newest)
+    )
 }
 
 fn stale_feed(service: Service, newest: &str) -> String {
