@@ -90,7 +90,8 @@ pub(crate) struct Cli {
     pub(crate) config: Option<PathBuf>,
     /// Print only results and errors
     ///
-    /// Suppresses progress, the summary of `ingest`, notes and warnings.
+    /// Suppresses progress, the summary of `ingest`, notes and warnings. Documents that `ingest` quarantines are reported
+    /// as errors.
     #[arg(short, long, global = true, overrides_with = "quiet", help_heading = heading::GLOBAL)]
     pub(crate) quiet: bool,
     /// Increase log verbosity (repeatable)

@@ -46,6 +46,21 @@ fn report_escapes_formulas_and_control_characters() {
 }
 
 #[test]
+fn quiet_ingest_reports_quarantined_documents_on_stderr() {
+    let workspace = Workspace::new();
+    let output = workspace.run_with_stdin("ingest - --store STORE -q", "{\nbroken\n");
+    assert_eq!((output.exit_code, output.stdout.as_str()), (1, ""), "{output:?}");
+    assert!(output.stderr.starts_with("error: documents quarantined: "), "{output:?}");
+    assert!(output.stderr.contains("hint: `bouncewatch store quarantine list`"), "{output:?}");
+    // without -q the summary has them
+    let output = workspace.run_with_stdin("ingest - --store STORE", "broken\n");
+    assert!(output.stdout.contains("quarantined 1: ") && output.stderr.is_empty(), "{output:?}");
+    workspace.ingest("");
+    let output = workspace.run_with_stdin("ingest - --store STORE -q", "");
+    assert_eq!((output.exit_code, output.stderr.as_str()), (0, ""), "{output:?}");
+}
+
+#[test]
 fn ingest_prints_counts_and_quarantine_reasons() {
     let workspace = Workspace::new();
     let events = sent_and_bounced(3, 1)

@@ -6,6 +6,7 @@ use std::time::Duration;
 use bouncewatch_ingest::pipeline::IngestSummary;
 use bouncewatch_ingest::send_counts::ImportSummary;
 use bouncewatch_ingest::telemetry::billed_requests::BilledRequests;
+use bouncewatch_ingest::telemetry::counts::IngestCounts;
 use bouncewatch_ingest::telemetry::metrics::Telemetry;
 use serde_json::json;
 
@@ -49,6 +50,9 @@ pub(super) fn result(
     };
     let mut notes: Vec<String> =
         summary.failures.iter().map(|failure| format!("error: {failure}")).collect();
+    if (format, verbosity) == (BasicFormat::Table, Verbosity::Quiet) {
+        notes.extend(attention(&summary.counts));
+    }
     if summary.interrupted {
         notes.push(
             "interrupted: some files or objects were not read to the end\n  hint: run the command again; events that are stored already count once"
@@ -57,6 +61,32 @@ pub(super) fn result(
     }
     notes.extend(send_counts.refused.iter().map(|line| format!("error: {line}")));
     Ok(CommandResult { notes, exit_code: exit_code(run), ..data })
+}
+
+/// Returns what the summary reports with exit code 1, as errors: without a summary nothing else reports it.
+fn attention(counts: &IngestCounts) -> Vec<String> {
+    let mut errors = Vec::new();
+    let reasons: Vec<String> =
+        counts.quarantined.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
+    if !reasons.is_empty() {
+        errors.push(format!(
+            "error: documents quarantined: {}\n  hint: `bouncewatch store quarantine list` shows details",
+            reasons.join(", ")
+        ));
+    }
+    if counts.delete_failed > 0 {
+        errors.push(format!(
+            "error: {} messages could not be deleted; SQS delivers them again",
+            counts.delete_failed
+        ));
+    }
+    if counts.left > 0 {
+        errors.push(format!(
+            "error: {} messages that could not be read were left in the queue",
+            counts.left
+        ));
+    }
+    errors
 }
 
 fn exit_code(run: &IngestRun) -> u8 {
