@@ -175,3 +175,24 @@ for path in sys.argv[1:]:
     assert!(output.status.success(), "{errors}");
     assert!(output.stdout.len() > 10 * "ran\n".len(), "{errors}");
 }
+
+#[test]
+fn command_table_of_the_guide_lists_all_commands() {
+    let page = std::fs::read_to_string(root().join("docs/src/getting-started.md")).unwrap();
+    let (_, table) = page.split_once("\n## Commands\n").unwrap();
+    let table = table.split("\n## ").next().unwrap();
+    let (_, help) = run(root(), "bouncewatch --help");
+    let (commands, _) = help.split_once("Global options:").unwrap();
+    let names = commands.lines().filter_map(|line| {
+        line.strip_prefix("  ").filter(|line| !line.starts_with(' '))?.split(' ').next()
+    });
+    let missing: Vec<&str> = names
+        .filter(|name| {
+            let row = format!("| `{name}");
+            !table.lines().any(|line| {
+                line.strip_prefix(&row).is_some_and(|rest| rest.starts_with(['`', ' ']))
+            })
+        })
+        .collect();
+    assert!(missing.is_empty(), "no row in the table of commands: {missing:?}");
+}
