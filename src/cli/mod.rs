@@ -197,7 +197,8 @@ pub(crate) enum Command {
     Suppress(SuppressArgs),
     /// Inspect and maintain the store
     ///
-    /// A segment is one Parquet file of the store.
+    /// The store is the folder or S3 prefix that `ingest` writes. A segment is one of its Parquet files. The quarantine
+    /// holds documents that could not be read as events. Nothing is removed by itself: run `compact` and `retain` daily.
     #[command(subcommand)]
     Store(StoreCommand),
     /// Show or check the settings, or print all defaults

@@ -14,6 +14,9 @@ Examples:
 pub(crate) enum StoreCommand {
     /// Print the size and content of the store
     ///
+    /// Segments, rows, first and last day, quarantined documents, and rows by kind of event and by channel. Stored rows
+    /// include duplicates, which no rate counts twice.
+    ///
     /// Exit codes: 0 done, 2 failed.
     #[command(after_help = "\
 Examples:
@@ -22,6 +25,8 @@ Examples:
     Stats(StoreReadArgs),
     /// Read every segment and report damaged ones
     ///
+    /// Changes nothing. Restore a damaged segment from a backup, or delete it and ingest its day again from an archive.
+    ///
     /// Exit codes: 0 every segment can be read, 1 a segment has a problem, 2 failed.
     #[command(after_help = "\
 Examples:
@@ -29,18 +34,22 @@ Examples:
   bouncewatch store verify --store s3://BUCKET/PREFIX --format json")]
     Verify(StoreReadArgs),
     /// List or replay documents that could not be read
+    ///
+    /// A document that is not an event, is damaged, or is not on the allow list is kept here with its reason.
     #[command(subcommand)]
     Quarantine(QuarantineCommand),
     /// Merge the segments of each day and remove duplicates
     ///
-    /// Merges past days, and today if it has many segments. Numbers do not change. Replaced segments are removed by a
-    /// later run, after the grace period. Safe to run at any time, next to consumers and readers.
+    /// The consumer writes many small segments; fewer make all commands faster. Merges past days, and today if it has many
+    /// segments. Numbers do not change. Replaced segments are removed by a later run, after the grace period. Safe to run
+    /// at any time, next to consumers and readers.
     ///
-    /// Exit codes: 0 done, 1 done, a day was skipped (see the result), 2 failed.
+    /// Exit codes: 0 done, 1 done, but a day was not merged (see the result), 2 failed.
     Compact(CompactArgs),
     /// Remove old events, quarantined documents or send counts
     ///
-    /// At least one of --days, --quarantine-days and --send-count-days is required. --kind needs --days. Days are UTC.
+    /// Removes data for good; try with --dry-run first. At least one of --days, --quarantine-days and --send-count-days is
+    /// required. --kind needs --days. Days are UTC.
     ///
     /// Exit codes: 0 done, 1 done, a segment could not be read and was not changed, 2 failed.
     Retain(RetainArgs),
@@ -77,21 +86,23 @@ Examples:
 )]
 pub(crate) struct RetainArgs {
     /// Keep events of today and the N days before
+    ///
+    /// Older events are removed, by the day on which they happened.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(0..))]
     pub(crate) days: Option<i64>,
     /// Remove only these kinds of events
     ///
-    /// Comma-separated, such as open,click.
+    /// Comma-separated, such as open,click. `bouncewatch store stats` lists the kinds that the store has.
     #[arg(long, value_name = "KINDS", value_delimiter = ',', requires = "days")]
     pub(crate) kind: Vec<String>,
-    /// Keep documents quarantined in the last N days
+    /// Keep quarantined documents of N days
     ///
-    /// Today and the N days before, by the time at which the document was received.
+    /// Those received today and on the N days before.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(0..))]
     pub(crate) quarantine_days: Option<i64>,
-    /// Keep send counts of the last N days
+    /// Keep imported send counts of N days
     ///
-    /// Today and the N days before, by the end of the interval.
+    /// Those of intervals that end today or on the N days before.
     #[arg(long, value_name = "N", alias = "volume-days", value_parser = clap::value_parser!(i64).range(0..))]
     pub(crate) send_count_days: Option<i64>,
     /// Report what would be removed, remove nothing
@@ -122,7 +133,7 @@ Examples:
   bouncewatch store compact --store ./store
   bouncewatch store compact --store ./store --until 2026-10-31 --dry-run")]
 pub(crate) struct CompactArgs {
-    /// Last day to compact, YYYY-MM-DD
+    /// Last day to compact, YYYY-MM-DD [default: all days]
     #[arg(long, value_name = "DAY")]
     pub(crate) until: Option<String>,
     /// Report what would be merged, change nothing
@@ -132,7 +143,7 @@ pub(crate) struct CompactArgs {
     pub(crate) common: StoreReadArgs,
     /// Keep replaced segments for DURATION
     ///
-    /// Readers may still have the segments open. Use 0s only if no other process reads the store.
+    /// Counted from the merge. Readers may still have the segments open. Use 0s only if no other process reads the store.
     #[arg(long, value_name = "DURATION", default_value = "10m", help_heading = heading::ADVANCED)]
     pub(crate) grace: String,
 }
@@ -145,11 +156,13 @@ Examples:
 pub(crate) enum QuarantineCommand {
     /// List quarantined documents, without duplicates
     ///
+    /// Prints time, reason, source and detail of each. The guide lists what to do about each reason (Troubleshooting).
+    ///
     /// Exit codes: 0 done, 2 failed.
     List(QuarantineListArgs),
     /// Read quarantined documents again
     ///
-    /// Documents that can be read now become events; the others remain in quarantine.
+    /// Run it after an upgrade, or after a change of [allow] or of permissions. Documents that can be read now become events; the others remain in quarantine.
     ///
     /// Exit codes: 0 the quarantine is empty, 1 documents remain, 2 failed.
     #[command(after_help = "\

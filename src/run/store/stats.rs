@@ -45,9 +45,11 @@ fn text(stats: &Stats) -> String {
             stats.unpublished
         );
     }
-    for (title, counts) in
-        [("by kind", &stats.rows_by_kind), ("by channel", &stats.rows_by_channel)]
-    {
+    let by = [
+        ("rows by kind of event", &stats.rows_by_kind),
+        ("rows by channel", &stats.rows_by_channel),
+    ];
+    for (title, counts) in by.into_iter().filter(|(_, counts)| !counts.is_empty()) {
         _ = writeln!(out, "\n{title}");
         for (name, count) in counts {
             _ = writeln!(out, "  {name:<20} {count}");

@@ -28,7 +28,7 @@ fn text(report: &VerifyReport) -> String {
     for path in &report.unpublished {
         _ = writeln!(
             out,
-            "unpublished: `{}`; delete it when no consumer is running",
+            "unpublished: `{}` (being written, or left by a crash); delete it when no consumer is running",
             path.display()
         );
     }
