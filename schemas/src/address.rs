@@ -61,13 +61,40 @@ fn unquoted(local: &str) -> Option<String> {
     while let Some(c) = chars.next() {
         text.push(if c == '\\' { chars.next()? } else { c });
     }
-    let is_atom_char = |c: char| {
-        c.is_alphanumeric()
-            || "!#$%&'*+-/=?^_`{|}~".contains(c)
-            || (!c.is_ascii() && !c.is_control())
-    };
     let is_atom = |atom: &str| !atom.is_empty() && atom.chars().all(is_atom_char);
     text.split('.').all(is_atom).then_some(text)
+}
+
+/// Whether a local part needs no quotes for a character (`atext`, RFC 5322, section 3.2.3, and RFC 6532).
+fn is_atom_char(c: char) -> bool {
+    c.is_ascii_alphanumeric()
+        || "!#$%&'*+-/=?^_`{|}~".contains(c)
+        || (!c.is_ascii() && !c.is_control() && !c.is_whitespace())
+}
+
+/// Whether a normalised text is an email address: a local part and a domain, each without characters that it cannot
+/// contain. Dots may be anywhere in the local part, as in old addresses of Japanese providers.
+pub fn is_address(text: &str) -> bool {
+    let at = text.bytes().rposition(|byte| byte == b'@');
+    let Some((local, domain)) = split_at_byte(text, at) else { return false };
+    let quoted = local.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+    let is_local = match quoted {
+        Some(inner) => !inner.is_empty() && !inner.contains(char::is_control),
+        None => !local.is_empty() && local.chars().all(|c| c == '.' || is_atom_char(c)),
+    };
+    let is_label = |label: &str| {
+        let is_inner = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_');
+        !label.is_empty() && label.chars().all(is_inner)
+    };
+    let literal = domain.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    let is_domain = match literal {
+        Some(inner) => {
+            !inner.is_empty()
+                && inner.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | ':'))
+        }
+        None => domain.split('.').all(is_label),
+    };
+    is_local && is_domain
 }
 
 /// Normal form of a domain: lower case, ASCII form of an internationalised name, no dot at the end. A name that has no
@@ -176,6 +203,41 @@ mod tests {
             ("postmaster", "postmaster"),
         ] {
             assert_eq!(to_display(text), expected);
+        }
+    }
+
+    #[test]
+    fn text_without_local_part_or_domain_is_no_address() {
+        for (text, expected) in [
+            ("anna@example.org", true),
+            ("anna.smith+news@mail.example.co.uk", true),
+            ("o'neil/x=y@example.org", true),
+            ("a..b.@docomo.ne.jp", true),
+            ("\"john doe\"@example.com", true),
+            ("\"a@b\"@example.com", true),
+            ("üser@xn--exmple-cua.com", true),
+            ("anna@localhost", true),
+            ("anna@[192.0.2.1]", true),
+            ("h-0123456789abcdef0123456789abcdef@example.org", true),
+            ("", false),
+            ("@", false),
+            ("nobody", false),
+            ("@example.org", false),
+            ("anna@", false),
+            ("undisclosed-recipients:", false),
+            ("a b@example.org", false),
+            ("a,b@example.org", false),
+            ("a@b@example.org", false),
+            ("anna\u{a0}x@example.org", false),
+            ("anna\u{7}@example.org", false),
+            ("\"\"@example.org", false),
+            ("anna@exa mple.org", false),
+            ("anna@example..org", false),
+            ("anna@.example.org", false),
+            ("anna@example.org)", false),
+            ("anna@[]", false),
+        ] {
+            assert_eq!(is_address(text), expected, "{text:?}");
         }
     }
 
