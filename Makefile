@@ -125,7 +125,7 @@ $(VENV):
 		prometheus-client==$(PROMETHEUS_CLIENT_VERSION) 'moto[s3]==$(MOTO_VERSION)' flask==3.1.3 flask-cors==6.0.5
 	@touch $@
 
-referee: tools ## compare every number with DuckDB, on a million events in each of five scenarios (EVENTS= SCENARIOS=)
+referee: tools ## compare every number with DuckDB, on a million events in each of six scenarios (EVENTS= SCENARIOS=)
 	cargo build --release --workspace --target-dir $(TARGET)
 	TARGET=$(TARGET) PYTHON=$(PYTHON) bash fixtures/referee/full.sh
 

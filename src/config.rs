@@ -34,6 +34,7 @@ pub(crate) struct Config {
     pub(crate) bounce: RateThresholds,
     pub(crate) complaint: RateThresholds,
     pub(crate) threshold: Vec<ScopeThreshold>,
+    pub(crate) suppress: SuppressSettings,
     pub(crate) alert: AlertSettings,
     pub(crate) allow: AllowSettings,
     pub(crate) addresses: AddressSettings,
@@ -91,6 +92,13 @@ impl ScopeThreshold {
             self.scope.iter().map(|(name, value)| format!("{name}={}", text(value))).collect();
         format!("[[threshold]] of {} {}", self.metric, pairs.join(" "))
     }
+}
+
+/// What puts addresses on hold instead of the suppression list.
+#[derive(Debug, Clone, Copy, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SuppressSettings {
+    pub(crate) mass_guard: u32,
 }
 
 /// Channels of alerts, and when alerts repeat and clear.

@@ -2,7 +2,8 @@
 //!
 //! `scan` reads the store (polars is used there and in one report file), `timeline` contains sorted event times by
 //! scope, `check` computes verdicts, `report` formats them, `alert` notifies. `causes` groups failures by cause,
-//! `suppress` lists addresses to suppress, `history` lists the events of one address or message.
+//! `incidents` finds provider incidents, `suppress` lists addresses to suppress, `history` lists the events of one
+//! address or message.
 
 pub mod alert;
 pub mod causes;
@@ -10,6 +11,7 @@ pub mod check;
 mod csv_output;
 pub mod error;
 pub mod history;
+pub mod incidents;
 pub mod report;
 mod scan;
 pub mod suppress;

@@ -111,3 +111,8 @@ pub(super) fn without_duplicates<T: PartialEq>(
     }
     Ok(unique)
 }
+
+/// Returns the minimum number of addresses of a provider incident.
+pub(super) fn mass_guard(argument: Option<u32>, config: &Config) -> usize {
+    argument.unwrap_or(config.suppress.mass_guard) as usize
+}

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bouncewatch_analyze::causes::{CauseGrouping, CausesRequest, causes, csv, table};
 use bouncewatch_classify::Classifier;
 
-use super::arguments::{own_domains, positive_duration_ms, without_duplicates};
+use super::arguments::{mass_guard, own_domains, positive_duration_ms, without_duplicates};
 use super::command_result::CommandResult;
 use super::store_access::analyzed_folder;
 use super::times::time_ms;
@@ -26,6 +26,7 @@ pub(super) fn run(args: &CausesArgs, config: &Config, now: i64) -> anyhow::Resul
         to,
         groupings: without_duplicates(args.by.iter().map(|text| text.parse::<CauseGrouping>()))?,
         top: args.top,
+        mass_guard: mass_guard(None, config),
         own_domains: own_domains(config, &args.own_domains.own_domain)?,
     };
     let report = causes(&request, classifier)?;

@@ -6,7 +6,7 @@ use anyhow::Context;
 use bouncewatch_analyze::history::{HistoryRequest, HistorySubject, MailHistory, history, table};
 use bouncewatch_classify::Classifier;
 
-use super::arguments::positive_duration_ms;
+use super::arguments::{mass_guard, positive_duration_ms};
 use super::command_result::CommandResult;
 use super::intake::address_redactor;
 use super::stdin_argument::argument_or_stdin;
@@ -36,6 +36,7 @@ pub(super) fn run(args: &HistoryArgs, config: &Config, now: i64) -> anyhow::Resu
         subject,
         from: time_ms("--from", args.from.as_deref())?.or(since_window),
         to,
+        mass_guard: mass_guard(None, config),
         top: if args.format.format == BasicFormat::Table { top.min(TABLE_MAX) } else { top },
     };
     let history = history(&request, classifier)?;

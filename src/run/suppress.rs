@@ -3,11 +3,16 @@
 use std::sync::Arc;
 
 use anyhow::Context;
+use bouncewatch_analyze::incidents::ProviderIncident;
+use bouncewatch_analyze::suppress::formats::{self, SesImportFile};
+use bouncewatch_analyze::suppress::model::SuppressReason;
 use bouncewatch_analyze::suppress::{
-    AddressList, SoftLimit, SuppressRequest, Suppressions, formats, suppress,
+    AddressList, Releases, SoftLimit, SuppressRequest, Suppressions, release, release_formats,
+    suppress,
 };
 use bouncewatch_classify::Classifier;
 
+use super::arguments::mass_guard;
 use super::command_result::CommandResult;
 use super::store_access::analyzed_folder;
 use super::times::time_ms;
@@ -26,24 +31,72 @@ pub(super) fn run(args: &SuppressArgs, config: &Config, now: i64) -> anyhow::Res
         store: analyzed_folder(&args.store, &args.aws, &args.cache, config)?,
         at: time_ms("--at", args.as_of.at.as_deref())?.unwrap_or(now),
         soft: SoftLimit { count: usize::from(args.soft), days: args.soft_days },
+        mass_guard: mass_guard(args.mass_guard, config),
         known: list.transpose()?,
     };
-    let suppressions = suppress(&request, classifier)?;
-    let mut result = match args.format {
-        SuppressFormat::Csv => CommandResult::data(formats::csv(&suppressions)),
-        SuppressFormat::Json => CommandResult::json(&suppressions)?,
-        SuppressFormat::Txt => CommandResult::data(formats::txt(&suppressions)),
-        SuppressFormat::Ses => ses_import(&suppressions),
+    let mut result = if args.release {
+        let releases = release(&request, classifier)?;
+        release_result(&releases, args)?
+    } else {
+        suppressions(&suppress(&request, classifier)?, args.format.unwrap_or(SuppressFormat::Csv))?
     };
     if let Some(list) = &request.known {
-        result.notes.extend(list_notes(list));
+        result.notes.splice(0..0, list_notes(list));
     }
-    result.notes.extend(left_out_notes(&suppressions));
+    Ok(result)
+}
+
+fn suppressions(
+    suppressions: &Suppressions,
+    format: SuppressFormat,
+) -> anyhow::Result<CommandResult> {
+    let mut result = match format {
+        SuppressFormat::Csv => CommandResult::data(formats::csv(suppressions)),
+        SuppressFormat::Json => CommandResult::json(suppressions)?,
+        SuppressFormat::Txt => CommandResult::data(formats::txt(suppressions)),
+        SuppressFormat::Ses => ses_import(suppressions),
+    };
+    result.notes.extend(hold_notes(suppressions, format));
+    result.notes.extend(incident_notes(&suppressions.incidents));
+    result.notes.extend(left_out_notes(suppressions));
+    Ok(result)
+}
+
+fn release_result(releases: &Releases, args: &SuppressArgs) -> anyhow::Result<CommandResult> {
+    let mut result = match args.format.unwrap_or(SuppressFormat::Ses) {
+        SuppressFormat::Csv => CommandResult::data(release_formats::csv(releases)),
+        SuppressFormat::Json => CommandResult::json(releases)?,
+        SuppressFormat::Txt => CommandResult::data(release_formats::txt(releases)),
+        SuppressFormat::Ses => {
+            ses_file(release_formats::ses(releases), "deletes", release_formats::SES_DELETE_MAX)
+        }
+    };
+    let (count, kept) = (releases.release.len(), releases.kept);
+    let source = match args.diff {
+        Some(_) => "",
+        None => ", as far as events show; compare with the list itself with --diff",
+    };
+    result.notes.push(format!(
+        "note: {count} addresses can leave the suppression list of SES, {kept} stay on it{source}"
+    ));
+    result.notes.extend(incident_notes(&releases.incidents));
     Ok(result)
 }
 
 fn ses_import(suppressions: &Suppressions) -> CommandResult {
-    let list = formats::ses(suppressions);
+    let mut result = ses_file(formats::ses(suppressions), "imports", formats::SES_IMPORT_MAX);
+    if let Some(unproven) = &suppressions.without_evidence {
+        result.notes.push(format!(
+            "note: {} addresses of the list have no evidence (--format txt or csv lists them)",
+            unproven.len()
+        ));
+    }
+    result
+}
+
+/// Returns a file for SES, with notes on addresses that are not in it. `verb` is what SES does with at most `maximum`
+/// addresses in a job.
+fn ses_file(list: SesImportFile, verb: &str, maximum: usize) -> CommandResult {
     let mut notes = Vec::new();
     if list.hashed > 0 {
         notes.push(format!(
@@ -57,20 +110,41 @@ fn ses_import(suppressions: &Suppressions) -> CommandResult {
             list.unwritable
         ));
     }
-    if list.count > formats::SES_IMPORT_MAX {
+    if list.count > maximum {
         notes.push(format!(
-            "note: the file has {} addresses, SES imports at most {} per job; split the file",
+            "note: the file has {} addresses, SES {verb} at most {maximum} per job; split the file",
             list.count,
-            formats::SES_IMPORT_MAX
-        ));
-    }
-    if let Some(unproven) = &suppressions.without_evidence {
-        notes.push(format!(
-            "note: {} addresses of the list have no evidence (--format txt or csv lists them)",
-            unproven.len()
         ));
     }
     CommandResult { notes, ..CommandResult::data(list.text) }
+}
+
+/// Notes on addresses on hold: how many, and why.
+fn hold_notes(suppressions: &Suppressions, format: SuppressFormat) -> Vec<String> {
+    let hint = match format {
+        SuppressFormat::Csv | SuppressFormat::Json => "",
+        SuppressFormat::Txt | SuppressFormat::Ses => " (--format csv lists them)",
+    };
+    let count = |reason| suppressions.on_hold.iter().filter(|one| one.reason == reason).count();
+    let notes = [
+        (count(SuppressReason::ProviderIncident), "bounced in a provider incident"),
+        (count(SuppressReason::OnHold), "worked on several days before their first hard bounce"),
+    ];
+    let notes = notes.into_iter().filter(|(count, _)| *count > 0);
+    let note = |(count, why)| {
+        format!("note: {count} addresses are on hold and not listed: they {why}{hint}")
+    };
+    notes.map(note).collect()
+}
+
+fn incident_notes(incidents: &[ProviderIncident]) -> Vec<String> {
+    let note = |one: &ProviderIncident| {
+        let ProviderIncident { provider, addresses, from, to, .. } = one;
+        format!(
+            "note: provider incident of {provider}: {addresses} addresses bounced with one text from {from} to {to}"
+        )
+    };
+    incidents.iter().map(note).collect()
 }
 
 fn list_notes(list: &AddressList) -> Vec<String> {
@@ -103,6 +177,11 @@ fn left_out_notes(suppressions: &Suppressions) -> Vec<String> {
             left_out.on_global_list,
             "of these are on the global suppression list of SES; each attempt counts as a bounce",
         ),
+        (
+            left_out.hold_ended,
+            "addresses are no longer on hold; mail to them can be tried again (`bouncewatch suppress --release` lists those on the list of SES)",
+        ),
+        (left_out.not_an_address, "recipients of failures are not addresses"),
         (
             left_out.unknown_text,
             "addresses failed permanently with no text or an unknown text (`bouncewatch causes --unknown` lists the texts)",

@@ -296,7 +296,7 @@ fn message_with_two_campaign_tags_counts_in_both() {
 }
 
 /// Compares `causes` and `suppress` with the referee script.
-fn compare_with_duckdb(options: &Options) {
+fn compare_with_duckdb(options: &Options, times: &[&str]) {
     let workspace = Workspace::new();
     let events: Vec<String> = Traffic::new(options).unwrap().collect();
     let third = events.len() / 3;
@@ -305,7 +305,7 @@ fn compare_with_duckdb(options: &Options) {
         assert_eq!(workspace.run("ingest part.ndjson --store STORE").exit_code, 0);
     }
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/referee/causes.py");
-    for at in [NOW, "2026-11-11T05:06:07.089Z"] {
+    for at in times {
         for (file, arguments) in [
             (
                 "causes.json",
@@ -328,7 +328,7 @@ fn compare_with_duckdb(options: &Options) {
 
 #[test]
 fn causes_and_suppress_match_duckdb() {
-    compare_with_duckdb(&Options {
+    let options = Options {
         events: 15_000,
         seed: 11,
         scenario: Scenario::Mixed,
@@ -337,17 +337,34 @@ fn causes_and_suppress_match_duckdb() {
         shuffle: Shuffle::All,
         accounts: 2,
         ..Options::default()
-    });
+    };
+    compare_with_duckdb(&options, &[NOW, "2026-11-11T05:06:07.089Z"]);
 }
 
 #[test]
 fn causes_and_suppress_match_duckdb_without_send_events() {
-    compare_with_duckdb(&Options {
+    let options = Options {
         events: 4_000,
         seed: 12,
         scenario: Scenario::DeliveriesOnly,
         duplicates: 0.2,
         shuffle: Shuffle::All,
         ..Options::default()
-    });
+    };
+    compare_with_duckdb(&options, &[NOW, "2026-11-11T05:06:07.089Z"]);
+}
+
+#[test]
+fn causes_and_suppress_match_duckdb_in_a_provider_outage() {
+    let options = Options {
+        events: 12_000,
+        seed: 13,
+        scenario: Scenario::Outage,
+        duplicates: 0.2,
+        shuffle: Shuffle::All,
+        ..Options::default()
+    };
+    // during the outage, in the hold, when it ends, after the retry
+    let times = ["2026-11-14T11:11:11.111Z", "2026-11-15T00:00:00Z", "2026-11-17T12:29:00Z", NOW];
+    compare_with_duckdb(&options, &times);
 }

@@ -21,6 +21,7 @@ mod history;
 mod maintenance;
 mod messages;
 mod numbers;
+mod outage;
 mod output_formats;
 mod queue;
 mod referee;

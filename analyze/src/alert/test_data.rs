@@ -88,6 +88,7 @@ pub(super) fn check_of(verdicts: Vec<Verdict>) -> CheckReport {
             missing: Vec::new(),
         },
         verdicts,
+        incidents: Vec::new(),
         other_service: None,
     }
 }

@@ -8,7 +8,7 @@ const PART_MIN: usize = 3;
 
 /// Returns a text with placeholders for addresses, hosts, IDs, times, and parts of the recipient's address: a text
 /// such as `mailbox of anna.smith` names a person.
-pub(super) fn anonymise(text: &str, recipient: Option<&str>) -> String {
+pub(crate) fn anonymise(text: &str, recipient: Option<&str>) -> String {
     let Some(recipient) = recipient else { return template(text) };
     let (local, domain) = recipient.rsplit_once('@').unwrap_or((recipient, ""));
     let mut names: Vec<&str> = vec![recipient, local];

@@ -9,6 +9,8 @@ use bouncewatch_schemas::event::EventKind;
 use crate::causes::anonymise::anonymise;
 use crate::causes::cached_classifier::{CachedClassifier, ClassifiedFailure};
 use crate::causes::grouping::{CauseDimension, CauseGrouping};
+use crate::causes::reported_cause::ReportedCause;
+use crate::incidents::find::IncidentBounces;
 use crate::scan::{Failure, TAG_SEPARATOR};
 use crate::timeline::{Dimension, Outcome, ScopeValues};
 
@@ -100,12 +102,14 @@ pub(super) struct FailureTally<'a> {
     /// Start of the span (exclusive); earlier failures belong to the previous period.
     from: i64,
     classifier: CachedClassifier<'a>,
+    /// Recipients of bounces that belong to provider incidents, by message.
+    incident_bounces: &'a IncidentBounces,
     templates: Templates,
     pub(super) all: FailureCounts,
     pub(super) auto_replies: u64,
     /// Groups of each grouping.
     pub(super) groups: Vec<BTreeMap<ScopeValues, GroupTally>>,
-    pub(super) causes: BTreeMap<Cause, CauseTally>,
+    pub(super) causes: BTreeMap<ReportedCause, CauseTally>,
     pub(super) delays: Delays,
     pub(super) contradictions: BTreeMap<Contradiction, GroupTally>,
     pub(super) unknown: BTreeMap<UnknownKey, u64>,
@@ -139,12 +143,14 @@ impl<'a> FailureTally<'a> {
         dimensions: &'a [Dimension],
         from: i64,
         classifier: CachedClassifier<'a>,
+        incident_bounces: &'a IncidentBounces,
     ) -> Self {
         Self {
             groupings,
             dimensions,
             from,
             classifier,
+            incident_bounces,
             templates: Templates::default(),
             all: FailureCounts::default(),
             auto_replies: 0,
@@ -171,17 +177,29 @@ impl<'a> FailureTally<'a> {
             self.auto_replies += u64::from(!is_before);
             return;
         }
+        let is_incident = failure.recipient.is_some_and(|recipient| {
+            let of_message = self.incident_bounces.get(&failure.message);
+            of_message.is_some_and(|all| all.contains(recipient))
+        });
+        let cause = if is_incident {
+            ReportedCause::ProviderIncident
+        } else {
+            ReportedCause::Text(classified.cause)
+        };
         let counts = matches!(failure.outcome, Outcome::Hard | Outcome::SuppressedCounted);
         let event = TalliedEvent { is_before, counts };
         let text =
             failure.diagnostic.filter(|_| !is_before).map(|text| (self.templates.id(text), text));
         self.all.add(event);
         for (grouping, groups) in self.groupings.iter().zip(&mut self.groups) {
-            for values in values(grouping, self.dimensions, failure, &classified) {
+            for values in values(grouping, self.dimensions, failure, cause) {
                 add(groups.entry(values).or_default(), event, failure.at, text);
             }
         }
-        self.add_cause(failure, &classified, event);
+        self.add_cause(failure, cause, &classified, event);
+        if is_incident {
+            return;
+        }
         if classified.agrees_with_ses == Some(false) {
             let owned = |text: Option<&str>| text.map(str::to_owned);
             let key = (owned(failure.bounce_type), owned(failure.bounce_subtype), classified.cause);
@@ -195,10 +213,11 @@ impl<'a> FailureTally<'a> {
     fn add_cause(
         &mut self,
         failure: &Failure<'_>,
+        cause: ReportedCause,
         classified: &ClassifiedFailure,
         event: TalliedEvent,
     ) {
-        let cause = self.causes.entry(classified.cause).or_default();
+        let cause = self.causes.entry(cause).or_default();
         cause.counts.add(event);
         if event.is_before {
             return;
@@ -237,14 +256,14 @@ fn values(
     grouping: &CauseGrouping,
     dimensions: &[Dimension],
     failure: &Failure<'_>,
-    classified: &ClassifiedFailure,
+    cause: ReportedCause,
 ) -> Vec<ScopeValues> {
     let mut all: Vec<ScopeValues> = vec![Vec::with_capacity(grouping.0.len())];
     for dimension in &grouping.0 {
         let own = match dimension {
-            CauseDimension::Cause => vec![Some(classified.cause.as_str())],
-            CauseDimension::Fault => vec![Some(classified.cause.fault().as_str())],
-            CauseDimension::Rollup => vec![Some(classified.cause.rollup().as_str())],
+            CauseDimension::Cause => vec![Some(cause.as_str())],
+            CauseDimension::Fault => vec![Some(cause.fault().as_str())],
+            CauseDimension::Rollup => vec![Some(cause.rollup().as_str())],
             CauseDimension::Scope(dimension) => {
                 let at = dimensions.iter().position(|known| known == dimension);
                 match at.and_then(|at| failure.values.get(at).copied().flatten()) {

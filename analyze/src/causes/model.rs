@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::incidents::model::ProviderIncident;
 use crate::timeline::Scope;
 
 /// Result of `causes`. Bounces exclude automatic replies; shares are fractions of the bounces. Counts of the previous
@@ -33,6 +34,7 @@ pub struct CausesReport {
     pub disagreements: Vec<Disagreement>,
     /// Texts that match no rule.
     pub unknown: Vec<UnknownText>,
+    pub incidents: Vec<ProviderIncident>,
 }
 
 /// Bounces of one rollup.

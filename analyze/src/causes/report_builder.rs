@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use bouncewatch_classify::{advice, likely_domain};
-use bouncewatch_schemas::cause::{Action, Cause, Fault, Rollup};
+use bouncewatch_classify::likely_domain;
+use bouncewatch_schemas::cause::{Action, Fault, Rollup};
 use bouncewatch_schemas::provider;
 use bouncewatch_schemas::table;
 use bouncewatch_schemas::time::format_ms;
@@ -17,8 +17,10 @@ use crate::causes::model::{
     CauseAdvice, CauseGroup, CausesReport, CommonValue, DelayCount, Disagreement, MistypedDomain,
     NamedCount, RollupCount, UnknownText,
 };
+use crate::causes::reported_cause::ReportedCause;
 use crate::causes::request::CausesRequest;
 use crate::check::confidence::rate;
+use crate::incidents::model::ProviderIncident;
 use crate::timeline::{Dimension, Scope, ScopeValues};
 
 /// Maximum number of common values per dimension, and of block lists.
@@ -30,6 +32,7 @@ const SUGGESTIONS_MAX: usize = 5;
 pub(super) struct ReportBuilder<'a> {
     pub(super) request: &'a CausesRequest,
     pub(super) tally: &'a FailureTally<'a>,
+    pub(super) incidents: &'a [ProviderIncident],
     /// Whether the store contains the previous period.
     pub(super) has_previous: bool,
 }
@@ -63,7 +66,14 @@ impl ReportBuilder<'_> {
             delays: self.delays(),
             disagreements: self.disagreements(),
             unknown: self.unknown(),
+            incidents: self.incidents(),
         }
+    }
+
+    /// Returns the incidents with bounces in the span.
+    fn incidents(&self) -> Vec<ProviderIncident> {
+        let from = format_ms(self.request.from);
+        self.incidents.iter().filter(|one| one.to > from).cloned().collect()
     }
 
     /// Returns a count of the previous period; `None` if that is unknown.
@@ -127,11 +137,11 @@ impl ReportBuilder<'_> {
     }
 
     fn advice(&self, dimensions: &[Dimension]) -> Vec<CauseAdvice> {
-        let mut all: Vec<(&Cause, &CauseTally)> = self.tally.causes.iter().collect();
+        let mut all: Vec<(&ReportedCause, &CauseTally)> = self.tally.causes.iter().collect();
         all.retain(|(_, of_cause)| of_cause.counts.count > 0);
         all.sort_by_key(|(_, of_cause)| std::cmp::Reverse(of_cause.counts.count));
-        let report = |(cause, of_cause): (&Cause, &CauseTally)| {
-            let advice = advice(*cause);
+        let report = |(cause, of_cause): (&ReportedCause, &CauseTally)| {
+            let advice = cause.advice();
             CauseAdvice {
                 cause: cause.as_str(),
                 fault: cause.fault().as_str(),
@@ -208,7 +218,7 @@ impl ReportBuilder<'_> {
 /// Returns the fault of a group by its cause or fault; `None` if the grouping has neither.
 fn fault(grouping: &CauseGrouping, values: &ScopeValues) -> Option<Fault> {
     grouping.0.iter().zip(values).find_map(|(dimension, value)| match dimension {
-        CauseDimension::Cause => Cause::parse(value.as_deref()?).map(Cause::fault),
+        CauseDimension::Cause => ReportedCause::parse(value.as_deref()?).map(ReportedCause::fault),
         CauseDimension::Fault => Fault::parse(value.as_deref()?),
         _ => None,
     })

@@ -12,6 +12,7 @@ use crate::causes::model::CausesReport;
 use crate::causes::report_builder::ReportBuilder;
 use crate::causes::request::CausesRequest;
 use crate::error::AnalyzeError;
+use crate::incidents::find::{Incidents, incidents_of_period};
 use crate::scan::{FailureQuery, StoreScan};
 use crate::timeline::Dimension;
 
@@ -26,14 +27,20 @@ pub fn causes(
     if request.from >= request.to {
         return Err(AnalyzeError::Span("--from must be before --to".to_owned()));
     }
+    // own domains are included, as in `suppress`
+    let incidents = StoreScan::run(&request.store, Service::Ses, &[], |scan| {
+        let (from, to) = (request.previous_from(), request.to);
+        incidents_of_period(scan, classifier, request.mass_guard, from, to)
+    })?;
     StoreScan::run(&request.store, Service::Ses, &request.own_domains, |scan| {
-        causes_scan(request, classifier, scan)
+        causes_scan(request, classifier, &incidents, scan)
     })
 }
 
 fn causes_scan(
     request: &CausesRequest,
     classifier: &Classifier,
+    incidents: &Incidents,
     scan: &StoreScan,
 ) -> Result<CausesReport, AnalyzeError> {
     let by_cause = [CauseGrouping(vec![CauseDimension::Cause])];
@@ -49,7 +56,7 @@ fn causes_scan(
             _ => {}
         }
     }
-    let before = request.from.saturating_sub(request.to - request.from);
+    let before = request.previous_from();
     let query = FailureQuery {
         kinds: &[EventKind::Bounce, EventKind::DeliveryDelay],
         recipients: None,
@@ -58,9 +65,11 @@ fn causes_scan(
         to: request.to,
     };
     let classifier = CachedClassifier::new(classifier);
-    let mut tally = FailureTally::new(groupings, &dimensions, request.from, classifier);
+    let mut tally =
+        FailureTally::new(groupings, &dimensions, request.from, classifier, &incidents.bounces);
     scan.failures(&query, |failure| tally.add(failure, 0))?;
     // the previous period is unknown if the store starts later
     let has_previous = scan.first_day().is_some_and(|first| first <= day_of(before));
-    Ok(ReportBuilder { request, tally: &tally, has_previous }.build(groupings, &dimensions))
+    Ok(ReportBuilder { request, tally: &tally, incidents: &incidents.all, has_previous }
+        .build(groupings, &dimensions))
 }

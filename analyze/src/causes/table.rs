@@ -5,6 +5,7 @@ use std::fmt::Write;
 use bouncewatch_schemas::printable::printable;
 
 use crate::causes::model::{CauseAdvice, CauseGroup, CausesReport, UnknownTextReport};
+use crate::incidents::table::incidents;
 use crate::report::text::{humanize, percent, shortened, text_table, utc_minute};
 
 /// Maximum number of causes with advice.
@@ -51,6 +52,7 @@ pub fn causes(causes: &CausesReport) -> String {
     out.push_str(&text_table(&header, &rollups, 1));
     out.push('\n');
     out.push_str(&groups(causes));
+    out.push_str(&incidents(&causes.incidents));
     for one in causes.advice.iter().take(ADVICE_MAX) {
         out.push('\n');
         out.push_str(&advice(one));

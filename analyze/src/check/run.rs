@@ -12,6 +12,7 @@ use crate::check::service::{is_ses, serialize_service};
 use crate::check::trend;
 use crate::check::verdict::{MATURE_AFTER_MS, ScopeWindow, Verdict};
 use crate::error::AnalyzeError;
+use crate::incidents::model::ProviderIncident;
 use crate::scan::{History, HistoryQuery, LoadRequest, StoreScan, load_history};
 use crate::timeline::{Dimension, Grouping, NO_FEEDBACK, Timeline, Window};
 
@@ -33,6 +34,9 @@ pub struct CheckReport {
     pub feed: FeedHealth,
     /// One for each metric, scope and window.
     pub verdicts: Vec<Verdict>,
+    /// Provider incidents of the last 24 hours, which the caller adds; omitted if there are none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub incidents: Vec<ProviderIncident>,
     /// The other service, if the store contains events of it and none of the evaluated one.
     #[serde(skip)]
     pub other_service: Option<Service>,
@@ -96,6 +100,7 @@ fn check_scan(request: &CheckRequest, scan: &StoreScan) -> Result<CheckReport, A
         exit_code: status.exit_code(),
         feed,
         verdicts,
+        incidents: Vec::new(),
         other_service,
     })
 }

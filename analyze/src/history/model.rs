@@ -25,6 +25,8 @@ pub struct MailHistory {
     pub last_complained_at: Option<String>,
     /// Recipients of these events that `suppress` lists at the end of the period.
     pub suppressed: Vec<SuppressedAddress>,
+    /// Those that it puts on hold.
+    pub on_hold: Vec<SuppressedAddress>,
     /// Rows of dropped addresses at the domain of the address; null for a message.
     pub dropped_rows: Option<u64>,
     /// Rows of hashed addresses at the domain of the address, of any recipient; null for a message.

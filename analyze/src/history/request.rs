@@ -15,6 +15,8 @@ pub struct HistoryRequest {
     pub from: Option<i64>,
     /// End of the period (inclusive).
     pub to: i64,
+    /// Minimum number of addresses of a provider incident; 0: incidents are not detected.
+    pub mass_guard: usize,
     /// Maximum number of events, the newest ones.
     pub top: usize,
 }

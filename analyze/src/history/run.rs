@@ -39,9 +39,10 @@ pub fn history(
         }
         if !failed.is_empty() {
             let (store, soft) = (request.store.clone(), SoftLimit::default());
-            let suppress = SuppressRequest { store, at: request.to, soft, known: None };
-            history.suppressed =
-                suppress_scan(&suppress, Some(&failed), classifier, scan)?.addresses;
+            let (at, mass_guard) = (request.to, request.mass_guard);
+            let suppress = SuppressRequest { store, at, soft, mass_guard, known: None };
+            let found = suppress_scan(&suppress, Some(&failed), classifier, scan)?;
+            (history.suppressed, history.on_hold) = (found.addresses, found.on_hold);
         }
         Ok(history)
     })?;

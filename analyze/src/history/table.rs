@@ -48,7 +48,7 @@ pub fn history(history: &MailHistory) -> String {
         out.push('\n');
         out.push_str(&text_table(&header, &rows, header.len()));
     }
-    for one in &history.suppressed {
+    for one in history.suppressed.iter().chain(&history.on_hold) {
         out.push_str(&suppressed(one));
     }
     out
@@ -78,9 +78,13 @@ fn summary(history: &MailHistory) -> String {
             _ = write!(out, ", last {name} {}", utc_minute(at));
         }
     }
-    _ = match history.suppressed.as_slice() {
-        [] => writeln!(out, "; not suppressed"),
-        [first, ..] => writeln!(
+    _ = match (history.suppressed.as_slice(), history.on_hold.as_slice()) {
+        ([], []) => writeln!(out, "; not suppressed"),
+        ([], [first, ..]) => {
+            let until = first.expires_at.as_deref().map(utc_minute).unwrap_or_default();
+            writeln!(out, "; on hold until {until}")
+        }
+        ([first, ..], _) => writeln!(
             out,
             "; suppressed because of {} on {}",
             reason(first),
@@ -94,8 +98,9 @@ fn suppressed(one: &SuppressedAddress) -> String {
     let expires = one.expires_at.as_deref().map(utc_minute);
     let evidence = one.evidence.as_deref().unwrap_or_default();
     format!(
-        "\n{} is listed by `suppress`\n  reason    {}, {}, last {}\n  until     {}\n  evidence  {}\n",
+        "\n{} is {} by `suppress`\n  reason    {}, {}, last {}\n  until     {}\n  evidence  {}\n",
         printable(&one.address),
+        if one.reason.is_hold() { "put on hold" } else { "listed" },
         reason(one),
         plural(one.count, if one.cause.is_some() { "bounce" } else { "complaint" }),
         utc_minute(&one.last_at),

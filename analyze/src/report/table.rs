@@ -9,6 +9,7 @@ use crate::check::contribution::Contributor;
 use crate::check::level::AlertLevel;
 use crate::check::reconcile::{ReconciledScope, Reconciliation, ReconciliationStep};
 use crate::check::{CheckReport, FeedHealth, Verdict};
+use crate::incidents::table::incidents;
 use crate::report::rates::{RateReport, RateRow};
 use crate::report::text::{duration, humanize, percent, text_table, utc_minute, utc_second};
 use crate::timeline::NO_VALUE;
@@ -47,6 +48,7 @@ pub fn check(check: &CheckReport) -> String {
     for verdict in &check.verdicts {
         out.push_str(&contributors(verdict));
     }
+    out.push_str(&incidents(&check.incidents));
     out
 }
 

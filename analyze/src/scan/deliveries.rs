@@ -1,4 +1,6 @@
-//! Deliveries to some recipients.
+//! Deliveries to some recipients, and numbers of deliveries in some time slots.
+
+use std::collections::BTreeSet;
 
 use bouncewatch_schemas::event::EventKind;
 use bouncewatch_schemas::table;
@@ -6,9 +8,15 @@ use bouncewatch_schemas::time::day_of;
 use polars::prelude::*;
 
 use crate::error::AnalyzeError;
+use crate::scan::domain_providers::domain_providers;
 use crate::scan::expressions;
-use crate::scan::frames::collect_streaming;
+use crate::scan::frames::{collect_streaming, concat_rows, count_rows};
+use crate::scan::read_rows::shard_of;
 use crate::scan::store_scan::StoreScan;
+
+/// Names of computed columns.
+const SLOT: &str = "slot";
+const COUNT: &str = "count";
 
 impl StoreScan {
     /// Calls `each` with recipient, message key and time of every delivery to some recipients, in arbitrary order.
@@ -50,5 +58,139 @@ impl StoreScan {
             }
         }
         Ok(())
+    }
+
+    /// Calls `each` with provider, slot and number of the deliveries in some slots of `slot_ms` milliseconds since 1970,
+    /// in arbitrary order; the provider is the recipient domain if it is unknown. One provider and slot can occur more
+    /// than once: their numbers add up.
+    pub(crate) fn deliveries_by_slot(
+        &self,
+        slots: &BTreeSet<i64>,
+        slot_ms: i64,
+        to: i64,
+        mut each: impl FnMut(&str, i64, u64),
+    ) -> Result<(), AnalyzeError> {
+        let providers = domain_providers(self, to)?;
+        // the earliest copy of a delivery can be in the slot before
+        let read: BTreeSet<i64> = slots.iter().flat_map(|slot| [slot - 1, *slot]).collect();
+        let days: BTreeSet<i64> = read.iter().map(|slot| day_of(slot * slot_ms)).collect();
+        let days: Vec<i64> = days.into_iter().collect();
+        for range in days.chunk_by(|day, next| next - day == 1) {
+            let (Some(first), Some(last)) = (range.first(), range.last()) else { continue };
+            let of_version = |rows: LazyFrame| {
+                let is_delivery = expressions::is_kind(EventKind::Delivery);
+                let rows = rows.filter(expressions::is_of(self.service).and(is_delivery));
+                in_slots(rows, &read, slot_ms)
+            };
+            let parts = || -> Result<Vec<LazyFrame>, AnalyzeError> {
+                self.rows_by_version(*first, *last)?.into_iter().map(of_version).collect()
+            };
+            let shards = count_rows(parts()?)?.div_ceil(self.limits.shard).max(1);
+            for shard in 0..shards {
+                let events = shard_of(concat_rows(parts()?)?, shard, shards)
+                    .group_by([col(table::MESSAGE_KEY), col(table::EVENT_KEY)])
+                    .agg([
+                        col(table::RECIPIENT_DOMAIN).max(),
+                        col(table::EVENT_AT).cast(DataType::Int64).min(),
+                    ])
+                    .filter(col(table::EVENT_AT).lt_eq(lit(to)));
+                let counts = in_slots(events, slots, slot_ms)?
+                    .group_by([col(table::RECIPIENT_DOMAIN), col(SLOT)])
+                    .agg([len().cast(DataType::Int64).alias(COUNT)]);
+                let counts = collect_streaming(counts)?;
+                let domains = counts.column(table::RECIPIENT_DOMAIN)?.str()?;
+                let (slots, counts) = (counts.column(SLOT)?.i64()?, counts.column(COUNT)?.i64()?);
+                for ((domain, slot), count) in domains.iter().zip(slots.iter()).zip(counts.iter()) {
+                    if let (Some(domain), Some(slot), Some(count)) = (domain, slot, count) {
+                        let provider = providers.get(domain).map_or(domain, String::as_str);
+                        each(provider, slot / slot_ms, count.cast_unsigned());
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Returns the rows in some slots, with the start of their slot.
+fn in_slots(
+    rows: LazyFrame,
+    slots: &BTreeSet<i64>,
+    slot_ms: i64,
+) -> Result<LazyFrame, AnalyzeError> {
+    let wanted: Vec<i64> = slots.iter().map(|slot| slot * slot_ms).collect();
+    let wanted = DataFrame::new(wanted.len(), vec![Column::new(SLOT.into(), wanted)])?.lazy();
+    let time = || col(table::EVENT_AT).cast(DataType::Int64);
+    let slot = (time() - time() % lit(slot_ms)).alias(SLOT);
+    Ok(rows.with_column(slot).join(wanted, [col(SLOT)], [col(SLOT)], JoinArgs::new(JoinType::Semi)))
+}
+
+#[cfg(test)]
+mod tests {
+    use bouncewatch_schemas::event::Service;
+
+    use super::*;
+    use crate::scan::store_scan::RowLimits;
+    use crate::scan::test_store::{TestRow, publish};
+
+    /// 2026-11-19 10:00 UTC.
+    const TIME: i64 = 1_795_082_400_000;
+    const HOUR: i64 = 3_600_000;
+
+    #[test]
+    fn delivery_counts_in_the_slot_of_its_earliest_copy() {
+        let store = tempfile::tempdir().unwrap();
+        let row = |message, recipient, at| TestRow {
+            message,
+            at,
+            recipient: Some(recipient),
+            kind: Some("delivery"),
+            ..TestRow::default()
+        };
+        publish(store.path(), "a.parquet", &[row(1, "anna@example.org", TIME + 1_000)]);
+        publish(
+            store.path(),
+            "b.parquet",
+            &[
+                row(1, "anna@example.org", TIME - 1_000),
+                row(2, "bob@example.org", TIME - 1_000),
+                row(3, "carl@example.com", TIME),
+                row(4, "carl@example.com", TIME + HOUR),
+                TestRow { kind: Some("send"), ..row(5, "bob@example.org", TIME) },
+            ],
+        );
+        let slot = TIME / HOUR;
+        for shard in [1, 1_000] {
+            let limits = RowLimits { shard, failure_shard: 1, batch: 1 };
+            let scan = StoreScan::open(store.path(), Service::Ses, &[], limits).unwrap();
+            for (slots, expected) in [
+                (vec![slot - 1], vec![("example.org", slot - 1, 2)]),
+                (vec![slot], vec![("example.com", slot, 1)]),
+                (
+                    vec![slot - 1, slot, slot + 1],
+                    vec![
+                        ("example.com", slot, 1),
+                        ("example.com", slot + 1, 1),
+                        ("example.org", slot - 1, 2),
+                    ],
+                ),
+            ] {
+                let mut found = std::collections::BTreeMap::new();
+                scan.deliveries_by_slot(
+                    &slots.iter().copied().collect(),
+                    HOUR,
+                    i64::MAX / 2,
+                    |domain, slot, count| {
+                        *found.entry((domain.to_owned(), slot)).or_insert(0) += count;
+                    },
+                )
+                .unwrap();
+                let found: Vec<(&str, i64, u64)> = found
+                    .iter()
+                    .map(|((domain, slot), count)| (domain.as_str(), *slot, *count))
+                    .collect();
+                assert_eq!(found, expected, "{slots:?} {shard}");
+            }
+        }
     }
 }

@@ -48,4 +48,5 @@ pub(crate) use failure::{Failure, FailureQuery};
 pub(crate) use history_part::{HistoryPart, HistoryQuery};
 pub(crate) use load::{LoadRequest, load_history};
 pub(crate) use store_scan::StoreScan;
+pub(crate) use string_interner::StringInterner;
 pub(crate) use timelines::{ExactDays, History, Timelines};

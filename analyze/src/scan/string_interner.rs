@@ -15,7 +15,7 @@ pub(super) const NO_TEXT: u32 = 0;
 
 /// Stores each distinct text once, and gives it an ID.
 #[derive(Debug, Default)]
-pub(super) struct StringInterner {
+pub(crate) struct StringInterner {
     /// All texts, concatenated.
     arena: String,
     /// Start and length of the text with ID `index + 1`.
@@ -26,7 +26,7 @@ pub(super) struct StringInterner {
 
 impl StringInterner {
     /// Returns the ID of a text; adds the text if it is new.
-    pub(super) fn intern(&mut self, text: Option<&str>) -> u32 {
+    pub(crate) fn intern(&mut self, text: Option<&str>) -> u32 {
         let Some(text) = text else { return NO_TEXT };
         let hash = xxh3_64(text.as_bytes());
         if let Some(id) = self.ids.get(&hash)
@@ -46,7 +46,7 @@ impl StringInterner {
     }
 
     /// Returns the text with an ID.
-    pub(super) fn get(&self, id: u32) -> Option<&str> {
+    pub(crate) fn get(&self, id: u32) -> Option<&str> {
         let (start, length) = *self.positions.get((id as usize).checked_sub(1)?)?;
         self.arena.get(start..start + length as usize)
     }

@@ -87,6 +87,9 @@ pub(super) fn publish_with_version(
             table::KIND => texts(|row| row.kind),
             table::CLASS => texts(|row| row.class),
             table::RECIPIENT => texts(|row| row.recipient),
+            table::RECIPIENT_DOMAIN => {
+                texts(|row| row.recipient?.split_once('@').map(|(_, domain)| domain))
+            }
             table::IDENTITY => texts(|row| row.identity),
             table::COUNTS => {
                 Column::new(name.clone(), rows.iter().map(|row| row.counts).collect::<Vec<_>>())

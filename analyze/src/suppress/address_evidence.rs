@@ -2,56 +2,104 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use bouncewatch_classify::likely_domain;
 use bouncewatch_schemas::address;
 use bouncewatch_schemas::cause::Cause;
 use bouncewatch_schemas::event::EventKind;
-use bouncewatch_schemas::time::format_ms;
+use bouncewatch_schemas::table;
 use bouncewatch_store::addresses::is_dropped;
 
+use crate::causes::anonymise::anonymise;
 use crate::causes::cached_classifier::CachedClassifier;
 use crate::error::AnalyzeError;
-use crate::scan::{Failure, StoreScan};
-use crate::suppress::decision::{BounceEvidence, Weight, decide, weight};
-use crate::suppress::model::{
-    AddressWithoutEvidence, OmittedCounts, SuppressReason, SuppressedAddress, Suppressions,
-};
-use crate::suppress::request::SuppressRequest;
-use crate::timeline::Outcome;
+use crate::incidents::detection::{HardBounce, Incident, IncidentIndex, is_recently_delivered};
+use crate::scan::{Failure, FailureQuery, StoreScan, StringInterner};
+use crate::suppress::address_deliveries::AddressDeliveries;
+use crate::suppress::decision::{BounceEvidence, ESTABLISHED_MS, Weight, weight};
+use crate::timeline::{Dimension, Outcome};
+
+/// Subtype of a bounce of the account-level suppression list of SES.
+const ON_ACCOUNT_LIST: &str = "OnAccountSuppressionList";
 
 /// A complaint about mail to an address.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct ComplaintEvidence {
-    at: i64,
-    message: u64,
-    complaint_type: Option<Box<str>>,
+pub(super) struct ComplaintEvidence {
+    pub(super) at: i64,
+    pub(super) message: u64,
+    pub(super) complaint_type: Option<Box<str>>,
 }
 
 /// Failures of one address.
 #[derive(Debug, Default)]
-struct AddressEvidence {
-    bounces: Vec<BounceEvidence>,
-    complaints: Vec<ComplaintEvidence>,
+pub(super) struct AddressEvidence {
+    /// Number of the provider, or of the domain if the provider is unknown.
+    group: u32,
+    /// Sorted, as are the other lists.
+    pub(super) bounces: Vec<BounceEvidence>,
+    pub(super) complaints: Vec<ComplaintEvidence>,
     /// Messages that bounced for any reason: an earlier delivery of the same message is no sign of a valid address.
     bounced_messages: Vec<u64>,
-    is_on_list: bool,
-    is_on_global_list: bool,
-    has_unknown_text: bool,
+    pub(super) is_on_list: bool,
+    pub(super) is_on_global_list: bool,
+    /// Time of the last message that SES did not send because of the account-level list.
+    pub(super) on_account_list_at: Option<i64>,
+    /// Time of the last complaint that is in no rate, such as one of the suppression list of SES.
+    pub(super) other_complaint_at: Option<i64>,
+    pub(super) has_unknown_text: bool,
+}
+
+impl AddressEvidence {
+    /// Returns the times of the hard bounces, sorted.
+    fn hard(&self) -> Vec<i64> {
+        self.bounces.iter().filter(|bounce| bounce.is_hard()).map(|bounce| bounce.at).collect()
+    }
 }
 
 /// Collects the evidence of all addresses.
 #[derive(Debug, Default)]
-pub(super) struct EvidenceCollector {
-    addresses: BTreeMap<String, AddressEvidence>,
+pub(crate) struct EvidenceCollector {
+    pub(super) addresses: BTreeMap<String, AddressEvidence>,
     /// Number of recipients of each complaint report, by message and time.
-    candidates: HashMap<(u64, i64), u64>,
-    dropped: u64,
+    pub(super) candidates: HashMap<(u64, i64), u64>,
+    /// Providers, and domains of unknown providers.
+    pub(crate) groups: StringInterner,
+    pub(super) dropped: u64,
+    /// Recipients that are not addresses.
+    pub(super) not_addresses: BTreeSet<String>,
 }
 
 impl EvidenceCollector {
-    /// Adds a failure.
-    pub(super) fn add(&mut self, failure: &Failure<'_>, classifier: &mut CachedClassifier<'_>) {
+    /// Collects the bounces and complaints after `after` (`None`: all) up to `to`; with `recipients`, only theirs.
+    pub(crate) fn collect(
+        scan: &StoreScan,
+        classifier: &mut CachedClassifier<'_>,
+        recipients: Option<&BTreeSet<String>>,
+        after: Option<i64>,
+        to: i64,
+    ) -> Result<Self, AnalyzeError> {
+        let mut evidence = Self::default();
+        let query = FailureQuery {
+            kinds: &[EventKind::Bounce, EventKind::Complaint],
+            recipients,
+            dimensions: &[Dimension::Column(table::PROVIDER)],
+            after,
+            to,
+        };
+        scan.failures(&query, |failure| evidence.add(failure, classifier))?;
+        for evidence in evidence.addresses.values_mut() {
+            // failures are added in arbitrary order
+            evidence.bounces.sort();
+            evidence.complaints.sort();
+            evidence.bounced_messages.sort_unstable();
+        }
+        Ok(evidence)
+    }
+
+    fn add(&mut self, failure: &Failure<'_>, classifier: &mut CachedClassifier<'_>) {
         let Some(recipient) = failure.recipient else { return };
+        if !address::is_address(recipient) {
+            self.not_addresses.insert(recipient.to_owned());
+            return;
+        }
         if failure.kind == EventKind::Complaint {
             self.add_complaint(failure, recipient);
             return;
@@ -65,10 +113,16 @@ impl EvidenceCollector {
         if classified.cause == Cause::AutoReply {
             return;
         }
+        let provider = failure.values.first().copied().flatten();
+        let group = self.groups.intern(provider.or(address::domain(recipient)));
         self.update(recipient, |known| {
+            known.group = group;
             known.bounced_messages.push(failure.message);
             known.is_on_list |= classified.cause == Cause::Suppressed;
             known.is_on_global_list |= failure.outcome == Outcome::SuppressedCounted;
+            if failure.bounce_subtype == Some(ON_ACCOUNT_LIST) {
+                known.on_account_list_at = known.on_account_list_at.max(Some(failure.at));
+            }
             known.has_unknown_text |= !classified.has_rule && failure.outcome == Outcome::Hard;
             if let Some((family, weight)) = evidence {
                 known.bounces.push(BounceEvidence {
@@ -78,6 +132,7 @@ impl EvidenceCollector {
                     weight,
                     cause: classified.cause,
                     text: failure.diagnostic.map(Box::from),
+                    incident_end: None,
                 });
             }
         });
@@ -85,6 +140,13 @@ impl EvidenceCollector {
 
     fn add_complaint(&mut self, failure: &Failure<'_>, recipient: &str) {
         if failure.outcome != Outcome::Complaint {
+            let is_not_spam =
+                failure.complaint_type.is_some_and(|kind| kind.eq_ignore_ascii_case("not-spam"));
+            if !is_not_spam && !is_dropped(recipient) {
+                self.update(recipient, |known| {
+                    known.other_complaint_at = known.other_complaint_at.max(Some(failure.at));
+                });
+            }
             return;
         }
         *self.candidates.entry((failure.message, failure.at)).or_default() += 1;
@@ -109,149 +171,99 @@ impl EvidenceCollector {
         }
     }
 
-    /// Sorts the evidence, because failures are added in arbitrary order.
-    pub(super) fn sort(&mut self) {
-        for evidence in self.addresses.values_mut() {
-            evidence.bounces.sort();
-            evidence.complaints.sort();
-            evidence.bounced_messages.sort_unstable();
-        }
-    }
-
-    /// Returns the time of the last delivery to each address with bounces or in the list to compare with.
-    pub(super) fn deliveries(
+    /// Returns the deliveries to each address with bounces, and to those of a list.
+    pub(crate) fn deliveries(
         &self,
-        request: &SuppressRequest,
         scan: &StoreScan,
-    ) -> Result<HashMap<String, i64>, AnalyzeError> {
-        let bounced = self.addresses.iter().filter(|(_, evidence)| !evidence.bounces.is_empty());
-        let mut wanted: BTreeSet<&str> = bounced.map(|(address, _)| address.as_str()).collect();
-        let mut from = self
-            .addresses
-            .values()
-            .filter_map(|evidence| evidence.bounces.first())
-            .map(|bounce| bounce.at)
-            .min()
-            .unwrap_or(request.at);
-        if let Some(list) = &request.known {
-            wanted.extend(list.addresses.iter().map(String::as_str));
-            from = i64::MIN;
-        }
-        let mut last: HashMap<String, i64> = HashMap::new();
-        if wanted.is_empty() {
-            return Ok(last);
-        }
-        let wanted = wanted.into_iter().collect();
-        scan.deliveries(wanted, from, request.at, |recipient, message, at| {
-            // a server can accept a message and return it later
-            let has_bounced = self
-                .addresses
-                .get(recipient)
-                .is_some_and(|known| known.bounced_messages.binary_search(&message).is_ok());
-            if has_bounced {
-                return;
+        to: i64,
+        list: Option<&BTreeSet<String>>,
+    ) -> Result<AddressDeliveries, AnalyzeError> {
+        let first = |evidence: &AddressEvidence| {
+            let first = evidence.bounces.first().map(|bounce| bounce.at);
+            let hard = evidence.hard().first().map(|at| at.saturating_sub(ESTABLISHED_MS));
+            [first, hard, evidence.on_account_list_at].into_iter().flatten().min()
+        };
+        let mut from = i64::MAX;
+        let mut wanted: BTreeSet<&str> = BTreeSet::new();
+        for (address, evidence) in &self.addresses {
+            if let Some(first) = first(evidence) {
+                from = from.min(first);
+                wanted.insert(address);
             }
-            match last.get_mut(recipient) {
-                Some(known) => *known = at.max(*known),
-                None => _ = last.insert(recipient.to_owned(), at),
+        }
+        if let Some(list) = list {
+            from = i64::MIN;
+            wanted.extend(list.iter().map(String::as_str));
+        }
+        let mut deliveries = AddressDeliveries::default();
+        if wanted.is_empty() {
+            return Ok(deliveries);
+        }
+        scan.deliveries(wanted.into_iter().collect(), from, to, |recipient, message, at| {
+            let evidence = self.addresses.get(recipient);
+            // a server can accept a message and return it later
+            let has_bounced = evidence
+                .is_some_and(|known| known.bounced_messages.binary_search(&message).is_ok());
+            if !has_bounced {
+                let has_hard =
+                    evidence.is_some_and(|known| known.bounces.iter().any(BounceEvidence::is_hard));
+                deliveries.add(recipient, at, has_hard);
             }
         })?;
-        Ok(last)
+        deliveries.sort();
+        Ok(deliveries)
     }
 
-    /// Returns the report; `delivered` is the result of [`Self::deliveries`].
-    pub(super) fn report(
+    /// Returns the hard bounces for which `is_wanted` is true, given address, time, and the times of all hard bounces
+    /// of the address; in the order of addresses.
+    pub(crate) fn hard_bounces(
         &self,
-        request: &SuppressRequest,
-        delivered: &HashMap<String, i64>,
-    ) -> Suppressions {
-        let mut left_out = OmittedCounts { dropped: self.dropped, ..OmittedCounts::default() };
-        let mut addresses = Vec::new();
-        for (address, evidence) in &self.addresses {
-            let delivered_at = delivered.get(address).copied();
-            if let Some(suppressed) = self.suppressed(request, address, evidence, delivered_at) {
-                addresses.push(suppressed);
-                continue;
+        texts: &mut StringInterner,
+        is_wanted: impl Fn(&str, i64, &[i64]) -> bool,
+    ) -> Vec<HardBounce> {
+        let mut found = Vec::new();
+        for (number, (address, evidence)) in self.addresses.iter().enumerate() {
+            let hard = evidence.hard();
+            for (index, bounce) in evidence.bounces.iter().enumerate() {
+                if bounce.is_hard() && is_wanted(address, bounce.at, &hard) {
+                    let text = bounce.text.as_deref().map(|text| anonymise(text, Some(address)));
+                    let text = texts.intern(text.as_deref());
+                    let (at, group) = (bounce.at, evidence.group);
+                    found.push(HardBounce { at, address: number, bounce: index, group, text });
+                }
             }
-            left_out.on_ses_list += u64::from(evidence.is_on_list);
-            left_out.on_global_list += u64::from(evidence.is_on_global_list);
-            left_out.unknown_text += u64::from(evidence.has_unknown_text && delivered_at.is_none());
         }
-        let without_evidence = request.known.as_ref().map(|list| {
-            let is_suppressed = |address: &String| {
-                addresses.binary_search_by(|one| one.address.as_str().cmp(address)).is_ok()
-            };
-            let without_evidence = |address: &String| AddressWithoutEvidence {
-                address: address.clone(),
-                delivered_at: delivered.get(address).copied().map(format_ms),
-            };
-            let unsupported = list.addresses.iter().filter(|address| !is_suppressed(address));
-            unsupported.map(without_evidence).collect()
-        });
-        if let Some(list) = &request.known {
-            addresses.retain(|one| !list.addresses.contains(&one.address));
-        }
-        Suppressions {
-            version: 1,
-            as_of: format_ms(request.at),
-            soft_count: request.soft.count,
-            soft_days: request.soft.days,
-            addresses,
-            without_evidence,
-            left_out,
-        }
+        found
     }
 
-    fn suppressed(
-        &self,
-        request: &SuppressRequest,
-        address: &str,
-        evidence: &AddressEvidence,
-        delivered_at: Option<i64>,
-    ) -> Option<SuppressedAddress> {
-        let AddressEvidence { complaints, .. } = evidence;
-        if let (Some(first), Some(last)) = (complaints.first(), complaints.last()) {
-            return Some(SuppressedAddress {
-                address: address.to_owned(),
-                reason: SuppressReason::Complaint,
-                cause: None,
-                evidence: Some(self.complaint_text(last)),
-                first_at: format_ms(first.at),
-                last_at: format_ms(last.at),
-                count: complaints.len() as u64,
-                expires_at: None,
-                suggestion: None,
-            });
-        }
-        let decision = decide(&evidence.bounces, delivered_at, request.soft, request.at)?;
-        let reason = match decision.weight {
-            Weight::AtOnce => SuppressReason::HardBounce,
-            Weight::IfRepeated => SuppressReason::RepeatedFailure,
-        };
-        Some(SuppressedAddress {
-            address: address.to_owned(),
-            reason,
-            cause: Some(decision.last.cause.as_str()),
-            evidence: decision.last.text.as_deref().map(str::to_owned),
-            first_at: format_ms(decision.first_at),
-            last_at: format_ms(decision.last.at),
-            count: decision.count,
-            expires_at: decision.expires_at.map(format_ms),
-            suggestion: address::domain(address).and_then(likely_domain),
+    /// Whether an address has a hard bounce that other bounces could make part of an incident.
+    pub(super) fn may_be_in_incident(&self, deliveries: &AddressDeliveries) -> bool {
+        self.addresses.iter().any(|(address, evidence)| {
+            let hard = evidence.hard();
+            let times = deliveries.times(address);
+            hard.iter().any(|at| is_recently_delivered(*at, &hard, times))
         })
     }
 
-    /// Returns a complaint as text. SES lists all recipients that may have complained.
-    fn complaint_text(&self, complaint: &ComplaintEvidence) -> String {
-        let text = match &complaint.complaint_type {
-            Some(complaint_type) => format!("complaint ({complaint_type})"),
-            None => "complaint".to_owned(),
-        };
-        match self.candidates.get(&(complaint.message, complaint.at)) {
-            Some(candidates) if *candidates > 1 => {
-                format!("{text}, of one of {candidates} recipients")
+    /// Marks the bounces that belong to incidents, and calls `each` with their message and recipient. `bounces` is the
+    /// result of [`Self::hard_bounces`].
+    pub(crate) fn mark(
+        &mut self,
+        bounces: &[HardBounce],
+        incidents: &[Incident],
+        mut each: impl FnMut(u64, &str),
+    ) {
+        let index = IncidentIndex::new(incidents);
+        let mut bounces = bounces.iter().peekable();
+        for (number, (address, evidence)) in self.addresses.iter_mut().enumerate() {
+            while let Some(one) = bounces.next_if(|one| one.address == number) {
+                if let Some(incident) = index.incident_of(one)
+                    && let Some(bounce) = evidence.bounces.get_mut(one.bounce)
+                {
+                    bounce.incident_end = Some(incident.to);
+                    each(bounce.message, address);
+                }
             }
-            _ => text,
         }
     }
 }

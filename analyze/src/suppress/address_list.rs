@@ -2,23 +2,37 @@
 //! output of `suppress`.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use bouncewatch_schemas::address::normalise;
+use bouncewatch_schemas::address::{is_address, normalise};
+use bouncewatch_schemas::time::parse_ms;
 use serde_json::Value;
 
 use crate::error::AnalyzeError;
+use crate::suppress::model::SuppressReason;
 
 /// JSON keys of an address: in responses of SES, in import files of SES, in the output of `suppress`.
 const ADDRESS_KEYS: [&str; 3] = ["EmailAddress", "emailAddress", "address"];
+/// JSON keys of the reason of an address.
+const REASON_KEYS: [&str; 2] = ["Reason", "reason"];
+/// Reasons in the output of `suppress` that put an address only on hold.
+const HOLDS: [&str; 2] =
+    [SuppressReason::OnHold.as_str(), SuppressReason::ProviderIncident.as_str()];
 /// JSON keys of a list of addresses.
 const LIST_KEYS: [&str; 2] = ["SuppressedDestinationSummaries", "addresses"];
+
+/// Separators of the fields of a line.
+const SEPARATORS: [char; 3] = [',', ';', '\t'];
 
 /// A list of addresses.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct AddressList {
     /// Normalised like the recipients in the store.
     pub addresses: BTreeSet<String>,
+    /// Addresses that are listed because of a complaint.
+    pub complaints: BTreeSet<String>,
+    /// When addresses were listed, if the list states it; epoch milliseconds.
+    pub listed_at: BTreeMap<String, i64>,
     /// Number of lines without an address.
     pub unreadable: u64,
     /// Whether the list has further pages (`NextToken`).
@@ -39,27 +53,35 @@ impl AddressList {
         }
     }
 
-    /// Adds an address, and returns whether the text is one.
-    fn add(&mut self, text: &str) -> bool {
-        let address = normalise(Cow::Borrowed(text)).filter(|address| address.contains('@'));
-        match address {
-            Some(address) => {
-                self.addresses.insert(address.into_owned());
-                true
-            }
-            None => false,
+    /// Adds an address with its reason and time, and returns whether the text is one. An address on hold is not on the
+    /// list.
+    fn add(&mut self, text: &str, reason: Option<&str>, listed_at: Option<i64>) -> bool {
+        let address = normalise(Cow::Borrowed(text)).filter(|address| is_address(address));
+        let Some(address) = address.map(Cow::into_owned) else { return false };
+        if reason.is_some_and(|reason| HOLDS.contains(&reason)) {
+            return true;
         }
+        if reason.is_some_and(|reason| reason.eq_ignore_ascii_case("complaint")) {
+            self.complaints.insert(address.clone());
+        }
+        if let Some(at) = listed_at {
+            self.listed_at.insert(address.clone(), at);
+        }
+        self.addresses.insert(address);
+        true
     }
 }
 
-/// Parses the first field of each line. The first line can be a header.
+/// Parses the first two fields of each line: address and reason. The first line can be a header.
 fn parse_lines(text: &str) -> AddressList {
     let mut list = AddressList::default();
     for (at, line) in text.lines().map(str::trim).enumerate() {
         if line.is_empty() || line.starts_with('#') {
             continue;
         }
-        let is_address = list.add(&first_field(line));
+        let (address, rest) = first_field(line);
+        let reason = rest.split(SEPARATORS).next().map(str::trim);
+        let is_address = list.add(&address, reason, None);
         if !is_address && at > 0 {
             list.unreadable += 1;
         }
@@ -67,26 +89,31 @@ fn parse_lines(text: &str) -> AddressList {
     list
 }
 
-/// Returns the first field of a line of CSV, without the `'` that keeps a spreadsheet from running it as a formula.
-fn first_field(line: &str) -> String {
-    let field = match line.strip_prefix('"') {
-        Some(quoted) => {
-            let mut field = String::new();
-            let mut characters = quoted.chars().peekable();
-            while let Some(character) = characters.next() {
-                // a doubled quote is an escaped quote, a single one ends the field
-                if character == '"' && characters.next_if_eq(&'"').is_none() {
-                    break;
-                }
-                field.push(character);
+/// Returns the first field of a line of CSV, without the `'` that keeps a spreadsheet from running it as a formula, and
+/// the text after its separator.
+fn first_field(line: &str) -> (String, &str) {
+    let (field, rest) = if let Some(quoted) = line.strip_prefix('"') {
+        let mut field = String::new();
+        let mut characters = quoted.chars();
+        while let Some(character) = characters.next() {
+            // a doubled quote is an escaped quote, a single one ends the field
+            if character == '"' && !characters.as_str().starts_with('"') {
+                break;
             }
-            field
+            if character == '"' {
+                characters.next();
+            }
+            field.push(character);
         }
-        None => line.split([',', ';', '\t']).next().unwrap_or_default().to_owned(),
+        let rest = characters.as_str();
+        (field, rest.strip_prefix(SEPARATORS).unwrap_or(rest))
+    } else {
+        let (field, rest) = line.split_once(SEPARATORS).unwrap_or((line, ""));
+        (field.to_owned(), rest)
     };
     match field.strip_prefix('\'') {
-        Some(rest) if rest.starts_with(['=', '+', '-', '@']) => rest.to_owned(),
-        _ => field,
+        Some(inner) if inner.starts_with(['=', '+', '-', '@']) => (inner.to_owned(), rest),
+        _ => (field, rest),
     }
 }
 
@@ -116,11 +143,12 @@ fn add_value(value: &Value, list: &mut AddressList) -> bool {
             }
             true
         }
-        Value::String(text) => list.add(text),
+        Value::String(text) => list.add(text, None, None),
         Value::Object(object) => {
             let text = |key: &&str| object.get(*key)?.as_str();
             if let Some(address) = ADDRESS_KEYS.iter().find_map(text) {
-                return list.add(address);
+                let listed_at = object.get("LastUpdateTime").and_then(time_ms);
+                return list.add(address, REASON_KEYS.iter().find_map(text), listed_at);
             }
             list.is_truncated |= object.get("NextToken").is_some_and(Value::is_string);
             let inner = LIST_KEYS.iter().filter_map(|key| object.get(*key));
@@ -128,6 +156,12 @@ fn add_value(value: &Value, list: &mut AddressList) -> bool {
         }
         _ => false,
     }
+}
+
+/// Returns a time in RFC 3339, or in seconds since 1970, in milliseconds.
+fn time_ms(value: &Value) -> Option<i64> {
+    let seconds = || value.as_i64().and_then(|seconds| seconds.checked_mul(1_000));
+    value.as_str().map_or_else(seconds, parse_ms)
 }
 
 #[cfg(test)]
@@ -172,6 +206,24 @@ mod tests {
         for wrong in ["{\"a\":1}", "[", "{\"SuppressedDestinationSummaries\":7}"] {
             assert!(AddressList::parse(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn reason_and_time_of_an_address_are_parsed() {
+        let ses = r#"{"SuppressedDestinationSummaries":[{"EmailAddress":"anna@example.org","Reason":"COMPLAINT","LastUpdateTime":"2026-11-01T02:00:00.5+02:00"},{"EmailAddress":"bob@example.org","Reason":"BOUNCE","LastUpdateTime":1793491200}]}"#;
+        let complaints = |text: &str| AddressList::parse(text).unwrap().complaints;
+        let anna = BTreeSet::from(["anna@example.org".to_owned()]);
+        for text in [
+            ses,
+            "anna@example.org,COMPLAINT\nbob@example.org,BOUNCE\n",
+            "address,reason\n\"anna@example.org\",complaint,x\nbob@example.org, BOUNCE\n",
+            "anna@example.org, COMPLAINT\n",
+        ] {
+            assert_eq!(complaints(text), anna, "{text}");
+        }
+        let times = AddressList::parse(ses).unwrap().listed_at;
+        assert_eq!(times.into_values().collect::<Vec<_>>(), [1_793_491_200_500, 1_793_491_200_000]);
+        check("anna@example.org,on_hold\nbob@example.org,provider_incident,x\n", &[], 0);
     }
 
     proptest::proptest! {

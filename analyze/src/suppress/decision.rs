@@ -3,14 +3,27 @@
 //! Only failures of the recipient are evidence. A failure caused by the sender, the content, a policy or a rate is
 //! never evidence, whatever its SMTP code. A single network failure is no evidence either; messages that expire on
 //! several days without a delivery in between are.
+//!
+//! The first hard bounce of an address that worked before, or of any address in a provider incident, puts it on hold.
+//! It is suppressed if it bounces again later.
 
 use std::collections::BTreeSet;
 
 use bouncewatch_schemas::cause::{Action, Cause};
 use bouncewatch_schemas::time::{DAY_MS, day_of};
 
+use crate::incidents::detection::HOLD_MS;
+use crate::suppress::model::SuppressReason;
+
 /// Maximum difference between the clock of the receiving server and that of SES.
-const CLOCK_SLACK_MS: i64 = 3_600_000;
+pub(super) const CLOCK_SLACK_MS: i64 = 3_600_000;
+/// Days with deliveries that establish an address: one or two can be mail that the server accepted and dropped.
+const ESTABLISHED_DAYS: usize = 3;
+/// Period before the bounce in which these days are: enough for mail that is sent every two weeks.
+pub(crate) const ESTABLISHED_MS: i64 = 60 * DAY_MS;
+/// Minimum time between the bounce of a hold and a bounce that ends it, which is also on a later day: shorter is the
+/// same outage, also around midnight.
+const REPEAT_AFTER_MS: i64 = 6 * 3_600_000;
 
 /// Weight of one failure as evidence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -82,6 +95,24 @@ pub(super) struct BounceEvidence {
     pub(super) cause: Cause,
     /// Reply of the server.
     pub(super) text: Option<Box<str>>,
+    /// End of the provider incident to which it belongs.
+    pub(super) incident_end: Option<i64>,
+}
+
+impl BounceEvidence {
+    /// Whether it suppresses at once.
+    pub(super) fn is_hard(&self) -> bool {
+        self.weight == Weight::AtOnce
+    }
+}
+
+/// Deliveries of mail that did not bounce to one address.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Delivered<'d> {
+    /// Time of the last one.
+    pub(super) last: Option<i64>,
+    /// Sorted; known for addresses with bounces that suppress at once.
+    pub(super) times: &'d [i64],
 }
 
 /// Number of soft failures that suppress an address.
@@ -100,51 +131,96 @@ impl Default for SoftLimit {
     }
 }
 
-/// Decision to suppress an address.
+/// Decision on an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct SuppressDecision<'b> {
-    pub(super) weight: Weight,
+    /// Never a complaint.
+    pub(super) reason: SuppressReason,
     /// Last bounce that is evidence.
     pub(super) last: &'b BounceEvidence,
     pub(super) first_at: i64,
     pub(super) count: u64,
-    /// When the suppression ends without further failures.
+    /// When the suppression ends without further failures. The end of a hold can be in the past.
     pub(super) expires_at: Option<i64>,
 }
 
-/// Decides on the bounces of an address; `None` if they do not suppress it. `delivered_at` is the time of the last
-/// delivery of other mail.
-pub(super) fn decide(
-    bounces: &[BounceEvidence],
-    delivered_at: Option<i64>,
+/// Decides on the bounces of an address; `None` if they neither suppress it nor put it on hold.
+pub(super) fn decide<'b>(
+    bounces: &'b [BounceEvidence],
+    delivered: Delivered<'_>,
     soft: SoftLimit,
     now: i64,
-) -> Option<SuppressDecision<'_>> {
-    at_once(bounces, delivered_at, soft, now).or_else(|| repeated(bounces, delivered_at, soft, now))
-}
-
-fn at_once(
-    bounces: &[BounceEvidence],
-    delivered_at: Option<i64>,
-    soft: SoftLimit,
-    now: i64,
-) -> Option<SuppressDecision<'_>> {
-    let begin = now.saturating_sub(soft.days.saturating_mul(DAY_MS));
+) -> Option<SuppressDecision<'b>> {
     let is_valid = |bounce: &&BounceEvidence| {
         // a delivery shortly after the bounce can be before it by another clock
-        let is_later = delivered_at.is_none_or(|at| bounce.at.saturating_add(CLOCK_SLACK_MS) >= at);
-        // a full mailbox can be emptied: the suppression expires
-        let is_recent = bounce.family != FailureFamily::Full || bounce.at > begin;
-        bounce.weight == Weight::AtOnce && is_later && is_recent
+        let is_later =
+            delivered.last.is_none_or(|at| bounce.at.saturating_add(CLOCK_SLACK_MS) >= at);
+        bounce.is_hard() && is_later
     };
-    let valid: Vec<&BounceEvidence> = bounces.iter().filter(is_valid).collect();
-    let last = valid.iter().max()?;
+    let mut valid: Vec<&BounceEvidence> = bounces.iter().filter(is_valid).collect();
+    valid.sort();
+    let hold = hold(&valid, delivered.times);
+    let hard = || if hold.is_none() { at_once(valid, soft, now) } else { None };
+    hard().or_else(|| repeated(bounces, delivered.last, soft, now)).or(hold)
+}
+
+/// Decides on sorted hard bounces without a later delivery; `None` if they do not only put the address on hold.
+fn hold<'b>(valid: &[&'b BounceEvidence], delivered: &[i64]) -> Option<SuppressDecision<'b>> {
+    let (first, last) = (*valid.first()?, *valid.last()?);
+    if first.incident_end.is_none() && !is_established(delivered, first.at) {
+        return None;
+    }
+    let since = first.incident_end.unwrap_or(first.at);
+    // a bounce in an incident is the fault of the provider, however often it is repeated
+    let is_repeated = |bounce: &&BounceEvidence| {
+        bounce.incident_end.is_none()
+            && day_of(bounce.at) > day_of(since)
+            && bounce.at.saturating_sub(since) >= REPEAT_AFTER_MS
+    };
+    if valid.iter().any(is_repeated) {
+        return None;
+    }
+    let incident_end = valid.iter().filter_map(|bounce| bounce.incident_end).max();
+    let reason = match incident_end {
+        Some(_) => SuppressReason::ProviderIncident,
+        None => SuppressReason::OnHold,
+    };
+    Some(SuppressDecision {
+        reason,
+        last,
+        first_at: first.at,
+        count: valid.len() as u64,
+        expires_at: Some(incident_end.unwrap_or(first.at).saturating_add(HOLD_MS)),
+    })
+}
+
+/// Whether an address received mail on enough days before a bounce; times are sorted.
+fn is_established(delivered: &[i64], bounced_at: i64) -> bool {
+    let begin = bounced_at.saturating_sub(ESTABLISHED_MS);
+    let days: BTreeSet<i64> = delivered
+        .iter()
+        .filter(|at| (begin..bounced_at).contains(at))
+        .map(|at| day_of(*at))
+        .collect();
+    days.len() >= ESTABLISHED_DAYS
+}
+
+/// Decides on sorted hard bounces that do not only put the address on hold.
+fn at_once(
+    mut valid: Vec<&BounceEvidence>,
+    soft: SoftLimit,
+    now: i64,
+) -> Option<SuppressDecision<'_>> {
+    // a full mailbox can be emptied: the suppression expires
+    let begin = now.saturating_sub(soft.days.saturating_mul(DAY_MS));
+    valid.retain(|bounce| bounce.family != FailureFamily::Full || bounce.at > begin);
+    let last = *valid.last()?;
     let expires_at = (last.family == FailureFamily::Full)
         .then(|| last.at.saturating_add(soft.days.saturating_mul(DAY_MS)));
     Some(SuppressDecision {
-        weight: Weight::AtOnce,
+        reason: SuppressReason::HardBounce,
         last,
-        first_at: valid.iter().map(|bounce| bounce.at).min()?,
+        first_at: valid.first()?.at,
         count: valid.len() as u64,
         expires_at,
     })
@@ -161,8 +237,11 @@ fn repeated(
     let families =
         [FailureFamily::Invalid, FailureFamily::Full, FailureFamily::Relay, FailureFamily::Expired];
     let found = families.into_iter().filter_map(|family| {
-        let mut own: Vec<&BounceEvidence> =
-            bounces.iter().filter(|bounce| bounce.family == family && bounce.at > begin).collect();
+        // hard bounces are decided elsewhere, also those that only put the address on hold
+        let is_own = |bounce: &&BounceEvidence| {
+            bounce.family == family && bounce.at > begin && !bounce.is_hard()
+        };
+        let mut own: Vec<&BounceEvidence> = bounces.iter().filter(is_own).collect();
         own.sort();
         // messages sent together fail together: a server that is down for a day counts as one failure
         let mut counted = BTreeSet::new();
@@ -174,7 +253,7 @@ fn repeated(
         // the suppression ends when the earliest failure that is needed leaves the period
         let decisive = times.get(soft.count.checked_sub(1)?)?;
         Some(SuppressDecision {
-            weight: Weight::IfRepeated,
+            reason: SuppressReason::RepeatedFailure,
             last: own.last()?,
             first_at: own.first()?.at,
             count: own.len() as u64,
@@ -189,16 +268,26 @@ mod tests {
     use super::*;
 
     const DAY: i64 = DAY_MS;
+    const HOUR: i64 = 3_600_000;
 
     fn bounced(day: i64, message: u64, cause: Cause, action: Action) -> BounceEvidence {
         let (family, weight) = weight(cause, action).unwrap();
-        BounceEvidence { at: day * DAY, message, family, weight, cause, text: None }
+        BounceEvidence {
+            at: day * DAY,
+            message,
+            family,
+            weight,
+            cause,
+            text: None,
+            incident_end: None,
+        }
     }
 
     /// Number of bounces and expiry (in days) of the decision at day 40.
     fn check(bounces: &[BounceEvidence], delivered: Option<i64>) -> Option<(u64, Option<i64>)> {
-        let delivered = delivered.map(|day| day * DAY);
+        let delivered = Delivered { last: delivered.map(|day| day * DAY), times: &[] };
         let found = decide(bounces, delivered, SoftLimit::default(), 40 * DAY)?;
+        assert!(!found.reason.is_hold());
         Some((found.count, found.expires_at.map(|at| at / DAY)))
     }
 
@@ -235,7 +324,8 @@ mod tests {
         let slack = BounceEvidence { at: DAY, ..invalid(1) };
         for (after, expected) in [(0, true), (CLOCK_SLACK_MS, true), (CLOCK_SLACK_MS + 1, false)] {
             let bounces = [slack.clone()];
-            let found = decide(&bounces, Some(DAY + after), SoftLimit::default(), 40 * DAY);
+            let delivered = Delivered { last: Some(DAY + after), times: &[] };
+            let found = decide(&bounces, delivered, SoftLimit::default(), 40 * DAY);
             assert_eq!(found.is_some(), expected, "{after}");
         }
     }
@@ -275,16 +365,128 @@ mod tests {
         assert_eq!(check(&[full(10)], None), None);
     }
 
+    /// A hard bounce at an hour; `incident` is the last hour of its incident.
+    fn dead(hour: i64, incident: Option<i64>) -> BounceEvidence {
+        let bounce = bounced(0, hour.unsigned_abs(), Cause::MailboxUnknown, Action::Suppress);
+        BounceEvidence { at: hour * HOUR, incident_end: incident.map(|hour| hour * HOUR), ..bounce }
+    }
+
+    /// `suppress`, or whether an incident is the reason of the hold and its end in hours, with the number of bounces.
+    fn held(
+        bounces: &[BounceEvidence],
+        delivered: &[i64],
+    ) -> Result<(bool, i64, u64), &'static str> {
+        let times: Vec<i64> = delivered.iter().map(|hour| hour * HOUR).collect();
+        let delivered = Delivered { last: times.last().copied(), times: &times };
+        match decide(bounces, delivered, SoftLimit::default(), 2_000 * HOUR) {
+            Some(found) if found.reason.is_hold() => {
+                let is_incident = found.reason == SuppressReason::ProviderIncident;
+                Ok((is_incident, found.expires_at.unwrap() / HOUR, found.count))
+            }
+            Some(_) => Err("suppress"),
+            None => Err("none"),
+        }
+    }
+
     #[test]
-    fn decision_does_not_depend_on_the_order_of_bounces() {
-        let all: Vec<BounceEvidence> = (0..4)
-            .map(|day| bounced(20 + day, 1, Cause::MailboxUnknown, Action::Suppress))
-            .collect();
-        let reversed: Vec<BounceEvidence> = all.iter().rev().cloned().collect();
-        let summary = |bounces: &[BounceEvidence]| {
-            let found = decide(bounces, None, SoftLimit::default(), 40 * DAY).unwrap();
-            (found.last.clone(), found.first_at, found.count)
+    fn first_hard_bounce_of_an_established_address_is_a_hold() {
+        let established = [1_200, 1_300, 1_400];
+        let noon = 1_500;
+        let midnight = 1_512;
+        for (bounces, delivered, expected) in [
+            (vec![dead(noon, None)], established.to_vec(), Ok((false, noon + 72, 1))),
+            // two days, three deliveries of one day, deliveries that are too old
+            (vec![dead(noon, None)], vec![1_200, 1_300], Err("suppress")),
+            (vec![dead(noon, None)], vec![1_200, 1_201, 1_202], Err("suppress")),
+            (vec![dead(noon, None)], vec![59, 1_300, 1_400], Err("suppress")),
+            (vec![dead(noon, None)], vec![60, 1_300, 1_400], Ok((false, noon + 72, 1))),
+            // the same day; a later day, but the same night; a later day
+            (
+                vec![dead(noon, None), dead(noon + 11, None)],
+                established.to_vec(),
+                Ok((false, noon + 72, 2)),
+            ),
+            (
+                vec![dead(midnight - 3, None), dead(midnight + 2, None)],
+                established.to_vec(),
+                Ok((false, midnight + 69, 2)),
+            ),
+            (
+                vec![dead(midnight - 3, None), dead(midnight + 3, None)],
+                established.to_vec(),
+                Err("suppress"),
+            ),
+            (vec![dead(noon, None), dead(noon + 200, None)], established.to_vec(), Err("suppress")),
+            // delivered later
+            (vec![dead(noon, None)], [established.as_slice(), &[1_502]].concat(), Err("none")),
+        ] {
+            assert_eq!(held(&bounces, &delivered), expected, "{bounces:?} {delivered:?}");
+        }
+    }
+
+    #[test]
+    fn permanently_full_mailbox_is_held_first_and_listed_until_it_expires() {
+        let full = |day| bounced(day, 1, Cause::MailboxFull, Action::Suppress);
+        let times = [1, 2, 3].map(|day| day * DAY);
+        let delivered = Delivered { last: Some(3 * DAY), times: &times };
+        let decision = |bounces: &[BounceEvidence], now: i64| {
+            let found = decide(bounces, delivered, SoftLimit::default(), now * DAY)?;
+            Some((found.reason, found.expires_at.map(|at| at / DAY)))
         };
-        assert_eq!(summary(&all), summary(&reversed));
+        assert_eq!(decision(&[full(5)], 6), Some((SuppressReason::OnHold, Some(8))));
+        let listed = Some((SuppressReason::HardBounce, Some(50)));
+        assert_eq!(decision(&[full(5), full(20)], 21), listed);
+        // the first one is more than 30 days old
+        assert_eq!(decision(&[full(5), full(20)], 49), listed);
+        assert_eq!(decision(&[full(5), full(20)], 50), None);
+    }
+
+    #[test]
+    fn bounces_in_an_incident_are_a_hold_until_a_later_bounce() {
+        let incident = |hour| dead(hour, Some(1_502));
+        let again = |hour| dead(hour, Some(1_552));
+        for (bounces, expected) in [
+            (vec![incident(1_500)], Ok((true, 1_574, 1))),
+            (vec![incident(1_500), incident(1_501)], Ok((true, 1_574, 2))),
+            // the provider fails for two days
+            (vec![incident(1_500), again(1_550)], Ok((true, 1_624, 2))),
+            (vec![incident(1_500), dead(1_507, None)], Ok((true, 1_574, 2))),
+            (vec![incident(1_500), dead(1_530, None)], Err("suppress")),
+            // it was suppressed before the incident
+            (vec![dead(1_400, None), incident(1_500)], Err("suppress")),
+        ] {
+            assert_eq!(held(&bounces, &[]), expected, "{bounces:?}");
+        }
+    }
+
+    #[test]
+    fn full_mailbox_on_hold_is_suppressed_by_its_own_rule() {
+        let full = |hour, message| BounceEvidence {
+            at: hour * HOUR,
+            ..bounced(0, message, Cause::MailboxFull, Action::SuppressIfRepeated)
+        };
+        let all = [dead(1_950, Some(1_951)), full(1_900, 1), full(1_910, 2), full(1_920, 3)];
+        assert_eq!(held(&all[..3], &[]), Ok((true, 2_023, 1)));
+        assert_eq!(held(&all, &[]), Err("suppress"));
+        // three hard bounces of an incident are no repeated failure
+        let incident = [1_950, 1_951, 1_952].map(|hour| dead(hour, Some(1_952)));
+        assert_eq!(held(&incident, &[]), Ok((true, 2_024, 3)));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn decision_does_not_depend_on_the_order_of_bounces(
+            hours in proptest::collection::vec((1_400_i64..1_900, proptest::option::of(0_i64..10)), 1..6),
+            turn in 0_usize..6,
+            is_established in proptest::bool::ANY,
+        ) {
+            let mut all: Vec<BounceEvidence> =
+                hours.into_iter().map(|(hour, incident)| dead(hour, incident.map(|more| hour + more))).collect();
+            let delivered: &[i64] = if is_established { &[1_200, 1_300, 1_390] } else { &[] };
+            let expected = held(&all, delivered);
+            let turn = turn % all.len();
+            all.rotate_left(turn);
+            proptest::prop_assert_eq!(held(&all, delivered), expected);
+        }
     }
 }

@@ -7,7 +7,7 @@ use bouncewatch_schemas::printable::printable;
 use bouncewatch_store::addresses::is_hashed;
 
 use crate::csv_output::{CsvOutput, escape_formula};
-use crate::suppress::model::{SuppressedAddress, Suppressions};
+use crate::suppress::model::Suppressions;
 
 /// Maximum number of addresses in one import job of SES.
 pub const SES_IMPORT_MAX: usize = 100_000;
@@ -25,8 +25,8 @@ pub struct SesImportFile {
     pub unwritable: usize,
 }
 
-/// Returns all fields as CSV (RFC 4180), one record per address. With a list to compare with, the first column is
-/// `add`, or `no_evidence` for an address of the list without evidence.
+/// Returns all fields as CSV (RFC 4180), one record per address, those on hold last. With a list to compare with, the
+/// first column is `add`, `hold`, or `no_evidence` for an address of the list without evidence.
 pub fn csv(suppressions: &Suppressions) -> String {
     let header = [
         "address",
@@ -42,7 +42,7 @@ pub fn csv(suppressions: &Suppressions) -> String {
     let mut out = CsvOutput::new();
     let change = suppressions.without_evidence.is_some().then_some("change");
     out.record(change.into_iter().chain(header).map(str::to_owned));
-    for one in &suppressions.addresses {
+    for one in suppressions.addresses.iter().chain(&suppressions.on_hold) {
         let fields = [
             escape_formula(&to_display(&one.address)).into_owned(),
             one.reason.as_str().to_owned(),
@@ -54,7 +54,8 @@ pub fn csv(suppressions: &Suppressions) -> String {
             one.suggestion.unwrap_or_default().to_owned(),
             escape_formula(one.evidence.as_deref().unwrap_or_default()).into_owned(),
         ];
-        out.record(change.map(|_| "add".to_owned()).into_iter().chain(fields));
+        let kind = if one.reason.is_hold() { "hold" } else { "add" };
+        out.record(change.map(|_| kind.to_owned()).into_iter().chain(fields));
     }
     for one in suppressions.without_evidence.iter().flatten() {
         let delivered = one.delivered_at.as_ref().map(|at| format!("delivered at {at}"));
@@ -67,8 +68,8 @@ pub fn csv(suppressions: &Suppressions) -> String {
     out.finish()
 }
 
-/// Returns the addresses, one per line. With a list to compare with, `+ ` precedes an address that it lacks, and `- `
-/// an address of the list without evidence.
+/// Returns the addresses, one per line, without those on hold: the format has no expiry. With a list to compare with,
+/// `+ ` precedes an address that it lacks, and `- ` an address of the list without evidence.
 pub fn txt(suppressions: &Suppressions) -> String {
     let mut out = String::new();
     let plus = if suppressions.without_evidence.is_some() { "+ " } else { "" };
@@ -84,19 +85,33 @@ pub fn txt(suppressions: &Suppressions) -> String {
 
 /// Returns an import file for `CreateImportJob` of the SES API v2 with the data format CSV: address and reason, no
 /// header (SES developer guide, "Using the Amazon SES account-level suppression list"). The format has no escaping,
-/// so an address that needs it is omitted. Domains are in their ASCII form, in which SES compares them.
+/// so an address that needs it is omitted. It has no expiry, so addresses on hold are omitted too. Domains are in their
+/// ASCII form, in which SES compares them.
 pub fn ses(suppressions: &Suppressions) -> SesImportFile {
-    let (hashed, plain): (Vec<&SuppressedAddress>, Vec<&SuppressedAddress>) =
-        suppressions.addresses.iter().partition(|one| is_hashed(&one.address));
-    let (writable, unwritable): (Vec<&SuppressedAddress>, Vec<&SuppressedAddress>) =
-        plain.into_iter().partition(|one| is_writable(&one.address));
-    let line = |one: &&SuppressedAddress| format!("{},{}\n", one.address, one.reason.ses_reason());
-    SesImportFile {
-        text: writable.iter().map(line).collect(),
-        count: writable.len(),
-        hashed: hashed.len(),
-        unwritable: unwritable.len(),
+    let all = suppressions.addresses.iter();
+    ses_lines(all.map(|one| (one.address.as_str(), Some(one.reason.ses_reason()))))
+}
+
+/// Returns an import file with addresses, each with a reason if the file adds them to the list.
+pub(super) fn ses_lines<'a>(
+    all: impl Iterator<Item = (&'a str, Option<&'static str>)>,
+) -> SesImportFile {
+    let mut file = SesImportFile { text: String::new(), count: 0, hashed: 0, unwritable: 0 };
+    for (address, reason) in all {
+        if is_hashed(address) {
+            file.hashed += 1;
+        } else if is_writable(address) {
+            file.count += 1;
+            // writing to a String cannot fail
+            _ = match reason {
+                Some(reason) => writeln!(file.text, "{address},{reason}"),
+                None => writeln!(file.text, "{address}"),
+            };
+        } else {
+            file.unwritable += 1;
+        }
     }
+    file
 }
 
 /// Whether an address has one `@`, is printable, and contains no separator.
@@ -113,7 +128,9 @@ fn is_writable(address: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::suppress::model::{AddressWithoutEvidence, OmittedCounts, SuppressReason};
+    use crate::suppress::model::{
+        AddressWithoutEvidence, OmittedCounts, SuppressReason, SuppressedAddress,
+    };
 
     fn list(addresses: &[(&str, SuppressReason)]) -> Suppressions {
         let one = |(address, reason): &(&str, SuppressReason)| SuppressedAddress {
@@ -135,6 +152,9 @@ mod tests {
             addresses: addresses.iter().map(one).collect(),
             without_evidence: None,
             left_out: OmittedCounts::default(),
+            mass_guard: 20,
+            on_hold: Vec::new(),
+            incidents: Vec::new(),
         }
     }
 
@@ -184,5 +204,26 @@ mod tests {
             "no_evidence,'-b@example.org,,,,,,,,delivered at 2026-11-03T00:00:00.000Z\r\n"
         ));
         assert!(txt(&list).starts_with("+ =1") && txt(&list).ends_with("\n- -b@example.org\n"));
+    }
+
+    #[test]
+    fn addresses_on_hold_are_only_in_csv_and_are_no_list() {
+        let mut list = list(&[("anna@example.org", SuppressReason::HardBounce)]);
+        list.on_hold = super::tests::list(&[
+            ("bob@example.org", SuppressReason::OnHold),
+            ("carl@example.org", SuppressReason::ProviderIncident),
+        ])
+        .addresses;
+        let text = csv(&list);
+        let reasons: Vec<&str> =
+            text.lines().skip(1).filter_map(|line| line.split(',').nth(1)).collect();
+        assert_eq!(reasons, ["hard_bounce", "on_hold", "provider_incident"]);
+        let parsed = crate::suppress::address_list::AddressList::parse(&text).unwrap();
+        assert_eq!(parsed.addresses.iter().collect::<Vec<_>>(), ["anna@example.org"]);
+        assert_eq!(parsed.unreadable, 0);
+        assert_eq!(txt(&list), "anna@example.org\n");
+        assert_eq!(ses(&list).text, "anna@example.org,BOUNCE\n");
+        list.without_evidence = Some(Vec::new());
+        assert!(csv(&list).contains("\r\nhold,bob@example.org,on_hold,"));
     }
 }

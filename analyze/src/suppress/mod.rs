@@ -2,18 +2,23 @@
 //!
 //! Evidence is every bounce and complaint of the complete history, classified by the current rules. A later delivery of
 //! other mail removes an address from the list. Opens and clicks do not: they name no recipient, and can be automated.
+//! An address that worked before is put on hold first.
 
-mod address_evidence;
+pub(crate) mod address_deliveries;
+pub(crate) mod address_evidence;
 mod address_list;
 mod decision;
 pub mod formats;
 pub mod model;
+mod release;
+pub mod release_formats;
+mod report_builder;
 mod request;
 mod run;
 
 pub use address_list::AddressList;
 pub use decision::SoftLimit;
-pub use model::Suppressions;
+pub use model::{Releases, Suppressions};
 pub use request::SuppressRequest;
-pub use run::suppress;
 pub(crate) use run::suppress_scan;
+pub use run::{release, suppress};

@@ -3,6 +3,8 @@
 use bouncewatch_schemas::address::to_display;
 use serde::{Serialize, Serializer};
 
+use crate::incidents::model::ProviderIncident;
+
 /// Reason why an address is suppressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -13,6 +15,10 @@ pub enum SuppressReason {
     HardBounce,
     /// The address failed so often that it is probably invalid.
     RepeatedFailure,
+    /// On hold: it worked before, and bounced once.
+    OnHold,
+    /// On hold: it bounced in a provider incident.
+    ProviderIncident,
 }
 
 impl SuppressReason {
@@ -22,14 +28,21 @@ impl SuppressReason {
             Self::Complaint => "complaint",
             Self::HardBounce => "hard_bounce",
             Self::RepeatedFailure => "repeated_failure",
+            Self::OnHold => "on_hold",
+            Self::ProviderIncident => "provider_incident",
         }
+    }
+
+    /// Whether the address is only on hold.
+    pub const fn is_hold(self) -> bool {
+        matches!(self, Self::OnHold | Self::ProviderIncident)
     }
 
     /// Returns the reason in SES's account-level suppression list (SES API v2, `SuppressionListReason`).
     pub const fn ses_reason(self) -> &'static str {
         match self {
             Self::Complaint => "COMPLAINT",
-            Self::HardBounce | Self::RepeatedFailure => "BOUNCE",
+            _ => "BOUNCE",
         }
     }
 }
@@ -50,9 +63,14 @@ pub struct Suppressions {
     /// Addresses of the list without evidence; null without a list.
     pub without_evidence: Option<Vec<AddressWithoutEvidence>>,
     pub left_out: OmittedCounts,
+    /// Minimum number of addresses of a provider incident; 0: not detected.
+    pub mass_guard: usize,
+    /// Addresses to mail again only after `expires_at`. They are not in `addresses`, and complete also with a list.
+    pub on_hold: Vec<SuppressedAddress>,
+    pub incidents: Vec<ProviderIncident>,
 }
 
-/// A suppressed address.
+/// A suppressed address, or one on hold.
 #[derive(Debug, Serialize)]
 #[expect(
     missing_docs,
@@ -98,6 +116,67 @@ pub struct OmittedCounts {
     pub on_global_list: u64,
     /// Addresses with a hard bounce that matches no rule.
     pub unknown_text: u64,
+    /// Addresses with a hold that ended without a further hard bounce.
+    pub hold_ended: u64,
+    /// Recipients of failures that are not addresses.
+    pub not_an_address: u64,
+}
+
+/// Addresses to remove from the account-level suppression list of SES.
+#[derive(Debug, Serialize)]
+#[expect(
+    missing_docs,
+    reason = "the fields are the keys of the JSON, see docs/src/causes-and-suppression.md"
+)]
+pub struct Releases {
+    pub version: u32,
+    pub as_of: String,
+    /// In alphabetical order.
+    pub release: Vec<ReleasedAddress>,
+    /// Number of addresses that stay on the list.
+    pub kept: u64,
+    pub mass_guard: usize,
+    pub incidents: Vec<ProviderIncident>,
+}
+
+/// An address to remove from the account-level suppression list of SES.
+#[derive(Debug, Serialize)]
+#[expect(
+    missing_docs,
+    reason = "the fields are the keys of the JSON, see docs/src/causes-and-suppression.md"
+)]
+pub struct ReleasedAddress {
+    /// In normal form; the output has the Unicode form of its domain.
+    #[serde(serialize_with = "display_address")]
+    pub address: String,
+    pub reason: ReleaseReason,
+    pub delivered_at: Option<String>,
+    /// Time and text of the last hard bounce.
+    pub bounced_at: Option<String>,
+    pub evidence: Option<String>,
+}
+
+/// Reason why an address is removed from the suppression list of SES.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReleaseReason {
+    /// Mail arrived after it was listed.
+    Delivered,
+    /// It bounced in a provider incident, and not again.
+    ProviderIncident,
+    /// It worked before, bounced once, and its hold ended.
+    HoldEnded,
+}
+
+impl ReleaseReason {
+    /// Returns the value in output.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Delivered => "delivered",
+            Self::ProviderIncident => "provider_incident",
+            Self::HoldEnded => "hold_ended",
+        }
+    }
 }
 
 fn display_address<S: Serializer>(address: &str, serializer: S) -> Result<S::Ok, S::Error> {

@@ -14,6 +14,8 @@ pub struct SuppressRequest {
     pub at: i64,
     /// Number of soft failures that suppress an address.
     pub soft: SoftLimit,
+    /// Minimum number of addresses of a provider incident; 0: incidents are not detected.
+    pub mass_guard: usize,
     /// A list to compare with.
     pub known: Option<AddressList>,
 }

@@ -1,18 +1,20 @@
-//! Runs `suppress`: scans the failures and the deliveries after them.
+//! Runs `suppress`: scans the failures, the deliveries before and after them, and looks for incidents.
 
 use std::collections::BTreeSet;
 
 use bouncewatch_classify::Classifier;
-use bouncewatch_schemas::event::{EventKind, Service};
+use bouncewatch_schemas::event::Service;
 
 use crate::causes::cached_classifier::CachedClassifier;
 use crate::error::AnalyzeError;
-use crate::scan::{FailureQuery, StoreScan};
+use crate::incidents::find::mark_incidents;
+use crate::scan::StoreScan;
 use crate::suppress::address_evidence::EvidenceCollector;
-use crate::suppress::model::Suppressions;
+use crate::suppress::model::{Releases, Suppressions};
+use crate::suppress::report_builder::SuppressionBuilder;
 use crate::suppress::request::SuppressRequest;
 
-/// Lists addresses that must not be mailed again.
+/// Lists addresses that must not be mailed again, and addresses on hold.
 ///
 /// # Errors
 /// If there is no store, or it cannot be read.
@@ -33,21 +35,47 @@ pub(crate) fn suppress_scan(
     classifier: &Classifier,
     scan: &StoreScan,
 ) -> Result<Suppressions, AnalyzeError> {
-    let mut evidence = EvidenceCollector::default();
-    let mut classifier = CachedClassifier::new(classifier);
-    let query = FailureQuery {
-        kinds: &[EventKind::Bounce, EventKind::Complaint],
-        recipients,
-        dimensions: &[],
-        after: None,
-        to: request.at,
-    };
-    scan.failures(&query, |failure| evidence.add(failure, &mut classifier))?;
-    evidence.sort();
-    let delivered = evidence.deliveries(request, scan)?;
-    let mut report = evidence.report(request, &delivered);
+    let mut report = collect(request, recipients, classifier, scan)?.build();
     if let Some(recipients) = recipients {
         report.addresses.retain(|one| recipients.contains(&one.address));
+        report.on_hold.retain(|one| recipients.contains(&one.address));
     }
     Ok(report)
+}
+
+/// Lists addresses that can leave the account-level suppression list of SES.
+///
+/// # Errors
+/// If there is no store, or it cannot be read.
+pub fn release(
+    request: &SuppressRequest,
+    classifier: &Classifier,
+) -> Result<Releases, AnalyzeError> {
+    StoreScan::run(&request.store, Service::Ses, &[], |scan| {
+        Ok(collect(request, None, classifier, scan)?.releases())
+    })
+}
+
+/// Collects the evidence of all addresses, or of `recipients` if other addresses cannot change it.
+fn collect<'r>(
+    request: &'r SuppressRequest,
+    recipients: Option<&BTreeSet<String>>,
+    classifier: &Classifier,
+    scan: &StoreScan,
+) -> Result<SuppressionBuilder<'r>, AnalyzeError> {
+    let mut classifier = CachedClassifier::new(classifier);
+    let list = request.known.as_ref().map(|list| &list.addresses);
+    let mut read = |recipients| {
+        let evidence =
+            EvidenceCollector::collect(scan, &mut classifier, recipients, None, request.at)?;
+        let deliveries = evidence.deliveries(scan, request.at, list)?;
+        Ok::<_, AnalyzeError>((evidence, deliveries))
+    };
+    let (mut evidence, mut deliveries) = read(recipients)?;
+    if recipients.is_some() && evidence.may_be_in_incident(&deliveries) {
+        (evidence, deliveries) = read(None)?;
+    }
+    let mass_guard = request.mass_guard;
+    let found = mark_incidents(scan, &mut evidence, &deliveries, mass_guard, None, request.at)?;
+    Ok(SuppressionBuilder { request, evidence, deliveries, incidents: found.all })
 }

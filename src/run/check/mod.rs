@@ -3,15 +3,22 @@
 mod alert;
 mod notes;
 
+use std::path::Path;
+use std::sync::Arc;
+
 use bouncewatch_analyze::check::thresholds::{Limits, ThresholdRule, ThresholdRules, Thresholds};
 use bouncewatch_analyze::check::{CheckRequest, check};
+use bouncewatch_analyze::incidents::{ProviderIncident, incidents};
 use bouncewatch_analyze::report::{nagios, prometheus, table};
 use bouncewatch_analyze::timeline::Grouping;
+use bouncewatch_classify::Classifier;
+use bouncewatch_schemas::event::Service;
+use bouncewatch_schemas::time::DAY_MS;
 
 use self::alert::AlertRun;
 use super::arguments::{
-    basis, contributors, counted_from, groupings, own_domains, positive_duration_ms, service,
-    windows,
+    basis, contributors, counted_from, groupings, mass_guard, own_domains, positive_duration_ms,
+    service, windows,
 };
 use super::command_result::CommandResult;
 use super::store_access::analyzed_folder;
@@ -41,7 +48,10 @@ pub(super) fn run(args: &CheckArgs, config: &Config, now: i64) -> anyhow::Result
         rules: threshold_rules(args.minimum_volume, config)?,
         stale_after: stale_after(args.stale_after.as_deref(), config)?,
     };
-    let report = check(&request)?;
+    let mut report = check(&request)?;
+    if request.service == Service::Ses {
+        report.incidents = recent_incidents(&request.store, config, at)?;
+    }
     let result = match args.format {
         CheckFormat::Table => CommandResult::data(table::check(&report)),
         CheckFormat::Json => CommandResult::json(&report)?,
@@ -98,6 +108,18 @@ fn stale_after(argument: Option<&str>, config: &Config) -> anyhow::Result<i64> {
         Some(argument) => positive_duration_ms("--stale-after", argument),
         None => positive_duration_ms("`stale_after` in the settings", &config.stale_after),
     }
+}
+
+/// Returns the provider incidents of the last day.
+fn recent_incidents(
+    store: &Path,
+    config: &Config,
+    at: i64,
+) -> anyhow::Result<Vec<ProviderIncident>> {
+    let custom = config.classifier()?;
+    let classifier = custom.as_ref().map_or_else(|| Classifier::builtin(), Arc::as_ref);
+    let from = at.saturating_sub(DAY_MS);
+    Ok(incidents(store, classifier, mass_guard(None, config), from, at)?)
 }
 
 fn thresholds(thresholds: RateThresholds) -> Thresholds {

@@ -1,0 +1,256 @@
+//! Finds provider incidents. No I/O. The result does not depend on the order of bounces.
+//!
+//! Hours are the unit: an hour is affected if many of the attempts to a provider bounce with one text, all of them at
+//! addresses that received mail before. Neighbouring affected hours with enough addresses are an incident. The share
+//! separates an outage from the usual loss of addresses, which is far below 1 % of the mail of an hour.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use bouncewatch_schemas::time::DAY_MS;
+
+/// Duration of a hold after the incident or the bounce: outages end within hours or a few days.
+pub(crate) const HOLD_MS: i64 = 3 * DAY_MS;
+/// An address received mail recently if a delivery is at most this old: a newsletter of each month counts.
+pub(crate) const RECENT_MS: i64 = 30 * DAY_MS;
+/// Length of the slots in which bounces and deliveries are compared.
+pub(crate) const SLOT_MS: i64 = 3_600_000;
+/// Part of the attempts to a provider that bounces in an affected slot: one of this number.
+const SHARE: u64 = 5;
+/// Maximum distance of affected slots of one incident.
+const SLOTS_APART_MAX: i64 = 3;
+
+/// A hard bounce of an address. Strings are numbers that the caller assigns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct HardBounce {
+    pub(crate) at: i64,
+    pub(crate) address: usize,
+    /// Index among the bounces of the address.
+    pub(crate) bounce: usize,
+    /// Provider, or recipient domain of an unknown provider.
+    pub(crate) group: u32,
+    /// Masked text of the server.
+    pub(crate) text: u32,
+}
+
+/// An incident of a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Incident {
+    pub(crate) group: u32,
+    pub(crate) text: u32,
+    /// First and last bounce.
+    pub(crate) from: i64,
+    pub(crate) to: i64,
+    /// Number of addresses that received mail before.
+    pub(crate) addresses: usize,
+}
+
+/// Incidents by group and text. Those of one group and text do not overlap.
+#[derive(Debug)]
+pub(crate) struct IncidentIndex(HashMap<(u32, u32), Vec<Incident>>);
+
+impl IncidentIndex {
+    pub(crate) fn new(incidents: &[Incident]) -> Self {
+        let mut index: HashMap<_, Vec<Incident>> = HashMap::new();
+        let mut sorted = incidents.to_vec();
+        sorted.sort_by_key(|incident| incident.from);
+        for incident in sorted {
+            index.entry((incident.group, incident.text)).or_default().push(incident);
+        }
+        Self(index)
+    }
+
+    /// Returns the incident to which one of the bounces belongs in which incidents were found.
+    pub(crate) fn incident_of(&self, bounce: &HardBounce) -> Option<&Incident> {
+        let all = self.0.get(&(bounce.group, bounce.text))?;
+        let started = all.partition_point(|incident| incident.from <= bounce.at);
+        all.get(started.checked_sub(1)?).filter(|incident| bounce.at <= incident.to)
+    }
+}
+
+/// Number of deliveries by group and slot.
+pub(crate) type DeliveredCounts = HashMap<(u32, i64), u64>;
+
+/// Returns the slot of a time.
+pub(crate) fn slot_of(at: i64) -> i64 {
+    at.div_euclid(SLOT_MS)
+}
+
+/// Whether an address that bounced at `at` is recently delivered: a delivery in [`RECENT_MS`] before the bounce, and
+/// the first bounce after it in [`HOLD_MS`] before the bounce. An address that fails after its hold is a dead address.
+/// All times are sorted.
+pub(crate) fn is_recently_delivered(at: i64, bounced: &[i64], delivered: &[i64]) -> bool {
+    let before = delivered.partition_point(|delivery| *delivery < at);
+    let Some(last) = before.checked_sub(1).and_then(|last| delivered.get(last)) else {
+        return false;
+    };
+    let first = bounced.get(bounced.partition_point(|bounce| bounce <= last)).unwrap_or(&at);
+    *last >= at.saturating_sub(RECENT_MS) && *first >= at.saturating_sub(HOLD_MS)
+}
+
+/// Returns the slots in which deliveries decide whether there is an incident.
+pub(crate) fn candidate_slots(bounces: &[HardBounce], minimum: usize) -> BTreeSet<i64> {
+    let runs = runs(bounces, minimum, |_, _, _| true);
+    runs.into_iter().flat_map(|run| run.first_slot..=run.last_slot).collect()
+}
+
+/// Returns the incidents in bounces of recently delivered addresses, in no particular order.
+pub(crate) fn find(
+    bounces: &[HardBounce],
+    delivered: &DeliveredCounts,
+    minimum: usize,
+) -> Vec<Incident> {
+    let is_affected = |group: u32, slot: i64, bounced: usize| {
+        let delivered = delivered.get(&(group, slot)).copied().unwrap_or_default();
+        let bounced = bounced as u64;
+        bounced.saturating_mul(SHARE) >= bounced.saturating_add(delivered)
+    };
+    runs(bounces, minimum, is_affected).into_iter().map(|run| run.incident).collect()
+}
+
+/// Neighbouring affected slots with enough addresses.
+#[derive(Debug)]
+struct Run {
+    first_slot: i64,
+    last_slot: i64,
+    incident: Incident,
+}
+
+/// Returns the runs of slots for which `is_affected` is true, given group, slot and number of addresses.
+fn runs(
+    bounces: &[HardBounce],
+    minimum: usize,
+    is_affected: impl Fn(u32, i64, usize) -> bool,
+) -> Vec<Run> {
+    let mut by_slot: BTreeMap<(u32, u32), BTreeMap<i64, Vec<HardBounce>>> = BTreeMap::new();
+    for bounce in bounces {
+        let slots = by_slot.entry((bounce.group, bounce.text)).or_default();
+        slots.entry(slot_of(bounce.at)).or_default().push(*bounce);
+    }
+    let mut runs = Vec::new();
+    for ((group, text), slots) in by_slot {
+        let affected: Vec<i64> = slots
+            .iter()
+            .filter(|(slot, bounces)| is_affected(group, **slot, addresses(bounces.iter())))
+            .map(|(slot, _)| *slot)
+            .collect();
+        for run in affected.chunk_by(|slot, next| next - slot <= SLOTS_APART_MAX) {
+            let (Some(first), Some(last)) = (run.first(), run.last()) else { continue };
+            // an incident starts and ends within a slot: few of the bounces there are part of it
+            let members = || slots.range(first - 1..=last + 1).flat_map(|(_, bounces)| bounces);
+            let times = || members().map(|bounce| bounce.at);
+            let (Some(from), Some(to)) = (times().min(), times().max()) else { continue };
+            let of_run = slots.range(*first..=*last).flat_map(|(_, bounces)| bounces);
+            if addresses(of_run) >= minimum {
+                let addresses = addresses(members());
+                let incident = Incident { group, text, from, to, addresses };
+                runs.push(Run { first_slot: *first, last_slot: *last, incident });
+            }
+        }
+    }
+    runs
+}
+
+/// Returns the number of different addresses.
+fn addresses<'b>(bounces: impl Iterator<Item = &'b HardBounce>) -> usize {
+    bounces.map(|bounce| bounce.address).collect::<BTreeSet<usize>>().len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: i64 = SLOT_MS;
+    const DAY: i64 = DAY_MS;
+
+    /// `count` addresses from `first` on that bounce within an hour.
+    fn bounces(first: usize, count: usize, hour: i64) -> Vec<HardBounce> {
+        let bounce = |address| HardBounce {
+            at: hour * HOUR + 60_000,
+            address,
+            bounce: 0,
+            group: 0,
+            text: 0,
+        };
+        (first..first + count).map(bounce).collect()
+    }
+
+    /// Addresses, first and last hour of each incident.
+    fn found(bounces: &[HardBounce], delivered: &[(i64, u64)]) -> Vec<(usize, i64, i64)> {
+        let delivered = delivered.iter().map(|(hour, count)| ((0, *hour), *count)).collect();
+        let found = find(bounces, &delivered, 20).into_iter();
+        found.map(|one| (one.addresses, slot_of(one.from), slot_of(one.to))).collect()
+    }
+
+    #[test]
+    fn incident_needs_addresses_share_and_neighbouring_hours() {
+        let outage = [bounces(0, 10, 100), bounces(10, 10, 103)].concat();
+        let apart = [bounces(0, 10, 100), bounces(10, 10, 104)].concat();
+        let with_edges = [bounces(0, 2, 99), bounces(2, 20, 100), bounces(22, 3, 101)].concat();
+        for (bounces, delivered, expected) in [
+            (bounces(0, 20, 100), vec![], vec![(20, 100, 100)]),
+            (bounces(0, 19, 100), vec![], vec![]),
+            // 20 % of the attempts
+            (bounces(0, 20, 100), vec![(100, 80)], vec![(20, 100, 100)]),
+            (bounces(0, 20, 100), vec![(100, 81)], vec![]),
+            (bounces(0, 20, 100), vec![(99, 1_000), (101, 1_000)], vec![(20, 100, 100)]),
+            (outage, vec![], vec![(20, 100, 103)]),
+            (apart, vec![], vec![]),
+            // mail arrives in parts of the first and the last hour
+            (with_edges, vec![(99, 50), (101, 50)], vec![(25, 99, 101)]),
+            // one address
+            (vec![bounces(0, 1, 100)[0]; 50], vec![], vec![]),
+        ] {
+            assert_eq!(found(&bounces, &delivered), expected, "{bounces:?} {delivered:?}");
+        }
+    }
+
+    #[test]
+    fn groups_and_texts_do_not_add_up() {
+        let all = bounces(0, 30, 100);
+        let split = |change: fn(&mut HardBounce)| {
+            let mut all = all.clone();
+            all.iter_mut().step_by(2).for_each(change);
+            found(&all, &[])
+        };
+        assert_eq!(split(|bounce| bounce.group = 1), []);
+        assert_eq!(split(|bounce| bounce.text = 1), []);
+        assert_eq!(candidate_slots(&all, 30), BTreeSet::from([100]));
+        assert_eq!(candidate_slots(&all, 31), BTreeSet::new());
+    }
+
+    #[test]
+    fn recently_delivered_ends_with_the_hold_of_the_first_bounce() {
+        for (bounced, delivered, expected) in [
+            (vec![40 * DAY], vec![39 * DAY], true),
+            (vec![40 * DAY], vec![], false),
+            (vec![40 * DAY], vec![10 * DAY], true),
+            (vec![40 * DAY], vec![10 * DAY - 1], false),
+            (vec![40 * DAY], vec![41 * DAY], false),
+            (vec![37 * DAY, 40 * DAY], vec![36 * DAY], true),
+            (vec![37 * DAY - 1, 40 * DAY], vec![36 * DAY], false),
+            // works again in between
+            (vec![20 * DAY, 40 * DAY], vec![36 * DAY], true),
+        ] {
+            let found = is_recently_delivered(40 * DAY, &bounced, &delivered);
+            assert_eq!(found, expected, "{bounced:?} {delivered:?}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn incidents_do_not_depend_on_order_and_copies(
+            all in proptest::collection::vec((0_i64..40, 0_usize..40, 0_u32..2, 0_u32..2), 0..200),
+            delivered in proptest::collection::hash_map((0_u32..2, 0_i64..20), 0_u64..40, 0..20),
+            seed in 0_i64..1_000,
+        ) {
+            let bounce = |(half, address, group, text): (i64, usize, u32, u32)| {
+                HardBounce { at: half * HOUR / 2, address, bounce: 0, group, text }
+            };
+            let all: Vec<HardBounce> = all.into_iter().map(bounce).collect();
+            let mut shuffled: Vec<HardBounce> = all.iter().chain(&all).copied().collect();
+            shuffled.sort_by_key(|bounce| (bounce.at * 7 + i64::try_from(bounce.address).unwrap() * 13) % (seed + 1));
+            let expected = find(&all, &delivered, 5);
+            proptest::prop_assert_eq!(find(&shuffled, &delivered, 5), expected);
+        }
+    }
+}

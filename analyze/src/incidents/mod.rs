@@ -1,0 +1,13 @@
+//! Provider incidents: many addresses of one provider that received mail before suddenly bounce with the same text.
+//!
+//! - `detection`: finds incidents in bounces and delivery counts (no I/O)
+//! - `find`: finds the incidents of a store
+//! - `model`, `table`: output
+
+pub(crate) mod detection;
+pub(crate) mod find;
+pub mod model;
+pub(crate) mod table;
+
+pub use find::incidents;
+pub use model::ProviderIncident;
