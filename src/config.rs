@@ -95,8 +95,8 @@ impl ScopeThreshold {
 }
 
 /// What puts addresses on hold instead of the suppression list.
-#[derive(Debug, Clone, Copy, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, Copy, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
 pub(crate) struct SuppressSettings {
     pub(crate) mass_guard: u32,
 }
