@@ -14,13 +14,13 @@ Examples:
   bouncewatch suppress --store ./store -o suppress.csv
   bouncewatch suppress --store ./store --format txt --diff current-list.txt
   bouncewatch suppress --store ./store --format ses -o ses.csv
-  bouncewatch suppress --store ./store --release --diff ses-list.json -o delete.csv",
+  bouncewatch suppress --release --diff ses-list.json -o delete.csv",
     after_long_help = "\
 Examples:
   bouncewatch suppress --store ./store -o suppress.csv
   bouncewatch suppress --store ./store --format txt --diff current-list.txt
   bouncewatch suppress --store ./store --format ses -o ses.csv
-  bouncewatch suppress --store ./store --release --diff ses-list.json -o delete.csv
+  bouncewatch suppress --release --diff ses-list.json -o delete.csv
 
 Import the list into SES (at most 100,000 addresses per job):
   aws s3 cp ses.csv s3://BUCKET/ses.csv
@@ -31,7 +31,7 @@ Import the list into SES (at most 100,000 addresses per job):
 
 Remove working addresses from SES's list (at most 10,000 addresses per job):
   aws sesv2 list-suppressed-destinations > ses-list.json
-  bouncewatch suppress --store ./store --release --diff ses-list.json -o delete.csv
+  bouncewatch suppress --release --diff ses-list.json -o delete.csv
   aws s3 cp delete.csv s3://BUCKET/delete.csv
   aws sesv2 create-import-job \\
       --import-destination \\
@@ -60,7 +60,7 @@ pub(crate) struct SuppressArgs {
     /// later are listed. 0: no incidents. [default: `mass_guard` of the settings]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=1_000_000), help_heading = heading::THRESHOLDS)]
     pub(crate) mass_guard: Option<u32>,
-    /// Print addresses to remove from the suppression list of SES
+    /// Print addresses to remove from the list of SES
     ///
     /// Those that received mail after they were listed, bounced in a provider incident, or had no further bounce in their
     /// hold; never after a complaint. With --diff, only addresses in FILE, the list of SES; otherwise those that the
