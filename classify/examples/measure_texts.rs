@@ -8,23 +8,14 @@
 //! columns. The output has one line per wrong text and one line per file.
 
 use std::borrow::Cow;
-use std::io::Write as _;
-use std::process::ExitCode;
 
 use bouncewatch_classify::{Classifier, FailureFacts, Scratch};
 use bouncewatch_schemas::cause::{Action, Cause};
 use bouncewatch_schemas::diagnostic;
 
-fn main() -> ExitCode {
+fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut out = std::io::stdout().lock();
-    let measured = std::env::args().skip(1).try_for_each(|file| measure(&file, &mut out));
-    match measured {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            let _ = writeln!(std::io::stderr(), "measure_texts: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    std::env::args().skip(1).try_for_each(|file| measure(&file, &mut out))
 }
 
 /// Classifies the texts of a file, and prints the wrong ones and the accuracy.
