@@ -54,15 +54,15 @@ impl OneOrMore {
     }
 }
 
-/// Returns the classifier with custom rules: `rules` of the settings file, then those of the file `path`. `None` if
-/// there are no custom rules.
+/// Returns the classifier with custom rules: `rules` of the settings file, then those of the file `path`. Without
+/// custom rules it is the builtin one.
 ///
 /// # Errors
 /// If a rule is invalid or does not match its sample; the message names the rule and its file.
 pub(crate) fn classifier(
     rules: &[CauseRule],
     path: Option<&Path>,
-) -> anyhow::Result<Option<Arc<Classifier>>> {
+) -> anyhow::Result<Arc<Classifier>> {
     let mut custom = parse_all("the settings file", rules)?;
     let mut origin = "[[rule]] in the settings file".to_owned();
     if let Some(path) = path {
@@ -70,9 +70,9 @@ pub(crate) fn classifier(
         custom.extend(parse_all(&origin, &read(path)?)?);
     }
     if custom.is_empty() {
-        return Ok(None);
+        return Ok(Arc::clone(Classifier::builtin()));
     }
-    Ok(Some(Arc::new(Classifier::new(custom).context(origin)?)))
+    Ok(Arc::new(Classifier::new(custom).context(origin)?))
 }
 
 fn read(path: &Path) -> anyhow::Result<Vec<CauseRule>> {

@@ -160,11 +160,11 @@ impl Config {
         Ok(())
     }
 
-    /// Returns the classifier with the custom cause rules; `None` if there are none.
+    /// Returns the classifier with the custom cause rules, or the builtin one if there are none.
     ///
     /// # Errors
     /// If a rule is invalid, or the file of rules cannot be read.
-    pub(crate) fn classifier(&self) -> anyhow::Result<Option<Arc<Classifier>>> {
+    pub(crate) fn classifier(&self) -> anyhow::Result<Arc<Classifier>> {
         cause_rules::classifier(&self.rule, self.cause_rules.as_deref())
     }
 }
@@ -249,7 +249,7 @@ mod tests {
         assert!(config.store.is_some() && config.alert.exec.is_some());
         assert!(config.addresses.key_file.is_some());
         config.cause_rules = None;
-        assert!(config.classifier().unwrap().is_some());
+        assert!(!Arc::ptr_eq(&config.classifier().unwrap(), Classifier::builtin()));
     }
 
     #[test]

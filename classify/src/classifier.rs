@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashSet;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use bouncewatch_schemas::cause::Cause;
 
@@ -38,9 +38,10 @@ pub struct Classifier {
 impl Classifier {
     /// The builtin rules.
     #[expect(clippy::expect_used, reason = "the tables are part of the program, and tested")]
-    pub fn builtin() -> &'static Self {
-        static BUILTIN: LazyLock<Classifier> =
-            LazyLock::new(|| Classifier::new(Vec::new()).expect("the builtin rules are valid"));
+    pub fn builtin() -> &'static Arc<Self> {
+        static BUILTIN: LazyLock<Arc<Classifier>> = LazyLock::new(|| {
+            Arc::new(Classifier::new(Vec::new()).expect("the builtin rules are valid"))
+        });
         &BUILTIN
     }
 

@@ -221,7 +221,7 @@ mod tests {
             ("h-0123456789abcdef0123456789abcdef@example.org", true),
             ("", false),
             ("@", false),
-            ("nobody", false),
+            ("no-domain", false),
             ("@example.org", false),
             ("anna@", false),
             ("undisclosed-recipients:", false),

@@ -162,7 +162,8 @@ pub(crate) enum QuarantineCommand {
     List(QuarantineListArgs),
     /// Read quarantined documents again
     ///
-    /// Run it after an upgrade, or after a change of [allow] or of permissions. Documents that can be read now become events; the others remain in quarantine.
+    /// Run it after an upgrade, or after a change of [allow] or of permissions. Documents that can be read now become
+    /// events; the others remain in quarantine.
     ///
     /// Exit codes: 0 the quarantine is empty, 1 documents remain, 2 failed.
     #[command(after_help = "\

@@ -84,6 +84,13 @@ pub(super) fn counted_from(argument: Option<&str>, config: &Config) -> anyhow::R
     }
 }
 
+/// Returns the hint for a result without events.
+pub(super) fn no_events_hint(counted_from: Option<i64>) -> String {
+    not_counted_hint(counted_from).unwrap_or_else(|| {
+        "\n  hint: `bouncewatch store stats` prints the first and last day with events".to_owned()
+    })
+}
+
 /// Returns the hint for a result without events if a start of counting is set.
 pub(super) fn not_counted_hint(counted_from: Option<i64>) -> Option<String> {
     let from = utc_second(&format_ms(counted_from?));

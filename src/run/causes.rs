@@ -1,9 +1,6 @@
 //! `bouncewatch causes`
 
-use std::sync::Arc;
-
 use bouncewatch_analyze::causes::{CauseGrouping, CausesRequest, causes, csv, table};
-use bouncewatch_classify::Classifier;
 
 use super::arguments::{mass_guard, own_domains, positive_duration_ms, without_duplicates};
 use super::command_result::CommandResult;
@@ -16,8 +13,7 @@ use crate::config::Config;
 const PERIOD: &str = "7d";
 
 pub(super) fn run(args: &CausesArgs, config: &Config, now: i64) -> anyhow::Result<CommandResult> {
-    let custom = config.classifier()?;
-    let classifier = custom.as_ref().map_or_else(|| Classifier::builtin(), Arc::as_ref);
+    let classifier = config.classifier()?;
     let to = time_ms("--to", args.to.as_deref())?.unwrap_or(now);
     let window = positive_duration_ms("--window", args.window.as_deref().unwrap_or(PERIOD))?;
     let request = CausesRequest {
@@ -29,7 +25,7 @@ pub(super) fn run(args: &CausesArgs, config: &Config, now: i64) -> anyhow::Resul
         mass_guard: mass_guard(None, config),
         own_domains: own_domains(config, &args.own_domains.own_domain)?,
     };
-    let report = causes(&request, classifier)?;
+    let report = causes(&request, &classifier)?;
     let unknown = report.unknown_report();
     let mut result = match (args.format, args.unknown) {
         (CausesFormat::Table, false) => CommandResult::data(table::causes(&report)),

@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::io::{self, BufRead, IsTerminal, Read, Write};
-use std::sync::Arc;
 
 use anyhow::ensure;
 use bouncewatch_classify::{Classification, Classifier, FailureFacts, Scratch, advice};
@@ -27,17 +26,15 @@ pub(super) fn run(
     config: &Config,
     out: &mut dyn Write,
 ) -> anyhow::Result<CommandResult> {
-    let custom = config.classifier()?;
-    let classifier: &Classifier =
-        custom.as_ref().map_or_else(|| Classifier::builtin(), Arc::as_ref);
+    let classifier = config.classifier()?;
     let explained = if let Some(text) = args.text.as_deref().filter(|text| *text != "-") {
-        explain_text(text, classifier, args.output.format, out)
+        explain_text(text, &classifier, args.output.format, out)
     } else {
         ensure!(
             args.text.is_some() || !io::stdin().is_terminal(),
             "no text given\n  hint: `bouncewatch explain \"550 5.1.1 user unknown\"`, or pipe one text per line to stdin"
         );
-        explain_stdin(classifier, args.output.format, out)
+        explain_stdin(&classifier, args.output.format, out)
     };
     let explained = match explained {
         Ok(explained) => explained,

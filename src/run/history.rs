@@ -1,10 +1,7 @@
 //! `bouncewatch history`
 
-use std::sync::Arc;
-
 use anyhow::Context;
 use bouncewatch_analyze::history::{HistoryRequest, HistorySubject, MailHistory, history, table};
-use bouncewatch_classify::Classifier;
 
 use super::arguments::{mass_guard, positive_duration_ms};
 use super::command_result::CommandResult;
@@ -20,8 +17,7 @@ use crate::settings::AddressPolicy;
 const TABLE_MAX: usize = 400;
 
 pub(super) fn run(args: &HistoryArgs, config: &Config, now: i64) -> anyhow::Result<CommandResult> {
-    let custom = config.classifier()?;
-    let classifier = custom.as_ref().map_or_else(|| Classifier::builtin(), Arc::as_ref);
+    let classifier = config.classifier()?;
     let has_key = config.addresses.key_file.is_some();
     let hasher =
         has_key.then(|| address_redactor(config, Some(AddressPolicy::Hash))).transpose()?;
@@ -39,7 +35,7 @@ pub(super) fn run(args: &HistoryArgs, config: &Config, now: i64) -> anyhow::Resu
         mass_guard: mass_guard(None, config),
         top: if args.format.format == BasicFormat::Table { top.min(TABLE_MAX) } else { top },
     };
-    let history = history(&request, classifier)?;
+    let history = history(&request, &classifier)?;
     let mut result = match args.format.format {
         BasicFormat::Table => CommandResult::data(table::history(&history)),
         BasicFormat::Json => CommandResult::json(&history)?,

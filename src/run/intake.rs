@@ -22,7 +22,7 @@ pub(super) fn intake_rules(
     Ok(IntakeRules {
         allow_list: Arc::new(allow_list(&config.allow)?),
         addresses: address_redactor(config, policy)?,
-        classifier: config.classifier()?,
+        classifier: Some(config.classifier()?),
     })
 }
 

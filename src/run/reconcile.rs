@@ -4,7 +4,7 @@ use anyhow::Context;
 use bouncewatch_analyze::check::reconcile::{ReconcileRequest, reconcile};
 use bouncewatch_analyze::report::table;
 
-use super::arguments::{counted_from, groupings, not_counted_hint, own_domains, windows};
+use super::arguments::{counted_from, groupings, no_events_hint, own_domains, windows};
 use super::command_result::CommandResult;
 use super::store_access::analyzed_folder;
 use super::times::time_ms;
@@ -31,10 +31,7 @@ pub(super) fn run(
         BasicFormat::Json => CommandResult::json(&reconciliation)?,
     };
     if reconciliation.accounts.is_empty() {
-        let hint = not_counted_hint(request.counted_from).unwrap_or_else(|| {
-            "\n  hint: `bouncewatch store stats` prints the first and last day with events"
-                .to_owned()
-        });
+        let hint = no_events_hint(request.counted_from);
         result.notes.push(format!("note: no SES events up to this time{hint}"));
     }
     Ok(result)

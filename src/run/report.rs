@@ -3,7 +3,7 @@
 use bouncewatch_analyze::report::{ReportRequest, csv, parquet, report, table};
 
 use super::arguments::{
-    basis, counted_from, groupings, not_counted_hint, own_domains, positive_duration_ms, service,
+    basis, counted_from, groupings, no_events_hint, own_domains, positive_duration_ms, service,
     windows,
 };
 use super::command_result::CommandResult;
@@ -38,10 +38,7 @@ pub(super) fn run(args: &ReportArgs, config: &Config, now: i64) -> anyhow::Resul
         ReportFormat::Parquet => CommandResult::data(parquet::report(&rates)?),
     };
     if rates.rows.is_empty() {
-        let hint = not_counted_hint(request.counted_from).unwrap_or_else(|| {
-            "\n  hint: `bouncewatch store stats` prints the first and last day with events"
-                .to_owned()
-        });
+        let hint = no_events_hint(request.counted_from);
         result.notes.push(format!("note: no events in this period{hint}"));
     }
     Ok(result)

@@ -1,7 +1,5 @@
 //! `bouncewatch suppress`
 
-use std::sync::Arc;
-
 use anyhow::Context;
 use bouncewatch_analyze::incidents::ProviderIncident;
 use bouncewatch_analyze::suppress::formats::{self, SesImportFile};
@@ -10,7 +8,6 @@ use bouncewatch_analyze::suppress::{
     AddressList, Releases, SoftLimit, SuppressRequest, Suppressions, release, release_formats,
     suppress,
 };
-use bouncewatch_classify::Classifier;
 
 use super::arguments::mass_guard;
 use super::command_result::CommandResult;
@@ -20,8 +17,7 @@ use crate::cli::{SuppressArgs, SuppressFormat};
 use crate::config::Config;
 
 pub(super) fn run(args: &SuppressArgs, config: &Config, now: i64) -> anyhow::Result<CommandResult> {
-    let custom = config.classifier()?;
-    let classifier = custom.as_ref().map_or_else(|| Classifier::builtin(), Arc::as_ref);
+    let classifier = config.classifier()?;
     let list = args.diff.as_ref().map(|path| {
         let flag = || format!("--diff `{}`", path.display());
         let text = std::fs::read(path).with_context(flag)?;
@@ -35,10 +31,10 @@ pub(super) fn run(args: &SuppressArgs, config: &Config, now: i64) -> anyhow::Res
         known: list.transpose()?,
     };
     let mut result = if args.release {
-        let releases = release(&request, classifier)?;
+        let releases = release(&request, &classifier)?;
         release_result(&releases, args)?
     } else {
-        suppressions(&suppress(&request, classifier)?, args.format.unwrap_or(SuppressFormat::Csv))?
+        suppressions(&suppress(&request, &classifier)?, args.format.unwrap_or(SuppressFormat::Csv))?
     };
     if let Some(list) = &request.known {
         result.notes.splice(0..0, list_notes(list));

@@ -364,7 +364,7 @@ mod tests {
         assert_eq!(one, message_pseudonym("m1", "jane@example.com"));
         assert_ne!(one, message_pseudonym("m2", "jane@example.com"));
         assert_ne!(one, message_pseudonym("m1", "joan@example.com"));
-        assert!(message_pseudonym("m1", "nobody").starts_with("d-"));
+        assert!(message_pseudonym("m1", "no-domain").starts_with("d-"));
     }
 
     #[test]

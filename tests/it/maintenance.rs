@@ -185,7 +185,7 @@ fn commands_report_why_a_path_is_no_store() {
 fn forget_of_an_unknown_address_prints_a_note() {
     let workspace = Workspace::new();
     workspace.ingest(&message(0).send());
-    let output = workspace.run("store forget nobody@example.org --store STORE");
+    let output = workspace.run("store forget unknown@example.org --store STORE");
     assert_eq!(output.exit_code, 0, "{output:?}");
     assert!(
         output.stderr.starts_with("note: the address is not in the store\n  hint: "),

@@ -121,11 +121,6 @@ fn groups(causes: &CausesReport) -> String {
             if has_fault {
                 cells.push(humanize(group.fault.unwrap_or_default()));
             }
-            let example = group
-                .example
-                .as_deref()
-                .map(|text| shortened(text, EXAMPLE_MAX))
-                .unwrap_or_default();
             cells.extend([
                 group.count.to_string(),
                 share,
@@ -133,8 +128,7 @@ fn groups(causes: &CausesReport) -> String {
                 before,
                 change,
             ]);
-            // a space between the numbers and the example
-            cells.push(format!(" {example}"));
+            cells.push(example_cell(group.example.as_deref()));
             cells
         };
         let mut header: Vec<&str> = names.iter().map(|name| name.as_str()).collect();
@@ -256,6 +250,11 @@ fn delays(causes: &CausesReport) -> String {
     format!("\ndelivery delays (bounces can follow)\n{table}{more}")
 }
 
+/// The cell of an example, with a space between it and the numbers before it.
+fn example_cell(example: Option<&str>) -> String {
+    format!(" {}", shortened(example.unwrap_or_default(), EXAMPLE_MAX))
+}
+
 fn disagreements(causes: &CausesReport) -> String {
     if causes.disagreements.is_empty() {
         return String::new();
@@ -270,13 +269,7 @@ fn disagreements(causes: &CausesReport) -> String {
                 one.cause.to_owned(),
                 one.count.to_string(),
                 one.counted.to_string(),
-                format!(
-                    " {}",
-                    one.example
-                        .as_deref()
-                        .map(|text| shortened(text, EXAMPLE_MAX))
-                        .unwrap_or_default()
-                ),
+                example_cell(one.example.as_deref()),
             ]
         })
         .collect();

@@ -57,18 +57,6 @@ impl ThresholdRule {
                 METRICS.join("\" or \"")
             )));
         }
-        let dimension = |text: &str| {
-            match text {
-            CAMPAIGN => Ok(Dimension::Tag(CAMPAIGN.to_owned())),
-            other => other.parse().map_err(|_| {
-                AnalyzeError::Threshold(format!(
-                    "unknown dimension `{other}`\n  hint: use one of {}, {}, {CAMPAIGN}, or \"tag:NAME\" in quotes; other keys are metric, warning, critical, minimum_volume and minimum_count",
-                    ACCOUNT_COLUMNS.join(", "),
-                    SCOPE_COLUMNS.join(", ")
-                ))
-            }),
-        }
-        };
         let text = |name: &str, value: Option<&str>| {
             value.map(str::to_owned).ok_or_else(|| {
                 AnalyzeError::Threshold(format!(
@@ -77,7 +65,7 @@ impl ThresholdRule {
             })
         };
         let mut scope = scope
-            .map(|(name, value)| Ok((dimension(name)?, text(name, value)?)))
+            .map(|(name, value)| Ok((Self::dimension(name)?, text(name, value)?)))
             .collect::<Result<Vec<_>, AnalyzeError>>()?;
         if scope.is_empty() {
             return Err(AnalyzeError::Threshold(
@@ -87,6 +75,21 @@ impl ThresholdRule {
         }
         scope.sort();
         Ok(Self { metric: metric.to_owned(), scope, limits })
+    }
+
+    fn dimension(name: &str) -> Result<Dimension, AnalyzeError> {
+        if name == CAMPAIGN {
+            return Ok(Dimension::Tag(CAMPAIGN.to_owned()));
+        }
+        name.parse().map_err(|_| {
+            AnalyzeError::Threshold(format!(
+                "unknown dimension `{name}`\n  \
+                 hint: use one of {}, {}, {CAMPAIGN}, or \"tag:NAME\" in quotes; \
+                 other keys are metric, warning, critical, minimum_volume and minimum_count",
+                ACCOUNT_COLUMNS.join(", "),
+                SCOPE_COLUMNS.join(", ")
+            ))
+        })
     }
 
     fn applies_to(&self, metric: &str, scope: &Scope) -> bool {

@@ -179,7 +179,7 @@ mod tests {
         let both = ["anna@example.org", "bob@example.org"];
         check("Anna@example.org\n\nbob@example.org\r\n# end\n", &both, 0);
         check("\u{feff}email,reason\nanna@example.org,BOUNCE\n\"bob@example.org\",x\n", &both, 0);
-        check("anna@example.org;1\nnobody\nbob@example.org\t2\n", &both, 1);
+        check("anna@example.org;1\nno-domain\nbob@example.org\t2\n", &both, 1);
         check("'+a@example.org,x\n'=b@example.org\n", &["+a@example.org", "=b@example.org"], 0);
         check("\"\"\"a b\"\"@example.org\",x", &["\"a b\"@example.org"], 0);
         check(

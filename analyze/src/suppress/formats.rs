@@ -169,7 +169,7 @@ mod tests {
             ("a,b@example.org", SuppressReason::HardBounce),
             ("a b@example.org", SuppressReason::HardBounce),
             ("a@b@example.org", SuppressReason::HardBounce),
-            ("nobody", SuppressReason::HardBounce),
+            ("no-domain", SuppressReason::HardBounce),
             ("a\u{202e}@example.org", SuppressReason::HardBounce),
             ("h-0123@example.org", SuppressReason::HardBounce),
         ];

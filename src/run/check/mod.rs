@@ -4,14 +4,12 @@ mod alert;
 mod notes;
 
 use std::path::Path;
-use std::sync::Arc;
 
 use bouncewatch_analyze::check::thresholds::{Limits, ThresholdRule, ThresholdRules, Thresholds};
 use bouncewatch_analyze::check::{CheckRequest, check};
 use bouncewatch_analyze::incidents::{ProviderIncident, incidents};
 use bouncewatch_analyze::report::{nagios, prometheus, table};
 use bouncewatch_analyze::timeline::Grouping;
-use bouncewatch_classify::Classifier;
 use bouncewatch_schemas::event::Service;
 use bouncewatch_schemas::time::DAY_MS;
 
@@ -116,10 +114,9 @@ fn recent_incidents(
     config: &Config,
     at: i64,
 ) -> anyhow::Result<Vec<ProviderIncident>> {
-    let custom = config.classifier()?;
-    let classifier = custom.as_ref().map_or_else(|| Classifier::builtin(), Arc::as_ref);
+    let classifier = config.classifier()?;
     let from = at.saturating_sub(DAY_MS);
-    Ok(incidents(store, classifier, mass_guard(None, config), from, at)?)
+    Ok(incidents(store, &classifier, mass_guard(None, config), from, at)?)
 }
 
 fn thresholds(thresholds: RateThresholds) -> Thresholds {

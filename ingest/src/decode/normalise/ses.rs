@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use bouncewatch_schemas::address;
 use bouncewatch_schemas::bounce;
 use bouncewatch_schemas::diagnostic::{self, Diagnostic};
-use bouncewatch_schemas::event::{Channel, EventKind, EventRow, Service};
+use bouncewatch_schemas::event::{Channel, EventKind, EventRow};
 use bouncewatch_schemas::provider;
 use bouncewatch_schemas::time::{message_id_time_ms, parse_ms};
 use bouncewatch_schemas::wire::envelope::Envelope;
@@ -227,8 +227,6 @@ impl<'a> SesEvent<'a> {
         let arn = mail.source_arn.get().filter(|arn| arn.starts_with("arn:"));
         let [region, account, resource] = arn.map(arn_parts).unwrap_or_default();
         EventRow {
-            kind: self.kind,
-            service: Service::Ses,
             channel: if self.published {
                 Channel::EventPublishing
             } else {
@@ -240,10 +238,6 @@ impl<'a> SesEvent<'a> {
             received_at: self.context.received_at,
             message_id: self.message_id,
             feedback_id: detail.feedback_id.get(),
-            recipient: None,
-            reported_recipient: None,
-            recipient_domain: None,
-            provider: None,
             source,
             source_domain: source.and_then(address::domain),
             identity: resource.and_then(|resource| resource.strip_prefix("identity/")),
@@ -261,17 +255,11 @@ impl<'a> SesEvent<'a> {
             complaint_type: detail.complaint_feedback_type.trimmed(),
             complaint_subtype: detail.complaint_sub_type.trimmed(),
             delay_type: detail.delay_type.trimmed(),
-            class: None,
-            counts: false,
-            smtp_code: None,
-            enhanced_status: None,
-            diagnostic: None,
-            cause: None,
-            cause_rule: None,
             processing_ms: detail.processing_time_millis.get().and_then(|text| text.parse().ok()),
             expires_at: detail.expiration_time.get().and_then(parse_ms),
             link: detail.link.get(),
             origin: self.context.origin,
+            ..EventRow::of_kind(self.kind)
         }
     }
 
