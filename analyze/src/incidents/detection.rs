@@ -8,6 +8,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use bouncewatch_schemas::time::DAY_MS;
 
+use crate::scan::SlotCounts;
+
 /// Duration of a hold after the incident or the bounce: outages end within hours or a few days.
 pub(crate) const HOLD_MS: i64 = 3 * DAY_MS;
 /// An address received mail recently if a delivery is at most this old: a newsletter of each month counts.
@@ -16,6 +18,8 @@ pub(crate) const RECENT_MS: i64 = 30 * DAY_MS;
 pub(crate) const SLOT_MS: i64 = 3_600_000;
 /// Part of the attempts to a provider that bounces in an affected slot: one of this number.
 const SHARE: u64 = 5;
+/// Attempts of a period for each address of an incident that changes the rates of the period noticeably.
+const ATTEMPTS_PER_ADDRESS: u64 = 500;
 /// Maximum distance of affected slots of one incident.
 const SLOTS_APART_MAX: i64 = 3;
 
@@ -67,6 +71,8 @@ impl IncidentIndex {
     }
 }
 
+/// Numbers of deliveries and bounces by name of the group, and slot.
+pub(crate) type OutcomeCounts = BTreeMap<(String, i64), SlotCounts>;
 /// Number of deliveries by group and slot.
 pub(crate) type DeliveredCounts = HashMap<(u32, i64), u64>;
 
@@ -99,12 +105,45 @@ pub(crate) fn find(
     delivered: &DeliveredCounts,
     minimum: usize,
 ) -> Vec<Incident> {
-    let is_affected = |group: u32, slot: i64, bounced: usize| {
+    let is_slot_affected = |group: u32, slot: i64, bounced: usize| {
         let delivered = delivered.get(&(group, slot)).copied().unwrap_or_default();
-        let bounced = bounced as u64;
-        bounced.saturating_mul(SHARE) >= bounced.saturating_add(delivered)
+        is_affected(bounced as u64, delivered)
     };
-    runs(bounces, minimum, is_affected).into_iter().map(|run| run.incident).collect()
+    runs(bounces, minimum, is_slot_affected).into_iter().map(|run| run.incident).collect()
+}
+
+/// Returns the number of addresses from which an incident changes the rates from a slot on noticeably.
+pub(crate) fn noticeable(outcomes: &OutcomeCounts, first_slot: i64) -> usize {
+    let of_period = outcomes.iter().filter(|((_, slot), _)| *slot >= first_slot);
+    let attempts: u64 = of_period.map(|(_, counts)| counts.delivered + counts.bounced).sum();
+    usize::try_from(attempts / ATTEMPTS_PER_ADDRESS).unwrap_or(usize::MAX)
+}
+
+/// Whether there can be an incident, by the numbers of bounces alone: as if each of them were a hard bounce of an address
+/// of its own, with one text.
+pub(crate) fn is_possible(outcomes: &OutcomeCounts, minimum: usize) -> bool {
+    let slots: Vec<(&str, i64, SlotCounts)> =
+        outcomes.iter().map(|((group, slot), counts)| (group.as_str(), *slot, *counts)).collect();
+    slots.chunk_by(|(group, ..), (next, ..)| group == next).any(|slots| {
+        let affected: Vec<(i64, u64)> = slots
+            .iter()
+            .filter(|(_, _, counts)| is_affected(counts.bounced, counts.delivered))
+            .map(|(_, slot, counts)| (*slot, counts.bounced))
+            .collect();
+        let mut runs = affected.chunk_by(|(slot, _), (next, _)| next - slot <= SLOTS_APART_MAX);
+        runs.any(|run| {
+            let (Some((first, _)), Some((last, _))) = (run.first(), run.last()) else {
+                return false;
+            };
+            let of_run = slots.iter().filter(|(_, slot, _)| (first..=last).contains(&slot));
+            of_run.map(|(_, _, counts)| counts.bounced).sum::<u64>() >= minimum as u64
+        })
+    })
+}
+
+/// Whether enough of the attempts of a slot bounced.
+fn is_affected(bounced: u64, delivered: u64) -> bool {
+    bounced.saturating_mul(SHARE) >= bounced.saturating_add(delivered)
 }
 
 /// Neighbouring affected slots with enough addresses.
@@ -236,7 +275,65 @@ mod tests {
         }
     }
 
+    #[test]
+    fn noticeable_incidents_have_an_address_for_500_attempts_of_the_period() {
+        let counts = |delivered, bounced| SlotCounts { delivered, bounced };
+        let outcomes = [
+            (("a".to_owned(), 9), counts(1_000_000, 0)),
+            (("a".to_owned(), 10), counts(9_000, 999)),
+            (("b".to_owned(), 11), counts(0, 501)),
+        ];
+        for (first_slot, expected) in [(9, 2_021), (10, 21), (11, 1), (12, 0)] {
+            assert_eq!(noticeable(&OutcomeCounts::from(outcomes.clone()), first_slot), expected);
+        }
+    }
+
+    #[test]
+    fn possible_incidents_need_bounces_share_and_neighbouring_hours() {
+        for (slots, expected) in [
+            (vec![(100, 80, 20)], true),
+            (vec![(100, 80, 19)], false),
+            (vec![(100, 81, 20)], false),
+            (vec![(100, 0, 10), (103, 0, 10)], true),
+            (vec![(100, 0, 10), (104, 0, 10)], false),
+            // bounces in an hour between affected ones are part of the incident
+            (vec![(100, 0, 9), (101, 1_000, 2), (102, 0, 9)], true),
+            (vec![(100, 0, 9), (101, 1_000, 2), (106, 0, 9)], false),
+        ] {
+            let outcomes = slots.iter().map(|(slot, delivered, bounced)| {
+                let counts = SlotCounts { delivered: *delivered, bounced: *bounced };
+                (("a".to_owned(), *slot), counts)
+            });
+            assert_eq!(is_possible(&outcomes.collect(), 20), expected, "{slots:?}");
+        }
+        let apart = ["a", "b"]
+            .map(|group| ((group.to_owned(), 100), SlotCounts { delivered: 0, bounced: 10 }));
+        assert!(!is_possible(&OutcomeCounts::from(apart), 20));
+    }
+
     proptest::proptest! {
+        #[test]
+        fn every_incident_is_possible(
+            all in proptest::collection::vec((0_i64..40, 0_usize..40, 0_u32..2, 0_u32..2), 0..200),
+            delivered in proptest::collection::hash_map((0_u32..2, 0_i64..20), 0_u64..40, 0..20),
+        ) {
+            let bounce = |(half, address, group, text): (i64, usize, u32, u32)| {
+                HardBounce { at: half * HOUR / 2, address, bounce: 0, group, text }
+            };
+            let all: Vec<HardBounce> = all.into_iter().map(bounce).collect();
+            let mut outcomes = OutcomeCounts::new();
+            let group = |group: u32| group.to_string();
+            for bounce in &all {
+                outcomes.entry((group(bounce.group), slot_of(bounce.at))).or_default().bounced += 1;
+            }
+            let by_slot: BTreeMap<(u32, i64), u64> = delivered.clone().into_iter().collect();
+            for ((of, slot), count) in &by_slot {
+                outcomes.entry((group(*of), *slot)).or_default().delivered += count;
+            }
+            let is_found = !find(&all, &delivered, 5).is_empty();
+            proptest::prop_assert!(!is_found || is_possible(&outcomes, 5));
+        }
+
         #[test]
         fn incidents_do_not_depend_on_order_and_copies(
             all in proptest::collection::vec((0_i64..40, 0_usize..40, 0_u32..2, 0_u32..2), 0..200),

@@ -10,13 +10,13 @@ use bouncewatch_schemas::time::{DAY_MS, format_ms};
 use crate::causes::cached_classifier::CachedClassifier;
 use crate::error::AnalyzeError;
 use crate::incidents::detection::{
-    DeliveredCounts, HOLD_MS, Incident, RECENT_MS, SLOT_MS, candidate_slots, find,
-    is_recently_delivered, slot_of,
+    DeliveredCounts, HOLD_MS, Incident, OutcomeCounts, RECENT_MS, SLOT_MS, candidate_slots, find,
+    is_possible, is_recently_delivered, noticeable, slot_of,
 };
 use crate::incidents::model::{INCIDENT_REMEDY, ProviderIncident};
-use crate::scan::{StoreScan, StringInterner};
+use crate::scan::StoreScan;
 use crate::suppress::address_deliveries::AddressDeliveries;
-use crate::suppress::address_evidence::EvidenceCollector;
+use crate::suppress::address_evidence::{EvidenceCollector, HardBounces};
 
 /// Maximum time that an incident in a period starts before the period.
 const EARLIER_MS: i64 = DAY_MS;
@@ -32,8 +32,9 @@ pub(crate) struct Incidents {
     pub(crate) bounces: IncidentBounces,
 }
 
-/// Returns the incidents with bounces after `from`, up to `to`, in the order of their start. `mass_guard` is the minimum
-/// number of addresses; with 0, incidents are not detected.
+/// Returns the incidents with bounces after `from`, up to `to`, that can matter for the rates, in the order of their
+/// start. `mass_guard` is the minimum number of addresses; with 0, incidents are not detected. An account with much mail
+/// needs more addresses, a fifth of a percent of the attempts of the period: fewer cannot change a rate noticeably.
 ///
 /// # Errors
 /// If there is no store, or it cannot be read.
@@ -44,17 +45,19 @@ pub fn incidents(
     from: i64,
     to: i64,
 ) -> Result<Vec<ProviderIncident>, AnalyzeError> {
+    if mass_guard == 0 {
+        return Ok(Vec::new());
+    }
     // own domains are included, as in `suppress`
     let found = StoreScan::run(store, Service::Ses, &[], |scan| {
-        incidents_of_period(scan, classifier, mass_guard, from, to)
+        let outcomes = outcomes_of_period(scan, from, to)?;
+        let minimum = mass_guard.max(noticeable(&outcomes, slot_of(from)));
+        find_in_period(scan, classifier, &outcomes, minimum, from, to)
     });
     Ok(found?.all)
 }
 
 /// Returns the incidents with bounces after `from`, up to `to`.
-///
-/// Most periods have none. So all bounces of the period are compared with the deliveries first, as if each address had
-/// received mail before; only if that is an incident, the history of the addresses is read.
 pub(crate) fn incidents_of_period(
     scan: &StoreScan,
     classifier: &Classifier,
@@ -65,66 +68,108 @@ pub(crate) fn incidents_of_period(
     if mass_guard == 0 {
         return Ok(Incidents::default());
     }
+    let outcomes = outcomes_of_period(scan, from, to)?;
+    find_in_period(scan, classifier, &outcomes, mass_guard, from, to)
+}
+
+/// First slot in which an incident of a period after `from` can start.
+fn first_slot(from: i64) -> i64 {
+    slot_of(from.saturating_sub(EARLIER_MS))
+}
+
+/// Returns the outcomes of a period, and of the time before it in which its incidents can start.
+fn outcomes_of_period(scan: &StoreScan, from: i64, to: i64) -> Result<OutcomeCounts, AnalyzeError> {
+    let mut outcomes = OutcomeCounts::new();
+    let Some(first_day) = scan.first_day() else { return Ok(outcomes) };
+    let first_slot = first_slot(from).max(slot_of(first_day.saturating_mul(DAY_MS)));
+    let slots = (first_slot..=slot_of(to)).collect();
+    scan.outcomes_by_slot(&slots, SLOT_MS, to, |group, slot, counts| {
+        *outcomes.entry((group.to_owned(), slot)).or_default() += counts;
+    })?;
+    Ok(outcomes)
+}
+
+/// Returns the incidents with bounces after `from`, up to `to`.
+///
+/// Most periods have none. So each step reads more than the one before, and only if its result can be an incident: the
+/// numbers of bounces; the bounces, as if each address had received mail before; the history of the addresses.
+fn find_in_period(
+    scan: &StoreScan,
+    classifier: &Classifier,
+    outcomes: &OutcomeCounts,
+    minimum: usize,
+    from: i64,
+    to: i64,
+) -> Result<Incidents, AnalyzeError> {
+    if !is_possible(outcomes, minimum) {
+        return Ok(Incidents::default());
+    }
     let mut classifier = CachedClassifier::new(classifier);
     // complete slots
-    let first_slot = slot_of(from.saturating_sub(EARLIER_MS));
-    let after = first_slot.saturating_mul(SLOT_MS).saturating_sub(1);
+    let after = first_slot(from).saturating_mul(SLOT_MS).saturating_sub(1);
     let mut period = EvidenceCollector::collect(scan, &mut classifier, None, Some(after), to)?;
-    if mark(scan, &mut period, mass_guard, to, |_, _, _| true)?.all.is_empty() {
+    let bounces = period.hard_bounces(|_, _, _| true);
+    let possible = mark(outcomes, &mut period, &bounces, minimum);
+    let addresses: BTreeSet<String> = possible.bounces.into_values().flatten().collect();
+    if addresses.is_empty() {
         return Ok(Incidents::default());
     }
     let earlier = Some(after.saturating_sub(RECENT_MS));
-    let mut history = EvidenceCollector::collect(scan, &mut classifier, None, earlier, to)?;
+    let mut history =
+        EvidenceCollector::collect(scan, &mut classifier, Some(&addresses), earlier, to)?;
     let deliveries = history.deliveries(scan, to, None)?;
-    let mut found = mark_incidents(scan, &mut history, &deliveries, mass_guard, Some(after), to)?;
+    let bounces = history.hard_bounces(|address, at, hard| {
+        at > after && is_recently_delivered(at, hard, deliveries.times(address))
+    });
+    let mut found = mark(outcomes, &mut history, &bounces, minimum);
     let from = format_ms(from);
     found.all.retain(|one| one.to > from);
     Ok(found)
 }
 
-/// Finds the incidents in evidence, and marks their bounces; only bounces after `after`.
+/// Finds the incidents in evidence, and marks their bounces.
 pub(crate) fn mark_incidents(
     scan: &StoreScan,
     evidence: &mut EvidenceCollector,
     deliveries: &AddressDeliveries,
     mass_guard: usize,
-    after: Option<i64>,
     to: i64,
-) -> Result<Incidents, AnalyzeError> {
-    mark(scan, evidence, mass_guard, to, |address, at, hard| {
-        after.is_none_or(|after| at > after)
-            && is_recently_delivered(at, hard, deliveries.times(address))
-    })
-}
-
-/// Finds the incidents in the bounces for which `is_wanted` is true, given address, time, and the times of all hard
-/// bounces of the address.
-fn mark(
-    scan: &StoreScan,
-    evidence: &mut EvidenceCollector,
-    mass_guard: usize,
-    to: i64,
-    is_wanted: impl Fn(&str, i64, &[i64]) -> bool,
 ) -> Result<Incidents, AnalyzeError> {
     if mass_guard == 0 {
         return Ok(Incidents::default());
     }
-    let mut texts = StringInterner::default();
-    let bounces = evidence.hard_bounces(&mut texts, is_wanted);
-    let slots = candidate_slots(&bounces, mass_guard);
-    if slots.is_empty() {
-        return Ok(Incidents::default());
+    let bounces = evidence.hard_bounces(|address, at, hard| {
+        is_recently_delivered(at, hard, deliveries.times(address))
+    });
+    let slots = candidate_slots(&bounces.all, mass_guard);
+    let mut outcomes = OutcomeCounts::new();
+    if !slots.is_empty() {
+        scan.outcomes_by_slot(&slots, SLOT_MS, to, |group, slot, counts| {
+            *outcomes.entry((group.to_owned(), slot)).or_default() += counts;
+        })?;
     }
-    let mut delivered = DeliveredCounts::new();
-    scan.deliveries_by_slot(&slots, SLOT_MS, to, |group, slot, count| {
-        *delivered.entry((evidence.groups.intern(Some(group)), slot)).or_default() += count;
-    })?;
-    let found = find(&bounces, &delivered, mass_guard);
+    Ok(mark(&outcomes, evidence, &bounces, mass_guard))
+}
+
+/// Finds the incidents in hard bounces, and marks these bounces in the evidence.
+fn mark(
+    outcomes: &OutcomeCounts,
+    evidence: &mut EvidenceCollector,
+    bounces: &HardBounces,
+    minimum: usize,
+) -> Incidents {
+    let delivered: DeliveredCounts = outcomes
+        .iter()
+        .map(|((group, slot), counts)| {
+            ((evidence.groups.intern(Some(group)), *slot), counts.delivered)
+        })
+        .collect();
+    let found = find(&bounces.all, &delivered, minimum);
     let report = |one: &Incident| ProviderIncident {
         from: format_ms(one.from),
         to: format_ms(one.to),
         provider: evidence.groups.get(one.group).unwrap_or_default().to_owned(),
-        text: texts.get(one.text).map(str::to_owned),
+        text: bounces.texts.get(one.text).map(str::to_owned),
         addresses: one.addresses as u64,
         hold_until: format_ms(one.to.saturating_add(HOLD_MS)),
         remedy: INCIDENT_REMEDY,
@@ -132,8 +177,8 @@ fn mark(
     let mut all: Vec<ProviderIncident> = found.iter().map(report).collect();
     all.sort();
     let mut incidents = Incidents { all, bounces: IncidentBounces::new() };
-    evidence.mark(&bounces, &found, |message, recipient| {
+    evidence.mark(&bounces.all, &found, |message, recipient| {
         incidents.bounces.entry(message).or_default().insert(recipient.to_owned());
     });
-    Ok(incidents)
+    incidents
 }

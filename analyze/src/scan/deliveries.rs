@@ -1,4 +1,4 @@
-//! Deliveries to some recipients, and numbers of deliveries in some time slots.
+//! Deliveries to some recipients, and numbers of deliveries and bounces in some time slots.
 
 use std::collections::BTreeSet;
 
@@ -17,6 +17,22 @@ use crate::scan::store_scan::StoreScan;
 /// Names of computed columns.
 const SLOT: &str = "slot";
 const COUNT: &str = "count";
+const BOUNCES: &str = "bounces";
+
+/// Numbers of events of a provider in a slot.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct SlotCounts {
+    pub(crate) delivered: u64,
+    /// Bounces of every type.
+    pub(crate) bounced: u64,
+}
+
+impl std::ops::AddAssign for SlotCounts {
+    fn add_assign(&mut self, other: Self) {
+        self.delivered += other.delivered;
+        self.bounced += other.bounced;
+    }
+}
 
 impl StoreScan {
     /// Calls `each` with recipient, message key and time of every delivery to some recipients, in arbitrary order.
@@ -60,26 +76,29 @@ impl StoreScan {
         Ok(())
     }
 
-    /// Calls `each` with provider, slot and number of the deliveries in some slots of `slot_ms` milliseconds since 1970,
-    /// in arbitrary order; the provider is the recipient domain if it is unknown. One provider and slot can occur more
-    /// than once: their numbers add up.
-    pub(crate) fn deliveries_by_slot(
+    /// Calls `each` with provider, slot and numbers of the deliveries and bounces in some slots of `slot_ms` milliseconds
+    /// since 1970, in arbitrary order; the provider is the recipient domain if it is unknown. One provider and slot can
+    /// occur more than once: their numbers add up.
+    pub(crate) fn outcomes_by_slot(
         &self,
         slots: &BTreeSet<i64>,
         slot_ms: i64,
         to: i64,
-        mut each: impl FnMut(&str, i64, u64),
+        mut each: impl FnMut(&str, i64, SlotCounts),
     ) -> Result<(), AnalyzeError> {
         let providers = domain_providers(self, to)?;
-        // the earliest copy of a delivery can be in the slot before
+        // the earliest copy of an event can be in the slot before
         let read: BTreeSet<i64> = slots.iter().flat_map(|slot| [slot - 1, *slot]).collect();
         let days: BTreeSet<i64> = read.iter().map(|slot| day_of(slot * slot_ms)).collect();
         let days: Vec<i64> = days.into_iter().collect();
         for range in days.chunk_by(|day, next| next - day == 1) {
             let (Some(first), Some(last)) = (range.first(), range.last()) else { continue };
             let of_version = |rows: LazyFrame| {
-                let is_delivery = expressions::is_kind(EventKind::Delivery);
-                let rows = rows.filter(expressions::is_of(self.service).and(is_delivery));
+                let is_bounce = || expressions::is_kind(EventKind::Bounce);
+                let is_outcome = expressions::is_kind(EventKind::Delivery).or(is_bounce());
+                let rows = rows
+                    .filter(expressions::is_of(self.service).and(is_outcome))
+                    .with_column(is_bounce().alias(BOUNCES));
                 in_slots(rows, &read, slot_ms)
             };
             let parts = || -> Result<Vec<LazyFrame>, AnalyzeError> {
@@ -92,18 +111,27 @@ impl StoreScan {
                     .agg([
                         col(table::RECIPIENT_DOMAIN).max(),
                         col(table::EVENT_AT).cast(DataType::Int64).min(),
+                        col(BOUNCES).max(),
                     ])
                     .filter(col(table::EVENT_AT).lt_eq(lit(to)));
                 let counts = in_slots(events, slots, slot_ms)?
                     .group_by([col(table::RECIPIENT_DOMAIN), col(SLOT)])
-                    .agg([len().cast(DataType::Int64).alias(COUNT)]);
+                    .agg([
+                        len().cast(DataType::Int64).alias(COUNT),
+                        col(BOUNCES).cast(DataType::Int64).sum(),
+                    ]);
                 let counts = collect_streaming(counts)?;
                 let domains = counts.column(table::RECIPIENT_DOMAIN)?.str()?;
-                let (slots, counts) = (counts.column(SLOT)?.i64()?, counts.column(COUNT)?.i64()?);
-                for ((domain, slot), count) in domains.iter().zip(slots.iter()).zip(counts.iter()) {
-                    if let (Some(domain), Some(slot), Some(count)) = (domain, slot, count) {
+                let numbers = |name| -> Result<_, AnalyzeError> { Ok(counts.column(name)?.i64()?) };
+                let (slots, all, bounced) = (numbers(SLOT)?, numbers(COUNT)?, numbers(BOUNCES)?);
+                for row in 0..counts.height() {
+                    if let (Some(domain), Some(slot), Some(all), Some(bounced)) =
+                        (domains.get(row), slots.get(row), all.get(row), bounced.get(row))
+                    {
                         let provider = providers.get(domain).map_or(domain, String::as_str);
-                        each(provider, slot / slot_ms, count.cast_unsigned());
+                        let bounced = bounced.cast_unsigned();
+                        let delivered = all.cast_unsigned() - bounced;
+                        each(provider, slot / slot_ms, SlotCounts { delivered, bounced });
                     }
                 }
             }
@@ -127,6 +155,8 @@ fn in_slots(
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use bouncewatch_schemas::event::Service;
 
     use super::*;
@@ -138,7 +168,7 @@ mod tests {
     const HOUR: i64 = 3_600_000;
 
     #[test]
-    fn delivery_counts_in_the_slot_of_its_earliest_copy() {
+    fn outcome_counts_in_the_slot_of_its_earliest_copy() {
         let store = tempfile::tempdir().unwrap();
         let row = |message, recipient, at| TestRow {
             message,
@@ -157,6 +187,8 @@ mod tests {
                 row(3, "carl@example.com", TIME),
                 row(4, "carl@example.com", TIME + HOUR),
                 TestRow { kind: Some("send"), ..row(5, "bob@example.org", TIME) },
+                TestRow { kind: Some("bounce"), ..row(6, "bob@example.org", TIME - 1_000) },
+                TestRow { kind: Some("bounce"), ..row(6, "bob@example.org", TIME - 2_000) },
             ],
         );
         let slot = TIME / HOUR;
@@ -164,30 +196,28 @@ mod tests {
             let limits = RowLimits { shard, failure_shard: 1, batch: 1 };
             let scan = StoreScan::open(store.path(), Service::Ses, &[], limits).unwrap();
             for (slots, expected) in [
-                (vec![slot - 1], vec![("example.org", slot - 1, 2)]),
-                (vec![slot], vec![("example.com", slot, 1)]),
+                (vec![slot - 1], vec![("example.org", slot - 1, 2, 1)]),
+                (vec![slot], vec![("example.com", slot, 1, 0)]),
                 (
                     vec![slot - 1, slot, slot + 1],
                     vec![
-                        ("example.com", slot, 1),
-                        ("example.com", slot + 1, 1),
-                        ("example.org", slot - 1, 2),
+                        ("example.com", slot, 1, 0),
+                        ("example.com", slot + 1, 1, 0),
+                        ("example.org", slot - 1, 2, 1),
                     ],
                 ),
             ] {
-                let mut found = std::collections::BTreeMap::new();
-                scan.deliveries_by_slot(
-                    &slots.iter().copied().collect(),
-                    HOUR,
-                    i64::MAX / 2,
-                    |domain, slot, count| {
-                        *found.entry((domain.to_owned(), slot)).or_insert(0) += count;
-                    },
-                )
+                let mut found: BTreeMap<_, SlotCounts> = BTreeMap::new();
+                let slots = slots.into_iter().collect();
+                scan.outcomes_by_slot(&slots, HOUR, i64::MAX / 2, |domain, slot, counts| {
+                    *found.entry((domain.to_owned(), slot)).or_default() += counts;
+                })
                 .unwrap();
-                let found: Vec<(&str, i64, u64)> = found
+                let found: Vec<_> = found
                     .iter()
-                    .map(|((domain, slot), count)| (domain.as_str(), *slot, *count))
+                    .map(|((domain, slot), counts)| {
+                        (domain.as_str(), *slot, counts.delivered, counts.bounced)
+                    })
                     .collect();
                 assert_eq!(found, expected, "{slots:?} {shard}");
             }

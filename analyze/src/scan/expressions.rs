@@ -1,5 +1,7 @@
 //! Polars expressions over the event table: filters, dimensions, and the outcome of an event.
 
+use std::collections::HashSet;
+
 use bouncewatch_schemas::bounce::{BounceClass, SIMULATOR_DOMAIN};
 use bouncewatch_schemas::event::{Channel, EventKind, Service};
 use bouncewatch_schemas::provider;
@@ -34,8 +36,24 @@ pub(super) fn is_kind(kind: EventKind) -> Expr {
     col(table::KIND).eq(lit(kind.as_str()))
 }
 
+/// Recipients that are compared one by one. Only this comparison can skip row groups by their statistics.
+const COMPARED_MAX: usize = 8;
+
 /// Whether the recipient is one of some recipients.
 pub(super) fn is_recipient<'r>(recipients: impl IntoIterator<Item = &'r String>) -> Expr {
+    let recipients: Vec<&String> = recipients.into_iter().collect();
+    if recipients.len() > COMPARED_MAX {
+        let recipients: HashSet<String> = recipients.into_iter().cloned().collect();
+        return col(table::RECIPIENT).map(
+            move |column| {
+                let is_match =
+                    |text: Option<&str>| text.is_some_and(|text| recipients.contains(text));
+                let is_match = column.str()?.iter().map(is_match);
+                Ok(BooleanChunked::from_iter_values(column.name().clone(), is_match).into_column())
+            },
+            |_, field| Ok(Field::new(field.name.clone(), DataType::Boolean)),
+        );
+    }
     let is_equal = |one: &String| col(table::RECIPIENT).eq(lit(one.clone()));
     recipients.into_iter().map(is_equal).fold(lit(false), Expr::or)
 }

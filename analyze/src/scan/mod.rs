@@ -43,6 +43,7 @@ mod timelines;
 mod upgrade;
 
 pub(crate) use address_event::{AddressEvent, MailSelection};
+pub(crate) use deliveries::SlotCounts;
 pub(crate) use expressions::TAG_SEPARATOR;
 pub(crate) use failure::{Failure, FailureQuery};
 pub(crate) use history_part::{HistoryPart, HistoryQuery};

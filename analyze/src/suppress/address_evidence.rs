@@ -54,6 +54,13 @@ impl AddressEvidence {
     }
 }
 
+/// Hard bounces, and their masked texts.
+#[derive(Debug, Default)]
+pub(crate) struct HardBounces {
+    pub(crate) all: Vec<HardBounce>,
+    pub(crate) texts: StringInterner,
+}
+
 /// Collects the evidence of all addresses.
 #[derive(Debug, Default)]
 pub(crate) struct EvidenceCollector {
@@ -218,18 +225,18 @@ impl EvidenceCollector {
     /// of the address; in the order of addresses.
     pub(crate) fn hard_bounces(
         &self,
-        texts: &mut StringInterner,
         is_wanted: impl Fn(&str, i64, &[i64]) -> bool,
-    ) -> Vec<HardBounce> {
-        let mut found = Vec::new();
+    ) -> HardBounces {
+        let mut found = HardBounces::default();
         for (number, (address, evidence)) in self.addresses.iter().enumerate() {
             let hard = evidence.hard();
             for (index, bounce) in evidence.bounces.iter().enumerate() {
                 if bounce.is_hard() && is_wanted(address, bounce.at, &hard) {
                     let text = bounce.text.as_deref().map(|text| anonymise(text, Some(address)));
-                    let text = texts.intern(text.as_deref());
+                    let text = found.texts.intern(text.as_deref());
                     let (at, group) = (bounce.at, evidence.group);
-                    found.push(HardBounce { at, address: number, bounce: index, group, text });
+                    let address = number;
+                    found.all.push(HardBounce { at, address, bounce: index, group, text });
                 }
             }
         }

@@ -76,6 +76,6 @@ fn collect<'r>(
         (evidence, deliveries) = read(None)?;
     }
     let mass_guard = request.mass_guard;
-    let found = mark_incidents(scan, &mut evidence, &deliveries, mass_guard, None, request.at)?;
+    let found = mark_incidents(scan, &mut evidence, &deliveries, mass_guard, request.at)?;
     Ok(SuppressionBuilder { request, evidence, deliveries, incidents: found.all })
 }
