@@ -13,6 +13,8 @@
 mod address_event;
 mod address_events;
 mod complaint_reports;
+#[cfg(test)]
+mod count_tests;
 mod daily;
 mod day_aggregates;
 mod day_range;
@@ -37,7 +39,7 @@ mod send_counts;
 mod store_scan;
 mod string_interner;
 #[cfg(test)]
-mod test_store;
+pub(crate) mod test_store;
 mod time_collector;
 mod timelines;
 mod upgrade;

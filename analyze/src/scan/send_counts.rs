@@ -152,3 +152,78 @@ fn rows_by_scope(frame: &DataFrame) -> Result<RowsByScope, AnalyzeError> {
     }
     Ok(rows)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Account, scope, attempts, time of the import and key of the intervals of one hour.
+    type Row = (Option<&'static str>, &'static str, i64, i64, i64);
+
+    /// Attempts of the scope of an account and its campaign, or of the account alone.
+    #[expect(clippy::option_option, reason = "a grouping can have mail without a campaign")]
+    fn attempts(rows: &[Row], account: &str, campaign: Option<Option<&str>>) -> u64 {
+        let column = |name: &str, number: fn(&Row) -> i64| {
+            Column::new(name.into(), rows.iter().map(number).collect::<Vec<_>>())
+        };
+        let texts = |name: &str, text: fn(&Row) -> Option<&'static str>| {
+            Column::new(name.into(), rows.iter().map(text).collect::<Vec<_>>())
+        };
+        let columns = vec![
+            column(send_counts::BEGIN, |row| row.4 * 3_600_000),
+            column(send_counts::END, |row| (row.4 + 1) * 3_600_000),
+            texts(send_counts::ACCOUNT, |row| row.0),
+            texts(send_counts::REGION, |_| None),
+            texts(SCOPE_TEXT, |row| Some(row.1)),
+            column(send_counts::ATTEMPTS, |row| row.2),
+            column(send_counts::RECEIVED_AT, |row| row.3),
+            column(send_counts::POINT_KEY, |row| row.4),
+        ];
+        let frame = DataFrame::new(rows.len(), columns).unwrap();
+        let table = SendCountTable(rows_by_scope(&frame).unwrap());
+        let mut grouping = Grouping::account();
+        let mut values = vec![Some(account.to_owned()), Some("eu-west-1".to_owned())];
+        if let Some(campaign) = campaign {
+            grouping = Grouping::parse("tag:campaign").unwrap();
+            values.push(campaign.map(str::to_owned));
+        }
+        table.of_scope(&grouping, &values).upto(i64::MAX)
+    }
+
+    #[test]
+    fn last_import_of_an_interval_counts_then_the_one_with_most_attempts() {
+        for (imports, expected) in [
+            ([(100, 1), (7, 2)], 7),
+            ([(7, 2), (100, 1)], 7),
+            ([(7, 1), (100, 1)], 100),
+            ([(100, 1), (7, 1)], 100),
+        ] {
+            let rows = imports.map(|(attempts, received)| (None, "", attempts, received, 1));
+            assert_eq!(attempts(&rows, "1", None), expected, "{imports:?}");
+        }
+    }
+
+    #[test]
+    fn row_counts_for_its_account_and_scope_and_for_every_account_if_it_names_none() {
+        let campaign = "tag:campaign\u{1f}a";
+        let rows = [
+            (None, "", 1, 1, 1),
+            (Some("1"), "", 10, 1, 2),
+            (Some("2"), "", 100, 1, 3),
+            (Some("1"), campaign, 1_000, 1, 4),
+        ];
+        for (account, by_campaign, expected) in [
+            ("1", None, 11),
+            ("2", None, 101),
+            ("3", None, 1),
+            ("1", Some(Some("a")), 1_000),
+            ("2", Some(Some("a")), 0),
+            ("1", Some(Some("b")), 0),
+            // mail without a campaign is not the mail of the account
+            ("1", Some(None), 0),
+        ] {
+            let found = attempts(&rows, account, by_campaign);
+            assert_eq!(found, expected, "{account} {by_campaign:?}");
+        }
+    }
+}

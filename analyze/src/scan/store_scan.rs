@@ -299,6 +299,46 @@ mod tests {
     }
 
     #[test]
+    fn newest_event_is_the_earliest_copy_of_the_last_event_of_a_service() {
+        let store = tempfile::tempdir().unwrap();
+        let event = |message, at| TestRow { message, ..event_at(at) };
+        let other = TestRow { service: Some(Service::WorkMail), ..event(3, TIME + 20) };
+        publish(store.path(), "a.parquet", &[event(1, TIME + 10), event(2, TIME + 2), other]);
+        publish(store.path(), "b.parquet", &[event(1, TIME + 5)]);
+        publish(store.path(), "c.parquet", &[event(4, TIME - 1)]);
+        for (at, expected) in [
+            (i64::MAX / 2, Some(TIME + 5)),
+            (TIME + 5, Some(TIME + 5)),
+            (TIME + 4, Some(TIME + 2)),
+            (TIME, Some(TIME - 1)),
+            (TIME - 2, None),
+        ] {
+            let found = StoreScan::run(store.path(), Service::Ses, &[], |scan| {
+                scan.newest_event(Service::Ses, at)
+            });
+            assert_eq!(found.unwrap(), expected, "{}", at - TIME);
+        }
+    }
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "only the name changes")]
+    fn fingerprint_changes_with_names_and_content_of_segments() {
+        let store = tempfile::tempdir().unwrap();
+        let fingerprint = || {
+            let scan = StoreScan::open(store.path(), Service::Ses, &[], RowLimits::DEFAULT);
+            scan.unwrap().fingerprint(i64::MIN, i64::MAX)
+        };
+        let path = publish(store.path(), "a.parquet", &[event_at(TIME)]);
+        let first = fingerprint();
+        assert_eq!(fingerprint(), first);
+        std::fs::rename(&path, path.with_file_name("b.parquet")).unwrap();
+        let renamed = fingerprint();
+        assert_ne!(renamed, first);
+        publish(store.path(), "b.parquet", &[event_at(TIME), event_at(TIME + 1)]);
+        assert_ne!(fingerprint(), renamed);
+    }
+
+    #[test]
     fn segment_of_a_newer_format_version_is_an_error() {
         let store = tempfile::tempdir().unwrap();
         publish_with_version(store.path(), "a.parquet", &[event_at(TIME)], table::FORMAT_VERSION);

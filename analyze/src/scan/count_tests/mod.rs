@@ -1,0 +1,194 @@
+//! Counts of the scan on random small stores equal naive counts over their rows.
+
+mod naive;
+mod random_rows;
+mod windows;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use bouncewatch_schemas::event::{EventKind, Service};
+use bouncewatch_schemas::table;
+use bouncewatch_schemas::time::{DAY_MS, day_of};
+use proptest::prelude::*;
+
+use crate::scan::count_tests::naive::{Naive, PAIRS};
+use crate::scan::count_tests::random_rows::{ADDRESSES, START, random_rows, random_time};
+use crate::scan::failure::FailureQuery;
+use crate::scan::history_part::{HistoryPart, HistoryQuery};
+use crate::scan::store_scan::{RowLimits, StoreScan};
+use crate::scan::test_store::{TestRow, publish};
+use crate::scan::timelines::{ExactDays, Timelines};
+use crate::timeline::{
+    Basis, Dimension, EXCLUSION_REASON, Grouping, NO_FEEDBACK, Outcome, ScopeValues,
+};
+
+const OWN_DOMAINS: [&str; 1] = ["Own.example"];
+/// After all rows.
+const END: i64 = START + 10 * DAY_MS;
+
+/// Publishes rows of a batch in the segments that they name, by day.
+fn publish_all(store: &Path, batch: usize, rows: &[(TestRow, u32)]) {
+    let mut segments: BTreeMap<(u32, i64), Vec<TestRow>> = BTreeMap::new();
+    for (row, segment) in rows {
+        segments.entry((*segment, day_of(row.at))).or_default().push(*row);
+    }
+    for ((segment, day), rows) in segments {
+        publish(store, &format!("{batch}-{segment}-{day}.parquet"), &rows);
+    }
+}
+
+/// Part of history that is counted.
+#[derive(Debug, Clone, Copy)]
+struct Span {
+    service: Service,
+    basis: Basis,
+    from: i64,
+    middle: i64,
+    to: i64,
+    counted_from: Option<i64>,
+}
+
+fn groupings() -> [Vec<Grouping>; 2] {
+    let further = |name| {
+        let mut grouping = Grouping::account();
+        grouping.0.push(Dimension::Column(name));
+        grouping
+    };
+    let texts = ["identity", "provider", "tag:campaign", "recipient_domain,identity"];
+    let parsed = texts.map(|text| Grouping::parse(text).unwrap());
+    let counted = [Grouping::account(), further(NO_FEEDBACK)].into_iter().chain(parsed).collect();
+    // it includes mail that others exclude
+    [counted, vec![further(EXCLUSION_REASON)]]
+}
+
+/// Counts by scope and code of an outcome.
+type Counts = BTreeMap<(ScopeValues, i32), u64>;
+
+/// Counts of the non-empty outcomes and of pairs in `(after, to]` by scope.
+fn counts_of(timelines: &Timelines, after: i64, to: i64, has_pairs: bool) -> Counts {
+    let mut counts = Counts::new();
+    for (values, timeline) in timelines {
+        let of_outcome = |outcome: Outcome| (outcome.code(), timeline.of(outcome));
+        let all = Outcome::ALL.into_iter().map(of_outcome);
+        for (code, times) in all.chain([(PAIRS, &timeline.delivered_or_bounced)]) {
+            let count = times.between(after, to);
+            if count > 0 && (has_pairs || code != PAIRS) {
+                counts.insert((values.clone(), code), count);
+            }
+        }
+    }
+    counts
+}
+
+fn assert_counts(scan: &StoreScan, rows: &[TestRow], span: Span) {
+    let Span { basis, from, middle, to, counted_from, .. } = span;
+    let naive = Naive::new(rows, span.service, to);
+    let exact_days = ExactDays::of([from, middle, to]);
+    for groupings in groupings() {
+        let query = HistoryQuery { groupings: &groupings, basis, counted_from };
+        let mut part = HistoryPart::new(scan, query, from, to).unwrap();
+        part.load_pairs().unwrap();
+        let history = part.history(&exact_days).unwrap();
+        for (grouping, timelines) in groupings.iter().zip(&history.by_grouping) {
+            for timeline in timelines.values() {
+                assert!(timeline.times.values().any(|times| times.number() > 0));
+                assert_eq!(timeline.counted_from, counted_from);
+            }
+            // the rows of a pair can name different providers
+            let has_pairs = !grouping.0.contains(&Dimension::Column(table::PROVIDER));
+            let mut times = naive.times(grouping, basis);
+            times.retain(|(_, code), _| has_pairs || *code != PAIRS);
+            for (after, until) in [(from, middle), (middle, to), (from, to)] {
+                let is_counted = |time: &&i64| {
+                    (after + 1..=until).contains(*time)
+                        && counted_from.is_none_or(|first| **time >= first)
+                };
+                let expected: Counts = times
+                    .iter()
+                    .map(|(scope, times)| {
+                        (scope.clone(), times.iter().filter(is_counted).count() as u64)
+                    })
+                    .filter(|(_, count)| *count > 0)
+                    .collect();
+                let counts = counts_of(timelines, after, until, has_pairs);
+                assert_eq!(counts, expected, "{grouping:?} {span:?}");
+            }
+        }
+    }
+}
+
+fn assert_failures(scan: &StoreScan, rows: &[TestRow], span: Span) {
+    let naive = Naive::new(rows, span.service, span.to);
+    let kinds = [EventKind::Bounce, EventKind::Complaint];
+    let dimensions = ["provider", "identity", "tag:campaign"].map(|text| text.parse().unwrap());
+    let some: BTreeSet<String> = ADDRESSES[..2].iter().map(|one| (*one).to_owned()).collect();
+    for (recipients, after) in [(None, Some(span.from)), (Some(&some), None)] {
+        let query =
+            FailureQuery { kinds: &kinds, recipients, dimensions: &dimensions, after, to: span.to };
+        let mut found = Vec::new();
+        scan.failures(&query, |one| {
+            let values: Vec<Option<String>> =
+                one.values.iter().map(|value| value.map(str::to_owned)).collect();
+            let recipient = one.recipient.map(str::to_owned);
+            found.push((one.message, one.at, one.outcome, recipient, one.smtp_code, values));
+        })
+        .unwrap();
+        found.sort();
+        assert_eq!(found, naive.failures(&query), "{span:?} {after:?}");
+    }
+}
+
+fn assert_deliveries(scan: &StoreScan, rows: &[TestRow], span: Span) {
+    let naive = Naive::new(rows, span.service, span.to);
+    let recipients = &ADDRESSES[1..];
+    let mut found = BTreeSet::new();
+    scan.deliveries(recipients.to_vec(), span.from, span.to, |recipient, message, at| {
+        // the result can contain earlier deliveries
+        if at >= span.from {
+            found.insert((recipient.to_owned(), message, at));
+        }
+    })
+    .unwrap();
+    assert_eq!(found, naive.deliveries(recipients, span.from), "{span:?}");
+}
+
+fn assert_all(store: &Path, rows: &[TestRow], span: Span, limits: RowLimits) {
+    let own_domains = OWN_DOMAINS.map(str::to_owned);
+    let scan = StoreScan::open(store, span.service, &own_domains, limits).unwrap();
+    assert_counts(&scan, rows, span);
+    assert_failures(&scan, rows, span);
+    assert_deliveries(&scan, rows, span);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 8, ..ProptestConfig::default() })]
+
+    #[test]
+    fn counts_failures_and_deliveries_equal_naive_counts(
+        rows in random_rows(40, "yahoo"),
+        more in random_rows(20, "zoho"),
+        mut times in proptest::array::uniform3(random_time()),
+        counted_from in proptest::option::weighted(0.2, random_time()),
+        (is_workmail, by_send) in (proptest::bool::weighted(0.4), proptest::bool::ANY),
+        (is_limited, has_later) in (proptest::bool::ANY, proptest::bool::ANY),
+    ) {
+        times.sort_unstable();
+        let [from, middle, to] = times;
+        let service = if is_workmail { Service::WorkMail } else { Service::Ses };
+        // the mail sent in a window is followed until the end
+        let (basis, to) = if by_send { (Basis::Send, END) } else { (Basis::Event, to) };
+        let span = Span { service, basis, from, middle, to, counted_from };
+        let limit = if is_limited { 50 } else { u64::MAX };
+        let limits = RowLimits { shard: limit, failure_shard: limit, batch: limit };
+        let store = tempfile::tempdir().unwrap();
+        publish_all(store.path(), 0, &rows);
+        let mut all: Vec<TestRow> = rows.iter().map(|(row, _)| *row).collect();
+        assert_all(store.path(), &all, span, limits);
+        // daily aggregates are stored now; further rows are late events and copies, of earlier messages too
+        publish_all(store.path(), 1, &more);
+        all.extend(more.iter().map(|(row, _)| *row));
+        let to = if has_later { END } else { to };
+        assert_all(store.path(), &all, Span { to, ..span }, limits);
+    }
+}

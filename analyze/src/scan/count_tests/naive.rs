@@ -1,0 +1,289 @@
+//! Naive counts over rows: copies are merged, then every event is looked at.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bouncewatch_schemas::event::{Channel, EventKind, Service};
+use bouncewatch_schemas::time::day_of;
+
+use crate::scan::TAG_SEPARATOR;
+use crate::scan::failure::FailureQuery;
+use crate::scan::test_store::TestRow;
+use crate::timeline::{Basis, EXCLUSION_REASON, Grouping, NO_FEEDBACK, Outcome, ScopeValues};
+
+/// Code of attempted pairs.
+pub(super) const PAIRS: i32 = -1;
+
+/// Times by scope and code of an outcome.
+pub(super) type TimesByScope = BTreeMap<(ScopeValues, i32), Vec<i64>>;
+
+/// Message, time, outcome, recipient, SMTP code, and values of the dimensions.
+pub(super) type NaiveFailure =
+    (u64, i64, Outcome, Option<String>, Option<u16>, Vec<Option<String>>);
+
+/// An event, its copies merged.
+#[derive(Debug, Clone)]
+struct Event {
+    message: u64,
+    kind: EventKind,
+    outcome: Outcome,
+    at: i64,
+    sent_at: Option<i64>,
+    recipient: &'static str,
+    domain: &'static str,
+    feedback_id: Option<&'static str>,
+    is_published: bool,
+    has_no_feedback: bool,
+    provider: Option<&'static str>,
+    identity: Option<&'static str>,
+    campaign: Option<String>,
+    smtp_code: Option<i32>,
+}
+
+/// The events of a service.
+pub(super) struct Naive {
+    service: Service,
+    to: i64,
+    events: Vec<Event>,
+    providers: BTreeMap<&'static str, &'static str>,
+}
+
+impl Naive {
+    /// Returns the events in rows up to the day after `to`: the time of a copy can be on the next day.
+    pub(super) fn new(rows: &[TestRow], service: Service, to: i64) -> Self {
+        let of_service = || rows.iter().filter(|row| row.service == Some(service));
+        let mut providers = BTreeMap::new();
+        for row in of_service() {
+            if let Some(provider) = row.provider.filter(|one| *one != "other") {
+                let known = providers.entry(row.recipient_domain().unwrap()).or_insert(provider);
+                *known = provider.max(known);
+            }
+        }
+        let mut events: BTreeMap<(u64, u64, Option<&str>), Event> = BTreeMap::new();
+        for row in of_service().filter(|row| day_of(row.at) <= day_of(to) + 1) {
+            let copy = event(row, service);
+            events
+                .entry((row.message, row.key, row.feedback_id))
+                .and_modify(|known| merge(known, &copy))
+                .or_insert(copy);
+        }
+        Self { service, to, events: events.into_values().collect(), providers }
+    }
+
+    /// Returns the times of the events of a grouping.
+    pub(super) fn times(&self, grouping: &Grouping, basis: Basis) -> TimesByScope {
+        let has_excluded = grouping.0.iter().any(|one| one.name() == EXCLUSION_REASON);
+        let is_wanted = |event: &&Event| has_excluded || exclusion(event).is_none();
+        let time = |event: &Event| match basis {
+            Basis::Event => event.at,
+            Basis::Send => event.sent_at.unwrap_or(event.at),
+        };
+        let mut times = TimesByScope::new();
+        let mut reports: BTreeMap<(ScopeValues, u64), Vec<&Event>> = BTreeMap::new();
+        let mut pairs: BTreeMap<(ScopeValues, u64, &str), i64> = BTreeMap::new();
+        let is_attempt = |outcome| {
+            Outcome::FINAL_BOUNCES.contains(&outcome)
+                || outcome
+                    == match self.service {
+                        Service::Ses => Outcome::Delivery,
+                        Service::WorkMail => Outcome::Send,
+                    }
+        };
+        for event in self.events.iter().filter(is_wanted) {
+            for scope in self.scopes(grouping, event) {
+                if is_attempt(event.outcome) {
+                    let pair = (scope.clone(), event.message, event.recipient);
+                    let first = pairs.entry(pair).or_insert(time(event));
+                    *first = time(event).min(*first);
+                }
+                match event.outcome {
+                    Outcome::Other => {}
+                    Outcome::Complaint => {
+                        reports.entry((scope, event.message)).or_default().push(event);
+                    }
+                    other => times.entry((scope, other.code())).or_default().push(time(event)),
+                }
+            }
+        }
+        for ((scope, _), complaints) in reports {
+            let of_reports = report_times(&complaints, time);
+            times.entry((scope, Outcome::Complaint.code())).or_default().extend(of_reports);
+        }
+        for ((scope, ..), at) in pairs {
+            times.entry((scope, PAIRS)).or_default().push(at);
+        }
+        times
+    }
+
+    /// Returns the failures of a query, sorted.
+    pub(super) fn failures(&self, query: &FailureQuery<'_>) -> Vec<NaiveFailure> {
+        let is_wanted = |event: &&Event| {
+            query.kinds.contains(&event.kind)
+                && event.at <= self.to
+                && query.after.is_none_or(|after| event.at > after)
+                && exclusion(event).is_none()
+                && query.recipients.is_none_or(|all| {
+                    all.contains(event.recipient) || event.kind == EventKind::Complaint
+                })
+        };
+        let failure = |event: &Event| {
+            let name = |at: usize| query.dimensions[at].name();
+            let values = (0..query.dimensions.len()).map(|at| self.value(&name(at), event));
+            let code = event.smtp_code.map(|code| u16::try_from(code).unwrap());
+            let recipient = Some(event.recipient.to_owned());
+            (event.message, event.at, event.outcome, recipient, code, values.collect())
+        };
+        let mut all: Vec<NaiveFailure> =
+            self.events.iter().filter(is_wanted).map(failure).collect();
+        all.sort();
+        all
+    }
+
+    /// Returns recipient, message and time of the deliveries to some recipients from `from` on.
+    pub(super) fn deliveries(
+        &self,
+        recipients: &[&str],
+        from: i64,
+    ) -> BTreeSet<(String, u64, i64)> {
+        let is_wanted = |event: &&Event| {
+            event.kind == EventKind::Delivery
+                && event.at >= from
+                && event.at <= self.to
+                && recipients.contains(&event.recipient)
+        };
+        let delivery = |event: &Event| (event.recipient.to_owned(), event.message, event.at);
+        self.events.iter().filter(is_wanted).map(delivery).collect()
+    }
+
+    /// Returns the scopes of an event: one for each value of its tag.
+    fn scopes(&self, grouping: &Grouping, event: &Event) -> Vec<ScopeValues> {
+        let mut scopes = vec![ScopeValues::new()];
+        for dimension in &grouping.0 {
+            let value = self.value(&dimension.name(), event);
+            let values: Vec<Option<String>> = match &value {
+                Some(text) => text.split(TAG_SEPARATOR).map(|one| Some(one.to_owned())).collect(),
+                None => vec![None],
+            };
+            scopes = scopes
+                .iter()
+                .flat_map(|scope| {
+                    values.iter().map(|value| [&scope[..], std::slice::from_ref(value)].concat())
+                })
+                .collect();
+        }
+        scopes
+    }
+
+    fn value(&self, dimension: &str, event: &Event) -> Option<String> {
+        let of_message = |value: fn(&Event) -> Option<&str>| {
+            let same = self
+                .events
+                .iter()
+                .filter(|one| one.message == event.message && exclusion(one).is_none());
+            value(event).or_else(|| same.filter_map(value).max()).map(str::to_owned)
+        };
+        match dimension {
+            "identity" => of_message(|one| one.identity),
+            "tag:campaign" => of_message(|one| one.campaign.as_deref()),
+            "recipient_domain" => Some(event.domain.to_owned()),
+            "provider" => {
+                let of_domain = || self.providers.get(event.domain).copied();
+                Some(event.provider.or_else(of_domain).unwrap_or("other").to_owned())
+            }
+            NO_FEEDBACK => event.has_no_feedback.then(|| NO_FEEDBACK.to_owned()),
+            EXCLUSION_REASON => exclusion(event).map(str::to_owned),
+            _ => None,
+        }
+    }
+}
+
+/// Why SES does not count the mail of an event, if `Own.example` is an own domain.
+fn exclusion(event: &Event) -> Option<&'static str> {
+    match event.domain {
+        _ if event.kind == EventKind::IncomingBounce => None,
+        "simulator.amazonses.com" => Some("simulator"),
+        "own.example" | "sub.own.example" => Some("own_domain"),
+        _ => None,
+    }
+}
+
+/// Returns the time of each complaint report of a message. A report can list several recipients. A report from
+/// identity feedback is the same as one from event publishing about the same recipient up to a minute apart.
+fn report_times(complaints: &[&Event], time: impl Fn(&Event) -> i64) -> Vec<i64> {
+    let mut reports: BTreeMap<(Option<&str>, i64), i64> = BTreeMap::new();
+    for one in complaints {
+        let is_same = |other: &&&Event| {
+            other.is_published
+                && other.recipient == one.recipient
+                && (other.at - one.at).abs() <= 60_000
+        };
+        if !one.is_published && complaints.iter().any(|other| is_same(&other)) {
+            continue;
+        }
+        let at = if one.feedback_id.is_some() { 0 } else { one.at };
+        let first = reports.entry((one.feedback_id, at)).or_insert(time(one));
+        *first = time(one).min(*first);
+    }
+    reports.into_values().collect()
+}
+
+fn event(row: &TestRow, service: Service) -> Event {
+    let mut values: Vec<&str> =
+        row.tags.iter().filter(|tag| tag.0 == "campaign").map(|tag| tag.1).collect();
+    values.sort_unstable();
+    values.dedup();
+    let campaign = Some(values.join(TAG_SEPARATOR)).filter(|text| !text.is_empty());
+    Event {
+        message: row.message,
+        kind: EventKind::parse(row.kind.unwrap()).unwrap(),
+        outcome: outcome(row, service),
+        at: row.at,
+        sent_at: row.sent_at,
+        recipient: row.recipient.unwrap(),
+        domain: row.recipient_domain().unwrap(),
+        feedback_id: row.feedback_id,
+        is_published: row.channel == Some(Channel::EventPublishing),
+        has_no_feedback: row.provider == Some("gmail"),
+        provider: row.provider.filter(|provider| *provider != "other"),
+        identity: row.identity,
+        campaign,
+        smtp_code: row.smtp_code,
+    }
+}
+
+/// Of two copies, the earliest times and the greatest known values count.
+fn merge(known: &mut Event, copy: &Event) {
+    known.at = known.at.min(copy.at);
+    known.sent_at = [known.sent_at, copy.sent_at].into_iter().flatten().min();
+    known.outcome = known.outcome.max(copy.outcome);
+    known.is_published |= copy.is_published;
+    known.has_no_feedback |= copy.has_no_feedback;
+    known.provider = known.provider.max(copy.provider);
+    known.identity = known.identity.max(copy.identity);
+    known.campaign = known.campaign.clone().max(copy.campaign.clone());
+    known.smtp_code = known.smtp_code.max(copy.smtp_code);
+}
+
+fn outcome(row: &TestRow, service: Service) -> Outcome {
+    let counts = row.counts == Some(true) || service == Service::WorkMail;
+    match row.kind.unwrap() {
+        "send" => Outcome::Send,
+        "delivery" => Outcome::Delivery,
+        "delivery_delay" => Outcome::Delay,
+        "reject" => Outcome::Reject,
+        "incoming_bounce" => Outcome::IncomingBounce,
+        "complaint" => match (row.complaint_type, row.complaint_subtype) {
+            (Some("not-spam" | "Not-Spam"), _) | (_, Some(_)) => Outcome::ComplaintNotCounted,
+            _ => Outcome::Complaint,
+        },
+        "bounce" => match row.class {
+            Some("hard") if counts => Outcome::Hard,
+            Some("suppressed") if counts => Outcome::SuppressedCounted,
+            Some("suppressed") => Outcome::Suppressed,
+            Some("undetermined") => Outcome::Undetermined,
+            Some("soft") => Outcome::Soft,
+            Some("auto_reply") => Outcome::AutoReply,
+            _ => Outcome::BounceOther,
+        },
+        _ => Outcome::Other,
+    }
+}
