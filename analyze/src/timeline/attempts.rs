@@ -148,6 +148,37 @@ mod tests {
         }
     }
 
+    #[test]
+    fn deliveries_come_before_send_counts_and_known_ones_give_a_denominator() {
+        let mut timeline = timeline(&[], &[(0, 100, 7)]);
+        timeline.times.insert(Outcome::Delivery, std::iter::once(50).collect());
+        timeline.delivered_or_bounced = [50, 120].into_iter().collect();
+        timeline.first_delivery = Some(50);
+        let pairs = Some(Denominator::DeliveriesAndBounces);
+        assert_eq!(attempts(&timeline, -1, 200), (pairs, Some(2)));
+        // a window without deliveries and intervals
+        assert_eq!(attempts(&timeline, 110, 130), (pairs, Some(1)));
+        // the end of an empty window
+        assert_eq!(attempts(&timeline, 50, 50), (pairs, Some(0)));
+        assert_eq!(attempts(&timeline, 49, 49), (Some(Denominator::SendCounts), Some(0)));
+        let sent = self::timeline(&[50], &[]);
+        assert_eq!(attempts(&sent, 50, 50), (Some(Denominator::Sends), Some(0)));
+        assert_eq!(attempts(&sent, 49, 49), (None, None));
+    }
+
+    #[test]
+    fn sends_are_counted_back_before_send_counts() {
+        let sent = timeline(&[120, 150], &[(0, 50, 5), (50, 50, 7), (100, 50, 3)]);
+        let counter = AttemptCounter::new(&sent, Denominator::SendCountsAndSends);
+        for (n, expected) in [(1, 150), (2, 120), (3, 50), (9, 50), (10, 0), (100, 0)] {
+            assert_eq!(counter.nth_last(n, 200), Some(TimePosition::At(expected)), "{n}");
+        }
+        // a part of a scope without sends of its own
+        let imported = timeline(&[], &[(0, 50, 5)]);
+        let counter = AttemptCounter::new(&imported, Denominator::SendCountsAndSends);
+        assert_eq!(counter.between(-1, 200), 5);
+    }
+
     proptest::proptest! {
         /// Referee: each send counts at its time; each interval counts at its last millisecond if no send happened
         /// until then.

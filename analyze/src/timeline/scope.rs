@@ -153,3 +153,30 @@ impl fmt::Display for Scope {
         f.write_str(&self.text(NO_VALUE))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dimensions_of_recipients_are_not_those_of_messages() {
+        for (text, expected) in [
+            ("identity", true),
+            ("tag:campaign", true),
+            ("source_ip", true),
+            ("provider", false),
+            ("recipient_domain", false),
+            ("cause", false),
+        ] {
+            let dimension = Dimension::parse_contributor(text).unwrap();
+            assert_eq!(dimension.is_of_message(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn grouping_has_each_dimension_once() {
+        let grouping = Grouping::parse("identity, region,tag:x,identity").unwrap();
+        let names: Vec<String> = grouping.0.iter().map(Dimension::name).collect();
+        assert_eq!(names, ["account", "region", "identity", "tag:x"]);
+    }
+}

@@ -218,6 +218,60 @@ mod tests {
     }
 
     #[test]
+    fn window_counts_the_bounces_of_its_service() {
+        for (service, bounces, attempts) in [(Service::Ses, 2, 1), (Service::WorkMail, 3, 3)] {
+            let mut timeline = Timeline::new(service);
+            timeline.times = Outcome::ALL.map(|outcome| (outcome, times(&[10]))).into();
+            timeline.first_send = Some(10);
+            timeline.delivered_or_bounced = times(&[10, 10, 10]);
+            let expected = WindowCounts {
+                sends: 1,
+                deliveries: 1,
+                hard: 1,
+                soft: 1,
+                undetermined: 1,
+                suppressed: 2,
+                auto_replies: 1,
+                complaints: 1,
+                delays: 1,
+                rejects: 1,
+                rendering_failures: 1,
+                incoming_bounces: 1,
+                bounces,
+                attempts: Some(attempts),
+            };
+            assert_eq!(measure_span(&timeline, 9, 10).counts, expected, "{service:?}");
+        }
+    }
+
+    #[test]
+    fn window_starts_at_the_time_from_which_events_count() {
+        let mut timeline = timeline(&[10, 20, 30], &[]);
+        for (counted_from, from, sends) in
+            [(Some(10), 9, 3), (Some(20), 19, 2), (Some(50), 30, 0), (Some(-900), -70, 3)]
+        {
+            timeline.counted_from = counted_from;
+            let measured = measure_window(&timeline, &"100ms".parse().unwrap(), 30);
+            assert_eq!((measured.from, measured.after), (Some(from), from), "{counted_from:?}");
+            assert_eq!(measured.counts.sends, sends, "{counted_from:?}");
+        }
+    }
+
+    #[test]
+    fn denominator_of_a_volume_window_depends_on_all_events_of_another_on_its_span() {
+        let mut timeline = timeline(&[10], &[]);
+        let to = 5 * 86_400_000;
+        timeline.times.insert(Outcome::Delivery, times(&[to]));
+        timeline.first_delivery = Some(to);
+        for (text, pairs) in [("volume:1", false), ("1s", true), ("30d", false)] {
+            let window: Window = text.parse().unwrap();
+            assert_eq!(needs_pairs(&timeline, &window, to), pairs, "{text}");
+            let denominator = measure_window(&timeline, &window, to).denominator.unwrap();
+            assert_eq!(denominator.is_of_pairs(), pairs, "{text}");
+        }
+    }
+
+    #[test]
     fn attempts_are_unknown_without_sends_deliveries_and_send_counts() {
         let mut timeline = Timeline::new(Service::Ses);
         timeline.times.insert(Outcome::Hard, times(&[1, 2, 3]));
