@@ -70,6 +70,16 @@ mod tests {
             );
         }
         assert_eq!(wilson(1, 0), None);
+        // late feedback exceeds the attempts
+        assert_eq!(wilson(30, 20), wilson(20, 20));
+    }
+
+    #[test]
+    fn wilson_interval_ends_at_exactly_0_and_1() {
+        for n in 1..2_000 {
+            assert_eq!(wilson(0, n).unwrap()[0].to_bits(), 0.0_f64.to_bits(), "{n}");
+            assert_eq!(wilson(n, n).unwrap()[1].to_bits(), 1.0_f64.to_bits(), "{n}");
+        }
     }
 
     #[test]
@@ -78,6 +88,12 @@ mod tests {
         assert_eq!(headroom(612, 10_000, 0.05), 0);
         assert_eq!(headroom(0, 1_000, 0.001), 1);
         assert_eq!(headroom(0, 10, 0.05), 1);
+        // the product is rounded up: 0.07 * 100 is more than 7
+        assert_eq!(headroom(0, 100, 0.07), 7);
+        // the product is rounded down
+        let threshold = (1.0_f64 / 3.0).next_up();
+        assert!(rate(1, 3).unwrap() < threshold);
+        assert_eq!(headroom(0, 3, threshold), 2);
     }
 
     proptest::proptest! {

@@ -78,4 +78,32 @@ mod tests {
         assert_eq!(got.iter().map(|one| one.count).collect::<Vec<_>>(), [311, 301]);
         assert_eq!(got[1].rate_without, Some(311.0 / 9_600.0));
     }
+
+    #[test]
+    fn contributors_with_equal_counts_are_in_the_order_of_their_values() {
+        let parts = ["d", "b", "c", "a"].map(|value| (Some(value.to_owned()), 5, Some(10)));
+        let got = top_contributors("recipient_domain", 20, 100, parts.into_iter());
+        let values: Vec<&str> = got.iter().filter_map(|one| one.value.as_deref()).collect();
+        assert_eq!(values, ["a", "b", "c"]);
+    }
+
+    #[test]
+    fn causes_and_complete_scopes_come_last() {
+        let one = |by: &str, rate_without| Contributor {
+            by: by.to_owned(),
+            value: None,
+            count: 1,
+            attempts: None,
+            rate_without,
+        };
+        let mut all = [
+            one("cause", Some(0.0)),
+            one("identity", None),
+            one("provider", Some(0.02)),
+            one("tag:campaign", Some(0.01)),
+        ];
+        all.sort_by(by_rate_without);
+        let order: Vec<&str> = all.iter().map(|one| one.by.as_str()).collect();
+        assert_eq!(order, ["tag:campaign", "provider", "identity", "cause"]);
+    }
 }

@@ -76,3 +76,39 @@ pub(super) fn service_with_events(
 ) -> Result<Option<Service>, AnalyzeError> {
     Ok(scan.newest_event(service, at)?.map(|_| service))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::timeline::Timeline;
+
+    /// Service, numbers of events, and missing types.
+    type Case<'c> = (Service, &'c [(Outcome, i64)], &'c [&'c str]);
+
+    #[test]
+    fn expected_event_types_without_events_are_missing() {
+        use Outcome::{Delivery, Hard, Send, Soft};
+
+        let (ses, workmail) = (Service::Ses, Service::WorkMail);
+        let cases: [Case<'_>; 10] = [
+            (ses, &[], &[]),
+            (ses, &[(Send, 10), (Delivery, 9)], &[]),
+            (ses, &[(Delivery, 9)], &["send"]),
+            (ses, &[(Soft, 1)], &["send", "delivery"]),
+            (ses, &[(Send, 10), (Soft, 1)], &["delivery"]),
+            (ses, &[(Send, 10)], &["delivery"]),
+            (ses, &[(Send, 999), (Delivery, 9)], &[]),
+            (ses, &[(Send, 1_000), (Delivery, 9)], &["bounce"]),
+            (ses, &[(Send, 1_000), (Delivery, 9), (Soft, 1)], &[]),
+            (workmail, &[(Send, 1_000), (Hard, 1)], &[]),
+        ];
+        for (service, counts, expected) in cases {
+            let mut timeline = Timeline::new(service);
+            for (outcome, count) in counts {
+                timeline.times.insert(*outcome, (0..*count).collect());
+            }
+            let accounts = Timelines::from([(vec![None, None], timeline)]);
+            assert_eq!(missing_event_types(service, Some(&accounts)), expected, "{counts:?}");
+        }
+    }
+}

@@ -193,9 +193,27 @@ mod tests {
         assert_eq!(level(5, None, ScopeKind::Account), AlertLevel::Unknown);
         assert_eq!(level(5, None, ScopeKind::Group), AlertLevel::Unknown);
         assert_eq!(level(0, None, ScopeKind::Group), AlertLevel::Ok);
+        assert_eq!(level(0, None, ScopeKind::Account), AlertLevel::Unknown);
         assert_eq!(level(5, Some(0), ScopeKind::Account), AlertLevel::Unknown);
         assert_eq!(level(5, Some(0), ScopeKind::Group), AlertLevel::Ok);
         assert_eq!(level(0, Some(0), ScopeKind::Account), AlertLevel::Ok);
+    }
+
+    #[test]
+    fn level_is_significant_by_volume_by_interval_or_if_it_is_reached() {
+        for (count, attempts, expected) in [
+            // at the minimum volume, whatever the interval
+            (40, 1_000, true),
+            (40, 999, false),
+            // reached below the minimum volume
+            (15, 20, true),
+            // the upper bound is below the threshold
+            (5, 999, true),
+            (0, 20, false),
+        ] {
+            let found = assess(count, Some(attempts), BOUNCE, ScopeKind::Account);
+            assert_eq!(found.significant, expected, "{count} of {attempts}: {found:?}");
+        }
     }
 
     #[test]

@@ -16,6 +16,8 @@ pub mod reconcile;
 pub mod request;
 mod run;
 pub(crate) mod service;
+#[cfg(test)]
+mod store_tests;
 pub mod thresholds;
 pub mod trend;
 pub mod verdict;

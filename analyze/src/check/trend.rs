@@ -234,4 +234,51 @@ mod tests {
             previous_period(&timeline, &window, &measured, to, |counts| counts.bounces).unwrap();
         assert_eq!((previous.count, previous.attempts), (0, 1_440));
     }
+
+    #[test]
+    fn burn_is_the_smaller_one_of_both_paces() {
+        let mut timeline = Timeline::new(Service::Ses);
+        let minutes = |from: i64, until: i64| (from..until).map(|minute| minute * 60_000 + 1);
+        timeline.times.insert(Outcome::Send, minutes(0, 24 * 60).collect());
+        timeline.times.insert(Outcome::Hard, minutes(22 * 60, 23 * 60).collect());
+        timeline.first_send = Some(1);
+        let burn = |window: &str| {
+            let measured = measure_window(&timeline, &window.parse().unwrap(), 24 * HOUR);
+            pace(&timeline, &measured, 24 * HOUR, |counts| counts.bounces, 0.10).unwrap()
+        };
+        assert_eq!(burn("24h").long.burn, Some(5.0));
+        assert_eq!(burn("24h").burn, Some(0.0));
+        // the pace of a short window is not empty
+        assert_eq!(burn("5ms").long.seconds.to_bits(), 0.001_f64.to_bits());
+    }
+
+    #[test]
+    fn previous_period_ends_at_the_start_of_a_window_of_at_most_a_week() {
+        let (week, to) = (7 * 24 * HOUR, 60 * 24 * HOUR);
+        let mut timeline = Timeline::new(Service::Ses);
+        let sends = [to - 2 * week, to - 2 * week + 1, to - week, to - week + 1, to];
+        timeline.times.insert(Outcome::Send, sends.into_iter().collect());
+        timeline.first_send = Some(to - 2 * week);
+        let attempts = |timeline: &Timeline, window: &str| {
+            let window: Window = window.parse().unwrap();
+            let measured = measure_window(timeline, &window, to);
+            let period = previous_period(timeline, &window, &measured, to, |counts| counts.bounces);
+            period.map(|period| period.attempts)
+        };
+        assert_eq!(attempts(&timeline, "7d"), Some(2));
+        assert_eq!(attempts(&timeline, "8d"), None);
+        assert_eq!(attempts(&timeline, "volume:2"), None);
+        timeline.counted_from = Some(to - week + 1);
+        assert_eq!(attempts(&timeline, "7d"), Some(2));
+        timeline.counted_from = Some(to - week + 2);
+        assert_eq!(attempts(&timeline, "7d"), None);
+    }
+
+    #[test]
+    fn projected_crossing_is_the_first_millisecond_at_the_threshold() {
+        let window = WindowTotals { count: 0, attempts: 1_000, length_ms: 1_000, to: 0 };
+        let pace =
+            RecentRate { seconds: 1.0, count: 1_000, attempts: 1_000, rate: Some(1.0), burn: None };
+        assert_eq!(projected_crossing(&window, &pace, 0.3335), Some(334));
+    }
 }
