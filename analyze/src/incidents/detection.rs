@@ -236,6 +236,8 @@ mod tests {
             (apart, vec![], vec![]),
             // mail arrives in parts of the first and the last hour
             (with_edges, vec![(99, 50), (101, 50)], vec![(25, 99, 101)]),
+            // few of the attempts of the second hour
+            ([bounces(0, 18, 100), bounces(18, 2, 101)].concat(), vec![(101, 50)], vec![]),
             // one address
             (vec![bounces(0, 1, 100)[0]; 50], vec![], vec![]),
         ] {
@@ -255,6 +257,26 @@ mod tests {
         assert_eq!(split(|bounce| bounce.text = 1), []);
         assert_eq!(candidate_slots(&all, 30), BTreeSet::from([100]));
         assert_eq!(candidate_slots(&all, 31), BTreeSet::new());
+    }
+
+    #[test]
+    fn bounce_belongs_to_the_incident_of_its_group_text_and_time() {
+        let incident = |from, to| Incident { group: 0, text: 0, from, to, addresses: 20 };
+        let index = IncidentIndex::new(&[incident(30, 40), incident(10, 20)]);
+        for (at, expected) in [
+            (9, None),
+            (10, Some(20)),
+            (20, Some(20)),
+            (21, None),
+            (30, Some(40)),
+            (40, Some(40)),
+            (41, None),
+        ] {
+            let bounce = HardBounce { at, address: 0, bounce: 0, group: 0, text: 0 };
+            assert_eq!(index.incident_of(&bounce).map(|one| one.to), expected, "{at}");
+            assert_eq!(index.incident_of(&HardBounce { group: 1, ..bounce }), None);
+            assert_eq!(index.incident_of(&HardBounce { text: 1, ..bounce }), None);
+        }
     }
 
     #[test]

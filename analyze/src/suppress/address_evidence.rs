@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use bouncewatch_schemas::address;
 use bouncewatch_schemas::cause::Cause;
 use bouncewatch_schemas::event::EventKind;
+use bouncewatch_schemas::provider;
 use bouncewatch_schemas::table;
 use bouncewatch_store::addresses::is_dropped;
 
@@ -121,6 +122,7 @@ impl EvidenceCollector {
             return;
         }
         let provider = failure.values.first().copied().flatten();
+        let provider = provider.filter(|name| *name != provider::OTHER);
         let group = self.groups.intern(provider.or(address::domain(recipient)));
         self.update(recipient, |known| {
             known.group = group;

@@ -180,6 +180,9 @@ mod tests {
         check("Anna@example.org\n\nbob@example.org\r\n# end\n", &both, 0);
         check("\u{feff}email,reason\nanna@example.org,BOUNCE\n\"bob@example.org\",x\n", &both, 0);
         check("anna@example.org;1\nno-domain\nbob@example.org\t2\n", &both, 1);
+        check("\u{feff}anna@example.org\nbob@example.org\n", &both, 0);
+        // the apostrophe belongs to the address
+        check("'a@example.org\n", &["'a@example.org"], 0);
         check("'+a@example.org,x\n'=b@example.org\n", &["+a@example.org", "=b@example.org"], 0);
         check("\"\"\"a b\"\"@example.org\",x", &["\"a b\"@example.org"], 0);
         check(
@@ -203,6 +206,9 @@ mod tests {
         let truncated =
             AddressList::parse(r#"{"SuppressedDestinationSummaries":[],"NextToken":"x"}"#);
         assert!(truncated.unwrap().is_truncated);
+        let complete =
+            AddressList::parse(r#"{"SuppressedDestinationSummaries":[],"NextToken":null}"#);
+        assert!(!complete.unwrap().is_truncated);
         for wrong in ["{\"a\":1}", "[", "{\"SuppressedDestinationSummaries\":7}"] {
             assert!(AddressList::parse(wrong).is_err(), "{wrong}");
         }

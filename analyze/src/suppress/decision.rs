@@ -353,6 +353,42 @@ mod tests {
             (vec![expired(20, 1), expired(25, 2), expired(30, 3)], None, Some((3, Some(50)))),
             // one day
             (vec![expired(30, 1), expired(30, 2), expired(30, 3)], None, None),
+            // two families: the one that suppresses longer
+            (
+                vec![
+                    full(25, 1),
+                    full(26, 2),
+                    full(27, 3),
+                    expired(20, 4),
+                    expired(22, 4),
+                    expired(33, 4),
+                ],
+                None,
+                Some((3, Some(55))),
+            ),
+            (
+                vec![
+                    full(20, 1),
+                    full(25, 2),
+                    full(30, 3),
+                    expired(22, 4),
+                    expired(27, 4),
+                    expired(33, 4),
+                ],
+                None,
+                Some((3, Some(52))),
+            ),
+            // a hard bounce decides before repeated failures
+            (
+                vec![
+                    full(20, 1),
+                    full(25, 2),
+                    full(28, 3),
+                    bounced(30, 4, Cause::MailboxUnknown, Action::Suppress),
+                ],
+                None,
+                Some((1, None)),
+            ),
         ] {
             assert_eq!(check(&bounces, delivered), expected, "{bounces:?} {delivered:?}");
         }
@@ -400,6 +436,8 @@ mod tests {
             (vec![dead(noon, None)], vec![1_200, 1_201, 1_202], Err("suppress")),
             (vec![dead(noon, None)], vec![59, 1_300, 1_400], Err("suppress")),
             (vec![dead(noon, None)], vec![60, 1_300, 1_400], Ok((false, noon + 72, 1))),
+            // a delivery on a third day, after the bounce
+            (vec![dead(midnight - 1, None)], vec![1_200, 1_300, midnight], Err("suppress")),
             // the same day; a later day, but the same night; a later day
             (
                 vec![dead(noon, None), dead(noon + 11, None)],
@@ -452,6 +490,8 @@ mod tests {
             (vec![incident(1_500), again(1_550)], Ok((true, 1_624, 2))),
             (vec![incident(1_500), dead(1_507, None)], Ok((true, 1_574, 2))),
             (vec![incident(1_500), dead(1_530, None)], Err("suppress")),
+            // on the next day, seven hours after the bounce but five hours after the incident
+            (vec![dead(1_508, Some(1_510)), dead(1_515, None)], Ok((true, 1_582, 2))),
             // it was suppressed before the incident
             (vec![dead(1_400, None), incident(1_500)], Err("suppress")),
         ] {

@@ -170,11 +170,15 @@ mod tests {
             ("a b@example.org", SuppressReason::HardBounce),
             ("a@b@example.org", SuppressReason::HardBounce),
             ("no-domain", SuppressReason::HardBounce),
+            ("a@localhost", SuppressReason::HardBounce),
+            ("a;b@example.org", SuppressReason::HardBounce),
+            ("\"a\"@example.org", SuppressReason::HardBounce),
+            ("@example.org", SuppressReason::HardBounce),
             ("a\u{202e}@example.org", SuppressReason::HardBounce),
             ("h-0123@example.org", SuppressReason::HardBounce),
         ];
         let text = "anna@example.org,BOUNCE\nbob@example.org,COMPLAINT\ncarl@example.org,BOUNCE\nh-0123@example.org,BOUNCE\n";
-        let expected = SesImportFile { text: text.to_owned(), count: 4, hashed: 1, unwritable: 5 };
+        let expected = SesImportFile { text: text.to_owned(), count: 4, hashed: 1, unwritable: 9 };
         assert_eq!(ses(&list(&all)), expected);
     }
 

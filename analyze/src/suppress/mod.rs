@@ -15,6 +15,8 @@ pub mod release_formats;
 mod report_builder;
 mod request;
 mod run;
+#[cfg(test)]
+mod store_tests;
 
 pub use address_list::AddressList;
 pub use decision::SoftLimit;
