@@ -30,6 +30,7 @@ fn main() -> ExitCode {
         Err(error) => return print_usage_error(&error),
     };
     log_to_stderr(&cli);
+    std::panic::set_hook(Box::new(report_panic));
     let failure_code = cli.command.failure_code();
     let verbosity = cli.verbosity();
     let output = cli.command.output().cloned();
@@ -99,6 +100,12 @@ fn print_message(message: &str) {
     for line in message.lines() {
         _ = writeln!(std::io::stderr(), "{}", printable(line));
     }
+}
+
+/// Prints where the program failed. The text of a panic can contain an address (invariant I-8).
+fn report_panic(panic: &std::panic::PanicHookInfo<'_>) {
+    let place = panic.location().map_or_else(String::new, |location| format!(" at {location}"));
+    print_message(&format!("error: the program failed{place}; this is a bug, please report it"));
 }
 
 #[expect(clippy::disallowed_methods, reason = "this is where the clock is read")]

@@ -23,6 +23,13 @@ const PUBLISHES_AT_ONCE: usize = 8;
 const ENCODE_AFTER_ROWS: usize = 2 * 1024;
 /// Maximum number of rows of one batch that are encoded only when it is published.
 const UNENCODED_ROWS_MAX: usize = 24 * 1024;
+/// Maximum number of bytes of rows that are not encoded, and of quarantined documents. Only unusual events reach it
+/// before the maximum number of rows.
+const MEMORY_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Bytes of a row or of a quarantined document without its texts: its fixed columns, and the positions of its texts.
+const ENTRY_BYTES: usize = 256;
+/// Bytes that are kept of the documents that a file adds to the quarantine beyond its limit.
+const REMAINDER_BYTES_MAX: usize = 64 * 1024;
 
 /// When a batch is published: as soon as it reaches one of these limits.
 #[derive(Debug, Clone, Copy)]
@@ -58,8 +65,26 @@ pub(crate) struct Batch {
     new_rows: usize,
     /// Rows that no day has encoded, as of the last encoding.
     unencoded_rows: usize,
+    unencoded_bytes: usize,
+    /// The first error of encoding rows within a document.
+    encode_failure: Option<StoreError>,
     bytes: usize,
+    quarantine_bytes: usize,
+    /// Documents beyond the limit of their file, by file.
+    remainders: BTreeMap<String, Remainder>,
     counts: IngestCounts,
+}
+
+/// Quarantined documents that are one entry: of each file those beyond its limit.
+#[derive(Debug)]
+struct Remainder {
+    documents: u64,
+    bytes: usize,
+    /// The first of their bytes.
+    head: Vec<u8>,
+    /// The reason of the first.
+    reason: &'static str,
+    received_at: i64,
 }
 
 impl Batch {
@@ -69,9 +94,13 @@ impl Batch {
     }
 
     /// Counts a row that was added to its day.
-    pub(crate) fn count_row(&mut self, row: &EventRow<'_>, is_duplicate: bool) {
+    pub(crate) fn count_row(&mut self, row: &EventRow<'_>, text_bytes: usize, is_duplicate: bool) {
         self.rows += 1;
         self.new_rows += 1;
+        self.unencoded_bytes += text_bytes + ENTRY_BYTES;
+        if self.unencoded_bytes >= MEMORY_BYTES_MAX && self.encode_failure.is_none() {
+            self.encode_failure = self.encode_large_days().err();
+        }
         self.counts.duplicates += u64::from(is_duplicate);
         // a clock that is ahead must not make a silent feed look alive
         let newest = Some(row.event_at).filter(|at| *at <= row.received_at);
@@ -99,6 +128,12 @@ impl Batch {
         &self.counts
     }
 
+    /// Number of entries that the batch adds to the quarantine.
+    #[cfg(test)]
+    pub(crate) fn quarantine_entries(&self) -> usize {
+        self.quarantine.len() + self.remainders.len()
+    }
+
     /// Counts the bytes of a decoded document.
     pub(crate) fn add_bytes(&mut self, bytes: usize) {
         self.bytes += bytes;
@@ -114,14 +149,65 @@ impl Batch {
     ) {
         self.add_bytes(bytes.len());
         let reason = rejection.reason.as_str();
+        self.quarantine_bytes += bytes.len() + rejection.detail.len() + origin.len() + ENTRY_BYTES;
         self.quarantine.push(bytes, reason, &rejection.detail, origin, received_at);
         *self.counts.quarantined.entry(reason).or_default() += 1;
+    }
+
+    /// Counts a quarantined document beyond the limit of its file, of which only the count and some bytes are kept.
+    pub(crate) fn quarantine_remainder(
+        &mut self,
+        bytes: &[u8],
+        rejection: &Rejection,
+        origin: &str,
+        received_at: i64,
+    ) {
+        self.add_bytes(bytes.len());
+        let reason = rejection.reason.as_str();
+        *self.counts.quarantined.entry(reason).or_default() += 1;
+        if !self.remainders.contains_key(origin) {
+            let new = Remainder { documents: 0, bytes: 0, head: Vec::new(), reason, received_at };
+            self.remainders.insert(origin.to_owned(), new);
+        }
+        let Some(remainder) = self.remainders.get_mut(origin) else { return };
+        remainder.documents += 1;
+        remainder.bytes += bytes.len();
+        let room = REMAINDER_BYTES_MAX.saturating_sub(remainder.head.len());
+        if room > 0 {
+            remainder.head.extend(bytes.iter().take(room));
+            remainder.head.push(b'\n');
+        }
+    }
+
+    /// Adds one entry for the remainder of each file.
+    fn add_remainders(&mut self) {
+        for (origin, remainder) in std::mem::take(&mut self.remainders) {
+            let Remainder { documents, bytes, head, reason, received_at } = remainder;
+            let detail = format!(
+                "{documents} more unreadable documents with {bytes} bytes; this entry has their first {} bytes",
+                head.len()
+            );
+            self.quarantine.push(&head, reason, &detail, &origin, received_at);
+        }
+    }
+
+    /// Whether a panic has left a day incomplete.
+    pub(crate) fn is_incomplete(&self) -> bool {
+        self.days.values().any(EventSegment::is_incomplete)
+    }
+
+    /// Number of event days.
+    pub(crate) fn days(&self) -> usize {
+        self.days.len()
     }
 
     /// Encodes rows if there are enough new ones, to keep the batch small; call it between documents. Only one day
     /// encodes before the batch is published, the one with most rows at the first call: the column encoders of a day
     /// take more memory than many rows of other days.
     pub(crate) fn encode_if_due(&mut self) -> Result<(), StoreError> {
+        if let Some(error) = self.encode_failure.take() {
+            return Err(error);
+        }
         if self.new_rows >= ENCODE_AFTER_ROWS {
             self.new_rows = 0;
             let days = self.days.values_mut();
@@ -129,9 +215,28 @@ impl Batch {
             {
                 day.encode()?;
             }
-            self.unencoded_rows = self.days.values().map(EventSegment::unencoded_rows).sum();
+            self.count_unencoded();
         }
         Ok(())
+    }
+
+    /// Encodes the days with most bytes until half of the memory is free: the rows of a single document can be too many
+    /// for it.
+    fn encode_large_days(&mut self) -> Result<(), StoreError> {
+        while self.unencoded_bytes > MEMORY_BYTES_MAX / 2 {
+            let Some(day) = self.days.values_mut().max_by_key(|day| day.unencoded_bytes()) else {
+                break;
+            };
+            day.encode()?;
+            self.count_unencoded();
+        }
+        Ok(())
+    }
+
+    fn count_unencoded(&mut self) {
+        self.unencoded_rows = self.days.values().map(EventSegment::unencoded_rows).sum();
+        self.unencoded_bytes = self.days.values().map(EventSegment::unencoded_bytes).sum::<usize>()
+            + self.unencoded_rows * ENTRY_BYTES;
     }
 
     /// Whether the batch has reached a limit other than its age.
@@ -139,12 +244,23 @@ impl Batch {
         self.rows >= limits.rows_max
             || self.unencoded_rows >= UNENCODED_ROWS_MAX
             || self.bytes >= limits.bytes_max
+            || self.memory_bytes() >= MEMORY_BYTES_MAX
             || self.days.len() >= DAYS_MAX
+    }
+
+    /// Bytes of the rows that are not encoded, and of the quarantined documents.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.unencoded_bytes + self.quarantine_bytes
     }
 
     /// Makes the batch durable and returns its counts. After an error some segments may be published; reading the same
     /// documents again only repeats rows, which the scan counts once.
-    pub(crate) async fn publish(self, store: &Store, now: i64) -> Result<IngestCounts, StoreError> {
+    pub(crate) async fn publish(
+        mut self,
+        store: &Store,
+        now: i64,
+    ) -> Result<IngestCounts, StoreError> {
+        self.add_remainders();
         let mut counts = self.counts;
         let publishing = self.days.into_iter().map(async |(day, segment)| {
             let rows = segment.len();

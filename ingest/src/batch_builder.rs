@@ -1,5 +1,6 @@
 //! [`BatchBuilder`]: decodes documents into a batch.
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 
 use bouncewatch_classify::Classifier;
@@ -8,10 +9,11 @@ use bouncewatch_store::{Store, StoreError};
 
 use crate::batch::{Batch, BatchLimits};
 use crate::decode::allow_list::AllowList;
-use crate::decode::documents::DOCUMENT_BYTES_MAX;
+use crate::decode::documents::{DOCUMENT_BYTES_MAX, DocumentSpan};
 use crate::decode::outcome::{QuarantineReason, Rejection};
 use crate::decode::{DecodeContext, decode_document};
-use crate::enrich::Enricher;
+use crate::enrich::{Enricher, EnrichingSink};
+use crate::source::delivery::Delivery;
 use crate::telemetry::counts::IngestCounts;
 
 /// Settings for the events that are accepted and stored.
@@ -36,18 +38,33 @@ pub enum PoisonPolicy {
 }
 
 /// Decodes documents, enriches their rows, and collects both in a batch.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct BatchBuilder {
     allow_list: Arc<AllowList>,
     enricher: Enricher,
     batch: Batch,
+    /// [`decode_document`]; a test replaces it.
+    decoder: Decoder,
+}
+
+type Decoder = fn(&[u8], DecodeContext<'_>, &mut EnrichingSink<'_>) -> Result<(), Rejection>;
+
+impl Default for BatchBuilder {
+    fn default() -> Self {
+        Self::new(IntakeRules::default())
+    }
 }
 
 impl BatchBuilder {
     /// A builder with an empty batch.
     pub(crate) fn new(rules: IntakeRules) -> Self {
         let IntakeRules { allow_list, addresses, classifier } = rules;
-        Self { allow_list, enricher: Enricher::new(addresses, classifier), batch: Batch::default() }
+        Self {
+            allow_list,
+            enricher: Enricher::new(addresses, classifier),
+            batch: Batch::default(),
+            decoder: |bytes, context, sink| decode_document(bytes, context, sink),
+        }
     }
 
     /// Decodes a document into the batch. Returns false for an unreadable message that stays in its queue.
@@ -79,15 +96,25 @@ impl BatchBuilder {
         }
     }
 
-    /// Decodes a span in which no complete document was found: a notice, or the decoder returns the reason to
-    /// quarantine it.
-    pub(crate) fn decode_incomplete(&mut self, bytes: &[u8], origin: &str, received_at: i64) {
-        if bytes.len() > DOCUMENT_BYTES_MAX {
-            let detail = format!("no end of the document within {} bytes", bytes.len());
-            let rejection = Rejection::new(QuarantineReason::TooLarge, detail);
-            self.quarantine(bytes, &rejection, origin, received_at);
+    /// Decodes a document of a file, an object or a log group. In a span without a complete document, the decoder finds
+    /// a notice, or the reason to quarantine it.
+    pub(crate) fn decode_span(&mut self, delivery: &Delivery, span: &DocumentSpan) {
+        let (origin, received_at) = (delivery.origin.as_ref(), delivery.received_at);
+        let Some(bytes) = delivery.bytes.get(span.start..span.end) else { return };
+        let decoded = if span.is_complete || bytes.len() <= DOCUMENT_BYTES_MAX {
+            self.decode_in(bytes, DecodeContext::new(origin, received_at))
         } else {
-            self.decode(bytes, origin, received_at, PoisonPolicy::Quarantine);
+            let detail = format!("no end of the document within {} bytes", bytes.len());
+            Err(Rejection::new(QuarantineReason::TooLarge, detail))
+        };
+        match decoded {
+            Ok(()) => {}
+            Err(rejection) if delivery.quarantine_limit.admits(bytes.len()) => {
+                self.quarantine(bytes, &rejection, origin, received_at);
+            }
+            Err(rejection) => {
+                self.batch.quarantine_remainder(bytes, &rejection, origin, received_at);
+            }
         }
     }
 
@@ -123,7 +150,19 @@ impl BatchBuilder {
 
     fn decode_in(&mut self, bytes: &[u8], context: DecodeContext<'_>) -> Result<(), Rejection> {
         let context = context.with_allow_list(&self.allow_list);
-        decode_document(bytes, context, &mut self.enricher.sink(&mut self.batch))?;
+        let mut sink = self.enricher.sink(&mut self.batch);
+        // without it, one document would end each run that receives it, before the others are stored
+        let decoded = catch_unwind(AssertUnwindSafe(|| (self.decoder)(bytes, context, &mut sink)));
+        match decoded {
+            Ok(decoded) => decoded?,
+            // rows of other documents are lost: the run ends, and nothing is deleted
+            Err(panic) if self.batch.is_incomplete() => resume_unwind(panic),
+            Err(_) => {
+                self.enricher.reset();
+                let detail = "the decoder failed; this is a bug, please report it";
+                return Err(Rejection::new(QuarantineReason::Panicked, detail));
+            }
+        }
         self.batch.add_bytes(bytes.len());
         Ok(())
     }
@@ -155,6 +194,87 @@ mod tests {
             documents.swap(last, rng.index(last + 1));
         }
         documents
+    }
+
+    #[test]
+    fn document_that_panics_is_quarantined_beside_the_others() {
+        let options = Options { events: 20, ..Options::default() };
+        let mut builder = BatchBuilder::default();
+        builder.decoder = |bytes, context, sink| {
+            decode_document(bytes, context, sink)?;
+            assert!(!bytes.ends_with(b" "), "a bug of the decoder");
+            Ok(())
+        };
+        for (at, mut body) in Traffic::new(&options).unwrap().enumerate() {
+            if at == 7 {
+                body.push(' ');
+            }
+            assert!(builder.decode(body.as_bytes(), "test", RECEIVED_AT, PoisonPolicy::Quarantine));
+        }
+        let counts = builder.batch.counts();
+        assert_eq!(counts.quarantined, [("panicked", 1)].into());
+        assert!(counts.events >= 20);
+        builder.batch.encode_if_due().unwrap();
+        // a message with the policy `leave` stays in its queue
+        let mut body = Traffic::new(&options).unwrap().next().unwrap();
+        body.push(' ');
+        assert!(!builder.decode(body.as_bytes(), "test", RECEIVED_AT, PoisonPolicy::Leave));
+        assert_eq!(builder.batch.counts().poison, [("panicked", 1)].into());
+    }
+
+    #[test]
+    fn rows_of_one_document_are_encoded_before_they_fill_the_memory() {
+        let tag = "v".repeat(250);
+        let tags: serde_json::Map<String, serde_json::Value> =
+            (0..100).map(|n| (format!("tag-{n}"), serde_json::json!([tag]))).collect();
+        let destination: Vec<String> = (0..1_000).map(|n| format!("u{n}@example.org")).collect();
+        let sends: Vec<serde_json::Value> = (1..=3)
+            .map(|day| {
+                serde_json::json!({"eventType": "Send", "mail": {"messageId": "m", "destination": destination,
+                    "timestamp": format!("2026-11-0{day}T00:00:00Z"), "tags": tags}, "send": {}})
+            })
+            .collect();
+        let document = serde_json::json!({"Records": sends.iter().map(|send| serde_json::json!({"body": send})).collect::<Vec<_>>()});
+        let mut builder = BatchBuilder::default();
+        let document = document.to_string();
+        assert!(document.len() < 300_000);
+        assert!(builder.decode(document.as_bytes(), "test", RECEIVED_AT, PoisonPolicy::Leave));
+        assert_eq!(builder.batch.counts().events, 3);
+        // 75 MB of rows
+        assert!(builder.batch.memory_bytes() < 40_000_000, "{}", builder.batch.memory_bytes());
+    }
+
+    #[test]
+    fn lists_of_gigabytes_in_memory_are_too_large() {
+        for (list, items) in [("Records", 300_000), ("logEvents", 600_000)] {
+            let document = format!("{{\"{list}\":[{}0]}}", "0,".repeat(items));
+            let mut builder = BatchBuilder::default();
+            builder.decode(document.as_bytes(), "test", RECEIVED_AT, PoisonPolicy::Quarantine);
+            assert_eq!(builder.batch.counts().quarantined, [("too_large", 1)].into(), "{list}");
+        }
+    }
+
+    #[test]
+    fn batch_is_full_when_quarantined_documents_fill_the_memory() {
+        let mut builder = BatchBuilder::default();
+        let mut documents = 0;
+        while !builder.is_full(&BatchLimits::default()) {
+            builder.decode(b"x", "test", RECEIVED_AT, PoisonPolicy::Quarantine);
+            documents += 1;
+        }
+        assert!((50_000..200_000).contains(&documents), "{documents}");
+    }
+
+    #[test]
+    fn documents_beyond_the_limit_of_a_file_are_one_entry() {
+        let text = "{\n".repeat(3_000);
+        let (spans, _) = split(text.as_bytes(), true);
+        let delivery =
+            Delivery::documents(text.into_bytes(), spans.clone(), Arc::from("file"), RECEIVED_AT);
+        let mut builder = BatchBuilder::default();
+        spans.iter().for_each(|span| builder.decode_span(&delivery, span));
+        assert_eq!(builder.batch.counts().quarantined_total(), 3_000);
+        assert_eq!(builder.batch.quarantine_entries(), 1_001);
     }
 
     proptest! {

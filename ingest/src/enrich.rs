@@ -8,6 +8,7 @@ use bouncewatch_store::addresses::AddressRedactor;
 
 use crate::batch::Batch;
 use crate::decode::Sink;
+use crate::decode::limits;
 use crate::decode::outcome::IgnoreReason;
 use crate::duplicates::RecentKeys;
 
@@ -29,11 +30,12 @@ impl Enricher {
 
     /// A sink that enriches rows and adds them to `batch`.
     pub(crate) fn sink<'a>(&'a mut self, batch: &'a mut Batch) -> EnrichingSink<'a> {
-        EnrichingSink { enricher: self, batch }
+        EnrichingSink { enricher: self, batch, rows: 0, row_bytes: 0 }
     }
 
     /// Adds the cause to a bounce or a delay, redacts addresses, and adds the row to `batch`.
-    fn add(&mut self, row: &EventRow<'_>, batch: &mut Batch) {
+    /// Returns the bytes of its texts.
+    fn add(&mut self, row: &EventRow<'_>, batch: &mut Batch) -> usize {
         let segment = batch.day_of(row);
         // with the address as received: copies of an event have one key under every redaction policy
         let event_key = segment.event_key(row);
@@ -48,8 +50,17 @@ impl Enricher {
             _ => (None, None),
         };
         let classified = EventRow { cause, cause_rule, ..row.clone() };
-        self.addresses.apply(&classified, |redacted| segment.push_with_key(redacted, event_key));
-        batch.count_row(row, self.recent_keys.insert(event_key));
+        let mut text_bytes = 0;
+        self.addresses.apply(&classified, |redacted| {
+            text_bytes = segment.push_with_key(redacted, event_key);
+        });
+        batch.count_row(row, text_bytes, self.recent_keys.insert(event_key));
+        text_bytes
+    }
+
+    /// Forgets the state of a classification that a panic has interrupted.
+    pub(crate) fn reset(&mut self) {
+        self.scratch = Scratch::default();
     }
 }
 
@@ -57,6 +68,9 @@ impl Enricher {
 pub(crate) struct EnrichingSink<'a> {
     enricher: &'a mut Enricher,
     batch: &'a mut Batch,
+    /// Rows of the document, and the bytes of their texts.
+    rows: usize,
+    row_bytes: usize,
 }
 
 impl Sink for EnrichingSink<'_> {
@@ -65,7 +79,14 @@ impl Sink for EnrichingSink<'_> {
     }
 
     fn row(&mut self, row: &EventRow<'_>) {
-        self.enricher.add(row, self.batch);
+        self.rows += 1;
+        self.row_bytes += self.enricher.add(row, self.batch);
+    }
+
+    fn is_full(&self) -> bool {
+        self.rows >= limits::ROWS_MAX
+            || self.row_bytes >= limits::ROW_BYTES_MAX
+            || self.batch.days() >= limits::DAYS_MAX
     }
 
     fn ignored(&mut self, reason: IgnoreReason) {

@@ -411,13 +411,7 @@ impl PendingBatch {
             }
             (Handling::Decode, Some(documents)) => {
                 for document in documents {
-                    let range = document.start..document.end;
-                    let Some(bytes) = delivery.bytes.get(range) else { continue };
-                    if document.is_complete {
-                        self.batch.decode(bytes, origin, received_at, PoisonPolicy::Quarantine);
-                    } else {
-                        self.batch.decode_incomplete(bytes, origin, received_at);
-                    }
+                    self.batch.decode_span(&delivery, document);
                     self.messages += 1;
                 }
             }

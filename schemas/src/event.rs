@@ -120,6 +120,38 @@ impl EventRow<'_> {
         self.identity().event_key(buffer)
     }
 
+    /// Bytes of all texts of the row: most of its memory.
+    pub fn text_bytes(&self) -> usize {
+        let texts = [
+            self.feedback_id,
+            self.recipient,
+            self.reported_recipient,
+            self.recipient_domain,
+            self.source,
+            self.source_domain,
+            self.identity,
+            self.configuration_set,
+            self.account,
+            self.region,
+            self.tenant,
+            self.source_ip,
+            self.outgoing_ip,
+            self.remote_mta,
+            self.reporting_mta,
+            self.bounce_type,
+            self.bounce_subtype,
+            self.complaint_type,
+            self.complaint_subtype,
+            self.delay_type,
+            self.enhanced_status,
+            self.diagnostic,
+            self.link,
+        ];
+        let texts: usize = texts.iter().flatten().map(|text| text.len()).sum();
+        let tags: usize = self.tags.iter().map(|(key, value)| key.len() + value.len()).sum();
+        texts + tags + self.message_id.len() + self.origin.len()
+    }
+
     /// The fields that can be part of the identity.
     pub fn identity(&self) -> EventIdentity<'_> {
         EventIdentity {

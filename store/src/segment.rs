@@ -10,6 +10,8 @@ use crate::table_builder::TableBuilder;
 pub struct EventSegment {
     builder: TableBuilder,
     scratch: Vec<u8>,
+    /// Bytes of the texts of the rows that are not encoded yet.
+    unencoded_bytes: usize,
 }
 
 impl std::fmt::Debug for EventSegment {
@@ -20,7 +22,11 @@ impl std::fmt::Debug for EventSegment {
 
 impl Default for EventSegment {
     fn default() -> Self {
-        Self { builder: TableBuilder::new(table::EVENTS, table::COLUMNS), scratch: Vec::new() }
+        Self {
+            builder: TableBuilder::new(table::EVENTS, table::COLUMNS),
+            scratch: Vec::new(),
+            unencoded_bytes: 0,
+        }
     }
 }
 
@@ -35,6 +41,11 @@ impl EventSegment {
         self.len() == 0
     }
 
+    /// Whether a panic has left a row or an encoding incomplete: the segment cannot be finished.
+    pub fn is_incomplete(&self) -> bool {
+        self.builder.is_incomplete()
+    }
+
     /// Adds a row.
     pub fn push(&mut self, row: &EventRow<'_>) {
         let event_key = self.event_key(row);
@@ -46,8 +57,10 @@ impl EventSegment {
         row.event_key(&mut self.scratch)
     }
 
-    /// Adds a row with the event key that it had before its recipient was redacted.
-    pub fn push_with_key(&mut self, row: &EventRow<'_>, event_key: u64) {
+    /// Adds a row with the event key that it had before its recipient was redacted. Returns the bytes of its texts.
+    pub fn push_with_key(&mut self, row: &EventRow<'_>, event_key: u64) -> usize {
+        let text_bytes = row.text_bytes();
+        self.unencoded_bytes += text_bytes;
         self.builder
             .row()
             .text(Some(row.kind.as_str()))
@@ -94,6 +107,7 @@ impl EventSegment {
             .hash(event_key)
             .text(row.reported_recipient)
             .finish();
+        text_bytes
     }
 
     /// The finished segment.
@@ -109,6 +123,11 @@ impl EventSegment {
         self.builder.unencoded_rows()
     }
 
+    /// Bytes of their texts.
+    pub fn unencoded_bytes(&self) -> usize {
+        self.unencoded_bytes
+    }
+
     /// Whether a portion of rows was encoded.
     pub fn has_encoded_rows(&self) -> bool {
         self.builder.has_encoded_rows()
@@ -119,6 +138,7 @@ impl EventSegment {
     /// # Errors
     /// If the rows cannot be encoded.
     pub fn encode(&mut self) -> Result<(), StoreError> {
+        self.unencoded_bytes = 0;
         self.builder.encode()
     }
 }

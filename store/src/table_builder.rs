@@ -29,6 +29,8 @@ pub(crate) struct TableBuilder {
     /// Rows in `writer`.
     encoded: usize,
     writer: Option<ArrowWriter<Vec<u8>>>,
+    /// Whether a row or an encoding has started and not ended: true after a panic in it.
+    is_incomplete: bool,
 }
 
 /// Initial capacity of a column: the size of its previous portion plus 12.5 %. Growing is the main cost of a column,
@@ -139,6 +141,7 @@ impl TagsBuilder {
 /// Appends the values of one row in the order of the columns.
 pub(crate) struct RowWriter<'a> {
     columns: std::slice::IterMut<'a, ColumnBuilder>,
+    is_incomplete: &'a mut bool,
 }
 
 /// The builder of the next column, which must have the given type.
@@ -203,8 +206,9 @@ impl RowWriter<'_> {
         self
     }
 
-    /// Checks in debug builds that every column has a value.
+    /// Ends the row. Checks in debug builds that every column has a value.
     pub(crate) fn finish(&mut self) {
+        *self.is_incomplete = false;
         debug_assert!(self.columns.next().is_none(), "every column has a value");
     }
 }
@@ -224,14 +228,21 @@ impl TableBuilder {
             rows: 0,
             encoded: 0,
             writer: None,
+            is_incomplete: false,
         }
+    }
+
+    /// Whether a panic has left a row or an encoding incomplete: the rows are lost.
+    pub(crate) fn is_incomplete(&self) -> bool {
+        self.is_incomplete
     }
 
     /// Starts a row.
     pub(crate) fn row(&mut self) -> RowWriter<'_> {
         self.create_columns();
         self.rows += 1;
-        RowWriter { columns: self.columns.iter_mut() }
+        self.is_incomplete = true;
+        RowWriter { columns: self.columns.iter_mut(), is_incomplete: &mut self.is_incomplete }
     }
 
     /// Rows so far.
@@ -258,6 +269,7 @@ impl TableBuilder {
     /// Encodes the rows so far.
     pub(crate) fn encode(&mut self) -> Result<(), StoreError> {
         self.create_columns();
+        self.is_incomplete = true;
         let columns = self.columns.drain(..).zip(&mut self.capacities);
         let arrays: Vec<ArrayRef> =
             columns.map(|(column, capacity)| column.finish(capacity)).collect();
@@ -273,6 +285,7 @@ impl TableBuilder {
         writer.write(&batch).map_err(StoreError::build)?;
         self.encoded += std::mem::take(&mut self.rows);
         self.writer = Some(writer);
+        self.is_incomplete = false;
         Ok(())
     }
 

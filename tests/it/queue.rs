@@ -1,5 +1,6 @@
 //! Ingest from SQS: each message is stored, and a message is deleted only after it is stored.
 
+use std::path::Path;
 use std::process::Command;
 
 use aws_sdk_sqs::types::QueueAttributeName;
@@ -11,6 +12,7 @@ use serde_json::json;
 use crate::command::{CommandOutput, Workspace};
 use crate::emulator::{CREDENTIALS, Emulator};
 use crate::messages::{NOW, message, sent_and_bounced};
+use crate::telemetry::Consumer;
 
 const END: &str = "2026-11-20T00:00:00Z";
 
@@ -90,6 +92,32 @@ async fn ingest_drains_queue_into_store() {
     emulator.send_all(&queue, &bodies[..2_000]).await;
     run(&workspace, &emulator, &format!("ingest {queue} --store STORE")).await;
     assert_eq!(total(&workspace, "bounces"), before);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn hostile_message_neither_ends_the_run_nor_takes_its_memory() {
+    let (emulator, workspace) = (Emulator::start().await, Workspace::new());
+    let queue = emulator.create_queue("hostile").await;
+    let fixture = "fixtures/payloads/logs-packed-bounce-with-an-id-of-megabytes.json";
+    let pill = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(fixture));
+    // as plain JSON
+    let recipients: Vec<String> = (0..1_000).map(|n| format!("u{n}@example.org")).collect();
+    let addresses: Vec<&str> = recipients.iter().map(String::as_str).collect();
+    let mut long = message(0);
+    long.id = "i".repeat(150_000);
+    let plain = long.event_to(&addresses, "Send", "send", &json!({}));
+    let mut bodies: Vec<String> = (1..=20).map(|number| message(number).send()).collect();
+    bodies.extend([pill.unwrap(), plain]);
+    let consumer = Consumer::start(&workspace, &emulator, &queue);
+    emulator.send_all(&queue, &bodies).await;
+    consumer.wait_for("all are deleted", |it| it.metric("messages_deleted_total") > 21.5);
+    assert!((consumer.metric("events_stored_total") - 20.0).abs() < 0.5);
+    assert!((consumer.metric("documents_quarantined_total") - 2.0).abs() < 0.5);
+    let peak = consumer.peak_memory_kb();
+    assert!(peak < 150_000, "{peak} kB");
+    consumer.stop();
+    let (code, summary, output) = tokio::task::spawn_blocking(|| consumer.wait()).await.unwrap();
+    assert_eq!((code, &summary["quarantined_by_reason"]["too_large"]), (1, &json!(2)), "{output}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -21,7 +21,7 @@ use crate::messages::message;
 const ATTEMPTS: u32 = 1_200;
 
 /// A running `ingest --follow` with its metrics address and the lines of its stderr.
-struct Consumer {
+pub(crate) struct Consumer {
     child: Child,
     log: Receiver<String>,
     stderr_lines: Vec<String>,
@@ -29,7 +29,7 @@ struct Consumer {
 }
 
 impl Consumer {
-    fn start(workspace: &Workspace, emulator: &Emulator, queue: &str) -> Self {
+    pub(crate) fn start(workspace: &Workspace, emulator: &Emulator, queue: &str) -> Self {
         let arguments = format!(
             "-vvv --log-format json ingest {queue} --store STORE --follow --batch-age 1 --workers 1 --format json --metrics-addr :0"
         );
@@ -66,7 +66,7 @@ impl Consumer {
     }
 
     /// Returns a metric, summed over its labels.
-    fn metric(&self, name: &str) -> f64 {
+    pub(crate) fn metric(&self, name: &str) -> f64 {
         let (_, text) = self.get("/metrics", "*/*").unwrap();
         let value = |line: &str| {
             let rest = line.strip_prefix("bouncewatch_")?.strip_prefix(name)?;
@@ -75,8 +75,21 @@ impl Consumer {
         text.lines().filter_map(value).sum()
     }
 
+    /// Requests a graceful stop.
+    pub(crate) fn stop(&self) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    }
+
+    /// Returns the largest resident memory so far, kB.
+    pub(crate) fn peak_memory_kb(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        line.split_whitespace().next().unwrap().parse().unwrap()
+    }
+
     /// Waits until a condition holds; panics after 1 minute.
-    fn wait_for(&self, condition: &str, holds: impl Fn(&Self) -> bool) {
+    pub(crate) fn wait_for(&self, condition: &str, holds: impl Fn(&Self) -> bool) {
         for _ in 0..ATTEMPTS {
             if holds(self) {
                 return;
@@ -87,7 +100,7 @@ impl Consumer {
     }
 
     /// Waits for the exit; returns exit code, stdout as JSON and stderr.
-    fn wait(mut self) -> (i32, Value, String) {
+    pub(crate) fn wait(mut self) -> (i32, Value, String) {
         let mut out = String::new();
         self.child.stdout.take().unwrap().read_to_string(&mut out).unwrap();
         let code = self.child.wait().unwrap().code().unwrap_or(-1);
@@ -253,8 +266,7 @@ async fn metrics_server_stops_with_the_run_and_the_summary_has_its_cost() {
     emulator.send_all(&queue, &[message(1).send()]).await;
     consumer.wait_for("it is deleted", |it| it.metric("messages_deleted_total") > 0.5);
     let at = consumer.at.clone();
-    let pid = consumer.child.id().to_string();
-    assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    consumer.stop();
     let (code, summary, output) = tokio::task::spawn_blocking(|| consumer.wait()).await.unwrap();
     assert_eq!(code, 0, "{output}");
     assert!(TcpStream::connect(&at).is_err());

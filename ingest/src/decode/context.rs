@@ -19,6 +19,10 @@ pub trait Sink {
     fn ignored(&mut self, reason: IgnoreReason);
     /// An S3 object that the document points to.
     fn object(&mut self, _: S3Pointer) {}
+    /// Whether the document has become as many rows as one document may become.
+    fn is_full(&self) -> bool {
+        false
+    }
 }
 
 /// Counts the events on their way to another sink.
@@ -41,6 +45,9 @@ impl Sink for CountingSink<'_> {
     }
     fn object(&mut self, pointer: S3Pointer) {
         self.sink.object(pointer);
+    }
+    fn is_full(&self) -> bool {
+        self.sink.is_full()
     }
 }
 
@@ -71,6 +78,8 @@ pub struct DecodeContext<'a> {
     pub pointers_followed: bool,
     /// Number of envelopes around the current document.
     pub(super) depth: u8,
+    /// Bytes of the payloads around the current document, after unpacking.
+    pub(super) unpacked_bytes: usize,
 }
 
 impl<'a> DecodeContext<'a> {
@@ -89,6 +98,7 @@ impl<'a> DecodeContext<'a> {
             allow_list: None,
             pointers_followed: false,
             depth: 0,
+            unpacked_bytes: 0,
         }
     }
 

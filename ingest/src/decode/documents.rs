@@ -15,6 +15,22 @@ pub const DOCUMENT_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Maximum number of scans per input byte, on average. Only hostile input needs more.
 const SCANS_PER_BYTE_MAX: usize = 16;
 
+/// Maximum number of documents that one call finds: the positions of short documents take more memory than the
+/// documents.
+pub const SPANS_MAX: usize = 16 * 1024;
+
+/// Bytes that may still be scanned. Each byte is scanned once, and again only after a damaged document; the budget
+/// limits the time for hostile input.
+#[derive(Debug)]
+pub struct Budget(usize);
+
+impl Budget {
+    /// The budget for these bytes.
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(bytes.len().saturating_mul(SCANS_PER_BYTE_MAX))
+    }
+}
+
 /// The boundary between concatenated documents.
 static BOUNDARY: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"}{"));
 
@@ -33,18 +49,23 @@ pub struct DocumentSpan {
 ///
 /// The bytes after that are the start of a document: call again with more bytes. If `last` is true, there are no more
 /// bytes, and all are consumed.
-pub fn split(bytes: &[u8], last: bool) -> (Vec<DocumentSpan>, usize) {
+///
+/// At most [`SPANS_MAX`] documents are found. If there are as many, call again with the rest before there are more
+/// bytes, and with the same budget.
+pub fn split_some(bytes: &[u8], last: bool, budget: &mut Budget) -> (Vec<DocumentSpan>, usize) {
     let mut spans = Vec::new();
     let mut at = 0;
-    // each byte is scanned once, and again only after a damaged document; the budget limits the time for hostile input
-    let mut budget = bytes.len().saturating_mul(SCANS_PER_BYTE_MAX);
+    let Budget(budget) = budget;
     let mut boundaries = Boundaries::default();
     loop {
+        if spans.len() >= SPANS_MAX {
+            return (spans, at);
+        }
         at += bytes[at..].iter().take_while(|byte| is_separator(**byte)).count();
         if at >= bytes.len() {
             return (spans, at);
         }
-        if budget == 0 {
+        if *budget == 0 {
             let end = boundaries.line_end(bytes, at);
             spans.push(DocumentSpan { start: at, end, is_complete: true });
             at = end;
@@ -72,13 +93,55 @@ pub fn split(bytes: &[u8], last: bool) -> (Vec<DocumentSpan>, usize) {
                 if !is_followed && is_more_expected {
                     return (spans, line_start(bytes, at));
                 }
-                budget =
-                    budget.saturating_sub(damage.map_or(bytes.len() - at, |damage| damage.scanned));
+                let scanned = damage.map_or(bytes.len() - at, |damage| damage.scanned);
+                *budget = budget.saturating_sub(scanned);
                 spans.push(DocumentSpan { start: at, end, is_complete: false });
                 at = end;
             }
         }
     }
+}
+
+/// The documents in `bytes`, which are complete. Finds them step by step, so that the positions take little memory.
+pub(super) fn spans(bytes: &[u8]) -> impl Iterator<Item = DocumentSpan> + '_ {
+    let (mut start, mut budget) = (0, Budget::of(bytes));
+    let parts = std::iter::from_fn(move || {
+        let rest = bytes.get(start..).filter(|rest| !rest.is_empty())?;
+        let (spans, consumed) = split_some(rest, true, &mut budget);
+        let base = start;
+        start += consumed;
+        Some(spans.into_iter().map(move |span| DocumentSpan {
+            start: base + span.start,
+            end: base + span.end,
+            ..span
+        }))
+    });
+    parts.flatten()
+}
+
+/// All documents in `bytes`, as [`split_some`] finds them.
+#[cfg(test)]
+pub(crate) fn split(bytes: &[u8], last: bool) -> (Vec<DocumentSpan>, usize) {
+    let (mut all, mut done, mut budget) = (Vec::new(), 0, Budget::of(bytes));
+    loop {
+        let (spans, consumed) = split_some(&bytes[done..], last, &mut budget);
+        let is_end = spans.len() < SPANS_MAX;
+        let moved = |span: DocumentSpan| DocumentSpan {
+            start: done + span.start,
+            end: done + span.end,
+            ..span
+        };
+        all.extend(spans.into_iter().map(moved));
+        done += consumed;
+        if is_end {
+            return (all, done);
+        }
+    }
+}
+
+/// Whether `bytes` contain more than one document.
+pub(super) fn is_several(bytes: &[u8]) -> bool {
+    spans(bytes).nth(1).is_some()
 }
 
 /// The start of the white space before `at` in its line: the end of a damaged document depends on its indentation.

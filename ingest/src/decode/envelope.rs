@@ -7,7 +7,7 @@ use bouncewatch_schemas::event::Channel;
 use bouncewatch_schemas::time::parse_ms;
 use bouncewatch_schemas::wire::envelope::{Envelope, RawJson, Record};
 use bouncewatch_schemas::wire::inplace;
-use bouncewatch_schemas::wire::lenient::Text;
+use bouncewatch_schemas::wire::lenient::{LIST_TOO_LONG, Text};
 
 use crate::decode::context::{CountingSink, DecodeContext, Sink};
 use crate::decode::documents;
@@ -77,12 +77,14 @@ fn unwrap_text(
         Ok(envelope) => return unwrap_object(text, &envelope, context, sink),
         Err(error) => error,
     };
+    if error.to_string().starts_with(LIST_TOO_LONG) {
+        return Err(Rejection::new(QuarantineReason::TooLarge, error.to_string()));
+    }
     let repaired = repair_strings(text);
     if let Ok(envelope) = serde_json::from_str::<Envelope<'_>>(&repaired) {
         return unwrap_object(&repaired, &envelope, context, sink);
     }
-    let (spans, _) = documents::split(text.as_bytes(), true);
-    if spans.len() > 1 {
+    if documents::is_several(text.as_bytes()) {
         return decode_documents(text.as_bytes(), context, sink);
     }
     Err(Rejection::new(QuarantineReason::NotJson, error.to_string()))
@@ -122,10 +124,10 @@ fn unwrap_non_object(
     if text.starts_with('[') {
         return decode_documents(text.as_bytes(), context, sink);
     }
-    if let Some(payload) = payload::unpack_text(text) {
-        return decode_documents(&payload?, context, sink);
+    if let Some(payload) = payload::unpack_text(text, context.unpacked_bytes) {
+        return decode_payload(&payload?, context, sink);
     }
-    if text.contains('\n') && documents::split(text.as_bytes(), true).0.len() > 1 {
+    if text.contains('\n') && documents::is_several(text.as_bytes()) {
         return decode_documents(text.as_bytes(), context, sink);
     }
     match text::form_of(text) {
@@ -177,11 +179,21 @@ pub fn decode_documents(
     context: DecodeContext<'_>,
     sink: &mut impl Sink,
 ) -> Result<(), Rejection> {
-    let (spans, _) = documents::split(bytes, true);
-    if spans.is_empty() {
+    let mut spans = documents::spans(bytes).peekable();
+    if spans.peek().is_none() {
         return Err(Rejection::new(QuarantineReason::NotAnEvent, "it contains no document"));
     }
-    try_all(spans.iter().map(|span| decode_document(&bytes[span.start..span.end], context, sink)))
+    try_all(spans.map(|span| decode_document(&bytes[span.start..span.end], context, sink)))
+}
+
+/// Decodes every document in an unpacked payload.
+fn decode_payload(
+    payload: &[u8],
+    context: DecodeContext<'_>,
+    sink: &mut impl Sink,
+) -> Result<(), Rejection> {
+    let unpacked_bytes = context.unpacked_bytes + payload.len();
+    decode_documents(payload, DecodeContext { unpacked_bytes, ..context }, sink)
 }
 
 /// Evaluates all results and returns the first error.
@@ -408,5 +420,6 @@ fn unwrap_payload(
     if encoded.trim_start().starts_with(['{', '[']) {
         return unwrap_text(encoded, context, sink);
     }
-    decode_documents(&payload::unpack(encoded, compression)?, context, sink)
+    let payload = payload::unpack(encoded, compression, context.unpacked_bytes)?;
+    decode_payload(&payload, context, sink)
 }

@@ -11,6 +11,7 @@
 //! | `log_lines` | read lines of CloudWatch Logs |
 //! | [`pointers`], `pointer_events`, `pointer_search` | read notifications about S3 objects, and list the objects of a message |
 //! | `normalise` | make rows of SES and WorkMail events |
+//! | `limits` | maximum sizes of fields and documents |
 //! | `context` | facts from the envelopes, and the receiver of the rows |
 //! | [`allow_list`] | accept only events of listed accounts, topics and identities |
 //! | [`outcome`] | reasons why a document is ignored or quarantined |
@@ -22,6 +23,7 @@ pub(crate) mod csv_rows;
 pub mod documents;
 mod dynamodb;
 mod envelope;
+pub(crate) mod limits;
 mod log_lines;
 mod normalise;
 pub mod outcome;

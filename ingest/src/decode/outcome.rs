@@ -53,10 +53,13 @@ bouncewatch_schemas::text_enum! {
         ObjectUnreadable = "object_unreadable",
         /// A compressed or base64-encoded payload that cannot be decoded.
         BadPayload = "bad_payload",
-        /// Longer than the longest document that is read, or with too many recipients or tags.
+        /// Longer than the longest document that is read, or with too many recipients, tags or rows, or with a field
+        /// that is too long.
         TooLarge = "too_large",
         /// The account, topic or identity is not on the allow list.
         NotAllowed = "not_allowed",
+        /// The decoder failed on it, which is a bug.
+        Panicked = "panicked",
     }
 }
 
@@ -84,7 +87,7 @@ mod tests {
     fn all_contains_each_variant_in_order_with_a_distinct_text() {
         // the macro builds ALL from the variants; the last discriminants show that none is missing
         assert_eq!(IgnoreReason::ALL.len(), IgnoreReason::OtherObjectEvent as usize + 1);
-        assert_eq!(QuarantineReason::ALL.len(), QuarantineReason::NotAllowed as usize + 1);
+        assert_eq!(QuarantineReason::ALL.len(), QuarantineReason::Panicked as usize + 1);
         for reason in IgnoreReason::ALL {
             assert_eq!(IgnoreReason::parse(reason.as_str()), Some(*reason));
         }

@@ -10,8 +10,12 @@ use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STAN
 use crate::compression::CompressionFormat;
 use crate::decode::outcome::{QuarantineReason, Rejection};
 
-/// Maximum number of bytes of a decompressed payload.
-const DECOMPRESSED_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// Maximum number of bytes of a decompressed payload, together with the payloads around it.
+const DECOMPRESSED_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Number of bytes up to which a payload is decompressed whatever its ratio.
+const DECOMPRESSED_BYTES_FREE: usize = 1024 * 1024;
+/// Maximum ratio of decompressed to compressed bytes. Events in gzip reach about 30.
+const RATIO_MAX: usize = 128;
 /// Minimum length of a text that is tried as base64.
 const ENCODED_BYTES_MIN: usize = 16;
 
@@ -35,17 +39,21 @@ pub(super) enum Compression {
     Detect,
 }
 
-/// Decodes base64 and decompresses.
-pub(super) fn unpack(encoded: &str, compression: Compression) -> Result<Vec<u8>, Rejection> {
+/// Decodes base64 and decompresses. `around` is the number of unpacked bytes of the payloads around this one.
+pub(super) fn unpack(
+    encoded: &str,
+    compression: Compression,
+    around: usize,
+) -> Result<Vec<u8>, Rejection> {
     let bytes = decode(encoded).map_err(|error| bad_payload(format!("not base64: {error}")))?;
     if compression == Compression::Gzip || is_compressed(&bytes) {
-        return decompress(&bytes);
+        return decompress(&bytes, around);
     }
     Ok(bytes)
 }
 
 /// A text that is a document in base64: the encoded bytes are compressed, or readable text.
-pub(super) fn unpack_text(text: &str) -> Option<Result<Vec<u8>, Rejection>> {
+pub(super) fn unpack_text(text: &str, around: usize) -> Option<Result<Vec<u8>, Rejection>> {
     let is_encoded = |byte: u8| {
         byte.is_ascii_alphanumeric()
             || matches!(byte, b'+' | b'/' | b'-' | b'_' | b'=')
@@ -56,7 +64,7 @@ pub(super) fn unpack_text(text: &str) -> Option<Result<Vec<u8>, Rejection>> {
     }
     let bytes = decode(text).ok()?;
     if is_compressed(&bytes) {
-        return Some(decompress(&bytes));
+        return Some(decompress(&bytes, around));
     }
     let is_readable = |text: &str| !text.contains(|c: char| c.is_control() && !c.is_whitespace());
     std::str::from_utf8(&bytes).is_ok_and(is_readable).then_some(Ok(bytes))
@@ -83,7 +91,7 @@ fn is_zlib(bytes: &[u8]) -> bool {
     ZLIB.iter().any(|magic| bytes.starts_with(magic))
 }
 
-fn decompress(bytes: &[u8]) -> Result<Vec<u8>, Rejection> {
+fn decompress(bytes: &[u8], around: usize) -> Result<Vec<u8>, Rejection> {
     let failed = |error: std::io::Error| bad_payload(format!("not compressed data: {error}"));
     let reader: Box<dyn Read + '_> = if is_zlib(bytes) {
         Box::new(flate2::bufread::ZlibDecoder::new(bytes))
@@ -91,17 +99,46 @@ fn decompress(bytes: &[u8]) -> Result<Vec<u8>, Rejection> {
         let format = CompressionFormat::of(bytes).unwrap_or(CompressionFormat::Gzip);
         format.decoder(bytes).map_err(failed)?
     };
+    let by_ratio = bytes.len().saturating_mul(RATIO_MAX).max(DECOMPRESSED_BYTES_FREE);
+    let max = by_ratio.min(DECOMPRESSED_BYTES_MAX.saturating_sub(around));
     let mut decompressed = Vec::new();
-    reader.take(DECOMPRESSED_BYTES_MAX + 1).read_to_end(&mut decompressed).map_err(failed)?;
-    if u64::try_from(decompressed.len()).unwrap_or(u64::MAX) > DECOMPRESSED_BYTES_MAX {
-        return Err(Rejection::new(
-            QuarantineReason::TooLarge,
-            format!("more than {DECOMPRESSED_BYTES_MAX} bytes when decompressed"),
-        ));
+    reader.take(max as u64 + 1).read_to_end(&mut decompressed).map_err(failed)?;
+    if decompressed.len() > max {
+        let detail = format!("{} bytes become more than {max} when decompressed", bytes.len());
+        return Err(Rejection::new(QuarantineReason::TooLarge, detail));
     }
     Ok(decompressed)
 }
 
 fn bad_payload(detail: String) -> Rejection {
     Rejection::new(QuarantineReason::BadPayload, detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    fn packed(bytes: &[u8]) -> String {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+        encoder.write_all(bytes).unwrap();
+        STANDARD.encode(encoder.finish().unwrap())
+    }
+
+    #[test]
+    fn payload_is_unpacked_up_to_the_ratio_and_the_total() {
+        let zeros = vec![b'0'; DECOMPRESSED_BYTES_FREE + 1];
+        let unpacked = |bytes: &[u8], around| unpack(&packed(bytes), Compression::Gzip, around);
+        assert_eq!(unpacked(&zeros[1..], 0).unwrap().len(), DECOMPRESSED_BYTES_FREE);
+        assert_eq!(unpacked(&zeros, 0).unwrap_err().reason, QuarantineReason::TooLarge);
+        // text of events: far below the ratio
+        let text: String =
+            (0..60_000_u64).map(|n| format!("{{\"n\":{n},\"id\":{}}}", n * n)).collect();
+        assert!(text.len() > DECOMPRESSED_BYTES_FREE);
+        assert_eq!(unpacked(text.as_bytes(), 0).unwrap(), text.as_bytes());
+        let around = DECOMPRESSED_BYTES_MAX - text.len();
+        assert!(unpacked(text.as_bytes(), around).is_ok());
+        assert!(unpacked(text.as_bytes(), around + 1).is_err());
+    }
 }

@@ -1,5 +1,7 @@
 //! Finds the S3 objects that a message points to.
 
+use std::panic::catch_unwind;
+
 use bouncewatch_schemas::event::EventRow;
 use memchr::memmem;
 
@@ -15,14 +17,23 @@ pub fn find_pointers(message: &[u8]) -> Option<Vec<S3Pointer>> {
     if memmem::find(message, b"s3").is_none() || memmem::find(message, b"ucket").is_none() {
         return None;
     }
-    let mut sink = PointerSink::default();
-    // errors are reported when the worker decodes the message
-    _ = decode_document(message, DecodeContext::new("", 0), &mut sink);
-    let mut pointers = sink.0;
+    let search = || {
+        let mut sink = PointerSink::default();
+        // errors are reported when the worker decodes the message
+        _ = decode_document(message, DecodeContext::new("", 0), &mut sink);
+        sink.0
+    };
+    // the worker reports a panic too
+    let mut pointers = catch_unwind(search).unwrap_or_default();
+    let is_plausible = pointers.len() <= POINTERS_MAX;
     pointers.sort();
     pointers.dedup();
-    (!pointers.is_empty()).then_some(pointers)
+    (!pointers.is_empty() && is_plausible).then_some(pointers)
 }
+
+/// Maximum number of objects that one message can point to. A message with more goes to quarantine: S3 reports each
+/// object in a message of its own.
+const POINTERS_MAX: usize = 1_000;
 
 /// Collects pointers and drops everything else.
 #[derive(Default)]
@@ -33,7 +44,9 @@ impl Sink for PointerSink {
     fn row(&mut self, _: &EventRow<'_>) {}
     fn ignored(&mut self, _: IgnoreReason) {}
     fn object(&mut self, pointer: S3Pointer) {
-        self.0.push(pointer);
+        if self.0.len() <= POINTERS_MAX {
+            self.0.push(pointer);
+        }
     }
 }
 

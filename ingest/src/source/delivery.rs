@@ -1,6 +1,7 @@
 //! [`Delivery`]: the unit that a source hands to a worker.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::time::Instant;
 
@@ -37,6 +38,30 @@ pub struct Delivery {
     pub(crate) arrived: Instant,
     /// What the worker does with it.
     pub handling: Handling,
+    /// How many more documents are quarantined one by one; shared by the deliveries of a file.
+    pub(crate) quarantine_limit: Arc<QuarantineLimit>,
+}
+
+/// Maximum number of documents of a file or object that are quarantined one by one.
+const QUARANTINED_MAX: usize = 1_000;
+/// Maximum number of their bytes. One more document may exceed it.
+const QUARANTINED_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// Limits what a file, an object or a page of a log group adds to the quarantine: it stays in its source, and a file of
+/// another format would fill the store.
+#[derive(Debug, Default)]
+pub(crate) struct QuarantineLimit {
+    documents: AtomicUsize,
+    bytes: AtomicUsize,
+}
+
+impl QuarantineLimit {
+    /// Whether a document of this length is quarantined with its bytes.
+    pub(crate) fn admits(&self, length: usize) -> bool {
+        self.bytes.load(Ordering::Relaxed) < QUARANTINED_BYTES_MAX
+            && self.documents.fetch_add(1, Ordering::Relaxed) < QUARANTINED_MAX
+            && self.bytes.fetch_add(length, Ordering::Relaxed) < QUARANTINED_BYTES_MAX
+    }
 }
 
 impl Delivery {
@@ -60,6 +85,7 @@ impl Delivery {
             receipt: None,
             handling: Handling::Decode,
             arrived: Instant::now(),
+            quarantine_limit: Arc::default(),
         }
     }
 
@@ -67,6 +93,17 @@ impl Delivery {
     #[must_use]
     pub fn with_receipt(self, receipt: Option<Receipt>) -> Self {
         Self { receipt, ..self }
+    }
+
+    /// Shares the limit of the file.
+    #[must_use]
+    pub(crate) fn with_quarantine_limit(self, limit: &Arc<QuarantineLimit>) -> Self {
+        Self { quarantine_limit: Arc::clone(limit), ..self }
+    }
+
+    /// Bytes in memory.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.bytes.len() + self.documents.as_deref().map_or(0, size_of_val)
     }
 
     /// Sets the handling.

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use crate::compression::CompressionFormat;
 use crate::decode::csv_rows;
-use crate::decode::documents::split;
-use crate::source::delivery::Delivery;
+use crate::decode::documents::{Budget, SPANS_MAX, split_some};
+use crate::source::delivery::{Delivery, QuarantineLimit};
 use crate::source::intake::Intake;
 use crate::source::receipt::Receipt;
 use crate::telemetry::metrics::Telemetry;
@@ -171,23 +171,35 @@ pub(super) fn read_with_receipt(
     let mut input = decompressed(counted, origin)?;
     let shared_origin: Arc<str> = Arc::from(origin);
     let mut buffer = intake.buffers.take();
-    // bytes of a document that continues in the next read
+    let quarantine = Arc::<QuarantineLimit>::default();
+    // bytes of documents that were not split yet, or that continue in the next read
     let mut rest = 0;
     let mut total: u64 = 0;
+    let mut ended = None;
+    let mut budget = None;
     loop {
         if *intake.stop.borrow() {
             return Ok(false);
         }
-        if buffer.len() < rest + CHUNK_BYTES / 2 {
-            buffer.resize(rest + CHUNK_BYTES, 0);
+        if budget.is_none() {
+            if buffer.len() < rest + CHUNK_BYTES / 2 {
+                buffer.resize(rest + CHUNK_BYTES, 0);
+            }
+            // one read per iteration, so that documents from a slow pipe are sent as they arrive
+            let read = read_some(&mut input, &mut buffer[rest..]);
+            let length = *read.as_ref().unwrap_or(&0);
+            rest += length;
+            total += length as u64;
+            if length == 0 {
+                ended = Some(read);
+            }
         }
-        // one read per iteration, so that documents from a slow pipe are sent as they arrive
-        let read = read_some(&mut input, &mut buffer[rest..]);
-        let length = *read.as_ref().unwrap_or(&0);
-        let filled = rest + length;
-        total += length as u64;
-        let last = length == 0;
-        let (documents, done) = split(&buffer[..filled], last);
+        let filled = rest;
+        let mut scans = budget.take().unwrap_or_else(|| Budget::of(&buffer[..filled]));
+        let (documents, done) = split_some(&buffer[..filled], ended.is_some(), &mut scans);
+        if documents.len() >= SPANS_MAX {
+            budget = Some(scans);
+        }
         rest = filled - done;
         let bytes = if done < CHUNK_BYTES / 4 {
             // a small chunk: copy it, so that no large buffer waits in the intake
@@ -204,14 +216,17 @@ pub(super) fn read_with_receipt(
             intake.telemetry.received.inc_by(documents.len() as u64);
             let origin = Arc::clone(&shared_origin);
             let delivery = Delivery::documents(bytes, documents, origin, (intake.clock)())
-                .with_receipt(receipt.cloned());
+                .with_receipt(receipt.cloned())
+                .with_quarantine_limit(&quarantine);
             // all workers have ended; they report the reason
             if handle.block_on(intake.send(delivery)).is_none() {
                 return Ok(false);
             }
         }
-        read.map_err(failed(total))?;
-        if last {
+        if budget.is_none()
+            && let Some(read) = ended
+        {
+            read.map_err(failed(total))?;
             intake.buffers.put(buffer);
             return Ok(true);
         }

@@ -143,7 +143,7 @@ impl Intake {
 
     /// Sends several deliveries together, at the cost of one.
     pub async fn send_all(&self, deliveries: Vec<Delivery>) -> Option<()> {
-        let bytes: usize = deliveries.iter().map(|delivery| delivery.bytes.len()).sum();
+        let bytes: usize = deliveries.iter().map(Delivery::memory_bytes).sum();
         let bytes = u32::try_from(bytes.clamp(1, BYTES_MAX)).ok()?;
         let permit = tokio::select! {
             permit = Arc::clone(&self.free_bytes).acquire_many_owned(bytes) => permit.ok()?,

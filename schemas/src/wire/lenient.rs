@@ -268,6 +268,11 @@ impl<'de: 'a, 'a, T: Deserialize<'de>> Deserialize<'de> for TextOrObject<'a, T> 
     }
 }
 
+/// Maximum size of the items of one list in memory, bytes: an item can take a hundred times its JSON text.
+const LIST_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Start of the error for a list that is too long.
+pub const LIST_TOO_LONG: &str = "a list has too many items";
+
 /// A list. A single value is read as a list of one, `null` as an empty list.
 #[derive(Debug, Clone)]
 pub struct List<T>(pub Vec<T>);
@@ -289,6 +294,9 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for ListVisitor<T> {
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
         let mut items = Vec::with_capacity(seq.size_hint().unwrap_or(1).min(64));
         while let Some(item) = seq.next_element()? {
+            if items.len() >= LIST_BYTES_MAX / size_of::<T>().max(1) {
+                return Err(A::Error::custom(LIST_TOO_LONG));
+            }
             items.push(item);
         }
         Ok(List(items))

@@ -162,6 +162,9 @@ impl MergeField for Tags<'_> {
     }
 }
 
+/// Maximum number of pairs that are read, many more than a message can have.
+const PAIRS_MAX: usize = 4 * 1024;
+
 struct TagsVisitor;
 
 impl<'de> Visitor<'de> for TagsVisitor {
@@ -175,16 +178,18 @@ impl<'de> Visitor<'de> for TagsVisitor {
         while let Some(name) = map.next_key::<Text<'de>>()? {
             let values = map.next_value::<List<Text<'de>>>()?;
             let Text(Some(name)) = name else { continue };
-            for value in values.0.into_iter().filter_map(|value| value.0) {
-                pairs.push((name.clone(), value));
-            }
+            let room = PAIRS_MAX - pairs.len();
+            let values = values.0.into_iter().filter_map(|value| value.0).take(room);
+            pairs.extend(values.map(|value| (name.clone(), value)));
         }
         Ok(Tags(pairs))
     }
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
         let mut pairs = Vec::new();
         while let Some(tag) = seq.next_element::<TagObject<'de>>()? {
-            if let (Some(name), Some(value)) = (tag.name.0, tag.value.0) {
+            if let (Some(name), Some(value)) = (tag.name.0, tag.value.0)
+                && pairs.len() < PAIRS_MAX
+            {
                 pairs.push((name, value));
             }
         }

@@ -6,6 +6,8 @@ use std::collections::HashMap;
 use bouncewatch_schemas::address;
 use bouncewatch_schemas::wire::ses::{Recipient, RecipientObject};
 
+use crate::decode::limits::NAME_BYTES_MAX;
+
 /// Maximum number of recipients of one event. A SES message has at most 50, a WorkMail message 500.
 pub(super) const RECIPIENTS_MAX: usize = 1_000;
 
@@ -18,6 +20,12 @@ pub(super) struct UsableRecipient<'a> {
     pub(super) wire: &'a RecipientObject<'a>,
 }
 
+/// The normalised address of a recipient; `None` if it has none, or one that is too long for an address.
+fn address_of<'a>(wire: &'a RecipientObject<'a>) -> Option<Cow<'a, str>> {
+    let text = wire.email_address.get().filter(|text| text.len() <= NAME_BYTES_MAX)?;
+    address::normalise(Cow::Borrowed(text))
+}
+
 /// The usable recipients of a list, each once, and whether every entry is usable.
 ///
 /// If an address has several entries, a failed one replaces the others: `delayed`, then `failed` is a failure.
@@ -28,8 +36,7 @@ pub(super) fn usable_recipients<'a>(
     let mut index_by_address: HashMap<Cow<'a, str>, usize> = HashMap::new();
     let mut all_usable = true;
     for Recipient(wire) in recipients {
-        let text = wire.email_address.get().unwrap_or_default();
-        let Some(address) = address::normalise(Cow::Borrowed(text)) else {
+        let Some(address) = address_of(wire) else {
             all_usable = false;
             continue;
         };
@@ -60,15 +67,12 @@ pub(super) fn only_destination<'a>(
     destination: &'a Recipient<'a>,
     reported: &'a [Recipient<'a>],
 ) -> Option<UsableRecipient<'a>> {
-    let text = destination.0.email_address.get().unwrap_or_default();
-    let address = address::normalise(Cow::Borrowed(text))?;
+    let address = address_of(&destination.0)?;
     let mut recipient = UsableRecipient { address, reported: None, wire: &destination.0 };
     let is_failed = |entry: &&Recipient<'_>| dsn_action(&entry.0) == DsnAction::Failed;
     if let Some(Recipient(wire)) = reported.iter().find(is_failed).or(reported.first()) {
-        let text = wire.email_address.get().unwrap_or_default();
         recipient.wire = wire;
-        recipient.reported = address::normalise(Cow::Borrowed(text))
-            .filter(|reported| *reported != recipient.address);
+        recipient.reported = address_of(wire).filter(|reported| *reported != recipient.address);
     }
     Some(recipient)
 }

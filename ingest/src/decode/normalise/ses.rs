@@ -14,6 +14,7 @@ use bouncewatch_schemas::wire::ses::{Detail, Mail, RecipientObject};
 
 use crate::decode::arn::arn_parts;
 use crate::decode::context::{DecodeContext, Sink};
+use crate::decode::limits;
 use crate::decode::normalise::recipients::{
     DsnAction, RECIPIENTS_MAX, UsableRecipient, dsn_action, only_destination, usable_recipients,
 };
@@ -171,6 +172,7 @@ impl<'a> SesEvent<'a> {
             self.mail.source.get().and_then(|source| address::normalise(Cow::Borrowed(source)));
         let base = self.base(source.as_deref());
         self.context.check(&base)?;
+        limits::check(&base, sink)?;
         if matches!(self.kind, EventKind::Open | EventKind::Click | EventKind::Subscription) {
             sink.event();
             sink.row(&base);

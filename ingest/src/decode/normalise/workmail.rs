@@ -12,6 +12,7 @@ use bouncewatch_schemas::time::parse_ms;
 use bouncewatch_schemas::wire::envelope::{Envelope, WorkMailEvent};
 
 use crate::decode::context::{DecodeContext, Sink};
+use crate::decode::limits;
 use crate::decode::normalise::recipients::{RECIPIENTS_MAX, UsableRecipient, usable_recipients};
 use crate::decode::outcome::{QuarantineReason, Rejection};
 
@@ -81,6 +82,7 @@ pub(crate) fn workmail_rows(
     let source = source.and_then(|source| address::normalise(Cow::Borrowed(source)));
     let base = base(kind, event, message_id, event_at, source.as_deref(), context);
     context.check(&base)?;
+    limits::check(&base, sink)?;
     let (recipients, all_usable) = usable_recipients(&event.recipients.0);
     if recipients.is_empty() && needs_recipient(kind) {
         return Err(Rejection::new(
