@@ -21,7 +21,7 @@ use crate::source::logs::{self, LogGroup, LogsSettings};
 use crate::source::objects::Objects;
 use crate::source::objects::notifications::NotificationFollower;
 use crate::source::receipt::Receipt;
-use crate::source::sqs::{self, Queue, QueueSettings, QueueSummary};
+use crate::source::sqs::{self, InFlightElsewhere, Queue, QueueSettings, QueueSummary};
 use crate::telemetry::counts::IngestCounts;
 use crate::telemetry::gauges::GaugeSlot;
 use crate::telemetry::log_lines::log_durable_batch;
@@ -93,6 +93,8 @@ pub struct IngestSummary {
     pub failures: Vec<String>,
     /// Whether the run stopped before all files and objects were read.
     pub interrupted: bool,
+    /// Messages of drained queues that are in flight elsewhere; `None` if no queue was drained.
+    pub in_flight: Option<InFlightElsewhere>,
 }
 
 /// Ingests the events of all sources into the store. Ends when all sources have ended, or soon after `stop` is true.
@@ -158,6 +160,9 @@ pub async fn run(
         summary.counts.add(&ended.counts);
         summary.failures.extend(ended.failures);
         summary.interrupted |= ended.interrupted;
+        if let Some(in_flight) = ended.in_flight {
+            summary.in_flight.get_or_insert_default().add(in_flight);
+        }
     }
     forwarding.abort();
     recording.abort();
@@ -184,7 +189,7 @@ async fn run_source(
 ) -> IngestSummary {
     match source {
         Source::Queue(queue) => {
-            let QueueSummary { deleted, delete_failed, left, failure, object_failure } =
+            let QueueSummary { deleted, delete_failed, left, failure, object_failure, in_flight } =
                 sqs::run(*queue, intake, settings.queue).await;
             let failure = failure.map(|failure| failure.to_string());
             let object_failure = object_failure.map(|failure| failure.to_string());
@@ -192,6 +197,7 @@ async fn run_source(
                 counts: IngestCounts { deleted, delete_failed, left, ..IngestCounts::default() },
                 failures: failure.into_iter().chain(object_failure).collect(),
                 interrupted: false,
+                in_flight,
             }
         }
         Source::Logs(group, settings) => {

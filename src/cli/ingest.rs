@@ -31,6 +31,12 @@ pub(crate) struct IngestArgs {
     /// Keep running; stop at SIGTERM or SIGINT
     #[arg(long, help_heading = heading::SOURCE)]
     pub(crate) follow: bool,
+    /// Wait until no message is in flight elsewhere
+    ///
+    /// Without it, the run ends when no message is visible. Messages that another consumer has received, or one that was
+    /// killed, are then still in flight: the summary has their number, and the exit code is 1.
+    #[arg(long, conflicts_with = "follow", help_heading = heading::SOURCE)]
+    pub(crate) wait_in_flight: bool,
     /// Skip older objects and log events
     ///
     /// RFC 3339 or a date. S3: read only objects modified at TIME or later. Log group: start at TIME on the first read;

@@ -347,3 +347,19 @@ async fn events_outside_allow_list_are_quarantined() {
     let ingested = workspace.run(replay).json();
     assert_eq!((&ingested["rows"], &ingested["quarantined"]), (&json!(1), &json!(0)), "{ingested}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn drain_with_messages_at_another_consumer_exits_1() {
+    let (emulator, workspace) = (Emulator::start().await, Workspace::new());
+    let queue = emulator.create_queue("shared").await;
+    emulator.send_all(&queue, &[message(1).send()]).await;
+    let received = emulator.sqs.receive_message().queue_url(&queue).visibility_timeout(600);
+    assert_eq!(received.send().await.unwrap().messages.unwrap().len(), 1);
+    let arguments = format!("ingest {queue} --store STORE");
+    let drained = run(&workspace, &emulator, &format!("{arguments} --format json")).await;
+    let summary = drained.json();
+    assert_eq!((drained.exit_code, &summary["in_flight"]["messages"]), (1, &json!(1)), "{summary}");
+    assert!(summary["in_flight"]["visible_by"].is_string(), "{summary}");
+    let drained = run(&workspace, &emulator, &arguments).await;
+    assert!(drained.stdout.contains("  1 messages are in flight elsewhere"), "{drained:?}");
+}

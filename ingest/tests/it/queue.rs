@@ -193,7 +193,6 @@ async fn following_run_retries_expired_credentials() {
 #[tokio::test]
 async fn errors_of_open_have_a_hint() {
     for (code, hint) in [
-        ("AccessDeniedException", "allow sqs:GetQueueAttributes"),
         ("QueueDoesNotExist", "aws sqs list-queues"),
         ("ExpiredToken", "aws sts get-caller-identity"),
         ("UnrecognizedClientException", "aws sts get-caller-identity"),
@@ -283,4 +282,70 @@ async fn calls_and_billed_requests_are_counted() {
     // the gauges of an ended queue are empty
     assert_eq!((telemetry.in_flight.sum(), telemetry.receivers.sum()), (0, 0));
     assert_eq!(telemetry.oldest_message_age.max(), None);
+}
+
+fn attributes(visible: u32, in_flight: u32) -> (&'static str, u16, Value) {
+    let attributes = json!({"ApproximateNumberOfMessages": visible.to_string(),
+        "ApproximateNumberOfMessagesNotVisible": in_flight.to_string(), "VisibilityTimeout": "600"});
+    ("GetQueueAttributes", 200, json!({"Attributes": attributes}))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn drain_reports_messages_in_flight_elsewhere() {
+    // at the start, at the end of the drain, and after it
+    let script =
+        Script::new(vec![attributes(0, 7), attributes(0, 7), attributes(0, 7)], ignore_calls());
+    let summary = drain(&script).await;
+    let in_flight = summary.in_flight.unwrap();
+    assert_eq!((in_flight.messages, in_flight.is_denied), (7, false));
+    // the queue has a longer timeout than the run
+    assert_eq!(in_flight.visible_by, Some(1_800_000_600_000));
+    assert!(summary.failures.is_empty(), "{summary:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn own_messages_are_not_in_flight_elsewhere() {
+    // SQS counts the deleted message once more
+    let script = Script::new(
+        vec![attributes(1, 0), messages(&["a"]), attributes(0, 1), attributes(0, 1)],
+        ignore_calls(),
+    );
+    let summary = drain(&script).await;
+    assert_eq!(summary.counts.deleted, 1, "{summary:?}");
+    assert_eq!(summary.in_flight.map(|in_flight| in_flight.messages), Some(0), "{summary:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn drain_without_permission_for_attributes_has_a_note_and_no_failure() {
+    let denied = || error("GetQueueAttributes", 403, "AccessDeniedException");
+    let mut responses = vec![messages(&["a"])];
+    responses.extend((0..20).map(|_| denied()));
+    let script = Script::new(responses, ignore_calls());
+    let summary = drain(&script).await;
+    assert!(summary.failures.is_empty(), "{summary:?}");
+    assert_eq!(summary.counts.deleted, 1);
+    assert!(summary.in_flight.is_some_and(|in_flight| in_flight.is_denied), "{summary:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn drain_waits_for_messages_in_flight_elsewhere() {
+    let empty = || ("ReceiveMessage", 200, json!({}));
+    let script = Script::new(
+        vec![
+            attributes(0, 1),
+            empty(),
+            empty(),
+            // the other consumer was killed; its message becomes visible
+            attributes(0, 1),
+            messages(&["a"]),
+        ],
+        ignore_calls(),
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::in_folder(folder.path()).unwrap();
+    let settings = QueueSettings { wait_in_flight: true, ..QueueSettings::default() };
+    let (_keep, stop) = watch::channel(false);
+    let summary = ingest(&script, store, settings, stop).await;
+    assert_eq!(summary.counts.deleted, 1, "{summary:?}");
+    assert_eq!(summary.in_flight.map(|in_flight| in_flight.messages), Some(0), "{summary:?}");
 }

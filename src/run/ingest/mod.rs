@@ -123,7 +123,8 @@ fn queue_settings(args: &IngestArgs) -> anyhow::Result<QueueSettings> {
         visibility.as_secs(),
         args.batch_age * 2
     );
-    Ok(QueueSettings { follow: args.follow, visibility, ..QueueSettings::default() })
+    let (follow, wait_in_flight) = (args.follow, args.wait_in_flight);
+    Ok(QueueSettings { follow, wait_in_flight, visibility, ..QueueSettings::default() })
 }
 
 /// Binds the port for metrics and health, and logs it.

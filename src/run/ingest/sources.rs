@@ -41,9 +41,11 @@ pub(super) async fn open(
         } else if sqs::is_queue(name) {
             let aws = aws::load(sqs::region_of(name), endpoint_url).await;
             let queue = Queue::open(&aws, name, telemetry).await?;
+            let has_dead_letter_queue =
+                queue.attributes().is_some_and(|attributes| attributes.has_dead_letter_queue);
             anyhow::ensure!(
-                args.poison == PoisonArg::Quarantine || queue.attributes().has_dead_letter_queue,
-                "--poison leave: {name} has no dead-letter queue, so SQS would deliver unreadable messages again without end\n  hint: add a redrive policy to the queue, or omit --poison leave"
+                args.poison == PoisonArg::Quarantine || has_dead_letter_queue,
+                "--poison leave: {name} has no dead-letter queue, or sqs:GetQueueAttributes is denied: SQS would deliver unreadable messages again without end\n  hint: add a redrive policy to the queue, or omit --poison leave"
             );
             sources.push(Source::Queue(Box::new(queue)));
         } else {
@@ -70,7 +72,7 @@ pub(super) fn unit(sources: &[Source]) -> &'static str {
 /// Returns the SQS requests of a month in which no message arrives; `None` if no source is a queue.
 pub(super) fn idle_month(sources: &[Source]) -> Option<BilledRequests> {
     let kinds = sources.iter().filter_map(|source| match source {
-        Source::Queue(queue) => Some(queue.attributes().kind),
+        Source::Queue(queue) => Some(queue.kind()),
         _ => None,
     });
     let (fifo, standard): (Vec<QueueKind>, Vec<QueueKind>) =

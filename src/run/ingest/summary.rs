@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use bouncewatch_ingest::pipeline::IngestSummary;
 use bouncewatch_ingest::send_counts::ImportSummary;
+use bouncewatch_ingest::source::sqs::InFlightElsewhere;
 use bouncewatch_ingest::telemetry::billed_requests::BilledRequests;
 use bouncewatch_ingest::telemetry::counts::IngestCounts;
 use bouncewatch_ingest::telemetry::metrics::Telemetry;
+use bouncewatch_schemas::time::format_ms;
 use serde_json::json;
 
 use super::cost::Cost;
@@ -59,6 +61,12 @@ pub(super) fn result(
                 .to_owned(),
         );
     }
+    if summary.in_flight.is_some_and(|in_flight| in_flight.is_denied) {
+        notes.push(
+            "note: messages in flight elsewhere were not counted: sqs:GetQueueAttributes is denied\n  hint: allow it for these credentials"
+                .to_owned(),
+        );
+    }
     notes.extend(send_counts.refused.iter().map(|line| format!("error: {line}")));
     Ok(CommandResult { notes, exit_code: exit_code(run), ..data })
 }
@@ -94,6 +102,7 @@ fn exit_code(run: &IngestRun) -> u8 {
     let needs_attention = counts.quarantined_total() > 0
         || counts.delete_failed > 0
         || counts.left > 0
+        || run.summary.in_flight.is_some_and(|in_flight| in_flight.messages > 0)
         || run.summary.interrupted
         || !run.send_counts.refused.is_empty();
     match (run.summary.failures.is_empty(), needs_attention) {
@@ -116,9 +125,18 @@ fn json_result(
         "quarantined_by_reason": counts.quarantined, "segments": counts.segments, "bytes": counts.bytes,
         "seconds": elapsed.as_secs_f64(), "deleted": counts.deleted, "delete_failed": counts.delete_failed,
         "left": counts.left, "interrupted": run.summary.interrupted, "duplicate_rows": counts.duplicates,
+        "in_flight": in_flight_json(run.summary.in_flight),
         "requests": telemetry.aws.by_action(), "cost": cost.json(elapsed),
         "volumes": send_counts::json(&run.send_counts),
     }))
+}
+
+/// Returns messages in flight elsewhere; null if no queue was drained, or their number is unknown.
+fn in_flight_json(in_flight: Option<InFlightElsewhere>) -> serde_json::Value {
+    let known = in_flight.filter(|in_flight| !in_flight.is_denied || in_flight.messages > 0);
+    known.map_or(serde_json::Value::Null, |in_flight| {
+        json!({"messages": in_flight.messages, "visible_by": in_flight.visible_by.map(format_ms)})
+    })
 }
 
 fn text(summary: &IngestSummary, unit: &str, elapsed: Duration) -> String {
@@ -158,6 +176,16 @@ fn text(summary: &IngestSummary, unit: &str, elapsed: Duration) -> String {
             out,
             "  left {} messages in the queue; SQS delivers them again or moves them to the dead-letter queue",
             counts.left
+        );
+    }
+    if let Some(in_flight) = summary.in_flight
+        && let Some(visible_by) = in_flight.visible_by
+    {
+        _ = writeln!(
+            out,
+            "  {} messages are in flight elsewhere (another consumer, or one that was killed); if they are not deleted, they are visible again by {} UTC; run again then, or use --wait-in-flight",
+            in_flight.messages,
+            format_ms(visible_by).get(..19).unwrap_or_default().replace('T', " "),
         );
     }
     out

@@ -2,10 +2,11 @@
 //!
 //! `queue` is the queue and its attributes, `receiver_pool` receives messages, `receive_monitor` warns about old and
 //! redelivered ones, `response` parses the responses, `in_flight` lists the messages in flight, `settle` deletes
-//! messages and extends their visibility timeout, and `cost` estimates the price of requests.
+//! messages and extends their visibility timeout, `elsewhere` counts the messages of other consumers, and `cost` estimates the price of requests.
 
 mod context;
 mod cost;
+mod elsewhere;
 mod error;
 mod in_flight;
 mod queue;
@@ -25,6 +26,7 @@ use context::QueueContext;
 use in_flight::InFlight;
 use receiver_pool::ReceiverPool;
 
+pub use elsewhere::InFlightElsewhere;
 pub use error::QueueError;
 pub use queue::{Queue, QueueAttributes, client_settings, is_queue, region_of};
 pub use settings::QueueSettings;
@@ -44,6 +46,7 @@ pub async fn run(queue: Queue, intake: Intake, settings: QueueSettings) -> Queue
     };
     let settling = tokio::spawn(settle::settle(context.clone(), settlements, intake.halt()));
     let extending = tokio::spawn(settle::extend_visibility(context.clone()));
+    let (stop, clock) = (intake.stop.clone(), Arc::clone(&intake.clock));
     let failure = ReceiverPool::run(&context, intake, sender).await;
     let summary = settling.await.unwrap_or_else(|error| QueueSummary {
         failure: Some(context.task_failed(&error)),
@@ -52,5 +55,12 @@ pub async fn run(queue: Queue, intake: Intake, settings: QueueSettings) -> Queue
     extending.abort();
     // all receipts are settled or dropped, so no notification is being followed
     let object_failure = context.follower.take_failure();
-    QueueSummary { failure: failure.or(summary.failure), object_failure, ..summary }
+    let mut failure = failure.or(summary.failure);
+    let mut in_flight = None;
+    if !settings.follow && failure.is_none() && !*stop.borrow() {
+        let own = summary.left + summary.delete_failed;
+        let query = InFlightElsewhere::query(&context, own, summary.deleted > 0, clock()).await;
+        in_flight = query.map_err(|error| failure = Some(error)).ok();
+    }
+    QueueSummary { failure, object_failure, in_flight, ..summary }
 }

@@ -34,7 +34,7 @@ pub struct Queue {
     /// S3 clients for notifications in its messages.
     pub(super) buckets: Buckets,
     pub(super) url: String,
-    pub(super) attributes: QueueAttributes,
+    pub(super) attributes: Option<QueueAttributes>,
 }
 
 /// Attributes of a queue (`GetQueueAttributes`).
@@ -42,8 +42,10 @@ pub struct Queue {
 pub struct QueueAttributes {
     /// `ApproximateNumberOfMessages`: visible messages.
     pub visible: u64,
-    /// Standard or FIFO.
-    pub kind: QueueKind,
+    /// `ApproximateNumberOfMessagesNotVisible`: messages in flight, of all consumers.
+    pub in_flight: u64,
+    /// `VisibilityTimeout`: the timeout of consumers that give none, seconds.
+    pub visibility_secs: Option<u64>,
     /// `MessageRetentionPeriod`, seconds.
     pub retention_secs: Option<u64>,
     /// Whether its redrive policy names a dead-letter queue.
@@ -85,8 +87,8 @@ impl Queue {
         };
         // S3 sends notifications only to a queue in the region of the bucket
         let buckets = Buckets::new(config.clone());
-        let mut queue = Self { client, buckets, url, attributes: QueueAttributes::default() };
-        queue.attributes = queue.read_attributes(telemetry).await?;
+        let mut queue = Self { client, buckets, url, attributes: None };
+        queue.attributes = queue.attributes_if_allowed(telemetry).await?;
         Ok(queue)
     }
 
@@ -95,16 +97,30 @@ impl Queue {
         &self.url
     }
 
-    /// The attributes as of [`open`](Self::open).
-    pub fn attributes(&self) -> QueueAttributes {
+    /// The attributes as of [`open`](Self::open); `None` if `sqs:GetQueueAttributes` is denied.
+    pub fn attributes(&self) -> Option<QueueAttributes> {
         self.attributes
     }
 
-    /// The current attributes.
-    pub(super) async fn read_attributes(
+    /// Standard or FIFO.
+    pub fn kind(&self) -> QueueKind {
+        kind_of(&self.url)
+    }
+
+    /// The current attributes; `None` if `sqs:GetQueueAttributes` is denied.
+    pub(super) async fn attributes_if_allowed(
         &self,
         telemetry: &Telemetry,
-    ) -> Result<QueueAttributes, QueueError> {
+    ) -> Result<Option<QueueAttributes>, QueueError> {
+        match self.read_attributes(telemetry).await {
+            Ok(attributes) => Ok(Some(attributes)),
+            Err(QueueError::Denied { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The current attributes.
+    async fn read_attributes(&self, telemetry: &Telemetry) -> Result<QueueAttributes, QueueError> {
         let call = self.client.get_queue_attributes().queue_url(&self.url);
         let response = call.attribute_names(QueueAttributeName::All).send();
         let response = call_sqs("sqs:GetQueueAttributes", &self.url, telemetry, response).await?;
@@ -112,7 +128,9 @@ impl Queue {
         let number = |name| all.get(&name).and_then(|text: &String| text.parse::<u64>().ok());
         Ok(QueueAttributes {
             visible: number(QueueAttributeName::ApproximateNumberOfMessages).unwrap_or_default(),
-            kind: kind_of(&self.url),
+            in_flight: number(QueueAttributeName::ApproximateNumberOfMessagesNotVisible)
+                .unwrap_or_default(),
+            visibility_secs: number(QueueAttributeName::VisibilityTimeout),
             retention_secs: number(QueueAttributeName::MessageRetentionPeriod),
             has_dead_letter_queue: all
                 .get(&QueueAttributeName::RedrivePolicy)

@@ -60,7 +60,7 @@ impl ReceiveMonitor {
         let retention_ms = context
             .queue
             .attributes
-            .retention_secs
+            .and_then(|attributes| attributes.retention_secs)
             .and_then(|secs| i64::try_from(secs).ok()?.checked_mul(1_000));
         let is_old = retention_ms.is_some_and(|retention| age_ms > retention / 2);
         if is_old && self.old.is_first() {

@@ -2,7 +2,7 @@
 //! empty.
 
 use std::pin::{Pin, pin};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -20,8 +20,9 @@ use crate::source::receipt::{Receipt, Settlement};
 use crate::source::sqs::context::QueueContext;
 use crate::source::sqs::cost::billed_chunks;
 use crate::source::sqs::error::QueueError;
+use crate::source::sqs::queue::QueueAttributes;
 use crate::source::sqs::receive_monitor::{ReceiveMonitor, body_bytes, sent_at};
-use crate::source::sqs::settings::{MESSAGES_PER_CALL, POLL_SECS_FOLLOW};
+use crate::source::sqs::settings::{MESSAGES_PER_CALL, POLL_SECS_FOLLOW, QueueSettings};
 use crate::telemetry::billed_requests::QueueKind;
 use crate::telemetry::gauges::GaugeSlot;
 
@@ -52,6 +53,8 @@ pub(super) struct ReceiverPool {
     intake: Intake,
     monitor: ReceiveMonitor,
     active_gauge: GaugeSlot<i64>,
+    /// Whether the drain waits for messages that are in flight elsewhere.
+    is_waiting: AtomicBool,
 }
 
 /// Why a receiver stops polling.
@@ -80,6 +83,7 @@ impl ReceiverPool {
             intake,
             monitor: ReceiveMonitor::new(&context.telemetry),
             active_gauge: context.telemetry.receivers.slot(),
+            is_waiting: AtomicBool::new(false),
         });
         pool.update_gauge();
         let mut receivers = JoinSet::new();
@@ -166,9 +170,10 @@ impl ReceiverPool {
                 self.permits.add_permits(1);
             }
             // a drain ends when it gets only messages that were sent after its start, also if the queue is never empty
-            let follow = self.context.settings.follow;
-            let caught_up =
-                !follow && messages.iter().all(|message| self.is_sent_after_start(message));
+            let QueueSettings { follow, wait_in_flight, .. } = self.context.settings;
+            let caught_up = !follow
+                && !wait_in_flight
+                && messages.iter().all(|message| self.is_sent_after_start(message));
             if self.send(messages, received_at).await.is_none() || caught_up {
                 return Ok(PollEnd::Drained);
             }
@@ -202,17 +207,33 @@ impl ReceiverPool {
             return Ok(None);
         }
         if !self.context.settings.follow && empty_responses >= EMPTY_RESPONSES {
-            match self.context.queue.read_attributes(&self.context.telemetry).await {
-                Ok(attributes) if attributes.visible == 0 => return Ok(Some(PollEnd::Drained)),
+            match self.context.queue.attributes_if_allowed(&self.context.telemetry).await {
+                Ok(Some(attributes)) if self.waits_for(&attributes) => {}
+                Ok(Some(attributes)) if attributes.visible == 0 => {
+                    return Ok(Some(PollEnd::Drained));
+                }
                 Err(error) if error.is_final() => return Err(error),
                 // without attributes, more empty responses are the evidence
-                Err(_) if empty_responses >= 2 * EMPTY_RESPONSES => {
+                Ok(None) | Err(_) if empty_responses >= 2 * EMPTY_RESPONSES => {
                     return Ok(Some(PollEnd::Drained));
                 }
                 Ok(_) | Err(_) => {}
             }
         }
         Ok(self.shrink().then_some(PollEnd::Surplus))
+    }
+
+    /// Whether the drain waits for messages that are in flight elsewhere. Makes the next polls as long as possible.
+    fn waits_for(&self, attributes: &QueueAttributes) -> bool {
+        let own = u64::try_from(self.context.in_flight.len()).unwrap_or(u64::MAX);
+        let waits = self.context.settings.wait_in_flight && attributes.in_flight > own;
+        if waits && !self.is_waiting.swap(true, Ordering::Relaxed) {
+            tracing::info!(
+                messages = attributes.in_flight - own,
+                "waiting for messages that are in flight elsewhere"
+            );
+        }
+        waits
     }
 
     /// Waits for the response of a poll. A drain requests a flush meanwhile if the queue is quiet, so that the last
@@ -244,7 +265,7 @@ impl ReceiverPool {
 
     /// Whether a FIFO queue may hold messages back because earlier messages are in flight here.
     fn is_blocked_by_own_messages(&self) -> bool {
-        self.context.queue.attributes.kind == QueueKind::Fifo && self.context.in_flight.len() > 0
+        self.context.queue.kind() == QueueKind::Fifo && self.context.in_flight.len() > 0
     }
 
     /// Adds one receiver after a full response. Returns false if the maximum is reached or the response is not full.
@@ -285,7 +306,7 @@ impl ReceiverPool {
         }
         let wait = if self.is_blocked_by_own_messages() {
             0
-        } else if settings.follow {
+        } else if settings.follow || self.is_waiting.load(Ordering::Relaxed) {
             POLL_SECS_FOLLOW
         } else {
             POLL_SECS_DRAIN
@@ -305,7 +326,7 @@ impl ReceiverPool {
         let messages = response.messages.unwrap_or_default();
         // the call itself is already counted as one request
         let further_chunks = billed_chunks(body_bytes(&messages)) - 1;
-        telemetry.aws.add_billed(queue.attributes.kind, further_chunks);
+        telemetry.aws.add_billed(queue.kind(), further_chunks);
         Ok((messages, Instant::now()))
     }
 

@@ -18,6 +18,8 @@ pub struct QueueSettings {
     pub visibility: Duration,
     /// Maximum number of receivers that poll at the same time.
     pub receivers_max: usize,
+    /// Whether a drain waits until no message is in flight at another consumer.
+    pub wait_in_flight: bool,
     /// How long deletes are retried after the run is stopped.
     pub last_deletes: Duration,
 }
@@ -42,6 +44,7 @@ impl Default for QueueSettings {
             follow: false,
             visibility: Duration::from_secs(80),
             receivers_max: 16,
+            wait_in_flight: false,
             last_deletes: Duration::from_secs(5),
         }
     }

@@ -18,6 +18,7 @@ use crate::source::backoff::jitter;
 use crate::source::objects::error::ObjectError;
 use crate::source::receipt::Settlement;
 use crate::source::sqs::context::QueueContext;
+use crate::source::sqs::elsewhere::InFlightElsewhere;
 use crate::source::sqs::error::QueueError;
 use crate::source::sqs::settings::MESSAGES_PER_CALL;
 
@@ -41,6 +42,8 @@ pub struct QueueSummary {
     pub failure: Option<QueueError>,
     /// The first error of an S3 object that a message points to. Such messages become visible again.
     pub object_failure: Option<ObjectError>,
+    /// Messages that are in flight elsewhere at the end of a drain; `None` if it is unknown.
+    pub in_flight: Option<InFlightElsewhere>,
 }
 
 /// Deletes durable messages, up to ten per call, until all receipts are gone.
