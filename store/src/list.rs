@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use bouncewatch_schemas::send_counts::SEND_COUNTS;
 use bouncewatch_schemas::table;
@@ -147,6 +148,18 @@ pub(crate) fn staged_files(store: &Path) -> Vec<PathBuf> {
     found.retain(|path| file_name(path).is_some_and(|name| is_staged_name(&name)));
     found.sort();
     found
+}
+
+/// Removes staged files that were written before `before`, and returns their number: a run was interrupted while it wrote
+/// them. `before` must be so long ago that no process still writes them.
+pub fn remove_staged_files(store: &Path, before: SystemTime) -> usize {
+    let is_old = |path: &PathBuf| {
+        let modified = path.metadata().and_then(|metadata| metadata.modified());
+        modified.is_ok_and(|modified| modified < before)
+    };
+    let staged = staged_files(store);
+    // best effort: `verify` lists what remains
+    staged.iter().filter(|path| is_old(path) && std::fs::remove_file(path).is_ok()).count()
 }
 
 /// Whether a file name is that of a staged file: it ends in `#NUMBER`, or `.staged` in early versions.

@@ -19,15 +19,61 @@ const SCANS_PER_BYTE_MAX: usize = 16;
 /// documents.
 pub const SPANS_MAX: usize = 16 * 1024;
 
-/// Bytes that may still be scanned. Each byte is scanned once, and again only after a damaged document; the budget
-/// limits the time for hostile input.
+/// The state of a split from call to call.
 #[derive(Debug)]
-pub struct Budget(usize);
+pub struct Splitter {
+    /// Bytes that may still be scanned. Each byte is scanned once, and again only after a damaged document; the budget
+    /// limits the time for hostile input.
+    budget: usize,
+    /// Number of open arrays; `None` after a damaged document, which may contain brackets.
+    open_arrays: Option<usize>,
+    /// Whether only white space follows the opening bracket of an array.
+    is_array_empty: bool,
+}
 
-impl Budget {
-    /// The budget for these bytes.
-    pub fn of(bytes: &[u8]) -> Self {
-        Self(bytes.len().saturating_mul(SCANS_PER_BYTE_MAX))
+impl Splitter {
+    /// The state at the start of these bytes.
+    pub fn new(bytes: &[u8]) -> Self {
+        let mut splitter = Self { budget: 0, open_arrays: Some(0), is_array_empty: false };
+        splitter.refill(bytes);
+        splitter
+    }
+
+    /// Allows to scan these bytes: the rest of the previous ones and more.
+    pub fn refill(&mut self, bytes: &[u8]) {
+        self.budget = bytes.len().saturating_mul(SCANS_PER_BYTE_MAX);
+    }
+
+    /// Finds arrays without a document, and closing brackets of no array, in the separators `bytes[start..end]`. They
+    /// are documents, so that no input disappears.
+    fn find_empty_arrays(
+        &mut self,
+        bytes: &[u8],
+        start: usize,
+        end: usize,
+        spans: &mut Vec<DocumentSpan>,
+    ) {
+        let mut opened = None;
+        for (at, byte) in (start..).zip(&bytes[start..end]) {
+            match byte {
+                b'[' => {
+                    self.open_arrays = self.open_arrays.map(|arrays| arrays + 1);
+                    self.is_array_empty = true;
+                    opened = Some(at);
+                }
+                b']' => {
+                    let is_stray = self.open_arrays == Some(0);
+                    if self.is_array_empty || is_stray {
+                        let start = opened.filter(|_| self.is_array_empty).unwrap_or(at);
+                        spans.push(DocumentSpan { start, end: at + 1, is_complete: !is_stray });
+                    }
+                    self.open_arrays = self.open_arrays.map(|arrays| arrays.saturating_sub(1));
+                    self.is_array_empty = false;
+                }
+                b' ' | b'\t' | b'\r' | b'\n' => {}
+                _ => self.is_array_empty = false,
+            }
+        }
     }
 }
 
@@ -51,21 +97,25 @@ pub struct DocumentSpan {
 /// bytes, and all are consumed.
 ///
 /// At most [`SPANS_MAX`] documents are found. If there are as many, call again with the rest before there are more
-/// bytes, and with the same budget.
-pub fn split_some(bytes: &[u8], last: bool, budget: &mut Budget) -> (Vec<DocumentSpan>, usize) {
+/// bytes. The bytes of a file have one `splitter`.
+pub fn split_some(bytes: &[u8], last: bool, splitter: &mut Splitter) -> (Vec<DocumentSpan>, usize) {
     let mut spans = Vec::new();
     let mut at = 0;
-    let Budget(budget) = budget;
     let mut boundaries = Boundaries::default();
     loop {
         if spans.len() >= SPANS_MAX {
             return (spans, at);
         }
-        at += bytes[at..].iter().take_while(|byte| is_separator(**byte)).count();
+        let end = at + bytes[at..].iter().take_while(|byte| is_separator(**byte)).count();
+        if bytes[at..end].iter().any(|byte| matches!(byte, b'[' | b']')) {
+            splitter.find_empty_arrays(bytes, at, end, &mut spans);
+        }
+        at = end;
         if at >= bytes.len() {
             return (spans, at);
         }
-        if *budget == 0 {
+        splitter.is_array_empty = false;
+        if splitter.budget == 0 {
             let end = boundaries.line_end(bytes, at);
             spans.push(DocumentSpan { start: at, end, is_complete: true });
             at = end;
@@ -94,7 +144,8 @@ pub fn split_some(bytes: &[u8], last: bool, budget: &mut Budget) -> (Vec<Documen
                     return (spans, line_start(bytes, at));
                 }
                 let scanned = damage.map_or(bytes.len() - at, |damage| damage.scanned);
-                *budget = budget.saturating_sub(scanned);
+                splitter.budget = splitter.budget.saturating_sub(scanned);
+                splitter.open_arrays = None;
                 spans.push(DocumentSpan { start: at, end, is_complete: false });
                 at = end;
             }
@@ -104,10 +155,10 @@ pub fn split_some(bytes: &[u8], last: bool, budget: &mut Budget) -> (Vec<Documen
 
 /// The documents in `bytes`, which are complete. Finds them step by step, so that the positions take little memory.
 pub(super) fn spans(bytes: &[u8]) -> impl Iterator<Item = DocumentSpan> + '_ {
-    let (mut start, mut budget) = (0, Budget::of(bytes));
+    let (mut start, mut splitter) = (0, Splitter::new(bytes));
     let parts = std::iter::from_fn(move || {
         let rest = bytes.get(start..).filter(|rest| !rest.is_empty())?;
-        let (spans, consumed) = split_some(rest, true, &mut budget);
+        let (spans, consumed) = split_some(rest, true, &mut splitter);
         let base = start;
         start += consumed;
         Some(spans.into_iter().map(move |span| DocumentSpan {
@@ -122,9 +173,9 @@ pub(super) fn spans(bytes: &[u8]) -> impl Iterator<Item = DocumentSpan> + '_ {
 /// All documents in `bytes`, as [`split_some`] finds them.
 #[cfg(test)]
 pub(crate) fn split(bytes: &[u8], last: bool) -> (Vec<DocumentSpan>, usize) {
-    let (mut all, mut done, mut budget) = (Vec::new(), 0, Budget::of(bytes));
+    let (mut all, mut done, mut splitter) = (Vec::new(), 0, Splitter::new(bytes));
     loop {
-        let (spans, consumed) = split_some(&bytes[done..], last, &mut budget);
+        let (spans, consumed) = split_some(&bytes[done..], last, &mut splitter);
         let is_end = spans.len() < SPANS_MAX;
         let moved = |span: DocumentSpan| DocumentSpan {
             start: done + span.start,
@@ -310,6 +361,18 @@ mod tests {
         check("Successfully validated", &[("Successfully validated", false)]);
         check("text\n{}", &[("text", true), ("{}", true)]);
         check("\"{}\"\n", &[("\"{}\"", true)]);
+    }
+
+    #[test]
+    fn array_without_a_document_and_stray_bracket_are_documents() {
+        check("[]", &[("[]", true)]);
+        check("[ \n]\n{}", &[("[ \n]", true), ("{}", true)]);
+        check("[{}]\n[]\n[[{}],[]]", &[("{}", true), ("[]", true), ("{}", true), ("[]", true)]);
+        check("{}\n]\n{}", &[("{}", true), ("]", false), ("{}", true)]);
+        check("]", &[("]", false)]);
+        check("[[{}], [{}, {}]]\n", &[("{}", true), ("{}", true), ("{}", true)]);
+        // the bracket may belong to the damaged document
+        check("{\"a\":[\n]\n", &[("{\"a\":[", false)]);
     }
 
     #[test]

@@ -122,6 +122,9 @@ fn unwrap_non_object(
         return unwrap_json_string(&inner, context, sink);
     }
     if text.starts_with('[') {
+        if text.chars().all(|c| matches!(c, '[' | ']' | ',') || c.is_ascii_whitespace()) {
+            return Err(Rejection::new(QuarantineReason::NotAnEvent, "it contains no document"));
+        }
         return decode_documents(text.as_bytes(), context, sink);
     }
     if let Some(payload) = payload::unpack_text(text, context.unpacked_bytes) {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::compression::CompressionFormat;
 use crate::decode::csv_rows;
-use crate::decode::documents::{Budget, SPANS_MAX, split_some};
+use crate::decode::documents::{SPANS_MAX, Splitter, split_some};
 use crate::source::delivery::{Delivery, QuarantineLimit};
 use crate::source::intake::Intake;
 use crate::source::receipt::Receipt;
@@ -81,7 +81,7 @@ pub fn expand(argument: &str) -> Result<Vec<PathBuf>, FileError> {
             if path.is_dir() {
                 walk(&path, &mut files)?;
             } else {
-                files.push(path);
+                add(path, &mut files)?;
             }
         }
     }
@@ -115,21 +115,27 @@ fn walk(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), FileError> {
         }
     }
     entries.sort();
-    for path in entries {
-        // a link to a folder can form a loop, and reading a pipe can block
-        let is_link = path.is_symlink();
-        match path.metadata() {
-            Ok(metadata) if metadata.is_dir() && !is_link => walk(&path, files)?,
-            Ok(metadata) if metadata.is_dir() => {
-                tracing::warn!(path = %path.display(), "skipped a symbolic link to a folder");
-            }
-            Ok(metadata) if !metadata.is_file() => {
-                tracing::warn!(path = %path.display(), "skipped: neither a file nor a folder");
-            }
-            // a file without readable metadata fails with its error when it is read
-            _ => files.push(path),
+    entries.into_iter().try_for_each(|path| add(path, files))
+}
+
+/// Appends a file, or the files below a folder. What cannot be read as a file is skipped with a warning.
+fn add(path: PathBuf, files: &mut Vec<PathBuf>) -> Result<(), FileError> {
+    // a link to a folder can form a loop, and reading a pipe can block
+    let is_link = path.is_symlink();
+    let skipped = match path.metadata() {
+        Ok(metadata) if metadata.is_dir() && !is_link => return walk(&path, files),
+        Ok(metadata) if metadata.is_dir() => "it is a symbolic link to a folder",
+        Ok(metadata) if !metadata.is_file() => "it is neither a file nor a folder",
+        Err(error) if is_link && error.kind() == std::io::ErrorKind::NotFound => {
+            "it is a symbolic link to nothing"
         }
-    }
+        // a file without readable metadata fails with its error when it is read
+        _ => {
+            files.push(path);
+            return Ok(());
+        }
+    };
+    tracing::warn!(path = %path.display(), reason = skipped, "skipped");
     Ok(())
 }
 
@@ -176,12 +182,13 @@ pub(super) fn read_with_receipt(
     let mut rest = 0;
     let mut total: u64 = 0;
     let mut ended = None;
-    let mut budget = None;
+    let mut splitter = Splitter::new(&[]);
+    let mut is_split = true;
     loop {
         if *intake.stop.borrow() {
             return Ok(false);
         }
-        if budget.is_none() {
+        if is_split {
             if buffer.len() < rest + CHUNK_BYTES / 2 {
                 buffer.resize(rest + CHUNK_BYTES, 0);
             }
@@ -193,13 +200,11 @@ pub(super) fn read_with_receipt(
             if length == 0 {
                 ended = Some(read);
             }
+            splitter.refill(&buffer[..rest]);
         }
         let filled = rest;
-        let mut scans = budget.take().unwrap_or_else(|| Budget::of(&buffer[..filled]));
-        let (documents, done) = split_some(&buffer[..filled], ended.is_some(), &mut scans);
-        if documents.len() >= SPANS_MAX {
-            budget = Some(scans);
-        }
+        let (documents, done) = split_some(&buffer[..filled], ended.is_some(), &mut splitter);
+        is_split = documents.len() < SPANS_MAX;
         rest = filled - done;
         let bytes = if done < CHUNK_BYTES / 4 {
             // a small chunk: copy it, so that no large buffer waits in the intake
@@ -223,9 +228,7 @@ pub(super) fn read_with_receipt(
                 return Ok(false);
             }
         }
-        if budget.is_none()
-            && let Some(read) = ended
-        {
+        if is_split && let Some(read) = ended {
             read.map_err(failed(total))?;
             intake.buffers.put(buffer);
             return Ok(true);

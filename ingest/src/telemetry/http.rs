@@ -1,6 +1,6 @@
 //! The HTTP endpoint: `GET /metrics` for Prometheus, `GET /healthz` for a supervisor or load balancer.
 //!
-//! The number of connections, the size of a request and the time of both are bounded. A request body is never read.
+//! The number of connections in total and per address, the size of a request and the time of both are bounded. A request body is never read.
 
 use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -15,14 +15,17 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Instant;
 
 use crate::telemetry::health::Unhealthy;
 use crate::telemetry::metrics::{OPENMETRICS_TYPE, Telemetry};
 
-/// Maximum number of open connections; further clients wait.
-const CONNECTIONS_MAX: usize = 32;
+/// Maximum number of open connections. A further one closes the oldest, so that slow clients do not keep a health check
+/// waiting.
+const CONNECTIONS_MAX: usize = 64;
+/// Maximum number of open connections of one address.
+const CONNECTIONS_PER_ADDRESS_MAX: usize = 16;
 /// Timeout for the header of a request.
 const REQUEST_TIME_MAX: Duration = Duration::from_secs(5);
 /// Timeout for request and response.
@@ -103,14 +106,13 @@ impl MetricsServer {
     /// Answers requests until it is dropped, which also closes the connections.
     pub async fn serve(self, run: Arc<MonitoredRun>) {
         let mut connections = JoinSet::new();
+        let mut open = OpenConnections::default();
         loop {
-            while connections.try_join_next().is_some() {}
-            if connections.len() >= CONNECTIONS_MAX {
-                connections.join_next().await;
-            }
             match self.listener.accept().await {
-                Ok((stream, _)) => {
-                    _ = connections.spawn(serve_connection(stream, Arc::clone(&run)));
+                Ok((stream, address)) => {
+                    while connections.try_join_next().is_some() {}
+                    let task = connections.spawn(serve_connection(stream, Arc::clone(&run)));
+                    open.add(address.ip(), task);
                 }
                 Err(error) => {
                     tracing::debug!(%error, "could not accept a connection to the metrics endpoint");
@@ -118,6 +120,28 @@ impl MetricsServer {
                 }
             }
         }
+    }
+}
+
+/// The open connections, oldest first.
+#[derive(Default)]
+struct OpenConnections(Vec<(IpAddr, AbortHandle)>);
+
+impl OpenConnections {
+    /// Adds a connection. Above a maximum it closes the oldest one of the same address, or of all.
+    fn add(&mut self, address: IpAddr, task: AbortHandle) {
+        self.0.retain(|(_, task)| !task.is_finished());
+        let same_address = self.0.iter().filter(|(other, _)| *other == address).count();
+        let oldest = if same_address >= CONNECTIONS_PER_ADDRESS_MAX {
+            self.0.iter().position(|(other, _)| *other == address)
+        } else {
+            (self.0.len() >= CONNECTIONS_MAX).then_some(0)
+        };
+        if let Some(oldest) = oldest {
+            let (_, task) = self.0.remove(oldest);
+            task.abort();
+        }
+        self.0.push((address, task));
     }
 }
 

@@ -108,6 +108,22 @@ async fn oversized_requests_are_refused_and_idle_clients_do_not_block() {
     assert!(get(&address, "GET /healthz", "").await.starts_with("HTTP/1.1 200"));
 }
 
+#[tokio::test(start_paused = true)]
+async fn slow_clients_do_not_keep_a_health_check_waiting() {
+    let telemetry = Arc::new(Telemetry::new());
+    let address = server(&telemetry).await;
+    let mut slow = Vec::new();
+    for _ in 0..200 {
+        let mut stream = TcpStream::connect(&address).await.unwrap();
+        stream.write_all(b"GET /healthz HT").await.unwrap();
+        slow.push(stream);
+    }
+    // the clock of the timeouts does not move
+    let started = tokio::time::Instant::now();
+    assert!(get(&address, "GET /healthz", "").await.starts_with("HTTP/1.1 200"));
+    assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
+}
+
 /// Tokio advances the paused clock while all tasks wait, so that timeouts pass at once.
 #[tokio::test(start_paused = true)]
 async fn slow_requests_time_out() {

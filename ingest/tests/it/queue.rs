@@ -349,3 +349,13 @@ async fn drain_waits_for_messages_in_flight_elsewhere() {
     assert_eq!(summary.counts.deleted, 1, "{summary:?}");
     assert_eq!(summary.in_flight.map(|in_flight| in_flight.messages), Some(0), "{summary:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn message_with_another_md5_stays_in_the_queue() {
+    let message = |body: &str, hash: &str| json!({"Body": body, "MD5OfBody": hash, "ReceiptHandle": format!("handle-{body}")});
+    let received = json!({"Messages": [message("a", "0cc175b9c0f1b6a831c399e269772661"), message("b", "0cc175b9c0f1b6a831c399e269772661")]});
+    let script = Script::new(vec![("ReceiveMessage", 200, received)], ignore_calls());
+    let summary = drain(&script).await;
+    assert_eq!((summary.counts.deleted, summary.counts.left), (1, 1), "{summary:?}");
+    assert_eq!(script.handles("DeleteMessageBatch"), ["handle-a"]);
+}

@@ -8,9 +8,12 @@ mod stats;
 mod verify;
 mod wording;
 
+use std::time::{Duration, SystemTime};
+
 use bouncewatch_ingest::replay::replay_quarantine;
-use bouncewatch_store::Store;
+use bouncewatch_schemas::time::DAY_MS;
 use bouncewatch_store::aws::Buckets;
+use bouncewatch_store::{Store, list};
 
 use super::command_result::CommandResult;
 use super::intake::{address_redactor, intake_rules};
@@ -59,8 +62,15 @@ async fn run_on_store(
         StoreCommand::Compact(args) => {
             let settings = compact::settings(&args)?;
             let store = open(&args.common).await?;
+            let removed = if settings.dry_run { 0 } else { remove_staged_files(&store, now) };
             let report = bouncewatch_store::compact::compact(&store, &settings, now).await?;
-            compact::result(&report, args.common.output.format)
+            let mut result = compact::result(&report, args.common.output.format)?;
+            if removed > 0 {
+                result
+                    .notes
+                    .push(format!("note: removed {removed} staged files of interrupted runs"));
+            }
+            Ok(result)
         }
         StoreCommand::Retain(args) => {
             let settings = retain::settings(&args)?;
@@ -77,4 +87,11 @@ async fn run_on_store(
             forget::result(&report, args.common.output.format)
         }
     }
+}
+
+/// Removes staged files that were written more than a day ago. Returns their number.
+fn remove_staged_files(store: &Store, now: i64) -> usize {
+    let before = u64::try_from(now - DAY_MS).unwrap_or_default();
+    let before = SystemTime::UNIX_EPOCH + Duration::from_millis(before);
+    store.folder().map_or(0, |folder| list::remove_staged_files(folder, before))
 }

@@ -28,7 +28,7 @@ fn text(report: &VerifyReport) -> String {
     for path in &report.unpublished {
         _ = writeln!(
             out,
-            "unpublished: `{}` (being written, or left by a crash); delete it when no consumer is running",
+            "unpublished: `{}`; `bouncewatch store compact` removes it when it is a day old",
             path.display()
         );
     }

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use aws_sdk_sqs::types::{Message, MessageSystemAttributeName};
+use md5::{Digest, Md5};
 use tokio::time::Instant;
 
 use crate::source::sqs::context::{QueueContext, WarnOnce};
@@ -19,6 +20,7 @@ const HOUR_MS: i64 = 3_600_000;
 pub(super) struct ReceiveMonitor {
     redelivered: WarnOnce,
     old: WarnOnce,
+    damaged: WarnOnce,
     is_failing: AtomicBool,
     /// Age of the oldest message in the last response, milliseconds.
     lag: GaugeSlot<i64>,
@@ -30,6 +32,7 @@ impl ReceiveMonitor {
         Self {
             redelivered: WarnOnce::default(),
             old: WarnOnce::default(),
+            damaged: WarnOnce::default(),
             is_failing: AtomicBool::new(false),
             lag: telemetry.oldest_message_age.slot(),
             failing_since: telemetry.health.receive_failing_since.slot(),
@@ -69,6 +72,21 @@ impl ReceiveMonitor {
                 "messages are older than half the retention period of the queue; sqs deletes them when the period ends"
             );
         }
+    }
+
+    /// Whether the body of a message has the hash that SQS computed when it was sent. The SDK does not compare them.
+    pub(super) fn is_intact(&self, message: &Message) -> bool {
+        let Some(expected) = &message.md5_of_body else { return true };
+        let hash = Md5::digest(message.body.as_deref().unwrap_or_default());
+        let nibbles = hash.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+        let digits = nibbles.filter_map(|nibble| char::from_digit(u32::from(nibble), 16));
+        let is_intact = digits.eq(expected.chars().map(|digit| digit.to_ascii_lowercase()));
+        if !is_intact && self.damaged.is_first() {
+            tracing::warn!(
+                "a message was damaged on its way: its body does not match its MD5 hash; it stays in the queue"
+            );
+        }
+        is_intact
     }
 
     /// Records an empty response.

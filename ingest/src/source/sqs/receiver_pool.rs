@@ -347,6 +347,11 @@ impl ReceiverPool {
         let first = context.in_flight.add(handles, received, context.settings.visibility);
         let (mut plain, mut notifications) = (Vec::with_capacity(messages.len()), Vec::new());
         for (id, message) in (first..).zip(messages) {
+            if !self.monitor.is_intact(&message) {
+                // the message becomes visible again
+                drop(Receipt::new(id, self.settlements.clone()));
+                continue;
+            }
             let body = message.body.unwrap_or_default().into_bytes();
             let receipt = Receipt::new(id, self.settlements.clone());
             let delivery = Delivery::message(body, Arc::clone(&self.origin), received_at)

@@ -92,6 +92,8 @@ struct ReceiveResponse {
 struct ReceivedMessage {
     #[serde(deserialize_with = "present")]
     body: Option<String>,
+    #[serde(rename = "MD5OfBody", deserialize_with = "present")]
+    md5_of_body: Option<String>,
     #[serde(deserialize_with = "present")]
     receipt_handle: Option<String>,
     #[serde(deserialize_with = "present")]
@@ -131,6 +133,7 @@ fn fast_path(body: &[u8]) -> Option<ReceiveMessageOutput> {
         });
         Message::builder()
             .set_body(received.body)
+            .set_md5_of_body(received.md5_of_body)
             .set_receipt_handle(received.receipt_handle)
             .set_attributes(attributes)
             .build()
@@ -179,6 +182,7 @@ mod tests {
         });
         Message::builder()
             .set_body(message.body)
+            .set_md5_of_body(message.md5_of_body)
             .set_receipt_handle(message.receipt_handle)
             .set_attributes(attributes)
             .build()
