@@ -105,7 +105,7 @@ fn print_message(message: &str) {
 /// Prints where the program failed. The text of a panic can contain an address (invariant I-8).
 fn report_panic(panic: &std::panic::PanicHookInfo<'_>) {
     let place = panic.location().map_or_else(String::new, |location| format!(" at {location}"));
-    print_message(&format!("error: the program failed{place}; this is a bug, please report it"));
+    print_message(&format!("error: panicked{place}; this is a bug, please report it"));
 }
 
 #[expect(clippy::disallowed_methods, reason = "this is where the clock is read")]

@@ -237,3 +237,21 @@ fn address_policy_needs_a_valid_key_and_keeps_results() {
     assert_eq!((forgotten.exit_code, &forgotten.json()["rows"]), (0, &2.into()), "{forgotten:?}");
     assert_eq!(check(""), hashed);
 }
+
+#[test]
+fn compact_removes_staged_files_that_are_a_day_old() {
+    let workspace = Workspace::new();
+    workspace.ingest(&message(1).send());
+    let day = workspace.store().join("events/date=2026-11-19");
+    let (old, new) = (day.join("a.parquet#1"), day.join("b.parquet#1"));
+    for path in [&old, &new] {
+        std::fs::File::create(path).unwrap();
+    }
+    let touched = std::process::Command::new("touch").args(["-d", "2 days ago"]).arg(&old).status();
+    assert!(touched.unwrap().success());
+    let dry = workspace.run("store compact --store STORE --dry-run");
+    assert!(dry.exit_code == 0 && old.is_file(), "{dry:?}");
+    let run = workspace.run("store compact --store STORE");
+    assert!(run.stderr.contains("note: removed 1 staged files of interrupted runs"), "{run:?}");
+    assert!(!old.is_file() && new.is_file());
+}

@@ -44,18 +44,13 @@ impl Splitter {
         self.budget = bytes.len().saturating_mul(SCANS_PER_BYTE_MAX);
     }
 
-    /// Finds arrays without a document, and closing brackets of no array, in the separators `bytes[start..end]`. They
-    /// are documents, so that no input disappears.
-    fn find_empty_arrays(
-        &mut self,
-        bytes: &[u8],
-        start: usize,
-        end: usize,
-        spans: &mut Vec<DocumentSpan>,
-    ) {
+    /// Skips separators from `at`. Stops at an array without a document or at a closing bracket of no array, which are
+    /// documents, so that no input disappears.
+    fn skip_separators(&mut self, bytes: &[u8], at: usize) -> (usize, Option<DocumentSpan>) {
         let mut opened = None;
-        for (at, byte) in (start..).zip(&bytes[start..end]) {
+        for (at, byte) in (at..).zip(&bytes[at..]) {
             match byte {
+                b'\n' | b' ' | b'\t' | b'\r' => {}
                 b'[' => {
                     self.open_arrays = self.open_arrays.map(|arrays| arrays + 1);
                     self.is_array_empty = true;
@@ -63,17 +58,22 @@ impl Splitter {
                 }
                 b']' => {
                     let is_stray = self.open_arrays == Some(0);
-                    if self.is_array_empty || is_stray {
-                        let start = opened.filter(|_| self.is_array_empty).unwrap_or(at);
-                        spans.push(DocumentSpan { start, end: at + 1, is_complete: !is_stray });
-                    }
+                    let is_empty = std::mem::take(&mut self.is_array_empty);
                     self.open_arrays = self.open_arrays.map(|arrays| arrays.saturating_sub(1));
-                    self.is_array_empty = false;
+                    if is_empty || is_stray {
+                        let start = opened.filter(|_| is_empty).unwrap_or(at);
+                        let span = DocumentSpan { start, end: at + 1, is_complete: !is_stray };
+                        return (at + 1, Some(span));
+                    }
                 }
-                b' ' | b'\t' | b'\r' | b'\n' => {}
-                _ => self.is_array_empty = false,
+                _ if is_separator(*byte) => self.is_array_empty = false,
+                _ => {
+                    self.is_array_empty = false;
+                    return (at, None);
+                }
             }
         }
+        (bytes.len(), None)
     }
 }
 
@@ -106,15 +106,15 @@ pub fn split_some(bytes: &[u8], last: bool, splitter: &mut Splitter) -> (Vec<Doc
         if spans.len() >= SPANS_MAX {
             return (spans, at);
         }
-        let end = at + bytes[at..].iter().take_while(|byte| is_separator(**byte)).count();
-        if bytes[at..end].iter().any(|byte| matches!(byte, b'[' | b']')) {
-            splitter.find_empty_arrays(bytes, at, end, &mut spans);
-        }
+        let (end, document) = splitter.skip_separators(bytes, at);
         at = end;
+        if let Some(document) = document {
+            spans.push(document);
+            continue;
+        }
         if at >= bytes.len() {
             return (spans, at);
         }
-        splitter.is_array_empty = false;
         if splitter.budget == 0 {
             let end = boundaries.line_end(bytes, at);
             spans.push(DocumentSpan { start: at, end, is_complete: true });

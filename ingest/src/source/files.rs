@@ -290,3 +290,25 @@ impl<R: Read> Read for CountingReader<R> {
         Ok(length)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pipes_and_links_to_nothing_are_skipped_in_folders_and_patterns() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        File::create(path("a.json")).unwrap();
+        let pipe = std::process::Command::new("mkfifo").arg(path("pipe.json")).status().unwrap();
+        assert!(pipe.success());
+        std::os::unix::fs::symlink(path("gone"), path("link.json")).unwrap();
+        let shown = folder.path().display();
+        for argument in [shown.to_string(), format!("{shown}/*.json")] {
+            assert_eq!(expand(&argument).unwrap(), [path("a.json")], "{argument}");
+        }
+        // an argument names the pipe: it is read
+        let pipe = path("pipe.json");
+        assert_eq!(expand(&pipe.display().to_string()).unwrap(), [pipe]);
+    }
+}
