@@ -15,9 +15,11 @@ PYSPARK_VERSION := 4.3.0
 DATAFUSION_VERSION := 55.0.0
 DENY_VERSION := 0.20.2
 MDBOOK_VERSION := 0.5.4
+FUZZ_VERSION := 0.13.1
 EMULATOR := $(TOOLS_DIR)/bin/rustack
 DENY := $(TOOLS_DIR)/bin/cargo-deny
 MDBOOK := $(TOOLS_DIR)/bin/mdbook
+FUZZ := $(TOOLS_DIR)/bin/cargo-fuzz
 PYTHON := $(TOOLS_DIR)/venv/bin/python
 BENCH_PYTHON := $(TOOLS_DIR)/bench-venv/bin/python
 BENCH_SCALE ?= full
@@ -26,6 +28,9 @@ BENCH_ONLY ?=
 KILLS ?= 300
 FAULT_KILLS ?= 100
 SEED ?= 1
+# minutes of fuzzing per target
+MINUTES ?= 1
+FUZZ_TARGETS ?= decode decode_events inplace_json classify send_counts_csv settings alert_state parquet_segment
 # The name lists the versions in the environment: other versions make a new environment.
 VENV := $(TOOLS_DIR)/venv/.made-$(DUCKDB_VERSION)-$(PROMETHEUS_CLIENT_VERSION)-$(MOTO_VERSION)-$(PYTZ_VERSION)
 # Debug builds and tests use one set of features, so that dependencies are built once. jemalloc is left out: it takes
@@ -37,7 +42,7 @@ TOOLS_TARGET := $(TARGET)/tools
 export BOUNCEWATCH_TOOLS := $(TOOLS_DIR)
 export CARGO_TERM_COLOR ?= auto
 
-.PHONY: help run test test-referee ci fmt lint msrv deny doc docs man reference tools system referee engines bench sisimai kill-test alert-kill-test clean
+.PHONY: help run test test-referee ci fmt lint msrv deny doc docs man reference tools system referee engines bench sisimai fuzz kill-test alert-kill-test clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -162,6 +167,22 @@ bench: system sisimai $(EMULATOR) $(TOOLS_DIR)/bench-venv/.made ## speed as rati
 		--features bouncewatch-fixtures/bench,bouncewatch-fixtures/jemalloc --target-dir $(TARGET)
 	$(BENCH_PYTHON) -B fixtures/bench/bench.py --programs $(TARGET)/release --tools $(TOOLS_DIR) --scale $(BENCH_SCALE) \
 		--only "$(BENCH_ONLY)"
+
+$(FUZZ):
+	@echo "== installing cargo-fuzz into $(TOOLS_DIR) (about two minutes)"
+	cargo install cargo-fuzz@$(FUZZ_VERSION) --locked --root $(TOOLS_DIR) --target-dir $(TOOLS_TARGET)
+
+# The seeds are fixtures; found inputs are kept in .run/fuzz and read again by the next run. A finding ends the run, and its
+# file is in fuzz/artifacts.
+fuzz: system $(FUZZ) ## fuzz decoder, JSON reader, classifier, CSV, settings, alert state, segments (MINUTES= per target, FUZZ_TARGETS=)
+	@set -o pipefail; for target in $(FUZZ_TARGETS); do \
+		seeds=$$(cat fuzz/seeds/$$target.txt); mkdir -p .run/fuzz/$$target; \
+		RUSTC_BOOTSTRAP=1 CARGO_TARGET_DIR= PATH="$(TOOLS_DIR)/bin:$$PATH" \
+			cargo fuzz run --fuzz-dir fuzz --sanitizer none --target-dir $(abspath $(TARGET))/fuzz $$target .run/fuzz/$$target $$seeds \
+			-- -max_total_time=$$(($(MINUTES) * 60)) -max_len=65536 -rss_limit_mb=1024 -timeout=20 -print_final_stats=1 \
+			> .run/fuzz/$$target.log 2>&1 || { tail -40 .run/fuzz/$$target.log; echo "== $$target: failed"; exit 1; }; \
+		echo "$$target: $$(sed -n 's/^stat::number_of_executed_units: *//p' .run/fuzz/$$target.log) executions"; \
+	done
 
 kill-test: tools ## SIGKILL at any moment, a failing queue, a full disk: no event is lost (20 minutes; KILLS= FAULT_KILLS= SEED=)
 	cargo build --package bouncewatch --no-default-features --target-dir $(TARGET)

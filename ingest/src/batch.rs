@@ -66,6 +66,9 @@ pub(crate) struct Batch {
     /// Rows that no day has encoded, as of the last encoding.
     unencoded_rows: usize,
     unencoded_bytes: usize,
+    /// Bytes of the texts of all rows.
+    #[cfg(fuzzing)]
+    row_bytes: usize,
     /// The first error of encoding rows within a document.
     encode_failure: Option<StoreError>,
     bytes: usize,
@@ -98,6 +101,10 @@ impl Batch {
         self.rows += 1;
         self.new_rows += 1;
         self.unencoded_bytes += text_bytes + ENTRY_BYTES;
+        #[cfg(fuzzing)]
+        {
+            self.row_bytes += text_bytes;
+        }
         if self.unencoded_bytes >= MEMORY_BYTES_MAX && self.encode_failure.is_none() {
             self.encode_failure = self.encode_large_days().err();
         }
@@ -123,7 +130,7 @@ impl Batch {
     }
 
     /// Counts of the batch so far, without segments, stored rows and written bytes.
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn counts(&self) -> &IngestCounts {
         &self.counts
     }
@@ -194,6 +201,12 @@ impl Batch {
     /// Whether a panic has left a day incomplete.
     pub(crate) fn is_incomplete(&self) -> bool {
         self.days.values().any(EventSegment::is_incomplete)
+    }
+
+    /// Number of all rows, and bytes of their texts.
+    #[cfg(fuzzing)]
+    pub(crate) fn total(&self) -> (usize, usize) {
+        (self.rows, self.row_bytes)
     }
 
     /// Number of event days.

@@ -148,6 +148,12 @@ impl BatchBuilder {
         std::mem::take(&mut self.batch).publish(store, now).await
     }
 
+    /// The batch so far.
+    #[cfg(fuzzing)]
+    pub(crate) fn batch(&self) -> &Batch {
+        &self.batch
+    }
+
     fn decode_in(&mut self, bytes: &[u8], context: DecodeContext<'_>) -> Result<(), Rejection> {
         let context = context.with_allow_list(&self.allow_list);
         let mut sink = self.enricher.sink(&mut self.batch);

@@ -24,6 +24,8 @@ mod compression;
 pub mod decode;
 mod duplicates;
 mod enrich;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 pub mod pipeline;
 pub mod replay;
 pub mod send_counts;
