@@ -49,6 +49,7 @@ pub(crate) struct AllowSettings {
     pub(crate) accounts: Vec<String>,
     pub(crate) topics: Vec<String>,
     pub(crate) identities: Vec<String>,
+    pub(crate) verify_sns_signature: bool,
 }
 
 /// How addresses of recipients are stored.
@@ -154,6 +155,10 @@ impl Config {
             );
         }
         ensure!(
+            !self.allow.verify_sns_signature || !self.allow.topics.is_empty(),
+            "[allow]: verify_sns_signature needs topics\n  hint: everyone can have a topic, and SNS signs its messages too; list yours in `topics`"
+        );
+        ensure!(
             self.alert.clear_below > 0.0 && self.alert.clear_below <= 1.0,
             "[alert]: clear_below must satisfy 0 < clear_below <= 1\n  hint: it is a fraction of the threshold: 0.9 is 90 % of it"
         );
@@ -256,9 +261,11 @@ mod tests {
     fn range_errors_name_file_and_setting() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("bouncewatch.toml");
-        for (text, name) in
-            [("[bounce]\nwarning = 5.0", "[bounce]"), ("[alert]\nclear_below = 0.0", "clear_below")]
-        {
+        for (text, name) in [
+            ("[bounce]\nwarning = 5.0", "[bounce]"),
+            ("[alert]\nclear_below = 0.0", "clear_below"),
+            ("[allow]\nverify_sns_signature = true", "needs topics"),
+        ] {
             crate::run::write_file(&path, text.as_bytes()).unwrap();
             let error = format!("{:#}", Config::read(Some(&path)).unwrap_err());
             assert!(error.contains("bouncewatch.toml") && error.contains(name), "{error}");

@@ -14,6 +14,7 @@ use crate::decode::outcome::{QuarantineReason, Rejection};
 use crate::decode::{DecodeContext, decode_document};
 use crate::enrich::{Enricher, EnrichingSink};
 use crate::source::delivery::Delivery;
+use crate::source::sqs::SnsVerifier;
 use crate::telemetry::counts::IngestCounts;
 
 /// Settings for the events that are accepted and stored.
@@ -25,6 +26,8 @@ pub struct IntakeRules {
     pub addresses: AddressRedactor,
     /// Classifies bounces and delays; `None` for the built-in rules.
     pub classifier: Option<Arc<Classifier>>,
+    /// Checks that messages of queues are signed by SNS; `None` accepts unsigned messages.
+    pub verifier: Option<Arc<SnsVerifier>>,
 }
 
 /// What happens to an unreadable document.
@@ -58,7 +61,7 @@ impl Default for BatchBuilder {
 impl BatchBuilder {
     /// A builder with an empty batch.
     pub(crate) fn new(rules: IntakeRules) -> Self {
-        let IntakeRules { allow_list, addresses, classifier } = rules;
+        let IntakeRules { allow_list, addresses, classifier, verifier: _ } = rules;
         Self {
             allow_list,
             enricher: Enricher::new(addresses, classifier),

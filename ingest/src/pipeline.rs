@@ -14,6 +14,7 @@ pub use crate::batch::BatchLimits;
 use crate::batch_builder::BatchBuilder;
 pub use crate::batch_builder::{IntakeRules, PoisonPolicy};
 use crate::decode::find_pointers;
+use crate::decode::outcome::{QuarantineReason, Rejection};
 use crate::source::delivery::{Delivery, Handling};
 use crate::source::files::{self, FileError};
 use crate::source::intake::{Clock, Intake, IntakeReceiver, WorkerInput};
@@ -190,7 +191,7 @@ async fn run_source(
     match source {
         Source::Queue(queue) => {
             let QueueSummary { deleted, delete_failed, left, failure, object_failure, in_flight } =
-                sqs::run(*queue, intake, settings.queue).await;
+                sqs::run(*queue, intake, settings.queue, settings.rules.verifier).await;
             let failure = failure.map(|failure| failure.to_string());
             let object_failure = object_failure.map(|failure| failure.to_string());
             IngestSummary {
@@ -213,7 +214,7 @@ async fn run_source(
             }
         }
         Source::Quarantined(documents, follower) => {
-            read_quarantined(documents, &follower, intake).await
+            read_quarantined(documents, &follower, intake, settings.rules.verifier.is_some()).await
         }
         Source::Files(paths) => blocking(move || read_files(&paths, &intake)).await,
         Source::Stdin => {
@@ -439,10 +440,21 @@ async fn read_quarantined(
     documents: Vec<Quarantined>,
     follower: &NotificationFollower,
     intake: Intake,
+    checks_signatures: bool,
 ) -> IngestSummary {
     for document in documents {
         let origin = Arc::from(document.origin);
         let delivery = Delivery::message(document.body, origin, document.received_at);
+        let reason = QuarantineReason::SignatureInvalid;
+        if checks_signatures && document.reason == reason.as_str() {
+            // a replay must not accept what the queue refused
+            let rejection = Rejection::new(reason, document.detail.unwrap_or_default());
+            let delivery = delivery.with_handling(Handling::Quarantine(rejection));
+            if intake.send(delivery).await.is_none() {
+                return IngestSummary { interrupted: true, ..IngestSummary::default() };
+            }
+            continue;
+        }
         let sent = match find_pointers(&delivery.bytes) {
             None => intake.send(delivery).await,
             Some(pointers) => follower.follow_quarantined(delivery, &pointers, &intake).await,

@@ -23,6 +23,7 @@ pub(super) fn intake_rules(
         allow_list: Arc::new(allow_list(&config.allow)?),
         addresses: address_redactor(config, policy)?,
         classifier: Some(config.classifier()?),
+        verifier: config.allow.verify_sns_signature.then(Arc::default),
     })
 }
 

@@ -58,6 +58,8 @@ bouncewatch_schemas::text_enum! {
         TooLarge = "too_large",
         /// The account, topic or identity is not on the allow list.
         NotAllowed = "not_allowed",
+        /// A message that SNS has not signed, if signatures are checked.
+        SignatureInvalid = "signature_invalid",
         /// The decoder failed on it, which is a bug.
         Panicked = "panicked",
     }

@@ -7,10 +7,14 @@ use std::time::Duration;
 
 use aws_smithy_http_client::test_util::infallible_client_fn;
 use aws_smithy_types::body::SdkBody;
-use bouncewatch_ingest::pipeline::{BatchLimits, IngestSettings, IngestSummary, Source, run};
+use bouncewatch_ingest::pipeline::{
+    BatchLimits, IngestSettings, IngestSummary, IntakeRules, Source, run,
+};
+use bouncewatch_ingest::replay::replay_quarantine;
 use bouncewatch_ingest::source::sqs::{Queue, QueueError, QueueSettings};
 use bouncewatch_ingest::telemetry::metrics::Telemetry;
 use bouncewatch_store::Store;
+use bouncewatch_store::aws::Buckets;
 use bytes::Bytes;
 use http_body_util::StreamBody;
 use hyper::body::Frame;
@@ -358,4 +362,31 @@ async fn message_with_another_md5_stays_in_the_queue() {
     let summary = drain(&script).await;
     assert_eq!((summary.counts.deleted, summary.counts.left), (1, 1), "{summary:?}");
     assert_eq!(script.handles("DeleteMessageBatch"), ["handle-a"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn unsigned_message_is_quarantined_and_a_replay_does_not_accept_it() {
+    let event = json!({"eventType": "Send", "mail": {"timestamp": "2026-11-19T10:00:00.000Z", "messageId": "m1", "destination": ["ann@example.org"]}, "send": {}});
+    let script = Script::new(vec![messages(&[&event.to_string()])], ignore_calls());
+    let queue = Queue::open(&script.config(), URL, &Telemetry::new()).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::in_folder(folder.path()).unwrap();
+    let (_keep, stop) = watch::channel(false);
+    let rules = IntakeRules { verifier: Some(Arc::default()), ..IntakeRules::default() };
+    let settings = IngestSettings { workers: 1, rules: rules.clone(), ..IngestSettings::default() };
+    let sources = vec![Source::Queue(Box::new(queue))];
+    let clock = Arc::new(|| 1_800_000_000_000);
+    let telemetry = Arc::new(Telemetry::new());
+    let summary = run(sources, store.clone(), settings, clock, telemetry, stop).await.unwrap();
+    let quarantined = [("signature_invalid", 1)].into();
+    assert_eq!((summary.counts.events, &summary.counts.quarantined), (0, &quarantined));
+    assert_eq!(summary.counts.deleted, 1);
+    let replay = async |rules| {
+        let buckets = Buckets::new(script.config());
+        replay_quarantine(&store, buckets, rules, 1_800_000_000_000).await.unwrap()
+    };
+    let counts = replay(rules).await;
+    assert_eq!((counts.events, &counts.quarantined), (0, &quarantined));
+    // without the check it is an event like any other
+    assert_eq!(replay(IntakeRules::default()).await.events, 1);
 }

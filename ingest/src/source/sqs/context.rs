@@ -10,6 +10,7 @@ use crate::source::sqs::error::QueueError;
 use crate::source::sqs::in_flight::InFlight;
 use crate::source::sqs::queue::{Queue, call_sqs};
 use crate::source::sqs::settings::QueueSettings;
+use crate::source::sqs::signature::{SignatureError, SnsVerifier};
 use crate::telemetry::metrics::Telemetry;
 
 /// What the receivers and the deleter of a queue share.
@@ -17,6 +18,8 @@ use crate::telemetry::metrics::Telemetry;
 pub(super) struct QueueContext {
     pub(super) queue: Queue,
     pub(super) settings: QueueSettings,
+    /// Checks that messages are signed by SNS.
+    pub(super) verifier: Option<Arc<SnsVerifier>>,
     pub(super) in_flight: Arc<InFlight>,
     pub(super) warnings: Arc<SettleWarnings>,
     pub(super) follower: Arc<NotificationFollower>,
@@ -28,6 +31,7 @@ pub(super) struct QueueContext {
 pub(super) struct SettleWarnings {
     pub(super) visibility: WarnOnce,
     pub(super) delete: WarnOnce,
+    pub(super) certificate: WarnOnce,
 }
 
 /// Whether a warning was logged.
@@ -52,6 +56,19 @@ impl QueueContext {
         E: ProvideErrorMetadata + std::error::Error,
     {
         call_sqs(action, &self.queue.url, &self.telemetry, call).await
+    }
+
+    /// Checks the signature of a message, if signatures are checked. While a certificate cannot be loaded, its messages
+    /// become visible again.
+    pub(super) async fn check_signature(&self, body: &[u8]) -> Result<(), SignatureError> {
+        let Some(verifier) = &self.verifier else { return Ok(()) };
+        let result = verifier.check(body).await;
+        if let Err(error @ SignatureError::Unavailable { .. }) = &result
+            && self.warnings.certificate.is_first()
+        {
+            tracing::warn!(%error, "messages with unchecked signatures stay in the queue");
+        }
+        result
     }
 
     pub(super) fn task_failed(&self, error: &tokio::task::JoinError) -> QueueError {

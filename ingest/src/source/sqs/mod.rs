@@ -2,7 +2,7 @@
 //!
 //! `queue` is the queue and its attributes, `receiver_pool` receives messages, `receive_monitor` warns about old and
 //! redelivered ones, `response` parses the responses, `in_flight` lists the messages in flight, `settle` deletes
-//! messages and extends their visibility timeout, `elsewhere` counts the messages of other consumers, and `cost` estimates the price of requests.
+//! messages and extends their visibility timeout, `elsewhere` counts the messages of other consumers, `signature` checks signatures of SNS, and `cost` estimates the price of requests.
 
 mod context;
 mod cost;
@@ -15,6 +15,7 @@ mod receiver_pool;
 mod response;
 mod settings;
 mod settle;
+mod signature;
 
 use std::sync::Arc;
 
@@ -31,9 +32,16 @@ pub use error::QueueError;
 pub use queue::{Queue, QueueAttributes, client_settings, is_queue, region_of};
 pub use settings::QueueSettings;
 pub use settle::QueueSummary;
+pub use signature::SnsVerifier;
 
 /// Receives messages until the queue is drained, or until the run stops with `follow`, and deletes settled messages.
-pub async fn run(queue: Queue, intake: Intake, settings: QueueSettings) -> QueueSummary {
+/// With a `verifier`, messages that SNS has not signed are quarantined.
+pub async fn run(
+    queue: Queue,
+    intake: Intake,
+    settings: QueueSettings,
+    verifier: Option<Arc<SnsVerifier>>,
+) -> QueueSummary {
     let (sender, settlements) = mpsc::unbounded_channel();
     let telemetry = Arc::clone(&intake.telemetry);
     let context = QueueContext {
@@ -42,6 +50,7 @@ pub async fn run(queue: Queue, intake: Intake, settings: QueueSettings) -> Queue
         warnings: Arc::default(),
         queue,
         settings,
+        verifier,
         telemetry,
     };
     let settling = tokio::spawn(settle::settle(context.clone(), settlements, intake.halt()));
