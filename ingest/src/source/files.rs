@@ -118,7 +118,7 @@ fn walk(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), FileError> {
     entries.into_iter().try_for_each(|path| add(path, files))
 }
 
-/// Appends a file, or the files below a folder. What cannot be read as a file is skipped with a warning.
+/// Appends a file, or the files below a folder. A path that is no file is skipped with a warning.
 fn add(path: PathBuf, files: &mut Vec<PathBuf>) -> Result<(), FileError> {
     // a link to a folder can form a loop, and reading a pipe can block
     let is_link = path.is_symlink();
