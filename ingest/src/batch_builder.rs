@@ -208,12 +208,12 @@ mod tests {
     #[test]
     fn document_that_panics_is_quarantined_beside_the_others() {
         let options = Options { events: 20, ..Options::default() };
-        let mut builder = BatchBuilder::default();
-        builder.decoder = |bytes, context, sink| {
+        let decoder: Decoder = |bytes, context, sink| {
             decode_document(bytes, context, sink)?;
             assert!(!bytes.ends_with(b" "), "a bug of the decoder");
             Ok(())
         };
+        let mut builder = BatchBuilder { decoder, ..BatchBuilder::default() };
         for (at, mut body) in Traffic::new(&options).unwrap().enumerate() {
             if at == 7 {
                 body.push(' ');
@@ -281,7 +281,9 @@ mod tests {
         let delivery =
             Delivery::documents(text.into_bytes(), spans.clone(), Arc::from("file"), RECEIVED_AT);
         let mut builder = BatchBuilder::default();
-        spans.iter().for_each(|span| builder.decode_span(&delivery, span));
+        for span in &spans {
+            builder.decode_span(&delivery, span);
+        }
         assert_eq!(builder.batch.counts().quarantined_total(), 3_000);
         assert_eq!(builder.batch.quarantine_entries(), 1_001);
     }

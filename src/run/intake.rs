@@ -46,7 +46,7 @@ fn allow_list(settings: &AllowSettings) -> anyhow::Result<AllowList> {
     check("accounts", &settings.accounts, is_account_id, "the 12 digits of the account ID")?;
     check("topics", &settings.topics, is_topic_arn, topic)?;
     check("identities", &settings.identities, is_identity, identity)?;
-    let AllowSettings { accounts, topics, identities } = settings.clone();
+    let AllowSettings { accounts, topics, identities, .. } = settings.clone();
     Ok(AllowList { accounts, topics, identities })
 }
 
