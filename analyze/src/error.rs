@@ -59,8 +59,8 @@ pub enum AnalyzeError {
 /// Returns the hint for a damaged segment; empty for errors that have their own.
 const fn hint(error: &StoreError) -> &'static str {
     match error {
-        StoreError::Read { .. } => {
-            "\n  hint: `bouncewatch store verify` lists all damaged segments; restore them from a backup"
+        StoreError::Read { .. } | StoreError::Damaged { .. } => {
+            "\n  hint: `bouncewatch store verify` lists all damaged segments; restore them from a backup, or move them aside with `bouncewatch store repair`"
         }
         _ => "",
     }

@@ -13,6 +13,8 @@ pub const TABLE_KEY: &str = "bouncewatch.table";
 pub const INPUTS_KEY: &str = "bouncewatch.inputs";
 /// Footer key of a segment of the event table without copies: `true` if each (`message_key`, `event_key`) occurs once.
 pub const UNIQUE_KEY: &str = "bouncewatch.unique";
+/// Footer key of the checksum: `xxh3-64:` and 16 hex digits, over all bytes of the file except these digits.
+pub const CHECKSUM_KEY: &str = "bouncewatch.checksum";
 /// Folder of the event table in a store.
 pub const EVENTS: &str = "events";
 /// Folder of the quarantine table in a store.

@@ -33,6 +33,17 @@ Examples:
   bouncewatch store verify --store ./store
   bouncewatch store verify --store s3://BUCKET/PREFIX --format json")]
     Verify(StoreReadArgs),
+    /// Move damaged segments to the folder `damaged` of the store
+    ///
+    /// Reads every segment, as `store verify` does. The other segments can be used again. Commands that read the
+    /// events print the days that are incomplete, until the files in `damaged` are deleted.
+    ///
+    /// Exit codes: 0 no segment is damaged, 1 segments were moved or cannot be used, 2 failed.
+    #[command(after_help = "\
+Examples:
+  bouncewatch store repair --store ./store
+  bouncewatch store repair --store s3://BUCKET/PREFIX --format json")]
+    Repair(StoreReadArgs),
     /// List or replay documents that could not be read
     ///
     /// A document that is not an event, is damaged, or is not on the allow list is kept here with its reason.

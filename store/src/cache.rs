@@ -16,7 +16,7 @@ use object_store::{GetOptions, GetRange, ObjectStore};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::error::StoreError;
-use crate::layout::{day_folder, segment_day};
+use crate::layout::{DAMAGED, day_folder, segment_day};
 use crate::list::{Listing, Stability, StableLister, entries};
 use crate::open::{Segment, Store};
 
@@ -60,7 +60,10 @@ pub async fn sync(store: &Store, folder: &FilePath) -> Result<(), StoreError> {
         }
         let send_counts = cache.list_send_counts().await?;
         match cache.fetch_missing(&events, &send_counts).await {
-            Ok(()) => return cache.remove_obsolete(&events, &send_counts),
+            Ok(()) => {
+                cache.remove_obsolete(&events, &send_counts)?;
+                return mark_damaged(store, folder).await;
+            }
             // a compactor replaced a segment; the replacement is in the next listing
             Err(StoreError::Vanished(_)) if tries < TRIES => {}
             Err(error) => return Err(error),
@@ -195,6 +198,26 @@ impl Cache<'_> {
     }
 }
 
+/// Makes an empty file for each damaged segment that was moved aside: readers need the days, not the content.
+async fn mark_damaged(store: &Store, cache: &FilePath) -> Result<(), StoreError> {
+    let folder = cache.join(DAMAGED).join(table::EVENTS);
+    if let Err(error) = std::fs::remove_dir_all(&folder)
+        && error.kind() != ErrorKind::NotFound
+    {
+        return Err(cache_error(&folder)(error));
+    }
+    let events = store.path(DAMAGED).join(table::EVENTS);
+    for segment in store.damaged_segments().await? {
+        if segment.path.prefix_matches(&events) {
+            let day = folder.join(day_folder(segment.day));
+            let path = day.join(segment.name());
+            let made = std::fs::create_dir_all(&day).and_then(|()| File::create(&path));
+            made.map_err(cache_error(&path))?;
+        }
+    }
+    Ok(())
+}
+
 fn file_name(path: &FilePath) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
@@ -223,6 +246,7 @@ fn rename(staged: &FilePath, path: &FilePath) -> Result<(), StoreError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::list::damaged_days;
 
     /// File names in the cache, without the lock.
     fn cached(folder: &FilePath) -> Vec<String> {
@@ -259,6 +283,12 @@ mod tests {
         assert_eq!(cached(folder.path()), [two.filename().unwrap()]);
         let path = folder.path().join("events/date=2024-10-05").join(two.filename().unwrap());
         assert_eq!(std::fs::read(path).unwrap(), b"two");
+        store.put(&store.path_aside(&one), Vec::new()).await.unwrap();
+        sync(&store, folder.path()).await.unwrap();
+        assert_eq!(damaged_days(folder.path()).unwrap(), BTreeMap::from([(20_000, 1)]));
+        store.delete(&store.path_aside(&one)).await.unwrap();
+        sync(&store, folder.path()).await.unwrap();
+        assert!(damaged_days(folder.path()).unwrap().is_empty());
     }
 
     #[test]

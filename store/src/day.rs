@@ -27,7 +27,7 @@ impl DaySegments {
     /// Splits a listing of one day into live and replaced segments.
     ///
     /// # Errors
-    /// If the footer of a compacted segment cannot be read.
+    /// If a compacted segment that replaces others is damaged or cannot be read.
     pub(crate) async fn split(
         store: &Store,
         table: &'static str,
@@ -44,7 +44,14 @@ impl DaySegments {
             // all parts of a set name the same inputs
             let Some(first) = parts.first() else { continue };
             let published_at = parts.iter().map(|part| part.published_at).max();
-            for input in inputs(store, table, first).await? {
+            let inputs = inputs(store, table, first).await?;
+            if segments.iter().any(|segment| inputs.iter().any(|input| input == segment.name())) {
+                // a damaged set replaces nothing: its inputs are the only other copy of the rows
+                for part in parts.iter().skip(1) {
+                    store.open_checked(table, part).await?;
+                }
+            }
+            for input in inputs {
                 // a damaged footer must not make a set replace itself
                 if CompactedName::parse(&input).is_none_or(|input| input.set != set) {
                     let at = replaced_at.entry(input).or_insert(i64::MAX);
@@ -95,7 +102,7 @@ async fn inputs(
     table: &'static str,
     segment: &Segment,
 ) -> Result<Vec<String>, StoreError> {
-    let opened = store.open(table, segment).await?;
+    let (opened, _) = store.open_checked(table, segment).await?;
     let names = footer_value(&opened, table::INPUTS_KEY).unwrap_or_default().lines();
     Ok(names.map(str::to_owned).collect())
 }

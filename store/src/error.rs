@@ -22,7 +22,7 @@ pub enum StoreError {
     /// An operation on a file or an object failed.
     #[error("could not {act} `{path}`: {}", object_reason(act, path, source))]
     Object {
-        /// The operation: `list`, `read`, `write`, `remove`, `open` or `abandon`.
+        /// The operation: `list`, `read`, `write`, `move`, `remove`, `open` or `abandon`.
         act: &'static str,
         /// The file or object.
         path: String,
@@ -102,6 +102,14 @@ pub enum StoreError {
         /// Cause reported by the operating system.
         source: std::io::Error,
     },
+    /// A segment is not as it was written: it was changed or cut off on the disk or on the way.
+    #[error("could not read segment `{path}`: it is damaged: {why}")]
+    Damaged {
+        /// The segment.
+        path: String,
+        /// What is wrong.
+        why: String,
+    },
     /// A segment could not be read.
     #[error("could not read segment `{path}`: {why}")]
     Read {
@@ -116,7 +124,7 @@ pub enum StoreError {
 fn object_reason(act: &str, path: &str, source: &object_store::Error) -> String {
     let action = match act {
         "list" => "s3:ListBucket",
-        "write" => "s3:PutObject",
+        "write" | "move" => "s3:PutObject",
         "remove" => "s3:DeleteObject",
         _ => "s3:GetObject",
     };
@@ -167,7 +175,9 @@ pub(crate) fn record_problem(
     problems: &mut Vec<Problem>,
 ) -> Result<(), StoreError> {
     match error {
-        StoreError::Read { path, why } => problems.push(Problem { path, problem: why }),
+        StoreError::Read { path, why } | StoreError::Damaged { path, why } => {
+            problems.push(Problem { path, problem: why });
+        }
         error if error.is_gone() => {}
         error => return Err(error),
     }

@@ -91,6 +91,10 @@ pub async fn forget(
     for error in errors {
         record_problem(error, &mut report.problems)?;
     }
+    for segment in store.damaged_segments().await? {
+        let problem = "damaged and moved aside: not searched; delete it".to_owned();
+        report.problems.push(Problem { path: store.display_path(&segment.path), problem });
+    }
     for table in [table::EVENTS, table::QUARANTINE] {
         for segment in store.segments(table).await? {
             report.left += forgotten.count(store, table, &segment, &mut report.problems).await?;

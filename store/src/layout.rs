@@ -5,6 +5,9 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use bouncewatch_schemas::table;
 use bouncewatch_schemas::time::{format_day, parse_day};
 
+/// Folder of damaged segments in a store that were moved aside; below it, their paths are as before.
+pub(crate) const DAMAGED: &str = "damaged";
+
 /// Whether a file name is the name of a published segment. Staged files and markers end otherwise.
 pub(crate) fn is_segment_name(file: &str) -> bool {
     file.ends_with(table::SEGMENT_SUFFIX)

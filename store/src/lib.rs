@@ -7,6 +7,7 @@
 //! events/date=2026-11-19/NAME.parquet                    one row per event and recipient
 //! quarantine/date=2026-11-19/NAME.parquet                documents that could not be read
 //! volumes/NAME.parquet                                   imported send counts, no folders of days
+//! damaged/events/date=2026-11-19/NAME.parquet            damaged segments that were moved aside
 //! events/date=2026-11-19/SET.sealed.parquet              a compacted day in one segment
 //! events/date=2026-11-19/SET.sealed-1of3.parquet         a compacted day in several segments
 //! ```
@@ -19,7 +20,8 @@
 //! | [`segment`], [`quarantine`], [`send_counts`] | rows of the three tables to and from Parquet |
 //! | [`list`], [`cache`] | listings that stay correct during compaction; local cache of a bucket |
 //! | [`compact`], [`retain`], [`forget`] | merge the segments of a day; remove old rows; remove an address |
-//! | [`stats`], [`verify`], [`check_segment_file`] | count rows; read every row; check the format version of one file |
+//! | [`repair`] | move damaged segments aside |
+//! | [`stats`], [`verify`], [`check_segment_file`] | count rows; read every row; check one file |
 //! | [`addresses`] | redaction of recipient addresses before they are stored |
 //! | [`aws`], [`shutdown`] | AWS settings and S3 errors; time limits while a run shuts down |
 //!
@@ -31,10 +33,13 @@
 //! - Replacements are published durably before the segments that they replace are removed. A crash between the two
 //!   steps leaves copies of events, never a gap. Readers count copies once.
 //! - Every reader checks the table and the format version in the footer. A newer format is refused, never guessed.
+//! - Every reader checks the checksum of a segment before its rows are used. A damaged segment is an error, and
+//!   replaces no other segment.
 
 pub mod addresses;
 pub mod aws;
 pub mod cache;
+mod checksum;
 pub mod compact;
 pub mod compacted_name;
 mod day;
@@ -45,6 +50,7 @@ pub mod list;
 mod open;
 pub mod quarantine;
 mod read;
+pub mod repair;
 pub mod retain;
 mod rewrite;
 mod schema;
@@ -57,6 +63,7 @@ mod table_builder;
 mod upgrade;
 pub mod verify;
 
+pub use checksum::{is_json_damaged, json_with_checksum};
 pub use error::{Problem, StoreError};
 pub use open::{Segment, Store, StoreUrl};
 pub use read::check_segment_file;

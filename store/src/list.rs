@@ -11,7 +11,7 @@ use bouncewatch_schemas::table;
 
 use crate::compacted_name::CompactedName;
 use crate::error::StoreError;
-use crate::layout::{is_segment_name, segment_day};
+use crate::layout::{DAMAGED, is_segment_name, segment_day};
 
 /// Number of listings after which an unstable store is given up.
 const LISTINGS_MAX: usize = 12;
@@ -134,7 +134,17 @@ pub fn send_count_files(store: &Path) -> Result<Vec<PathBuf>, StoreError> {
     let mut files = entries(&store.join(SEND_COUNTS))?;
     files.retain(|path| file_name(path).is_some_and(|name| is_segment_name(&name)));
     files.sort_unstable();
+    files.iter().try_for_each(|file| check_is_file(file))?;
     Ok(files)
+}
+
+/// Number of damaged segments of the event table that were moved aside, by day. These days are incomplete.
+///
+/// # Errors
+/// If a folder cannot be listed.
+pub fn damaged_days(store: &Path) -> Result<BTreeMap<i64, usize>, StoreError> {
+    let days = list_once(&store.join(DAMAGED).join(table::EVENTS))?;
+    Ok(days.into_iter().map(|(day, segments)| (day, segments.len())).collect())
 }
 
 /// Files in the folder of a store that were staged and never published, sorted. A bucket has none.
@@ -178,11 +188,27 @@ fn list_once(events: &Path) -> Result<Listing<PathBuf>, StoreError> {
         for path in entries(&folder)? {
             let Some(file) = file_name(&path) else { continue };
             if let Some(day) = segment_day(&folder_name, &file) {
+                check_is_file(&path)?;
                 listing.entry(day).or_insert_with(BTreeMap::new).insert(file, path);
             }
         }
     }
     Ok(listing)
+}
+
+/// Checks that a segment is a file or a link to one. To open a pipe would wait for its writer without end.
+fn check_is_file(path: &Path) -> Result<(), StoreError> {
+    let why = match std::fs::metadata(path) {
+        Ok(metadata) if metadata.is_file() => return Ok(()),
+        Ok(_) => "it is not a file".to_owned(),
+        // removed after it was listed; a link to nothing is still there
+        Err(error) if error.kind() == ErrorKind::NotFound => match path.symlink_metadata() {
+            Ok(_) => "it is a link to a file that does not exist".to_owned(),
+            Err(_) => return Ok(()),
+        },
+        Err(error) => error.to_string(),
+    };
+    Err(StoreError::Read { path: path.display().to_string(), why })
 }
 
 /// Last part of a path, as text.
@@ -313,6 +339,23 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn link_to_nothing_is_an_error_and_other_links_are_followed() {
+        let store = tempfile::tempdir().unwrap();
+        let day = store.path().join("events/date=2026-11-19");
+        std::fs::create_dir_all(&day).unwrap();
+        std::fs::write(store.path().join("elsewhere"), b"x").unwrap();
+        std::os::unix::fs::symlink("../../elsewhere", day.join("a.parquet")).unwrap();
+        assert_eq!(event_segments(store.path()).unwrap().len(), 1);
+        std::fs::remove_file(store.path().join("elsewhere")).unwrap();
+        let error = event_segments(store.path()).unwrap_err().to_string();
+        assert!(error.contains("a.parquet") && error.contains("link"), "{error}");
+        std::fs::remove_file(day.join("a.parquet")).unwrap();
+        std::os::unix::net::UnixListener::bind(day.join("b.parquet")).unwrap();
+        let error = event_segments(store.path()).unwrap_err().to_string();
+        assert!(error.contains("it is not a file"), "{error}");
     }
 
     #[test]

@@ -16,7 +16,7 @@ use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, PutMode};
 
 use crate::error::StoreError;
-use crate::layout::{day_folder, is_segment_name, segment_day, unique_name};
+use crate::layout::{DAMAGED, day_folder, is_segment_name, segment_day, unique_name};
 
 /// Parsed value of `--store`: a folder, or a bucket and a prefix.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -270,6 +270,25 @@ impl Store {
     pub async fn segments(&self, table: &str) -> Result<Vec<Segment>, StoreError> {
         let table = self.path(table);
         self.list(&table, &table, day_of_names).await
+    }
+
+    /// Path of a damaged segment after it is moved aside.
+    pub(crate) fn path_aside(&self, segment: &Path) -> Path {
+        let below = segment.prefix_match(&self.prefix).into_iter().flatten();
+        below.fold(self.path(DAMAGED), Path::join)
+    }
+
+    /// Damaged segments that were moved aside, sorted by path. [`Segment::day`] is 0 in the table of send counts.
+    ///
+    /// # Errors
+    /// If they cannot be listed.
+    pub async fn damaged_segments(&self) -> Result<Vec<Segment>, StoreError> {
+        let folder = self.path(DAMAGED);
+        self.list(&folder, &folder, |names| match names {
+            [_, names @ ..] => day_of_names(names).or_else(|| no_day_of_names(names)),
+            [] => None,
+        })
+        .await
     }
 
     /// Published segments of one day of a table, sorted by name.

@@ -17,9 +17,13 @@ use parquet::arrow::async_reader::{AsyncFileReader, ParquetRecordBatchStreamBuil
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{FileMetaData, ParquetMetaData, ParquetMetaDataReader};
 
+use crate::checksum::{Integrity, check_file, check_object};
 use crate::error::StoreError;
 use crate::open::{Segment, Store};
 use crate::schema::table_schema;
+
+/// Why a segment with a checksum is refused.
+const MISMATCH: &str = "its content does not match its checksum";
 
 /// A segment after its footer was read and checked.
 pub(crate) type OpenedSegment = ParquetRecordBatchStreamBuilder<SegmentReader>;
@@ -85,16 +89,35 @@ impl Store {
         Ok(opened)
     }
 
-    /// Opens a segment of a table with folders of days in order to rewrite it.
+    /// Opens a segment after its checksum was checked, which reads the whole segment.
     ///
     /// # Errors
-    /// As [`Self::open`], and if the segment has a column that this version does not know: rewriting would drop it.
+    /// As [`Self::open`], and [`StoreError::Damaged`] if the checksum does not match.
+    pub(crate) async fn open_checked(
+        &self,
+        table: &str,
+        segment: &Segment,
+    ) -> Result<(OpenedSegment, Integrity), StoreError> {
+        // a newer format version, which is refused first, may have another kind of checksum
+        let opened = self.open(table, segment).await?;
+        let integrity = check_object(self.objects(), &segment.path, segment.bytes).await;
+        match integrity.map_err(self.object_error("read", &segment.path))? {
+            Integrity::Damaged => Err(self.damaged(segment, &MISMATCH)),
+            integrity => Ok((opened, integrity)),
+        }
+    }
+
+    /// Opens a segment of a table with folders of days in order to rewrite it. Its checksum is checked: damage must not
+    /// become permanent.
+    ///
+    /// # Errors
+    /// As [`Self::open_checked`], and if the segment has a column that this version does not know: rewriting would drop it.
     pub(crate) async fn open_for_rewrite(
         &self,
         table: &str,
         segment: &Segment,
     ) -> Result<OpenedSegment, StoreError> {
-        let opened = self.open(table, segment).await?;
+        let (opened, _) = self.open_checked(table, segment).await?;
         let schema = table_schema(table);
         let mut fields = opened.schema().fields().iter();
         match fields.find(|field| schema.index_of(field.name()).is_err()) {
@@ -106,20 +129,31 @@ impl Store {
         }
     }
 
-    /// Passes the rows of a segment to `each`, batch by batch, and returns their number. `columns` limits the columns
-    /// that are read.
+    /// Passes the rows of a segment to `each`, batch by batch, after its checksum was checked. Returns their number.
+    /// `columns` limits the columns that are decoded.
     pub(crate) async fn read(
         &self,
         table: &str,
         segment: &Segment,
         columns: Option<&[&str]>,
+        each: impl FnMut(&RecordBatch) -> Result<(), StoreError>,
+    ) -> Result<u64, StoreError> {
+        let (opened, _) = self.open_checked(table, segment).await?;
+        self.read_opened(opened, segment, columns, each).await
+    }
+
+    /// Passes the rows of an open segment to `each`, batch by batch, and returns their number.
+    pub(crate) async fn read_opened(
+        &self,
+        opened: OpenedSegment,
+        segment: &Segment,
+        columns: Option<&[&str]>,
         mut each: impl FnMut(&RecordBatch) -> Result<(), StoreError>,
     ) -> Result<u64, StoreError> {
-        let opened = self.open(table, segment).await?;
         let mask = columns.map_or_else(ProjectionMask::all, |columns| {
             ProjectionMask::columns(opened.parquet_schema(), columns.iter().copied())
         });
-        let failed = |error: ParquetError| self.read_error(segment, &error);
+        let failed = |error: ParquetError| self.damaged(segment, &error);
         let mut batches = opened.with_projection(mask).build().map_err(failed)?;
         let mut rows = 0;
         loop {
@@ -138,32 +172,46 @@ impl Store {
         StoreError::Read { path: self.display_path(&segment.path), why: why.to_string() }
     }
 
-    /// Makes a [`StoreError::Read`], or an error for which [`StoreError::is_gone`] is true if the segment is gone.
+    /// Makes a [`StoreError::Damaged`].
+    pub(crate) fn damaged(&self, segment: &Segment, why: &dyn std::fmt::Display) -> StoreError {
+        StoreError::Damaged { path: self.display_path(&segment.path), why: why.to_string() }
+    }
+
+    /// Makes a [`StoreError::Damaged`], a [`StoreError::Read`] if the store did not return the bytes, or an error for
+    /// which [`StoreError::is_gone`] is true if the segment is gone.
     pub(crate) async fn parquet_error(&self, segment: &Segment, error: ParquetError) -> StoreError {
         match self.objects().head(&segment.path).await {
             Err(gone @ object_store::Error::NotFound { .. }) => {
                 self.object_error("read", &segment.path)(gone)
             }
+            Ok(_) if !matches!(error, ParquetError::External(_)) => self.damaged(segment, &error),
             _ => self.read_error(segment, &error),
         }
     }
 }
 
-/// Checks that a segment in a local folder belongs to `table` and has a supported format version, and returns the
-/// version. Reads only the footer.
+/// Checks that a segment in a local folder belongs to `table`, has a supported format version, and is as it was written
+/// if it has a checksum. Returns the version.
 ///
 /// # Errors
-/// [`StoreError::Vanished`] if the file does not exist, [`StoreError::Read`] if it cannot be read or fails the check.
+/// [`StoreError::Vanished`] if the file does not exist, [`StoreError::Damaged`] if it is not as it was written,
+/// [`StoreError::Read`] if it cannot be read or fails another check.
 pub fn check_segment_file(path: &FilePath, table: &str) -> Result<u32, StoreError> {
     let shown = || path.display().to_string();
     let failed = |why: String| StoreError::Read { path: shown(), why };
-    let file = std::fs::File::open(path).map_err(|error| match error.kind() {
+    let damaged = |why: String| StoreError::Damaged { path: shown(), why };
+    let mut file = std::fs::File::open(path).map_err(|error| match error.kind() {
         std::io::ErrorKind::NotFound => StoreError::Vanished(shown()),
         _ => failed(error.to_string()),
     })?;
     let metadata = ParquetMetaDataReader::new().parse_and_finish(&file);
-    let metadata = metadata.map_err(|error| failed(error.to_string()))?;
-    check_footer(metadata.file_metadata(), table).map_err(failed)
+    let metadata = metadata.map_err(|error| damaged(error.to_string()))?;
+    let version = check_footer(metadata.file_metadata(), table).map_err(failed)?;
+    match check_file(&mut file) {
+        Ok(Integrity::Damaged) => Err(damaged(MISMATCH.to_owned())),
+        Ok(Integrity::Intact | Integrity::NoChecksum) => Ok(version),
+        Err(error) => Err(failed(error.to_string())),
+    }
 }
 
 /// Number of rows of a segment, by its footer.

@@ -9,6 +9,8 @@ use parquet::file::metadata::{KeyValue, SortingColumn};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 
+use crate::checksum;
+
 /// Rows per row group: few enough to skip, enough to compress well.
 const ROW_GROUP_ROWS: usize = 128 * 1024;
 /// Bytes of a page before compression. A column buffers a page while it is written; its compressor needs six times
@@ -75,12 +77,13 @@ pub(crate) fn table_schema(table: &str) -> SchemaRef {
     schema(if table == table::EVENTS { table::COLUMNS } else { table::QUARANTINE_COLUMNS })
 }
 
-/// Parquet writer settings of a table, with format version and table in the footer.
+/// Parquet writer settings of a table, with format version, table and room for the checksum in the footer.
 pub(crate) fn properties(table: &str) -> WriterProperties {
     let level = ZstdLevel::try_new(ZSTD_LEVEL).expect("zstd supports the level");
     let footer = vec![
         KeyValue::new(table::VERSION_KEY.to_owned(), table::FORMAT_VERSION.to_string()),
         KeyValue::new(table::TABLE_KEY.to_owned(), table.to_owned()),
+        checksum::placeholder(),
     ];
     let properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(level))

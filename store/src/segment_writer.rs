@@ -1,12 +1,12 @@
 //! Writing a segment batch by batch, so that it is never completely in memory. It becomes visible when it is finished.
 
 use arrow_array::RecordBatch;
-use object_store::buffered::BufWriter;
 use object_store::path::Path;
 use parquet::arrow::AsyncArrowWriter;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
 
+use crate::checksum::ChecksumWriter;
 use crate::error::StoreError;
 use crate::open::Store;
 use crate::schema::{key_order, properties, table_schema};
@@ -35,7 +35,7 @@ pub(crate) struct SegmentWriter<'a> {
     store: &'a Store,
     table: &'static str,
     path: Path,
-    writer: AsyncArrowWriter<BufWriter>,
+    writer: AsyncArrowWriter<ChecksumWriter>,
     /// Rows so far.
     pub(crate) rows: u64,
 }
@@ -58,7 +58,7 @@ impl<'a> SegmentWriter<'a> {
                 .set_sorting_columns(Some(key_order()))
                 .build();
         }
-        let writer = store.writer(&path);
+        let writer = ChecksumWriter::new(store.writer(&path));
         let writer = AsyncArrowWriter::try_new(writer, table_schema(table), Some(properties))
             .map_err(StoreError::build)?;
         Ok(Self { store, table, path, writer, rows: 0 })

@@ -12,10 +12,12 @@ use bouncewatch_schemas::send_counts::{
 };
 use bouncewatch_schemas::table::{INPUTS_KEY, UNIQUE_KEY};
 
+use crate::checksum::Integrity;
 use crate::day::DaySegments;
 use crate::error::StoreError;
 use crate::layout::unique_name;
 use crate::open::{Segment, Store};
+use crate::read::OpenedSegment;
 use crate::table_builder::TableBuilder;
 use crate::upgrade::hashes;
 
@@ -50,17 +52,35 @@ pub(crate) async fn read_files(
     Ok(all)
 }
 
-/// All rows of a file. Every row is checked.
+/// All rows of a file. Its checksum and every row are checked.
 pub(crate) async fn read_file(
     store: &Store,
     file: &Segment,
+) -> Result<Vec<SendCountRow>, StoreError> {
+    let (opened, _) = store.open_checked(SEND_COUNTS, file).await?;
+    read_opened(store, file, opened).await
+}
+
+/// Number of rows of a file after all checks, and what its checksum reports.
+pub(crate) async fn verify_file(
+    store: &Store,
+    file: &Segment,
+) -> Result<(u64, Integrity), StoreError> {
+    let (opened, integrity) = store.open_checked(SEND_COUNTS, file).await?;
+    Ok((read_opened(store, file, opened).await?.len() as u64, integrity))
+}
+
+async fn read_opened(
+    store: &Store,
+    file: &Segment,
+    opened: OpenedSegment,
 ) -> Result<Vec<SendCountRow>, StoreError> {
     let mut all = Vec::new();
     let each = |batch: &RecordBatch| {
         all.extend(rows(batch).map_err(|why| store.read_error(file, &why))?);
         Ok(())
     };
-    store.read(SEND_COUNTS, file, None, each).await?;
+    store.read_opened(opened, file, None, each).await?;
     Ok(all)
 }
 

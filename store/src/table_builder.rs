@@ -14,6 +14,7 @@ use bouncewatch_schemas::table::{Column, ColumnType};
 use parquet::arrow::ArrowWriter;
 use parquet::file::metadata::KeyValue;
 
+use crate::checksum;
 use crate::error::StoreError;
 use crate::schema::{properties, schema, tag_fields, tag_item};
 
@@ -300,6 +301,8 @@ impl TableBuilder {
     pub(crate) fn finish(mut self) -> Result<Vec<u8>, StoreError> {
         self.encode()?;
         let writer = self.writer.take().expect("encode creates the writer");
-        writer.into_inner().map_err(StoreError::build)
+        let mut file = writer.into_inner().map_err(StoreError::build)?;
+        checksum::seal(&mut file);
+        Ok(file)
     }
 }

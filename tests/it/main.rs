@@ -18,6 +18,7 @@ mod documents;
 mod emulator;
 mod explain;
 mod history;
+mod integrity;
 mod maintenance;
 mod messages;
 mod numbers;

@@ -8,6 +8,8 @@ use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use bouncewatch_store::{is_json_damaged, json_with_checksum};
+
 use crate::alert::state::{AlertState, VERSION};
 
 /// Time limit for the lock. Another run keeps it while it sends messages, each with its own timeout.
@@ -42,7 +44,7 @@ pub enum AlertStateError {
         source: std::io::Error,
     },
     /// The file is damaged.
-    #[error("could not parse the alert state `{}`: {why}\n  hint: repair the file, or move it away to start with an empty state; active alerts are sent again", path.display())]
+    #[error("could not parse the alert state `{}`: {why}\n  hint: repair the file and remove its key `checksum`, or move it away to start with an empty state; active alerts are sent again", path.display())]
     Damaged {
         /// The file.
         path: PathBuf,
@@ -107,6 +109,9 @@ impl StateFile {
             Ok(_) => {}
         }
         let text = std::fs::read(path).map_err(failed)?;
+        if is_json_damaged(&text) {
+            return Err(damaged("its content does not match its checksum".to_owned()));
+        }
         let value: serde_json::Value =
             serde_json::from_slice(&text).map_err(|error| damaged(error.to_string()))?;
         match value.get("version").and_then(serde_json::Value::as_u64) {
@@ -127,7 +132,7 @@ impl StateFile {
         let mut text = serde_json::to_vec_pretty(state).map_err(|error| {
             AlertStateError::Write { path: self.path.clone(), source: std::io::Error::other(error) }
         })?;
-        text.push(b'\n');
+        text = json_with_checksum(text);
         replace(&self.path, &text)
             .map_err(|source| AlertStateError::Write { path: self.path.clone(), source })
     }

@@ -3,6 +3,7 @@
 mod compact;
 mod forget;
 mod quarantine;
+mod repair;
 mod retain;
 mod stats;
 mod verify;
@@ -46,6 +47,10 @@ async fn run_on_store(
         StoreCommand::Verify(args) => {
             let report = bouncewatch_store::verify::verify(&open(&args).await?).await?;
             verify::result(&report, args.output.format)
+        }
+        StoreCommand::Repair(args) => {
+            let report = bouncewatch_store::repair::repair(&open(&args).await?).await?;
+            repair::result(&report, args.output.format)
         }
         StoreCommand::Quarantine(QuarantineCommand::List(args)) => {
             let documents = bouncewatch_store::quarantine::list(&open(&args.common).await?).await?;

@@ -22,8 +22,20 @@ fn text(report: &VerifyReport) -> String {
         report.segments, report.rows
     );
     // writing to a String cannot fail
+    if report.no_checksum > 0 {
+        _ = writeln!(
+            out,
+            "{} segments without checksum, written by an earlier release: changed values in them are not found",
+            report.no_checksum
+        );
+    }
     for problem in &report.problems {
         _ = writeln!(out, "problem: {}", printable(&problem.problem));
+    }
+    if !report.problems.is_empty() {
+        out.push_str(
+            "  hint: restore damaged segments from a backup, or move them aside with `bouncewatch store repair`\n",
+        );
     }
     for path in &report.unpublished {
         _ = writeln!(

@@ -72,7 +72,8 @@ async fn outdated_days(
         match store.open(table, segment).await {
             Ok(opened) => Ok(is_version_1(opened.schema()).then_some(segment.day)),
             // reported when the day is compacted, if it is not compacted already
-            Err(error) if error.is_gone() || matches!(error, StoreError::Read { .. }) => Ok(None),
+            Err(error) if error.is_gone() => Ok(None),
+            Err(StoreError::Read { .. } | StoreError::Damaged { .. }) => Ok(None),
             Err(error) => Err(error),
         }
     });
@@ -153,8 +154,12 @@ impl DayCompactor<'_> {
         };
         report.days.push(self.day_report(live, set.rows_before, Some(&set)));
         if self.settings.grace_ms <= 0 {
-            report.inputs_removed += segments.all().count();
-            remove_segments(self.store, self.table, self.day, segments.all()).await?;
+            // checks what was published
+            let published = self.store.day_segments(self.table, self.day).await?;
+            let published = DaySegments::split(self.store, self.table, published).await?;
+            report.inputs_removed += published.replaced.len();
+            let replaced = published.replaced_segments();
+            remove_segments(self.store, self.table, self.day, replaced).await?;
         } else {
             report.inputs_waiting += segments.all().count();
         }

@@ -55,8 +55,11 @@ pub(super) async fn compact(
     store.publish_send_counts(&CompactedName::single(&set).stem(), bytes).await?;
     report.volumes = Some(compacted);
     if settings.grace_ms <= 0 {
-        report.inputs_removed += files.all().count();
-        remove_files(store, files.all()).await
+        // checks what was published
+        let published = store.send_count_files().await?;
+        let published = DaySegments::split(store, SEND_COUNTS, published).await?;
+        report.inputs_removed += published.replaced.len();
+        remove_files(store, published.replaced_segments()).await
     } else {
         report.inputs_waiting += files.all().count();
         Ok(())

@@ -11,7 +11,7 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use crate::source::logs::error::LogsError;
 use crate::source::receipt::Settlement;
-use bouncewatch_store::Store;
+use bouncewatch_store::{Store, is_json_damaged, json_with_checksum};
 use bouncewatch_store::shutdown::in_time;
 
 /// Folder of the cursors in the store.
@@ -54,6 +54,9 @@ impl Cursor {
             path: format!("{}/{}", self.store.name(), self.relative_path),
             why,
         };
+        if is_json_damaged(&bytes) {
+            return Err(failed("its content does not match its checksum".to_owned()));
+        }
         let file: CursorFile =
             serde_json::from_slice(&bytes).map_err(|error| failed(error.to_string()))?;
         if file.version > VERSION || file.log_group != self.arn {
@@ -72,7 +75,8 @@ impl Cursor {
     ) -> Result<(), LogsError> {
         let file =
             CursorFile { version: VERSION, log_group: self.arn.clone(), until: format_ms(until) };
-        let bytes = serde_json::to_vec(&file).expect("a number and two strings are JSON");
+        let json = serde_json::to_vec(&file).expect("a number and two strings are JSON");
+        let bytes = json_with_checksum(json);
         let path = self.store.path(&self.relative_path);
         Ok(in_time(&self.store, stop, STORE_TIMEOUT, self.store.put(&path, bytes)).await?)
     }

@@ -1,0 +1,312 @@
+//! Checksum of a segment: XXH3 of 64 bits over all bytes of the file except the 16 hex digits of the checksum itself,
+//! which are a value of the footer. It covers the footer too, so a flipped bit anywhere in the file is found.
+
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::ops::Range;
+use std::sync::Arc;
+
+use bouncewatch_schemas::table::CHECKSUM_KEY;
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use futures::{FutureExt, TryStreamExt};
+use object_store::buffered::BufWriter;
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt};
+use parquet::arrow::async_writer::AsyncFileWriter;
+use parquet::errors::ParquetError;
+use parquet::file::metadata::KeyValue;
+use tokio::io::AsyncWriteExt;
+use xxhash_rust::xxh3::Xxh3;
+
+/// Text at the end of the key. With [`PREFIX`], it finds the checksum if one of the two is damaged.
+const KEY_END: &str = "checksum";
+/// Text before the digits.
+const PREFIX: &str = "xxh3-64:";
+/// Most bytes from the key to the prefix.
+const BETWEEN_MAX: usize = 4;
+/// Hex digits of a checksum.
+const DIGITS: usize = 16;
+/// Bytes at the end of a JSON file that contain its checksum.
+const JSON_END_BYTES: usize = 48;
+/// Last bytes of a Parquet file: length of the footer, and `PAR1`.
+const TAIL_BYTES: u64 = 8;
+/// Bytes that are read at a time.
+const READ_BYTES: usize = 256 * 1024;
+
+/// What the checksum of a segment reports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Integrity {
+    /// The file is as it was written.
+    Intact,
+    /// The file has no checksum: it was written by an earlier release, or has no footer.
+    NoChecksum,
+    /// The file was changed after it was written.
+    Damaged,
+}
+
+/// Footer value with the digits of a checksum that is not known yet.
+pub(crate) fn placeholder() -> KeyValue {
+    KeyValue::new(CHECKSUM_KEY.to_owned(), format!("{PREFIX}{}", "0".repeat(DIGITS)))
+}
+
+/// Finds the digits by the key and the prefix. `None`: there is no checksum. An error: only one of the two is there.
+fn find_digits(text: &[u8]) -> Option<Result<Range<usize>, ()>> {
+    let end = |word: &str| {
+        let mut windows = text.windows(word.len());
+        windows.rposition(|window| window == word.as_bytes()).map(|at| at + word.len())
+    };
+    match (end(KEY_END), end(PREFIX)) {
+        (None, None) => None,
+        (Some(key), Some(start)) if start.checked_sub(key)? <= BETWEEN_MAX + PREFIX.len() => {
+            Some(Ok(start..start + DIGITS))
+        }
+        _ => Some(Err(())),
+    }
+}
+
+/// Sets the checksum of a complete file with a [`placeholder`].
+pub(crate) fn seal(file: &mut [u8]) {
+    let mut hash = Xxh3::new();
+    seal_end(&mut hash, file);
+}
+
+/// Sets the checksum in the last part of a file. `hash` is that of the bytes before this part.
+fn seal_end(hash: &mut Xxh3, end: &mut [u8]) {
+    let Some(Ok(range)) = find_digits(end) else { return };
+    let (Some(before), Some(after)) = (end.get(..range.start), end.get(range.end..)) else {
+        return;
+    };
+    hash.update(before);
+    hash.update(after);
+    let digits = format!("{:016x}", hash.digest());
+    if let Some(place) = end.get_mut(range) {
+        place.copy_from_slice(digits.as_bytes());
+    }
+}
+
+/// Writes a segment, and sets its checksum in the last part.
+pub(crate) struct ChecksumWriter {
+    inner: BufWriter,
+    hash: Xxh3,
+    /// The last part so far: the Parquet writer passes the whole footer in one part.
+    last: Vec<u8>,
+}
+
+impl ChecksumWriter {
+    pub(crate) fn new(inner: BufWriter) -> Self {
+        Self { inner, hash: Xxh3::new(), last: Vec::new() }
+    }
+
+    /// Discards what was written.
+    pub(crate) async fn abort(mut self) -> object_store::Result<()> {
+        self.inner.abort().await
+    }
+}
+
+impl AsyncFileWriter for ChecksumWriter {
+    fn write(&mut self, bytes: Bytes) -> BoxFuture<'_, Result<(), ParquetError>> {
+        async move {
+            let previous = std::mem::replace(&mut self.last, bytes.into());
+            self.hash.update(&previous);
+            Ok(self.inner.write_all(&previous).await?)
+        }
+        .boxed()
+    }
+
+    fn complete(&mut self) -> BoxFuture<'_, Result<(), ParquetError>> {
+        async move {
+            let mut last = std::mem::take(&mut self.last);
+            seal_end(&mut self.hash, &mut last);
+            self.inner.write_all(&last).await?;
+            Ok(self.inner.shutdown().await?)
+        }
+        .boxed()
+    }
+}
+
+/// Compares the checksum of a file with its content, of which all parts are passed to [`Self::add`] in order.
+struct Comparison {
+    hash: Xxh3,
+    at: u64,
+    /// Range of the digits in the file.
+    digits: Range<u64>,
+    expected: u64,
+}
+
+impl Comparison {
+    /// Starts a comparison; an error is the result if the content need not be read. `start` is the position of the
+    /// footer in the file.
+    fn new(start: u64, footer: &[u8]) -> Result<Self, Integrity> {
+        let range = find_digits(footer).ok_or(Integrity::NoChecksum)?;
+        let range = range.map_err(|()| Integrity::Damaged)?;
+        let digits = footer.get(range.clone()).and_then(|digits| str::from_utf8(digits).ok());
+        // refuse other spellings, such as upper case
+        let expected = digits.and_then(|digits| {
+            let number = u64::from_str_radix(digits, 16).ok()?;
+            (format!("{number:016x}") == digits).then_some(number)
+        });
+        let expected = expected.ok_or(Integrity::Damaged)?;
+        let digits = start + range.start as u64..start + range.end as u64;
+        Ok(Self { hash: Xxh3::new(), at: 0, digits, expected })
+    }
+
+    fn add(&mut self, part: &[u8]) {
+        let at = |position: u64| {
+            let offset = position.saturating_sub(self.at);
+            usize::try_from(offset).unwrap_or(usize::MAX).min(part.len())
+        };
+        let (before, after) = (at(self.digits.start), at(self.digits.end));
+        self.hash.update(part.get(..before).unwrap_or_default());
+        self.hash.update(part.get(after..).unwrap_or_default());
+        self.at += part.len() as u64;
+    }
+
+    fn result(&self) -> Integrity {
+        if self.hash.digest() == self.expected { Integrity::Intact } else { Integrity::Damaged }
+    }
+}
+
+/// Range of the footer in a file of `bytes`, by its last 8 bytes; `None` if they are no end of a Parquet file.
+fn footer_range(bytes: u64, tail: &[u8]) -> Option<Range<u64>> {
+    let length = tail.strip_suffix(b"PAR1")?.try_into().map(u32::from_le_bytes).ok()?;
+    let end = bytes.checked_sub(TAIL_BYTES)?;
+    Some(end.checked_sub(length.into())?..end)
+}
+
+/// Checks the checksum of a local file.
+pub(crate) fn check_file(file: &mut File) -> std::io::Result<Integrity> {
+    let bytes = file.metadata()?.len();
+    let mut tail = [0; 8];
+    if bytes < TAIL_BYTES {
+        return Ok(Integrity::NoChecksum);
+    }
+    file.seek(SeekFrom::Start(bytes - TAIL_BYTES))?;
+    file.read_exact(&mut tail)?;
+    let Some(range) = footer_range(bytes, &tail) else { return Ok(Integrity::NoChecksum) };
+    file.seek(SeekFrom::Start(range.start))?;
+    let mut footer = Vec::new();
+    file.by_ref().take(range.end - range.start).read_to_end(&mut footer)?;
+    let mut comparison = match Comparison::new(range.start, &footer) {
+        Ok(comparison) => comparison,
+        Err(integrity) => return Ok(integrity),
+    };
+    file.seek(SeekFrom::Start(0))?;
+    let mut buffer = vec![0; READ_BYTES];
+    loop {
+        let read = file.read(&mut buffer)?;
+        if read == 0 {
+            return Ok(comparison.result());
+        }
+        comparison.add(buffer.get(..read).unwrap_or_default());
+    }
+}
+
+/// Checks the checksum of an object of `bytes`.
+pub(crate) async fn check_object(
+    objects: &Arc<dyn ObjectStore>,
+    path: &Path,
+    bytes: u64,
+) -> object_store::Result<Integrity> {
+    if bytes < TAIL_BYTES {
+        return Ok(Integrity::NoChecksum);
+    }
+    let tail = objects.get_range(path, bytes - TAIL_BYTES..bytes).await?;
+    let Some(range) = footer_range(bytes, &tail) else { return Ok(Integrity::NoChecksum) };
+    let footer = objects.get_range(path, range.clone()).await?;
+    let mut comparison = match Comparison::new(range.start, &footer) {
+        Ok(comparison) => comparison,
+        Err(integrity) => return Ok(integrity),
+    };
+    let mut parts = objects.get(path).await?.into_stream();
+    while let Some(part) = parts.try_next().await? {
+        comparison.add(&part);
+    }
+    Ok(comparison.result())
+}
+
+/// Adds the last key `checksum` to a JSON object: XXH3 over all bytes of the file except its 16 hex digits.
+pub fn json_with_checksum(mut json: Vec<u8>) -> Vec<u8> {
+    while json.pop().is_some_and(|byte| byte != b'}') {}
+    json.extend(format!(",\"{KEY_END}\":\"{PREFIX}{}\"}}\n", "0".repeat(DIGITS)).as_bytes());
+    let end = json.len().saturating_sub(JSON_END_BYTES);
+    let (start, end) = json.split_at_mut(end);
+    let mut hash = Xxh3::new();
+    hash.update(start);
+    seal_end(&mut hash, end);
+    json
+}
+
+/// Whether a JSON object was changed after [`json_with_checksum`]. A file of an earlier release has no checksum.
+pub fn is_json_damaged(json: &[u8]) -> bool {
+    let start = json.len().saturating_sub(JSON_END_BYTES);
+    let result = match Comparison::new(start as u64, json.get(start..).unwrap_or_default()) {
+        Ok(mut comparison) => {
+            comparison.add(json);
+            comparison.result()
+        }
+        Err(integrity) => integrity,
+    };
+    result == Integrity::Damaged
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A file with a footer as short as possible.
+    fn file() -> Vec<u8> {
+        let mut footer = Vec::new();
+        footer.extend(CHECKSUM_KEY.as_bytes());
+        footer.extend([0x18, 24]);
+        footer.extend(placeholder().value.unwrap().as_bytes());
+        footer.push(0);
+        let mut file = b"PAR1some pages".to_vec();
+        let length = u32::try_from(footer.len()).unwrap();
+        file.extend(footer);
+        file.extend(length.to_le_bytes());
+        file.extend(b"PAR1");
+        file
+    }
+
+    fn check(bytes: &[u8]) -> Integrity {
+        let mut file = tempfile::tempfile().unwrap();
+        std::io::Write::write_all(&mut file, bytes).unwrap();
+        check_file(&mut file).unwrap()
+    }
+
+    /// A flip in the length of the footer or in `PAR1` at the end leaves no footer, which every reader refuses.
+    #[test]
+    fn every_flipped_bit_is_found() {
+        let mut sealed = file();
+        assert_eq!(check(&sealed), Integrity::Damaged);
+        seal(&mut sealed);
+        assert_eq!(check(&sealed), Integrity::Intact);
+        for bit in 0..(sealed.len() - 8) * 8 {
+            let mut flipped = sealed.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(check(&flipped), Integrity::Damaged, "bit {bit}");
+        }
+    }
+
+    /// A flip that removes the last brace or makes the text no JSON is found by the parser.
+    #[test]
+    fn every_flipped_bit_of_a_json_file_is_found() {
+        let json = json_with_checksum(b"{\n  \"until\": \"2026-11-20\"\n}\n".to_vec());
+        serde_json::from_slice::<serde_json::Value>(&json).unwrap();
+        assert!(!is_json_damaged(&json));
+        for bit in 0..json.len() * 8 {
+            let mut flipped = json.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            assert!(is_json_damaged(&flipped), "bit {bit}");
+        }
+        assert!(!is_json_damaged(br#"{"until":"2026-11-20"}"#));
+    }
+
+    #[test]
+    fn file_without_checksum_is_not_damaged() {
+        assert_eq!(check(b""), Integrity::NoChecksum);
+        assert_eq!(check(b"PAR1\x01\0\0\0\0PAR1"), Integrity::NoChecksum);
+        assert_eq!(check(b"PAR1\xff\xff\0\0PAR1"), Integrity::NoChecksum);
+    }
+}
