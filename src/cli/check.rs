@@ -46,6 +46,12 @@ pub(crate) struct CheckArgs {
     /// rate outranks it). Default: `stale_after` in the settings file, which is 24h.
     #[arg(long, value_name = "DURATION", help_heading = heading::THRESHOLDS)]
     pub(crate) stale_after: Option<String>,
+    /// Time limit for the groups of --by
+    ///
+    /// If the rates of all groups of --by are not computed within DURATION, the run evaluates the account alone, sends
+    /// its alerts, and reports that groups are missing; the status is at least UNKNOWN.
+    #[arg(long, value_name = "DURATION", default_value = "2m", help_heading = heading::THRESHOLDS)]
+    pub(crate) deadline: String,
     #[command(flatten)]
     pub(crate) alert: AlertArgs,
     /// table, json, nagios or prometheus

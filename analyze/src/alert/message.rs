@@ -1,16 +1,17 @@
 //! Notifications -> messages, one per level, worst first; each as text and as JSON.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use bouncewatch_schemas::event::Service;
-use bouncewatch_schemas::printable::printable;
+use bouncewatch_schemas::printable::{printable, write_json};
 use serde::Serialize;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::alert::notification::{AlertChange, Notification};
 use crate::alert::state::{ScopeMap, Timestamp};
 use crate::alert::text;
-use crate::alert::verdicts::{is_verdict_of, worst_verdict};
+use crate::alert::verdicts::VerdictIndex;
 use crate::check::level::AlertLevel;
 use crate::check::{CheckReport, Verdict};
 use crate::error::AnalyzeError;
@@ -95,16 +96,18 @@ pub fn messages(
     let mut levels: Vec<AlertLevel> = notifications.iter().map(|one| one.alert.level).collect();
     levels.sort_unstable_by(|a, b| b.cmp(a));
     levels.dedup();
+    let verdicts = VerdictIndex::new(check);
+    let without_verdicts = CheckReport { verdicts: Vec::new(), ..check.clone() };
     let message = |level: AlertLevel| {
         let mut of_level: Vec<Notification> =
             notifications.iter().filter(|one| one.alert.level == level).cloned().collect();
         // scopes with the fewest dimensions first; stable: equal ones keep the order of their keys
-        of_level.sort_by_key(|one| {
-            (one.alert.key.scope.len(), one.change, std::cmp::Reverse(rate_rank(check, one)))
+        of_level.sort_by_cached_key(|one| {
+            (one.alert.key.scope.len(), one.change, std::cmp::Reverse(rate_rank(&verdicts, one)))
         });
         let mut listed = of_level.len().min(NOTIFICATIONS_MAX);
         loop {
-            let message = compose(check, level, &of_level, listed, context)?;
+            let message = compose(&verdicts, &without_verdicts, level, &of_level, listed, context)?;
             // values may be long: list fewer notifications if the message is too large
             if message.json.len() <= JSON_BYTES_MAX || listed == 1 {
                 return Ok((message, of_level));
@@ -117,14 +120,15 @@ pub fn messages(
 
 /// Rate of an alert in millionths; 0 if unknown.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "rates are small")]
-fn rate_rank(check: &CheckReport, notification: &Notification) -> u64 {
-    let rate = worst_verdict(check, notification).and_then(|verdict| verdict.rate);
+fn rate_rank(verdicts: &VerdictIndex<'_>, notification: &Notification) -> u64 {
+    let rate = verdicts.worst(notification).and_then(|verdict| verdict.rate);
     (rate.unwrap_or_default() * 1e6) as u64
 }
 
 /// Composes the message of a level. The first `listed` notifications are listed, the others counted.
 fn compose(
-    check: &CheckReport,
+    verdicts: &VerdictIndex<'_>,
+    without_verdicts: &CheckReport,
     level: AlertLevel,
     notifications: &[Notification],
     listed: usize,
@@ -132,15 +136,15 @@ fn compose(
 ) -> Result<Message, AnalyzeError> {
     let (listed, others) = notifications.split_at(listed.min(notifications.len()));
     let id = message_id(notifications);
-    let subject = subject(check, notifications);
+    let subject = subject(verdicts, notifications);
     let mut text = String::new();
     for (at, notification) in listed.iter().enumerate() {
         let gap = if at == 0 { "" } else { "\n" };
         let (prefix, title) =
-            (text::level_prefix(notification), text::subject(check, notification));
+            (text::level_prefix(notification), text::subject(verdicts, notification));
         // writing to a String cannot fail
         _ = writeln!(text, "{gap}{prefix}{}", printable(&title));
-        for fact in text::facts(check, notification, context.arguments) {
+        for fact in text::facts(verdicts, notification, context.arguments) {
             _ = writeln!(text, "  {}", printable(&fact));
         }
     }
@@ -150,10 +154,11 @@ fn compose(
     for line in context.problem.into_iter().flat_map(str::lines) {
         _ = writeln!(text, "\n{}", printable(line.trim()));
     }
-    let is_listed =
-        |verdict: &&Verdict| listed.iter().any(|notification| is_verdict_of(notification, verdict));
-    let verdicts = check.verdicts.iter().filter(is_listed).cloned().collect();
-    let check = &CheckReport { verdicts, ..check.clone() };
+    // by position: in the order of the check
+    let of_listed: BTreeMap<usize, &Verdict> =
+        listed.iter().flat_map(|notification| verdicts.of(notification)).collect();
+    let of_listed = of_listed.into_values().cloned().collect();
+    let check = &CheckReport { verdicts: of_listed, ..without_verdicts.clone() };
     _ = write!(text, "\n{}", table::check(check));
     let alert = AlertJson {
         id: &id,
@@ -163,8 +168,10 @@ fn compose(
         more: others.len(),
         changes: listed.iter().map(change_json).collect(),
     };
-    let json = serde_json::to_string(&MessageJson { check, alert })
+    let mut json = Vec::new();
+    write_json(&mut json, &MessageJson { check, alert })
         .map_err(|error| AnalyzeError::Write(error.to_string()))?;
+    let json = String::from_utf8(json).expect("JSON is UTF-8");
     let attributes = attributes(check, level, notifications);
     Ok(Message { level, id, subject, text, json, attributes })
 }
@@ -230,9 +237,9 @@ fn attributes(
 
 /// Returns the first notification as a subject line: `SES WARNING: bounce rate 6.12 % (612 of 10000) in 24h,
 /// 123456789012 us-east-1`, with the number of the others.
-fn subject(check: &CheckReport, notifications: &[Notification]) -> String {
+fn subject(verdicts: &VerdictIndex<'_>, notifications: &[Notification]) -> String {
     let Some(first) = notifications.first() else { return String::new() };
-    let service = match check.service {
+    let service = match verdicts.check.service {
         Service::Ses => "SES",
         Service::WorkMail => "WorkMail",
     };
@@ -240,7 +247,7 @@ fn subject(check: &CheckReport, notifications: &[Notification]) -> String {
         0 => String::new(),
         more => format!(" (+{more} more)"),
     };
-    let line = format!("{service} {}{}", text::level_prefix(first), text::subject(check, first));
+    let line = format!("{service} {}{}", text::level_prefix(first), text::subject(verdicts, first));
     // SNS accepts printable ASCII only
     let ascii = line.chars().map(|c| if c.is_ascii_graphic() || c == ' ' { c } else { '?' });
     let length = SUBJECT_CHARS_MAX.saturating_sub(more.len());
@@ -372,6 +379,29 @@ mod tests {
         let text = cleared_text(vec![rate("1h", 1, 10), rate("24h", 1, 10)]);
         let expected = "OK: bounce rate no longer significant (1 of 10) in 24h, 1 r\n";
         assert!(text.starts_with(expected), "{text}");
+    }
+
+    /// Takes minutes if each notification is compared with each verdict.
+    #[test]
+    fn alerts_of_20_000_groups_are_composed_and_marked_in_linear_time() {
+        let scopes = (0..20_000).map(|number| {
+            verdict("bounce_rate", &[("identity", &format!("i{number}"))], "24h", 200, Some(1_000))
+        });
+        let check = check_of(scopes.collect());
+        let policy = AlertPolicy { clear_after_ms: 0, clear_below: 0.9, renotify_after_ms: None };
+        let finer = ["account", "region", "identity"].map(str::to_owned).to_vec();
+        let scope = AlertScope { windows: vec!["24h".into()], groupings: vec![finer] };
+        let start = std::time::Instant::now();
+        let evaluation = evaluate(&check, AT, &scope, &policy);
+        let mut state = next_state(&AlertState::default(), &evaluation, &policy).unwrap();
+        let pending = pending_notifications(&state, "sns", &evaluation, &policy);
+        let messages = messages(&check, &pending, CONTEXT).unwrap();
+        let [(message, delivered)] = messages.as_slice() else { panic!("one level") };
+        assert!(message.subject.ends_with(" (+19999 more)"), "{}", message.subject);
+        mark_delivered(&mut state, "sns", delivered, AT);
+        assert_eq!(state.alerts.len(), 20_000);
+        assert!(state.alerts.iter().all(|alert| alert.notified.contains_key("sns")));
+        assert!(start.elapsed().as_secs() < 20, "{:?}", start.elapsed());
     }
 
     #[test]

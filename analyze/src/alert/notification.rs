@@ -2,11 +2,13 @@
 //!
 //! Each channel is notified when an alert is raised, worsens, is still active after `renotify_after`, and is cleared.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use crate::alert::evaluation::Evaluation;
 use crate::alert::policy::AlertPolicy;
-use crate::alert::state::{Alert, AlertState, ChannelState, Timestamp};
+use crate::alert::state::{Alert, AlertKey, AlertState, ChannelState, Timestamp};
 use crate::check::level::AlertLevel;
 
 /// Reason of a notification.
@@ -97,9 +99,10 @@ pub fn mark_delivered(
     notifications: &[Notification],
     at: i64,
 ) {
-    for notification in notifications {
-        let alert = state.alerts.iter_mut().find(|alert| alert.key == notification.alert.key);
-        let Some(alert) = alert else { continue };
+    let by_key: BTreeMap<&AlertKey, &Notification> =
+        notifications.iter().map(|one| (&one.alert.key, one)).collect();
+    for alert in &mut state.alerts {
+        let Some(notification) = by_key.get(&alert.key) else { continue };
         let previous = notification.previous.filter(|previous| previous.level > AlertLevel::Ok);
         let since = previous.map_or(Timestamp(at), |previous| previous.since);
         let level = notification.alert.level;

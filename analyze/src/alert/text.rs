@@ -6,7 +6,7 @@ use bouncewatch_schemas::time::format_ms;
 
 use crate::alert::notification::{AlertChange, Notification};
 use crate::alert::state::{DENOMINATOR, FEED, Peak, ScopeMap, Timestamp};
-use crate::alert::verdicts::worst_verdict;
+use crate::alert::verdicts::VerdictIndex;
 use crate::check::contribution::Contributor;
 use crate::check::level::AlertLevel;
 use crate::check::{CheckReport, Verdict};
@@ -23,7 +23,7 @@ pub(super) fn level_prefix(notification: &Notification) -> String {
 }
 
 /// Returns what is wrong, or cleared, without its level.
-pub(super) fn subject(check: &CheckReport, notification: &Notification) -> String {
+pub(super) fn subject(verdicts: &VerdictIndex<'_>, notification: &Notification) -> String {
     let alert = &notification.alert;
     let scope = scope_text(&alert.key.scope);
     let is_cleared = alert.level == AlertLevel::Ok;
@@ -32,7 +32,7 @@ pub(super) fn subject(check: &CheckReport, notification: &Notification) -> Strin
         FEED => "feed is stale".to_owned(),
         DENOMINATOR if is_cleared => format!("denominator known again, {scope}"),
         DENOMINATOR => format!("rate unknown, no denominator, {scope}"),
-        metric => match worst_verdict(check, notification) {
+        metric => match verdicts.worst(notification) {
             // few attempts: the rate can be higher than the peak, and means little
             Some(verdict) if is_cleared && is_low_volume(verdict) => format!(
                 "{} no longer significant ({} of {}) in {}, {scope}",
@@ -62,16 +62,17 @@ fn is_low_volume(verdict: &Verdict) -> bool {
 /// Returns the facts about a notification that its subject does not contain, one per line. `arguments` are appended to
 /// the commands in them.
 pub(super) fn facts(
-    check: &CheckReport,
+    verdicts: &VerdictIndex<'_>,
     notification: &Notification,
     arguments: &str,
 ) -> Vec<String> {
+    let check = verdicts.check;
     let alert = &notification.alert;
     let mut facts = match (alert.level, alert.key.metric.as_str()) {
         (AlertLevel::Ok, _) => history(notification),
         (_, FEED) => stale_feed(check),
         (_, DENOMINATOR) => no_denominator(check.service).map(str::to_owned).to_vec(),
-        (level, _) => match worst_verdict(check, notification) {
+        (level, _) => match verdicts.worst(notification) {
             Some(verdict) => rate(check.service, verdict, level, arguments),
             None => vec!["no current events".to_owned()],
         },

@@ -23,6 +23,22 @@ pub struct OutOfOrder {
     pub last: i64,
 }
 
+/// Time by which the last run can be ahead of this one before its clock was wrong.
+const CLOCK_AHEAD_MAX_MS: i64 = 3_600_000;
+
+/// Returns the state without the runs and alerts of a service if its last run is more than an hour after `now`: the
+/// clock was ahead. Alerts would be silent until that time. Also returns the time of that run.
+pub fn without_run_ahead(state: &AlertState, service: &str, now: i64) -> Option<(AlertState, i64)> {
+    let last = state.runs.get(service)?.0;
+    if last <= now.saturating_add(CLOCK_AHEAD_MAX_MS) {
+        return None;
+    }
+    let mut state = state.clone();
+    state.runs.remove(service);
+    state.alerts.retain(|alert| alert.key.service != service);
+    Some((state, last))
+}
+
 /// Returns the alert state after a run.
 ///
 /// # Errors

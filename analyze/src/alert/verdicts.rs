@@ -1,33 +1,57 @@
-//! Verdicts of a check that belong to the alert of a notification.
+//! Verdicts of a check by scope, to find those that belong to the alert of a notification.
+
+use std::collections::BTreeMap;
 
 use crate::alert::evaluation::scope_map;
 use crate::alert::notification::Notification;
-use crate::alert::state::DENOMINATOR;
+use crate::alert::state::{DENOMINATOR, ScopeMap};
 use crate::check::{CheckReport, Verdict};
 
-/// Returns true if a verdict has the scope and the metric of an alert. All metrics share the denominator of a scope.
-pub(super) fn is_verdict_of(notification: &Notification, verdict: &Verdict) -> bool {
-    let key = &notification.alert.key;
-    (key.metric == verdict.metric || key.metric == DENOMINATOR)
-        && scope_map(&verdict.scope) == key.scope
+/// The verdicts of a check by scope. There can be tens of thousands, and as many notifications.
+#[derive(Debug)]
+pub(super) struct VerdictIndex<'c> {
+    /// The check.
+    pub(super) check: &'c CheckReport,
+    /// Positions in the list of verdicts.
+    by_scope: BTreeMap<ScopeMap, Vec<usize>>,
 }
 
-/// Returns the verdict of an alert with the worst level, then the highest rate; `None` if the scope has no events.
-///
-/// Windows that reached a level since the alert was raised precede all others: the rate of a short window with few
-/// attempts can be higher than any rate of the alert.
-pub(super) fn worst_verdict<'c>(
-    check: &'c CheckReport,
-    notification: &Notification,
-) -> Option<&'c Verdict> {
-    let windows = &notification.alert.windows;
-    let is_of_alert = |verdict: &Verdict| windows.contains_key(&verdict.window);
-    let rate = |verdict: &Verdict| verdict.rate.unwrap_or_default();
-    let verdicts = check.verdicts.iter().filter(|verdict| is_verdict_of(notification, verdict));
-    verdicts.reduce(|worst, verdict| {
-        let order = (is_of_alert(verdict).cmp(&is_of_alert(worst)))
-            .then(verdict.level.cmp(&worst.level))
-            .then(rate(verdict).total_cmp(&rate(worst)));
-        if order.is_gt() { verdict } else { worst }
-    })
+impl<'c> VerdictIndex<'c> {
+    pub(super) fn new(check: &'c CheckReport) -> Self {
+        let mut by_scope: BTreeMap<ScopeMap, Vec<usize>> = BTreeMap::new();
+        for (position, verdict) in check.verdicts.iter().enumerate() {
+            by_scope.entry(scope_map(&verdict.scope)).or_default().push(position);
+        }
+        Self { check, by_scope }
+    }
+
+    /// Returns the verdicts with the scope and the metric of an alert, with their positions. All metrics share the
+    /// denominator of a scope.
+    pub(super) fn of(
+        &self,
+        notification: &Notification,
+    ) -> impl Iterator<Item = (usize, &'c Verdict)> {
+        let key = &notification.alert.key;
+        let positions = self.by_scope.get(&key.scope).into_iter().flatten().copied();
+        let verdict = |position| Some((position, self.check.verdicts.get(position)?));
+        positions
+            .filter_map(verdict)
+            .filter(|(_, verdict)| key.metric == verdict.metric || key.metric == DENOMINATOR)
+    }
+
+    /// Returns the verdict of an alert with the worst level, then the highest rate; `None` if the scope has no events.
+    ///
+    /// Windows that reached a level since the alert was raised precede all others: the rate of a short window with few
+    /// attempts can be higher than any rate of the alert.
+    pub(super) fn worst(&self, notification: &Notification) -> Option<&'c Verdict> {
+        let windows = &notification.alert.windows;
+        let is_of_alert = |verdict: &Verdict| windows.contains_key(&verdict.window);
+        let rate = |verdict: &Verdict| verdict.rate.unwrap_or_default();
+        self.of(notification).map(|(_, verdict)| verdict).reduce(|worst, verdict| {
+            let order = (is_of_alert(verdict).cmp(&is_of_alert(worst)))
+                .then(verdict.level.cmp(&worst.level))
+                .then(rate(verdict).total_cmp(&rate(worst)));
+            if order.is_gt() { verdict } else { worst }
+        })
+    }
 }

@@ -8,7 +8,7 @@ use crate::check::request::CheckRequest;
 use crate::check::verdict::{Metric, Verdict, metrics};
 use crate::error::AnalyzeError;
 use crate::scan::{ExactDays, HistoryPart, HistoryQuery, StoreScan, Timelines};
-use crate::timeline::{Denominator, Dimension, Grouping, measure_with_denominator};
+use crate::timeline::{Denominator, Dimension, Grouping, ScopeValues, measure_with_denominator};
 
 /// Adds the contributors to each verdict at or above the warning threshold. Scans once per grouping.
 pub(super) fn add_contributors(
@@ -74,10 +74,11 @@ fn scope_contributors(
     let (Some(attempts), Some(denominator)) = (verdict.attempts, verdict.denominator) else {
         return Vec::new();
     };
-    let values: Vec<&Option<String>> = verdict.scope.0.iter().map(|(_, value)| value).collect();
+    let values: ScopeValues = verdict.scope.0.iter().map(|(_, value)| value.clone()).collect();
+    // the parts of a scope follow it in the order of their values
     let parts = timelines
-        .iter()
-        .filter(|(finer, _)| finer.iter().take(values.len()).eq(values.iter().copied()))
+        .range::<ScopeValues, _>(&values..)
+        .take_while(|(finer, _)| finer.starts_with(&values))
         .filter(|(finer, _)| {
             let value = finer.last().and_then(Option::as_deref);
             // skip the "other" provider and events without a cause (complaints, delivered mail)

@@ -6,13 +6,19 @@ use bouncewatch_schemas::event::Service;
 use bouncewatch_schemas::time::format_ms;
 use serde::Serialize;
 
+use crate::check::confidence::rate;
 use crate::check::request::CheckRequest;
+use crate::check::trend;
 use crate::error::AnalyzeError;
 use crate::scan::{StoreScan, Timelines};
-use crate::timeline::Outcome;
+use crate::timeline::{Grouping, Outcome, Scope, Timeline, Window};
 
 /// Sends from which zero bounces suggest that bounces are not published.
 const SENDS_WITHOUT_BOUNCE: u64 = 1_000;
+/// Sends without an outcome from which a jump is reported.
+const WITHOUT_OUTCOME_MIN: u64 = 200;
+/// Growth of the share of these sends from which it is a jump. Deliveries arrive within seconds of most sends.
+const SHARE_JUMP_MIN: f64 = 0.2;
 
 /// Health of the event feed.
 #[derive(Debug, Clone, Serialize)]
@@ -25,6 +31,27 @@ pub struct FeedHealth {
     pub stale: bool,
     /// Event types that are expected but absent: `send`, `delivery`, `bounce`.
     pub missing: Vec<&'static str>,
+    /// Windows with many more sends without an outcome than before; omitted if there are none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sends_without_outcome: Vec<SendsWithoutOutcome>,
+}
+
+/// A window with many sends that have neither a delivery nor another outcome: deliveries are missing, or Send events are
+/// forged. Such sends lower the rates.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SendsWithoutOutcome {
+    /// Account and region.
+    pub scope: Scope,
+    /// The window.
+    pub window: String,
+    /// Sends in the window.
+    pub sends: u64,
+    /// Sends among them without an outcome.
+    pub without_outcome: u64,
+    /// The share of these sends.
+    pub share: f64,
+    /// The share in the previous period.
+    pub share_before: f64,
 }
 
 /// Returns the health of the feed. `accounts` are the timelines of accounts and regions.
@@ -40,7 +67,62 @@ pub(super) fn feed_health(
         silent_seconds: silent_ms.map(|ms| ms / 1_000),
         stale: silent_ms.is_none_or(|ms| ms > request.stale_after),
         missing: missing_event_types(scan.service(), accounts),
+        sends_without_outcome: sends_without_outcome(&request.windows, request.at, accounts),
     })
+}
+
+/// Returns the windows of accounts in which the share of sends without an outcome jumped. Only accounts with deliveries
+/// in both periods are compared: others do not publish them.
+fn sends_without_outcome(
+    windows: &[Window],
+    to: i64,
+    accounts: Option<&Timelines>,
+) -> Vec<SendsWithoutOutcome> {
+    let mut found = Vec::new();
+    for (values, timeline) in accounts.into_iter().flatten() {
+        for window in windows {
+            let Some((after, before)) = trend::with_previous_start(window, to) else {
+                continue;
+            };
+            let sends = timeline.of(Outcome::Send).between(after, to);
+            let (Some(share), Some(share_before)) = (
+                share_without_outcome(timeline, after, to),
+                share_without_outcome(timeline, before, after),
+            ) else {
+                continue;
+            };
+            let without_outcome = sends.saturating_sub(outcomes(timeline, after, to));
+            if without_outcome >= WITHOUT_OUTCOME_MIN && share - share_before >= SHARE_JUMP_MIN {
+                let scope = Scope::new(&Grouping::account(), values);
+                let window = window.to_string();
+                found.push(SendsWithoutOutcome {
+                    scope,
+                    window,
+                    sends,
+                    without_outcome,
+                    share,
+                    share_before,
+                });
+            }
+        }
+    }
+    found
+}
+
+/// Number of events in `(after, to]` that end the delivery of a mail, or report that it is late.
+fn outcomes(timeline: &Timeline, after: i64, to: i64) -> u64 {
+    let others = [Outcome::Delivery, Outcome::Delay, Outcome::Reject, Outcome::RenderingFailure];
+    let all = others.iter().chain(&Outcome::FINAL_BOUNCES);
+    all.map(|outcome| timeline.of(*outcome).between(after, to)).sum()
+}
+
+/// Share of sends without an outcome; `None` without deliveries.
+fn share_without_outcome(timeline: &Timeline, after: i64, to: i64) -> Option<f64> {
+    if timeline.of(Outcome::Delivery).between(after, to) == 0 {
+        return None;
+    }
+    let sends = timeline.of(Outcome::Send).between(after, to);
+    rate(sends.saturating_sub(outcomes(timeline, after, to)), sends)
 }
 
 fn missing_event_types(service: Service, accounts: Option<&Timelines>) -> Vec<&'static str> {
@@ -80,7 +162,6 @@ pub(super) fn service_with_events(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::timeline::Timeline;
 
     /// Service, numbers of events, and missing types.
     type Case<'c> = (Service, &'c [(Outcome, i64)], &'c [&'c str]);
@@ -109,6 +190,39 @@ mod tests {
             }
             let accounts = Timelines::from([(vec![None, None], timeline)]);
             assert_eq!(missing_event_types(service, Some(&accounts)), expected, "{counts:?}");
+        }
+    }
+
+    const HOUR_MS: i64 = 3_600_000;
+
+    /// An account with sends and deliveries in the previous hour and in the last one.
+    fn account(before: [i64; 2], now: [i64; 2]) -> Timelines {
+        let mut timeline = Timeline::new(Service::Ses);
+        for (at, outcome) in [Outcome::Send, Outcome::Delivery].into_iter().enumerate() {
+            let times = (1..=before[at]).chain(HOUR_MS + 1..=HOUR_MS + now[at]);
+            timeline.times.insert(outcome, times.collect());
+        }
+        Timelines::from([(vec![Some("1".to_owned()), Some("r".to_owned())], timeline)])
+    }
+
+    #[test]
+    fn jump_of_sends_without_outcome_is_reported() {
+        let windows = ["1h".parse().unwrap()];
+        for (before, now, expected) in [
+            // forged sends
+            ([1_000, 980], [9_000, 980], Some(8_020)),
+            ([1_000, 980], [1_000, 780], Some(220)),
+            // the same share as before: a configuration set publishes no deliveries
+            ([1_000, 500], [9_000, 4_500], None),
+            // few, or deliveries are not published, or there is nothing to compare with
+            ([100, 100], [200, 10], None),
+            ([1_000, 0], [9_000, 0], None),
+            ([0, 0], [9_000, 900], None),
+        ] {
+            let accounts = account(before, now);
+            let found = sends_without_outcome(&windows, 2 * HOUR_MS, Some(&accounts));
+            let found: Vec<u64> = found.iter().map(|jump| jump.without_outcome).collect();
+            assert_eq!(found, expected.into_iter().collect::<Vec<_>>(), "{before:?} {now:?}");
         }
     }
 }

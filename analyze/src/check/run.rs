@@ -32,6 +32,9 @@ pub struct CheckReport {
     pub exit_code: u8,
     /// Health of the feed.
     pub feed: FeedHealth,
+    /// Days of which damaged segments were moved aside (`store repair`); omitted if there are none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub incomplete_days: Vec<String>,
     /// One for each metric, scope and window.
     pub verdicts: Vec<Verdict>,
     /// Provider incidents of the last 24 hours, which the caller adds; omitted if there are none.
@@ -40,6 +43,15 @@ pub struct CheckReport {
     /// The other service, if the store contains events of it and none of the evaluated one.
     #[serde(skip)]
     pub other_service: Option<Service>,
+}
+
+impl CheckReport {
+    /// The report of a run that could not evaluate everything: its status is at least unknown.
+    #[must_use]
+    pub fn incomplete(self) -> Self {
+        let status = self.status.max(AlertLevel::Unknown);
+        Self { status, exit_code: status.exit_code(), ..self }
+    }
 }
 
 /// Evaluates bounce and complaint rates against the thresholds.
@@ -99,6 +111,7 @@ fn check_scan(request: &CheckRequest, scan: &StoreScan) -> Result<CheckReport, A
         status,
         exit_code: status.exit_code(),
         feed,
+        incomplete_days: scan.incomplete_days()?,
         verdicts,
         incidents: Vec::new(),
         other_service,

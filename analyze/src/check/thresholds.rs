@@ -1,5 +1,7 @@
 //! Thresholds, and rules that override them for single scopes. No I/O.
 
+use std::collections::BTreeMap;
+
 use bouncewatch_schemas::send_counts::SCOPE_COLUMNS;
 
 use crate::error::AnalyzeError;
@@ -92,14 +94,6 @@ impl ThresholdRule {
         })
     }
 
-    fn applies_to(&self, metric: &str, scope: &Scope) -> bool {
-        let has = |(dimension, value): &(Dimension, String)| {
-            let name = dimension.name();
-            scope.0.iter().any(|(known, own)| *known == name && own.as_ref() == Some(value))
-        };
-        self.metric == metric && self.scope.iter().all(has)
-    }
-
     /// Text for messages: `bounce_rate of identity=example.com`.
     fn describe(&self) -> String {
         let pairs = self.scope.iter().map(|(name, value)| format!("{}={value}", name.name()));
@@ -107,9 +101,17 @@ impl ThresholdRule {
     }
 }
 
-/// All threshold rules, in the order of the settings.
+/// Metric of a rule, and its values in the order of its dimensions.
+type RuleKey = (String, Vec<String>);
+
+/// All threshold rules. There can be one for each of tens of thousands of scopes.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct ThresholdRules(Vec<ThresholdRule>);
+pub struct ThresholdRules {
+    /// In the order of the settings.
+    rules: Vec<ThresholdRule>,
+    /// Positions of the rules by their dimensions, of which there are few lists.
+    by_dimensions: BTreeMap<Vec<Dimension>, BTreeMap<RuleKey, usize>>,
+}
 
 impl ThresholdRules {
     /// Returns the rules.
@@ -117,21 +119,30 @@ impl ThresholdRules {
     /// # Errors
     /// If two rules have the same metric and scope.
     pub fn new(rules: Vec<ThresholdRule>) -> Result<Self, AnalyzeError> {
-        for (at, rule) in rules.iter().enumerate() {
-            let is_same =
-                |one: &ThresholdRule| (&one.metric, &one.scope) == (&rule.metric, &rule.scope);
-            if rules.iter().take(at).any(is_same) {
+        let mut by_dimensions: BTreeMap<_, BTreeMap<RuleKey, usize>> = BTreeMap::new();
+        for (position, rule) in rules.iter().enumerate() {
+            let (dimensions, values): (Vec<_>, Vec<_>) = rule.scope.iter().cloned().unzip();
+            let same = by_dimensions.entry(dimensions).or_default();
+            if same.insert((rule.metric.clone(), values), position).is_some() {
                 return Err(AnalyzeError::Threshold(format!("two rules for {}", rule.describe())));
             }
         }
-        Ok(Self(rules))
+        Ok(Self { rules, by_dimensions })
     }
 
     /// Returns the limits of the matching rule with the most dimensions (the last one if several tie), or `default`.
     pub fn limits(&self, metric: &str, scope: &Scope, default: Limits) -> Limits {
-        let rules = self.0.iter().filter(|rule| rule.applies_to(metric, scope));
-        // max_by_key returns the last of equal elements
-        rules.max_by_key(|rule| rule.scope.len()).map_or(default, |rule| rule.limits)
+        let value = |dimension: &Dimension| {
+            let name = dimension.name();
+            scope.0.iter().find(|(known, _)| *known == name).and_then(|(_, value)| value.clone())
+        };
+        let matching = self.by_dimensions.iter().filter_map(|(dimensions, rules)| {
+            let values = dimensions.iter().map(value).collect::<Option<Vec<_>>>()?;
+            let position = *rules.get(&(metric.to_owned(), values))?;
+            Some((dimensions.len(), position))
+        });
+        let best = matching.max().and_then(|(_, position)| self.rules.get(position));
+        best.map_or(default, |rule| rule.limits)
     }
 
     /// Returns the rules that apply to no scope of these groupings, as text for messages.
@@ -143,7 +154,7 @@ impl ThresholdRules {
                 rule.scope.iter().all(|(dimension, _)| grouping.0.contains(dimension))
             })
         };
-        self.0.iter().filter(|rule| !is_used(rule)).map(ThresholdRule::describe).collect()
+        self.rules.iter().filter(|rule| !is_used(rule)).map(ThresholdRule::describe).collect()
     }
 }
 
@@ -227,6 +238,20 @@ mod tests {
             rule(&[("tag:campaign", "x"), ("identity", "a")], 0.2),
         ]);
         assert!(twice.unwrap_err().to_string().contains("identity=a tag:campaign=x"));
+    }
+
+    /// Takes minutes if each scope is compared with each rule.
+    #[test]
+    fn limits_of_50_000_scopes_with_a_rule_each() {
+        let names: Vec<String> = (0..50_000).map(|number| format!("i{number}")).collect();
+        let rules = names.iter().map(|name| rule(&[("identity", name)], 0.01)).collect();
+        let rules = ThresholdRules::new(rules).unwrap();
+        let start = std::time::Instant::now();
+        for name in &names {
+            let scope = scope(&[("identity", name)]);
+            assert_eq!(rules.limits("bounce_rate", &scope, limits(0.09)), limits(0.01));
+        }
+        assert!(start.elapsed().as_secs() < 20, "{:?}", start.elapsed());
     }
 
     #[test]

@@ -72,6 +72,16 @@ pub fn lookback_ms(windows: &[Window]) -> i64 {
     windows.iter().filter_map(length).max().unwrap_or_default()
 }
 
+/// Returns the start of a window of up to a week that ends at `to`, and of its previous period.
+pub fn with_previous_start(window: &Window, to: i64) -> Option<(i64, i64)> {
+    match window.span() {
+        WindowSpan::Millis(ms) if ms <= PREVIOUS_PERIOD_MAX_MS => {
+            Some((to.saturating_sub(ms), to.saturating_sub(ms.saturating_mul(2))))
+        }
+        _ => None,
+    }
+}
+
 /// Lengths of the long and the short pace, milliseconds.
 fn pace_lengths(from: i64, to: i64) -> [i64; 2] {
     let long = (to.saturating_sub(from) / LONG_PACE_DIVISOR).max(1);

@@ -21,6 +21,12 @@ pub fn check(check: &CheckReport) -> String {
     // stable: scopes with the fewest dimensions first
     data.sort_by_key(|(dimensions, _)| *dimensions);
     let all = data.len();
+    let mut bytes = 0;
+    let fits = |(_, one): &&(usize, String)| {
+        bytes += one.len() + 1;
+        bytes < LINE_BYTES_MAX
+    };
+    data.truncate(data.iter().take_while(fits).count());
     let text = printable(&text(check)).replace('|', "/");
     loop {
         let kept = data.len();

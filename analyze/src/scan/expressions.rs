@@ -6,6 +6,7 @@ use bouncewatch_schemas::bounce::{BounceClass, SIMULATOR_DOMAIN};
 use bouncewatch_schemas::event::{Channel, EventKind, Service};
 use bouncewatch_schemas::provider;
 use bouncewatch_schemas::table;
+use bouncewatch_schemas::time::DAY_MS;
 use polars::prelude::*;
 
 use crate::scan::complaint_reports::{FEEDBACK, PUBLISHED, REPORT_SEPARATOR};
@@ -77,6 +78,14 @@ pub(super) fn exclusion_reason(own_domains: &[String]) -> Expr {
         .when(is_outgoing().and(is_own_domain(own_domains)))
         .then(lit("own_domain"))
         .otherwise(lit(NULL))
+}
+
+/// Whether an event is dated at most a day after its arrival. Others, which only earlier releases stored, come from a
+/// clock that was wrong.
+pub(super) fn is_not_from_the_future() -> Expr {
+    let time = |name: &str| col(name).cast(DataType::Int64);
+    let latest = time(table::RECEIVED_AT) + lit(DAY_MS);
+    time(table::EVENT_AT).lt_eq(latest).fill_null(lit(true))
 }
 
 fn is_outgoing() -> Expr {
@@ -196,5 +205,23 @@ pub(super) fn dimension_value(dimension: &Dimension) -> Expr {
             let joined = values.list().join(lit(TAG_SEPARATOR), true);
             when(joined.clone().eq(lit(""))).then(lit(NULL)).otherwise(joined).alias(name)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn event_more_than_a_day_after_its_arrival_is_from_the_future() {
+        let arrival = 1_795_046_400_000_i64;
+        let rows = df![
+            table::EVENT_AT => [arrival, arrival + DAY_MS, arrival + DAY_MS + 1, arrival],
+            table::RECEIVED_AT => [Some(arrival), Some(arrival), Some(arrival), None],
+        ];
+        let is_kept = is_not_from_the_future().alias("is_kept");
+        let rows = rows.unwrap().lazy().select([is_kept]).collect().unwrap();
+        let kept: Vec<_> = rows.column("is_kept").unwrap().bool().unwrap().iter().collect();
+        assert_eq!(kept, [Some(true), Some(true), Some(false), Some(true)]);
     }
 }

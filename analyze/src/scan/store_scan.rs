@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::hash::Hasher;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use bouncewatch_schemas::event::Service;
 use bouncewatch_schemas::table;
-use bouncewatch_schemas::time::day_of;
+use bouncewatch_schemas::time::{day_of, format_day};
 use bouncewatch_store::{StoreError, check_segment_file, list};
 use polars::prelude::*;
 use xxhash_rust::xxh3::Xxh3;
@@ -20,6 +20,11 @@ use crate::scan::send_counts::SendCountTable;
 use crate::scan::upgrade::upgrade;
 use crate::timeline::send_counts::SendCounts;
 use crate::timeline::{Grouping, ScopeValues};
+
+/// Time after which a query is not repeated any more, because segments are replaced faster than they are read.
+const RETRY_TIME: Duration = Duration::from_secs(30);
+/// Maximum number of runs of a short query.
+const RUNS_MAX: usize = 200;
 
 /// Limits of the rows in memory.
 #[derive(Debug, Clone, Copy)]
@@ -67,18 +72,29 @@ impl StoreScan {
     /// that a result never combines two states.
     ///
     /// # Errors
-    /// If there is no store, it cannot be read, or its segments are replaced in each of [`ATTEMPTS_MAX`] attempts.
+    /// If there is no store, it cannot be read, or its segments are replaced in each of at least [`ATTEMPTS_MAX`]
+    /// attempts. A short query is repeated for [`RETRY_TIME`]: a compactor may run all the time.
     pub(crate) fn run<T>(
         store: &Path,
         service: Service,
         own_domains: &[String],
         query: impl Fn(&Self) -> Result<T, AnalyzeError>,
     ) -> Result<T, AnalyzeError> {
-        let mut attempts = 0;
+        for (day, segments) in &list::damaged_days(store)? {
+            let day = format_day(*day);
+            tracing::warn!(day, segments, "day is incomplete: damaged segments were moved aside");
+        }
+        let (mut attempts, start) = (0, Instant::now());
         // attempts after damage, by folder: a query can use several folders of aggregates
         let mut damaged: BTreeMap<PathBuf, usize> = BTreeMap::new();
-        while attempts < ATTEMPTS_MAX {
-            let scan = Self::open(store, service, own_domains, RowLimits::DEFAULT)?;
+        while attempts < ATTEMPTS_MAX || (attempts < RUNS_MAX && start.elapsed() < RETRY_TIME) {
+            let scan = match Self::open(store, service, own_domains, RowLimits::DEFAULT) {
+                Err(AnalyzeError::Store(StoreError::UnstableListing(_))) => {
+                    attempts += 1;
+                    continue;
+                }
+                scan => scan?,
+            };
             let result = query(&scan);
             let error = match result {
                 Ok(answer) => return Ok(answer),
@@ -130,6 +146,11 @@ impl StoreScan {
         self.service
     }
 
+    /// Returns the days that are incomplete, because damaged segments were moved aside.
+    pub(crate) fn incomplete_days(&self) -> Result<Vec<String>, AnalyzeError> {
+        Ok(list::damaged_days(&self.store)?.into_keys().map(format_day).collect())
+    }
+
     /// Returns the first day with segments.
     pub(crate) fn first_day(&self) -> Option<i64> {
         self.segments.first().map(|one| one.day)
@@ -147,6 +168,7 @@ impl StoreScan {
             let newest = self
                 .rows(day, day)?
                 .filter(expressions::is_of(service).and(time.clone().lt_eq(lit(at))))
+                .filter(expressions::is_not_from_the_future())
                 .group_by([col(table::MESSAGE_KEY), col(table::EVENT_KEY)])
                 .agg([time.min()])
                 .select([col(table::EVENT_AT).max()])
@@ -293,7 +315,7 @@ mod tests {
         std::fs::File::create(store.path().join("events/date=2026-11-19/empty.parquet")).unwrap();
         let damaged = StoreScan::run(store.path(), Service::Ses, &[], newest);
         assert!(
-            matches!(damaged, Err(AnalyzeError::Store(StoreError::Read { .. }))),
+            matches!(damaged, Err(AnalyzeError::Store(StoreError::Damaged { .. }))),
             "{damaged:?}"
         );
     }

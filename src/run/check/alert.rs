@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use bouncewatch_analyze::alert::evaluation::{Evaluation, evaluate};
@@ -14,7 +14,7 @@ use bouncewatch_analyze::alert::notification::{
 };
 use bouncewatch_analyze::alert::state::AlertState;
 use bouncewatch_analyze::alert::state_file::{AlertStateError, StateFile};
-use bouncewatch_analyze::alert::transition::next_state;
+use bouncewatch_analyze::alert::transition::{next_state, without_run_ahead};
 use bouncewatch_analyze::alert::{
     AlertPolicy, AlertScope, Message, MessageContext, exec, messages, sns,
 };
@@ -73,11 +73,17 @@ pub(super) struct AlertRun {
     policy: AlertPolicy,
     scope: AlertScope,
     at: i64,
+    /// Whether `at` is the time of the clock, not a time that was given.
+    at_is_now: bool,
+    /// When the run started.
+    started: Instant,
     exec_timeout: Duration,
     endpoint_url: Option<String>,
     /// Arguments that name the store, for commands in messages.
     arguments: String,
     dry_run: bool,
+    /// Text that is part of every message.
+    problem: Option<String>,
 }
 
 /// Alert state during a run.
@@ -226,11 +232,26 @@ impl AlertRun {
             policy,
             scope,
             at,
+            at_is_now: args.as_of.at.is_none(),
+            started: Instant::now(),
             exec_timeout,
             endpoint_url: args.aws.endpoint_url.clone(),
             arguments: command_arguments(args.store.store.as_deref(), config.file.as_deref()),
             dry_run: arguments.dry_run,
+            problem: None,
         }))
+    }
+
+    /// The same channels for a run that evaluates the account alone: other alerts do not change. Each message contains
+    /// the `problem`.
+    pub(super) fn of_account(self, scope: AlertScope, problem: String) -> Self {
+        Self { scope, problem: Some(problem), ..self }
+    }
+
+    /// Text at the end of each message: why groups are missing, and why the state cannot be saved.
+    fn problems(&self, warning: Option<&str>) -> Option<String> {
+        let problems: Vec<&str> = self.problem.as_deref().into_iter().chain(warning).collect();
+        (!problems.is_empty()).then(|| problems.join("\n"))
     }
 
     /// Sends new alerts, and adds errors to the result. Notes stay only if a message is due: they explain it. In other
@@ -247,13 +268,11 @@ impl AlertRun {
         if self.dry_run {
             return self.print_dry_run(check, &run, result);
         }
-        let explanations = std::mem::take(&mut result.notes);
-        let mut open = OpenState {
-            file: None,
-            state: AlertState::default(),
-            notes: Vec::new(),
-            warning: None,
-        };
+        let (errors, explanations): (Vec<_>, Vec<_>) = std::mem::take(&mut result.notes)
+            .into_iter()
+            .partition(|note| note.starts_with("error"));
+        let mut open =
+            OpenState { file: None, state: AlertState::default(), notes: errors, warning: None };
         let mut waited = false;
         match StateFile::open(&self.state) {
             Ok((file, state)) => {
@@ -261,15 +280,18 @@ impl AlertRun {
                 (open.file, open.state) = (Some(file), state);
             }
             Err(error @ AlertStateError::Busy(_)) => {
+                result.notes.append(&mut open.notes);
                 result.notes.push(format!("error: {error}"));
                 return Ok(result);
             }
             // repeated alerts are better than lost alerts
             Err(error) => open.fail(&error.to_string()),
         }
+        open.notes.extend(self.drop_run_ahead(&mut open.state, &run));
         match next_state(&open.state, &run, &self.policy) {
             Ok(state) => open.state = state,
             Err(earlier) => {
+                result.notes.append(&mut open.notes);
                 result.notes.push(self.not_newest(earlier.last, waited));
                 return Ok(result);
             }
@@ -282,8 +304,8 @@ impl AlertRun {
             if result.notes.is_empty() && !notifications.is_empty() {
                 result.notes.clone_from(&explanations);
             }
-            let context = self.context(open.warning.as_deref());
-            let messages = messages(check, &notifications, context)?;
+            let problems = self.problems(open.warning.as_deref());
+            let messages = messages(check, &notifications, self.context(problems.as_deref()))?;
             if *channel == Channel::Stdout {
                 result.data = text(&messages).into_bytes();
                 printed = Some(notifications);
@@ -348,14 +370,34 @@ impl AlertRun {
         }
     }
 
+    /// Starts the state of the service afresh if its last run was ahead of the clock. Returns a note.
+    fn drop_run_ahead(&self, state: &mut AlertState, run: &Evaluation) -> Option<String> {
+        let service = run.service.as_str();
+        let (afresh, last) =
+            self.at_is_now.then(|| without_run_ahead(state, service, self.at)).flatten()?;
+        *state = afresh;
+        Some(format!(
+            "error: the last run in the alert state `{}` is in the future, {}: a clock was ahead; the state starts afresh, active alerts are sent again\n  hint: check the clocks of the machines that run `bouncewatch check`",
+            self.state.display(),
+            format_ms(last)
+        ))
+    }
+
     /// Returns why a run sends nothing if the state is of a later time.
     fn not_newest(&self, last: i64, waited: bool) -> String {
-        let (at, last) = (format_ms(self.at), format_ms(last));
-        if waited {
-            return format!("note: no alerts sent: a concurrent run, as of {last}, sent them");
+        let (at, last_text) = (format_ms(self.at), format_ms(last));
+        let elapsed = i64::try_from(self.started.elapsed().as_millis()).unwrap_or(i64::MAX);
+        let is_concurrent = self.at_is_now && last <= self.at.saturating_add(elapsed);
+        if waited || is_concurrent {
+            return format!("note: no alerts sent: a concurrent run, as of {last_text}, sent them");
         }
+        let hint = if self.at_is_now {
+            "a clock was ahead or was set back; alerts are sent again from that time on, after an hour at most"
+        } else {
+            "to check a past time, add --no-alert, or use another file with --alert-state"
+        };
         format!(
-            "error: no alerts sent: {at} is before the last run in the alert state `{}`, {last}\n  hint: to check a past time, add --no-alert, or use another file with --alert-state",
+            "error: no alerts sent: {at} is before the last run in the alert state `{}`, {last_text}\n  hint: {hint}",
             self.state.display()
         )
     }
@@ -374,6 +416,8 @@ impl AlertRun {
                 AlertState::default()
             }
         };
+        let mut state = state;
+        result.notes.extend(self.drop_run_ahead(&mut state, run));
         let state = next_state(&state, run, &self.policy);
         let Ok(state) =
             state.map_err(|earlier| result.notes.push(self.not_newest(earlier.last, false)))
@@ -386,7 +430,7 @@ impl AlertRun {
             let messages = messages(
                 check,
                 &pending_notifications(&state, &name, run, &self.policy),
-                self.context(None),
+                self.context(self.problem.as_deref()),
             )?;
             let text =
                 if messages.is_empty() { "no new alerts\n".to_owned() } else { text(&messages) };

@@ -4,9 +4,11 @@ mod alert;
 mod notes;
 
 use std::path::Path;
+use std::sync::mpsc;
+use std::time::Duration;
 
 use bouncewatch_analyze::check::thresholds::{Limits, ThresholdRule, ThresholdRules, Thresholds};
-use bouncewatch_analyze::check::{CheckRequest, check};
+use bouncewatch_analyze::check::{CheckReport, CheckRequest, check};
 use bouncewatch_analyze::incidents::{ProviderIncident, incidents};
 use bouncewatch_analyze::report::{nagios, prometheus, table};
 use bouncewatch_analyze::timeline::Grouping;
@@ -30,6 +32,9 @@ pub(super) fn run(args: &CheckArgs, config: &Config, now: i64) -> anyhow::Result
     let at = time_ms("--at", args.as_of.at.as_deref())?.unwrap_or(now);
     // report wrong alert settings before a store in S3 is fetched
     let alerts = AlertRun::new(args, config, at, alert::scope(&windows, &groupings))?;
+    // two formats print no contributors; they take most of the time if many groups are above a threshold
+    let has_contributors = matches!(args.format, CheckFormat::Table | CheckFormat::Json);
+    let is_shown = has_contributors || alerts.is_some();
     let request = CheckRequest {
         store: analyzed_folder(&args.store, &args.aws, &args.cache, config)?,
         service: service(args.service.service),
@@ -38,7 +43,7 @@ pub(super) fn run(args: &CheckArgs, config: &Config, now: i64) -> anyhow::Result
         basis: basis(args.basis.basis),
         groupings,
         counted_from: counted_from(args.counted_from.counted_from.as_deref(), config)?,
-        contributors: contributors(config)?,
+        contributors: if is_shown { contributors(config)? } else { Vec::new() },
         own_domains: own_domains(config, &args.own_domains.own_domain)?,
         bounce: thresholds(config.bounce),
         complaint: thresholds(config.complaint),
@@ -46,7 +51,7 @@ pub(super) fn run(args: &CheckArgs, config: &Config, now: i64) -> anyhow::Result
         rules: threshold_rules(args.minimum_volume, config)?,
         stale_after: stale_after(args.stale_after.as_deref(), config)?,
     };
-    let mut report = check(&request)?;
+    let InTime { mut report, problem } = check_in_time(&request, &args.deadline)?;
     if request.service == Service::Ses {
         report.incidents = recent_incidents(&request.store, config, at)?;
     }
@@ -57,6 +62,7 @@ pub(super) fn run(args: &CheckArgs, config: &Config, now: i64) -> anyhow::Result
         CheckFormat::Prometheus => CommandResult::data(prometheus::check(&report, request.at)),
     };
     let mut notes = notes::notes(&report, request.counted_from);
+    notes.extend(problem.as_ref().map(|problem| format!("error: {problem}")));
     if args.format == CheckFormat::Table {
         notes.extend(notes::table_notes(&report));
     }
@@ -64,7 +70,13 @@ pub(super) fn run(args: &CheckArgs, config: &Config, now: i64) -> anyhow::Result
     let result = CommandResult { notes, exit_code: report.exit_code, ..result };
     // the exit code is that of the rates, whether or not alerts can be sent
     match alerts {
-        Some(alerts) => alerts.send(&report, result),
+        Some(alerts) => match problem {
+            None => alerts.send(&report, result),
+            Some(problem) => {
+                let account = alert::scope(&request.windows, &[]);
+                alerts.of_account(account, problem).send(&report, result)
+            }
+        },
         None => Ok(result),
     }
 }
@@ -117,6 +129,37 @@ fn recent_incidents(
     let classifier = config.classifier()?;
     let from = at.saturating_sub(DAY_MS);
     Ok(incidents(store, &classifier, mass_guard(None, config), from, at)?)
+}
+
+/// Result of a check with a deadline.
+struct InTime {
+    report: CheckReport,
+    /// Why the report has no groups, if they were not computed in time.
+    problem: Option<String>,
+}
+
+/// Runs a check. If it takes longer than `deadline`, runs one of the account alone, so that its alerts are sent.
+fn check_in_time(request: &CheckRequest, deadline: &str) -> anyhow::Result<InTime> {
+    let deadline_ms = positive_duration_ms("--deadline", deadline)?;
+    if request.groupings.is_empty() {
+        return Ok(InTime { report: check(request)?, problem: None });
+    }
+    let (sender, receiver) = mpsc::channel();
+    let all = request.clone();
+    // not joined: after the deadline, the end of the process ends it
+    std::thread::spawn(move || _ = sender.send(check(&all)));
+    match receiver.recv_timeout(Duration::from_millis(deadline_ms.unsigned_abs())) {
+        Ok(report) => Ok(InTime { report: report?, problem: None }),
+        Err(mpsc::RecvTimeoutError::Disconnected) => anyhow::bail!("the check ended unexpectedly"),
+        Err(mpsc::RecvTimeoutError::Timeout) => {
+            let account = CheckRequest { groupings: Vec::new(), ..request.clone() };
+            let problem = format!(
+                "groups were not evaluated: their rates were not computed within {deadline}; these are the rates of the account\n  \
+                 hint: use fewer groupings, compact the store, or raise --deadline"
+            );
+            Ok(InTime { report: check(&account)?.incomplete(), problem: Some(problem) })
+        }
+    }
 }
 
 fn thresholds(thresholds: RateThresholds) -> Thresholds {

@@ -55,6 +55,13 @@ pub(super) fn notes(check: &CheckReport, counted_from: Option<i64>) -> Vec<Strin
                 .to_owned(),
         );
     }
+    if !check.feed.sends_without_outcome.is_empty() {
+        notes.push(
+            "note: many more sends without delivery or bounce than before; they lower the rates\n  \
+             hint: check that Delivery and Bounce events arrive, and that only SES can send to the topic and the queue"
+                .to_owned(),
+        );
+    }
     notes.extend(incoming_bounces(check));
     notes
 }
