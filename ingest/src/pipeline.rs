@@ -444,7 +444,10 @@ async fn read_quarantined(
 ) -> IngestSummary {
     for document in documents {
         let origin = Arc::from(document.origin);
-        let delivery = Delivery::message(document.body, origin, document.received_at);
+        // the future may have come; or the clock was wrong when the document arrived
+        let is_future = document.reason == QuarantineReason::Future.as_str();
+        let received_at = if is_future { (intake.clock)() } else { document.received_at };
+        let delivery = Delivery::message(document.body, origin, received_at);
         let reason = QuarantineReason::SignatureInvalid;
         if checks_signatures && document.reason == reason.as_str() {
             // a replay must not accept what the queue refused

@@ -1,13 +1,17 @@
 //! [`DecodeContext`]: facts about an event from its envelopes. [`Sink`]: the receiver of decoded rows.
 
 use bouncewatch_schemas::event::{Channel, EventRow, Service};
-use bouncewatch_schemas::time::parse_ms;
+use bouncewatch_schemas::time::{DAY_MS, format_ms, parse_ms};
 use bouncewatch_schemas::wire::lenient::Text;
 
 use crate::decode::allow_list::{AllowList, EventSource};
 use crate::decode::arn::arn_parts;
-use crate::decode::outcome::{IgnoreReason, Rejection};
+use crate::decode::outcome::{IgnoreReason, QuarantineReason, Rejection};
 use crate::decode::pointers::S3Pointer;
+
+/// Time after its arrival from which an event is not stored: it would count, and make the feed look fresh, on a day that
+/// has not come yet.
+const FUTURE_MAX_MS: i64 = DAY_MS;
 
 /// Receives the contents of a document.
 pub trait Sink {
@@ -138,8 +142,13 @@ impl<'a> DecodeContext<'a> {
         self.published_at.or(self.logged_at).or(self.envelope_at)
     }
 
-    /// Rejects an event that is not on the allow list.
+    /// Rejects an event from the future, or one that is not on the allow list.
     pub(crate) fn check(&self, row: &EventRow<'_>) -> Result<(), Rejection> {
+        if row.event_at > self.received_at.saturating_add(FUTURE_MAX_MS) {
+            let (event_at, received_at) = (format_ms(row.event_at), format_ms(self.received_at));
+            let detail = format!("dated {event_at}, received {received_at}");
+            return Err(Rejection::new(QuarantineReason::Future, detail));
+        }
         let source =
             EventSource { account: row.account, topic: self.topic, identity: row.identity };
         match (self.allow_list, row.service) {

@@ -60,6 +60,8 @@ bouncewatch_schemas::text_enum! {
         NotAllowed = "not_allowed",
         /// A message that SNS has not signed, if signatures are checked.
         SignatureInvalid = "signature_invalid",
+        /// The event is dated more than a day after its arrival: a clock is wrong.
+        Future = "future",
         /// The decoder failed on it, which is a bug.
         Panicked = "panicked",
     }
