@@ -159,6 +159,10 @@ impl Config {
             "[allow]: verify_sns_signature needs topics\n  hint: everyone can have a topic, and SNS signs its messages too; list yours in `topics`"
         );
         ensure!(
+            !self.windows.is_empty(),
+            "windows: no window given\n  hint: windows = [\"24h\", \"7d\"]; without a window there is no rate"
+        );
+        ensure!(
             self.alert.clear_below > 0.0 && self.alert.clear_below <= 1.0,
             "[alert]: clear_below must satisfy 0 < clear_below <= 1\n  hint: it is a fraction of the threshold: 0.9 is 90 % of it"
         );
@@ -248,7 +252,7 @@ mod tests {
     fn examples_in_the_settings_file_are_valid() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("bouncewatch.toml");
-        crate::run::write_file(&path, all_settings().as_bytes()).unwrap();
+        crate::run::write_file(&path, |out| out.write_all(all_settings().as_bytes())).unwrap();
         let mut config = Config::read(Some(&path)).unwrap();
         assert_eq!((config.threshold.len(), config.rule.len()), (1, 1));
         assert!(config.store.is_some() && config.alert.exec.is_some());
@@ -262,11 +266,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("bouncewatch.toml");
         for (text, name) in [
+            ("windows = []", "windows"),
             ("[bounce]\nwarning = 5.0", "[bounce]"),
-            ("[alert]\nclear_below = 0.0", "clear_below"),
             ("[allow]\nverify_sns_signature = true", "needs topics"),
+            ("[alert]\nclear_below = 0.0", "clear_below"),
         ] {
-            crate::run::write_file(&path, text.as_bytes()).unwrap();
+            crate::run::write_file(&path, |out| out.write_all(text.as_bytes())).unwrap();
             let error = format!("{:#}", Config::read(Some(&path)).unwrap_err());
             assert!(error.contains("bouncewatch.toml") && error.contains(name), "{error}");
         }

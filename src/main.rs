@@ -61,8 +61,8 @@ fn print(
     failure_code: u8,
 ) -> ExitCode {
     let written = match output {
-        Some(path) => run::write_file(path, &result.data),
-        None => std::io::stdout().write_all(&result.data).and_then(|()| std::io::stdout().flush()),
+        Some(path) => run::write_file(path, |out| result.write(out)),
+        None => result.write(&mut std::io::stdout()),
     };
     // errors are printed with --quiet too
     let is_shown = |note: &&String| verbosity == Verbosity::Normal || note.starts_with("error");

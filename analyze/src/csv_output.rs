@@ -5,18 +5,17 @@
 
 use std::borrow::Cow;
 
+use bouncewatch_schemas::printable::printable_lines;
 use csv::{QuoteStyle, Terminator, Writer, WriterBuilder};
 
 /// Characters that start a formula in a spreadsheet (OWASP, "CSV Injection").
 const FORMULA_START: [char; 6] = ['=', '+', '-', '@', '\t', '\r'];
 
-/// Returns the text with a `'` in front if a spreadsheet would run it as a formula.
+/// Returns the text of a field: with escapes for control characters, and with a `'` in front if a spreadsheet would run
+/// it as a formula.
 pub(crate) fn escape_formula(text: &str) -> Cow<'_, str> {
-    if text.starts_with(FORMULA_START) {
-        Cow::Owned(format!("'{text}"))
-    } else {
-        Cow::Borrowed(text)
-    }
+    let text = printable_lines(text);
+    if text.starts_with(FORMULA_START) { Cow::Owned(format!("'{text}")) } else { text }
 }
 
 /// Writes records to a string.
@@ -59,6 +58,7 @@ mod tests {
         for (text, field) in [
             ("example.org", "example.org"),
             ("=1+1", "'=1+1"),
+            ("a\u{1b}[2J\u{0}\u{9b}", "a\\u{1b}[2J\\u{0}\\u{9b}"),
             ("@SUM(A1)", "'@SUM(A1)"),
             ("-2", "'-2"),
             ("a,b", "\"a,b\""),

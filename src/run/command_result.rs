@@ -1,15 +1,23 @@
 //! Result of a command.
 
+use std::io::{self, BufWriter, Write};
+
 use anyhow::Context;
+use bouncewatch_schemas::printable::write_json;
 use serde::Serialize;
 
 use crate::exit_code;
+
+/// Bytes that are written at a time.
+const WRITE_BYTES: usize = 64 * 1024;
 
 /// Result of a command.
 #[derive(Debug, Default)]
 pub(crate) struct CommandResult {
     /// Data for stdout, or for the file of `--output`.
     pub(crate) data: Vec<u8>,
+    /// Writes more data, which would not fit into memory.
+    pub(crate) stream: DataStream,
     /// Messages for stderr. Those that start with `error` are printed with `--quiet` too.
     pub(crate) notes: Vec<String>,
     /// Exit code.
@@ -25,6 +33,19 @@ pub(crate) struct AfterOutput(Option<Box<dyn FnOnce() -> anyhow::Result<()>>>);
 impl std::fmt::Debug for AfterOutput {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_tuple("AfterOutput").field(&self.0.is_some()).finish()
+    }
+}
+
+/// Writes data while it is computed.
+#[derive(Default)]
+pub(crate) struct DataStream(Option<Box<WriteData>>);
+
+/// Writes data to a file or a pipe.
+type WriteData = dyn Fn(&mut dyn Write) -> io::Result<()>;
+
+impl std::fmt::Debug for DataStream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("DataStream").field(&self.0.is_some()).finish()
     }
 }
 
@@ -49,12 +70,32 @@ impl CommandResult {
         Self { data: data.into(), ..Self::default() }
     }
 
+    /// Returns a result with data that `write` computes while it is written.
+    #[cfg(feature = "analyze")]
+    pub(super) fn streamed(write: impl Fn(&mut dyn Write) -> io::Result<()> + 'static) -> Self {
+        Self { stream: DataStream(Some(Box::new(write))), ..Self::default() }
+    }
+
+    /// Writes all data.
+    ///
+    /// # Errors
+    /// If `out` cannot be written.
+    pub(crate) fn write(&self, out: &mut dyn Write) -> io::Result<()> {
+        let mut out = BufWriter::with_capacity(WRITE_BYTES, out);
+        out.write_all(&self.data)?;
+        if let Some(write) = &self.stream.0 {
+            write(&mut out)?;
+        }
+        out.flush()
+    }
+
     /// Returns a result with one line of JSON.
     ///
     /// # Errors
     /// If the value cannot be serialised.
     pub(super) fn json(value: &impl Serialize) -> anyhow::Result<Self> {
-        let mut data = serde_json::to_vec(value).context("could not write JSON")?;
+        let mut data = Vec::new();
+        write_json(&mut data, value).context("could not write JSON")?;
         data.push(b'\n');
         Ok(Self::data(data))
     }

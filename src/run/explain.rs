@@ -9,7 +9,7 @@ use bouncewatch_ingest::decode::outcome::IgnoreReason;
 use bouncewatch_ingest::decode::{DecodeContext, Sink, decode_documents};
 use bouncewatch_schemas::diagnostic;
 use bouncewatch_schemas::event::{EventKind, EventRow};
-use bouncewatch_schemas::printable::printable;
+use bouncewatch_schemas::printable::{self, printable};
 use serde::Serialize;
 
 use super::command_result::CommandResult;
@@ -301,7 +301,7 @@ fn write_json(
         expired: result.expired,
         agrees_with_ses: result.agrees_with_ses,
     };
-    serde_json::to_writer(&mut *out, &line)?;
+    printable::write_json(&mut *out, &line)?;
     out.write_all(b"\n")
 }
 

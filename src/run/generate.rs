@@ -75,7 +75,8 @@ fn add_man_pages(
 }
 
 fn write(path: &Path, data: &[u8]) -> anyhow::Result<()> {
-    write_file(path, data).with_context(|| format!("could not write `{}`", path.display()))
+    write_file(path, |out| out.write_all(data))
+        .with_context(|| format!("could not write `{}`", path.display()))
 }
 
 #[cfg(test)]

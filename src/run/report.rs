@@ -1,6 +1,9 @@
 //! `bouncewatch report`
 
+use std::io;
+
 use bouncewatch_analyze::report::{ReportRequest, csv, parquet, report, table};
+use bouncewatch_schemas::printable::write_json;
 
 use super::arguments::{
     basis, counted_from, groupings, no_events_hint, own_domains, positive_duration_ms, service,
@@ -31,13 +34,18 @@ pub(super) fn run(args: &ReportArgs, config: &Config, now: i64) -> anyhow::Resul
         own_domains: own_domains(config, &args.own_domains.own_domain)?,
     };
     let rates = report(&request)?;
-    let mut result = match args.format {
-        ReportFormat::Table => CommandResult::data(table::report(&rates)),
-        ReportFormat::Json => CommandResult::json(&rates)?,
-        ReportFormat::Csv => CommandResult::data(csv::report(&rates)),
-        ReportFormat::Parquet => CommandResult::data(parquet::report(&rates)?),
-    };
-    if rates.rows.is_empty() {
+    let is_empty = rates.rows.is_empty();
+    let format = args.format;
+    let mut result = CommandResult::streamed(move |out| match format {
+        ReportFormat::Table => out.write_all(table::report(&rates).as_bytes()),
+        ReportFormat::Json => {
+            write_json(&mut *out, &rates)?;
+            out.write_all(b"\n")
+        }
+        ReportFormat::Csv => csv::report(&rates, out),
+        ReportFormat::Parquet => parquet::report(&rates, out).map_err(io::Error::other),
+    });
+    if is_empty {
         let hint = no_events_hint(request.counted_from);
         result.notes.push(format!("note: no events in this period{hint}"));
     }

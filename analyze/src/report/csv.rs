@@ -1,29 +1,35 @@
 //! Report as CSV. Unknown is an empty field.
 
-use std::borrow::Cow;
+use std::io::{self, Write};
 
 use crate::csv_output::{CsvOutput, escape_formula};
-use crate::report::columns::{ColumnValues, columns};
-use crate::report::rates::RateReport;
+use crate::report::columns::{ReportColumn, columns};
+use crate::report::rates::{RateReport, RateRow};
 
-/// Returns a report as CSV with a header line.
-pub fn report(report: &RateReport) -> String {
+/// Writes a report as CSV with a header line, row by row.
+///
+/// # Errors
+/// If `out` cannot be written.
+pub fn report(report: &RateReport, out: &mut dyn Write) -> io::Result<()> {
     let columns = columns(report);
-    let mut out = CsvOutput::new();
-    out.record(columns.iter().map(|(name, _)| escape_formula(name)));
-    for row in 0..report.rows.len() {
-        out.record(columns.iter().map(|(_, values)| field(values, row)));
+    let mut header = CsvOutput::new();
+    header.record(columns.iter().map(|(name, _)| escape_formula(name)));
+    out.write_all(header.finish().as_bytes())?;
+    for row in report.rows.iter() {
+        let mut record = CsvOutput::new();
+        record.record(columns.iter().map(|(_, column)| field(column, &row)));
+        out.write_all(record.finish().as_bytes())?;
     }
-    out.finish()
+    Ok(())
 }
 
-fn field(values: &ColumnValues, row: usize) -> Cow<'_, str> {
-    let number = match values {
-        ColumnValues::Text(texts) => {
-            return escape_formula(texts[row].as_deref().unwrap_or_default());
+fn field(column: &ReportColumn, row: &RateRow) -> String {
+    let number = match column {
+        ReportColumn::Text(text) => {
+            return escape_formula(&text(row).unwrap_or_default()).into_owned();
         }
-        ColumnValues::Count(counts) => counts[row].map(|count| count.to_string()),
-        ColumnValues::Rate(rates) => rates[row].map(|rate| rate.to_string()),
+        ReportColumn::Count(count) => count(row).map(|count| count.to_string()),
+        ReportColumn::Rate(rate) => rate(row).map(|rate| rate.to_string()),
     };
-    Cow::Owned(number.unwrap_or_default())
+    number.unwrap_or_default()
 }

@@ -1,26 +1,60 @@
 //! Report as a Parquet file. Unknown is null.
 
+use std::io::Write;
+
 use polars::prelude::*;
 
 use crate::error::AnalyzeError;
-use crate::report::columns::{ColumnValues, columns};
-use crate::report::rates::RateReport;
+use crate::report::columns::{ReportColumn, columns};
+use crate::report::rates::{RateReport, RateRow};
 
-/// Returns a report as the bytes of a Parquet file. Each dimension is a column of the same name.
+/// Rows that are in memory at a time, and rows per row group.
+const BATCH_ROWS: usize = 64 * 1024;
+
+/// Writes a report as a Parquet file, in batches of rows. Each dimension is a column of the same name.
 ///
 /// # Errors
-/// If the Parquet file cannot be encoded.
-pub fn report(report: &RateReport) -> Result<Vec<u8>, AnalyzeError> {
-    let column = |(name, values): (String, ColumnValues)| match values {
-        ColumnValues::Text(texts) => Column::new(name.into(), texts),
-        ColumnValues::Count(counts) => Column::new(name.into(), counts),
-        ColumnValues::Rate(rates) => Column::new(name.into(), rates),
-    };
-    let columns = columns(report).into_iter().map(column).collect();
-    let mut frame = DataFrame::new(report.rows.len(), columns)?;
-    let mut bytes = Vec::new();
-    ParquetWriter::new(&mut bytes)
+/// If the Parquet file cannot be encoded or written.
+pub fn report(report: &RateReport, out: &mut dyn Write) -> Result<(), AnalyzeError> {
+    let columns = columns(report);
+    let schema: Schema = columns
+        .iter()
+        .map(|(name, column)| Field::new(name.as_str().into(), data_type(column)))
+        .collect();
+    let mut writer = ParquetWriter::new(out)
         .with_compression(ParquetCompression::Zstd(None))
-        .finish(&mut frame)?;
-    Ok(bytes)
+        .batched(&schema)?;
+    let mut rows = report.rows.iter();
+    loop {
+        let batch: Vec<RateRow> = rows.by_ref().take(BATCH_ROWS).collect();
+        if batch.is_empty() {
+            break;
+        }
+        let values = columns.iter().map(|(name, column)| values(name, column, &batch)).collect();
+        writer.write_batch(&DataFrame::new(batch.len(), values)?)?;
+    }
+    writer.finish()?;
+    Ok(())
+}
+
+const fn data_type(column: &ReportColumn) -> DataType {
+    match column {
+        ReportColumn::Text(_) => DataType::String,
+        ReportColumn::Count(_) => DataType::UInt64,
+        ReportColumn::Rate(_) => DataType::Float64,
+    }
+}
+
+fn values(name: &str, column: &ReportColumn, rows: &[RateRow]) -> Column {
+    match column {
+        ReportColumn::Text(text) => {
+            Column::new(name.into(), rows.iter().map(text).collect::<Vec<Option<String>>>())
+        }
+        ReportColumn::Count(count) => {
+            Column::new(name.into(), rows.iter().map(count).collect::<Vec<Option<u64>>>())
+        }
+        ReportColumn::Rate(rate) => {
+            Column::new(name.into(), rows.iter().map(rate).collect::<Vec<Option<f64>>>())
+        }
+    }
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use bouncewatch_schemas::event::Service;
 use bouncewatch_schemas::time::format_ms;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::check::confidence::{rate, wilson};
 use crate::check::service::{is_ses, serialize_service};
@@ -15,7 +15,7 @@ use crate::timeline::{
     measure_window,
 };
 
-/// Most rows of a report; more may not fit into memory.
+/// Most rows of a report; more need hours.
 const ROWS_MAX: usize = 5_000_000;
 
 /// Parameters of a report.
@@ -64,7 +64,64 @@ pub struct RateReport {
     /// Number of scopes in `rows`.
     pub scopes_shown: usize,
     /// One for each scope, window and end of a window.
-    pub rows: Vec<RateRow>,
+    pub rows: RateRows,
+}
+
+/// The rows of a report. Each is computed when it is asked for: all of them may need more memory than there is.
+#[derive(Debug)]
+pub struct RateRows {
+    scopes: Vec<(Scope, Timeline)>,
+    windows: Vec<Window>,
+    /// Ends of the windows, ascending.
+    ends: Vec<i64>,
+}
+
+impl RateRows {
+    /// Number of rows.
+    pub fn len(&self) -> usize {
+        self.scopes.len() * self.rows_per_scope()
+    }
+
+    /// Whether there are no rows.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn rows_per_scope(&self) -> usize {
+        self.windows.len() * self.ends.len()
+    }
+
+    /// Computes a row; `None` if there are fewer rows.
+    pub fn get(&self, at: usize) -> Option<RateRow> {
+        let (scope, timeline) = self.scopes.get(at.checked_div(self.rows_per_scope())?)?;
+        let of_scope = at % self.rows_per_scope();
+        let window = self.windows.get(of_scope / self.ends.len())?;
+        Some(row(timeline, window, scope, *self.ends.get(of_scope % self.ends.len())?))
+    }
+
+    /// Computes the rows one by one.
+    pub fn iter(&self) -> impl Iterator<Item = RateRow> {
+        (0..self.len()).filter_map(|at| self.get(at))
+    }
+
+    /// Names of the dimensions of all scopes, each once.
+    pub(super) fn dimensions(&self) -> Vec<&str> {
+        let mut dimensions: Vec<&str> = Vec::new();
+        for (scope, _) in &self.scopes {
+            for (name, _) in &scope.0 {
+                if !dimensions.contains(&name.as_str()) {
+                    dimensions.push(name);
+                }
+            }
+        }
+        dimensions
+    }
+}
+
+impl Serialize for RateRows {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.iter())
+    }
 }
 
 /// Counts and rates of one window of one scope. Rates and intervals are fractions of the attempts; unknown is null.
@@ -154,22 +211,21 @@ fn report_scan(
         every_seconds: request.every as f64 / 1_000.0,
         scopes: history.by_grouping.iter().map(Timelines::len).sum(),
         scopes_shown: 0,
-        rows: Vec::new(),
+        rows: RateRows {
+            scopes: Vec::new(),
+            windows: request.windows.clone(),
+            ends: ends.to_vec(),
+        },
     };
-    for (grouping, timelines) in groupings.iter().zip(&history.by_grouping) {
-        let shown = top_scopes(timelines, request);
-        report.scopes_shown += shown.len();
-        let rows = report.rows.len() + shown.len() * ends.len() * request.windows.len();
+    for (grouping, timelines) in groupings.iter().zip(history.by_grouping) {
+        let scope = |(values, timeline)| (Scope::new(grouping, &values), timeline);
+        report.rows.scopes.extend(top_scopes(timelines, request).map(scope));
+        report.scopes_shown = report.rows.scopes.len();
+        let rows = report.rows.len();
         if rows > ROWS_MAX {
             return Err(AnalyzeError::Span(format!(
                 "the report has {rows} rows, more than the maximum of {ROWS_MAX}\n  hint: report fewer scopes with --top N, or use a longer --every"
             )));
-        }
-        for (values, timeline) in shown {
-            for window in &request.windows {
-                let scope = Scope::new(grouping, values);
-                report.rows.extend(ends.iter().map(|to| row(timeline, window, &scope, *to)));
-            }
         }
     }
     Ok(report)
@@ -190,11 +246,11 @@ fn window_ends(request: &ReportRequest) -> Result<Vec<i64>, AnalyzeError> {
 }
 
 /// Returns all scopes, or the `top` ones with the most bounces, then attempts, in the span.
-fn top_scopes<'t>(
-    timelines: &'t Timelines,
+fn top_scopes(
+    timelines: Timelines,
     request: &ReportRequest,
-) -> Vec<(&'t ScopeValues, &'t Timeline)> {
-    let mut all: Vec<_> = timelines.iter().collect();
+) -> impl Iterator<Item = (ScopeValues, Timeline)> {
+    let mut all: Vec<_> = timelines.into_iter().collect();
     if let Some(n) = request.top {
         let weight = |timeline: &Timeline| {
             let counts = measure_span(timeline, request.from, request.to).counts;
@@ -204,7 +260,7 @@ fn top_scopes<'t>(
         all.sort_by_cached_key(|(_, timeline)| std::cmp::Reverse(weight(timeline)));
         all.truncate(n);
     }
-    all
+    all.into_iter()
 }
 
 fn row(timeline: &Timeline, window: &Window, scope: &Scope, to: i64) -> RateRow {
@@ -246,5 +302,59 @@ fn row(timeline: &Timeline, window: &Window, scope: &Scope, to: i64) -> RateRow 
         total_bounce_rate: of(total),
         delay_rate: of_ses(counts.delays),
         delivery_rate: of_ses(counts.deliveries),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+    use crate::report::{csv, table};
+
+    /// A report with more rows than fit into memory.
+    fn long_report() -> RateReport {
+        let scope = Scope::new(&Grouping::account(), &vec![Some("1".into()), Some("r".into())]);
+        let windows = vec!["1h".parse().unwrap(); 1_000];
+        let ends = (0..1_000_000).map(|second| second * 1_000).collect();
+        let scopes = vec![(scope, Timeline::new(Service::Ses))];
+        let rows = RateRows { scopes, windows, ends };
+        RateReport {
+            version: 1,
+            as_of: format_ms(0),
+            service: Service::Ses,
+            from: format_ms(0),
+            every_seconds: 1.0,
+            scopes: 1,
+            scopes_shown: 1,
+            rows,
+        }
+    }
+
+    /// Accepts some bytes, then fails.
+    struct SmallDisk(usize);
+
+    impl io::Write for SmallDisk {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0 = self.0.checked_sub(bytes.len()).ok_or(io::ErrorKind::StorageFull)?;
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn rows_are_computed_while_they_are_written() {
+        let report = long_report();
+        assert_eq!(report.rows.len(), 1_000_000_000);
+        assert_eq!(report.rows.get(1_000_001).unwrap().to, "1970-01-01T00:00:01.000Z");
+        assert!(report.rows.get(1_000_000_000).is_none());
+        let error = csv::report(&report, &mut SmallDisk(10_000)).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+        let error = serde_json::to_writer(SmallDisk(10_000), &report).unwrap_err();
+        assert_eq!(error.io_error_kind(), Some(io::ErrorKind::StorageFull));
+        assert!(table::report(&report).contains("400 of 1000000000 rows shown"));
     }
 }

@@ -11,7 +11,9 @@ use crate::check::reconcile::{ReconciledScope, Reconciliation, ReconciliationSte
 use crate::check::{CheckReport, FeedHealth, Verdict};
 use crate::incidents::table::incidents;
 use crate::report::rates::{RateReport, RateRow};
-use crate::report::text::{duration, humanize, percent, text_table, utc_minute, utc_second};
+use crate::report::text::{
+    computed_table, duration, humanize, percent, text_table, utc_minute, utc_second,
+};
 use crate::timeline::NO_VALUE;
 
 /// Most contributors of a rate, causes not counted.
@@ -64,7 +66,21 @@ fn feed(feed: &FeedHealth) -> String {
         [] => String::new(),
         missing => format!("feed  missing event types: {}\n", missing.join(", ")),
     };
-    format!("feed  {age}\n{missing}")
+    let mut out = format!("feed  {age}\n{missing}");
+    for jump in &feed.sends_without_outcome {
+        // writing to a String cannot fail
+        _ = writeln!(
+            out,
+            "feed  {} of {} sends without delivery or bounce in {}, {}: {} (previous period: {})",
+            jump.without_outcome,
+            jump.sends,
+            jump.window,
+            printable(&jump.scope.to_string()),
+            percent(Some(jump.share)),
+            percent(Some(jump.share_before))
+        );
+    }
+    out
 }
 
 /// `bounce rate of SCOPE in WINDOW`.
@@ -273,9 +289,8 @@ pub fn report(report: &RateReport) -> String {
     };
     let (header, cells): (Vec<&str>, Vec<CellText>) =
         COLUMNS.into_iter().chain(service_columns).unzip();
-    let rows: Vec<Vec<String>> =
-        report.rows.iter().map(|row| cells.iter().map(|cell| cell(row)).collect()).collect();
-    let mut out = text_table(&header, &rows, 3);
+    let row = |at| report.rows.get(at).map(|row| cells.iter().map(|cell| cell(&row)).collect());
+    let mut out = computed_table(&header, report.rows.len(), row, 3);
     if report.scopes_shown < report.scopes {
         // writing to a String cannot fail
         _ = writeln!(

@@ -54,17 +54,23 @@ pub(crate) fn shortened(text: &str, max: usize) -> String {
 ///
 /// Control characters in cells are escaped. A table with more than 400 rows omits rows in the middle and states so.
 pub fn text_table(header: &[&str], rows: &[Vec<String>], left_columns: usize) -> String {
+    computed_table(header, rows.len(), |at| rows.get(at).cloned(), left_columns)
+}
+
+/// As [`text_table`]; `row` computes one of `count` rows, and is called for rows that are shown only.
+pub(super) fn computed_table(
+    header: &[&str],
+    count: usize,
+    row: impl Fn(usize) -> Option<Vec<String>>,
+    left_columns: usize,
+) -> String {
     let cells =
-        |row: &[String]| row.iter().map(|cell| printable(cell).into_owned()).collect::<Vec<_>>();
+        |row: Vec<String>| row.iter().map(|cell| printable(cell).into_owned()).collect::<Vec<_>>();
     let mut lines = vec![header.iter().map(|cell| (*cell).to_owned()).collect::<Vec<_>>()];
     let half = ROWS_MAX / 2;
-    let is_shortened = rows.len() > ROWS_MAX;
-    if is_shortened {
-        lines.extend(rows[..half].iter().map(|row| cells(row)));
-        lines.extend(rows[rows.len() - half..].iter().map(|row| cells(row)));
-    } else {
-        lines.extend(rows.iter().map(|row| cells(row)));
-    }
+    let is_shortened = count > ROWS_MAX;
+    let (first, rest) = if is_shortened { (half, count - half) } else { (count, count) };
+    lines.extend((0..first).chain(rest..count).filter_map(row).map(cells));
     let width = |at: usize| {
         lines.iter().filter_map(|line| line.get(at)).map(|cell| cell.chars().count()).max()
     };
@@ -77,7 +83,7 @@ pub fn text_table(header: &[&str], rows: &[Vec<String>], left_columns: usize) ->
                 out,
                 "... {} of {} rows shown; use --format csv or json for all rows ...",
                 2 * half,
-                rows.len()
+                count
             );
         }
         let mut text = String::new();
