@@ -29,8 +29,12 @@ KILLS ?= 300
 FAULT_KILLS ?= 100
 SEED ?= 1
 # minutes of fuzzing per target
-MINUTES ?= 1
+FUZZ_MINUTES ?= 1
 FUZZ_TARGETS ?= decode decode_events inplace_json classify send_counts_csv settings alert_state parquet_segment
+# length of the day of the soak test, and its messages
+MINUTES ?= 30
+MESSAGES ?= 50000
+FLIPS ?= 1000
 # The name lists the versions in the environment: other versions make a new environment.
 VENV := $(TOOLS_DIR)/venv/.made-$(DUCKDB_VERSION)-$(PROMETHEUS_CLIENT_VERSION)-$(MOTO_VERSION)-$(PYTZ_VERSION)
 # Debug builds and tests use one set of features, so that dependencies are built once. jemalloc is left out: it takes
@@ -42,7 +46,7 @@ TOOLS_TARGET := $(TARGET)/tools
 export BOUNCEWATCH_TOOLS := $(TOOLS_DIR)
 export CARGO_TERM_COLOR ?= auto
 
-.PHONY: help run test test-referee ci fmt lint msrv deny doc docs man reference tools system referee engines bench sisimai fuzz kill-test alert-kill-test clean
+.PHONY: help run test test-referee ci fmt lint msrv deny doc docs man reference tools system referee engines bench sisimai fuzz kill-test alert-kill-test soak flip-test clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -174,12 +178,12 @@ $(FUZZ):
 
 # The seeds are fixtures; found inputs are kept in .run/fuzz and read again by the next run. A finding ends the run, and its
 # file is in fuzz/artifacts.
-fuzz: system $(FUZZ) ## fuzz decoder, JSON reader, classifier, CSV, settings, alert state, segments (MINUTES= per target, FUZZ_TARGETS=)
+fuzz: system $(FUZZ) ## fuzz decoder, JSON reader, classifier, CSV, settings, alert state, segments (FUZZ_MINUTES= per target, FUZZ_TARGETS=)
 	@set -o pipefail; for target in $(FUZZ_TARGETS); do \
 		seeds=$$(cat fuzz/seeds/$$target.txt); mkdir -p .run/fuzz/$$target; \
 		RUSTC_BOOTSTRAP=1 CARGO_TARGET_DIR= PATH="$(TOOLS_DIR)/bin:$$PATH" \
 			cargo fuzz run --fuzz-dir fuzz --sanitizer none --target-dir $(abspath $(TARGET))/fuzz $$target .run/fuzz/$$target $$seeds \
-			-- -max_total_time=$$(($(MINUTES) * 60)) -max_len=65536 -rss_limit_mb=1024 -timeout=20 -print_final_stats=1 \
+			-- -max_total_time=$$(($(FUZZ_MINUTES) * 60)) -max_len=65536 -rss_limit_mb=1024 -timeout=20 -print_final_stats=1 \
 			> .run/fuzz/$$target.log 2>&1 || { tail -40 .run/fuzz/$$target.log; echo "== $$target: failed"; exit 1; }; \
 		echo "$$target: $$(sed -n 's/^stat::number_of_executed_units: *//p' .run/fuzz/$$target.log) executions"; \
 	done
@@ -189,6 +193,16 @@ kill-test: tools ## SIGKILL at any moment, a failing queue, a full disk: no even
 	cargo build --package bouncewatch-fixtures --bins --target-dir $(TARGET)
 	$(PYTHON) -B fixtures/kill/kill_test.py --programs $(TARGET)/debug --server $(EMULATOR) --work .run/kill \
 		--kills $(KILLS) --fault-kills $(FAULT_KILLS) --seed $(SEED)
+
+soak: tools ## a day of traffic, compaction, checks, kills, full disks and clock steps (30 minutes; MINUTES= MESSAGES= SEED=)
+	cargo build --package bouncewatch $(DEV_FEATURES) --target-dir $(TARGET)
+	cargo build --package bouncewatch-fixtures --bins --target-dir $(TARGET)
+	$(PYTHON) -B fixtures/kill/kill_test.py --programs $(TARGET)/debug --server $(EMULATOR) --work .run/soak \
+		--phases soak --soak-minutes $(MINUTES) --minutes 600 --messages $(MESSAGES) --seed $(SEED)
+
+flip-test: system ## flip FLIPS random bits in every kind of file of a store: no number changes silently (10 minutes; SEED=)
+	BOUNCEWATCH_FLIPS=$(FLIPS) BOUNCEWATCH_SEED=$(SEED) \
+		cargo test --package bouncewatch $(DEV_FEATURES) --test it flipped_bit_changes_no_result_silently
 
 alert-kill-test: system ## SIGKILL a check at any moment: each alert is delivered, at most twice (5 minutes; KILLS= SEED=)
 	cargo build --package bouncewatch $(DEV_FEATURES) --target-dir $(TARGET)
