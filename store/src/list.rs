@@ -346,7 +346,7 @@ mod tests {
         let store = tempfile::tempdir().unwrap();
         let day = store.path().join("events/date=2026-11-19");
         std::fs::create_dir_all(&day).unwrap();
-        std::fs::write(store.path().join("elsewhere"), b"x").unwrap();
+        std::fs::File::create(store.path().join("elsewhere")).unwrap();
         std::os::unix::fs::symlink("../../elsewhere", day.join("a.parquet")).unwrap();
         assert_eq!(event_segments(store.path()).unwrap().len(), 1);
         std::fs::remove_file(store.path().join("elsewhere")).unwrap();

@@ -184,3 +184,21 @@ fn slow_sender_is_critical_in_volume_window_and_warning_in_24h() {
     // the rate is above 10 %, but not significantly
     assert_eq!(bounce_verdict("24h"), json!(["warning", 14, 134, true]));
 }
+
+#[test]
+fn contributors_are_left_out_above_1000_rates_of_a_grouping() {
+    let workspace = Workspace::new();
+    let event = |number: usize| {
+        let mut message = message(number);
+        message.tags = json!({"campaign": [format!("c{}", number / 5)]});
+        message.send() + &message.bounce()
+    };
+    workspace.ingest(&(0..5 * 1_001).map(event).collect::<String>());
+    let check =
+        format!("check --store STORE --at {NOW} --window 24h --by tag:campaign --format json");
+    let json = workspace.run(&check).json();
+    let verdicts = json["verdicts"].as_array().unwrap();
+    let raised = || verdicts.iter().filter(|verdict| verdict["level"] == "critical");
+    let has_contributors = |verdict: &&Value| verdict["contributors"][0].is_object();
+    assert_eq!((raised().count(), raised().filter(has_contributors).count()), (1_002, 1));
+}

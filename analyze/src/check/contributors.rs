@@ -10,6 +10,10 @@ use crate::error::AnalyzeError;
 use crate::scan::{ExactDays, HistoryPart, HistoryQuery, StoreScan, Timelines};
 use crate::timeline::{Denominator, Dimension, Grouping, ScopeValues, measure_with_denominator};
 
+/// Rates of a grouping at or above a threshold from which their contributors are left out: no reader needs thousands of
+/// lists, and to count them takes most of the time of a check. The contributors of the account show the common reason.
+const RATES_MAX: usize = 1_000;
+
 /// Adds the contributors to each verdict at or above the warning threshold. Scans once per grouping.
 pub(super) fn add_contributors(
     request: &CheckRequest,
@@ -24,6 +28,9 @@ pub(super) fn add_contributors(
                 && verdict.scope.0.iter().map(|(name, _)| name).eq(names.iter())
         };
         let of_grouping = || verdicts.iter().filter(|verdict| is_of_grouping(verdict));
+        if !grouping.is_account() && of_grouping().count() > RATES_MAX {
+            continue;
+        }
         let Some(earliest) = of_grouping().map(|verdict| verdict.after).min() else { continue };
         let dimensions: Vec<&Dimension> = request
             .contributors
