@@ -242,7 +242,7 @@ mod tests {
             ("[[rule]]\nid = \"a\"\ncuase = \"b\"\n", "line 3: unknown field `cuase`"),
             ("by = [\n\n[alert]\n", "line 3: "),
         ] {
-            crate::run::write_file(&path, text.as_bytes()).unwrap();
+            crate::run::write_file(&path, |out| out.write_all(text.as_bytes())).unwrap();
             let error = format!("{:#}", Config::read(Some(&path)).unwrap_err());
             assert!(error.contains(expected) && error.contains("hint: "), "{expected}: {error}");
         }

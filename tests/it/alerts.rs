@@ -416,24 +416,6 @@ fn alerts_on_an_s3_store_require_an_alert_state_file() {
 }
 
 #[test]
-fn run_with_a_clock_ahead_does_not_mute_later_runs() {
-    let workspace = workspace_with_warning();
-    let check = |arguments: &str| {
-        workspace.run(&format!("check --store STORE --window 1h --alert-stdout {arguments}"))
-    };
-    assert!(check("--at 2126-01-01T00:00:00Z").stdout.contains("feed is stale"));
-    // the state of the future is not used for the time of the clock
-    let now = check("");
-    assert!(now.stdout.contains("feed is stale"), "{now:?}");
-    assert!(now.stderr.contains("is in the future, 2126-01-01T00:00:00.000Z"), "{now:?}");
-    let again = check("");
-    assert_eq!((again.stdout.as_str(), again.stderr.contains("future")), ("", false), "{again:?}");
-    // a past time that is given is no fault of the clock
-    let past = check("--at 2026-11-20T00:00:00Z");
-    assert!(past.stderr.contains("to check a past time, add --no-alert"), "{past:?}");
-}
-
-#[test]
 fn after_the_deadline_the_alert_of_the_account_is_sent_alone() {
     let workspace = workspace_with_warning();
     let run = |arguments: &str| {

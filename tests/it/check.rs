@@ -202,3 +202,22 @@ fn contributors_are_left_out_above_1000_rates_of_a_grouping() {
     let has_contributors = |verdict: &&Value| verdict["contributors"][0].is_object();
     assert_eq!((raised().count(), raised().filter(has_contributors).count()), (1_002, 1));
 }
+
+#[test]
+fn run_with_a_clock_ahead_does_not_mute_later_runs() {
+    let workspace = Workspace::new();
+    workspace.ingest(&sent_and_bounced(1_000, 62));
+    let check = |arguments: &str| {
+        workspace.run(&format!("check --store STORE --window 1h --alert-stdout {arguments}"))
+    };
+    assert!(check("--at 2126-01-01T00:00:00Z").stdout.contains("feed is stale"));
+    // the state of the future is not used for the time of the clock
+    let now = check("");
+    assert!(now.stdout.contains("feed is stale"), "{now:?}");
+    assert!(now.stderr.contains("is in the future, 2126-01-01T00:00:00.000Z"), "{now:?}");
+    let again = check("");
+    assert_eq!((again.stdout.as_str(), again.stderr.contains("future")), ("", false), "{again:?}");
+    // a past time that is given is no fault of the clock
+    let past = check("--at 2026-11-20T00:00:00Z");
+    assert!(past.stderr.contains("to check a past time, add --no-alert"), "{past:?}");
+}

@@ -4,18 +4,25 @@ use bouncewatch_schemas::event::Service;
 
 use crate::report::rates::{RateReport, RateRow};
 
+/// Reads a text of a row.
+type TextOf = Box<dyn Fn(&RateRow) -> Option<String>>;
+/// Reads a count of a row.
+type CountOf = fn(&RateRow) -> Option<u64>;
+/// Reads a fraction of a row.
+type RateOf = fn(&RateRow) -> Option<f64>;
+
 /// A column of a report, with the value of a row; `None` if unknown.
 pub(super) enum ReportColumn {
     /// Text and times.
-    Text(Box<dyn Fn(&RateRow) -> Option<String>>),
+    Text(TextOf),
     /// Counts.
-    Count(fn(&RateRow) -> Option<u64>),
+    Count(CountOf),
     /// Fractions.
-    Rate(fn(&RateRow) -> Option<f64>),
+    Rate(RateOf),
 }
 
 /// Counts of all services.
-const COUNTS: [(&str, fn(&RateRow) -> Option<u64>); 12] = [
+const COUNTS: [(&str, CountOf); 12] = [
     ("attempts", |row| row.attempts),
     ("sends", |row| Some(row.sends)),
     ("deliveries", |row| Some(row.deliveries)),
@@ -31,7 +38,7 @@ const COUNTS: [(&str, fn(&RateRow) -> Option<u64>); 12] = [
 ];
 
 /// Rates.
-const RATES: [(&str, fn(&RateRow) -> Option<f64>); 9] = [
+const RATES: [(&str, RateOf); 9] = [
     ("bounce_rate", |row| row.bounce_rate),
     ("bounce_low", |row| row.bounce_interval.map(|[low, _]| low)),
     ("bounce_high", |row| row.bounce_interval.map(|[_, high]| high)),
@@ -46,9 +53,7 @@ const RATES: [(&str, fn(&RateRow) -> Option<f64>); 9] = [
 /// Returns the columns of a report with their names, in order. Each dimension is a column, empty for groupings without
 /// it.
 pub(super) fn columns(report: &RateReport) -> Vec<(String, ReportColumn)> {
-    let text = |name: &str, value: Box<dyn Fn(&RateRow) -> Option<String>>| {
-        (name.to_owned(), ReportColumn::Text(value))
-    };
+    let text = |name: &str, value: TextOf| (name.to_owned(), ReportColumn::Text(value));
     let mut columns = vec![
         text("from", Box::new(|row| row.from.clone())),
         text("to", Box::new(|row| Some(row.to.clone()))),
