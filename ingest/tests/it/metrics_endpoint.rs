@@ -183,9 +183,12 @@ fn metric(text: &str, name: &str) -> Option<String> {
 
 #[tokio::test]
 async fn metrics_after_a_run_match_the_ingested_documents() {
-    let future = SEND.replace("2026-11-19", "2031-01-01").replace("m1", "m2");
+    // 2027-01-15T08:00:00Z
     let clock = 1_800_000_000_000;
-    let telemetry = ingest(&format!("{SEND}\n{future}\n{SEND}\nbroken\n"), clock).await;
+    let ahead = SEND.replace("2026-11-19", "2027-01-15").replace("m1", "m2");
+    let future = SEND.replace("2026-11-19", "2031-01-01").replace("m1", "m3");
+    let lines = format!("{SEND}\n{ahead}\n{future}\n{SEND}\nbroken\n");
+    let telemetry = ingest(&lines, clock).await;
     let text = telemetry.encode();
     for (name, value) in [
         ("rows_stored_total", "6"),
@@ -193,7 +196,8 @@ async fn metrics_after_a_run_match_the_ingested_documents() {
         ("events_stored_total", "3"),
         ("documents_quarantined_total{reason=\"not_json\"}", "1"),
         ("documents_quarantined_total{reason=\"no_time\"}", "0"),
-        // 2026-11-19T10:00:00Z; the event with a time in the future does not count
+        ("documents_quarantined_total{reason=\"future\"}", "1"),
+        // 2026-11-19T10:00:00Z; an event of a clock that is ahead does not count
         ("newest_event_timestamp_seconds", "1795082400.0"),
         ("last_flush_timestamp_seconds", "1800000000.0"),
         ("batch_age_seconds", "0.0"),
