@@ -80,10 +80,7 @@ impl StoreScan {
         own_domains: &[String],
         query: impl Fn(&Self) -> Result<T, AnalyzeError>,
     ) -> Result<T, AnalyzeError> {
-        for (day, segments) in &list::damaged_days(store)? {
-            let day = format_day(*day);
-            tracing::warn!(day, segments, "day is incomplete: damaged segments were moved aside");
-        }
+        let mut is_warned = false;
         let (mut attempts, start) = (0, Instant::now());
         // attempts after damage, by folder: a query can use several folders of aggregates
         let mut damaged: BTreeMap<PathBuf, usize> = BTreeMap::new();
@@ -95,8 +92,17 @@ impl StoreScan {
                 }
                 scan => scan?,
             };
-            let result = query(&scan);
-            let error = match result {
+            if !std::mem::replace(&mut is_warned, true) {
+                for (day, segments) in &list::damaged_days(store)? {
+                    let day = format_day(*day);
+                    tracing::warn!(
+                        day,
+                        segments,
+                        "day is incomplete: damaged segments were moved aside"
+                    );
+                }
+            }
+            let error = match query(&scan) {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
