@@ -36,6 +36,8 @@ pub(super) struct DeltaBuilder<'a> {
     measure: Measure,
     basis: Basis,
     groupings: &'a [Grouping],
+    /// Later events are not counted, whatever their send time.
+    to: i64,
     /// Dimensions of all groupings.
     dimensions: Vec<Dimension>,
     /// Names of the texts of a row: the dimensions, then further columns that are needed.
@@ -65,6 +67,7 @@ impl<'a> DeltaBuilder<'a> {
         measure: Measure,
         basis: Basis,
         groupings: &'a [Grouping],
+        to: i64,
     ) -> Self {
         let dimensions: BTreeSet<Dimension> =
             groupings.iter().flat_map(|grouping| grouping.0.iter().cloned()).collect();
@@ -84,7 +87,7 @@ impl<'a> DeltaBuilder<'a> {
             }
         }
         let dimensions = dimensions.into_iter().collect();
-        Self { scan, measure, basis, groupings, dimensions, names }
+        Self { scan, measure, basis, groupings, to, dimensions, names }
     }
 
     /// Scans the rows of a range.
@@ -211,7 +214,7 @@ impl<'a> DeltaBuilder<'a> {
             range.groupings.iter().map(collector).collect();
         let mut filled = Vec::new();
         rows.for_each_event(|event, ids| {
-            if !is_wanted(&event) {
+            if event.at > self.to || !is_wanted(&event) {
                 return;
             }
             let mut ids = ids;

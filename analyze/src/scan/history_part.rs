@@ -120,8 +120,10 @@ impl<'a> HistoryPart<'a> {
         let all = self.query.groupings.iter().zip(&history.by_grouping);
         for (grouping, timelines) in all.take(groupings) {
             let one = std::slice::from_ref(grouping);
-            let builder = DeltaBuilder::new(self.scan, Measure::Scopes, self.query.basis, one);
-            let folder = self.folder(Measure::Scopes, grouping);
+            let measure = Measure::Scopes;
+            let builder = DeltaBuilder::new(self.scan, measure, self.query.basis, one, self.to);
+
+            let folder = self.folder(measure, grouping);
             for day in self.scan.days(i64::MIN, self.first_day - 1) {
                 let aggregate = read_or_build(self.scan, &folder, day, self.to, |day| {
                     Ok(builder.scopes_of_day(day)?.pop().unwrap_or_default())
@@ -150,7 +152,7 @@ impl<'a> HistoryPart<'a> {
             groupings.iter().map(|grouping| self.folder(measure, grouping)).collect();
         let mut loaded: Vec<Vec<DailyAggregate>> = groupings.iter().map(|_| Vec::new()).collect();
         let ranges = self.read_stored(&folders, &mut loaded)?;
-        let builder = DeltaBuilder::new(self.scan, measure, self.query.basis, groupings);
+        let builder = DeltaBuilder::new(self.scan, measure, self.query.basis, groupings, self.to);
         let mut rest = ranges.as_slice();
         while !rest.is_empty() {
             let mut rows = 0;

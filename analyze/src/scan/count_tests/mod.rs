@@ -176,8 +176,7 @@ proptest! {
         times.sort_unstable();
         let [from, middle, to] = times;
         let service = if is_workmail { Service::WorkMail } else { Service::Ses };
-        // the mail sent in a window is followed until the end
-        let (basis, to) = if by_send { (Basis::Send, END) } else { (Basis::Event, to) };
+        let basis = if by_send { Basis::Send } else { Basis::Event };
         let span = Span { service, basis, from, middle, to, counted_from };
         let limit = if is_limited { 50 } else { u64::MAX };
         let limits = RowLimits { shard: limit, failure_shard: limit, batch: limit };

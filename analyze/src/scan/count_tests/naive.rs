@@ -72,7 +72,8 @@ impl Naive {
     /// Returns the times of the events of a grouping.
     pub(super) fn times(&self, grouping: &Grouping, basis: Basis) -> TimesByScope {
         let has_excluded = grouping.0.iter().any(|one| one.name() == EXCLUSION_REASON);
-        let is_wanted = |event: &&Event| has_excluded || exclusion(event).is_none();
+        let is_wanted =
+            |event: &&Event| event.at <= self.to && (has_excluded || exclusion(event).is_none());
         let time = |event: &Event| match basis {
             Basis::Event => event.at,
             Basis::Send => event.sent_at.unwrap_or(event.at),
