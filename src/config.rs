@@ -159,10 +159,6 @@ impl Config {
             "[allow]: verify_sns_signature needs topics\n  hint: everyone can have a topic, and SNS signs its messages too; list yours in `topics`"
         );
         ensure!(
-            !self.windows.is_empty(),
-            "windows: no window given\n  hint: windows = [\"24h\", \"7d\"]; without a window there is no rate"
-        );
-        ensure!(
             self.alert.clear_below > 0.0 && self.alert.clear_below <= 1.0,
             "[alert]: clear_below must satisfy 0 < clear_below <= 1\n  hint: it is a fraction of the threshold: 0.9 is 90 % of it"
         );
@@ -266,7 +262,6 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("bouncewatch.toml");
         for (text, name) in [
-            ("windows = []", "windows"),
             ("[bounce]\nwarning = 5.0", "[bounce]"),
             ("[allow]\nverify_sns_signature = true", "needs topics"),
             ("[alert]\nclear_below = 0.0", "clear_below"),

@@ -231,7 +231,7 @@ fn check_metrics_are_valid_prometheus_text() {
     assert_eq!(samples("feed_newest_event_timestamp_seconds")[0][2], 1_795_129_200.0);
     assert!(
         samples("bounce_ratio").iter().any(|sample| {
-            sample[1]["tag_campaign"] == "it's 50 % off | now=1\\u{a}\"\\'%s $HOME"
+            sample[1]["tag_campaign"] == "it's 50 % off | now=1\\u{a}\"\\\\'%s $HOME"
         }),
         "{}",
         output.stdout
