@@ -11,8 +11,8 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use crate::source::logs::error::LogsError;
 use crate::source::receipt::Settlement;
-use bouncewatch_store::{Store, is_json_damaged, json_with_checksum};
 use bouncewatch_store::shutdown::in_time;
+use bouncewatch_store::{Store, is_json_damaged, json_with_checksum};
 
 /// Folder of the cursors in the store.
 const CURSORS: &str = "cursors";
