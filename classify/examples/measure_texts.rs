@@ -20,7 +20,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
 /// Classifies the texts of a file, and prints the wrong ones and the accuracy.
 fn measure(file: &str, out: &mut impl std::io::Write) -> Result<(), Box<dyn std::error::Error>> {
-    let (mut total, mut correct, mut false_suppressions) = (0, 0, 0);
+    let (mut total, mut correct, mut same_action, mut false_suppressions) = (0, 0, 0, 0);
     let mut scratch = Scratch::default();
     for line in std::fs::read_to_string(file)?.lines().filter(|line| !line.starts_with('#')) {
         let mut columns = line.split('\t');
@@ -31,6 +31,7 @@ fn measure(file: &str, out: &mut impl std::io::Write) -> Result<(), Box<dyn std:
         let facts = FailureFacts::from_diagnostic(&reply);
         let found = Classifier::builtin().classify(&facts, &mut scratch);
         total += 1;
+        same_action += u32::from(found.cause.action() == label.action());
         if found.cause == label {
             correct += 1;
             continue;
@@ -45,6 +46,10 @@ fn measure(file: &str, out: &mut impl std::io::Write) -> Result<(), Box<dyn std:
         let label = label.as_str();
         writeln!(out, "{label} is classified as {cause} by {rule} ({matched}){note}: {text}")?;
     }
-    writeln!(out, "{file}: {correct} of {total} correct, {false_suppressions} false suppressions")?;
+    let actions = format!("{same_action} with the right action");
+    writeln!(
+        out,
+        "{file}: {correct} of {total} correct, {actions}, {false_suppressions} false suppressions"
+    )?;
     Ok(())
 }
