@@ -162,6 +162,7 @@ impl Classifier {
                 best.offer(clause);
             }
         }
+        best.drop_words();
         if self.index.marks(PatternKind::Hedge, scratch).next().is_some() {
             let is_about_sender = guard.is_some_and(|guard| guard.cause != Cause::Unknown);
             let is_opposite = !is_about_sender && best.has_opposite_causes();
@@ -309,14 +310,22 @@ impl<'c> BestMatch<'c> {
     fn has_opposite_causes(&self) -> bool {
         let is_recipient =
             |clause: Option<&Clause>| clause.map(|clause| clause.cause.is_recipient_failure());
-        let (first, second) = (is_recipient(self.first), is_recipient(self.second));
+        let second = self.second.filter(|second| !second.is_word);
+        let (first, second) = (is_recipient(self.first), is_recipient(second));
         self.first.is_some_and(|first| !first.is_certain())
             && (self.has_barred || second.is_some_and(|second| first != Some(second)))
     }
 
+    /// Drops a cause that only a word gives, if a phrase was barred: the word does not say more than the phrase.
+    fn drop_words(&mut self) {
+        if self.has_barred && self.first.is_some_and(|first| first.is_word) {
+            (self.first, self.second) = (None, None);
+        }
+    }
+
     fn offer(&mut self, clause: &'c Clause) {
         if self.not_recipient && clause.cause.is_recipient_failure() && !clause.is_custom {
-            self.has_barred = true;
+            self.has_barred |= !clause.is_word;
             return;
         }
         let Some(first) = self.first else {

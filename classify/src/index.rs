@@ -49,6 +49,8 @@ pub(super) struct Clause {
     pub(super) is_custom: bool,
     /// Whether the rule is about texts of one provider.
     pub(super) is_token: bool,
+    /// Whether it is a word that gives the cause only if no phrase and no code does.
+    pub(super) is_word: bool,
     /// The phrase at the start of the alternative.
     pub(super) first: u32,
     /// Further phrases that the text must contain, besides the phrase that has the clause.

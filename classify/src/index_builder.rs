@@ -8,7 +8,7 @@ use aho_corasick::{AhoCorasick, AhoCorasickKind};
 
 use crate::fold::fold_pattern;
 use crate::index::{Clause, Index, Phrase, WEIGHT_SHIFT, status_numbers};
-use crate::rule::{CUSTOM_RULE_WEIGHT, PatternKind, Rule, RuleError};
+use crate::rule::{CUSTOM_RULE_WEIGHT, PatternKind, Rule, RuleError, WORD_WEIGHT};
 
 /// Greatest length of a phrase in bytes, after folding.
 const PHRASE_BYTES_MAX: usize = 200;
@@ -60,6 +60,7 @@ impl Alternative<'_> {
             cause: self.rule.cause,
             rank: self.rank(self.text.len()),
             is_custom: self.rule.weight >= CUSTOM_RULE_WEIGHT,
+            is_word: self.rule.weight <= WORD_WEIGHT && self.rule.kind == PatternKind::Phrase,
             is_token: self.rule.kind == PatternKind::Token,
             first: 0,
             required: Box::default(),
