@@ -222,6 +222,8 @@ fn fold_part(
                 form.length = word;
                 form.push(b'@');
                 at += 1 + text[at + 1..].iter().take_while(|byte| is_domain_byte(**byte)).count();
+                // the end of the domain is no start of an IPv6 address
+                no_ipv6_before = no_ipv6_before.max(at + 1);
                 special = special_after(FLAGS[usize::from(text[at - 1])]);
             }
             b':' => {
@@ -448,6 +450,7 @@ mod tests {
             ("<Anna.Berg+x@Example.ORG>: no", " <@>: no ", false),
             ("rcpt anna-berg_x@example.org: no", " rcpt @: no ", false),
             ("no-such-user anna@example.org", " no such user @ ", false),
+            ("@0a::", " @:: ", false),
             ("Client host [192.0.2.7] blocked", " client host [\u{1}] blocked ", true),
             ("unknown, relay=[192.0.2.7]", " unknown, relay=[\u{1}] ", false),
             ("mx1.example.org [192.0.2.7] no", " mx1.example.org [\u{1}] no ", false),
