@@ -282,9 +282,17 @@ fn address_length(text: &[u8]) -> usize {
 }
 
 /// Whether an IP address is no sign of the cause: that of the receiving server, `mx1.example.org [192.0.2.1]`, or that
-/// of the client, which some servers add to every reply: `Addressee unknown, relay=[192.0.2.1]`.
+/// of the client, which some servers add to every reply: `Addressee unknown, relay=[192.0.2.1]`, or to the link to its
+/// explanation: `https://postmaster.example.org/case?ip=192.0.2.1`.
 fn is_incidental(before: &[u8]) -> bool {
-    before.ends_with(b"relay=[") || is_receiver(before)
+    before.ends_with(b"relay=[") || is_link(before) || is_receiver(before)
+}
+
+/// Whether a text ends with a part of a link that has parameters.
+fn is_link(before: &[u8]) -> bool {
+    let start = before.iter().rposition(u8::is_ascii_whitespace).map_or(0, |at| at + 1);
+    let word = &before[start..];
+    word.ends_with(b"=") && memchr::memmem::find(word, b"://").is_some()
 }
 
 /// Whether a text ends with the host name of a receiving server.
@@ -454,6 +462,7 @@ mod tests {
             ("Client host [192.0.2.7] blocked", " client host [\u{1}] blocked ", true),
             ("unknown, relay=[192.0.2.7]", " unknown, relay=[\u{1}] ", false),
             ("mx1.example.org [192.0.2.7] no", " mx1.example.org [\u{1}] no ", false),
+            ("see http://example.org/?ip=192.0.2.7", " see http://example.org/?ip=\u{1} ", false),
             ("from mx1.example.com[192.0.2.7]: no", " from mx1.example.com[\u{1}]: no ", true),
             ("said 198.51.100.9 here", " said \u{1} here ", false),
             ("from 2001:db8::7 at 12:30:59", " from \u{1} at 12:30:59 ", true),
