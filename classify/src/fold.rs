@@ -258,8 +258,7 @@ fn fold_part(
                 let length = address_length(&text[at..]);
                 if length > 1 {
                     form.push(IP);
-                    facts.has_sender_ip |=
-                        !is_remote(&text[at..at + length], remote) && !is_incidental(&text[..at]);
+                    facts.has_sender_ip |= is_sender(text, at..at + length, remote);
                 } else {
                     form.push(byte);
                 }
@@ -279,6 +278,12 @@ fn address_length(text: &[u8]) -> usize {
     // an IPv4 address has a dot among its first four bytes
     let dotted = text.iter().take(4).any(|byte| *byte == b'.');
     if dotted { ipv4(text).unwrap_or(1) } else { 1 }
+}
+
+/// Whether the IP address at `range` is that of the sending server, and a sign of the cause.
+fn is_sender(text: &[u8], range: std::ops::Range<usize>, remote: Option<&str>) -> bool {
+    let before = &text[..range.start];
+    !is_remote(&text[range], remote) && !is_incidental(before)
 }
 
 /// Whether an IP address is no sign of the cause: that of the receiving server, `mx1.example.org [192.0.2.1]`, or that

@@ -49,7 +49,7 @@ pub(super) struct Clause {
     pub(super) is_custom: bool,
     /// Whether the rule is about texts of one provider.
     pub(super) is_token: bool,
-    /// Whether it is a word that gives the cause only if no phrase and no code does.
+    /// Whether it is a word that gives the cause only if nothing else does.
     pub(super) is_word: bool,
     /// The phrase at the start of the alternative.
     pub(super) first: u32,

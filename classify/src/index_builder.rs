@@ -60,7 +60,7 @@ impl Alternative<'_> {
             cause: self.rule.cause,
             rank: self.rank(self.text.len()),
             is_custom: self.rule.weight >= CUSTOM_RULE_WEIGHT,
-            is_word: self.rule.weight <= WORD_WEIGHT && self.rule.kind == PatternKind::Phrase,
+            is_word: self.is_word(),
             is_token: self.rule.kind == PatternKind::Token,
             first: 0,
             required: Box::default(),
@@ -68,8 +68,12 @@ impl Alternative<'_> {
         })
     }
 
+    fn is_word(&self) -> bool {
+        self.rule.weight == WORD_WEIGHT && self.rule.kind == PatternKind::Phrase
+    }
+
     /// Weight, then causes that are not about the recipient, then length, then order of the rules. Length does not
-    /// matter for custom rules.
+    /// matter for custom rules. Words rank below everything else.
     fn rank(&self, length: usize) -> u64 {
         let field = |value: usize, bits: u32| (value as u64).min((1 << bits) - 1);
         let (is_safe, length) = if self.rule.weight >= CUSTOM_RULE_WEIGHT {
@@ -78,7 +82,8 @@ impl Alternative<'_> {
             (u64::from(!self.rule.cause.is_recipient_failure()), field(length, 12))
         };
         let order = field(usize::MAX, 20) - field(self.rule_index, 20);
-        u64::from(self.rule.weight) << WEIGHT_SHIFT | is_safe << 32 | length << 20 | order
+        let weight = if self.is_word() { 0 } else { self.rule.weight };
+        u64::from(weight) << WEIGHT_SHIFT | is_safe << 32 | length << 20 | order
     }
 }
 

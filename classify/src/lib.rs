@@ -23,8 +23,9 @@
 //!
 //! Weights follow this order, from high to low: texts of SES (suppression), tokens of one provider (`[TSS04]`,
 //! `?p=NoSuchUser`), sentences, phrases that many servers use, enhanced status codes, single words, reply codes, SES
-//! subtypes. A text with an IP address other than the remote server's is about the sending server, and never gives a
-//! recipient failure, whatever its codes are.
+//! subtypes, and words such as `rejected` or `failed` that count only if nothing else does. A text with an IP address
+//! other than the remote server's is about the sending server, and never gives a recipient failure, whatever its codes
+//! are.
 //!
 //! | module | content |
 //! |---|---|

@@ -8,7 +8,7 @@
 //! |---|---|
 //! | id | unique name |
 //! | cause | a cause, or `-` |
-//! | weight | 1 to 9; the matching rule with the greatest weight wins; 1 and 2: words that count only if no phrase does |
+//! | weight | 1 to 9; the matching rule with the greatest weight wins; 1 for a phrase: a word that counts only if nothing else does |
 //! | kind | kind of the patterns, see below |
 //! | patterns | alternatives, separated by ` \| ` |
 //! | source | source of the first sample |
@@ -92,8 +92,8 @@ impl PatternKind {
 /// Weight of custom rules, greater than that of all builtin rules.
 pub const CUSTOM_RULE_WEIGHT: u8 = 10;
 
-/// Greatest weight of a word that gives a cause only if no phrase does.
-pub(super) const WORD_WEIGHT: u8 = 2;
+/// Weight of a phrase that is a single word, and gives a cause only if nothing else does.
+pub(super) const WORD_WEIGHT: u8 = 1;
 
 /// A rule.
 #[derive(Debug, Clone)]

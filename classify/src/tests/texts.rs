@@ -21,6 +21,9 @@ const ROUND_3: &str = include_str!("../../../fixtures/causes/texts_round_3.tsv")
 const ROUND_4: &str = include_str!("../../../fixtures/causes/texts_round_4.tsv");
 const ROUND_5: &str = include_str!("../../../fixtures/causes/texts_round_5.tsv");
 const ROUND_6: &str = include_str!("../../../fixtures/causes/texts_round_6.tsv");
+const ROUND_7_TUNING: &str = include_str!("../../../fixtures/causes/texts_round_7_tuning.tsv");
+const ROUND_7_MEASURING: &str =
+    include_str!("../../../fixtures/causes/texts_round_7_measuring.tsv");
 
 /// Texts of Sisimai's samples: cause, text, status, reason of Sisimai, reason if the cause differs.
 const SISIMAI: &str = include_str!("../../../fixtures/causes/sisimai.tsv");
@@ -125,7 +128,17 @@ fn sender_faults() -> Vec<(&'static str, LabelledText<'static>)> {
 }
 
 /// The files of texts that were collected to measure the rules, or to tune them.
-const MEASUREMENTS: [&str; 7] = [TUNING, MEASURING, ROUND_2, ROUND_3, ROUND_4, ROUND_5, ROUND_6];
+const MEASUREMENTS: [&str; 9] = [
+    TUNING,
+    MEASURING,
+    ROUND_2,
+    ROUND_3,
+    ROUND_4,
+    ROUND_5,
+    ROUND_6,
+    ROUND_7_TUNING,
+    ROUND_7_MEASURING,
+];
 
 /// All texts with a cause.
 fn all() -> Vec<LabelledText<'static>> {
