@@ -316,7 +316,7 @@ impl<'c> BestMatch<'c> {
             && (self.has_barred || second.is_some_and(|second| first != Some(second)))
     }
 
-    /// Drops a cause that only a word gives, if a phrase was barred: the word does not say more than the phrase.
+    /// Drops a cause that only a word gives, if a phrase was barred: the word is less specific than the phrase.
     fn drop_words(&mut self) {
         if self.has_barred && self.first.is_some_and(|first| first.is_word) {
             (self.first, self.second) = (None, None);
