@@ -8,7 +8,7 @@ use bouncewatch_schemas::time::{day_of, format_ms};
 
 use crate::incidents::find::incidents;
 use crate::scan::StoreScan;
-use crate::scan::test_store::{TestRow, publish};
+use crate::scan::test_store::{TestRow, publish, publish_with_version};
 use crate::suppress::model::{ReleaseReason, SuppressReason, Suppressions};
 use crate::suppress::{AddressList, SoftLimit, SuppressRequest, release, suppress, suppress_scan};
 
@@ -323,6 +323,43 @@ fn incidents_of_a_period_are_complete() {
     assert_eq!(of_period(&events, 24).len(), 1);
     events.push(("x7@a.example", 900, 10 + 5 * DAY, hard()));
     assert_eq!(of_period(&events, 24), []);
+}
+
+#[test]
+fn incident_is_reported_from_a_day_before_the_period_on() {
+    let hours = (23..=47).rev().step_by(3);
+    let mut events: Vec<Event> = hours
+        .zip((0..).step_by(15))
+        .flat_map(|(hours_ago, first)| outage(first, 15, "a.example", hours_ago))
+        .collect();
+    // the same addresses bounced three hours earlier
+    let earlier = events.iter().filter(|event| event.2 == 47);
+    let earlier: Vec<Event> = earlier.map(|one| (one.0, 5_000 + one.1, 50, one.3)).collect();
+    events.extend(earlier);
+    let store = store(&events);
+    let of_period = |hours: i64| {
+        let from = AT - hours * HOUR;
+        let all = incidents(store.path(), Classifier::builtin(), 20, from, AT).unwrap();
+        all.into_iter().map(|one| (one.from, one.addresses)).collect::<Vec<_>>()
+    };
+    assert_eq!(of_period(24), [(format_ms(AT - 47 * HOUR), 9 * 15)]);
+    assert_eq!(of_period(30), [(format_ms(AT - 50 * HOUR), 9 * 15)]);
+}
+
+#[test]
+fn rows_of_version_1_belong_to_the_address_in_its_normal_form() {
+    let store = tempfile::tempdir().unwrap();
+    let row = |at: i64, fields: TestRow| TestRow { message: 1, key: 1, at, ..fields };
+    let bounce = TestRow { recipient: Some("\"ann\"@a.example"), ..hard() };
+    publish_with_version(store.path(), "a.parquet", &[row(AT - 100 * HOUR, bounce)], 1);
+    let addresses = || {
+        let list = suppress(&request(&store, None), Classifier::builtin()).unwrap();
+        list.addresses.into_iter().map(|one| one.address).collect::<Vec<_>>()
+    };
+    assert_eq!(addresses(), ["ann@a.example"]);
+    let delivery = TestRow { recipient: Some("ann@a.example"), message: 2, key: 2, ..delivered() };
+    publish(store.path(), "b.parquet", &[TestRow { at: AT - 50 * HOUR, ..delivery }]);
+    assert_eq!(addresses(), [""; 0]);
 }
 
 #[test]
