@@ -151,6 +151,29 @@ async fn compact_merges_copies_and_keeps_known_values() {
     assert_eq!(again.days_left, report.days.len());
 }
 
+#[tokio::test]
+async fn compacted_segment_is_marked_unique_unless_copies_conflict() {
+    let bounce = |subtype: &str| {
+        format!(
+            r#"{{"eventType":"Bounce","mail":{{"messageId":"m1","timestamp":"2026-11-10T10:00:00Z"}},
+            "bounce":{{"bounceType":"Transient","bounceSubType":"{subtype}","timestamp":"2026-11-10T10:00:01Z",
+            "bouncedRecipients":[{{"emailAddress":"jane@example.com"}}]}}}}"#
+        )
+    };
+    for (subtype, rows, is_unique) in [("General", 1, true), ("MailboxFull", 2, false)] {
+        let test = TestStore::with(&[bounce("General"), bounce(subtype)]).await;
+        test.compact(0).await;
+        assert_eq!(test.rows().await.len(), rows, "{subtype}");
+        let day = std::fs::read_dir(test.path().join(table::EVENTS)).unwrap().next().unwrap();
+        let files: Vec<_> = std::fs::read_dir(day.unwrap().path()).unwrap().collect();
+        let [Ok(file)] = &files[..] else { panic!("{files:?}") };
+        let bytes = std::fs::read(file.path()).unwrap();
+        let key = table::UNIQUE_KEY.as_bytes();
+        let is_marked = bytes.windows(key.len()).any(|window| window == key);
+        assert_eq!(is_marked, is_unique, "{subtype}");
+    }
+}
+
 /// Every limit alone, and all of them, at its smallest useful value. The day is compacted twice, because only compacted
 /// segments have row groups that a pass can skip.
 #[tokio::test]
