@@ -4,9 +4,10 @@
 //! [`escape_formula`], because a spreadsheet runs a cell that starts with `=` as a formula.
 
 use std::borrow::Cow;
+use std::io::{self, Write};
 
 use bouncewatch_schemas::printable::printable_lines;
-use csv::{QuoteStyle, Terminator, Writer, WriterBuilder};
+use csv::{ErrorKind, QuoteStyle, Terminator, Writer, WriterBuilder};
 
 /// Characters that start a formula in a spreadsheet (OWASP, "CSV Injection").
 const FORMULA_START: [char; 6] = ['=', '+', '-', '@', '\t', '\r'];
@@ -18,6 +19,24 @@ pub(crate) fn escape_formula(text: &str) -> Cow<'_, str> {
     if text.starts_with(FORMULA_START) { Cow::Owned(format!("'{text}")) } else { text }
 }
 
+/// Returns a writer of records to a file, a pipe or memory. Text fields must be escaped with [`escape_formula`].
+pub(crate) fn csv_writer<W: Write>(out: W) -> Writer<W> {
+    WriterBuilder::new()
+        .quote_style(QuoteStyle::Necessary)
+        .terminator(Terminator::CRLF)
+        // records of different lengths are not an error, so that writing to memory cannot fail
+        .flexible(true)
+        .from_writer(out)
+}
+
+/// Returns the error of the file or pipe, with its kind: a closed pipe is not an error of the command.
+pub(crate) fn io_error(error: csv::Error) -> io::Error {
+    match error.into_kind() {
+        ErrorKind::Io(error) => error,
+        kind => io::Error::other(format!("{kind:?}")),
+    }
+}
+
 /// Writes records to a string.
 #[derive(Debug)]
 pub(crate) struct CsvOutput(Writer<Vec<u8>>);
@@ -25,13 +44,7 @@ pub(crate) struct CsvOutput(Writer<Vec<u8>>);
 impl CsvOutput {
     /// Returns an output without records.
     pub(crate) fn new() -> Self {
-        let writer = WriterBuilder::new()
-            .quote_style(QuoteStyle::Necessary)
-            .terminator(Terminator::CRLF)
-            // records of different lengths are not an error, so that writing to memory cannot fail
-            .flexible(true)
-            .from_writer(Vec::new());
-        Self(writer)
+        Self(csv_writer(Vec::new()))
     }
 
     /// Appends a record. Text fields must be escaped with [`escape_formula`].

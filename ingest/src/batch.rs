@@ -154,11 +154,17 @@ impl Batch {
         origin: &str,
         received_at: i64,
     ) {
-        self.add_bytes(bytes.len());
-        let reason = rejection.reason.as_str();
+        let reason = self.count_quarantined(bytes, rejection);
         self.quarantine_bytes += bytes.len() + rejection.detail.len() + origin.len() + ENTRY_BYTES;
         self.quarantine.push(bytes, reason, &rejection.detail, origin, received_at);
+    }
+
+    /// Counts a quarantined document, and returns the name of its reason.
+    fn count_quarantined(&mut self, bytes: &[u8], rejection: &Rejection) -> &'static str {
+        self.add_bytes(bytes.len());
+        let reason = rejection.reason.as_str();
         *self.counts.quarantined.entry(reason).or_default() += 1;
+        reason
     }
 
     /// Counts a quarantined document beyond the limit of its file, of which only the count and some bytes are kept.
@@ -169,9 +175,7 @@ impl Batch {
         origin: &str,
         received_at: i64,
     ) {
-        self.add_bytes(bytes.len());
-        let reason = rejection.reason.as_str();
-        *self.counts.quarantined.entry(reason).or_default() += 1;
+        let reason = self.count_quarantined(bytes, rejection);
         if !self.remainders.contains_key(origin) {
             let new = Remainder { documents: 0, bytes: 0, head: Vec::new(), reason, received_at };
             self.remainders.insert(origin.to_owned(), new);

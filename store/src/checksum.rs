@@ -50,18 +50,18 @@ pub(crate) fn placeholder() -> KeyValue {
     KeyValue::new(CHECKSUM_KEY.to_owned(), format!("{PREFIX}{}", "0".repeat(DIGITS)))
 }
 
-/// Finds the digits by the key and the prefix. `None`: there is no checksum. An error: only one of the two is there.
-fn find_digits(text: &[u8]) -> Option<Result<Range<usize>, ()>> {
+/// Finds the digits by the key and the prefix. Without both there is no checksum; with one of them it is damaged.
+fn find_digits(text: &[u8]) -> Result<Range<usize>, Integrity> {
     let end = |word: &str| {
         let mut windows = text.windows(word.len());
         windows.rposition(|window| window == word.as_bytes()).map(|at| at + word.len())
     };
     match (end(KEY_END), end(PREFIX)) {
-        (None, None) => None,
-        (Some(key), Some(start)) if start.checked_sub(key)? <= BETWEEN_MAX + PREFIX.len() => {
-            Some(Ok(start..start + DIGITS))
+        (None, None) => Err(Integrity::NoChecksum),
+        (Some(key), Some(start)) if (key..=key + BETWEEN_MAX + PREFIX.len()).contains(&start) => {
+            Ok(start..start + DIGITS)
         }
-        _ => Some(Err(())),
+        _ => Err(Integrity::Damaged),
     }
 }
 
@@ -73,7 +73,7 @@ pub(crate) fn seal(file: &mut [u8]) {
 
 /// Sets the checksum in the last part of a file. `hash` is that of the bytes before this part.
 fn seal_end(hash: &mut Xxh3, end: &mut [u8]) {
-    let Some(Ok(range)) = find_digits(end) else { return };
+    let Ok(range) = find_digits(end) else { return };
     let (Some(before), Some(after)) = (end.get(..range.start), end.get(range.end..)) else {
         return;
     };
@@ -138,8 +138,7 @@ impl Comparison {
     /// Starts a comparison; an error is the result if the content need not be read. `start` is the position of the
     /// footer in the file.
     fn new(start: u64, footer: &[u8]) -> Result<Self, Integrity> {
-        let range = find_digits(footer).ok_or(Integrity::NoChecksum)?;
-        let range = range.map_err(|()| Integrity::Damaged)?;
+        let range = find_digits(footer)?;
         let digits = footer.get(range.clone()).and_then(|digits| str::from_utf8(digits).ok());
         // refuse other spellings, such as upper case
         let expected = digits.and_then(|digits| {

@@ -129,11 +129,11 @@ impl StateFile {
     /// # Errors
     /// If the file cannot be written.
     pub fn write(&self, state: &AlertState) -> Result<(), AlertStateError> {
-        let mut text = serde_json::to_vec_pretty(state).map_err(|error| {
-            AlertStateError::Write { path: self.path.clone(), source: std::io::Error::other(error) }
+        let json = serde_json::to_vec_pretty(state).map_err(|error| AlertStateError::Write {
+            path: self.path.clone(),
+            source: std::io::Error::other(error),
         })?;
-        text = json_with_checksum(text);
-        replace(&self.path, &text)
+        replace(&self.path, &json_with_checksum(json))
             .map_err(|source| AlertStateError::Write { path: self.path.clone(), source })
     }
 }

@@ -84,14 +84,13 @@ fn sends_without_outcome(
             let Some((after, before)) = trend::with_previous_start(window, to) else {
                 continue;
             };
-            let sends = timeline.of(Outcome::Send).between(after, to);
+            let (sends, without_outcome) = without_outcome(timeline, after, to);
             let (Some(share), Some(share_before)) = (
                 share_without_outcome(timeline, after, to),
                 share_without_outcome(timeline, before, after),
             ) else {
                 continue;
             };
-            let without_outcome = sends.saturating_sub(outcomes(timeline, after, to));
             if without_outcome >= WITHOUT_OUTCOME_MIN && share - share_before >= SHARE_JUMP_MIN {
                 let scope = Scope::new(&Grouping::account(), values);
                 let window = window.to_string();
@@ -109,11 +108,13 @@ fn sends_without_outcome(
     found
 }
 
-/// Number of events in `(after, to]` that end the delivery of a mail, or report that it is late.
-fn outcomes(timeline: &Timeline, after: i64, to: i64) -> u64 {
+/// Number of sends in `(after, to]`, and of those without an event that ends the delivery or reports that it is late.
+fn without_outcome(timeline: &Timeline, after: i64, to: i64) -> (u64, u64) {
+    let count = |outcome: &Outcome| timeline.of(*outcome).between(after, to);
     let others = [Outcome::Delivery, Outcome::Delay, Outcome::Reject, Outcome::RenderingFailure];
-    let all = others.iter().chain(&Outcome::FINAL_BOUNCES);
-    all.map(|outcome| timeline.of(*outcome).between(after, to)).sum()
+    let outcomes: u64 = others.iter().chain(&Outcome::FINAL_BOUNCES).map(count).sum();
+    let sends = count(&Outcome::Send);
+    (sends, sends.saturating_sub(outcomes))
 }
 
 /// Share of sends without an outcome; `None` without deliveries.
@@ -121,8 +122,8 @@ fn share_without_outcome(timeline: &Timeline, after: i64, to: i64) -> Option<f64
     if timeline.of(Outcome::Delivery).between(after, to) == 0 {
         return None;
     }
-    let sends = timeline.of(Outcome::Send).between(after, to);
-    rate(sends.saturating_sub(outcomes(timeline, after, to)), sends)
+    let (sends, without_outcome) = without_outcome(timeline, after, to);
+    rate(without_outcome, sends)
 }
 
 fn missing_event_types(service: Service, accounts: Option<&Timelines>) -> Vec<&'static str> {

@@ -5,10 +5,11 @@
 //! separates an outage from the usual loss of addresses, which is far below 1 % of the mail of an hour.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::RangeInclusive;
 
 use bouncewatch_schemas::time::DAY_MS;
 
-use crate::scan::SlotCounts;
+use crate::scan::OutcomeCounts;
 
 /// Duration of a hold after the incident or the bounce: outages end within hours or a few days.
 pub(crate) const HOLD_MS: i64 = 3 * DAY_MS;
@@ -71,8 +72,6 @@ impl IncidentIndex {
     }
 }
 
-/// Numbers of deliveries and bounces by name of the group, and slot.
-pub(crate) type OutcomeCounts = BTreeMap<(String, i64), SlotCounts>;
 /// Number of deliveries by group and slot.
 pub(crate) type DeliveredCounts = HashMap<(u32, i64), u64>;
 
@@ -122,20 +121,16 @@ pub(crate) fn noticeable(outcomes: &OutcomeCounts, first_slot: i64) -> usize {
 /// Whether there can be an incident, by the numbers of bounces alone: as if each of them were a hard bounce of an address
 /// of its own, with one text.
 pub(crate) fn is_possible(outcomes: &OutcomeCounts, minimum: usize) -> bool {
-    let slots: Vec<(&str, i64, SlotCounts)> =
+    let slots: Vec<_> =
         outcomes.iter().map(|((group, slot), counts)| (group.as_str(), *slot, *counts)).collect();
     slots.chunk_by(|(group, ..), (next, ..)| group == next).any(|slots| {
-        let affected: Vec<(i64, u64)> = slots
+        let affected: Vec<i64> = slots
             .iter()
             .filter(|(_, _, counts)| is_affected(counts.bounced, counts.delivered))
-            .map(|(_, slot, counts)| (*slot, counts.bounced))
+            .map(|(_, slot, _)| *slot)
             .collect();
-        let mut runs = affected.chunk_by(|(slot, _), (next, _)| next - slot <= SLOTS_APART_MAX);
-        runs.any(|run| {
-            let (Some((first, _)), Some((last, _))) = (run.first(), run.last()) else {
-                return false;
-            };
-            let of_run = slots.iter().filter(|(_, slot, _)| (first..=last).contains(&slot));
+        neighbouring(&affected).any(|run| {
+            let of_run = slots.iter().filter(|(_, slot, _)| run.contains(slot));
             of_run.map(|(_, _, counts)| counts.bounced).sum::<u64>() >= minimum as u64
         })
     })
@@ -144,6 +139,12 @@ pub(crate) fn is_possible(outcomes: &OutcomeCounts, minimum: usize) -> bool {
 /// Whether enough of the attempts of a slot bounced.
 fn is_affected(bounced: u64, delivered: u64) -> bool {
     bounced.saturating_mul(SHARE) >= bounced.saturating_add(delivered)
+}
+
+/// Returns the first and the last slot of each run of neighbouring slots. `slots` are sorted.
+fn neighbouring(slots: &[i64]) -> impl Iterator<Item = RangeInclusive<i64>> {
+    let runs = slots.chunk_by(|slot, next| next - slot <= SLOTS_APART_MAX);
+    runs.filter_map(|run| Some(*run.first()?..=*run.last()?))
 }
 
 /// Neighbouring affected slots with enough addresses.
@@ -172,17 +173,17 @@ fn runs(
             .filter(|(slot, bounces)| is_affected(group, **slot, addresses(bounces.iter())))
             .map(|(slot, _)| *slot)
             .collect();
-        for run in affected.chunk_by(|slot, next| next - slot <= SLOTS_APART_MAX) {
-            let (Some(first), Some(last)) = (run.first(), run.last()) else { continue };
+        for run in neighbouring(&affected) {
+            let (first, last) = (*run.start(), *run.end());
             // an incident starts and ends within a slot: few of the bounces there are part of it
             let members = || slots.range(first - 1..=last + 1).flat_map(|(_, bounces)| bounces);
             let times = || members().map(|bounce| bounce.at);
             let (Some(from), Some(to)) = (times().min(), times().max()) else { continue };
-            let of_run = slots.range(*first..=*last).flat_map(|(_, bounces)| bounces);
+            let of_run = slots.range(run).flat_map(|(_, bounces)| bounces);
             if addresses(of_run) >= minimum {
                 let addresses = addresses(members());
                 let incident = Incident { group, text, from, to, addresses };
-                runs.push(Run { first_slot: *first, last_slot: *last, incident });
+                runs.push(Run { first_slot: first, last_slot: last, incident });
             }
         }
     }
@@ -197,6 +198,7 @@ fn addresses<'b>(bounces: impl Iterator<Item = &'b HardBounce>) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scan::SlotCounts;
 
     const HOUR: i64 = SLOT_MS;
     const DAY: i64 = DAY_MS;

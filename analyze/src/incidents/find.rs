@@ -10,11 +10,11 @@ use bouncewatch_schemas::time::{DAY_MS, format_ms};
 use crate::causes::cached_classifier::CachedClassifier;
 use crate::error::AnalyzeError;
 use crate::incidents::detection::{
-    DeliveredCounts, HOLD_MS, Incident, OutcomeCounts, RECENT_MS, SLOT_MS, candidate_slots, find,
-    is_possible, is_recently_delivered, noticeable, slot_of,
+    DeliveredCounts, HOLD_MS, Incident, RECENT_MS, SLOT_MS, candidate_slots, find, is_possible,
+    is_recently_delivered, noticeable, slot_of,
 };
 use crate::incidents::model::{INCIDENT_REMEDY, ProviderIncident};
-use crate::scan::StoreScan;
+use crate::scan::{OutcomeCounts, StoreScan};
 use crate::suppress::address_deliveries::AddressDeliveries;
 use crate::suppress::address_evidence::{EvidenceCollector, HardBounces};
 
@@ -79,14 +79,10 @@ fn first_slot(from: i64) -> i64 {
 
 /// Returns the outcomes of a period, and of the time before it in which its incidents can start.
 fn outcomes_of_period(scan: &StoreScan, from: i64, to: i64) -> Result<OutcomeCounts, AnalyzeError> {
-    let mut outcomes = OutcomeCounts::new();
-    let Some(first_day) = scan.first_day() else { return Ok(outcomes) };
+    let Some(first_day) = scan.first_day() else { return Ok(OutcomeCounts::new()) };
     let first_slot = first_slot(from).max(slot_of(first_day.saturating_mul(DAY_MS)));
     let slots = (first_slot..=slot_of(to)).collect();
-    scan.outcomes_by_slot(&slots, SLOT_MS, to, |group, slot, counts| {
-        *outcomes.entry((group.to_owned(), slot)).or_default() += counts;
-    })?;
-    Ok(outcomes)
+    scan.outcomes_by_slot(&slots, SLOT_MS, to)
 }
 
 /// Returns the incidents with bounces after `from`, up to `to`.
@@ -142,12 +138,7 @@ pub(crate) fn mark_incidents(
         is_recently_delivered(at, hard, deliveries.times(address))
     });
     let slots = candidate_slots(&bounces.all, mass_guard);
-    let mut outcomes = OutcomeCounts::new();
-    if !slots.is_empty() {
-        scan.outcomes_by_slot(&slots, SLOT_MS, to, |group, slot, counts| {
-            *outcomes.entry((group.to_owned(), slot)).or_default() += counts;
-        })?;
-    }
+    let outcomes = scan.outcomes_by_slot(&slots, SLOT_MS, to)?;
     Ok(mark(&outcomes, evidence, &bounces, mass_guard))
 }
 

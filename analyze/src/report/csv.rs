@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use crate::csv_output::{CsvOutput, escape_formula};
+use crate::csv_output::{csv_writer, escape_formula, io_error};
 use crate::report::columns::{ReportColumn, columns};
 use crate::report::rates::{RateReport, RateRow};
 
@@ -12,15 +12,14 @@ use crate::report::rates::{RateReport, RateRow};
 /// If `out` cannot be written.
 pub fn report(report: &RateReport, out: &mut dyn Write) -> io::Result<()> {
     let columns = columns(report);
-    let mut header = CsvOutput::new();
-    header.record(columns.iter().map(|(name, _)| escape_formula(name)));
-    out.write_all(header.finish().as_bytes())?;
+    let mut csv = csv_writer(out);
+    csv.write_record(columns.iter().map(|(name, _)| escape_formula(name).into_owned()))
+        .map_err(io_error)?;
     for row in report.rows.iter() {
-        let mut record = CsvOutput::new();
-        record.record(columns.iter().map(|(_, column)| field(column, &row)));
-        out.write_all(record.finish().as_bytes())?;
+        csv.write_record(columns.iter().map(|(_, column)| field(column, &row)))
+            .map_err(io_error)?;
     }
-    Ok(())
+    csv.flush()
 }
 
 fn field(column: &ReportColumn, row: &RateRow) -> String {

@@ -1,6 +1,6 @@
 //! Deliveries to some recipients, and numbers of deliveries and bounces in some time slots.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bouncewatch_schemas::event::EventKind;
 use bouncewatch_schemas::table;
@@ -27,12 +27,8 @@ pub(crate) struct SlotCounts {
     pub(crate) bounced: u64,
 }
 
-impl std::ops::AddAssign for SlotCounts {
-    fn add_assign(&mut self, other: Self) {
-        self.delivered += other.delivered;
-        self.bounced += other.bounced;
-    }
-}
+/// Numbers of events by provider and slot.
+pub(crate) type OutcomeCounts = BTreeMap<(String, i64), SlotCounts>;
 
 impl StoreScan {
     /// Calls `each` with recipient, message key and time of every delivery to some recipients, in arbitrary order.
@@ -76,16 +72,18 @@ impl StoreScan {
         Ok(())
     }
 
-    /// Calls `each` with provider, slot and numbers of the deliveries and bounces in some slots of `slot_ms` milliseconds
-    /// since 1970, in arbitrary order; the provider is the recipient domain if it is unknown. One provider and slot can
-    /// occur more than once: their numbers add up.
+    /// Returns the numbers of the deliveries and bounces in some slots of `slot_ms` milliseconds since 1970, by provider
+    /// and slot; the provider is the recipient domain if it is unknown.
     pub(crate) fn outcomes_by_slot(
         &self,
         slots: &BTreeSet<i64>,
         slot_ms: i64,
         to: i64,
-        mut each: impl FnMut(&str, i64, SlotCounts),
-    ) -> Result<(), AnalyzeError> {
+    ) -> Result<OutcomeCounts, AnalyzeError> {
+        let mut outcomes = OutcomeCounts::new();
+        if slots.is_empty() {
+            return Ok(outcomes);
+        }
         let providers = domain_providers(self, to)?;
         // the earliest copy of an event can be in the slot before
         let read: BTreeSet<i64> = slots.iter().flat_map(|slot| [slot - 1, *slot]).collect();
@@ -130,13 +128,15 @@ impl StoreScan {
                     {
                         let provider = providers.get(domain).map_or(domain, String::as_str);
                         let bounced = bounced.cast_unsigned();
-                        let delivered = all.cast_unsigned() - bounced;
-                        each(provider, slot / slot_ms, SlotCounts { delivered, bounced });
+                        let of_slot = outcomes.entry((provider.to_owned(), slot / slot_ms));
+                        let counts = of_slot.or_default();
+                        counts.bounced += bounced;
+                        counts.delivered += all.cast_unsigned() - bounced;
                     }
                 }
             }
         }
-        Ok(())
+        Ok(outcomes)
     }
 }
 
@@ -155,8 +155,6 @@ fn in_slots(
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use bouncewatch_schemas::event::Service;
 
     use super::*;
@@ -207,12 +205,8 @@ mod tests {
                     ],
                 ),
             ] {
-                let mut found: BTreeMap<_, SlotCounts> = BTreeMap::new();
                 let slots = slots.into_iter().collect();
-                scan.outcomes_by_slot(&slots, HOUR, i64::MAX / 2, |domain, slot, counts| {
-                    *found.entry((domain.to_owned(), slot)).or_default() += counts;
-                })
-                .unwrap();
+                let found = scan.outcomes_by_slot(&slots, HOUR, i64::MAX / 2).unwrap();
                 let found: Vec<_> = found
                     .iter()
                     .map(|((domain, slot), counts)| {

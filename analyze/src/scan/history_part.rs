@@ -122,7 +122,6 @@ impl<'a> HistoryPart<'a> {
             let one = std::slice::from_ref(grouping);
             let measure = Measure::Scopes;
             let builder = DeltaBuilder::new(self.scan, measure, self.query.basis, one, self.to);
-
             let folder = self.folder(measure, grouping);
             for day in self.scan.days(i64::MIN, self.first_day - 1) {
                 let aggregate = read_or_build(self.scan, &folder, day, self.to, |day| {

@@ -45,6 +45,8 @@ mod timelines;
 mod upgrade;
 
 pub(crate) use address_event::{AddressEvent, MailSelection};
+pub(crate) use deliveries::OutcomeCounts;
+#[cfg(test)]
 pub(crate) use deliveries::SlotCounts;
 pub(crate) use expressions::TAG_SEPARATOR;
 pub(crate) use failure::{Failure, FailureQuery};

@@ -91,6 +91,13 @@ pub struct DocumentSpan {
     pub is_complete: bool,
 }
 
+impl DocumentSpan {
+    /// The position if the searched bytes start at `base`.
+    fn moved_by(self, base: usize) -> Self {
+        Self { start: base + self.start, end: base + self.end, ..self }
+    }
+}
+
 /// Finds the documents in `bytes`. Returns their spans and the number of bytes consumed.
 ///
 /// The bytes after that are the start of a document: call again with more bytes. If `last` is true, there are no more
@@ -161,11 +168,7 @@ pub(super) fn spans(bytes: &[u8]) -> impl Iterator<Item = DocumentSpan> + '_ {
         let (spans, consumed) = split_some(rest, true, &mut splitter);
         let base = start;
         start += consumed;
-        Some(spans.into_iter().map(move |span| DocumentSpan {
-            start: base + span.start,
-            end: base + span.end,
-            ..span
-        }))
+        Some(spans.into_iter().map(move |span| span.moved_by(base)))
     });
     parts.flatten()
 }
@@ -177,12 +180,7 @@ pub(crate) fn split(bytes: &[u8], last: bool) -> (Vec<DocumentSpan>, usize) {
     loop {
         let (spans, consumed) = split_some(&bytes[done..], last, &mut splitter);
         let is_end = spans.len() < SPANS_MAX;
-        let moved = |span: DocumentSpan| DocumentSpan {
-            start: done + span.start,
-            end: done + span.end,
-            ..span
-        };
-        all.extend(spans.into_iter().map(moved));
+        all.extend(spans.into_iter().map(|span| span.moved_by(done)));
         done += consumed;
         if is_end {
             return (all, done);

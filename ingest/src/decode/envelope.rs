@@ -75,10 +75,10 @@ fn unwrap_text(
     }
     let error = match serde_json::from_str::<Envelope<'_>>(text) {
         Ok(envelope) => return unwrap_object(text, &envelope, context, sink),
-        Err(error) => error,
+        Err(error) => error.to_string(),
     };
-    if error.to_string().starts_with(LIST_TOO_LONG) {
-        return Err(Rejection::new(QuarantineReason::TooLarge, error.to_string()));
+    if error.starts_with(LIST_TOO_LONG) {
+        return Err(Rejection::new(QuarantineReason::TooLarge, error));
     }
     let repaired = repair_strings(text);
     if let Ok(envelope) = serde_json::from_str::<Envelope<'_>>(&repaired) {
@@ -87,7 +87,7 @@ fn unwrap_text(
     if documents::is_several(text.as_bytes()) {
         return decode_documents(text.as_bytes(), context, sink);
     }
-    Err(Rejection::new(QuarantineReason::NotJson, error.to_string()))
+    Err(Rejection::new(QuarantineReason::NotJson, error))
 }
 
 /// Unwraps an object; one that is not recognised may be an item in `DynamoDB` JSON.

@@ -10,6 +10,10 @@ use crate::decode::envelope::decode_document;
 use crate::decode::outcome::IgnoreReason;
 use crate::decode::pointers::S3Pointer;
 
+/// Maximum number of objects that one message can point to. A message with more goes to quarantine: S3 reports each
+/// object in a message of its own.
+const POINTERS_MAX: usize = 1_000;
+
 /// The S3 objects that a message points to, in any envelope, sorted and each once; `None` if there are none. The
 /// decoder finds the same pointers.
 pub fn find_pointers(message: &[u8]) -> Option<Vec<S3Pointer>> {
@@ -30,10 +34,6 @@ pub fn find_pointers(message: &[u8]) -> Option<Vec<S3Pointer>> {
     pointers.dedup();
     (!pointers.is_empty() && is_plausible).then_some(pointers)
 }
-
-/// Maximum number of objects that one message can point to. A message with more goes to quarantine: S3 reports each
-/// object in a message of its own.
-const POINTERS_MAX: usize = 1_000;
 
 /// Collects pointers and drops everything else.
 #[derive(Default)]

@@ -409,14 +409,13 @@ impl AlertRun {
         run: &Evaluation,
         mut result: CommandResult,
     ) -> anyhow::Result<CommandResult> {
-        let state = match StateFile::read_unlocked(&self.state) {
+        let mut state = match StateFile::read_unlocked(&self.state) {
             Ok(state) => state,
             Err(error) => {
                 result.notes.push(format!("error: {error}"));
                 AlertState::default()
             }
         };
-        let mut state = state;
         result.notes.extend(self.drop_run_ahead(&mut state, run));
         let state = next_state(&state, run, &self.policy);
         let Ok(state) =

@@ -2,7 +2,8 @@
 //!
 //! `queue` is the queue and its attributes, `receiver_pool` receives messages, `receive_monitor` warns about old and
 //! redelivered ones, `response` parses the responses, `in_flight` lists the messages in flight, `settle` deletes
-//! messages and extends their visibility timeout, `elsewhere` counts the messages of other consumers, `signature` checks signatures of SNS, and `cost` estimates the price of requests.
+//! messages and extends their visibility timeout, `elsewhere` counts the messages of other consumers, `signature` checks
+//! signatures of SNS, and `cost` estimates the price of requests.
 
 mod context;
 mod cost;
