@@ -46,7 +46,9 @@ TOOLS_TARGET := $(TARGET)/tools
 export BOUNCEWATCH_TOOLS := $(TOOLS_DIR)
 export CARGO_TERM_COLOR ?= auto
 
-.PHONY: help run test test-referee ci fmt lint msrv deny doc docs man reference tools system referee engines bench sisimai fuzz kill-test alert-kill-test soak flip-test clean
+PAGE_TOOLS := $(TOOLS_DIR)/page-test
+
+.PHONY: help run test test-referee page-test ci fmt lint msrv deny doc docs man reference tools system referee engines bench sisimai fuzz kill-test alert-kill-test soak flip-test clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -71,6 +73,19 @@ test: tools ## run all tests
 
 test-referee: tools ## test the referee (DuckDB) on a small store with counts determined by hand
 	$(PYTHON) -B fixtures/referee/test_referee.py
+
+# the packages of the browser test are installed below the tools folder, Chromium as a Debian package
+$(PAGE_TOOLS)/.made: tests/page/package.json tests/page/package-lock.json
+	@command -v npm >/dev/null || { echo "Node.js 20 or newer is missing: make page-test needs node and npm"; exit 1; }
+	@command -v chromium >/dev/null || { echo "== installing Chromium"; apt-get update -qq && apt-get install -y -qq chromium; }
+	@mkdir -p $(PAGE_TOOLS) && cp tests/page/package.json tests/page/package-lock.json $(PAGE_TOOLS)/
+	cd $(PAGE_TOOLS) && npm ci --no-audit --no-fund --silent
+	@touch $@
+
+page-test: system $(PAGE_TOOLS)/.made ## open the page of each state in Chromium: accessibility, no requests, no foreign script, sorting, print
+	@rm -rf $(TARGET)/pages && mkdir -p $(TARGET)/pages
+	BOUNCEWATCH_PAGES=$(abspath $(TARGET))/pages cargo test --workspace $(ALL_FEATURES) --test it page::each_state
+	PAGE_TOOLS=$(PAGE_TOOLS) node tests/page/page.mjs $(TARGET)/pages
 
 ci: ## what CI runs: format, lints, API documentation, licences and bans of dependencies, tests
 	cargo fmt --all --check

@@ -36,6 +36,7 @@ pub(crate) struct Config {
     pub(crate) threshold: Vec<ScopeThreshold>,
     pub(crate) suppress: SuppressSettings,
     pub(crate) alert: AlertSettings,
+    pub(crate) page: PageSettings,
     pub(crate) allow: AllowSettings,
     pub(crate) addresses: AddressSettings,
     pub(crate) cause_rules: Option<PathBuf>,
@@ -102,6 +103,13 @@ pub(crate) struct SuppressSettings {
     pub(crate) mass_guard: u32,
 }
 
+/// Where the page of `page` is published.
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct PageSettings {
+    pub(crate) url: Option<String>,
+}
+
 /// Channels of alerts, and when alerts repeat and clear.
 #[derive(Debug, Clone, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
@@ -161,6 +169,14 @@ impl Config {
         ensure!(
             self.alert.clear_below > 0.0 && self.alert.clear_below <= 1.0,
             "[alert]: clear_below must satisfy 0 < clear_below <= 1\n  hint: it is a fraction of the threshold: 0.9 is 90 % of it"
+        );
+        let is_url = |url: &String| {
+            let is_http = url.starts_with("https://") || url.starts_with("http://");
+            is_http && !url.contains(|c: char| c.is_whitespace() || c.is_control())
+        };
+        ensure!(
+            self.page.url.as_ref().is_none_or(is_url),
+            "[page]: url must be an address\n  hint: write https://status.example.com/page.html"
         );
         Ok(())
     }
@@ -265,6 +281,7 @@ mod tests {
             ("[bounce]\nwarning = 5.0", "[bounce]"),
             ("[allow]\nverify_sns_signature = true", "needs topics"),
             ("[alert]\nclear_below = 0.0", "clear_below"),
+            ("[page]\nurl = \"x y\"", "[page]"),
         ] {
             crate::run::write_file(&path, |out| out.write_all(text.as_bytes())).unwrap();
             let error = format!("{:#}", Config::read(Some(&path)).unwrap_err());

@@ -3,7 +3,7 @@
 //! `scan` reads the store (polars is used there and in one report file), `timeline` contains sorted event times by
 //! scope, `check` computes verdicts, `report` formats them, `alert` notifies. `causes` groups failures by cause,
 //! `incidents` finds provider incidents, `suppress` lists addresses to suppress, `history` lists the events of one
-//! address or message.
+//! address or message, `page` runs the analyses of a page on one listing of the store.
 
 pub mod alert;
 pub mod causes;
@@ -12,6 +12,7 @@ mod csv_output;
 pub mod error;
 pub mod history;
 pub mod incidents;
+pub mod page;
 pub mod report;
 mod scan;
 pub mod suppress;

@@ -16,6 +16,8 @@ mod heading;
 mod history;
 mod ingest;
 #[cfg(feature = "analyze")]
+mod page;
+#[cfg(feature = "analyze")]
 mod reconcile;
 #[cfg(feature = "analyze")]
 mod report;
@@ -44,6 +46,8 @@ pub(crate) use generate::{GenerateArgs, GenerateCommand};
 #[cfg(feature = "analyze")]
 pub(crate) use history::HistoryArgs;
 pub(crate) use ingest::{IngestArgs, PoisonArg};
+#[cfg(feature = "analyze")]
+pub(crate) use page::PageArgs;
 #[cfg(feature = "analyze")]
 pub(crate) use reconcile::ReconcileArgs;
 #[cfg(feature = "analyze")]
@@ -158,6 +162,15 @@ pub(crate) enum Command {
     /// Exit codes: 0 done, 2 failed.
     #[cfg(feature = "analyze")]
     Report(ReportArgs),
+    /// Write rates, causes and recommended actions as one HTML page
+    ///
+    /// The page contains the results of `check`, `report`, `causes`, `reconcile` and the counts of `suppress` at one
+    /// time. It is one file without external resources, complete without JavaScript and style sheets, and contains no
+    /// recipient address.
+    ///
+    /// Exit codes: those of `check`.
+    #[cfg(feature = "analyze")]
+    Page(PageArgs),
     /// Reconcile the bounce rate with the one AWS shows, step by step
     ///
     /// Starts with all bounces and subtracts what SES does not count: mail to the simulator and to your own domains,
@@ -246,7 +259,7 @@ pub(crate) fn parse() -> Result<Cli, clap::Error> {
 pub(crate) fn usage_error_code() -> u8 {
     let matches = Cli::command().ignore_errors(true).try_get_matches_from(std::env::args_os());
     match matches.ok().as_ref().and_then(clap::ArgMatches::subcommand_name) {
-        Some("check") => exit_code::UNKNOWN,
+        Some("check" | "page") => exit_code::UNKNOWN,
         _ => exit_code::FAILED,
     }
 }
@@ -266,6 +279,9 @@ impl Command {
             Self::Check(args) => args.output.output.as_ref(),
             #[cfg(feature = "analyze")]
             Self::Report(args) => args.output.output.as_ref(),
+            // the output of --each is a folder
+            #[cfg(feature = "analyze")]
+            Self::Page(args) if args.each.is_none() => args.output.output.as_ref(),
             #[cfg(feature = "analyze")]
             Self::Reconcile(args) => args.output.output.as_ref(),
             #[cfg(feature = "analyze")]
@@ -283,7 +299,7 @@ impl Command {
     pub(crate) fn failure_code(&self) -> u8 {
         match self {
             #[cfg(feature = "analyze")]
-            Self::Check(_) => exit_code::UNKNOWN,
+            Self::Check(_) | Self::Page(_) => exit_code::UNKNOWN,
             _ => exit_code::FAILED,
         }
     }

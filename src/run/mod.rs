@@ -16,6 +16,8 @@ mod ingest;
 mod intake;
 mod output_file;
 #[cfg(feature = "analyze")]
+mod page;
+#[cfg(feature = "analyze")]
 mod reconcile;
 mod reference;
 #[cfg(feature = "analyze")]
@@ -50,6 +52,8 @@ pub(crate) fn run(cli: Cli, now: i64, out: &mut dyn Write) -> anyhow::Result<Com
         Command::Check(args) => check::run(&args, &config, now),
         #[cfg(feature = "analyze")]
         Command::Report(args) => report::run(&args, &config, now),
+        #[cfg(feature = "analyze")]
+        Command::Page(args) => page::run(&args, &config, now),
         #[cfg(feature = "analyze")]
         Command::Reconcile(args) => reconcile::run(&args, &config, now),
         #[cfg(feature = "analyze")]

@@ -38,7 +38,7 @@ pub(super) fn run(
 }
 
 /// Parses `6.2%` or `0.062`.
-fn fraction(text: &str) -> anyhow::Result<f64> {
+pub(super) fn fraction(text: &str) -> anyhow::Result<f64> {
     let (number, scale) = match text.trim().strip_suffix('%') {
         Some(percent) => (percent.trim(), 100.0),
         None => (text.trim(), 1.0),

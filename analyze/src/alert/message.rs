@@ -55,6 +55,9 @@ struct AlertJson<'a> {
     level: AlertLevel,
     subject: &'a str,
     text: &'a str,
+    /// Address of the page, if the settings have one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    page: Option<&'a str>,
     /// Number of notifications that are not in `changes`.
     more: usize,
     changes: Vec<ChangeJson<'a>>,
@@ -82,6 +85,8 @@ pub struct MessageContext<'a> {
     pub arguments: &'a str,
     /// Text that is appended to each message.
     pub problem: Option<&'a str>,
+    /// Address of the page; each message ends with it.
+    pub page: Option<&'a str>,
 }
 
 /// Returns one message per level, worst level first, with the notifications that it delivers.
@@ -160,11 +165,15 @@ fn compose(
     let of_listed = of_listed.into_values().cloned().collect();
     let check = &CheckReport { verdicts: of_listed, ..without_verdicts.clone() };
     _ = write!(text, "\n{}", table::check(check));
+    if let Some(page) = context.page {
+        _ = writeln!(text, "\npage: {page}");
+    }
     let alert = AlertJson {
         id: &id,
         level,
         subject: &subject,
         text: &text,
+        page: context.page,
         more: others.len(),
         changes: listed.iter().map(change_json).collect(),
     };
@@ -266,7 +275,7 @@ mod tests {
     use crate::check::contribution::Contributor;
 
     const CONTEXT: MessageContext<'_> =
-        MessageContext { arguments: " --store /var/lib/mail", problem: None };
+        MessageContext { arguments: " --store /var/lib/mail", problem: None, page: None };
 
     /// Messages of a check to a channel without previous notifications.
     fn first_messages(check: &CheckReport) -> Vec<Message> {
@@ -280,6 +289,27 @@ mod tests {
         let pending = pending_notifications(&state, "sns", &evaluation, &policy);
         let messages = messages(check, &pending, CONTEXT).unwrap();
         messages.into_iter().map(|(message, _)| message).collect()
+    }
+
+    #[test]
+    fn message_ends_with_the_address_of_the_page() {
+        let check = check_of(vec![verdict("bounce_rate", &[], "24h", 70, Some(1_000))]);
+        let scope = AlertScope {
+            windows: vec!["24h".into()],
+            groupings: vec![["account", "region"].map(str::to_owned).to_vec()],
+        };
+        let policy = AlertPolicy { clear_after_ms: 0, clear_below: 0.9, renotify_after_ms: None };
+        let evaluation = evaluate(&check, AT, &scope, &policy);
+        let state = next_state(&AlertState::default(), &evaluation, &policy).unwrap();
+        let pending = pending_notifications(&state, "sns", &evaluation, &policy);
+        let url = "https://status.example.com/page.html";
+        let context = MessageContext { page: Some(url), ..CONTEXT };
+        let messages = messages(&check, &pending, context).unwrap();
+        let (message, _) = &messages[0];
+        assert!(message.text.ends_with("\npage: https://status.example.com/page.html\n"));
+        let json: serde_json::Value = serde_json::from_str(&message.json).unwrap();
+        assert_eq!(json["alert"]["page"], url);
+        assert!(!first_messages(&check)[0].json.contains("\"page\""));
     }
 
     fn part(value: &str, count: u64, rate_without: f64) -> Contributor {

@@ -18,3 +18,4 @@ pub use grouping::{CauseDimension, CauseGrouping};
 pub use model::CausesReport;
 pub use request::CausesRequest;
 pub use run::causes;
+pub(crate) use run::causes_scan;

@@ -7,7 +7,7 @@ use crate::timeline::Scope;
 
 /// Result of `causes`. Bounces exclude automatic replies; shares are fractions of the bounces. Counts of the previous
 /// period are null if the store starts later.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 #[expect(
     missing_docs,
     reason = "the fields are the keys of the JSON, see docs/src/causes-and-suppression.md"
@@ -38,7 +38,7 @@ pub struct CausesReport {
 }
 
 /// Bounces of one rollup.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 #[expect(
     missing_docs,
     reason = "the fields are the keys of the JSON, see docs/src/causes-and-suppression.md"
@@ -53,7 +53,7 @@ pub struct RollupCount {
 }
 
 /// Bounces with the same values of a grouping.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 #[expect(
     missing_docs,
     reason = "the fields are the keys of the JSON, see docs/src/causes-and-suppression.md"
@@ -71,7 +71,7 @@ pub struct CauseGroup {
 }
 
 /// Advice on a cause.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 #[expect(
     missing_docs,
     reason = "the fields are the keys of the JSON, see docs/src/causes-and-suppression.md"
@@ -94,7 +94,7 @@ pub struct CauseAdvice {
 }
 
 /// A value that many bounces of a cause have.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 #[expect(
     missing_docs,
     reason = "the fields are the keys of the JSON, see docs/src/causes-and-suppression.md"
@@ -106,7 +106,7 @@ pub struct CommonValue {
 }
 
 /// A name and its number of occurrences.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 #[expect(
     missing_docs,
     reason = "the fields are the keys of the JSON, see docs/src/causes-and-suppression.md"
@@ -117,7 +117,7 @@ pub struct NamedCount {
 }
 
 /// A domain that is probably mistyped.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 #[expect(
     missing_docs,
     reason = "the fields are the keys of the JSON, see docs/src/causes-and-suppression.md"
@@ -129,7 +129,7 @@ pub struct MistypedDomain {
 }
 
 /// Delays of one type at one provider.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 #[expect(
     missing_docs,
     reason = "the fields are the keys of the JSON, see docs/src/causes-and-suppression.md"
@@ -147,7 +147,7 @@ pub struct DelayCount {
 }
 
 /// Bounces of one SES type and subtype that contradicts the cause.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 #[expect(
     missing_docs,
     reason = "the fields are the keys of the JSON, see docs/src/causes-and-suppression.md"
@@ -162,7 +162,7 @@ pub struct Disagreement {
 }
 
 /// A text that matches no rule, without personal data.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 #[expect(
     missing_docs,
     reason = "the fields are the keys of the JSON, see docs/src/causes-and-suppression.md"

@@ -12,7 +12,7 @@ use crate::causes::model::CausesReport;
 use crate::causes::report_builder::ReportBuilder;
 use crate::causes::request::CausesRequest;
 use crate::error::AnalyzeError;
-use crate::incidents::find::{Incidents, incidents_of_period};
+use crate::incidents::find::incidents_of_period;
 use crate::scan::{FailureQuery, StoreScan};
 use crate::timeline::Dimension;
 
@@ -27,22 +27,20 @@ pub fn causes(
     if request.from >= request.to {
         return Err(AnalyzeError::Span("--from must be before --to".to_owned()));
     }
-    // own domains are included, as in `suppress`
-    let incidents = StoreScan::run(&request.store, Service::Ses, &[], |scan| {
-        let (from, to) = (request.previous_from(), request.to);
-        incidents_of_period(scan, classifier, request.mass_guard, from, to)
-    })?;
     StoreScan::run(&request.store, Service::Ses, &request.own_domains, |scan| {
-        causes_scan(request, classifier, &incidents, scan)
+        causes_scan(request, classifier, scan)
     })
 }
 
-fn causes_scan(
+pub(crate) fn causes_scan(
     request: &CausesRequest,
     classifier: &Classifier,
-    incidents: &Incidents,
     scan: &StoreScan,
 ) -> Result<CausesReport, AnalyzeError> {
+    let (before, to) = (request.previous_from(), request.to);
+    // own domains are included, as in `suppress`
+    let all_mail = scan.with_own_domains();
+    let incidents = incidents_of_period(&all_mail, classifier, request.mass_guard, before, to)?;
     let by_cause = [CauseGrouping(vec![CauseDimension::Cause])];
     let groupings: &[CauseGrouping] =
         if request.groupings.is_empty() { &by_cause } else { &request.groupings };
@@ -56,7 +54,6 @@ fn causes_scan(
             _ => {}
         }
     }
-    let before = request.previous_from();
     let query = FailureQuery {
         kinds: &[EventKind::Bounce, EventKind::DeliveryDelay],
         recipients: None,

@@ -24,5 +24,6 @@ pub mod verdict;
 
 pub use feed::FeedHealth;
 pub use request::CheckRequest;
+pub(crate) use run::{CheckDetail, check_scan, without_feedback};
 pub use run::{CheckReport, check};
 pub use verdict::Verdict;

@@ -47,7 +47,7 @@ pub struct Reconciliation {
 }
 
 /// The steps that lead to the rate of a scope in a window.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 #[expect(missing_docs, reason = "the fields are the keys of the JSON, see docs/src/numbers.md")]
 pub struct ReconciledScope {
     pub scope: Scope,
@@ -68,7 +68,7 @@ pub struct ReconciledScope {
 }
 
 /// One step: a total, a subtraction, or a part of the result.
-#[derive(Debug, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ReconciliationStep {
     /// Name of the step.
     pub step: &'static str,
@@ -111,7 +111,7 @@ struct MeasuredScope<'a> {
     measured: MeasuredWindow,
 }
 
-fn reconcile_scan(
+pub(crate) fn reconcile_scan(
     request: &ReconcileRequest,
     scan: &StoreScan,
 ) -> Result<Reconciliation, AnalyzeError> {
@@ -141,14 +141,7 @@ fn reconcile_scan(
         }
     }
     // load the same spans again, with mail that SES does not count
-    let finer: Vec<Grouping> = groupings
-        .iter()
-        .map(|grouping| {
-            Grouping(
-                grouping.0.iter().cloned().chain([Dimension::Column(EXCLUSION_REASON)]).collect(),
-            )
-        })
-        .collect();
+    let finer: Vec<Grouping> = groupings.iter().map(by_exclusion_reason).collect();
     let earliest = scopes.iter().map(|one| one.measured.after).min().unwrap_or(request.at);
     let mut part =
         HistoryPart::new(scan, HistoryQuery { groupings: &finer, ..query }, earliest, request.at)?;
@@ -163,6 +156,11 @@ fn reconcile_scan(
         accounts.push(reconcile_scope(request, &groupings[one.grouping], one, timelines));
     }
     Ok(Reconciliation { version: 1, as_of: format_ms(request.at), accounts })
+}
+
+/// Returns the grouping with the reason why SES does not count a message.
+pub(crate) fn by_exclusion_reason(grouping: &Grouping) -> Grouping {
+    Grouping(grouping.0.iter().cloned().chain([Dimension::Column(EXCLUSION_REASON)]).collect())
 }
 
 /// Timelines of a scope: mail that counts, and mail that SES does not count.

@@ -60,20 +60,30 @@ impl CheckReport {
 /// If the store does not exist or cannot be read.
 pub fn check(request: &CheckRequest) -> Result<CheckReport, AnalyzeError> {
     StoreScan::run(&request.store, request.service, &request.own_domains, |scan| {
-        check_scan(request, scan)
+        check_scan(request, CheckDetail::Full, scan)
     })
 }
 
-fn check_scan(request: &CheckRequest, scan: &StoreScan) -> Result<CheckReport, AnalyzeError> {
+/// What a check computes besides rates and levels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CheckDetail {
+    /// Contributors, and complaint rates of mail to providers that send complaint feedback.
+    Full,
+    /// Nothing else.
+    RatesOnly,
+}
+
+pub(crate) fn check_scan(
+    request: &CheckRequest,
+    detail: CheckDetail,
+    scan: &StoreScan,
+) -> Result<CheckReport, AnalyzeError> {
     let mut groupings = vec![Grouping::account()];
     groupings.extend(request.groupings.iter().filter(|grouping| !grouping.is_account()).cloned());
     let evaluated = groupings.len();
     // per grouping one more: its mail to providers that send no complaint feedback
-    if request.service == Service::Ses {
-        let no_feedback = |grouping: &Grouping| {
-            Grouping(grouping.0.iter().cloned().chain([Dimension::Column(NO_FEEDBACK)]).collect())
-        };
-        groupings.extend(groupings.clone().iter().map(no_feedback));
+    if request.service == Service::Ses && detail == CheckDetail::Full {
+        groupings.extend(groupings.clone().iter().map(without_feedback));
     }
     let ends = [request.at];
     let load_request = LoadRequest {
@@ -90,7 +100,9 @@ fn check_scan(request: &CheckRequest, scan: &StoreScan) -> Result<CheckReport, A
     };
     let history = load_history(scan, &load_request)?;
     let mut verdicts = verdicts(request, &groupings[..evaluated], &history);
-    add_contributors(request, scan, &groupings[..evaluated], &mut verdicts)?;
+    if detail == CheckDetail::Full {
+        add_contributors(request, scan, &groupings[..evaluated], &mut verdicts)?;
+    }
     let feed = feed_health(request, scan, history.by_grouping.first())?;
     let minimum =
         if feed.stale || verdicts.is_empty() { AlertLevel::Unknown } else { AlertLevel::Ok };
@@ -116,6 +128,11 @@ fn check_scan(request: &CheckRequest, scan: &StoreScan) -> Result<CheckReport, A
         incidents: Vec::new(),
         other_service,
     })
+}
+
+/// Returns the grouping of the mail to providers that send no complaint feedback.
+pub(crate) fn without_feedback(grouping: &Grouping) -> Grouping {
+    Grouping(grouping.0.iter().cloned().chain([Dimension::Column(NO_FEEDBACK)]).collect())
 }
 
 /// Times inside a window at which verdicts start to count, besides the bounds of the window.

@@ -14,4 +14,5 @@ mod rates;
 pub mod table;
 pub mod text;
 
+pub(crate) use rates::report_scan;
 pub use rates::{RateReport, RateRow, ReportRequest, report};

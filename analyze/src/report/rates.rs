@@ -67,6 +67,28 @@ pub struct RateReport {
     pub rows: RateRows,
 }
 
+impl RateReport {
+    /// Returns the part of the report with some of its scopes.
+    pub(crate) fn of_scopes(&self, is_shown: impl Fn(&Scope) -> bool) -> Self {
+        let of_rows = self.rows.scopes.iter().filter(|(scope, _)| is_shown(scope));
+        let scopes: Vec<_> = of_rows.cloned().collect();
+        Self {
+            version: self.version,
+            as_of: self.as_of.clone(),
+            service: self.service,
+            from: self.from.clone(),
+            every_seconds: self.every_seconds,
+            scopes: self.scopes,
+            scopes_shown: scopes.len(),
+            rows: RateRows {
+                scopes,
+                windows: self.rows.windows.clone(),
+                ends: self.rows.ends.clone(),
+            },
+        }
+    }
+}
+
 /// The rows of a report. Each is computed when it is asked for: all of them may need more memory than there is.
 #[derive(Debug)]
 pub struct RateRows {
@@ -163,23 +185,19 @@ pub struct RateRow {
 /// # Errors
 /// If the store does not exist or cannot be read, the span is empty, or the report has too many rows.
 pub fn report(request: &ReportRequest) -> Result<RateReport, AnalyzeError> {
-    let ends = window_ends(request)?;
-    if ends.is_empty() {
-        return Err(AnalyzeError::Span(
-            "no window ends between --from and --to\n  hint: use an --every that is shorter than the span"
-                .to_owned(),
-        ));
-    }
+    window_ends(request)?;
     StoreScan::run(&request.store, request.service, &request.own_domains, |scan| {
-        report_scan(request, &ends, scan)
+        report_scan(request, &|_| true, scan)
     })
 }
 
-fn report_scan(
+/// Computes the rows of the scopes for which `is_shown` is true.
+pub(crate) fn report_scan(
     request: &ReportRequest,
-    ends: &[i64],
+    is_shown: &dyn Fn(&Scope) -> bool,
     scan: &StoreScan,
 ) -> Result<RateReport, AnalyzeError> {
+    let ends = window_ends(request)?;
     let groupings = if request.groupings.is_empty() {
         vec![Grouping::account()]
     } else {
@@ -193,7 +211,7 @@ fn report_scan(
         },
         evaluated: groupings.len(),
         windows: &request.windows,
-        ends,
+        ends: &ends,
         // `--top` ranks scopes by the bounces of the complete span
         boundaries: &|_, _, _| vec![request.from, request.to],
         lookback_ms: 0,
@@ -219,7 +237,8 @@ fn report_scan(
     };
     for (grouping, timelines) in groupings.iter().zip(history.by_grouping) {
         let scope = |(values, timeline)| (Scope::new(grouping, &values), timeline);
-        report.rows.scopes.extend(top_scopes(timelines, request).map(scope));
+        let shown = top_scopes(timelines, request).map(scope).filter(|(scope, _)| is_shown(scope));
+        report.rows.scopes.extend(shown);
         report.scopes_shown = report.rows.scopes.len();
         let rows = report.rows.len();
         if rows > ROWS_MAX {
@@ -242,7 +261,15 @@ fn window_ends(request: &ReportRequest) -> Result<Vec<i64>, AnalyzeError> {
             "the report has {steps} steps, more than the maximum of {ROWS_MAX}\n  hint: use a longer --every"
         )));
     }
-    Ok((1..).map(|step| request.from + step * request.every).take(steps).collect())
+    let ends: Vec<i64> =
+        (1..).map(|step| request.from + step * request.every).take(steps).collect();
+    if ends.is_empty() {
+        return Err(AnalyzeError::Span(
+            "no window ends between --from and --to\n  hint: use an --every that is shorter than the span"
+                .to_owned(),
+        ));
+    }
+    Ok(ends)
 }
 
 /// Returns all scopes, or the `top` ones with the most bounces, then attempts, in the span.

@@ -195,7 +195,8 @@ impl<'a> DeltaBuilder<'a> {
         self.names.iter().enumerate().map(text).collect()
     }
 
-    /// Adds the events in `rows` for which `is_wanted` is true to the deltas of a range.
+    /// Adds the events in `rows` for which `is_wanted` is true to the deltas of a range. Groupings by exclusion reason
+    /// include excluded mail, all others do not.
     fn add(
         &self,
         rows: &EventRows<ScannedEvent>,
@@ -204,14 +205,42 @@ impl<'a> DeltaBuilder<'a> {
         deltas: &mut [TimelineDelta],
         sign: Sign,
     ) {
+        let reason = Dimension::Column(EXCLUSION_REASON);
+        let has_reason = |grouping: &Grouping| grouping.0.contains(&reason);
+        let of_range = range.groupings.iter().map(|grouping| &self.groupings[*grouping]);
+        let (all, counted): (Vec<_>, Vec<_>) =
+            of_range.zip(deltas).partition(|(grouping, _)| has_reason(grouping));
+        match self.dimensions.iter().position(|dimension| *dimension == reason) {
+            // the rows contain counted mail only
+            None => self.add_to(rows, is_wanted, counted, sign),
+            Some(at) => {
+                if !counted.is_empty() {
+                    let mut own = EventRows::new(self.names.len());
+                    own.append_rows(rows, |_, ids| ids[at] == NO_TEXT);
+                    self.add_to(&own, &is_wanted, counted, sign);
+                }
+                self.add_to(rows, is_wanted, all, sign);
+            }
+        }
+    }
+
+    /// Adds the events in `rows` for which `is_wanted` is true to the deltas of groupings.
+    fn add_to<'g>(
+        &'g self,
+        rows: &EventRows<ScannedEvent>,
+        is_wanted: impl Fn(&ScannedEvent) -> bool,
+        groupings: Vec<(&'g Grouping, &mut TimelineDelta)>,
+        sign: Sign,
+    ) {
+        if groupings.is_empty() {
+            return;
+        }
         let message_values = self.message_values(rows);
-        let collector = |grouping: &usize| {
-            let grouping = &self.groupings[*grouping];
+        let collector = |(grouping, _): &(&'g Grouping, &mut TimelineDelta)| {
             let service = self.scan.service;
             TimeCollector::new(grouping, &self.names, self.measure, self.basis, service)
         };
-        let mut collectors: Vec<TimeCollector<'_>> =
-            range.groupings.iter().map(collector).collect();
+        let mut collectors: Vec<TimeCollector<'_>> = groupings.iter().map(collector).collect();
         let mut filled = Vec::new();
         rows.for_each_event(|event, ids| {
             if event.at > self.to || !is_wanted(&event) {
@@ -229,7 +258,7 @@ impl<'a> DeltaBuilder<'a> {
                 collector.add(event, ids, rows.texts());
             }
         });
-        for (collector, delta) in collectors.into_iter().zip(deltas) {
+        for (collector, (_, delta)) in collectors.into_iter().zip(groupings) {
             collector.finish(delta, sign);
         }
     }

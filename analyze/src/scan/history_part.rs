@@ -1,6 +1,8 @@
 //! The part of history that a query needs: stored aggregates of closed days, and changes computed from the rows of
 //! other days.
 
+use std::sync::{Arc, PoisonError};
+
 use bouncewatch_schemas::table;
 use bouncewatch_schemas::time::day_of;
 
@@ -40,10 +42,13 @@ pub(crate) struct HistoryPart<'a> {
     to: i64,
     providers: DomainProviders,
     /// Changes of the days, by grouping.
-    events: Vec<Vec<DailyAggregate>>,
+    events: LoadedDays,
     /// Changes of pairs, by grouping; loaded on demand.
-    pairs: Option<Vec<Vec<DailyAggregate>>>,
+    pairs: Option<LoadedDays>,
 }
+
+/// Aggregates of days, by grouping.
+type LoadedDays = Vec<Vec<Arc<DailyAggregate>>>;
 
 impl<'a> HistoryPart<'a> {
     /// Loads all events from `from` to `to`.
@@ -81,7 +86,8 @@ impl<'a> HistoryPart<'a> {
         let mut by_grouping = Vec::with_capacity(query.groupings.len());
         for (at, grouping) in query.groupings.iter().enumerate() {
             let pairs = self.pairs.iter().filter_map(|pairs| pairs.get(at)).flatten();
-            let aggregates = self.events.get(at).into_iter().flatten().chain(pairs);
+            let aggregates =
+                self.events.get(at).into_iter().flatten().chain(pairs).map(Arc::as_ref);
             let mut timelines =
                 merge_aggregates(span, grouping, aggregates, &self.providers, exact_days)?;
             for (values, timeline) in &mut timelines {
@@ -145,11 +151,11 @@ impl<'a> HistoryPart<'a> {
     }
 
     /// Returns the changes of the days of the part, by grouping.
-    fn load(&self, measure: Measure) -> Result<Vec<Vec<DailyAggregate>>, AnalyzeError> {
+    fn load(&self, measure: Measure) -> Result<LoadedDays, AnalyzeError> {
         let groupings = self.query.groupings;
         let folders: Vec<AggregateFolder> =
             groupings.iter().map(|grouping| self.folder(measure, grouping)).collect();
-        let mut loaded: Vec<Vec<DailyAggregate>> = groupings.iter().map(|_| Vec::new()).collect();
+        let mut loaded: LoadedDays = groupings.iter().map(|_| Vec::new()).collect();
         let ranges = self.read_stored(&folders, &mut loaded)?;
         let builder = DeltaBuilder::new(self.scan, measure, self.query.basis, groupings, self.to);
         let mut rest = ranges.as_slice();
@@ -178,7 +184,7 @@ impl<'a> HistoryPart<'a> {
     fn read_stored(
         &self,
         folders: &[AggregateFolder],
-        loaded: &mut [Vec<DailyAggregate>],
+        loaded: &mut LoadedDays,
     ) -> Result<Vec<DayRange>, AnalyzeError> {
         let mut ranges = Vec::new();
         let days = self.scan.days(self.first_day, self.last_day);
@@ -186,7 +192,7 @@ impl<'a> HistoryPart<'a> {
             let mut missing = Vec::new();
             for (at, folder) in folders.iter().enumerate() {
                 match folder.read(day, |from| self.scan.fingerprint(from, day)) {
-                    Some(aggregate) => loaded[at].push(aggregate),
+                    Some(aggregate) => loaded[at].push(Arc::new(aggregate)),
                     None => missing.push(at),
                 }
             }
@@ -195,8 +201,17 @@ impl<'a> HistoryPart<'a> {
             }
         }
         if let Some(first_day) = days.into_iter().find(|day| !is_closed(*day, self.to)) {
-            let all = (0..folders.len()).collect();
-            ranges.push(DayRange::new(self.scan, first_day, self.last_day, all)?);
+            let known = self.scan.open_days.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut missing = Vec::new();
+            for (at, folder) in folders.iter().enumerate() {
+                match known.get(&(folder.path().to_path_buf(), first_day, self.last_day)) {
+                    Some(aggregate) => loaded[at].push(Arc::clone(aggregate)),
+                    None => missing.push(at),
+                }
+            }
+            if !missing.is_empty() {
+                ranges.push(DayRange::new(self.scan, first_day, self.last_day, missing)?);
+            }
         }
         Ok(ranges)
     }
@@ -207,7 +222,7 @@ impl<'a> HistoryPart<'a> {
         builder: &DeltaBuilder<'_>,
         ranges: &[DayRange],
         folders: &[AggregateFolder],
-        loaded: &mut [Vec<DailyAggregate>],
+        loaded: &mut LoadedDays,
     ) -> Result<(), AnalyzeError> {
         let mut scanned = Vec::with_capacity(ranges.len());
         let results = parallel_map(ranges.iter(), |range| builder.scan_range(range));
@@ -229,8 +244,14 @@ impl<'a> HistoryPart<'a> {
             }
             Ok(aggregates)
         };
+        let mut known = self.scan.open_days.lock().unwrap_or_else(PoisonError::into_inner);
         for (range, aggregates) in ranges.iter().zip(parallel_map(scanned, finish)) {
             for (grouping, aggregate) in range.groupings.iter().zip(aggregates?) {
+                let aggregate = Arc::new(aggregate);
+                if !is_closed(range.last_day, self.to) {
+                    let folder = folders[*grouping].path().to_path_buf();
+                    known.insert((folder, range.first_day, range.last_day), Arc::clone(&aggregate));
+                }
                 loaded[*grouping].push(aggregate);
             }
         }

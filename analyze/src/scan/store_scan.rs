@@ -1,9 +1,9 @@
 //! A consistent listing of a store, and the rows of its event table.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::Hasher;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use bouncewatch_schemas::event::Service;
@@ -14,8 +14,9 @@ use polars::prelude::*;
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::error::AnalyzeError;
+use crate::scan::daily::DailyAggregate;
 use crate::scan::expressions;
-use crate::scan::frames::{ATTEMPTS_MAX, concat_rows, scan_files};
+use crate::scan::frames::{ATTEMPTS_MAX, concat_rows, count_rows, scan_files};
 use crate::scan::send_counts::SendCountTable;
 use crate::scan::upgrade::upgrade;
 use crate::timeline::send_counts::SendCounts;
@@ -60,12 +61,17 @@ pub(crate) struct StoreScan {
     pub(super) own_domains: Vec<String>,
     pub(super) limits: RowLimits,
     /// Sorted by day.
-    segments: Vec<ListedSegment>,
+    segments: Arc<Vec<ListedSegment>>,
     /// Fingerprint of the segments of each day; computed on demand, because it needs the metadata of each file.
-    fingerprints: BTreeMap<i64, OnceLock<u64>>,
+    fingerprints: Arc<BTreeMap<i64, OnceLock<u64>>>,
     /// The table of imported send counts; read on demand.
     send_counts: OnceLock<SendCountTable>,
+    /// Aggregates of the open days, which are not stored; several queries of one scan share them.
+    pub(super) open_days: OpenDays,
 }
+
+/// Aggregates of the open days by folder, first and last day.
+pub(super) type OpenDays = Mutex<HashMap<(PathBuf, i64, i64), Arc<DailyAggregate>>>;
 
 impl StoreScan {
     /// Lists a store and runs a query on it. If segments are replaced meanwhile, lists it and runs the query again, so
@@ -137,10 +143,25 @@ impl StoreScan {
             service,
             own_domains: own_domains.to_vec(),
             limits,
-            fingerprints: segments.iter().map(|one| (one.day, OnceLock::new())).collect(),
-            segments,
+            fingerprints: Arc::new(segments.iter().map(|one| (one.day, OnceLock::new())).collect()),
+            segments: Arc::new(segments),
             send_counts: OnceLock::new(),
+            open_days: OpenDays::default(),
         })
+    }
+
+    /// Returns the same listing for a query that includes mail to own domains.
+    pub(crate) fn with_own_domains(&self) -> Self {
+        Self {
+            store: self.store.clone(),
+            service: self.service,
+            own_domains: Vec::new(),
+            limits: self.limits,
+            segments: Arc::clone(&self.segments),
+            fingerprints: Arc::clone(&self.fingerprints),
+            send_counts: OnceLock::new(),
+            open_days: OpenDays::default(),
+        }
     }
 
     fn has_lost_a_segment(&self) -> bool {
@@ -186,6 +207,21 @@ impl StoreScan {
         Ok(None)
     }
 
+    /// Returns the time of the first event of the service.
+    pub(crate) fn first_event(&self) -> Result<Option<i64>, AnalyzeError> {
+        for day in self.days(i64::MIN, i64::MAX) {
+            let first = self
+                .rows(day, day)?
+                .filter(expressions::is_of(self.service))
+                .select([col(table::EVENT_AT).cast(DataType::Int64).min()])
+                .collect()?;
+            if let Some(first) = first.column(table::EVENT_AT)?.i64()?.get(0) {
+                return Ok(Some(first));
+            }
+        }
+        Ok(None)
+    }
+
     /// Returns the imported send counts of a scope.
     pub(super) fn send_counts(
         &self,
@@ -199,6 +235,11 @@ impl StoreScan {
             self.send_counts.get_or_init(|| table)
         };
         Ok(table.of_scope(grouping, values))
+    }
+
+    /// Returns the number of stored rows, copies included.
+    pub(crate) fn stored_rows(&self) -> Result<u64, AnalyzeError> {
+        count_rows(self.rows_by_version(i64::MIN, i64::MAX)?)
     }
 
     /// Returns the days with segments from `first_day` to `last_day` (inclusive).
@@ -309,7 +350,7 @@ mod tests {
         let unstable = StoreScan::run(store.path(), Service::Ses, &[], |scan| {
             number.set(number.get() + 1);
             publish(store.path(), &format!("{}.parquet", number.get()), &[event_at(TIME)]);
-            for segment in &scan.segments {
+            for segment in scan.segments.iter() {
                 std::fs::remove_file(&segment.path).unwrap();
             }
             newest(scan)

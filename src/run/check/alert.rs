@@ -81,6 +81,8 @@ pub(super) struct AlertRun {
     endpoint_url: Option<String>,
     /// Arguments that name the store, for commands in messages.
     arguments: String,
+    /// Address of the page, part of each message.
+    page: Option<String>,
     dry_run: bool,
     /// Text that is part of every message.
     problem: Option<String>,
@@ -237,6 +239,7 @@ impl AlertRun {
             exec_timeout,
             endpoint_url: args.aws.endpoint_url.clone(),
             arguments: command_arguments(args.store.store.as_deref(), config.file.as_deref()),
+            page: config.page.url.clone(),
             dry_run: arguments.dry_run,
             problem: None,
         }))
@@ -326,7 +329,8 @@ impl AlertRun {
     }
 
     fn context<'a>(&'a self, problem: Option<&'a str>) -> MessageContext<'a> {
-        MessageContext { arguments: &self.arguments, problem }
+        let page = self.page.as_deref();
+        MessageContext { arguments: &self.arguments, problem, page }
     }
 
     fn names(&self) -> Vec<String> {

@@ -113,7 +113,7 @@ fn unused_rules(rules: &ThresholdRules, groupings: &[Grouping]) -> Vec<String> {
     rules.unused(groupings).into_iter().map(note).collect()
 }
 
-fn stale_after(argument: Option<&str>, config: &Config) -> anyhow::Result<i64> {
+pub(super) fn stale_after(argument: Option<&str>, config: &Config) -> anyhow::Result<i64> {
     match argument {
         Some(argument) => positive_duration_ms("--stale-after", argument),
         None => positive_duration_ms("`stale_after` in the settings", &config.stale_after),
@@ -121,7 +121,7 @@ fn stale_after(argument: Option<&str>, config: &Config) -> anyhow::Result<i64> {
 }
 
 /// Returns the provider incidents of the last day.
-fn recent_incidents(
+pub(super) fn recent_incidents(
     store: &Path,
     config: &Config,
     at: i64,
@@ -162,7 +162,7 @@ fn check_in_time(request: &CheckRequest, deadline: &str) -> anyhow::Result<InTim
     }
 }
 
-fn thresholds(thresholds: RateThresholds) -> Thresholds {
+pub(super) fn thresholds(thresholds: RateThresholds) -> Thresholds {
     Thresholds {
         warning: thresholds.warning,
         critical: thresholds.critical,
@@ -171,7 +171,10 @@ fn thresholds(thresholds: RateThresholds) -> Thresholds {
 }
 
 /// Returns the thresholds of single scopes. Values that a rule omits are those of all scopes.
-fn threshold_rules(minimum_volume: Option<u64>, config: &Config) -> anyhow::Result<ThresholdRules> {
+pub(super) fn threshold_rules(
+    minimum_volume: Option<u64>,
+    config: &Config,
+) -> anyhow::Result<ThresholdRules> {
     let minimum_volume = minimum_volume.unwrap_or(config.minimum_volume);
     let rules = config.threshold.iter().map(|rule| {
         let default =

@@ -46,7 +46,12 @@ impl AggregateFolder {
         Self { folder: store.join(AGGREGATES).join(name) }
     }
 
-    fn path(&self, day: i64) -> PathBuf {
+    /// Returns the path of the folder, which identifies the query.
+    pub(in crate::scan) fn path(&self) -> &Path {
+        &self.folder
+    }
+
+    fn file(&self, day: i64) -> PathBuf {
         self.folder.join(format!("{DAY_PREFIX}{}{SUFFIX}", format_day(day)))
     }
 
@@ -57,7 +62,7 @@ impl AggregateFolder {
         day: i64,
         fingerprint: impl Fn(i64) -> u64,
     ) -> Option<DailyAggregate> {
-        let aggregate = DailyAggregate::open(&self.path(day))?;
+        let aggregate = DailyAggregate::open(&self.file(day))?;
         let is_current =
             aggregate.index.fingerprint == fingerprint(aggregate.index.first_segment_day);
         is_current.then_some(aggregate)
@@ -65,7 +70,7 @@ impl AggregateFolder {
 
     /// Writes the aggregates of a day. If that fails, they stay in memory.
     pub(in crate::scan) fn save(&self, day: i64, aggregate: &mut DailyAggregate) {
-        if let Err(error) = aggregate.save(&self.path(day)) {
+        if let Err(error) = aggregate.save(&self.file(day)) {
             tracing::debug!(
                 %error,
                 folder = %self.folder.display(),
@@ -145,7 +150,7 @@ mod tests {
         let store = tempfile::tempdir().unwrap();
         let folder = folder(store.path());
         folder.save(2, &mut DailyAggregate::new(delta(), 42, 1));
-        let path = folder.path(2);
+        let path = folder.file(2);
         let bytes = std::fs::read(&path).unwrap();
         for at in 0..bytes.len() {
             let mut flipped = bytes.clone();

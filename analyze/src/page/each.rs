@@ -1,0 +1,117 @@
+//! Splits results by the values of one dimension: a page for each group. No I/O.
+
+use std::collections::BTreeSet;
+
+use crate::causes::CausesReport;
+use crate::causes::model::{CauseAdvice, CauseGroup};
+use crate::check::CheckReport;
+use crate::check::confidence::rate;
+use crate::check::level::AlertLevel;
+use crate::check::reconcile::Reconciliation;
+use crate::error::AnalyzeError;
+use crate::page::reports::PageReports;
+use crate::timeline::Scope;
+
+/// Most pages.
+const PAGES_MAX: usize = 500;
+
+/// Name and value of a dimension.
+type Group = (String, Option<String>);
+
+/// Returns the values of a dimension in the verdicts of a check.
+///
+/// # Errors
+/// If there are too many.
+pub(super) fn values(
+    check: &CheckReport,
+    name: &str,
+) -> Result<BTreeSet<Option<String>>, AnalyzeError> {
+    let pairs = check.verdicts.iter().flat_map(|verdict| &verdict.scope.0);
+    let values: BTreeSet<Option<String>> =
+        pairs.filter(|(of, _)| of == name).map(|(_, value)| value.clone()).collect();
+    if values.len() > PAGES_MAX {
+        return Err(AnalyzeError::Span(format!(
+            "--each {name} has {} groups, more than the maximum of {PAGES_MAX}\n  hint: group by a dimension with fewer values",
+            values.len()
+        )));
+    }
+    Ok(values)
+}
+
+/// Whether a scope is part of a group.
+pub(super) fn is_of_group(scope: &Scope, group: &Group) -> bool {
+    scope.0.contains(group)
+}
+
+/// Returns the results of one group.
+pub(super) fn of_group(all: &PageReports, group: Group) -> PageReports {
+    let is_own = |scope: &Scope| is_of_group(scope, &group);
+    let mut check = all.check.clone();
+    check.verdicts.retain(|verdict| is_own(&verdict.scope));
+    let minimum = if check.feed.stale { AlertLevel::Unknown } else { AlertLevel::Ok };
+    check.status =
+        check.verdicts.iter().map(|verdict| verdict.level).fold(minimum, AlertLevel::max);
+    check.exit_code = check.status.exit_code();
+    check.incidents.clear();
+    let reconcile = all.reconcile.as_ref().map(|of| Reconciliation {
+        version: of.version,
+        as_of: of.as_of.clone(),
+        accounts: of.accounts.iter().filter(|one| is_own(&one.scope)).cloned().collect(),
+    });
+    PageReports {
+        check,
+        report: all.report.of_scopes(is_own),
+        groups: Vec::new(),
+        causes: all.causes.as_ref().map(|of| causes_of_group(of, &group)),
+        reconcile,
+        // addresses have no group
+        suppress: None,
+        stored_rows: all.stored_rows,
+        first_event_at: all.first_event_at,
+        each: Some(group),
+    }
+}
+
+/// Returns the causes of one group: its part of the groups by dimension and cause.
+fn causes_of_group(all: &CausesReport, group: &Group) -> CausesReport {
+    let own: Vec<&CauseGroup> =
+        all.groups.iter().filter(|one| is_of_group(&one.scope, group)).collect();
+    let bounces = own.iter().map(|one| one.count).sum();
+    let of_cause = |one: &&CauseGroup| CauseGroup {
+        scope: Scope(one.scope.0.iter().filter(|(name, _)| *name != group.0).cloned().collect()),
+        share: rate(one.count, bounces),
+        ..(*one).clone()
+    };
+    let groups: Vec<CauseGroup> = own.iter().map(of_cause).collect();
+    let advice = groups.iter().filter_map(|one| {
+        let cause = one.scope.0.first()?.1.as_deref()?;
+        let known = all.advice.iter().find(|advice| advice.cause == cause)?;
+        Some(CauseAdvice {
+            count: one.count,
+            share: one.share,
+            // these belong to all mail
+            mostly: Vec::new(),
+            block_lists: Vec::new(),
+            suggestions: Vec::new(),
+            ..known.clone()
+        })
+    });
+    CausesReport {
+        bounces,
+        counted: own.iter().map(|one| one.counted).sum(),
+        bounces_before: own.iter().map(|one| one.count_before).sum(),
+        auto_replies: 0,
+        rollups: Vec::new(),
+        advice: advice.filter(|advice| advice.count > 0).collect(),
+        groups_total: groups.len(),
+        groups,
+        delays: Vec::new(),
+        disagreements: Vec::new(),
+        unknown: Vec::new(),
+        incidents: Vec::new(),
+        version: all.version,
+        as_of: all.as_of.clone(),
+        from: all.from.clone(),
+        to: all.to.clone(),
+    }
+}

@@ -1,0 +1,27 @@
+//! Results of the analyses of a page.
+
+use crate::causes::CausesReport;
+use crate::check::CheckReport;
+use crate::check::reconcile::Reconciliation;
+use crate::page::groups::GroupTable;
+use crate::page::suppression::SuppressionCounts;
+use crate::report::RateReport;
+
+/// Results of the analyses of a page.
+#[derive(Debug)]
+#[expect(missing_docs, reason = "each field is the result of the command of its name")]
+pub struct PageReports {
+    pub check: CheckReport,
+    pub report: RateReport,
+    /// Tables of the groupings that have groups.
+    pub groups: Vec<GroupTable>,
+    pub causes: Option<CausesReport>,
+    pub reconcile: Option<Reconciliation>,
+    pub suppress: Option<SuppressionCounts>,
+    /// Stored rows, copies included.
+    pub stored_rows: u64,
+    /// Time of the first event of the service, epoch milliseconds.
+    pub first_event_at: Option<i64>,
+    /// The group of the page, if there is a page for each group.
+    pub each: Option<(String, Option<String>)>,
+}

@@ -1,0 +1,59 @@
+//! Parameters of a page.
+
+use bouncewatch_schemas::time::DAY_MS;
+
+use crate::causes::CausesRequest;
+use crate::check::CheckRequest;
+use crate::check::reconcile::ReconcileRequest;
+use crate::report::ReportRequest;
+use crate::suppress::SuppressRequest;
+use crate::timeline::{Dimension, Grouping};
+
+/// Days in the trend of a group.
+pub(super) const TREND_DAYS: i64 = 14;
+
+/// Parameters of a page. All analyses read the store of the check and end at its time.
+#[derive(Debug, Clone)]
+pub struct PageRequest {
+    /// The check; its first window is that of the groups and of the rates over time.
+    pub check: CheckRequest,
+    /// Rates of the account over time.
+    pub report: ReportRequest,
+    /// Groupings with a table of groups.
+    pub groupings: Vec<Grouping>,
+    /// Dimension with a page for each value. Then all groupings begin with account, region and it.
+    pub each: Option<Dimension>,
+    /// Most groups in a table.
+    pub top: usize,
+    /// Causes of bounces; `None` for WorkMail.
+    pub causes: Option<CausesRequest>,
+    /// Reconciliation; `None` for WorkMail.
+    pub reconcile: Option<ReconcileRequest>,
+    /// Addresses to suppress; `None` for WorkMail.
+    pub suppress: Option<SuppressRequest>,
+}
+
+impl PageRequest {
+    /// Returns the check of the groups: in the first window only, without contributors.
+    pub(super) fn group_check(&self) -> CheckRequest {
+        CheckRequest {
+            groupings: self.groupings.clone(),
+            windows: self.check.windows.iter().take(1).cloned().collect(),
+            contributors: Vec::new(),
+            ..self.check.clone()
+        }
+    }
+
+    /// Returns the report of the groups: a row at the end of each of the last days.
+    pub(super) fn group_report(&self) -> ReportRequest {
+        ReportRequest {
+            from: self.check.at - TREND_DAYS * DAY_MS,
+            to: self.check.at,
+            every: DAY_MS,
+            windows: self.check.windows.iter().take(1).cloned().collect(),
+            groupings: self.groupings.clone(),
+            top: None,
+            ..self.report.clone()
+        }
+    }
+}

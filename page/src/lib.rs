@@ -1,0 +1,76 @@
+//! Writes the results of the analyses as one HTML file, as a mail, or as an index of pages. No I/O, no clock.
+//!
+//! - `data`: the JSON document with the results of all commands; the only input
+//! - `sections`: document -> sections of text, tables and charts (`layout`)
+//! - `svg`: charts; `format`: numbers and times; `outside`: text from outside the project
+//! - `html`, `mail`, `index`: layout -> output, with askama templates
+
+pub mod data;
+pub mod format;
+mod html;
+mod index;
+mod layout;
+mod mail;
+mod outside;
+mod sections;
+mod svg;
+#[cfg(test)]
+mod tests;
+
+use serde::Serialize;
+
+pub use html::JSON_BYTES_MAX;
+pub use index::{IndexEntry, file_name, index};
+pub use outside::mask_addresses;
+
+/// Error of a page.
+#[derive(Debug, thiserror::Error)]
+pub enum PageError {
+    /// The text is not the JSON of a page.
+    #[error(
+        "could not read the JSON of a page: {0}\n  hint: `bouncewatch page --data FILE` writes it"
+    )]
+    Json(#[from] serde_json::Error),
+    /// A template could not be rendered.
+    #[error("could not render the page: {0}")]
+    Template(#[from] askama::Error),
+}
+
+/// Version of the JSON document.
+pub const VERSION: u32 = 1;
+/// Start of the embedded document in a page.
+const EMBEDDED: &str = "<script type=\"application/json\" id=\"bouncewatch\">";
+
+/// Returns a document as JSON text that can be embedded in HTML. Equal documents have equal texts.
+///
+/// # Errors
+/// If the document cannot be written as JSON.
+pub fn document_text(document: &impl Serialize) -> Result<String, PageError> {
+    // `<` occurs only inside strings, so the escape is valid JSON
+    Ok(serde_json::to_string(document)?.replace('<', "\\u003c"))
+}
+
+/// Returns the JSON text of a page, or the text itself if it is no page.
+pub fn embedded_document(text: &str) -> &str {
+    let Some((_, rest)) = text.split_once(EMBEDDED) else { return text };
+    rest.split_once("</script>").map_or(rest, |(document, _)| document)
+}
+
+/// Returns the page of a document, given as the text of [`document_text`].
+///
+/// # Errors
+/// If the text is not the JSON of a page.
+pub fn html(document: &str) -> Result<String, PageError> {
+    let data = serde_json::from_str(document)?;
+    html::render(&sections::page(&data), Some(document))
+}
+
+/// Returns the page of a document as a message for `sendmail -t`.
+///
+/// # Errors
+/// If the text is not the JSON of a page.
+pub fn mail(document: &str, to: &str) -> Result<String, PageError> {
+    let data = serde_json::from_str(document)?;
+    let page = sections::page(&data);
+    mail::render(&page, &html::render(&page, Some(document))?, to)
+}

@@ -1,0 +1,35 @@
+'use strict';
+for (const table of document.querySelectorAll('table[data-sort]')) {
+  const body = table.tBodies[0];
+  const value = (row, at) => {
+    const cell = row.cells[at];
+    const text = cell.dataset.v || cell.textContent;
+    const number = parseFloat(text.replace(/,/g, ''));
+    return [text, number];
+  };
+  const headers = [...table.tHead.rows[0].cells];
+  headers.forEach((header, at) => {
+    const title = header.textContent;
+    if (title === 'Range and trend') return;
+    const isText = !header.classList.contains('n') && title !== 'Level';
+    const button = document.createElement('button');
+    button.type = 'button';
+    button.textContent = title;
+    header.replaceChildren(button);
+    button.addEventListener('click', () => {
+      const down = header.getAttribute('aria-sort') === 'descending' || (isText && !header.hasAttribute('aria-sort'));
+      const sign = down ? 1 : -1;
+      headers.forEach((other) => other.removeAttribute('aria-sort'));
+      header.setAttribute('aria-sort', down ? 'ascending' : 'descending');
+      const rows = [...body.rows].map((row) => [row, ...value(row, at)]);
+      rows.sort((a, b) => {
+        if (isText) return sign * (a[1] < b[1] ? -1 : a[1] > b[1] ? 1 : 0);
+        const known = isNaN(a[2]) - isNaN(b[2]);
+        return known || (isNaN(a[2]) ? 0 : sign * (a[2] - b[2]));
+      });
+      body.append(...rows.map((row) => row[0]));
+      document.getElementById('status').textContent =
+        table.caption.textContent + ': sorted by ' + title + ', ' + (down ? 'ascending' : 'descending');
+    });
+  });
+}
