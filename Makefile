@@ -53,7 +53,7 @@ PAGE_TOOLS := $(TOOLS_DIR)/page-test
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
-run: system ## build, ingest the shipped sample into .run/store, print rates and status (no AWS account needed)
+run: system ## build, ingest the shipped sample into .run/store, print rates and status, write .run/page.html (no AWS account needed)
 	@echo "== building (about five minutes on the first run; most of it is polars)"
 	cargo build --target-dir $(TARGET) $(DEV_FEATURES)
 	@rm -rf .run/store && mkdir -p .run
@@ -63,6 +63,9 @@ run: system ## build, ingest the shipped sample into .run/store, print rates and
 	@echo; echo "== check: the status at the end of that week"
 	$(TARGET)/debug/bouncewatch check --store .run/store --at 2026-11-20T00:00:00Z; \
 		code=$$?; echo; echo "exit code $$code (0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN)"; test $$code -lt 3
+	@echo; echo "== page: the same as an HTML page, with causes and what to do"
+	$(TARGET)/debug/bouncewatch page --store .run/store --at 2026-11-20T00:00:00Z -o .run/page.html; \
+		code=$$?; echo "exit code $$code; open .run/page.html in a browser"; test $$code -lt 3
 	@echo; echo "== report: the campaign that causes it"
 	$(TARGET)/debug/bouncewatch report --store .run/store --to 2026-11-20T00:00:00Z --from 2026-11-19T00:00:00Z \
 		--every 1d --window 24h --by tag:campaign --top 5

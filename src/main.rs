@@ -6,6 +6,8 @@ mod config;
 mod exit_code;
 mod run;
 mod settings;
+#[cfg(feature = "analyze")]
+mod terminal;
 
 use std::io::{IsTerminal, Write};
 use std::path::Path;

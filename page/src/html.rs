@@ -71,7 +71,7 @@ struct PageTemplate<'a> {
     icon: &'static str,
 }
 
-/// Returns the icon: a shape in the colour of the level, as a `data:` URL.
+/// Returns the icon: a shape in the color of the level, as a `data:` URL.
 fn icon(page: &Page) -> &'static str {
     use crate::data::Level;
     match page.level {

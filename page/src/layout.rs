@@ -201,7 +201,7 @@ impl LevelMark {
         }
     }
 
-    /// Returns a shape, so that the level does not depend on colour.
+    /// Returns a shape, so that the level does not depend on color.
     pub(crate) fn shape(self) -> &'static str {
         match self {
             Self::Level(Level::Ok) => "\u{25cf}",
@@ -334,8 +334,9 @@ impl Line {
             Inline::Text(text)
             | Inline::Strong(text)
             | Inline::Outside(text)
-            | Inline::Code(text) => text.clone(),
-            Inline::Value { text, .. } | Inline::Time { text, .. } => text.clone(),
+            | Inline::Code(text)
+            | Inline::Value { text, .. }
+            | Inline::Time { text, .. } => text.clone(),
             Inline::Level(mark) => format!("{} {}", mark.shape(), mark.word()),
             Inline::File(_, name) => name.clone(),
         };

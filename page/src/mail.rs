@@ -9,9 +9,6 @@ use base64::engine::general_purpose::STANDARD;
 use crate::PageError;
 use crate::layout::{Block, Cell, Page, Row, Section, Table};
 
-/// Largest HTML part, in bytes.
-#[cfg(test)]
-pub(crate) const HTML_BYTES_MAX: usize = 90 * 1024;
 /// Most rows of a table.
 const ROWS_MAX: usize = 10;
 /// Sections that a mail has: what needs attention.

@@ -34,14 +34,10 @@ pub fn mask_addresses(text: &str) -> String {
     let mut rest = text;
     while let Some((before, after)) = rest.split_once('@') {
         // a quoted local part can contain any character
-        let kept = match before.strip_suffix('"').and_then(|quoted| quoted.rsplit_once('"')) {
-            Some((kept, _)) => kept,
-            None => {
-                let local: usize =
-                    before.chars().rev().take_while(is_local).map(char::len_utf8).sum();
-                before.split_at(before.len() - local).0
-            }
-        };
+        let quoted = before.strip_suffix('"').and_then(|quoted| quoted.rsplit_once('"'));
+        let local = before.chars().rev().take_while(is_local).map(char::len_utf8).sum::<usize>();
+        let plain = || before.split_at(before.len() - local).0;
+        let kept = quoted.map_or_else(plain, |(kept, _)| kept);
         out.push_str(kept);
         out.push_str(if kept.len() < before.len() { "...@" } else { "@" });
         rest = after;

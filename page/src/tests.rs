@@ -1,4 +1,4 @@
-//! Style sheet and script: hashes, sizes, and contrast of colours.
+//! Style sheet and script: hashes, sizes, and contrast of colors.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -24,19 +24,20 @@ fn style_sheet_and_script_are_small() {
 }
 
 /// Returns the value of a variable in a scheme: 0 light, 1 dark.
-fn colour(scheme: usize, name: &str) -> [f64; 3] {
+fn color(scheme: usize, name: &str) -> [f64; 3] {
     let of_scheme = CSS.split(":root{").nth(scheme + 1).unwrap();
     let value = of_scheme.split(&format!("--{name}:#")).nth(1).unwrap();
     let hex: String = value.chars().take(6).collect();
-    [0, 2, 4].map(|at| f64::from(u8::from_str_radix(&hex[at..at + 2], 16).unwrap()) / 255.0)
+    let [_, rgb @ ..] = u32::from_str_radix(&hex, 16).unwrap().to_be_bytes();
+    rgb.map(|part| f64::from(part) / 255.0)
 }
 
-/// Contrast of two colours (WCAG 2.2, "contrast ratio").
+/// Contrast of two colors (WCAG 2.2, "contrast ratio").
 fn contrast(a: [f64; 3], b: [f64; 3]) -> f64 {
-    let luminance = |colour: [f64; 3]| {
+    let luminance = |color: [f64; 3]| {
         let linear =
             |c: f64| if c <= 0.04045 { c / 12.92 } else { ((c + 0.055) / 1.055).powf(2.4) };
-        let [red, green, blue] = colour.map(linear);
+        let [red, green, blue] = color.map(linear);
         0.2126 * red + 0.7152 * green + 0.0722 * blue
     };
     let (a, b) = (luminance(a), luminance(b));
@@ -48,20 +49,20 @@ fn text_has_contrast_of_4_5_and_lines_of_3_in_both_schemes() {
     for scheme in [0, 1] {
         for name in ["fg", "mute", "line", "warn", "crit", "ok", "unk"] {
             for background in ["bg", "code"] {
-                let ratio = contrast(colour(scheme, name), colour(scheme, background));
+                let ratio = contrast(color(scheme, name), color(scheme, background));
                 assert!(ratio >= 4.5, "{name} on {background} in scheme {scheme}: {ratio:.2}");
             }
         }
-        let ratio = contrast(colour(scheme, "rule"), colour(scheme, "bg"));
+        let ratio = contrast(color(scheme, "rule"), color(scheme, "bg"));
         assert!(ratio >= 3.0, "rule in scheme {scheme}: {ratio:.2}");
-        let ratio = contrast(colour(scheme, "line"), colour(scheme, "band"));
+        let ratio = contrast(color(scheme, "line"), color(scheme, "band"));
         assert!(ratio >= 3.0, "line on band in scheme {scheme}: {ratio:.2}");
     }
 }
 
 #[test]
-fn colours_of_charts_are_those_of_light_mode() {
-    for (colour, name) in [
+fn colors_of_charts_are_those_of_light_mode() {
+    for (color, name) in [
         (LINE, "line"),
         (BAND, "band"),
         (AXIS, "mute"),
@@ -69,8 +70,8 @@ fn colours_of_charts_are_those_of_light_mode() {
         (WARNING, "warn"),
         (CRITICAL, "crit"),
     ] {
-        assert!(CSS.contains(&format!("--{name}:{}", colour.hex)), "{name}");
-        assert!(CSS.contains(&format!(".f{}{{fill:var(--{name})}}", colour.class)), "{name}");
-        assert!(CSS.contains(&format!(".s{}{{stroke:var(--{name})}}", colour.class)), "{name}");
+        assert!(CSS.contains(&format!("--{name}:{}", color.hex)), "{name}");
+        assert!(CSS.contains(&format!(".f{}{{fill:var(--{name})}}", color.class)), "{name}");
+        assert!(CSS.contains(&format!(".s{}{{stroke:var(--{name})}}", color.class)), "{name}");
     }
 }

@@ -31,7 +31,7 @@ mod tests;
 
 use std::path::PathBuf;
 
-use clap::{ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use crate::exit_code;
@@ -98,6 +98,19 @@ pub(crate) struct Cli {
     /// as errors.
     #[arg(short, long, global = true, overrides_with = "quiet", help_heading = heading::GLOBAL)]
     pub(crate) quiet: bool,
+    /// Color levels: auto, always or never
+    ///
+    /// auto: if stdout is a terminal. The environment variables NO_COLOR and CLICOLOR_FORCE apply.
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        value_name = "WHEN",
+        default_value = "auto",
+        hide_possible_values = true,
+        help_heading = heading::GLOBAL
+    )]
+    pub(crate) color: ColorChoice,
     /// Increase log verbosity (repeatable)
     #[arg(short, long, global = true, action = ArgAction::Count, help_heading = heading::GLOBAL)]
     pub(crate) verbose: u8,

@@ -1,6 +1,7 @@
 //! `bouncewatch causes`
 
 use bouncewatch_analyze::causes::{CauseGrouping, CausesRequest, causes, csv, table};
+use bouncewatch_analyze::report::text_table::TextLayout;
 
 use super::arguments::{mass_guard, own_domains, positive_duration_ms, without_duplicates};
 use super::command_result::CommandResult;
@@ -12,7 +13,12 @@ use crate::config::Config;
 /// Default length of the period.
 const PERIOD: &str = "7d";
 
-pub(super) fn run(args: &CausesArgs, config: &Config, now: i64) -> anyhow::Result<CommandResult> {
+pub(super) fn run(
+    args: &CausesArgs,
+    config: &Config,
+    now: i64,
+    layout: TextLayout,
+) -> anyhow::Result<CommandResult> {
     let classifier = config.classifier()?;
     let to = time_ms("--to", args.to.as_deref())?.unwrap_or(now);
     let window = positive_duration_ms("--window", args.window.as_deref().unwrap_or(PERIOD))?;
@@ -28,10 +34,10 @@ pub(super) fn run(args: &CausesArgs, config: &Config, now: i64) -> anyhow::Resul
     let report = causes(&request, &classifier)?;
     let unknown = report.unknown_report();
     let mut result = match (args.format, args.unknown) {
-        (CausesFormat::Table, false) => CommandResult::data(table::causes(&report)),
+        (CausesFormat::Table, false) => CommandResult::data(table::causes(&report, layout)),
         (CausesFormat::Json, false) => CommandResult::json(&report)?,
         (CausesFormat::Csv, false) => CommandResult::data(csv::causes(&report)),
-        (CausesFormat::Table, true) => CommandResult::data(table::unknown(&unknown)),
+        (CausesFormat::Table, true) => CommandResult::data(table::unknown(&unknown, layout)),
         (CausesFormat::Json, true) => CommandResult::json(&unknown)?,
         (CausesFormat::Csv, true) => CommandResult::data(csv::unknown(unknown.unknown)),
     };

@@ -2,6 +2,7 @@
 
 use anyhow::Context;
 use bouncewatch_analyze::history::{HistoryRequest, HistorySubject, MailHistory, history, table};
+use bouncewatch_analyze::report::text_table::TextLayout;
 
 use super::arguments::{mass_guard, positive_duration_ms};
 use super::command_result::CommandResult;
@@ -16,7 +17,12 @@ use crate::settings::AddressPolicy;
 /// Maximum number of lines of a table.
 const TABLE_MAX: usize = 400;
 
-pub(super) fn run(args: &HistoryArgs, config: &Config, now: i64) -> anyhow::Result<CommandResult> {
+pub(super) fn run(
+    args: &HistoryArgs,
+    config: &Config,
+    now: i64,
+    layout: TextLayout,
+) -> anyhow::Result<CommandResult> {
     let classifier = config.classifier()?;
     let has_key = config.addresses.key_file.is_some();
     let hasher =
@@ -37,7 +43,7 @@ pub(super) fn run(args: &HistoryArgs, config: &Config, now: i64) -> anyhow::Resu
     };
     let history = history(&request, &classifier)?;
     let mut result = match args.format.format {
-        BasicFormat::Table => CommandResult::data(table::history(&history)),
+        BasicFormat::Table => CommandResult::data(table::history(&history, layout)),
         BasicFormat::Json => CommandResult::json(&history)?,
     };
     result.notes = notes(&history, has_key);

@@ -31,9 +31,13 @@ mod suppress;
 mod times;
 
 use std::io::Write;
+#[cfg(feature = "analyze")]
+use std::path::PathBuf;
 
 use crate::cli::{Cli, Command};
 use crate::config::Config;
+#[cfg(feature = "analyze")]
+use crate::terminal::text_layout;
 
 pub(crate) use command_result::CommandResult;
 pub(crate) use output_file::write_file;
@@ -46,20 +50,22 @@ pub(crate) use output_file::write_file;
 pub(crate) fn run(cli: Cli, now: i64, out: &mut dyn Write) -> anyhow::Result<CommandResult> {
     let config = Config::read(cli.config.as_deref())?;
     let verbosity = cli.verbosity();
+    #[cfg(feature = "analyze")]
+    let layout = text_layout(cli.color, cli.command.output().map(PathBuf::as_path));
     match cli.command {
         Command::Ingest(args) => ingest::run(&args, &config, verbosity),
         #[cfg(feature = "analyze")]
-        Command::Check(args) => check::run(&args, &config, now),
+        Command::Check(args) => check::run(&args, &config, now, layout),
         #[cfg(feature = "analyze")]
-        Command::Report(args) => report::run(&args, &config, now),
+        Command::Report(args) => report::run(&args, &config, now, layout),
         #[cfg(feature = "analyze")]
         Command::Page(args) => page::run(&args, &config, now),
         #[cfg(feature = "analyze")]
-        Command::Reconcile(args) => reconcile::run(&args, &config, now),
+        Command::Reconcile(args) => reconcile::run(&args, &config, now, layout),
         #[cfg(feature = "analyze")]
-        Command::Causes(args) => causes::run(&args, &config, now),
+        Command::Causes(args) => causes::run(&args, &config, now, layout),
         #[cfg(feature = "analyze")]
-        Command::History(args) => history::run(&args, &config, now),
+        Command::History(args) => history::run(&args, &config, now, layout),
         #[cfg(feature = "analyze")]
         Command::Suppress(args) => suppress::run(&args, &config, now),
         Command::Explain(args) => explain::run(&args, &config, out),

@@ -3,6 +3,7 @@
 use anyhow::Context;
 use bouncewatch_analyze::check::reconcile::{ReconcileRequest, reconcile};
 use bouncewatch_analyze::report::table;
+use bouncewatch_analyze::report::text_table::TextLayout;
 
 use super::arguments::{counted_from, groupings, no_events_hint, own_domains, windows};
 use super::command_result::CommandResult;
@@ -15,6 +16,7 @@ pub(super) fn run(
     args: &ReconcileArgs,
     config: &Config,
     now: i64,
+    layout: TextLayout,
 ) -> anyhow::Result<CommandResult> {
     let request = ReconcileRequest {
         store: analyzed_folder(&args.store, &args.aws, &args.cache, config)?,
@@ -27,7 +29,7 @@ pub(super) fn run(
     };
     let reconciliation = reconcile(&request)?;
     let mut result = match args.format.format {
-        BasicFormat::Table => CommandResult::data(table::reconciliation(&reconciliation)),
+        BasicFormat::Table => CommandResult::data(table::reconciliation(&reconciliation, layout)),
         BasicFormat::Json => CommandResult::json(&reconciliation)?,
     };
     if reconciliation.accounts.is_empty() {

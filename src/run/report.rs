@@ -2,6 +2,7 @@
 
 use std::io;
 
+use bouncewatch_analyze::report::text_table::TextLayout;
 use bouncewatch_analyze::report::{ReportRequest, csv, parquet, report, table};
 use bouncewatch_schemas::printable::write_json;
 
@@ -18,7 +19,12 @@ use crate::config::Config;
 /// Default length of a report.
 const PERIOD_MS: i64 = 7 * 86_400_000;
 
-pub(super) fn run(args: &ReportArgs, config: &Config, now: i64) -> anyhow::Result<CommandResult> {
+pub(super) fn run(
+    args: &ReportArgs,
+    config: &Config,
+    now: i64,
+    layout: TextLayout,
+) -> anyhow::Result<CommandResult> {
     let to = time_ms("--to", args.to.as_deref())?.unwrap_or(now);
     let request = ReportRequest {
         store: analyzed_folder(&args.store, &args.aws, &args.cache, config)?,
@@ -35,9 +41,9 @@ pub(super) fn run(args: &ReportArgs, config: &Config, now: i64) -> anyhow::Resul
     };
     let rates = report(&request)?;
     let is_empty = rates.rows.is_empty();
-    let format = args.format;
+    let (format, critical) = (args.format, config.bounce.critical);
     let mut result = CommandResult::streamed(move |out| match format {
-        ReportFormat::Table => out.write_all(table::report(&rates).as_bytes()),
+        ReportFormat::Table => out.write_all(table::report(&rates, critical, layout).as_bytes()),
         ReportFormat::Json => {
             write_json(&mut *out, &rates)?;
             out.write_all(b"\n")

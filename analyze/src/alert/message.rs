@@ -16,6 +16,8 @@ use crate::check::level::AlertLevel;
 use crate::check::{CheckReport, Verdict};
 use crate::error::AnalyzeError;
 use crate::report::table;
+use crate::report::text_table::TextLayout;
+use crate::report::trend::Trends;
 
 /// Most notifications that a message lists.
 const NOTIFICATIONS_MAX: usize = 25;
@@ -164,7 +166,7 @@ fn compose(
         listed.iter().flat_map(|notification| verdicts.of(notification)).collect();
     let of_listed = of_listed.into_values().cloned().collect();
     let check = &CheckReport { verdicts: of_listed, ..without_verdicts.clone() };
-    _ = write!(text, "\n{}", table::check(check));
+    _ = write!(text, "\n{}", table::check(check, &Trends::default(), TextLayout::default()));
     if let Some(page) = context.page {
         _ = writeln!(text, "\npage: {page}");
     }

@@ -6,8 +6,13 @@ use bouncewatch_schemas::printable::printable;
 
 use crate::causes::model::{CauseAdvice, CauseGroup, CausesReport, UnknownTextReport};
 use crate::incidents::table::incidents;
-use crate::report::text::{humanize, percent, shortened, text_table, utc_minute};
+use crate::report::text::{humanize, percent, shortened, utc_second};
+use crate::report::text_table::{TextLayout, TextTable};
 
+/// Number of causes in the first lines.
+const LARGEST: usize = 3;
+/// Columns that compare with the previous period.
+const COMPARISON: [&str; 2] = ["previous", "change"];
 /// Maximum number of causes with advice.
 const ADVICE_MAX: usize = 6;
 /// Maximum number of delays.
@@ -16,11 +21,11 @@ const DELAYS_MAX: usize = 12;
 const EXAMPLE_MAX: usize = 100;
 
 /// Returns a report: rollups, groups, advice, delays, and disagreements with SES.
-pub fn causes(causes: &CausesReport) -> String {
+pub fn causes(causes: &CausesReport, layout: TextLayout) -> String {
     let mut out = format!(
         "causes of bounces from {} to {}\n",
-        utc_minute(&causes.from),
-        utc_minute(&causes.to)
+        utc_second(&causes.from),
+        utc_second(&causes.to)
     );
     let before = match causes.bounces_before {
         Some(before) => format!("{before} in the previous period"),
@@ -29,36 +34,34 @@ pub fn causes(causes: &CausesReport) -> String {
     // writing to a String cannot fail
     _ = writeln!(
         out,
-        "{} bounces, {} of them counted by SES; {before}; {} automatic replies not included\n",
-        causes.bounces, causes.counted, causes.auto_replies
+        "{} bounces, {} of them counted by SES; {before}; {} automatic replies not included\n{}",
+        causes.bounces,
+        causes.counted,
+        causes.auto_replies,
+        largest(causes)
     );
     let rollups: Vec<Vec<String>> = causes
         .rollups
         .iter()
         .filter(|one| one.count > 0 || one.count_before.unwrap_or_default() > 0)
         .map(|one| {
-            let [share, before, change] = numbers(one.share, one.count, one.count_before);
-            vec![
-                rollup_title(one.rollup),
-                one.count.to_string(),
-                share,
-                one.counted.to_string(),
-                before,
-                change,
-            ]
+            let [share, comparison @ ..] = numbers(one.share, one.count, one.count_before);
+            let counts = [one.count.to_string(), share, one.counted.to_string()];
+            [rollup_title(one.rollup)].into_iter().chain(counts).chain(comparison).collect()
         })
         .collect();
-    let header = ["", "bounces", "share", "counted", "previous", "change"];
-    out.push_str(&text_table(&header, &rollups, 1));
+    let header = ["", "bounces", "share", "counted", COMPARISON[0], COMPARISON[1]];
+    let table = TextTable { header: &header, left_columns: 1, ..TextTable::default() };
+    out.push_str(&compared(table, rollups, causes, layout));
     out.push('\n');
-    out.push_str(&groups(causes));
+    out.push_str(&groups(causes, layout));
     out.push_str(&incidents(&causes.incidents));
     for one in causes.advice.iter().take(ADVICE_MAX) {
         out.push('\n');
         out.push_str(&advice(one));
     }
-    out.push_str(&delays(causes));
-    out.push_str(&disagreements(causes));
+    out.push_str(&delays(causes, layout));
+    out.push_str(&disagreements(causes, layout));
     if causes.unknown.is_empty() {
         return out;
     }
@@ -69,6 +72,39 @@ pub fn causes(causes: &CausesReport) -> String {
     };
     _ = writeln!(out, "\n{unknown} bounces match no rule ({texts}); list them with --unknown");
     out
+}
+
+/// Returns the largest causes in a sentence; empty if there are none.
+fn largest(causes: &CausesReport) -> String {
+    let largest = causes.advice.iter().take(LARGEST);
+    let largest: Vec<String> = largest
+        .map(|one| format!("{} {} ({})", humanize(one.cause), one.count, percent(one.share)))
+        .collect();
+    match largest.as_slice() {
+        [] => String::new(),
+        largest => format!("largest causes: {}\n", largest.join(", ")),
+    }
+}
+
+/// Returns a table without the columns that compare with the previous period, if its counts are unknown.
+fn compared(
+    table: TextTable<'_>,
+    mut rows: Vec<Vec<String>>,
+    causes: &CausesReport,
+    layout: TextLayout,
+) -> String {
+    if causes.bounces_before.is_some() {
+        return TextTable { optional: &COMPARISON, ..table }.text(&rows, layout);
+    }
+    let keep: Vec<bool> = table.header.iter().map(|title| !COMPARISON.contains(title)).collect();
+    let retain = |cells: &mut Vec<String>| {
+        let mut keep = keep.iter();
+        cells.retain(|_| keep.next() != Some(&false));
+    };
+    rows.iter_mut().for_each(retain);
+    let header: Vec<&str> =
+        table.header.iter().copied().filter(|title| !COMPARISON.contains(title)).collect();
+    TextTable { header: &header, ..table }.text(&rows, layout)
 }
 
 /// Returns share, count of the previous period, and change of the count.
@@ -97,7 +133,7 @@ fn rollup_title(rollup: &str) -> String {
     }
 }
 
-fn groups(causes: &CausesReport) -> String {
+fn groups(causes: &CausesReport, layout: TextLayout) -> String {
     let mut out = String::new();
     let mut rest = causes.groups.as_slice();
     // one table per grouping
@@ -136,9 +172,14 @@ fn groups(causes: &CausesReport) -> String {
             header.push("fault");
         }
         let texts = header.len();
-        header.extend(["bounces", "share", "counted", "previous", "change"]);
-        let rows: Vec<Vec<String>> = own.iter().map(line).collect();
-        out.push_str(&table_with_text_column(&header, " example", rows, texts));
+        header.extend(["bounces", "share", "counted", COMPARISON[0], COMPARISON[1], "example"]);
+        let table = TextTable {
+            header: &header,
+            left_columns: texts,
+            ends_with_text: true,
+            ..TextTable::default()
+        };
+        out.push_str(&compared(table, own.iter().map(line).collect(), causes, layout));
     }
     if causes.groups.len() < causes.groups_total {
         _ = writeln!(
@@ -149,29 +190,6 @@ fn groups(causes: &CausesReport) -> String {
         );
     }
     out
-}
-
-/// Returns a table with a last column `title` of left-aligned text, which `header` does not contain.
-fn table_with_text_column(
-    header: &[&str],
-    title: &str,
-    rows: Vec<Vec<String>>,
-    left_columns: usize,
-) -> String {
-    let longest =
-        rows.iter().filter_map(|row| row.last()).map(|text| printable(text).chars().count());
-    let longest = longest.max().unwrap_or_default();
-    let padded = rows.into_iter().map(|mut row| {
-        if let Some(text) = row.last_mut() {
-            // text_table aligns its last columns right
-            let width = printable(text).chars().count();
-            text.push_str(&" ".repeat(longest - width));
-        }
-        row
-    });
-    let title = format!("{title:<longest$}");
-    let header = [header, &[title.as_str()]].concat();
-    text_table(&header, &padded.collect::<Vec<_>>(), left_columns)
 }
 
 fn advice(advice: &CauseAdvice) -> String {
@@ -218,7 +236,7 @@ fn advice(advice: &CauseAdvice) -> String {
     out
 }
 
-fn delays(causes: &CausesReport) -> String {
+fn delays(causes: &CausesReport, layout: TextLayout) -> String {
     if causes.delays.is_empty() {
         return String::new();
     }
@@ -236,12 +254,19 @@ fn delays(causes: &CausesReport) -> String {
                 delay.count.to_string(),
                 before,
                 change,
-                format!(" {}", delay.meaning.unwrap_or("unknown delay type")),
+                delay.meaning.unwrap_or("unknown delay type").to_owned(),
             ]
         })
         .collect();
-    let header = ["delay type", "provider", "caused by", "delays", "previous", "change"];
-    let table = table_with_text_column(&header, " meaning", rows, 3);
+    let [previous, change] = COMPARISON;
+    let header = ["delay type", "provider", "caused by", "delays", previous, change, "meaning"];
+    let table = TextTable {
+        header: &header,
+        left_columns: 3,
+        ends_with_text: true,
+        ..TextTable::default()
+    };
+    let table = compared(table, rows, causes, layout);
     let more = causes.delays.len().saturating_sub(DELAYS_MAX);
     let more = match more {
         0 => String::new(),
@@ -250,12 +275,11 @@ fn delays(causes: &CausesReport) -> String {
     format!("\ndelivery delays (bounces can follow)\n{table}{more}")
 }
 
-/// The cell of an example, with a space between it and the numbers before it.
 fn example_cell(example: Option<&str>) -> String {
-    format!(" {}", shortened(example.unwrap_or_default(), EXAMPLE_MAX))
+    shortened(example.unwrap_or_default(), EXAMPLE_MAX)
 }
 
-fn disagreements(causes: &CausesReport) -> String {
+fn disagreements(causes: &CausesReport, layout: TextLayout) -> String {
     if causes.disagreements.is_empty() {
         return String::new();
     }
@@ -273,21 +297,26 @@ fn disagreements(causes: &CausesReport) -> String {
             ]
         })
         .collect();
-    let header = ["SES type", "cause by text", "bounces", "counted"];
-    let table = table_with_text_column(&header, " example", rows, 2);
+    let table = TextTable {
+        header: &["SES type", "cause by text", "bounces", "counted", "example"],
+        left_columns: 2,
+        ends_with_text: true,
+        ..TextTable::default()
+    };
+    let table = table.text(&rows, layout);
     format!(
         "\nbounces with an SES type that contradicts the server's text; the text decides\n{table}"
     )
 }
 
 /// Returns the texts that match no rule.
-pub fn unknown(report: &UnknownTextReport<'_>) -> String {
+pub fn unknown(report: &UnknownTextReport<'_>, layout: TextLayout) -> String {
     let mut out = format!(
         "{} of {} bounces from {} to {} match no rule\n",
         report.unknown_bounces,
         report.bounces,
-        utc_minute(report.from),
-        utc_minute(report.to)
+        utc_second(report.from),
+        utc_second(report.to)
     );
     let rows: Vec<Vec<String>> = report
         .unknown
@@ -299,13 +328,18 @@ pub fn unknown(report: &UnknownTextReport<'_>) -> String {
                 one.smtp_code.map_or_else(|| "-".to_owned(), |code| code.to_string()),
                 text(&one.enhanced_status),
                 one.count.to_string(),
-                format!(" {}", one.template.as_deref().unwrap_or("(no text)")),
+                one.template.as_deref().unwrap_or("(no text)").to_owned(),
             ]
         })
         .collect();
     if !rows.is_empty() {
-        let header = ["SES type", "code", "status", "bounces"];
-        out.push_str(&table_with_text_column(&header, " text   ", rows, 3));
+        let table = TextTable {
+            header: &["SES type", "code", "status", "bounces", "text"],
+            left_columns: 3,
+            ends_with_text: true,
+            ..TextTable::default()
+        };
+        out.push_str(&table.text(&rows, layout));
     }
     out
 }

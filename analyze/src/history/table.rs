@@ -6,7 +6,8 @@ use bouncewatch_schemas::event::EventKind;
 use bouncewatch_schemas::printable::printable;
 
 use crate::history::model::{HistoryEvent, MailHistory};
-use crate::report::text::{humanize, shortened, text_table, utc_minute};
+use crate::report::text::{humanize, shortened, utc_second};
+use crate::report::text_table::{TextLayout, TextTable};
 use crate::suppress::model::SuppressedAddress;
 
 /// Maximum length of a message ID, in characters. The start of an SES message ID is the time of sending.
@@ -32,7 +33,7 @@ const COLUMNS: [HistoryColumn; 8] = [
 ];
 
 /// Returns a summary in one line, a table with one line per event, and the suppressed recipients.
-pub fn history(history: &MailHistory) -> String {
+pub fn history(history: &MailHistory, layout: TextLayout) -> String {
     let mut out = summary(history);
     let hidden = if history.address.is_some() { "recipient" } else { "message" };
     let mut header = Vec::new();
@@ -46,7 +47,9 @@ pub fn history(history: &MailHistory) -> String {
     }
     if !rows.is_empty() {
         out.push('\n');
-        out.push_str(&text_table(&header, &rows, header.len()));
+        let table =
+            TextTable { header: &header, left_columns: header.len(), ..TextTable::default() };
+        out.push_str(&table.text(&rows, layout));
     }
     for one in history.suppressed.iter().chain(&history.on_hold) {
         out.push_str(&suppressed(one));
@@ -75,27 +78,27 @@ fn summary(history: &MailHistory) -> String {
         ("complained", &history.last_complained_at),
     ] {
         if let Some(at) = at {
-            _ = write!(out, ", last {name} {}", utc_minute(at));
+            _ = write!(out, ", last {name} {}", utc_second(at));
         }
     }
     _ = match (history.suppressed.as_slice(), history.on_hold.as_slice()) {
         ([], []) => writeln!(out, "; not suppressed"),
         ([], [first, ..]) => {
-            let until = first.expires_at.as_deref().map(utc_minute).unwrap_or_default();
+            let until = first.expires_at.as_deref().map(utc_second).unwrap_or_default();
             writeln!(out, "; on hold until {until}")
         }
         ([first, ..], _) => writeln!(
             out,
             "; suppressed because of {} on {}",
             reason(first),
-            utc_minute(&first.last_at)
+            utc_second(&first.last_at)
         ),
     };
     out
 }
 
 fn suppressed(one: &SuppressedAddress) -> String {
-    let expires = one.expires_at.as_deref().map(utc_minute);
+    let expires = one.expires_at.as_deref().map(utc_second);
     let evidence = one.evidence.as_deref().unwrap_or_default();
     format!(
         "\n{} is {} by `suppress`\n  reason    {}, {}, last {}\n  until     {}\n  evidence  {}\n",
@@ -103,7 +106,7 @@ fn suppressed(one: &SuppressedAddress) -> String {
         if one.reason.is_hold() { "put on hold" } else { "listed" },
         reason(one),
         plural(one.count, if one.cause.is_some() { "bounce" } else { "complaint" }),
-        utc_minute(&one.last_at),
+        utc_second(&one.last_at),
         expires.as_deref().unwrap_or("no expiry"),
         shortened(&printable(evidence), TEXT_MAX)
     )

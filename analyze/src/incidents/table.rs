@@ -5,7 +5,7 @@ use std::fmt::Write;
 use bouncewatch_schemas::printable::printable;
 
 use crate::incidents::model::ProviderIncident;
-use crate::report::text::{shortened, utc_minute};
+use crate::report::text::{shortened, utc_second};
 
 /// Maximum length of the text of a server.
 const TEXT_MAX: usize = 100;
@@ -21,8 +21,8 @@ pub(crate) fn incidents(incidents: &[ProviderIncident]) -> String {
             "\nProvider incident: {}, {} addresses with earlier deliveries bounced\n  from        {} to {}\n  text        {}\n  what to do  {}",
             printable(&one.provider),
             one.addresses,
-            utc_minute(&one.from),
-            utc_minute(&one.to),
+            utc_second(&one.from),
+            utc_second(&one.to),
             shortened(&printable(text), TEXT_MAX),
             one.remedy,
         );

@@ -1,6 +1,6 @@
 //! Runs the analyses of a page on one listing of the store.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use bouncewatch_classify::Classifier;
 use bouncewatch_schemas::event::Service;
@@ -131,7 +131,7 @@ impl Groups {
             None => add(&check.verdicts),
             Some(each) => {
                 let name = each.name();
-                let mut by_value: HashMap<Option<&String>, Vec<Verdict>> = HashMap::new();
+                let mut by_value: BTreeMap<Option<&String>, Vec<Verdict>> = BTreeMap::new();
                 for verdict in &check.verdicts {
                     let Some((_, value)) = verdict.scope.0.iter().find(|(of, _)| *of == name)
                     else {
@@ -139,7 +139,9 @@ impl Groups {
                     };
                     by_value.entry(value.as_ref()).or_default().push(verdict.clone());
                 }
-                by_value.values().for_each(|verdicts| add(verdicts));
+                for verdicts in by_value.values() {
+                    add(verdicts);
+                }
             }
         }
         let is_shown = |scope: &Scope| shown.contains(&scope.to_string());

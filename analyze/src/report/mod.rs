@@ -13,6 +13,8 @@ pub mod prometheus;
 mod rates;
 pub mod table;
 pub mod text;
+pub mod text_table;
+pub mod trend;
 
 pub(crate) use rates::report_scan;
 pub use rates::{RateReport, RateRow, ReportRequest, report};

@@ -121,6 +121,12 @@ impl RateRows {
         Some(row(timeline, window, scope, *self.ends.get(of_scope % self.ends.len())?))
     }
 
+    /// Computes a row and those before it that have the same scope and window: at most `count`, the first one first.
+    pub(super) fn until(&self, at: usize, count: usize) -> impl Iterator<Item = RateRow> {
+        let start = at - at.checked_rem(self.ends.len()).unwrap_or_default();
+        (start.max((at + 1).saturating_sub(count))..=at).filter_map(|at| self.get(at))
+    }
+
     /// Computes the rows one by one.
     pub fn iter(&self) -> impl Iterator<Item = RateRow> {
         (0..self.len()).filter_map(|at| self.get(at))
@@ -229,11 +235,7 @@ pub(crate) fn report_scan(
         every_seconds: request.every as f64 / 1_000.0,
         scopes: history.by_grouping.iter().map(Timelines::len).sum(),
         scopes_shown: 0,
-        rows: RateRows {
-            scopes: Vec::new(),
-            windows: request.windows.clone(),
-            ends: ends.to_vec(),
-        },
+        rows: RateRows { scopes: Vec::new(), windows: request.windows.clone(), ends: ends.clone() },
     };
     for (grouping, timelines) in groupings.iter().zip(history.by_grouping) {
         let scope = |(values, timeline)| (Scope::new(grouping, &values), timeline);
@@ -337,6 +339,7 @@ mod tests {
     use std::io;
 
     use super::*;
+    use crate::report::text_table::TextLayout;
     use crate::report::{csv, table};
 
     /// A report with more rows than fit into memory.
@@ -382,6 +385,9 @@ mod tests {
         assert_eq!(error.kind(), io::ErrorKind::StorageFull);
         let error = serde_json::to_writer(SmallDisk(10_000), &report).unwrap_err();
         assert_eq!(error.io_error_kind(), Some(io::ErrorKind::StorageFull));
-        assert!(table::report(&report).contains("400 of 1000000000 rows shown"));
+        assert!(
+            table::report(&report, 0.1, TextLayout::default())
+                .contains("400 of 1000000000 rows shown")
+        );
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use anstyle::{AnsiColor, Style};
 use bouncewatch_schemas::event::Service;
 use bouncewatch_schemas::printable::printable;
 
@@ -11,27 +12,29 @@ use crate::check::reconcile::{ReconciledScope, Reconciliation, ReconciliationSte
 use crate::check::{CheckReport, FeedHealth, Verdict};
 use crate::incidents::table::incidents;
 use crate::report::rates::{RateReport, RateRow};
-use crate::report::text::{
-    computed_table, duration, humanize, percent, text_table, utc_minute, utc_second,
-};
+use crate::report::text::{duration, humanize, percent, utc_minute, utc_second};
+use crate::report::text_table::{TextLayout, TextTable};
+use crate::report::trend::{BARS, Trends, bars};
 use crate::timeline::NO_VALUE;
 
+/// Title of the column with the rates of the last 14 days.
+const TREND: &str = "trend";
 /// Most contributors of a rate, causes not counted.
 const CONTRIBUTORS_MAX: usize = 6;
 
 /// Returns a check as text: status, feed, one line per rate, projections, contributors.
-pub fn check(check: &CheckReport) -> String {
+pub fn check(check: &CheckReport, trends: &Trends, layout: TextLayout) -> String {
     let service = match check.service {
         Service::Ses => "",
         Service::WorkMail => "WorkMail, ",
     };
     let mut out = format!(
         "{}  {service}as of {}\n{}\n",
-        check.status.as_upper(),
+        layout.styled(check.status.as_upper(), level_style(check.status).bold()),
         utc_second(&check.as_of),
         feed(&check.feed)
     );
-    let header = [
+    let mut header = vec![
         "level",
         "metric",
         "scope",
@@ -43,22 +46,55 @@ pub fn check(check: &CheckReport) -> String {
         "more to warning",
         "more to critical",
     ];
-    out.push_str(&text_table(&header, &check.verdicts.iter().map(row).collect::<Vec<_>>(), 4));
+    let mut rows: Vec<Vec<String>> = check.verdicts.iter().map(row).collect();
+    if !trends.is_empty() {
+        header.push(TREND);
+        rows.iter_mut()
+            .zip(&check.verdicts)
+            .for_each(|(row, verdict)| row.push(trends.bars(verdict)));
+    }
+    let styles: Vec<Style> = check.verdicts.iter().map(verdict_style).collect();
+    let table = TextTable {
+        header: &header,
+        left_columns: 4,
+        optional: &[TREND, "more to warning", "95 % CI"],
+        styles: &styles,
+        ..TextTable::default()
+    };
+    out.push_str(&table.text(&rows, layout));
     for verdict in &check.verdicts {
         out.push_str(&projection(verdict));
     }
-    for verdict in &check.verdicts {
-        out.push_str(&contributors(verdict));
-    }
+    out.push_str(&contributors(&check.verdicts));
     out.push_str(&incidents(&check.incidents));
     out
+}
+
+fn level_style(level: AlertLevel) -> Style {
+    let color = match level {
+        AlertLevel::Ok => AnsiColor::Green,
+        AlertLevel::Warning => AnsiColor::Yellow,
+        AlertLevel::Critical => AnsiColor::Red,
+        AlertLevel::Unknown => AnsiColor::Magenta,
+    };
+    Style::new().fg_color(Some(color.into()))
+}
+
+/// The color of the level; bold if it is significant, and no color with a low volume.
+fn verdict_style(verdict: &Verdict) -> Style {
+    let style = level_style(verdict.level);
+    match (verdict.level, verdict.significant) {
+        (AlertLevel::Ok, false) => Style::new().dimmed(),
+        (_, true) => style.bold(),
+        (_, false) => style,
+    }
 }
 
 fn feed(feed: &FeedHealth) -> String {
     let age = match (&feed.newest_event_at, feed.silent_seconds) {
         (Some(newest), Some(silent)) => {
             let stale = if feed.stale { "STALE, " } else { "" };
-            format!("{stale}newest event {}, {} ago", utc_minute(newest), duration(silent))
+            format!("{stale}newest event {}, {} ago", utc_second(newest), duration(silent))
         }
         _ => "no events".to_owned(),
     };
@@ -83,14 +119,10 @@ fn feed(feed: &FeedHealth) -> String {
     out
 }
 
-/// `bounce rate of SCOPE in WINDOW`.
-fn title(verdict: &Verdict) -> String {
-    format!(
-        "{} of {} in {}",
-        humanize(verdict.metric),
-        printable(&verdict.scope.to_string()),
-        verdict.window
-    )
+/// `bounce rate of SCOPE in WINDOWS`.
+fn title(verdict: &Verdict, windows: &str) -> String {
+    let scope = verdict.scope.to_string();
+    format!("{} of {} in {windows}", humanize(verdict.metric), printable(&scope))
 }
 
 /// Returns when a rate is projected to reach a threshold; empty if it is not.
@@ -112,7 +144,7 @@ fn projection(verdict: &Verdict) -> String {
     let length = duration(pace.long.seconds as i64);
     format!(
         "\nProjection of the {}: {}, if the rate of the last {length} continues ({}, {} of {}){previous}\n",
-        title(verdict),
+        title(verdict, &verdict.window),
         crossings.join(", "),
         percent(pace.long.rate),
         pace.long.count,
@@ -120,19 +152,39 @@ fn projection(verdict: &Verdict) -> String {
     )
 }
 
+/// Returns the contributors of all rates, once for the windows of a rate in which they are the same.
+fn contributors(verdicts: &[Verdict]) -> String {
+    let mut sections: Vec<(Vec<&Verdict>, String)> = Vec::new();
+    for verdict in verdicts {
+        let lines = contributor_lines(verdict);
+        let is_same = |(of, known): &&mut (Vec<&Verdict>, String)| {
+            *known == lines
+                && of.iter().all(|one| one.metric == verdict.metric && one.scope == verdict.scope)
+        };
+        match sections.iter_mut().find(is_same) {
+            _ if lines.is_empty() => {}
+            Some((of, _)) => of.push(verdict),
+            None => sections.push((vec![verdict], lines)),
+        }
+    }
+    let section = |(of, lines): &(Vec<&Verdict>, String)| {
+        let windows: Vec<&str> = of.iter().map(|verdict| verdict.window.as_str()).collect();
+        let title = of.first().map(|verdict| title(verdict, &windows.join(", ")));
+        format!("\nContributors to the {}:\n{lines}", title.unwrap_or_default())
+    };
+    sections.iter().map(section).collect()
+}
+
 /// Returns the parts that raise a rate, then the most frequent causes; empty if there are none.
-fn contributors(verdict: &Verdict) -> String {
+fn contributor_lines(verdict: &Verdict) -> String {
     let raises_rate = |part: &&Contributor| {
         part.rate_without.zip(verdict.rate).is_some_and(|(without, rate)| without < rate)
     };
     let all = || verdict.contributors.iter().filter(raises_rate);
     let parts = all().filter(|part| !part.is_cause()).take(CONTRIBUTORS_MAX);
-    let parts: Vec<&Contributor> = parts.chain(all().filter(|part| part.is_cause())).collect();
-    if parts.is_empty() {
-        return String::new();
-    }
-    let mut out = format!("\nContributors to the {}:\n", title(verdict));
+    let parts = parts.chain(all().filter(|part| part.is_cause()));
     let noun = if verdict.metric == "bounce_rate" { "bounces" } else { "complaints" };
+    let mut out = String::new();
     for part in parts {
         let value = part.value.as_deref().unwrap_or(NO_VALUE);
         // writing to a String cannot fail
@@ -185,22 +237,24 @@ fn interval(interval: Option<[f64; 2]>) -> String {
 }
 
 /// Returns a reconciliation as text: tables of steps for each scope and window.
-pub fn reconciliation(reconciliation: &Reconciliation) -> String {
-    reconciliation.accounts.iter().map(reconciled_scope).collect()
+pub fn reconciliation(reconciliation: &Reconciliation, layout: TextLayout) -> String {
+    reconciliation.accounts.iter().map(|account| reconciled_scope(account, layout)).collect()
 }
 
-fn reconciled_scope(account: &ReconciledScope) -> String {
-    let from = account.from.as_deref().map_or_else(|| "first event".to_owned(), utc_minute);
+fn reconciled_scope(account: &ReconciledScope, layout: TextLayout) -> String {
+    let from = account.from.as_deref().map_or_else(|| "first event".to_owned(), utc_second);
     let mut out = format!(
         "{}, window {}: {from} to {}\n",
         printable(&account.scope.to_string()),
         account.window,
-        utc_minute(&account.to)
+        utc_second(&account.to)
     );
-    let attempts = step_rows(&account.attempts);
-    out.push_str(&text_table(&["attempts", "count", "remaining", ""], &attempts, 1));
-    let bounces = step_rows(&account.bounces);
-    out.push_str(&text_table(&["bounces", "count", "remaining", "rate"], &bounces, 1));
+    let steps = |header: &[&str], steps| {
+        let table = TextTable { header, left_columns: 1, ..TextTable::default() };
+        table.text(&step_rows(steps), layout)
+    };
+    out.push_str(&steps(&["attempts", "count", "remaining", ""], &account.attempts));
+    out.push_str(&steps(&["bounces", "count", "remaining", "rate"], &account.bounces));
     // writing to a String cannot fail
     _ = writeln!(out, "bounce rate {}", percent(account.rate));
     if let (Some(aws), Some(difference)) = (account.aws_rate, account.difference) {
@@ -281,16 +335,33 @@ const WORKMAIL_COLUMNS: [TableColumn; 5] = [
     ("incoming bounces", |row| row.incoming_bounces.unwrap_or_default().to_string()),
 ];
 
-/// Returns a report as text: one line per scope, window and end of a window.
-pub fn report(report: &RateReport) -> String {
+/// Returns a report as text: one line per scope, window and end of a window. On a terminal, each has the bounce rates
+/// of the windows before it, on a scale from 0 to `critical`.
+pub fn report(report: &RateReport, critical: f64, layout: TextLayout) -> String {
     let service_columns = match report.service {
         Service::Ses => SES_COLUMNS,
         Service::WorkMail => WORKMAIL_COLUMNS,
     };
-    let (header, cells): (Vec<&str>, Vec<CellText>) =
+    let (mut header, cells): (Vec<&str>, Vec<CellText>) =
         COLUMNS.into_iter().chain(service_columns).unzip();
-    let row = |at| report.rows.get(at).map(|row| cells.iter().map(|cell| cell(&row)).collect());
-    let mut out = computed_table(&header, report.rows.len(), row, 3);
+    if layout.has_blocks {
+        header.push(TREND);
+    }
+    let row = |at| {
+        let row = report.rows.get(at)?;
+        let mut cells: Vec<String> = cells.iter().map(|cell| cell(&row)).collect();
+        if layout.has_blocks {
+            cells.push(bars(report.rows.until(at, BARS).map(|row| row.bounce_rate), critical));
+        }
+        Some(cells)
+    };
+    let table = TextTable {
+        header: &header,
+        left_columns: 3,
+        optional: &[TREND, "deliveries", "delays", "soft", "95 % CI"],
+        ..TextTable::default()
+    };
+    let mut out = table.computed_text(report.rows.len(), row, layout);
     if report.scopes_shown < report.scopes {
         // writing to a String cannot fail
         _ = writeln!(

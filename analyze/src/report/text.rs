@@ -1,11 +1,4 @@
-//! Formatting for people: percentages, times, durations, aligned tables.
-
-use std::fmt::Write;
-
-use bouncewatch_schemas::printable::printable;
-
-/// Most rows of a table; longer tables omit rows in the middle.
-const ROWS_MAX: usize = 400;
+//! Formatting for people: percentages, times, durations.
 
 /// Formats a fraction as percent: `6.69 %`; `unknown` for `None`.
 pub(crate) fn percent(rate: Option<f64>) -> String {
@@ -50,70 +43,9 @@ pub(crate) fn shortened(text: &str, max: usize) -> String {
     }
 }
 
-/// Aligns columns to their widest cell: the first `left_columns` to the left, the others to the right.
-///
-/// Control characters in cells are escaped. A table with more than 400 rows omits rows in the middle and states so.
-pub fn text_table(header: &[&str], rows: &[Vec<String>], left_columns: usize) -> String {
-    computed_table(header, rows.len(), |at| rows.get(at).cloned(), left_columns)
-}
-
-/// As [`text_table`]; `row` computes one of `count` rows, and is called for rows that are shown only.
-pub(super) fn computed_table(
-    header: &[&str],
-    count: usize,
-    row: impl Fn(usize) -> Option<Vec<String>>,
-    left_columns: usize,
-) -> String {
-    let cells =
-        |row: Vec<String>| row.iter().map(|cell| printable(cell).into_owned()).collect::<Vec<_>>();
-    let mut lines = vec![header.iter().map(|cell| (*cell).to_owned()).collect::<Vec<_>>()];
-    let half = ROWS_MAX / 2;
-    let is_shortened = count > ROWS_MAX;
-    let (first, rest) = if is_shortened { (half, count - half) } else { (count, count) };
-    lines.extend((0..first).chain(rest..count).filter_map(row).map(cells));
-    let width = |at: usize| {
-        lines.iter().filter_map(|line| line.get(at)).map(|cell| cell.chars().count()).max()
-    };
-    let widths: Vec<usize> = (0..header.len()).map(|at| width(at).unwrap_or_default()).collect();
-    let mut out = String::new();
-    for (number, line) in lines.iter().enumerate() {
-        if is_shortened && number == half + 1 {
-            // writing to a String cannot fail
-            _ = writeln!(
-                out,
-                "... {} of {} rows shown; use --format csv or json for all rows ...",
-                2 * half,
-                count
-            );
-        }
-        let mut text = String::new();
-        for (at, (cell, width)) in line.iter().zip(&widths).enumerate() {
-            let gap = if at == 0 { "" } else { "  " };
-            _ = if at < left_columns {
-                write!(text, "{gap}{cell:<width$}")
-            } else {
-                write!(text, "{gap}{cell:>width$}")
-            };
-        }
-        out.push_str(text.trim_end());
-        out.push('\n');
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn text_table_omits_rows_in_the_middle_above_400() {
-        let rows: Vec<Vec<String>> =
-            (0..1_000).map(|n| vec![n.to_string(), "x".to_owned()]).collect();
-        let text = text_table(&["n", "x"], &rows, 2);
-        assert_eq!(text.lines().count(), 1 + ROWS_MAX + 1);
-        assert!(text.contains("400 of 1000 rows shown"));
-        assert!(text.contains("\n999  x\n"));
-    }
 
     #[test]
     fn times_are_formatted_to_the_minute_or_second() {

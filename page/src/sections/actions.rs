@@ -34,8 +34,8 @@ fn step(action: &str, reason: &str) -> Step {
     Step { action: Line::of(action), reason: Line::of(reason), command: None, link: None }
 }
 
-fn link(id: &str, name: &str) -> Option<(String, String)> {
-    Some((id.to_owned(), name.to_owned()))
+fn link(id: &str, name: &str) -> (String, String) {
+    (id.to_owned(), name.to_owned())
 }
 
 /// A stale feed, no events, or missing event types.
@@ -66,7 +66,7 @@ fn feed(data: &PageData) -> Option<Step> {
     if feed.stale {
         return Some(Step {
             command: Some("bouncewatch store stats --store STORE".to_owned()),
-            link: link("feed", "Feed and store"),
+            link: Some(link("feed", "Feed and store")),
             ..step(
                 "Check that the consumer runs and that events reach its queue.",
                 "The newest event is older than the limit (--stale-after). The rates do not include later mail.",
@@ -82,7 +82,7 @@ fn feed(data: &PageData) -> Option<Step> {
     }
     Some(Step {
         command: Some("bouncewatch store stats --store STORE".to_owned()),
-        link: link("feed", "Feed and store"),
+        link: Some(link("feed", "Feed and store")),
         ..step(
             &format!("Publish these event types to the event destination: {}.", missing.join(", ")),
             "The store has mail of this account, but none of these events.",
@@ -121,7 +121,7 @@ fn incident(data: &PageData) -> Option<Step> {
             .time(&incident.hold_until, "/check/incidents/0/hold_until")
             .text("."),
         command: Some("bouncewatch suppress --store STORE --release".to_owned()),
-        link: link("causes", "Bounce causes"),
+        link: Some(link("causes", "Bounce causes")),
     })
 }
 
@@ -153,7 +153,7 @@ fn contributor(data: &PageData) -> Option<Step> {
                 .percent(part.rate_without, format!("{base}/rate_without"))
                 .text(format!(", below {}.", threshold(limit))),
             command: Some(stop_command(verdict, part)),
-            link: link("contributors", "Contributors"),
+            link: Some(link("contributors", "Contributors")),
         });
     }
     let (index, part) = parts().max_by_key(|(at, part)| (part.count, std::cmp::Reverse(*at)))?;
@@ -170,7 +170,7 @@ fn contributor(data: &PageData) -> Option<Step> {
             .number(verdict.count, format!("/check/verdicts/{at}/count"))
             .text(format!(" {}.", verdict.noun())),
         command: Some("bouncewatch causes --store STORE".to_owned()),
-        link: link("contributors", "Contributors"),
+        link: Some(link("contributors", "Contributors")),
     })
 }
 
@@ -211,7 +211,7 @@ fn causes(data: &PageData) -> Vec<Step> {
                     .text(").")
                     .text(ses),
                 command: None,
-                link: link("causes", "Bounce causes"),
+                link: Some(link("causes", "Bounce causes")),
             }
         })
         .collect()
@@ -233,7 +233,7 @@ fn suppress(data: &PageData) -> Option<Step> {
             .number(suppress.addresses, "/suppress/addresses")
             .text(" in total."),
         command: Some("bouncewatch suppress --store STORE -o suppress.csv".to_owned()),
-        link: link("suppress", "Addresses to suppress"),
+        link: Some(link("suppress", "Addresses to suppress")),
     })
 }
 
@@ -267,7 +267,7 @@ fn nothing(data: &PageData) -> Option<Step> {
         .number(headroom.warning, format!("/check/verdicts/{at}/headroom/warning"))
         .text(format!(" more {} until {}.", verdict.noun(), threshold(verdict.warning))),
         command: None,
-        link: link("rates", "Rates"),
+        link: Some(link("rates", "Rates")),
     })
 }
 

@@ -1,6 +1,6 @@
 //! Feed and store.
 
-use crate::data::PageData;
+use crate::data::{PageData, StoreData};
 use crate::format::{duration, known, minute};
 use crate::layout::{Block, Cell, Column, Line, Row, Section, Table};
 
@@ -51,9 +51,13 @@ pub(super) fn section(data: &PageData) -> Section {
         Line::default().value(store.format_version.to_string(), "/store/format_version"),
     );
     section.blocks.push(Block::Terms(terms));
+    add_quarantine(store, &mut section);
+    section
+}
+
+fn add_quarantine(store: &StoreData, section: &mut Section) {
     if store.quarantine.is_empty() {
-        section.paragraph(Line::of("No quarantined documents."));
-        return section;
+        return section.paragraph(Line::of("No quarantined documents."));
     }
     let columns = vec![
         Column::text("Reason"),
@@ -75,5 +79,4 @@ pub(super) fn section(data: &PageData) -> Section {
     section.paragraph(
         Line::of("List them: ").code("bouncewatch store quarantine list --store STORE").text("."),
     );
-    section
 }

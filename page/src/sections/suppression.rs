@@ -1,7 +1,7 @@
 //! Addresses to suppress: counts only.
 
 use super::dimension;
-use crate::data::SuppressData;
+use crate::data::{LeftOut, SuppressData};
 use crate::format::number;
 use crate::layout::{Block, Cell, Column, Line, Row, Section, Table};
 
@@ -41,33 +41,7 @@ pub(super) fn section(suppress: &SuppressData) -> Section {
                 .text(" addresses of provider incidents are on hold; mail them again later."),
         );
     }
-    let left_out = [
-        (
-            "dropped",
-            suppress.left_out.dropped,
-            " permanent failures have no address in the store (policy drop, or forgotten).",
-        ),
-        (
-            "on_ses_list",
-            suppress.left_out.on_ses_list,
-            " addresses are on a suppression list of SES; remove them from your mailing lists.",
-        ),
-        (
-            "on_global_list",
-            suppress.left_out.on_global_list,
-            " of these are on the global suppression list of SES; each attempt counts as a bounce.",
-        ),
-        (
-            "unknown_text",
-            suppress.left_out.unknown_text,
-            " addresses failed permanently with an unknown text.",
-        ),
-    ];
-    for (key, count, text) in left_out.into_iter().filter(|(_, count, _)| *count > 0) {
-        section.paragraph(
-            Line::default().number(count, format!("/suppress/left_out/{key}")).text(text),
-        );
-    }
+    add_left_out(&suppress.left_out, &mut section);
     if suppress.addresses > 0 {
         section.paragraph(
             Line::of("Write the list: ")
@@ -78,4 +52,34 @@ pub(super) fn section(suppress: &SuppressData) -> Section {
         );
     }
     section
+}
+
+fn add_left_out(left_out: &LeftOut, section: &mut Section) {
+    let counts = [
+        (
+            "dropped",
+            left_out.dropped,
+            " permanent failures have no address in the store (policy drop, or forgotten).",
+        ),
+        (
+            "on_ses_list",
+            left_out.on_ses_list,
+            " addresses are on a suppression list of SES; remove them from your mailing lists.",
+        ),
+        (
+            "on_global_list",
+            left_out.on_global_list,
+            " of these are on the global suppression list of SES; each attempt counts as a bounce.",
+        ),
+        (
+            "unknown_text",
+            left_out.unknown_text,
+            " addresses failed permanently with an unknown text.",
+        ),
+    ];
+    for (key, count, text) in counts.into_iter().filter(|(_, count, _)| *count > 0) {
+        section.paragraph(
+            Line::default().number(count, format!("/suppress/left_out/{key}")).text(text),
+        );
+    }
 }

@@ -1,9 +1,9 @@
 //! Bars: shares of a whole, and what remains after each step.
 
-use super::{AXIS, BAND, CRITICAL, Colour, Drawing, LINE, Svg, WARNING};
+use super::{AXIS, BAND, CRITICAL, Color, Drawing, LINE, Svg, WARNING};
 
-/// Colours of the parts of a bar, in order.
-const PARTS: [Colour; 4] = [CRITICAL, WARNING, LINE, AXIS];
+/// Colors of the parts of a bar, in order.
+const PARTS: [Color; 4] = [CRITICAL, WARNING, LINE, AXIS];
 
 /// One part of a stacked bar.
 #[derive(Debug)]
@@ -19,10 +19,10 @@ pub(crate) fn stacked_bar(id: &str, title: &str, parts: &[StackPart]) -> Svg {
         parts.iter().map(|part| format!("{}: {:.2} %", part.name, part.share * 100.0)).collect();
     let mut drawing = Drawing::described(width, height, id, title, &texts.join("; "));
     let mut x = 0.0;
-    for (part, colour) in parts.iter().zip(PARTS) {
+    for (part, color) in parts.iter().zip(PARTS) {
         let length = part.share.clamp(0.0, 1.0) * width;
-        // a gap of one pixel separates the parts without colour
-        drawing.rect((x, 0.0), (length - 1.0, height), colour);
+        // a gap of one pixel separates the parts without color
+        drawing.rect((x, 0.0), (length - 1.0, height), color);
         x += length;
     }
     drawing.finish()

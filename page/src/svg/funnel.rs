@@ -64,7 +64,7 @@ pub(crate) fn funnel(
     for rate in [0.0, warning, critical, scale] {
         drawing.text((left - 4.0, y(rate) + 4.0), "end", &crate::format::threshold(rate), TEXT);
     }
-    for (threshold, colour, name) in
+    for (threshold, color, name) in
         [(warning, WARNING, "above warning"), (critical, CRITICAL, "above critical")]
     {
         let points: Vec<(f64, f64)> = (0..=LIMIT_POINTS)
@@ -72,9 +72,9 @@ pub(crate) fn funnel(
             .filter(|attempts| limit(threshold, *attempts) <= scale)
             .map(|attempts| (x(attempts), y(limit(threshold, attempts))))
             .collect();
-        drawing.path(&points, colour, " stroke-dasharray=\"4 2\"");
+        drawing.path(&points, color, " stroke-dasharray=\"4 2\"");
         let end = points.last().map_or(base, |(_, y)| *y);
-        drawing.text((right + 4.0, end + 4.0), "start", name, colour);
+        drawing.text((right + 4.0, end + 4.0), "start", name, color);
     }
     let mut labels: Vec<(f64, f64)> = Vec::new();
     for dot in dots {

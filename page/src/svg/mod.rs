@@ -1,4 +1,4 @@
-//! Charts as static SVG. Colours are presentation attributes, so that charts keep them without style sheets; the style
+//! Charts as static SVG. Colors are presentation attributes, so that charts keep them without style sheets; the style
 //! sheet replaces them in dark mode.
 
 mod bars;
@@ -15,23 +15,23 @@ pub(crate) use series::{
 };
 pub(crate) use small::{Bullet, BulletScale, bullet, bullet_scale, sparkline};
 
-/// Colours of light mode, with the classes that replace them.
-pub(crate) const LINE: Colour = Colour { class: "l", hex: "#1f5fa8" };
-pub(crate) const BAND: Colour = Colour { class: "b", hex: "#c5d9ef" };
-pub(crate) const AXIS: Colour = Colour { class: "x", hex: "#57606a" };
-pub(crate) const TEXT: Colour = Colour { class: "t", hex: "#1b1f24" };
-pub(crate) const WARNING: Colour = Colour { class: "w", hex: "#8a5a00" };
-pub(crate) const CRITICAL: Colour = Colour { class: "c", hex: "#b3261e" };
+/// Colors of light mode, with the classes that replace them.
+pub(crate) const LINE: Color = Color { class: "l", hex: "#1f5fa8" };
+pub(crate) const BAND: Color = Color { class: "b", hex: "#c5d9ef" };
+pub(crate) const AXIS: Color = Color { class: "x", hex: "#57606a" };
+pub(crate) const TEXT: Color = Color { class: "t", hex: "#1b1f24" };
+pub(crate) const WARNING: Color = Color { class: "w", hex: "#8a5a00" };
+pub(crate) const CRITICAL: Color = Color { class: "c", hex: "#b3261e" };
 
-/// A colour of a chart.
+/// A color of a chart.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Colour {
+pub(crate) struct Color {
     /// Class of fills (`f` before it) and of lines (`s` before it).
     pub(crate) class: &'static str,
     pub(crate) hex: &'static str,
 }
 
-impl Colour {
+impl Color {
     /// Returns the attributes of a fill.
     fn fill(self) -> String {
         format!("class=\"f{}\" fill=\"{}\"", self.class, self.hex)
@@ -133,7 +133,7 @@ impl Drawing {
         Svg(self.out)
     }
 
-    fn line(&mut self, from: (f64, f64), to: (f64, f64), colour: Colour, more: &str) {
+    fn line(&mut self, from: (f64, f64), to: (f64, f64), color: Color, more: &str) {
         let [x1, y1, x2, y2] = [from.0, from.1, to.0, to.1].map(coordinate);
         // a path is shorter than a line
         let to = match (x1 == x2, y1 == y2) {
@@ -141,7 +141,7 @@ impl Drawing {
             (_, true) => format!("H{x2}"),
             _ => format!("L{x2} {y2}"),
         };
-        _ = write!(self.out, "<path d=\"M{x1} {y1}{to}\" {}{more}/>", colour.stroke());
+        _ = write!(self.out, "<path d=\"M{x1} {y1}{to}\" {}{more}/>", color.stroke());
     }
 
     /// Draws the elements of a [`small::bullet_scale`].
@@ -149,40 +149,40 @@ impl Drawing {
         _ = write!(self.out, "<use href=\"#{id}\"/>");
     }
 
-    fn rect(&mut self, at: (f64, f64), size: (f64, f64), colour: Colour) {
+    fn rect(&mut self, at: (f64, f64), size: (f64, f64), color: Color) {
         let [x, y, width, height] = [at.0, at.1, size.0.max(0.0), size.1.max(0.0)].map(coordinate);
         _ = write!(
             self.out,
             "<rect x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"{height}\" {}/>",
-            colour.fill()
+            color.fill()
         );
     }
 
-    fn dot(&mut self, at: (f64, f64), radius: f64, colour: Colour, is_filled: bool) {
+    fn dot(&mut self, at: (f64, f64), radius: f64, color: Color, is_filled: bool) {
         let [x, y, radius] = [at.0, at.1, radius].map(coordinate);
-        let paint = if is_filled { colour.fill() } else { colour.stroke() };
+        let paint = if is_filled { color.fill() } else { color.stroke() };
         _ = write!(self.out, "<circle cx=\"{x}\" cy=\"{y}\" r=\"{radius}\" {paint}/>");
     }
 
     /// Draws a line through points.
-    fn path(&mut self, points: &[(f64, f64)], colour: Colour, more: &str) {
+    fn path(&mut self, points: &[(f64, f64)], color: Color, more: &str) {
         let d = path_data(points);
-        _ = write!(self.out, "<path d=\"{d}\" {}{more}/>", colour.stroke());
+        _ = write!(self.out, "<path d=\"{d}\" {}{more}/>", color.stroke());
     }
 
     /// Fills the area inside points.
-    fn area(&mut self, points: &[(f64, f64)], colour: Colour) {
+    fn area(&mut self, points: &[(f64, f64)], color: Color) {
         let d = path_data(points);
-        _ = write!(self.out, "<path d=\"{d}Z\" {}/>", colour.fill());
+        _ = write!(self.out, "<path d=\"{d}Z\" {}/>", color.fill());
     }
 
     /// Writes text; `anchor` is `start`, `middle` or `end`.
-    fn text(&mut self, at: (f64, f64), anchor: &str, text: &str, colour: Colour) {
+    fn text(&mut self, at: (f64, f64), anchor: &str, text: &str, color: Color) {
         let [x, y] = [at.0, at.1].map(coordinate);
         _ = write!(
             self.out,
             "<text x=\"{x}\" y=\"{y}\" font-size=\"12\" font-family=\"sans-serif\" text-anchor=\"{anchor}\" {}>{}</text>",
-            colour.fill(),
+            color.fill(),
             escape(text)
         );
     }

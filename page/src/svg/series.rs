@@ -1,6 +1,6 @@
 //! Rates over time: a line with its interval, thresholds, and marks; attempts below it on the same time axis.
 
-use super::{AXIS, BAND, CRITICAL, Colour, Drawing, LINE, Svg, TEXT, WARNING};
+use super::{AXIS, BAND, CRITICAL, Color, Drawing, LINE, Svg, TEXT, WARNING};
 use crate::format;
 
 const WIDTH: f64 = 720.0;
@@ -215,15 +215,15 @@ pub(crate) fn series_chart(chart: &SeriesChart<'_>) -> Svg {
     chart.time_axis(&mut drawing, &axes);
     let right = WIDTH - RIGHT;
     let labels = [(chart.warning, WARNING, "warning"), (chart.critical, CRITICAL, "critical")];
-    for (threshold, colour, name) in labels {
+    for (threshold, color, name) in labels {
         let y = axes.y(threshold);
         let dash = if name == "critical" { " stroke-dasharray=\"6 3\"" } else { "" };
-        drawing.line((LEFT, y), (right, y), colour, dash);
+        drawing.line((LEFT, y), (right, y), color, dash);
         drawing.text(
             (right + 4.0, y + 4.0),
             "start",
             &format!("{name} {}", format::threshold(threshold)),
-            colour,
+            color,
         );
     }
     for value in [0.0, chart.warning, chart.critical, top_value] {
@@ -278,7 +278,7 @@ pub(crate) fn count_chart(chart: &SeriesChart<'_>, noun: &str) -> Svg {
 fn bars(
     chart: &SeriesChart<'_>,
     value: impl Fn(&SeriesPoint) -> Option<u64>,
-    colour: Colour,
+    color: Color,
     noun: &str,
 ) -> Svg {
     let most = chart.points.iter().filter_map(&value).max().unwrap_or_default();
@@ -301,7 +301,7 @@ fn bars(
         points.extend([(x - width, base), (x - width, y), (x, y), (x, base)]);
     }
     if !points.is_empty() {
-        drawing.area(&points, colour);
+        drawing.area(&points, color);
     }
     chart.time_axis(&mut drawing, &axes);
     drawing.text((LEFT - 4.0, TOP + 4.0), "end", &format::number(most), TEXT);

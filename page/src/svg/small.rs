@@ -1,6 +1,6 @@
 //! Charts in rows of tables: a rate on its scale, and a trend. Their numbers are in the row.
 
-use super::{AXIS, CRITICAL, Colour, Drawing, LINE, Svg, TEXT, WARNING};
+use super::{AXIS, CRITICAL, Color, Drawing, LINE, Svg, TEXT, WARNING};
 
 /// The scale of the bullets of a table.
 #[derive(Debug, Clone, Copy)]
@@ -65,11 +65,11 @@ pub(crate) fn bullet(bullet: &Bullet, scale: &BulletScale, id: Option<&str>) -> 
             "",
         );
     }
-    drawing.dot((scale.x(bullet.rate), middle), height / 5.0, colour_of(bullet, scale), true);
+    drawing.dot((scale.x(bullet.rate), middle), height / 5.0, color_of(bullet, scale), true);
     drawing.finish()
 }
 
-fn colour_of(bullet: &Bullet, scale: &BulletScale) -> Colour {
+fn color_of(bullet: &Bullet, scale: &BulletScale) -> Color {
     if bullet.interval[0] > scale.critical {
         CRITICAL
     } else if bullet.interval[0] > scale.warning {

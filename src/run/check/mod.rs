@@ -10,6 +10,8 @@ use std::time::Duration;
 use bouncewatch_analyze::check::thresholds::{Limits, ThresholdRule, ThresholdRules, Thresholds};
 use bouncewatch_analyze::check::{CheckReport, CheckRequest, check};
 use bouncewatch_analyze::incidents::{ProviderIncident, incidents};
+use bouncewatch_analyze::report::text_table::TextLayout;
+use bouncewatch_analyze::report::trend::Trends;
 use bouncewatch_analyze::report::{nagios, prometheus, table};
 use bouncewatch_analyze::timeline::Grouping;
 use bouncewatch_schemas::event::Service;
@@ -26,7 +28,17 @@ use super::times::time_ms;
 use crate::cli::{CheckArgs, CheckFormat};
 use crate::config::{Config, RateThresholds};
 
-pub(super) fn run(args: &CheckArgs, config: &Config, now: i64) -> anyhow::Result<CommandResult> {
+/// Width from which the table of a check has a column with the rates of the last 14 days.
+const TREND_WIDTH: usize = 140;
+/// Most verdicts of a table with that column.
+const TREND_VERDICTS_MAX: usize = 400;
+
+pub(super) fn run(
+    args: &CheckArgs,
+    config: &Config,
+    now: i64,
+    layout: TextLayout,
+) -> anyhow::Result<CommandResult> {
     let windows = windows(&args.window.window, &config.windows)?;
     let groupings = groupings(&args.grouping.by, &config.by)?;
     let at = time_ms("--at", args.as_of.at.as_deref())?.unwrap_or(now);
@@ -56,7 +68,9 @@ pub(super) fn run(args: &CheckArgs, config: &Config, now: i64) -> anyhow::Result
         report.incidents = recent_incidents(&request.store, config, at)?;
     }
     let result = match args.format {
-        CheckFormat::Table => CommandResult::data(table::check(&report)),
+        CheckFormat::Table => {
+            CommandResult::data(table::check(&report, &trends(&request, &report, layout), layout))
+        }
         CheckFormat::Json => CommandResult::json(&report)?,
         CheckFormat::Nagios => CommandResult::data(nagios::check(&report)),
         CheckFormat::Prometheus => CommandResult::data(prometheus::check(&report, request.at)),
@@ -118,6 +132,15 @@ pub(super) fn stale_after(argument: Option<&str>, config: &Config) -> anyhow::Re
         Some(argument) => positive_duration_ms("--stale-after", argument),
         None => positive_duration_ms("`stale_after` in the settings", &config.stale_after),
     }
+}
+
+/// Returns the rates of the last 14 days for a terminal that is wide enough; they cost a second scan.
+fn trends(request: &CheckRequest, report: &CheckReport, layout: TextLayout) -> Trends {
+    let is_shown = layout.has_blocks
+        && layout.width.is_some_and(|width| width >= TREND_WIDTH)
+        && report.verdicts.len() <= TREND_VERDICTS_MAX;
+    // they are no part of the result: without them, the check is complete
+    if is_shown { Trends::load(request).unwrap_or_default() } else { Trends::default() }
 }
 
 /// Returns the provider incidents of the last day.

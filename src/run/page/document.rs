@@ -1,5 +1,7 @@
 //! Results of the analyses -> the JSON document of a page.
 
+use std::fmt::Write;
+
 use anyhow::Context;
 use bouncewatch_analyze::causes::CausesReport;
 use bouncewatch_analyze::check::level::AlertLevel;
@@ -131,7 +133,7 @@ impl<'a> PageContext<'a> {
             version: bouncewatch_page::VERSION,
             page: &settings,
             check: &page.check,
-            report: report(&page.report, first.as_deref(), &self.masking),
+            report: report(&page.report, first.as_deref(), self.masking),
             groups: &page.groups,
             causes: page.causes.as_ref().map(|causes| CausesDocument { causes, unknown_bounces }),
             reconcile: page.reconcile.as_ref(),
@@ -168,11 +170,7 @@ impl<'a> PageContext<'a> {
 }
 
 /// Returns the rows after the first event.
-fn report<'a>(
-    report: &'a RateReport,
-    first: Option<&str>,
-    masking: &Masking,
-) -> ReportDocument<'a> {
+fn report<'a>(report: &'a RateReport, first: Option<&str>, masking: Masking) -> ReportDocument<'a> {
     let row = |row: RateRow| {
         let mut scope = row.scope;
         masking.scope(&mut scope);
@@ -204,7 +202,8 @@ fn report<'a>(
 fn command(args: &PageArgs, request: &PageRequest) -> String {
     let mut command =
         format!("bouncewatch page --store STORE --at {}", format_ms(request.check.at));
-    let mut add = |flag: &str, value: &str| command.push_str(&format!(" {flag} {value}"));
+    // writing to a String cannot fail
+    let mut add = |flag: &str, value: &str| _ = write!(command, " {flag} {value}");
     if !args.window.window.is_empty() {
         add("--window", &args.window.window.join(","));
     }

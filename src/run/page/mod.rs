@@ -93,7 +93,6 @@ fn write_text(path: &Path, text: &str) -> anyhow::Result<()> {
         .with_context(|| format!("could not write to `{}`", path.display()))
 }
 
-#[expect(clippy::disallowed_methods, reason = "this is a folder of the user, not of a store")]
 fn create_folder(folder: &Path) -> anyhow::Result<()> {
     std::fs::create_dir_all(folder)
         .with_context(|| format!("could not create the folder `{}`", folder.display()))

@@ -57,22 +57,7 @@ pub(super) fn request(args: &PageArgs, config: &Config, now: i64) -> anyhow::Res
         .filter(|grouping| each.as_ref().is_none_or(|each| !grouping.0.contains(each)))
         .map(|grouping| prefixed(each.as_ref(), grouping))
         .collect();
-    let check = CheckRequest {
-        store: analyzed_folder(&args.store, &args.aws, &args.cache, config)?,
-        service: service(args.service.service),
-        at,
-        basis: basis(args.basis.basis),
-        groupings: if each.is_some() { base.clone() } else { groupings(&[], &config.by)? },
-        counted_from: counted_from(args.counted_from.counted_from.as_deref(), config)?,
-        contributors: contributors(config)?,
-        own_domains: own_domains(config, &args.own_domains.own_domain)?,
-        bounce: thresholds(config.bounce),
-        complaint: thresholds(config.complaint),
-        minimum_volume: config.minimum_volume,
-        rules: threshold_rules(None, config)?,
-        stale_after: stale_after(None, config)?,
-        windows: windows.clone(),
-    };
+    let check = check_request(args, config, at, windows.clone(), &base)?;
     let report = ReportRequest {
         store: check.store.clone(),
         service: check.service,
@@ -115,6 +100,32 @@ pub(super) fn request(args: &PageArgs, config: &Config, now: i64) -> anyhow::Res
         groupings: by,
         each,
         top: usize::from(args.top),
+    })
+}
+
+/// Returns the check of a page. Pages for each group have the groups in `base`, others those of the settings.
+fn check_request(
+    args: &PageArgs,
+    config: &Config,
+    at: i64,
+    windows: Vec<Window>,
+    base: &[Grouping],
+) -> anyhow::Result<CheckRequest> {
+    Ok(CheckRequest {
+        store: analyzed_folder(&args.store, &args.aws, &args.cache, config)?,
+        service: service(args.service.service),
+        at,
+        basis: basis(args.basis.basis),
+        groupings: if base.is_empty() { groupings(&[], &config.by)? } else { base.to_vec() },
+        counted_from: counted_from(args.counted_from.counted_from.as_deref(), config)?,
+        contributors: contributors(config)?,
+        own_domains: own_domains(config, &args.own_domains.own_domain)?,
+        bounce: thresholds(config.bounce),
+        complaint: thresholds(config.complaint),
+        minimum_volume: config.minimum_volume,
+        rules: threshold_rules(None, config)?,
+        stale_after: stale_after(None, config)?,
+        windows,
     })
 }
 
