@@ -48,7 +48,7 @@ export CARGO_TERM_COLOR ?= auto
 
 PAGE_TOOLS := $(TOOLS_DIR)/page-test
 
-.PHONY: help run test test-referee page-test ci fmt lint msrv deny doc docs man reference tools system referee engines bench sisimai fuzz kill-test alert-kill-test soak flip-test clean
+.PHONY: help run test test-referee page-test picture ci fmt lint msrv deny doc docs man reference tools system referee engines bench sisimai fuzz kill-test alert-kill-test soak flip-test clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -89,6 +89,9 @@ page-test: system $(PAGE_TOOLS)/.made ## open the page of each state in Chromium
 	@rm -rf $(TARGET)/pages && mkdir -p $(TARGET)/pages
 	BOUNCEWATCH_PAGES=$(abspath $(TARGET))/pages cargo test --workspace $(ALL_FEATURES) --test it page::each_state
 	PAGE_TOOLS=$(PAGE_TOOLS) node tests/page/page.mjs $(TARGET)/pages
+
+picture: run ## render the picture of the page in the docs from the sample (needs Chromium)
+	chromium --headless --no-sandbox --hide-scrollbars --window-size=1280,1000 --screenshot=docs/src/page.png .run/page.html
 
 ci: ## what CI runs: format, lints, API documentation, licences and bans of dependencies, tests
 	cargo fmt --all --check

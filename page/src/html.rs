@@ -2,7 +2,7 @@
 
 use askama::Template;
 
-use crate::PageError;
+use crate::error::PageError;
 use crate::layout::{Block, Inline, Page};
 
 /// Largest JSON document that is embedded, in bytes.
@@ -12,7 +12,7 @@ pub const JSON_BYTES_MAX: usize = 48 * 1024;
 const CSS: &str = include_str!("../templates/page.css");
 const JS: &str = include_str!("../templates/page.js");
 /// SHA-256 of [`CSS`] and [`JS`]; a test compares them.
-pub(crate) const CSS_HASH: &str = "8ROoS5TfwlaoVO2YjeBE+O8wALcAO28AqOESWpmeTP8=";
+pub(crate) const CSS_HASH: &str = "dCgly0N/uEWIXCXx0WnbBswMUhzazOqtbavV5bz6Y8g=";
 pub(crate) const JS_HASH: &str = "8RfncXyV/kqxQW2x1jEB1H5+QzYtB2GA/JgWDSvI+mU=";
 
 /// JSON text with `<` escaped, so that it ends no script element.

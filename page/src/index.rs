@@ -3,8 +3,9 @@
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::data::Level;
+use crate::error::PageError;
 use crate::layout::{Block, Cell, Column, LevelMark, Line, Page, Row, Section, Table};
-use crate::{PageError, format, html, sections};
+use crate::{format, html, sections};
 
 /// One page of the index.
 #[derive(Debug)]

@@ -6,6 +6,7 @@
 //! - `html`, `mail`, `index`: layout -> output, with askama templates
 
 pub mod data;
+mod error;
 pub mod format;
 mod html;
 mod index;
@@ -19,22 +20,10 @@ mod tests;
 
 use serde::Serialize;
 
+pub use error::PageError;
 pub use html::JSON_BYTES_MAX;
 pub use index::{IndexEntry, file_name, index};
 pub use outside::mask_addresses;
-
-/// Error of a page.
-#[derive(Debug, thiserror::Error)]
-pub enum PageError {
-    /// The text is not the JSON of a page.
-    #[error(
-        "could not read the JSON of a page: {0}\n  hint: `bouncewatch page --data FILE` writes it"
-    )]
-    Json(#[from] serde_json::Error),
-    /// A template could not be rendered.
-    #[error("could not render the page: {0}")]
-    Template(#[from] askama::Error),
-}
 
 /// Version of the JSON document.
 pub const VERSION: u32 = 1;

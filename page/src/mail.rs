@@ -6,7 +6,7 @@ use askama::Template;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::PageError;
+use crate::error::PageError;
 use crate::layout::{Block, Cell, Page, Row, Section, Table};
 
 /// Most rows of a table.

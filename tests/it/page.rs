@@ -88,10 +88,7 @@ fn each_number_of_the_document_is_that_of_its_command() {
     let causes = json(&format!("causes --to {NOW} --window 7d"));
     let masked = ["example", "unknown", "unknown_bounces"];
     assert_eq!(without(&data["causes"], &masked), without(&causes, &masked));
-    assert_eq!(
-        data["causes"]["groups"][0]["example"],
-        "smtp; 550 5.1.1 <...@example.org> user unknown"
-    );
+    assert_eq!(data["causes"]["groups"][0]["example"], "550 5.1.1 <...@example.org> user unknown");
     // the report has the same rows, with fewer keys
     let report = json(&format!("report --to {NOW} --from 2026-10-21 --every 1d --window 24h"));
     let rows = report["rows"].as_array().unwrap();
@@ -177,11 +174,17 @@ fn hostile_text_adds_no_element() {
     for html in [&hostile, &plain] {
         let scripts = html.matches("<script").count();
         assert!(scripts <= 2, "{scripts}");
+        // the embedded JSON is data: it contains no `<`
+        let (before, json) = html.split_once("id=\"bouncewatch\">").unwrap_or((html.as_str(), ""));
+        let (json, after) = json.split_once('<').unwrap_or_default();
+        let html = format!("{before}{after}");
+        assert!(json.is_empty() || json.ends_with('}'), "{json}");
         for forbidden in [
             "<img",
             "<svg onload",
             " onerror=\"",
-            " onmouseover=",
+            " onmouseover=\"",
+            " onmouseover='",
             " style=",
             "href=\"javascript",
             "<iframe",
@@ -257,7 +260,7 @@ fn mail_has_text_html_and_the_page() {
     assert!(!html.contains("<svg") && !html.contains("<style") && !html.contains("<script"));
     assert!(page.starts_with("<!doctype html>") && page.ends_with("</html>"));
     // both forms have the same numbers
-    for number in ["1.00 %", "0.61 % to 1.62 %", "1,600", "16"] {
+    for number in ["1.00 %", "0.62 % to 1.62 %", "1,600", "16"] {
         assert!(text.contains(number) && html.contains(number), "{number}");
     }
     let refused =

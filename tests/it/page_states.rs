@@ -266,12 +266,16 @@ fn many_groups(workspace: &Workspace) {
 
 fn hostile(workspace: &Workspace) {
     let mut feed = String::new();
-    let long = "x".repeat(10_000);
+    // the longest value of a tag
+    let long = "x".repeat(256);
     for number in 0..1_200 {
         let text = HOSTILE.get(number % 9).copied().unwrap_or(&long);
         let mail = Mail {
             campaign: text.to_owned(),
-            diagnostic: format!("smtp; 550 5.1.1 {text}"),
+            diagnostic: format!(
+                "smtp; 550 5.1.1 {}",
+                text.repeat(if number % 9 == 8 { 39 } else { 1 })
+            ),
             ..mail(number)
         };
         feed += &mail.send();

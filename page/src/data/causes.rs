@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::Scope;
+use super::scope::Scope;
 
 /// Result of `causes`.
 #[derive(Debug, Deserialize)]

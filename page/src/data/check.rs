@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::Scope;
+use super::scope::Scope;
 
 /// Level of a rate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]

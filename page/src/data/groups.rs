@@ -2,7 +2,8 @@
 
 use serde::Deserialize;
 
-use super::{Level, Scope};
+use super::check::Level;
+use super::scope::Scope;
 
 /// Groups of one grouping.
 #[derive(Debug, Deserialize)]

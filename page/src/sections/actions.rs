@@ -12,7 +12,7 @@ const ACTIONS_MAX: usize = 5;
 /// Most causes with an action.
 const CAUSES_MAX: usize = 2;
 
-/// Returns the section; `None` if there is nothing to say about an empty page.
+/// Returns the section; `None` for an empty page.
 pub(super) fn section(data: &PageData) -> Option<Section> {
     let mut steps: Vec<Step> = Vec::new();
     steps.extend(feed(data));

@@ -24,17 +24,20 @@ pub(super) fn sections(data: &PageData) -> Vec<Section> {
 }
 
 fn section(data: &PageData, at: usize, group: &GroupData) -> Section {
-    let title = format!(
-        "By {}",
-        if group.title() == "provider" { "mailbox provider".to_owned() } else { group.title() }
-    );
-    let intro = format!(
+    let is_provider = group.title() == "provider";
+    let title = if is_provider { "mailbox provider".to_owned() } else { group.title() };
+    let mut intro = format!(
         "Rates of each group in {}, in order of level, then of the lower bound of the interval. The last column is the \
          bounce rate at the end of each of the last 14 days, its chart from 0 to {}.",
         group.window,
         threshold(group.critical)
     );
-    let mut section = Section::new(format!("g{at}"), title, &intro);
+    if is_provider {
+        intro.push_str(
+            " Deliveries of mail that was sent before the window count too, so that more than 100 % can be delivered.",
+        );
+    }
+    let mut section = Section::new(format!("g{at}"), format!("By {title}"), &intro);
     if group.rows.len() >= FUNNEL_MIN {
         section.blocks.extend(funnel_plot(data, at, group));
     }

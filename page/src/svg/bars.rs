@@ -1,6 +1,6 @@
 //! Bars: shares of a whole, and what remains after each step.
 
-use super::{AXIS, BAND, CRITICAL, Color, Drawing, LINE, Svg, WARNING};
+use super::drawing::{AXIS, BAND, CRITICAL, Color, Drawing, LINE, Svg, WARNING};
 
 /// Colors of the parts of a bar, in order.
 const PARTS: [Color; 4] = [CRITICAL, WARNING, LINE, AXIS];

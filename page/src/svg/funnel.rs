@@ -1,7 +1,7 @@
 //! Rate against attempts, with the rates from which a group of that size is significantly above a threshold
 //! (Spiegelhalter, "Funnel plots for comparing institutional performance", 2005).
 
-use super::{AXIS, CRITICAL, Drawing, LINE, Svg, TEXT, WARNING};
+use super::drawing::{AXIS, CRITICAL, Drawing, LINE, Svg, TEXT, WARNING};
 
 /// Square of the 97.5 % quantile of the standard normal distribution.
 const Z2: f64 = 1.959_963_984_540_054 * 1.959_963_984_540_054;

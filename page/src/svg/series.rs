@@ -1,6 +1,6 @@
 //! Rates over time: a line with its interval, thresholds, and marks; attempts below it on the same time axis.
 
-use super::{AXIS, BAND, CRITICAL, Color, Drawing, LINE, Svg, TEXT, WARNING};
+use super::drawing::{AXIS, BAND, CRITICAL, Color, Drawing, LINE, Svg, TEXT, WARNING};
 use crate::format;
 
 const WIDTH: f64 = 720.0;

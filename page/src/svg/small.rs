@@ -1,6 +1,6 @@
 //! Charts in rows of tables: a rate on its scale, and a trend. Their numbers are in the row.
 
-use super::{AXIS, CRITICAL, Color, Drawing, LINE, Svg, TEXT, WARNING};
+use super::drawing::{AXIS, CRITICAL, Color, Drawing, LINE, Svg, TEXT, WARNING};
 
 /// The scale of the bullets of a table.
 #[derive(Debug, Clone, Copy)]
