@@ -115,3 +115,57 @@ fn map_texts(column: &ArrayRef, change: impl Fn(&str) -> Cow<'_, str>) -> ArrayR
     }
     Arc::new(texts.iter().map(|text| text.map(&change)).collect::<StringArray>())
 }
+
+#[cfg(test)]
+mod tests {
+    use arrow_array::{TimestampMillisecondArray, UInt64Array};
+
+    use super::*;
+    use crate::schema::table_schema;
+
+    /// One row of format version 1, with a bounce.
+    fn version_1(recipient: &str, domain: &str) -> RecordBatch {
+        let text = |text: &str| Arc::new(StringArray::from(vec![text])) as ArrayRef;
+        let key = |key: u64| Arc::new(UInt64Array::from(vec![key])) as ArrayRef;
+        let times = TimestampMillisecondArray::from(vec![1_763_544_000_000]).with_timezone("UTC");
+        let none = || new_null_array(&DataType::Utf8, 1);
+        let columns: [(&str, ArrayRef); 14] = [
+            (table::MESSAGE_KEY, key(7)),
+            (table::EVENT_KEY, key(u64::MAX)),
+            (table::EVENT_AT, Arc::new(times)),
+            (table::KIND, text("bounce")),
+            (table::SERVICE, text("ses")),
+            (table::RECIPIENT, text(recipient)),
+            (table::RECIPIENT_DOMAIN, text(domain)),
+            (table::SOURCE, text(recipient)),
+            (table::SOURCE_DOMAIN, text(domain)),
+            (table::MESSAGE_ID, text("m")),
+            (table::FEEDBACK_ID, none()),
+            (table::BOUNCE_TYPE, text("Permanent")),
+            (table::DELAY_TYPE, none()),
+            (table::LINK, none()),
+        ];
+        RecordBatch::try_from_iter_with_nullable(columns.map(|(name, column)| (name, column, true)))
+            .unwrap()
+    }
+
+    #[test]
+    fn addresses_and_domains_of_version_1_get_their_normal_form() {
+        let rows = version_1("\"jane\"@B\u{fc}cher.example", "b\u{fc}cher.example");
+        let upgraded = upgrade(&rows, &table_schema(table::EVENTS)).unwrap();
+        let expected = "jane@xn--bcher-kva.example";
+        for (column, expected) in [
+            (table::RECIPIENT, expected),
+            (table::SOURCE, expected),
+            (table::RECIPIENT_DOMAIN, "xn--bcher-kva.example"),
+            (table::SOURCE_DOMAIN, "xn--bcher-kva.example"),
+            (table::MESSAGE_ID, "m"),
+        ] {
+            let texts = upgraded.column_by_name(column).unwrap().as_string::<i32>();
+            assert_eq!(texts.value(0), expected, "{column}");
+        }
+        let keys = hashes(&upgraded, table::EVENT_KEY).unwrap();
+        assert_ne!(keys[0], -1, "the key of version 1");
+        assert_eq!(hashes(&upgraded, table::MESSAGE_KEY).unwrap()[0], 7);
+    }
+}

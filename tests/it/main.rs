@@ -35,5 +35,6 @@ mod settings;
 mod sns_alerts;
 mod suppress;
 mod telemetry;
+mod terminal;
 mod thresholds;
 mod workmail;

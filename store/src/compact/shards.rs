@@ -86,6 +86,11 @@ impl KeyRange {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use arrow_array::{Int64Array, RecordBatch, UInt64Array};
+    use parquet::arrow::ArrowWriter;
+
     use super::*;
 
     #[test]
@@ -126,5 +131,27 @@ mod tests {
             let size = InputSize { rows, plain_bytes, file_bytes };
             assert_eq!(ShardPlan::new(&size, &limits), ShardPlan { segments, passes }, "{size:?}");
         }
+    }
+
+    /// Writes a column of keys and returns its row group.
+    fn row_group(keys: arrow_array::ArrayRef) -> RowGroupMetaData {
+        let rows = RecordBatch::try_from_iter([("message_key", keys)]).unwrap();
+        let mut file = Vec::new();
+        let mut writer = ArrowWriter::try_new(&mut file, rows.schema(), None).unwrap();
+        writer.write(&rows).unwrap();
+        writer.finish().unwrap().row_group(0).clone()
+    }
+
+    #[test]
+    fn row_group_with_keys_of_a_range_overlaps_it() {
+        let ranges: Vec<KeyRange> = ShardPlan { segments: 2, passes: 2 }.ranges(0).collect();
+        let overlaps = |group: &RowGroupMetaData| {
+            ranges.iter().map(|range| range.overlaps(group, 0)).collect::<Vec<_>>()
+        };
+        let signed = row_group(Arc::new(Int64Array::from(vec![i64::MIN, i64::MIN + 1])));
+        assert_eq!(overlaps(&signed), [true, false]);
+        // version 1: 1 is the least and 2^63 the greatest unsigned key, but the signed key of 2^63 is the least one
+        let unsigned = row_group(Arc::new(UInt64Array::from(vec![1, 1 << 63])));
+        assert_eq!(overlaps(&unsigned), [true, true]);
     }
 }
