@@ -105,8 +105,11 @@ async fn check_is_exact_while_4_consumers_and_compaction_run() {
             .into_iter()
             .map(|consumer| {
                 let finished = CommandOutput::from(consumer.wait_with_output().unwrap());
-                assert_eq!(finished.exit_code, 0, "{finished:?}");
-                finished.json()["deleted"].as_u64().unwrap()
+                let summary = finished.json();
+                // exit code 1: other consumers still had messages at its end
+                let others_have_messages = summary["in_flight"]["messages"].as_u64() > Some(0);
+                assert_eq!(finished.exit_code, i32::from(others_have_messages), "{finished:?}");
+                summary["deleted"].as_u64().unwrap()
             })
             .sum();
         (shared, deleted)
