@@ -11,12 +11,16 @@ DUCKDB_VERSION := 1.4.5
 PROMETHEUS_CLIENT_VERSION := 0.26.0
 MOTO_VERSION := 5.2.5
 PYTZ_VERSION := 2026.6
+YAML_VERSION := 6.0.4
+# the types of Grafana 11.6; the number before ! is the release of the SDK
+GRAFANA_SDK_VERSION := 1769699379!11.6.0
 PYSPARK_VERSION := 4.3.0
 DATAFUSION_VERSION := 55.0.0
 DENY_VERSION := 0.20.2
 MDBOOK_VERSION := 0.5.4
 FUZZ_VERSION := 0.13.1
 EMULATOR := $(TOOLS_DIR)/bin/rustack
+PROMETHEUS := $(TOOLS_DIR)/prometheus/usr/bin/prometheus
 DENY := $(TOOLS_DIR)/bin/cargo-deny
 MDBOOK := $(TOOLS_DIR)/bin/mdbook
 FUZZ := $(TOOLS_DIR)/bin/cargo-fuzz
@@ -36,7 +40,7 @@ MINUTES ?= 30
 MESSAGES ?= 50000
 FLIPS ?= 1000
 # The name lists the versions in the environment: other versions make a new environment.
-VENV := $(TOOLS_DIR)/venv/.made-$(DUCKDB_VERSION)-$(PROMETHEUS_CLIENT_VERSION)-$(MOTO_VERSION)-$(PYTZ_VERSION)
+VENV := $(TOOLS_DIR)/venv/.made-$(DUCKDB_VERSION)-$(PROMETHEUS_CLIENT_VERSION)-$(MOTO_VERSION)-$(PYTZ_VERSION)-$(YAML_VERSION)-$(subst !,-,$(GRAFANA_SDK_VERSION))
 # Debug builds and tests use one set of features, so that dependencies are built once. jemalloc is left out: it takes
 # longer to build than any other dependency, and only release builds need it.
 DEV_FEATURES := --no-default-features --features analyze
@@ -127,7 +131,7 @@ man: ## build man pages into target/man and completions for bash, zsh and fish i
 reference: ## write docs/src/cli.md and docs/src/configuration.md
 	cargo run --quiet --target-dir $(TARGET) $(DEV_FEATURES) -- generate reference --out docs/src
 
-tools: system $(EMULATOR) $(VENV) ## install what the tests need: an AWS emulator, DuckDB, a parser for metrics
+tools: system $(EMULATOR) $(PROMETHEUS) $(VENV) ## install what the tests need: an AWS emulator, Prometheus, DuckDB, a parser for metrics
 
 system:
 	@command -v cargo >/dev/null || { echo "Rust is missing: install it from https://rustup.rs, then run make again"; exit 1; }
@@ -146,13 +150,21 @@ $(MDBOOK):
 	@echo "== installing mdBook into $(TOOLS_DIR) (a few minutes)"
 	cargo install mdbook@$(MDBOOK_VERSION) --locked --no-default-features --features search --root $(TOOLS_DIR) --target-dir $(TOOLS_TARGET)
 
+# The package of Debian is unpacked, not installed: no service starts, and root is needed only for an old list of packages.
+$(PROMETHEUS):
+	@echo "== unpacking Prometheus into $(TOOLS_DIR)/prometheus"
+	@rm -rf $(TOOLS_DIR)/prometheus && mkdir -p $(TOOLS_DIR)/prometheus
+	cd $(TOOLS_DIR)/prometheus && { apt-get download -qq prometheus || { apt-get update -qq && apt-get download -qq prometheus; }; }
+	cd $(TOOLS_DIR)/prometheus && dpkg-deb --extract prometheus_*.deb . && rm prometheus_*.deb
+
 # the mark is created last: an environment whose installation failed is made again
 $(VENV):
-	@echo "== installing DuckDB (the referee of the numbers), an S3 server and a parser for metrics into $(TOOLS_DIR)/venv"
+	@echo "== installing DuckDB (the referee of the numbers), an S3 server, a parser for metrics, types of Grafana into $(TOOLS_DIR)/venv"
 	@python3 -c 'import ensurepip, venv' 2>/dev/null || { apt-get update -qq && apt-get install -y -qq python3-venv; }
 	python3 -m venv $(TOOLS_DIR)/venv
 	$(TOOLS_DIR)/venv/bin/pip install --quiet duckdb==$(DUCKDB_VERSION) pytz==$(PYTZ_VERSION) \
-		prometheus-client==$(PROMETHEUS_CLIENT_VERSION) 'moto[s3]==$(MOTO_VERSION)' flask==3.1.3 flask-cors==6.0.5
+		prometheus-client==$(PROMETHEUS_CLIENT_VERSION) 'moto[s3]==$(MOTO_VERSION)' flask==3.1.3 flask-cors==6.0.5 \
+		pyyaml==$(YAML_VERSION) 'grafana-foundation-sdk==$(GRAFANA_SDK_VERSION)'
 	@touch $@
 
 referee: tools ## compare every number with DuckDB, on a million events in each of six scenarios (EVENTS= SCENARIOS=)

@@ -9,6 +9,7 @@ mod causes;
 #[cfg(feature = "analyze")]
 mod check;
 mod config;
+mod dashboards;
 mod explain;
 mod generate;
 mod heading;
@@ -41,6 +42,7 @@ pub(crate) use causes::{CausesArgs, CausesFormat};
 #[cfg(feature = "analyze")]
 pub(crate) use check::{CheckArgs, CheckFormat};
 pub(crate) use config::ConfigCommand;
+pub(crate) use dashboards::{DashboardName, DashboardsArgs};
 pub(crate) use explain::ExplainArgs;
 pub(crate) use generate::{GenerateArgs, GenerateCommand};
 #[cfg(feature = "analyze")]
@@ -238,6 +240,13 @@ Examples:
   bouncewatch schema
   bouncewatch schema | grep bounce")]
     Schema,
+    /// Print Grafana dashboards and alert rules (Prometheus, Grafana)
+    ///
+    /// The files show the metrics of `check --format prometheus` and of `ingest --metrics-addr`. The page
+    /// `Grafana and Prometheus` of the user guide has the steps.
+    ///
+    /// Exit codes: 0 done, 2 failed.
+    Dashboards(DashboardsArgs),
     /// Print a completion script for a shell
     #[command(after_help = "\
 Examples:

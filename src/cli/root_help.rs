@@ -9,7 +9,7 @@ const GROUPS: [(&str, &[&str]); 4] = [
     ("Run", &["ingest", "check"]),
     ("Analyze", &["page", "report", "causes", "history", "reconcile", "explain"]),
     ("Act", &["suppress"]),
-    ("Maintain", &["store", "config", "schema", "completions", "help"]),
+    ("Maintain", &["store", "config", "schema", "dashboards", "completions", "help"]),
 ];
 
 /// The subcommand that clap adds.

@@ -8,6 +8,7 @@ mod causes;
 mod check;
 mod command_result;
 mod config;
+mod dashboards;
 mod explain;
 mod generate;
 #[cfg(feature = "analyze")]
@@ -72,6 +73,7 @@ pub(crate) fn run(cli: Cli, now: i64, out: &mut dyn Write) -> anyhow::Result<Com
         Command::Store(command) => store::run(command, &config, now),
         Command::Config(command) => config::run(command, &config),
         Command::Schema => Ok(schema::run()),
+        Command::Dashboards(args) => dashboards::run(&args),
         Command::Completions { shell } => Ok(generate::completions(shell)),
         Command::Generate(args) => generate::run(&args),
     }

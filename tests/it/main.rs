@@ -14,6 +14,7 @@ mod check;
 mod command;
 mod concurrency;
 mod counting;
+mod dashboards;
 mod documents;
 mod emulator;
 mod explain;

@@ -88,7 +88,8 @@ pub fn markdown(metrics: &[MetricDescription]) -> String {
     let mut page = String::from(
         "# Metrics\n\n\
          `bouncewatch ingest --metrics-addr ADDR` serves these metrics at `/metrics` in the OpenMetrics 1.0.0 text format\n\
-         (`application/openmetrics-text`). [Run the consumer](consumer.md) describes the endpoint and has alert rules.\n\n\
+         (`application/openmetrics-text`). [Run the consumer](consumer.md) describes the endpoint; [Grafana and\n\
+         Prometheus](grafana.md) has a dashboard and alert rules.\n\n\
          A counter starts at 0 with each run. No metric contains an email address.\n\n\
          | metric | type | labels | unit | meaning |\n\
          |---|---|---|---|---|\n",

@@ -273,16 +273,26 @@ async fn descriptions_match_the_exported_metrics() {
     assert_eq!(exported, telemetry.descriptions().len());
 }
 
+/// The rules for the consumer and its dashboard, without Prometheus; `tests/it/dashboards.rs` runs their queries.
 #[test]
-fn alert_rules_of_the_documentation_name_only_existing_metrics() {
+fn dashboard_and_rules_of_the_consumer_name_only_existing_metrics() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../dashboards");
+    let read = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap();
+    let rules = read("prometheus-rules.yml");
+    let (_, rules) = rules.split_once("- name: bouncewatch-consumer").unwrap();
     let telemetry = Telemetry::new();
-    let page = std::fs::read_to_string(docs_page("consumer.md")).unwrap();
-    let rules = page.split("```yaml").nth(1).unwrap().split("```").next().unwrap();
+    let exists = |name: &str| {
+        telemetry.descriptions().iter().any(|metric| match metric.kind.as_str() {
+            "histogram" => ["_bucket", "_sum", "_count"]
+                .iter()
+                .any(|suffix| name.strip_suffix(suffix) == Some(&metric.name)),
+            _ => metric.name == name,
+        })
+    };
     let is_name = |c: char| c.is_ascii_lowercase() || c == '_';
-    let names = rules.split(|c| !is_name(c)).filter(|name| name.starts_with("bouncewatch_"));
-    let names: Vec<&str> = names.collect();
-    assert!(names.len() > 5);
-    for name in names {
-        assert!(telemetry.descriptions().iter().any(|metric| metric.name == name), "{name}");
+    for text in [rules, &read("grafana-consumer.json")] {
+        let names = text.split(|c| !is_name(c)).filter(|name| name.starts_with("bouncewatch_"));
+        let unknown: Vec<&str> = names.clone().filter(|name| !exists(name)).collect();
+        assert!(names.count() > 5 && unknown.is_empty(), "{unknown:?}");
     }
 }
