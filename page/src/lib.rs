@@ -18,6 +18,7 @@ mod svg;
 #[cfg(test)]
 mod tests;
 
+use bouncewatch_schemas::printable::write_json;
 use serde::Serialize;
 
 pub use error::PageError;
@@ -35,8 +36,10 @@ const EMBEDDED: &str = "<script type=\"application/json\" id=\"bouncewatch\">";
 /// # Errors
 /// If the document cannot be written as JSON.
 pub fn document_text(document: &impl Serialize) -> Result<String, PageError> {
+    let mut text = Vec::new();
+    write_json(&mut text, document)?;
     // `<` occurs only inside strings, so the escape is valid JSON
-    Ok(serde_json::to_string(document)?.replace('<', "\\u003c"))
+    Ok(String::from_utf8_lossy(&text).replace('<', "\\u003c"))
 }
 
 /// Returns the JSON text of a page, or the text itself if it is no page.

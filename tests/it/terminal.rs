@@ -19,7 +19,7 @@ fn workspace() -> Workspace {
 /// Runs a command on a terminal with some columns and returns what it shows.
 fn shown(workspace: &Workspace, columns: u16, locale: &str, arguments: &str) -> String {
     let program = env!("CARGO_BIN_EXE_bouncewatch");
-    let line = format!("stty cols {columns}; {program} {arguments} --store store --quiet");
+    let line = format!("stty cols {columns} rows 50; {program} {arguments} --store store --quiet");
     let output = Command::new("script")
         .args(["-q", "-e", "-c", &line, "/dev/null"])
         .current_dir(workspace.path(""))

@@ -19,6 +19,9 @@ if (shots) mkdirSync(shots, { recursive: true });
 const TAGS = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'];
 const failures = [];
 let checks = 0;
+// times are printed, not checked: they depend on what else the machine does
+let slowest = 0;
+let slowestSort = 0;
 const check = (name, ok, detail = '') => {
   checks += 1;
   if (!ok) failures.push(`${name}: ${detail}`);
@@ -74,7 +77,7 @@ async function look(file) {
       if (!isLarge || width === 1280) await accessibility(label, page);
       const overflow = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
       check(`${label}: no sideways scrolling`, overflow <= 0, `${overflow} px`);
-      check(`${label}: ready`, ready <= (isLarge ? 4000 : 2000), `${ready} ms`);
+      slowest = Math.max(slowest, ready);
       check(`${label}: no console error, request or dialog`, problems.length === 0, problems.join('; '));
       if (shots) await page.screenshot({ path: join(shots, `${label.replaceAll(' ', '_')}.png`), fullPage: !isLarge });
       await context.close();
@@ -136,7 +139,7 @@ async function sorting(file) {
         });
         const label = `${name}: table ${at} column ${column} ${state.order}`;
         check(`${label}: one header`, state.sorted === 1);
-        check(`${label}: fast`, took <= 1500, `${took} ms`);
+        slowestSort = Math.max(slowestSort, took);
         const values = state.isNumber ? state.values.map((value) => parseFloat(value.replaceAll(',', ''))) : state.values;
         const sign = state.order === 'ascending' ? 1 : -1;
         const isOrdered = values.every((value, i) => {
@@ -212,5 +215,6 @@ await printed(join(folder, 'many_groups.html'));
 await browser.close();
 
 for (const failure of failures) console.error(`FAILED ${failure}`);
+console.log(`slowest page ready in ${slowest} ms, slowest sort ${slowestSort} ms`);
 console.log(`${checks - failures.length} passed, ${failures.length} failed`);
 process.exit(failures.length > 0 ? 1 : 0);

@@ -6,7 +6,7 @@ use super::value_text;
 use crate::data::{GroupData, GroupRow, PageData};
 use crate::format::{interval, known, number, percent, threshold};
 use crate::layout::{Block, Cell, Chart, Column, LevelMark, Line, Row, Section, Table};
-use crate::outside::argument;
+use crate::outside::{argument, shown};
 use crate::sections::rates::{rate_text, with_chart};
 use crate::svg::{Bullet, BulletScale, FunnelDot, bullet, bullet_scale, funnel, sparkline};
 
@@ -210,7 +210,7 @@ fn funnel_plot(data: &PageData, at: usize, group: &GroupData) -> [Block; 2] {
         .filter_map(|row| {
             let value = row.scope.0.last().and_then(|(_, value)| value.as_deref());
             Some(FunnelDot {
-                name: value_text(data, value).chars().take(24).collect(),
+                name: shown(&value_text(data, value)).chars().take(24).collect(),
                 attempts: row.attempts? as f64,
                 rate: row.rate?,
                 is_above: row.interval.is_some_and(|[low, _]| low > group.warning),

@@ -16,7 +16,7 @@ mod verdict;
 use crate::data::{PageData, Verdict};
 use crate::format;
 use crate::layout::{Line, Page, Section};
-use crate::outside::{mask_addresses, shown};
+use crate::outside::mask_addresses;
 
 /// Returns the page of a document.
 pub(crate) fn page(data: &PageData) -> Page {
@@ -79,10 +79,10 @@ fn accounts(data: &PageData) -> Vec<String> {
     all
 }
 
-/// Returns a value of a dimension for the page: local parts of addresses of senders are masked.
+/// Returns a value of a dimension: local parts of addresses of senders are masked. It is text from outside.
 fn value_text(data: &PageData, value: Option<&str>) -> String {
     let value = value.unwrap_or("(none)");
-    shown(&if data.page.show_senders { value.to_owned() } else { mask_addresses(value) })
+    if data.page.show_senders { value.to_owned() } else { mask_addresses(value) }
 }
 
 /// Returns a dimension as text: `configuration set`, `campaign`.
