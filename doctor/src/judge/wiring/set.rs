@@ -1,0 +1,209 @@
+//! Configuration sets: default sets of identities, pauses, event destinations and their event types.
+
+use std::collections::BTreeSet;
+
+use crate::finding::Check;
+use crate::finding::FindingLevel::{self, Critical, Note, Warning};
+use crate::judge::figures::StoreFigures;
+use crate::judge::report::{Problem, Report};
+use crate::judge::wiring::publishers::Paths;
+use crate::snapshot::Snapshot;
+use crate::snapshot::event_feed::{ConfigurationSet, Destination, SetOptions};
+use crate::snapshot::identity::Identity;
+use crate::snapshot::part::Part;
+
+const SET: &str = "SES API v2, GetConfigurationSet";
+const DESTINATIONS: &str = "SES API v2, GetConfigurationSetEventDestinations";
+const DEFAULT: &str = "SES developer guide, default configuration sets";
+
+/// A shorter time to deliver turns delays into bounces.
+const DELIVERY_SECS_MIN: i64 = 3_600;
+
+/// Judges all sets that were read.
+pub(super) fn judge_sets(snapshot: &Snapshot, paths: &Paths<'_>, report: &mut Report) {
+    for (name, set) in &snapshot.sets {
+        let is_used = paths.used_sets.contains(name.as_str());
+        if let Part::Absent(action) = &set.options {
+            let problem = Problem::new(
+                Check::SetDeleted,
+                if is_used { Critical } else { Note },
+                "the configuration set does not exist: every send that names it, or of an identity with it as default, fails",
+                SET,
+            )
+            .evidence(format!("{action}: not found"))
+            .fix("create the set again, or set another default (put-email-identity-configuration-set-attributes)");
+            report.add(problem.about(name));
+            continue;
+        }
+        if let Some(options) = report.read(Check::SetPaused, name, &set.options, SET) {
+            report.pass(Check::SetDeleted, name, SET);
+            judge_options(name, options, is_used, report);
+        }
+        judge_destinations(name, set, is_used, report);
+    }
+}
+
+/// The level of a problem of a set: at most a warning if no sender is known to use it.
+const fn level_of(is_used: bool) -> FindingLevel {
+    if is_used { Critical } else { Warning }
+}
+
+fn judge_options(name: &str, options: &SetOptions, is_used: bool, report: &mut Report) {
+    let paused = (!options.sending_enabled).then(|| {
+        let what = "the configuration set is paused: SES refuses mail that names it";
+        Problem::new(Check::SetPaused, level_of(is_used), what, SET)
+            .evidence("SendingOptions.SendingEnabled = false")
+            .fix(
+                "find out why it was paused (a brake, or a template), then run \
+                 `aws sesv2 put-configuration-set-sending-options --sending-enabled`",
+            )
+    });
+    report.check(Check::SetPaused, name, SET, paused);
+    let tls = options.tls_required.then(|| {
+        let what = "mail to servers without TLS bounces";
+        Problem::new(Check::SetTls, Note, what, SET).evidence("DeliveryOptions.TlsPolicy = REQUIRE")
+    });
+    report.check(Check::SetTls, name, SET, tls);
+    let short = options.max_delivery_secs.filter(|secs| *secs < DELIVERY_SECS_MIN).map(|secs| {
+        let what =
+            format!("SES tries to deliver for {secs} s only: a delay becomes a bounce early");
+        Problem::new(Check::SetDeliveryTime, Warning, what, SET)
+            .fix("raise DeliveryOptions.MaxDeliverySeconds")
+    });
+    report.check(Check::SetDeliveryTime, name, SET, short);
+    let suppression = options.suppressed_reasons.as_ref().filter(|reasons| reasons.is_empty());
+    let suppression = suppression.map(|_| {
+        let what = "the configuration set switches suppression off: mail to known invalid addresses is sent";
+        Problem::new(Check::SetSuppression, Warning, what, SET)
+            .fix("aws sesv2 put-configuration-set-suppression-options --suppressed-reasons BOUNCE COMPLAINT")
+    });
+    report.check(Check::SetSuppression, name, SET, suppression);
+}
+
+fn judge_destinations(name: &str, set: &ConfigurationSet, is_used: bool, report: &mut Report) {
+    let check = Check::DestinationMissing;
+    let Some(destinations) = report.read(check, name, &set.destinations, DESTINATIONS) else {
+        return;
+    };
+    let feeds: Vec<&Destination> =
+        destinations.iter().filter(|destination| destination.target.is_feed()).collect();
+    let missing = feeds.is_empty().then(|| {
+        let what = "the configuration set has no event destination: its mail produces no events";
+        Problem::new(check, level_of(is_used), what, DESTINATIONS)
+            .evidence(format!(
+                "{} destinations, none of SNS, EventBridge or Firehose",
+                destinations.len()
+            ))
+            .fix("add an event destination of SNS for the topic that the queue subscribes to")
+    });
+    report.check(check, name, DESTINATIONS, missing);
+    if feeds.is_empty() {
+        return;
+    }
+    let (enabled, disabled): (Vec<&Destination>, Vec<&Destination>) =
+        feeds.into_iter().partition(|destination| destination.enabled);
+    let problem = disabled.first().map(|destination| {
+        let level = if enabled.is_empty() { level_of(is_used) } else { Note };
+        let what = format!("the event destination `{}` is disabled", destination.name);
+        Problem::new(Check::DestinationDisabled, level, what, DESTINATIONS)
+            .evidence("Enabled = false (the default of CloudFormation)")
+            .fix("aws sesv2 update-configuration-set-event-destination with Enabled = true")
+    });
+    report.check(Check::DestinationDisabled, name, DESTINATIONS, problem);
+    if !enabled.is_empty() {
+        event_types(name, &enabled, is_used, report);
+    }
+}
+
+fn event_types(name: &str, enabled: &[&Destination], is_used: bool, report: &mut Report) {
+    let published: BTreeSet<&str> = enabled
+        .iter()
+        .flat_map(|destination| &destination.event_types)
+        .map(String::as_str)
+        .collect();
+    let groups: [(Check, FindingLevel, &[&str], &str); 3] = [
+        (
+            Check::FeedbackEvents,
+            level_of(is_used),
+            &["BOUNCE", "COMPLAINT"],
+            "bounces and complaints are not reported completely",
+        ),
+        (Check::SendEvents, Warning, &["SEND"], "rates have no denominator"),
+        (
+            Check::OtherEvents,
+            Note,
+            &["DELIVERY", "DELIVERY_DELAY", "REJECT", "RENDERING_FAILURE"],
+            "delays, rejects, failed templates or deliveries are not visible",
+        ),
+    ];
+    for (check, level, needed, effect) in groups {
+        let missing: Vec<&str> =
+            needed.iter().copied().filter(|kind| !published.contains(kind)).collect();
+        let problem = (!missing.is_empty()).then(|| {
+            let what =
+                format!("the configuration set does not publish {}: {effect}", missing.join(", "));
+            Problem::new(check, level, what, DESTINATIONS)
+                .fix(format!("add {} to MatchingEventTypes", missing.join(", ")))
+        });
+        report.check(check, name, DESTINATIONS, problem);
+    }
+}
+
+/// Judges default sets: mail that names no set produces no events.
+pub(super) fn judge_defaults(
+    snapshot: &Snapshot,
+    store: Option<&StoreFigures>,
+    report: &mut Report,
+) {
+    let sent: i64 = snapshot.send_statistics.value().map_or(0, |points| {
+        let day = snapshot.taken_at.0 - 24 * 3_600_000;
+        points.iter().filter(|point| point.at.0 >= day).map(|point| point.attempts).sum()
+    });
+    let has_no_events = sent > 0 && store.is_some_and(|store| store.events == 0);
+    for identity in snapshot.identities.value().into_iter().flatten() {
+        let name = identity.name.as_str();
+        if !identity.is_verified() {
+            continue;
+        }
+        let Some(details) = report.read(Check::DefaultSet, name, &identity.details, DEFAULT) else {
+            continue;
+        };
+        let problem = details.configuration_set.is_none().then(|| {
+            default_missing(identity, has_no_events.then_some(sent), !snapshot.own_sets.is_empty())
+        });
+        report.check(Check::DefaultSet, name, DEFAULT, problem);
+    }
+}
+
+/// `sent_without_events`: delivery attempts of a day of which the store has no event.
+fn default_missing(
+    identity: &Identity,
+    sent_without_events: Option<i64>,
+    names_sets: bool,
+) -> Problem {
+    let notifications = identity.notifications.value();
+    let topics = notifications.map_or(0, |notifications| notifications.topics().count());
+    let what = if topics >= 2 {
+        "the identity has no default configuration set: its classic notifications have no Send events, so rates have no denominator"
+    } else {
+        "the identity has no default configuration set: mail that names none produces no events"
+    };
+    let level = match sent_without_events {
+        Some(_) if topics < 2 => Critical,
+        _ if names_sets => Note,
+        _ => Warning,
+    };
+    let mut problem = Problem::new(Check::DefaultSet, level, what, DEFAULT).fix(
+        "aws sesv2 put-email-identity-configuration-set-attributes --email-identity NAME --configuration-set-name SET",
+    );
+    if let Some(sent) = sent_without_events {
+        problem = problem
+            .evidence(format!("{sent} delivery attempts in 24 hours, no event in the store"));
+    }
+    if topics == 0 && notifications.is_some_and(|notifications| notifications.forwarding) {
+        problem = problem.evidence(
+            "email feedback is on and there are no topics: SES also leaves an identity so after it could not publish to a topic",
+        );
+    }
+    problem
+}

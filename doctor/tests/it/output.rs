@@ -1,0 +1,43 @@
+//! The text of findings.
+
+use bouncewatch_doctor::judge::{Figures, judge};
+use bouncewatch_doctor::snapshot::Snapshot;
+use bouncewatch_doctor::table::render_table;
+
+use crate::cases::{cases, healthy};
+
+/// Lines of a terminal.
+const SCREEN_LINES: usize = 24;
+
+#[test]
+fn healthy_account_fits_one_screen() {
+    let snapshot = Snapshot::parse(&healthy().to_string()).unwrap();
+    let text = render_table(&judge(&snapshot, &Figures::default()));
+    assert!(text.starts_with("OK: "), "{text}");
+    assert!(text.lines().count() <= SCREEN_LINES, "{text}");
+    assert!(text.contains("account.sandbox") && text.contains("wiring.queue_policy"), "{text}");
+}
+
+#[test]
+fn first_line_states_what_to_repair_first() {
+    let case = &cases()["wiring_default_set"];
+    let text = render_table(&case.judge());
+    let first = text.lines().next().unwrap();
+    assert!(
+        first.starts_with("CRITICAL: repair first: SES counted 900 delivery attempts"),
+        "{text}"
+    );
+    assert!(first.ends_with("(2 critical, 0 warning, 0 unknown)"), "{text}");
+}
+
+#[test]
+fn text_of_aws_is_escaped() {
+    let mut value = healthy();
+    value["recommendations"] = serde_json::json!({"value": [{
+        "resource": "arn:x", "kind": "DKIM", "description": "bad\u{1b}[2J\nOK: all", "status": "OPEN",
+        "impact": "HIGH",
+    }]});
+    let snapshot = Snapshot::parse(&value.to_string()).unwrap();
+    let text = render_table(&judge(&snapshot, &Figures::default()));
+    assert!(!text.contains('\u{1b}') && text.contains("bad\\u{1b}[2J\\u{a}OK: all"), "{text}");
+}
