@@ -10,6 +10,7 @@ EMULATOR_VERSION := 0.12.0
 DUCKDB_VERSION := 1.4.5
 PROMETHEUS_CLIENT_VERSION := 0.26.0
 MOTO_VERSION := 5.2.5
+MINISTACK_VERSION := 1.5.33
 PYTZ_VERSION := 2026.6
 PYSPARK_VERSION := 4.3.0
 DATAFUSION_VERSION := 55.0.0
@@ -36,7 +37,7 @@ MINUTES ?= 30
 MESSAGES ?= 50000
 FLIPS ?= 1000
 # The name lists the versions in the environment: other versions make a new environment.
-VENV := $(TOOLS_DIR)/venv/.made-$(DUCKDB_VERSION)-$(PROMETHEUS_CLIENT_VERSION)-$(MOTO_VERSION)-$(PYTZ_VERSION)
+VENV := $(TOOLS_DIR)/venv/.made-$(DUCKDB_VERSION)-$(PROMETHEUS_CLIENT_VERSION)-$(MOTO_VERSION)-$(MINISTACK_VERSION)-$(PYTZ_VERSION)
 # Debug builds and tests use one set of features, so that dependencies are built once. jemalloc is left out: it takes
 # longer to build than any other dependency, and only release builds need it.
 DEV_FEATURES := --no-default-features --features analyze
@@ -127,11 +128,11 @@ $(MDBOOK):
 
 # the mark is created last: an environment whose installation failed is made again
 $(VENV):
-	@echo "== installing DuckDB (the referee of the numbers), an S3 server and a parser for metrics into $(TOOLS_DIR)/venv"
+	@echo "== installing DuckDB (the referee of the numbers), AWS servers and a parser for metrics into $(TOOLS_DIR)/venv"
 	@python3 -c 'import ensurepip, venv' 2>/dev/null || { apt-get update -qq && apt-get install -y -qq python3-venv; }
 	python3 -m venv $(TOOLS_DIR)/venv
 	$(TOOLS_DIR)/venv/bin/pip install --quiet duckdb==$(DUCKDB_VERSION) pytz==$(PYTZ_VERSION) \
-		prometheus-client==$(PROMETHEUS_CLIENT_VERSION) 'moto[s3]==$(MOTO_VERSION)' flask==3.1.3 flask-cors==6.0.5
+		prometheus-client==$(PROMETHEUS_CLIENT_VERSION) 'moto[s3]==$(MOTO_VERSION)' ministack==$(MINISTACK_VERSION) flask==3.1.3 flask-cors==6.0.5
 	@touch $@
 
 referee: tools ## compare every number with DuckDB, on a million events in each of six scenarios (EVENTS= SCENARIOS=)

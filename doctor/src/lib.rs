@@ -26,6 +26,8 @@
 //! ```
 
 pub mod finding;
+#[cfg(feature = "aws")]
+pub mod gather;
 pub mod judge;
 pub mod policy;
 pub mod snapshot;

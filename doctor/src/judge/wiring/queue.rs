@@ -200,7 +200,12 @@ fn reading(
         .metrics
         .value()
         .map(|metrics| metrics.queues.get(arn::name(arn)).copied().unwrap_or_default());
-    report.check(Check::Backlog, arn, AGE, backlog(queue, flow));
+    // an empty queue needs no age
+    if queue.visible + queue.delayed == 0
+        || report.read(Check::Backlog, arn, &snapshot.metrics, AGE).is_some()
+    {
+        report.check(Check::Backlog, arn, AGE, backlog(queue, flow));
+    }
     let Some(consumer) = consumer else { return };
     if let (Some(needed), Some(visibility)) =
         (consumer.visibility_needed_secs, queue.visibility_secs)
