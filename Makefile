@@ -11,6 +11,7 @@ DUCKDB_VERSION := 1.4.5
 PROMETHEUS_CLIENT_VERSION := 0.26.0
 MOTO_VERSION := 5.2.5
 MINISTACK_VERSION := 1.5.33
+CBOR2_VERSION := 6.3.0
 PYTZ_VERSION := 2026.6
 PYSPARK_VERSION := 4.3.0
 DATAFUSION_VERSION := 55.0.0
@@ -41,7 +42,7 @@ VENV := $(TOOLS_DIR)/venv/.made-$(DUCKDB_VERSION)-$(PROMETHEUS_CLIENT_VERSION)-$
 # Debug builds and tests use one set of features, so that dependencies are built once. jemalloc is left out: it takes
 # longer to build than any other dependency, and only release builds need it.
 DEV_FEATURES := --no-default-features --features analyze
-ALL_FEATURES := $(DEV_FEATURES),bouncewatch-fixtures/bench
+ALL_FEATURES := $(DEV_FEATURES),bouncewatch-doctor/aws,bouncewatch-fixtures/bench
 # tools share this folder for their dependencies
 TOOLS_TARGET := $(TARGET)/tools
 export BOUNCEWATCH_TOOLS := $(TOOLS_DIR)
@@ -132,7 +133,7 @@ $(VENV):
 	@python3 -c 'import ensurepip, venv' 2>/dev/null || { apt-get update -qq && apt-get install -y -qq python3-venv; }
 	python3 -m venv $(TOOLS_DIR)/venv
 	$(TOOLS_DIR)/venv/bin/pip install --quiet duckdb==$(DUCKDB_VERSION) pytz==$(PYTZ_VERSION) \
-		prometheus-client==$(PROMETHEUS_CLIENT_VERSION) 'moto[s3]==$(MOTO_VERSION)' ministack==$(MINISTACK_VERSION) flask==3.1.3 flask-cors==6.0.5
+		prometheus-client==$(PROMETHEUS_CLIENT_VERSION) 'moto[s3]==$(MOTO_VERSION)' ministack==$(MINISTACK_VERSION) cbor2==$(CBOR2_VERSION) flask==3.1.3 flask-cors==6.0.5
 	@touch $@
 
 referee: tools ## compare every number with DuckDB, on a million events in each of six scenarios (EVENTS= SCENARIOS=)

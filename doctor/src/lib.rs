@@ -9,8 +9,8 @@
 //! | [`snapshot`] | what AWS returned; JSON; replaces email addresses |
 //! | [`judge`] | snapshot and own figures -> findings |
 //! | [`finding`] | the checks with their stable IDs, levels, findings |
-//! | [`policy`] | whether a resource policy lets a service act: allowed, denied, cannot tell |
-//! | [`table`] | findings as text: worst first |
+//! | [`policy`] | whether a resource policy lets a service act: allowed, denied, undecided |
+//! | [`table`], [`json`] | findings as text, worst first, and as JSON |
 //! | `gather` | calls of AWS, paced for the limits of SES; the IAM actions that they need |
 //!
 //! ```
@@ -28,6 +28,7 @@
 pub mod finding;
 #[cfg(feature = "aws")]
 pub mod gather;
+pub mod json;
 pub mod judge;
 pub mod policy;
 pub mod snapshot;

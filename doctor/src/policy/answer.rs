@@ -1,4 +1,4 @@
-//! Three-valued logic: yes, no, cannot tell.
+//! Three-valued logic: yes, no, undecided.
 
 /// Whether a statement, or a part of it, applies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

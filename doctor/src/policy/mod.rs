@@ -1,7 +1,7 @@
-//! Decides whether a resource policy lets a service of AWS act: allowed, denied, or cannot tell.
+//! Decides whether a resource policy lets a service of AWS act: allowed, denied, or undecided.
 //!
 //! It knows the elements that policies of topics, queues and keys use. Everything else (`NotPrincipal`, unknown
-//! operators, keys without a known value) makes the answer [`Answer::CannotTell`], never `Allowed`.
+//! operators, keys without a known value) makes the answer [`Answer::Undecided`], never `Allowed`.
 //!
 //! ```
 //! use bouncewatch_doctor::policy::{Answer, Known, Request, evaluate};
@@ -71,7 +71,7 @@ pub enum Answer {
     /// No statement allows it, or one denies it.
     Denied,
     /// It depends on something that is not known here.
-    CannotTell,
+    Undecided,
 }
 
 /// The answer with its reasons.
@@ -91,7 +91,7 @@ pub fn evaluate(policy: Option<&str>, request: &Request<'_>) -> Evaluation {
     let policy = match Policy::parse(policy) {
         Ok(policy) => policy,
         Err(error) => {
-            return Evaluation { answer: Answer::CannotTell, reasons: vec![error.to_string()] };
+            return Evaluation { answer: Answer::Undecided, reasons: vec![error.to_string()] };
         }
     };
     let mut allow = Match::No;
@@ -102,7 +102,7 @@ pub fn evaluate(policy: Option<&str>, request: &Request<'_>) -> Evaluation {
         match statement.allows {
             Some(true) => allow = allow.or(applies),
             Some(false) => deny = deny.or(applies),
-            // neither: at most it changes the answer to `cannot tell`
+            // neither: at most it makes the answer undecided
             None => deny = deny.or(applies.and(Match::Maybe)),
         }
         let is_denial = statement.allows != Some(true) && applies != Match::No;
@@ -115,7 +115,7 @@ pub fn evaluate(policy: Option<&str>, request: &Request<'_>) -> Evaluation {
     let answer = match (allow, deny) {
         (_, Match::Yes) | (Match::No, _) => Answer::Denied,
         (Match::Yes, Match::No) => Answer::Allowed,
-        _ => Answer::CannotTell,
+        _ => Answer::Undecided,
     };
     if answer == Answer::Denied && reasons.is_empty() {
         reasons.push(format!("no statement allows {} for {}", request.action, request.service));

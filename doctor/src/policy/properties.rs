@@ -150,7 +150,7 @@ proptest! {
         request.context.insert("aws:sourcearn", Known::Start(start));
         let policy = json!({"Statement": statements}).to_string();
         let open = evaluate(Some(&policy), &request).answer;
-        prop_assert!(open == known || open == Answer::CannotTell || known == Answer::CannotTell, "{open:?} {known:?}");
+        prop_assert!(open == known || open == Answer::Undecided || known == Answer::Undecided, "{open:?} {known:?}");
     }
 
     #[test]
@@ -184,14 +184,14 @@ fn known_policies_have_their_answers() {
         (allow(json!({"ArnLike": {"aws:SourceArn": "arn:aws:sns:*:*:bounces"}})), Answer::Allowed),
         (allow(json!({"StringLike": {"AWS:SourceArn": "arn:aws:sns:*"}})), Answer::Allowed),
         // an ARN pattern with too few components
-        (allow(json!({"ArnLike": {"aws:SourceArn": "arn:aws:sns:*"}})), Answer::CannotTell),
+        (allow(json!({"ArnLike": {"aws:SourceArn": "arn:aws:sns:*"}})), Answer::Undecided),
         (allow(json!({"StringEquals": {"aws:SourceArn": "arn:aws:sns:*"}})), Answer::Denied),
         (allow(json!({"StringEquals": {"aws:SourceAccount": "210987654321"}})), Answer::Denied),
-        (allow(json!({"StringEquals": {"aws:SourceOwner": "123456789012"}})), Answer::CannotTell),
+        (allow(json!({"StringEquals": {"aws:SourceOwner": "123456789012"}})), Answer::Undecided),
         (allow(json!({"StringNotEquals": {"aws:SourceArn": [TOPIC, "x"]}})), Answer::Denied),
         (allow(json!({"StringEqualsIfExists": {"aws:SourceArn": TOPIC}})), Answer::Allowed),
         (allow(json!({"Null": {"aws:SourceArn": "false"}})), Answer::Allowed),
-        (allow(json!({"IpAddress": {"aws:SourceIp": "203.0.113.0/24"}})), Answer::CannotTell),
+        (allow(json!({"IpAddress": {"aws:SourceIp": "203.0.113.0/24"}})), Answer::Undecided),
     ];
     for (statement, expected) in cases {
         assert_eq!(answer(&[statement.clone(), insecure.clone()]), expected, "{statement}");
@@ -203,5 +203,5 @@ fn known_policies_have_their_answers() {
     assert_eq!(answer(&[owner]), Answer::Denied);
     let not_principal = json!({"Effect": "Allow", "NotPrincipal": {"AWS": "arn:aws:iam::1:root"},
         "Action": "sqs:*", "Resource": "*"});
-    assert_eq!(answer(&[not_principal]), Answer::CannotTell);
+    assert_eq!(answer(&[not_principal]), Answer::Undecided);
 }

@@ -26,6 +26,9 @@ impl AddressMask {
             Value::String(text) => Value::String(self.masked(&text)),
             Value::Array(values) => values.into_iter().map(|value| self.apply(value)).collect(),
             Value::Object(fields) => {
+                // numbers do not depend on the order in which serde_json keeps keys
+                let mut fields: Vec<(String, Value)> = fields.into_iter().collect();
+                fields.sort_by(|a, b| a.0.cmp(&b.0));
                 let fields =
                     fields.into_iter().map(|(key, value)| (self.masked(&key), self.apply(value)));
                 Value::Object(fields.collect::<Map<_, _>>())

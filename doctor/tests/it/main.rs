@@ -5,5 +5,11 @@
     reason = "tests read the environment and write files of their own"
 )]
 
+#[cfg(feature = "aws")]
+mod account_of_server;
 mod cases;
 mod output;
+#[cfg(feature = "aws")]
+mod policy;
+#[cfg(feature = "aws")]
+mod scripted;

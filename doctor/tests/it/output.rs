@@ -1,5 +1,6 @@
 //! The text of findings.
 
+use bouncewatch_doctor::json::write_json;
 use bouncewatch_doctor::judge::{Figures, judge};
 use bouncewatch_doctor::snapshot::Snapshot;
 use bouncewatch_doctor::table::render_table;
@@ -40,4 +41,22 @@ fn text_of_aws_is_escaped() {
     let snapshot = Snapshot::parse(&value.to_string()).unwrap();
     let text = render_table(&judge(&snapshot, &Figures::default()));
     assert!(!text.contains('\u{1b}') && text.contains("bad\\u{1b}[2J\\u{a}OK: all"), "{text}");
+}
+
+#[test]
+fn json_has_the_status_of_the_worst_finding() {
+    let status = |name: &str| {
+        let case = &cases()[name];
+        let mut out = Vec::new();
+        write_json(&mut out, &case.snapshot(), &case.judge()).unwrap();
+        let value: serde_json::Value = serde_json::from_slice(&out).unwrap();
+        let first = value["findings"][0]["id"].as_str().unwrap().to_owned();
+        (value["status"].as_str().unwrap().to_owned(), value["exit_code"].as_u64().unwrap(), first)
+    };
+    let expected = |status: &str, code, id: &str| (status.to_owned(), code, id.to_owned());
+    assert_eq!(status("account_sandbox"), expected("critical", 2, "account.sandbox"));
+    assert_eq!(status("wiring_retention"), expected("warning", 1, "wiring.retention"));
+    assert_eq!(status("account_review_unknown"), expected("unknown", 3, "account.review"));
+    // a note changes no status
+    assert_eq!(status("wiring_raw_delivery"), expected("ok", 0, "wiring.raw_delivery"));
 }

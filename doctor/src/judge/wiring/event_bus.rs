@@ -55,7 +55,7 @@ fn policy(snapshot: &Snapshot, queue: &Queue, arn: &str) -> Option<Problem> {
         Answer::Denied => {
             (Critical, "the policy of the queue does not let EventBridge send: events are lost")
         }
-        Answer::CannotTell => (
+        Answer::Undecided => (
             Note,
             "the policy of the queue admits some rules of EventBridge; rules are not read, so compare them with the policy",
         ),

@@ -90,7 +90,7 @@ fn policy(snapshot: &Snapshot, name: &str, key: &Key, key_use: &KeyUse<'_>, repo
         let mut problem = match evaluation.answer {
             Answer::Allowed => continue,
             Answer::Denied => problem(key_use, name),
-            Answer::CannotTell => {
+            Answer::Undecided => {
                 let mut problem = problem(key_use, name).assuming(
                     "AWS does not document all condition keys of requests between services",
                 );

@@ -85,7 +85,7 @@ fn sns_policy(queue: &Queue, arn: &str, topic: &str) -> Option<Problem> {
         Answer::Denied => {
             (Critical, "the policy of the queue does not let the topic send: events are lost")
         }
-        Answer::CannotTell => (Warning, "the policy of the queue may not let the topic send"),
+        Answer::Undecided => (Warning, "the policy of the queue may not let the topic send"),
     };
     let statement = serde_json::json!({
         "Effect": "Allow", "Principal": {"Service": "sns.amazonaws.com"}, "Action": "sqs:SendMessage",

@@ -96,7 +96,7 @@ fn policy(
     let (level, what, assumption) = match evaluation.answer {
         Answer::Allowed => return None,
         Answer::Denied => (Critical, "the policy of the topic does not let SES publish", None),
-        Answer::CannotTell => (
+        Answer::Undecided => (
             Warning,
             "the policy of the topic may not let SES publish",
             Some(
