@@ -3,7 +3,7 @@
 use aws_config::SdkConfig;
 use aws_sdk_sesv2::Client;
 use aws_sdk_sesv2::operation::get_account::GetAccountOutput;
-use aws_sdk_sesv2::types::FeatureStatus;
+use aws_sdk_sesv2::types::{AccountDetails, FeatureStatus, VdmAttributes};
 
 use crate::gather::action::Action;
 use crate::gather::call::{Caller, text, time};
@@ -20,7 +20,7 @@ pub(super) async fn account(client: &Client, caller: &mut Caller<'_>) -> Part<Ac
 
 fn converted(response: &GetAccountOutput) -> Account {
     let details = response.details();
-    let review = details.and_then(|details| details.review_details());
+    let review = details.and_then(AccountDetails::review_details);
     let vdm = response.vdm_attributes();
     let is_on = |status: Option<&FeatureStatus>| status == Some(&FeatureStatus::Enabled);
     Account {
@@ -37,12 +37,12 @@ fn converted(response: &GetAccountOutput) -> Account {
             Some(reasons.iter().map(|reason| reason.as_str().to_owned()).collect())
         }),
         access_request: review.map(|review| AccessRequest {
-            status: text(review.status().map(|status| status.as_str())),
+            status: text(review.status()),
             case_id: review.case_id().map(str::to_owned),
         }),
         additional_contacts: details
             .map(|details| details.additional_contact_email_addresses().len()),
-        vdm_enabled: is_on(vdm.map(|vdm| vdm.vdm_enabled())),
+        vdm_enabled: is_on(vdm.map(VdmAttributes::vdm_enabled)),
         engagement_metrics: is_on(
             vdm.and_then(|vdm| vdm.dashboard_attributes()?.engagement_metrics()),
         ),
@@ -89,10 +89,10 @@ pub(super) async fn recommendations(
     found.map(|found| {
         let found = found.iter().map(|entry| Recommendation {
             resource: text(entry.resource_arn()),
-            kind: text(entry.r#type().map(|kind| kind.as_str())),
+            kind: text(entry.r#type()),
             description: text(entry.description()),
-            status: text(entry.status().map(|status| status.as_str())),
-            impact: text(entry.impact().map(|impact| impact.as_str())),
+            status: text(entry.status()),
+            impact: text(entry.impact()),
             updated: entry.last_updated_timestamp().and_then(time),
         });
         found.collect()

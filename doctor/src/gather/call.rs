@@ -144,6 +144,6 @@ pub(super) fn time(time: &DateTime) -> Option<Time> {
 }
 
 /// The text of an enum of the SDK, or of an optional string.
-pub(super) fn text(value: Option<&str>) -> String {
-    value.unwrap_or_default().to_owned()
+pub(super) fn text(value: Option<impl AsRef<str>>) -> String {
+    value.map_or_else(String::new, |value| value.as_ref().to_owned())
 }

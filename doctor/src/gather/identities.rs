@@ -36,9 +36,9 @@ pub(super) async fn identities(
         .iter()
         .map(|entry| Identity {
             name: text(entry.identity_name()),
-            kind: text(entry.identity_type().map(|kind| kind.as_str())),
+            kind: text(entry.identity_type()),
             sending_enabled: entry.sending_enabled(),
-            verification: text(entry.verification_status().map(|status| status.as_str())),
+            verification: text(entry.verification_status()),
             details: Part::Skipped("not among the identities that were asked for".to_owned()),
             notifications: Part::default(),
         })
@@ -74,7 +74,7 @@ fn details(response: &GetEmailIdentityOutput) -> IdentityDetails {
             .and_then(|info| Some(info.error_type()?.as_str().to_owned())),
         dkim: response.dkim_attributes().map(|dkim| Dkim {
             signing_enabled: dkim.signing_enabled(),
-            status: text(dkim.status().map(|status| status.as_str())),
+            status: text(dkim.status()),
             tokens: dkim.tokens().to_vec(),
             hosted_zone: dkim.signing_hosted_zone().map(str::to_owned),
             origin: dkim.signing_attributes_origin().map(|origin| origin.as_str().to_owned()),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use aws_config::SdkConfig;
 use aws_sdk_kms::Client;
+use aws_sdk_kms::types::KeyMetadata;
 
 use crate::gather::action::Action;
 use crate::gather::call::{Caller, text};
@@ -24,7 +25,7 @@ pub(super) async fn keys(config: &SdkConfig, snapshot: &Snapshot, caller: &mut C
                 state: text(metadata.and_then(|key| Some(key.key_state()?.as_str()))),
                 ..Key::default()
             };
-            (key, text(metadata.map(|key| key.key_id())))
+            (key, text(metadata.map(KeyMetadata::key_id)))
         });
         if let crate::snapshot::part::Part::Value((key, id)) = &mut key {
             // the policy of a key is read by its ID, not by an alias

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_sesv2::Client;
 use aws_sdk_sesv2::operation::get_configuration_set::GetConfigurationSetOutput;
-use aws_sdk_sesv2::types::{EventDestination, TlsPolicy};
+use aws_sdk_sesv2::types::{
+    DeliveryOptions, EventDestination, ReputationOptions, SendingOptions, TlsPolicy,
+};
 
 use crate::gather::action::Action;
 use crate::gather::call::{Caller, time};
@@ -63,12 +65,11 @@ fn options_of(response: &GetConfigurationSetOutput) -> SetOptions {
     let reputation = response.reputation_options();
     SetOptions {
         // without options a set sends
-        sending_enabled: response.sending_options().is_none_or(|options| options.sending_enabled()),
-        reputation_metrics: reputation.is_some_and(|options| options.reputation_metrics_enabled()),
+        sending_enabled: response.sending_options().is_none_or(SendingOptions::sending_enabled),
+        reputation_metrics: reputation.is_some_and(ReputationOptions::reputation_metrics_enabled),
         fresh_start: reputation.and_then(|options| time(options.last_fresh_start()?)),
-        tls_required: delivery.and_then(|options| options.tls_policy())
-            == Some(&TlsPolicy::Require),
-        max_delivery_secs: delivery.and_then(|options| options.max_delivery_seconds()),
+        tls_required: delivery.and_then(DeliveryOptions::tls_policy) == Some(&TlsPolicy::Require),
+        max_delivery_secs: delivery.and_then(DeliveryOptions::max_delivery_seconds),
         suppressed_reasons: response.suppression_options().and_then(|options| {
             let reasons = options.suppressed_reasons.as_ref()?;
             Some(reasons.iter().map(|reason| reason.as_str().to_owned()).collect())

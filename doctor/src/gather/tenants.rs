@@ -57,7 +57,7 @@ fn reputation(entity: &ReputationEntity) -> Reputation {
 
 fn record(record: &SdkRecord) -> StatusRecord {
     StatusRecord {
-        status: text(record.status().map(|status| status.as_str())),
+        status: text(record.status()),
         cause: record.cause().map(str::to_owned),
         updated: record.last_updated_timestamp().and_then(time),
     }

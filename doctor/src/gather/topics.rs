@@ -12,6 +12,7 @@ use crate::snapshot::Snapshot;
 use crate::snapshot::event_feed::{
     Subscription, SubscriptionAttributes, Target, Topic, TopicAttributes,
 };
+use crate::snapshot::identity::Notifications;
 use crate::snapshot::part::Part;
 
 /// What SNS lists as ARN of a subscription that waits for confirmation.
@@ -55,7 +56,7 @@ fn arns(snapshot: &Snapshot) -> BTreeSet<&str> {
         .collect();
     let identities = snapshot.identities.value().into_iter().flatten();
     let notifications = identities.filter_map(|identity| identity.notifications.value());
-    arns.extend(notifications.flat_map(|found| found.topics()).map(|(_, topic)| topic));
+    arns.extend(notifications.flat_map(Notifications::topics).map(|(_, topic)| topic));
     arns
 }
 

@@ -83,9 +83,6 @@ async fn domains(client: &Client, id: &str, caller: &mut Caller<'_>) -> Part<Vec
 }
 
 fn details(response: &GetMailDomainOutput) -> MailDomainDetails {
-    let status = |status: Option<&aws_sdk_workmail::types::DnsRecordVerificationStatus>| {
-        text(status.map(|status| status.as_str()))
-    };
     let records = response.records().iter().map(|record| RequiredRecord {
         kind: text(record.r#type()),
         hostname: text(record.hostname()),
@@ -93,8 +90,8 @@ fn details(response: &GetMailDomainOutput) -> MailDomainDetails {
     });
     MailDomainDetails {
         is_test_domain: response.is_test_domain(),
-        ownership: status(response.ownership_verification_status()),
-        dkim: status(response.dkim_verification_status()),
+        ownership: text(response.ownership_verification_status()),
+        dkim: text(response.dkim_verification_status()),
         records: records.collect(),
     }
 }

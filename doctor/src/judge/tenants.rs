@@ -78,7 +78,7 @@ fn impact(reputation: &Reputation) -> Option<Problem> {
 fn recommendations(snapshot: &Snapshot, report: &mut Report) {
     // without VDM AWS has no findings, which is not the same as no problem
     let has_vdm = snapshot.account.value().is_some_and(|account| account.vdm_enabled);
-    if !has_vdm && !snapshot.recommendations.value().is_some_and(|found| !found.is_empty()) {
+    if !has_vdm && snapshot.recommendations.value().is_none_or(Vec::is_empty) {
         let needs = match &snapshot.recommendations {
             Part::Denied(_) => "",
             _ => "; it needs Virtual Deliverability Manager",

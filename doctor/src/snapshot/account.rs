@@ -9,6 +9,7 @@ use crate::snapshot::time::Time;
 /// Response of `GetAccount`, without personal data.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
+#[expect(clippy::struct_excessive_bools, reason = "flags of the response")]
 pub struct Account {
     /// `false` in the sandbox.
     pub production_access: bool,

@@ -1,6 +1,7 @@
 //! Replaces email addresses in a snapshot, so that it can be given to other people.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use serde_json::{Map, Value};
 
@@ -52,7 +53,8 @@ impl AddressMask {
                 let next = self.numbers.len() + 1;
                 let address = format!("{local}@{domain}").to_lowercase();
                 let number = *self.numbers.entry(address).or_insert(next);
-                out.push_str(&format!("address-{number}"));
+                // writing to a String cannot fail
+                _ = write!(out, "address-{number}");
             }
             out.push('@');
             out.push_str(domain);

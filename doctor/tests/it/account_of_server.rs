@@ -126,7 +126,7 @@ async fn recommended_policy_reads_the_account_of_the_emulator() {
     let subscription = &topic.subscriptions.value().unwrap()[0];
     assert_eq!(subscription.endpoint, queue);
     assert!(subscription.attributes.value().is_some(), "{json}");
-    assert_eq!(snapshot.own_queues, [queue.clone()]);
+    assert_eq!(snapshot.own_queues, std::slice::from_ref(&queue));
     assert_eq!(snapshot.queues[&queue].value().unwrap().key.as_ref(), Some(&account.key));
     let key = snapshot.keys[&account.key].value().unwrap();
     assert_eq!((key.manager.as_str(), key.state.as_str()), ("CUSTOMER", "Enabled"));

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use bouncewatch_doctor::finding::{Check, Finding, FindingLevel};
-use bouncewatch_doctor::judge::{Figures, judge};
+use bouncewatch_doctor::judge::{Figures, StoreFigures, judge};
 use bouncewatch_doctor::snapshot::Snapshot;
 use serde::Deserialize;
 use serde_json::Value;
@@ -38,7 +38,7 @@ pub(crate) fn cases() -> BTreeMap<String, Case> {
     let files = std::fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().path());
     let name = |path: &PathBuf| {
         let name = path.file_name()?.to_str()?.strip_suffix(".json")?;
-        (!name.ends_with(".base")).then(|| name.to_owned())
+        (name != "healthy.base").then(|| name.to_owned())
     };
     files
         .filter_map(|path| Some((name(&path)?, path)))
@@ -168,7 +168,7 @@ fn denied_part_is_unknown_and_names_the_action() {
         let mut value = healthy();
         value[part] = serde_json::json!({"denied": format!("aws:Read-{part}")});
         let snapshot = Snapshot::parse(&value.to_string()).unwrap();
-        let figures = Figures { store: Some(Default::default()), ..Figures::default() };
+        let figures = Figures { store: Some(StoreFigures::default()), ..Figures::default() };
         let findings = judge(&snapshot, &figures);
         let expected = format!("needs aws:Read-{part}");
         let found = findings.iter().find(|finding| finding.what == expected);

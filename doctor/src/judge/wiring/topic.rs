@@ -65,7 +65,7 @@ fn wrong_region(topic: &str, region: &str) -> Option<Problem> {
 }
 
 fn fifo(topic: &str) -> Option<Problem> {
-    topic.ends_with(".fifo").then(|| {
+    topic.strip_suffix(".fifo").map(|_| {
         let what = "the topic is a FIFO topic, SES publishes to standard topics only";
         Problem::new(Check::TopicFifo, Critical, what, DESTINATION).fix("use a standard topic")
     })
