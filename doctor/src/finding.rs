@@ -73,7 +73,8 @@ fn id_of_check<S: Serializer>(check: &Check, serializer: S) -> Result<S::Ok, S::
 }
 
 bouncewatch_schemas::text_enum! {
-    /// The checks, in the order in which equal levels are printed: first what stops mail, then what stops events.
+    /// The checks, in the order in which equal levels are printed: first what stops mail, then what stops events, causes
+    /// before symptoms.
     Check {
         /// `GetAccount` can be read.
         AccountReadable = "account.readable",
@@ -121,8 +122,6 @@ bouncewatch_schemas::text_enum! {
         ReputationBounceRate = "reputation.bounce_rate",
         /// Complaint rate as AWS computes it.
         ReputationComplaintRate = "reputation.complaint_rate",
-        /// The store has the events of the mail that SES counted.
-        ReputationEvents = "reputation.events",
         /// VDM has no open finding.
         VdmRecommendation = "vdm.recommendation",
         /// Dedicated IP addresses are warmed up.
@@ -199,6 +198,8 @@ bouncewatch_schemas::text_enum! {
         DuplicateFeed = "wiring.duplicate_feed",
         /// No other consumer reads the queue.
         OtherConsumer = "wiring.other_consumer",
+        /// The store has the events of the mail that SES counted.
+        ReputationEvents = "reputation.events",
         /// Counts of CloudWatch along the path of events.
         Flow = "wiring.flow",
         /// Mail to servers without TLS does not bounce.

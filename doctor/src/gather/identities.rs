@@ -1,6 +1,6 @@
 //! Identities with their details and classic notifications.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use aws_config::SdkConfig;
 use aws_sdk_sesv2::Client;
@@ -10,7 +10,9 @@ use aws_sdk_sesv2::types::BehaviorOnMxFailure;
 use crate::gather::action::Action;
 use crate::gather::call::{Caller, text, time};
 use crate::gather::request::GatherRequest;
-use crate::snapshot::identity::{Dkim, Identity, IdentityDetails, MailFrom, Notifications};
+use crate::snapshot::identity::{
+    Dkim, Identity, IdentityDetails, MISSING, MailFrom, Notifications,
+};
 use crate::snapshot::part::Part;
 
 /// Identities per call of `GetIdentityNotificationAttributes`.
@@ -43,10 +45,22 @@ pub(super) async fn identities(
             notifications: Part::default(),
         })
         .collect();
+    let listed: BTreeSet<String> =
+        identities.iter().map(|identity| identity.name.clone()).collect();
+    let missing = request.identities.iter().filter(|name| !listed.contains(*name));
+    identities.extend(missing.map(|name| Identity {
+        name: name.clone(),
+        kind: if name.contains('@') { "EMAIL_ADDRESS" } else { "DOMAIN" }.to_owned(),
+        sending_enabled: false,
+        verification: MISSING.to_owned(),
+        details: Part::Absent(Action::SesListEmailIdentities.as_str().to_owned()),
+        notifications: Part::Absent(Action::SesListEmailIdentities.as_str().to_owned()),
+    }));
     identities.sort_by(|a, b| a.name.cmp(&b.name));
     let mut details_left = request.identities_max;
     for identity in &mut identities {
-        if !request.identities.is_empty() && !request.identities.contains(&identity.name) {
+        let is_asked = request.identities.is_empty() || request.identities.contains(&identity.name);
+        if !is_asked || identity.verification == MISSING {
             continue;
         }
         if details_left == 0 {
@@ -96,7 +110,9 @@ fn details(response: &GetEmailIdentityOutput) -> IdentityDetails {
 
 async fn notifications(config: &SdkConfig, identities: &mut [Identity], caller: &mut Caller<'_>) {
     let client = aws_sdk_ses::Client::new(config);
-    for batch in identities.chunks_mut(NOTIFICATIONS_BATCH) {
+    let mut existing: Vec<&mut Identity> =
+        identities.iter_mut().filter(|identity| identity.verification != MISSING).collect();
+    for batch in existing.chunks_mut(NOTIFICATIONS_BATCH) {
         let names = batch.iter().map(|identity| identity.name.clone()).collect();
         let call = client.get_identity_notification_attributes().set_identities(Some(names)).send();
         let response = caller.call(Action::SesGetIdentityNotificationAttributes, "", call).await;

@@ -4,7 +4,7 @@ use crate::finding::Check;
 use crate::finding::FindingLevel::{Critical, Note, Warning};
 use crate::judge::report::{Problem, Report};
 use crate::snapshot::Snapshot;
-use crate::snapshot::identity::{Dkim, Identity, IdentityDetails, MailFrom};
+use crate::snapshot::identity::{Dkim, Identity, IdentityDetails, MISSING, MailFrom};
 use crate::snapshot::time::Time;
 
 const LIST: &str = "SES API v2, ListEmailIdentities";
@@ -67,6 +67,12 @@ fn verification(identity: &Identity) -> Option<Problem> {
             Warning,
             "was verified, and SES no longer finds the record",
             recheck(details.and_then(|details| details.last_checked)),
+        ),
+        MISSING => (
+            Critical,
+            "does not exist in this region",
+            "identities belong to a region: verify it here, or use the region that has it"
+                .to_owned(),
         ),
         "FAILED" => (
             Warning,

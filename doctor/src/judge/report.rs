@@ -147,10 +147,24 @@ impl Report {
     }
 }
 
-/// One finding: its subject if it has one, or all subjects as evidence.
+/// Subjects that one finding names.
+const SUBJECTS_MAX: usize = 10;
+
+/// The first names of a list, and how many more there are.
+pub(crate) fn first_names(names: impl ExactSizeIterator<Item = String>) -> Vec<String> {
+    let more = names.len().saturating_sub(SUBJECTS_MAX);
+    let mut first: Vec<String> = names.take(SUBJECTS_MAX).collect();
+    if more > 0 {
+        first.push(format!("and {more} more"));
+    }
+    first
+}
+
+/// One finding: its subject if it has one, or the first subjects as evidence.
 fn finding_of_subjects(problem: Problem, subjects: BTreeSet<String>) -> Finding {
     let mut subjects: Vec<String> = subjects.into_iter().filter(|name| !name.is_empty()).collect();
     let Problem { check, level, what, fix, assumption, source, .. } = problem;
     let subject = if subjects.len() == 1 { subjects.pop() } else { None };
-    Finding { id: check, level, subject, what, evidence: subjects, fix, assumption, source }
+    let evidence = first_names(subjects.into_iter());
+    Finding { id: check, level, subject, what, evidence, fix, assumption, source }
 }

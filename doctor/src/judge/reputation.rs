@@ -1,7 +1,7 @@
 //! Figures of AWS: reputation metrics of CloudWatch, and the counts of `GetSendStatistics` beside those of the store.
 
 use crate::finding::Check;
-use crate::finding::FindingLevel::{Critical, Unknown, Warning};
+use crate::finding::FindingLevel::{Critical, Note, Warning};
 use crate::judge::figures::StoreFigures;
 use crate::judge::report::{Problem, Report};
 use crate::snapshot::Snapshot;
@@ -69,10 +69,10 @@ fn judge_rate(
 ) -> Option<Problem> {
     let Some(point) = point else {
         let what = format!(
-            "CloudWatch has no {} of the last days: AWS publishes it only after a first bounce or complaint",
-            rate.metric
+            "the {} of AWS is unknown: CloudWatch has no {} of the last days, as before a first bounce or complaint",
+            rate.name, rate.metric
         );
-        return Some(Problem::new(rate.check, Unknown, what, METRICS));
+        return Some(Problem::new(rate.check, Note, what, METRICS));
     };
     let age = point.at.secs_until(now);
     let (level, state) = if point.value >= rate.pause {
@@ -80,7 +80,7 @@ fn judge_rate(
     } else if point.value >= rate.review {
         (Warning, "AWS reviews the account")
     } else if age > POINT_AGE_SECS_MAX {
-        (Unknown, "the value is old")
+        (Note, "the value is old")
     } else {
         return None;
     };

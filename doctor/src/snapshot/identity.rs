@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 use crate::snapshot::part::Part;
 use crate::snapshot::time::Time;
 
+/// Verification of an identity that was asked for and does not exist in the region.
+pub const MISSING: &str = "MISSING";
+
 /// An identity of `ListEmailIdentities`, with its details if they were read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
@@ -16,7 +19,7 @@ pub struct Identity {
     pub kind: String,
     /// Whether SES sends mail of this identity.
     pub sending_enabled: bool,
-    /// `PENDING`, `SUCCESS`, `FAILED`, `TEMPORARY_FAILURE`, `NOT_STARTED`.
+    /// `PENDING`, `SUCCESS`, `FAILED`, `TEMPORARY_FAILURE`, `NOT_STARTED`, or [`MISSING`].
     pub verification: String,
     /// Response of `GetEmailIdentity`.
     #[serde(default)]

@@ -25,7 +25,9 @@ fn first_line_states_what_to_repair_first() {
     let text = render_table(&case.judge());
     let first = text.lines().next().unwrap();
     assert!(
-        first.starts_with("CRITICAL: repair first: SES counted 900 delivery attempts"),
+        first.starts_with(
+            "CRITICAL: repair first: example.com: the identity has no default configuration set"
+        ),
         "{text}"
     );
     assert!(first.ends_with("(2 critical, 0 warning, 0 unknown)"), "{text}");

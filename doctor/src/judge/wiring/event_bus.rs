@@ -28,6 +28,13 @@ pub(super) fn judge_event_bus(snapshot: &Snapshot, paths: &Paths<'_>, report: &m
     if !needs_bus {
         return;
     }
+    if paths.queues.is_empty() {
+        let what = "events go to EventBridge, and no queue is known: nothing behind EventBridge was checked";
+        report.add(
+            Problem::new(Check::EventBusPolicy, Note, what, SOURCE)
+                .fix("name the queue that the consumer reads"),
+        );
+    }
     for arn in &paths.queues {
         let Some(queue) = snapshot.queues.get(*arn).and_then(|queue| queue.value()) else {
             continue;
@@ -37,6 +44,7 @@ pub(super) fn judge_event_bus(snapshot: &Snapshot, paths: &Paths<'_>, report: &m
             check: Check::EventBusKey,
             service: EVENTS,
             resource: arn,
+            level: Critical,
             what: "EventBridge cannot send to the encrypted queue: events are lost",
         };
         judge_key(snapshot, queue.key.as_deref(), &key_use, report);

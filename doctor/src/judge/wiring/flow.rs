@@ -6,6 +6,7 @@ use crate::judge::report::{Problem, Report};
 use crate::judge::wiring::arn;
 use crate::judge::wiring::publishers::Paths;
 use crate::snapshot::Snapshot;
+use crate::snapshot::event_feed::Target;
 use crate::snapshot::metrics::{QueueFlow, TopicFlow};
 
 const SOURCE: &str = "CloudWatch, AWS/SES, AWS/SNS and AWS/SQS, sums of 24 hours";
@@ -23,20 +24,31 @@ struct Stop {
 
 pub(super) fn judge_flow(snapshot: &Snapshot, paths: &Paths<'_>, report: &mut Report) {
     let Some(metrics) = report.read(Check::Flow, "", &snapshot.metrics, SOURCE) else { return };
-    let sends = metrics.sends.unwrap_or(0.0);
     for topic in paths.topics.keys() {
+        let sends = if has_send_events(snapshot, topic) { metrics.sends } else { None };
+        let sends = sends.unwrap_or(0.0);
         let flow = metrics.topics.get(arn::name(topic)).copied().unwrap_or_default();
         report_stop(topic, at_topic(sends, flow), report);
     }
     for queue in &paths.queues {
         let delivered: f64 = paths
-            .topics
-            .keys()
+            .topics_of_queue(snapshot, queue)
+            .into_iter()
             .filter_map(|topic| metrics.topics.get(arn::name(topic))?.delivered)
             .sum();
         let flow = metrics.queues.get(arn::name(queue)).copied().unwrap_or_default();
         report_stop(queue, at_queue(delivered, flow), report);
     }
+}
+
+/// Whether a set publishes Send events to the topic, so that each sent mail is a message.
+fn has_send_events(snapshot: &Snapshot, topic: &str) -> bool {
+    let destinations = snapshot.sets.values().filter_map(|set| set.destinations.value());
+    destinations.flatten().any(|destination| {
+        destination.enabled
+            && destination.target == Target::Topic(topic.to_owned())
+            && destination.event_types.iter().any(|kind| kind == "SEND")
+    })
 }
 
 fn report_stop(subject: &str, stop: Option<Stop>, report: &mut Report) {

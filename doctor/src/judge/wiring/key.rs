@@ -1,7 +1,7 @@
 //! Keys of KMS: whether a service of AWS can use the key of a topic or queue.
 
 use crate::finding::Check;
-use crate::finding::FindingLevel::{Critical, Warning};
+use crate::finding::FindingLevel::{self, Warning};
 use crate::judge::report::{Problem, Report};
 use crate::judge::wiring::arn;
 use crate::policy::{Answer, Known, Request, evaluate};
@@ -23,6 +23,8 @@ pub(super) struct KeyUse<'a> {
     pub(super) service: &'a str,
     /// ARN of the topic or queue.
     pub(super) resource: &'a str,
+    /// Level if the service cannot use the key.
+    pub(super) level: FindingLevel,
     /// The problem in one sentence.
     pub(super) what: &'static str,
 }
@@ -66,7 +68,7 @@ pub(super) fn judge_key(
 }
 
 fn problem(key_use: &KeyUse<'_>, name: &str) -> Problem {
-    Problem::new(key_use.check, Critical, key_use.what, SOURCE)
+    Problem::new(key_use.check, key_use.level, key_use.what, SOURCE)
         .about(key_use.resource)
         .evidence(format!("key {name}"))
 }

@@ -19,12 +19,10 @@ use crate::judge::report::{Problem, Report};
 use crate::snapshot::Snapshot;
 use publishers::{Paths, Publisher};
 
-const LIST: &str = "SES API v2, ListConfigurationSets";
 const FEEDBACK: &str = "SES API, GetIdentityNotificationAttributes";
 
 pub(super) fn judge(snapshot: &Snapshot, figures: &Figures, report: &mut Report) {
     let paths = Paths::new(snapshot);
-    _ = report.read(Check::DestinationMissing, "", &snapshot.set_names, LIST);
     set::judge_sets(snapshot, &paths, report);
     set::judge_defaults(snapshot, figures.store.as_ref(), report);
     topic::judge_topics(snapshot, &paths, report);

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::finding::FindingLevel;
 use crate::snapshot::Snapshot;
 use crate::snapshot::event_feed::Target;
 
@@ -38,6 +39,11 @@ pub(super) struct Paths<'a> {
     pub(super) used_sets: BTreeSet<&'a str>,
 }
 
+/// The level of a problem of a configuration set: at most a warning if no sender is known to use it.
+pub(super) const fn level_of(is_used: bool) -> FindingLevel {
+    if is_used { FindingLevel::Critical } else { FindingLevel::Warning }
+}
+
 impl<'a> Paths<'a> {
     pub(super) fn new(snapshot: &'a Snapshot) -> Self {
         let queues = if snapshot.own_queues.is_empty() {
@@ -46,6 +52,26 @@ impl<'a> Paths<'a> {
             snapshot.own_queues.iter().map(String::as_str).collect()
         };
         Self { topics: judged_topics(snapshot, &queues), used_sets: used_sets(snapshot), queues }
+    }
+
+    /// The level of a problem of a topic.
+    pub(super) fn level_of_topic(&self, topic: &str) -> FindingLevel {
+        let mut publishers = self.topics.get(topic).into_iter().flatten();
+        level_of(publishers.any(|publisher| match publisher {
+            Publisher::Set(name) => self.used_sets.contains(name),
+            Publisher::Identity(_) => true,
+        }))
+    }
+
+    /// Judged topics with a subscription of the queue.
+    pub(super) fn topics_of_queue(&self, snapshot: &Snapshot, queue: &str) -> Vec<&'a str> {
+        let subscribes = |topic: &&str| {
+            let topic = snapshot.topics.get(*topic);
+            topic.and_then(|topic| topic.subscriptions.value()).is_some_and(|subscriptions| {
+                subscriptions.iter().any(|entry| entry.endpoint == queue)
+            })
+        };
+        self.topics.keys().copied().filter(subscribes).collect()
     }
 }
 

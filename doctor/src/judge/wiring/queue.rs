@@ -49,8 +49,7 @@ pub(super) fn judge_queues(
         }
         let Some(queue) = report.read(Check::QueuePolicy, arn, queue, ATTRIBUTES) else { continue };
         report.pass(Check::QueueMissing, arn, ATTRIBUTES);
-        let topics = paths.topics.keys().copied().filter(|topic| subscribes(snapshot, topic, arn));
-        let topics: Vec<&str> = topics.collect();
+        let topics = paths.topics_of_queue(snapshot, arn);
         for topic in &topics {
             report.check(Check::QueuePolicy, arn, POLICY, sns_policy(queue, arn, topic));
         }
@@ -59,6 +58,7 @@ pub(super) fn judge_queues(
                 check: Check::QueueKey,
                 service: "sns.amazonaws.com",
                 resource: arn,
+                level: Critical,
                 what: "SNS cannot send to the encrypted queue: events are lost",
             };
             judge_key(snapshot, queue.key.as_deref(), &key_use, report);
@@ -66,12 +66,6 @@ pub(super) fn judge_queues(
         storage(arn, queue, snapshot, report);
         reading(arn, queue, snapshot, consumer, report);
     }
-}
-
-/// Whether the queue has a subscription of the topic.
-fn subscribes(snapshot: &Snapshot, topic: &str, queue: &str) -> bool {
-    let subscriptions = snapshot.topics.get(topic).and_then(|topic| topic.subscriptions.value());
-    subscriptions.is_some_and(|entries| entries.iter().any(|entry| entry.endpoint == queue))
 }
 
 fn sns_policy(queue: &Queue, arn: &str, topic: &str) -> Option<Problem> {

@@ -5,13 +5,14 @@ use std::collections::BTreeSet;
 use crate::finding::Check;
 use crate::finding::FindingLevel::{self, Critical, Note, Warning};
 use crate::judge::figures::StoreFigures;
-use crate::judge::report::{Problem, Report};
-use crate::judge::wiring::publishers::Paths;
+use crate::judge::report::{Problem, Report, first_names};
+use crate::judge::wiring::publishers::{Paths, level_of};
 use crate::snapshot::Snapshot;
 use crate::snapshot::event_feed::{ConfigurationSet, Destination, SetOptions};
 use crate::snapshot::identity::Identity;
 use crate::snapshot::part::Part;
 
+const LIST: &str = "SES API v2, ListConfigurationSets";
 const SET: &str = "SES API v2, GetConfigurationSet";
 const DESTINATIONS: &str = "SES API v2, GetConfigurationSetEventDestinations";
 const DEFAULT: &str = "SES developer guide, default configuration sets";
@@ -21,6 +22,7 @@ const DELIVERY_SECS_MIN: i64 = 3_600;
 
 /// Judges all sets that were read.
 pub(super) fn judge_sets(snapshot: &Snapshot, paths: &Paths<'_>, report: &mut Report) {
+    unread_sets(snapshot, report);
     for (name, set) in &snapshot.sets {
         let is_used = paths.used_sets.contains(name.as_str());
         if let Part::Absent(action) = &set.options {
@@ -43,9 +45,21 @@ pub(super) fn judge_sets(snapshot: &Snapshot, paths: &Paths<'_>, report: &mut Re
     }
 }
 
-/// The level of a problem of a set: at most a warning if no sender is known to use it.
-const fn level_of(is_used: bool) -> FindingLevel {
-    if is_used { Critical } else { Warning }
+/// Names the sets that were listed and not read.
+fn unread_sets(snapshot: &Snapshot, report: &mut Report) {
+    let Some(names) = report.read(Check::DestinationMissing, "", &snapshot.set_names, LIST) else {
+        return;
+    };
+    let unread: Vec<&String> =
+        names.iter().filter(|name| !snapshot.sets.contains_key(*name)).collect();
+    if unread.is_empty() {
+        return;
+    }
+    let what =
+        format!("not checked: {} configuration sets that no identity has as default", unread.len());
+    let mut problem = Problem::new(Check::DestinationMissing, Note, what, LIST);
+    problem.evidence = first_names(unread.into_iter().cloned());
+    report.add(problem);
 }
 
 fn judge_options(name: &str, options: &SetOptions, is_used: bool, report: &mut Report) {

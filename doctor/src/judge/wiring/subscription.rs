@@ -8,6 +8,7 @@ use crate::judge::report::{Problem, Report};
 use crate::judge::wiring::publishers::{Paths, Publisher};
 use crate::snapshot::Snapshot;
 use crate::snapshot::event_feed::{Subscription, SubscriptionAttributes};
+use crate::snapshot::part::Part;
 
 const LIST: &str = "SNS API, ListSubscriptionsByTopic";
 const ATTRIBUTES: &str = "SNS API, GetSubscriptionAttributes";
@@ -17,7 +18,7 @@ pub(super) fn judge_subscriptions(snapshot: &Snapshot, paths: &Paths<'_>, report
     for (arn, publishers) in &paths.topics {
         let Some(topic) = snapshot.topics.get(*arn) else { continue };
         // a topic that does not exist is reported already
-        if matches!(topic.attributes, crate::snapshot::part::Part::Absent(_)) {
+        if matches!(topic.attributes, Part::Absent(_)) {
             continue;
         }
         let check = Check::SubscriptionMissing;
@@ -46,12 +47,13 @@ fn missing(topic: &str, others: &[&Subscription], paths: &Paths<'_>) -> Problem 
         ),
         None => format!("subscribe the queue to {topic}, with its ARN as endpoint"),
     };
+    let level = paths.level_of_topic(topic);
     let problem = if others.is_empty() {
         let what = "no queue subscribes to the topic: events end there";
-        Problem::new(Check::SubscriptionMissing, Critical, what, LIST)
+        Problem::new(Check::SubscriptionMissing, level, what, LIST)
     } else {
         let what = "another queue than the one that is read subscribes to the topic";
-        let mut problem = Problem::new(Check::SubscriptionEndpoint, Critical, what, LIST);
+        let mut problem = Problem::new(Check::SubscriptionEndpoint, level, what, LIST);
         problem.evidence =
             others.iter().map(|entry| format!("endpoint {}", entry.endpoint)).collect();
         problem

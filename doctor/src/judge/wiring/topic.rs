@@ -1,7 +1,7 @@
 //! Topics: existence, region, kind, policy and key.
 
 use crate::finding::Check;
-use crate::finding::FindingLevel::{Critical, Warning};
+use crate::finding::FindingLevel::{self, Warning};
 use crate::judge::report::{Problem, Report};
 use crate::judge::wiring::arn;
 use crate::judge::wiring::key::{KeyUse, judge_key};
@@ -19,7 +19,8 @@ const SES: &str = "ses.amazonaws.com";
 
 pub(super) fn judge_topics(snapshot: &Snapshot, paths: &Paths<'_>, report: &mut Report) {
     for (arn, publishers) in &paths.topics {
-        let (region, fifo) = (wrong_region(arn, &snapshot.region), fifo(arn));
+        let level = paths.level_of_topic(arn);
+        let (region, fifo) = (wrong_region(arn, &snapshot.region, level), fifo(arn, level));
         report.check(Check::TopicRegion, arn, DESTINATION, region);
         report.check(Check::TopicFifo, arn, DESTINATION, fifo);
         let missing = Part::default();
@@ -27,7 +28,7 @@ pub(super) fn judge_topics(snapshot: &Snapshot, paths: &Paths<'_>, report: &mut 
         if matches!(attributes, Part::Absent(_)) {
             let what = "the topic does not exist: SES drops the events";
             report.add(
-                Problem::new(Check::TopicMissing, Critical, what, TOPIC)
+                Problem::new(Check::TopicMissing, level, what, TOPIC)
                     .about(arn)
                     .evidence(format!("published to by {}", names(publishers.iter().copied())))
                     .fix("create the topic with its policy and subscription, or point the event destination to another one"),
@@ -39,13 +40,14 @@ pub(super) fn judge_topics(snapshot: &Snapshot, paths: &Paths<'_>, report: &mut 
         };
         report.pass(Check::TopicMissing, arn, TOPIC);
         for publisher in publishers {
-            let problem = policy(snapshot, arn, attributes.policy.as_deref(), *publisher);
+            let problem = policy(snapshot, arn, attributes.policy.as_deref(), *publisher, level);
             report.check(Check::TopicPolicy, arn, POLICY, problem);
         }
         let key_use = KeyUse {
             check: Check::TopicKey,
             service: SES,
             resource: arn,
+            level,
             what: "SES cannot publish to the encrypted topic",
         };
         judge_key(snapshot, attributes.key.as_deref(), &key_use, report);
@@ -56,18 +58,18 @@ fn names<'a>(publishers: impl Iterator<Item = Publisher<'a>>) -> String {
     publishers.map(Publisher::resource).collect::<Vec<_>>().join(", ")
 }
 
-fn wrong_region(topic: &str, region: &str) -> Option<Problem> {
+fn wrong_region(topic: &str, region: &str, level: FindingLevel) -> Option<Problem> {
     (arn::region(topic) != region).then(|| {
         let what = format!("the topic is in {}, SES publishes in {region} only", arn::region(topic));
-        Problem::new(Check::TopicRegion, Critical, what, DESTINATION)
+        Problem::new(Check::TopicRegion, level, what, DESTINATION)
             .fix("create a topic in the region of the configuration set; a queue of another region can subscribe to it")
     })
 }
 
-fn fifo(topic: &str) -> Option<Problem> {
+fn fifo(topic: &str, level: FindingLevel) -> Option<Problem> {
     topic.strip_suffix(".fifo").map(|_| {
         let what = "the topic is a FIFO topic, SES publishes to standard topics only";
-        Problem::new(Check::TopicFifo, Critical, what, DESTINATION).fix("use a standard topic")
+        Problem::new(Check::TopicFifo, level, what, DESTINATION).fix("use a standard topic")
     })
 }
 
@@ -76,6 +78,7 @@ fn policy(
     topic: &str,
     policy: Option<&str>,
     publisher: Publisher<'_>,
+    worst: FindingLevel,
 ) -> Option<Problem> {
     let account = snapshot.account_id.value();
     let mut request = Request::new(SES, "sns:Publish", Known::Text(topic.to_owned()));
@@ -95,7 +98,7 @@ fn policy(
     let evaluation = evaluate(policy, &request);
     let (level, what, assumption) = match evaluation.answer {
         Answer::Allowed => return None,
-        Answer::Denied => (Critical, "the policy of the topic does not let SES publish", None),
+        Answer::Denied => (worst, "the policy of the topic does not let SES publish", None),
         Answer::Undecided => (
             Warning,
             "the policy of the topic may not let SES publish",
