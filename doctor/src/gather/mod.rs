@@ -22,6 +22,7 @@ pub use call::Progress;
 pub use request::{GatherError, GatherRequest, SES_PACE};
 
 use aws_config::SdkConfig;
+use bouncewatch_schemas::printable::printable;
 
 use crate::snapshot::Snapshot;
 use crate::snapshot::part::Part;
@@ -41,7 +42,7 @@ const CREDENTIAL_ERRORS: [&str; 6] = [
 /// Gathers a snapshot in the region of the settings.
 ///
 /// # Errors
-/// If the settings have no region, or AWS does not accept the credentials.
+/// If the settings have no region, a queue is no queue, or AWS does not accept the credentials.
 pub async fn gather(
     config: &SdkConfig,
     request: &GatherRequest,
@@ -49,10 +50,13 @@ pub async fn gather(
 ) -> Result<Snapshot, GatherError> {
     let region = config.region().ok_or(GatherError::NoRegion)?.to_string();
     let mut snapshot = Snapshot::new(request.now, &region);
+    for queue in &request.queues {
+        let place = Place::of_queue(queue, &region);
+        let place = place.ok_or_else(|| GatherError::Queue(printable(queue).into_owned()))?;
+        snapshot.own_queues.push(place.arn);
+    }
     let caller = &mut Caller::new(request.pace, progress);
     snapshot.account_id = account_id(config, caller).await?;
-    let queues = request.queues.iter().filter_map(|queue| Place::of_queue(queue, &region));
-    snapshot.own_queues = queues.map(|place| place.arn).collect();
     snapshot.own_sets.clone_from(&request.sets);
 
     let ses = aws_sdk_sesv2::Client::new(config);

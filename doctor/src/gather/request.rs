@@ -50,6 +50,9 @@ pub enum GatherError {
     /// The settings have no region.
     #[error("no region: set AWS_REGION or the region of the profile")]
     NoRegion,
+    /// A queue of the request is neither a URL nor an ARN.
+    #[error("`{0}` is neither the URL nor the ARN of a queue")]
+    Queue(String),
     /// No credentials, or AWS does not accept them.
     #[error("AWS does not accept the credentials: {0}")]
     Credentials(String),

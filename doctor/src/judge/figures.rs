@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::snapshot::Snapshot;
 use crate::snapshot::time::Time;
+
+const HOUR_MS: i64 = 3_600_000;
 
 /// Events of the account and region in the store, in the hours before the snapshot.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
@@ -24,6 +27,17 @@ pub struct StoreFigures {
     pub complaint_rate: Option<f64>,
     /// Newest event in the whole store.
     pub newest: Option<Time>,
+}
+
+impl StoreFigures {
+    /// Delivery attempts that SES counted in the hours of the figures; `None` if they are not known. Events of the last
+    /// hour may be on their way, so it does not count.
+    pub(super) fn attempts_of_ses(&self, snapshot: &Snapshot) -> Option<i64> {
+        let now = snapshot.taken_at.0;
+        let hours = now - i64::from(self.hours) * HOUR_MS..now - HOUR_MS;
+        let points = snapshot.send_statistics.value()?.iter();
+        Some(points.filter(|point| hours.contains(&point.at.0)).map(|point| point.attempts).sum())
+    }
 }
 
 /// The consumer of the queues.

@@ -51,13 +51,11 @@ pub(super) fn judge(snapshot: &Snapshot, store: Option<&StoreFigures>, report: &
             report.check(rate.check, "", METRICS, problem);
         }
     }
-    if let (Some(points), Some(store)) = (snapshot.send_statistics.value(), store) {
-        let start = Time(snapshot.taken_at.0 - i64::from(store.hours) * 3_600_000);
-        let attempts: i64 =
-            points.iter().filter(|point| point.at >= start).map(|point| point.attempts).sum();
-        report.check(Check::ReputationEvents, "", STATISTICS, missing_events(attempts, store));
-    } else if store.is_some() {
-        _ = report.read(Check::ReputationEvents, "", &snapshot.send_statistics, STATISTICS);
+    let Some(store) = store else { return };
+    let check = Check::ReputationEvents;
+    if report.read(check, "", &snapshot.send_statistics, STATISTICS).is_some() {
+        let attempts = store.attempts_of_ses(snapshot).unwrap_or_default();
+        report.check(check, "", STATISTICS, missing_events(attempts, store));
     }
 }
 

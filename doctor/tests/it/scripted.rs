@@ -249,6 +249,16 @@ async fn rejected_credentials_end_the_run_after_one_call() {
     assert_eq!(calls, 1);
 }
 
+#[tokio::test]
+async fn queue_of_an_unknown_form_is_an_error_before_any_call() {
+    let config = config(|operation| panic!("{operation}"));
+    let mut request = request();
+    request.queues = vec!["bounces".to_owned()];
+    let result = gather(&config, &request, &mut |_| {}).await;
+    let error = result.unwrap_err().to_string();
+    assert_eq!(error, "`bounces` is neither the URL nor the ARN of a queue");
+}
+
 /// The pace of SES holds between any two calls of SES; other services are not delayed. The clock is paused.
 #[tokio::test(start_paused = true)]
 async fn calls_of_ses_are_paced() {

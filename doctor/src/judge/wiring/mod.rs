@@ -1,6 +1,7 @@
 //! The path of events: identity -> configuration set -> event destination -> topic -> subscription -> queue -> consumer.
 
 mod arn;
+mod default_set;
 mod event_bus;
 mod flow;
 mod key;
@@ -24,7 +25,7 @@ const FEEDBACK: &str = "SES API, GetIdentityNotificationAttributes";
 pub(super) fn judge(snapshot: &Snapshot, figures: &Figures, report: &mut Report) {
     let paths = Paths::new(snapshot);
     set::judge_sets(snapshot, &paths, report);
-    set::judge_defaults(snapshot, figures.store.as_ref(), report);
+    default_set::judge_defaults(snapshot, figures.store.as_ref(), report);
     topic::judge_topics(snapshot, &paths, report);
     subscription::judge_subscriptions(snapshot, &paths, report);
     queue::judge_queues(snapshot, &paths, figures.consumer.as_ref(), report);

@@ -1,21 +1,18 @@
-//! Configuration sets: default sets of identities, pauses, event destinations and their event types.
+//! Configuration sets: existence, pauses, event destinations and their event types.
 
 use std::collections::BTreeSet;
 
 use crate::finding::Check;
 use crate::finding::FindingLevel::{self, Critical, Note, Warning};
-use crate::judge::figures::StoreFigures;
 use crate::judge::report::{Problem, Report, first_names};
 use crate::judge::wiring::publishers::{Paths, level_of};
 use crate::snapshot::Snapshot;
 use crate::snapshot::event_feed::{ConfigurationSet, Destination, SetOptions};
-use crate::snapshot::identity::Identity;
 use crate::snapshot::part::Part;
 
 const LIST: &str = "SES API v2, ListConfigurationSets";
 const SET: &str = "SES API v2, GetConfigurationSet";
 const DESTINATIONS: &str = "SES API v2, GetConfigurationSetEventDestinations";
-const DEFAULT: &str = "SES developer guide, default configuration sets";
 
 /// A shorter time to deliver turns delays into bounces.
 const DELIVERY_SECS_MIN: i64 = 3_600;
@@ -161,63 +158,4 @@ fn event_types(name: &str, enabled: &[&Destination], is_used: bool, report: &mut
         });
         report.check(check, name, DESTINATIONS, problem);
     }
-}
-
-/// Judges default sets: mail that names no set produces no events.
-pub(super) fn judge_defaults(
-    snapshot: &Snapshot,
-    store: Option<&StoreFigures>,
-    report: &mut Report,
-) {
-    let sent: i64 = snapshot.send_statistics.value().map_or(0, |points| {
-        let day = snapshot.taken_at.0 - 24 * 3_600_000;
-        points.iter().filter(|point| point.at.0 >= day).map(|point| point.attempts).sum()
-    });
-    let has_no_events = sent > 0 && store.is_some_and(|store| store.events == 0);
-    for identity in snapshot.identities.value().into_iter().flatten() {
-        let name = identity.name.as_str();
-        if !identity.is_verified() {
-            continue;
-        }
-        let Some(details) = report.read(Check::DefaultSet, name, &identity.details, DEFAULT) else {
-            continue;
-        };
-        let problem = details.configuration_set.is_none().then(|| {
-            default_missing(identity, has_no_events.then_some(sent), !snapshot.own_sets.is_empty())
-        });
-        report.check(Check::DefaultSet, name, DEFAULT, problem);
-    }
-}
-
-/// `sent_without_events`: delivery attempts of a day of which the store has no event.
-fn default_missing(
-    identity: &Identity,
-    sent_without_events: Option<i64>,
-    names_sets: bool,
-) -> Problem {
-    let notifications = identity.notifications.value();
-    let topics = notifications.map_or(0, |notifications| notifications.topics().count());
-    let what = if topics >= 2 {
-        "the identity has no default configuration set: its classic notifications have no Send events, so rates have no denominator"
-    } else {
-        "the identity has no default configuration set: mail that names none produces no events"
-    };
-    let level = match sent_without_events {
-        Some(_) if topics < 2 => Critical,
-        _ if names_sets => Note,
-        _ => Warning,
-    };
-    let mut problem = Problem::new(Check::DefaultSet, level, what, DEFAULT).fix(
-        "aws sesv2 put-email-identity-configuration-set-attributes --email-identity NAME --configuration-set-name SET",
-    );
-    if let Some(sent) = sent_without_events {
-        problem = problem
-            .evidence(format!("{sent} delivery attempts in 24 hours, no event in the store"));
-    }
-    if topics == 0 && notifications.is_some_and(|notifications| notifications.forwarding) {
-        problem = problem.evidence(
-            "email feedback is on and there are no topics: SES also leaves an identity so after it could not publish to a topic",
-        );
-    }
-    problem
 }
