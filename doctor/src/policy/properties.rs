@@ -191,6 +191,8 @@ fn known_policies_have_their_answers() {
         (allow(json!({"StringNotEquals": {"aws:SourceArn": [TOPIC, "x"]}})), Answer::Denied),
         (allow(json!({"StringEqualsIfExists": {"aws:SourceArn": TOPIC}})), Answer::Allowed),
         (allow(json!({"Null": {"aws:SourceArn": "false"}})), Answer::Allowed),
+        // a value of an unexpected form
+        (allow(json!({"StringEquals": {"aws:SourceArn": {}}})), Answer::Undecided),
         (allow(json!({"IpAddress": {"aws:SourceIp": "203.0.113.0/24"}})), Answer::Undecided),
     ];
     for (statement, expected) in cases {

@@ -7,12 +7,15 @@ use aws_config::retry::RetryConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_sdk_cloudwatch::types::{Dimension, MetricDatum};
 use aws_sdk_sesv2::types::{EventDestinationDefinition, EventType, SnsDestination};
 use aws_sdk_sqs::types::QueueAttributeName;
+use aws_smithy_types::DateTime;
 use bouncewatch_doctor::finding::{Check, FindingLevel};
 use bouncewatch_doctor::gather::{Action, GatherRequest, gather};
 use bouncewatch_doctor::judge::{Figures, judge};
 use bouncewatch_doctor::snapshot::Snapshot;
+use bouncewatch_doctor::snapshot::metrics::{MetricPoint, QueueFlow};
 use bouncewatch_doctor::snapshot::part::Part;
 use bouncewatch_doctor::snapshot::time::Time;
 use bouncewatch_fixtures::account_server::{AccessKey, AccountServer};
@@ -30,6 +33,33 @@ fn config(server: &AccountServer, id: &str, secret: &str) -> SdkConfig {
         .credentials_provider(SharedCredentialsProvider::new(credentials))
         .retry_config(RetryConfig::disabled())
         .build()
+}
+
+/// Time of the snapshot.
+const NOW_MS: i64 = 1_795_694_400_000;
+const HOUR_MS: i64 = 3_600_000;
+
+/// Points of two and one hours ago, and of 30 hours ago.
+async fn put_metrics(config: &SdkConfig) {
+    let client = aws_sdk_cloudwatch::Client::new(config);
+    let queue = Dimension::builder().name("QueueName").value("bounces").build();
+    let points = [
+        ("AWS/SES", "Reputation.BounceRate", 2, 0.021),
+        ("AWS/SES", "Reputation.BounceRate", 1, 0.023),
+        ("AWS/SQS", "NumberOfMessagesSent", 30, 1_000.0),
+        ("AWS/SQS", "NumberOfMessagesSent", 2, 3.0),
+        ("AWS/SQS", "NumberOfMessagesSent", 1, 4.0),
+    ];
+    for (namespace, name, hours, value) in points {
+        let dimensions = (namespace == "AWS/SQS").then(|| vec![queue.clone()]);
+        let datum = MetricDatum::builder()
+            .metric_name(name)
+            .set_dimensions(dimensions)
+            .timestamp(DateTime::from_millis(NOW_MS - hours * HOUR_MS))
+            .value(value)
+            .build();
+        client.put_metric_data().namespace(namespace).metric_data(datum).send().await.unwrap();
+    }
 }
 
 /// An account with every kind of resource that the emulator knows.
@@ -68,6 +98,7 @@ impl Account {
         sns.subscribe().topic_arn(&topic).protocol("sqs").endpoint(queue).send().await.unwrap();
         let account = Self { server, topic, queue_url, key, _state: state };
         account.set_up_ses(&config).await;
+        put_metrics(&config).await;
         account
     }
 
@@ -93,7 +124,7 @@ impl Account {
 
     /// Gathers with the key of a user; returns the snapshot and the actions in order.
     async fn gather_as(&self, key: &AccessKey) -> (Snapshot, Vec<Action>) {
-        let mut request = GatherRequest::new(Time(1_795_694_400_000));
+        let mut request = GatherRequest::new(Time(NOW_MS));
         request.pace = Duration::ZERO;
         request.queues = vec![self.queue_url.clone()];
         request.recipient = Some("bob@example.org".to_owned());
@@ -131,7 +162,13 @@ async fn recommended_policy_reads_the_account_of_the_emulator() {
     let key = snapshot.keys[&account.key].value().unwrap();
     assert_eq!((key.manager.as_str(), key.state.as_str()), ("CUSTOMER", "Enabled"));
     assert!(key.policy.value().unwrap().contains("kms:*"), "{json}");
-    assert!(snapshot.metrics.value().is_some(), "{json}");
+    assert!(snapshot.send_statistics.value().is_some(), "{json}");
+    let metrics = snapshot.metrics.value().unwrap();
+    // the newest point of a rate, the sum of a day of a count, and nothing for metrics without points
+    let newest = MetricPoint { at: Time(NOW_MS - HOUR_MS), value: 0.023 };
+    assert_eq!(metrics.bounce_rate, Some(newest), "{json}");
+    let expected = QueueFlow { sent: Some(7.0), ..QueueFlow::default() };
+    assert_eq!(metrics.queues["bounces"], expected, "{json}");
     assert_eq!(snapshot.tenants.value().unwrap()[0].name, "shop");
     assert_eq!(actions[0], Action::StsGetCallerIdentity);
     // the emulator is a faulty account: the queue has no policy, so SNS may not send
@@ -172,7 +209,17 @@ async fn user_without_permissions_gets_a_snapshot_that_names_the_actions() {
     let findings = judge(&snapshot, &Figures::default());
     let needs = findings.iter().filter(|finding| finding.what.starts_with("needs ")).count();
     assert!(needs >= 6, "{findings:?}");
-    assert!(findings.iter().all(|finding| finding.level <= FindingLevel::Unknown), "{findings:?}");
+    // nothing is critical, and no check of a denied part has passed; the emulator lets all users read metrics
+    assert!(findings.iter().all(|finding| finding.level < FindingLevel::Critical), "{findings:?}");
+    let passed = findings.iter().filter(|finding| finding.level == FindingLevel::Ok);
+    let passed: Vec<Check> = passed.map(|finding| finding.id).collect();
+    let expected = [
+        Check::IdentityExists,
+        Check::IdentityVerified,
+        Check::IdentityAlignment,
+        Check::ReputationBounceRate,
+    ];
+    assert_eq!(passed, expected, "{findings:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

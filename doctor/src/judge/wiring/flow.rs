@@ -66,15 +66,19 @@ fn is_positive(count: Option<f64>) -> bool {
     count.is_some_and(|count| count > 0.0)
 }
 
+/// What a missing value means here.
+fn assumed(count: Option<f64>) -> Option<&'static str> {
+    let text = "CloudWatch has no value: counted as zero, since a topic or queue in use has one";
+    count.is_none().then_some(text)
+}
+
 fn at_topic(sends: f64, flow: TopicFlow) -> Option<Stop> {
     if sends > 0.0 && !is_positive(flow.published) {
         return Some(Stop {
             what: "SES sends mail, and the topic publishes no message",
             counts: format!("Send {sends}, NumberOfMessagesPublished {}", count(flow.published)),
             checks: "wiring.default_set to wiring.topic_key",
-            assumption: flow.published.is_none().then_some(
-                "CloudWatch has no value: counted as zero, since a topic in use has one",
-            ),
+            assumption: assumed(flow.published),
         });
     }
     if is_positive(flow.failed) {
@@ -101,7 +105,7 @@ fn at_topic(sends: f64, flow: TopicFlow) -> Option<Stop> {
             count(flow.delivered)
         ),
         checks: "wiring.subscription_missing to wiring.subscription_endpoint",
-        assumption: None,
+        assumption: assumed(flow.delivered),
     })
 }
 
@@ -114,7 +118,7 @@ fn at_queue(delivered: f64, flow: QueueFlow) -> Option<Stop> {
                 count(flow.sent)
             ),
             checks: "wiring.subscription_endpoint",
-            assumption: None,
+            assumption: assumed(flow.sent),
         });
     }
     if is_positive(flow.sent) && !is_positive(flow.received) {
@@ -126,7 +130,7 @@ fn at_queue(delivered: f64, flow: QueueFlow) -> Option<Stop> {
                 count(flow.received)
             ),
             checks: "wiring.backlog; start `bouncewatch ingest --follow`",
-            assumption: None,
+            assumption: assumed(flow.received),
         });
     }
     let received = flow.received.unwrap_or(0.0);
