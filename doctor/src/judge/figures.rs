@@ -36,7 +36,8 @@ impl StoreFigures {
         let now = snapshot.taken_at.0;
         let hours = now - i64::from(self.hours) * HOUR_MS..now - HOUR_MS;
         let points = snapshot.send_statistics.value()?.iter();
-        Some(points.filter(|point| hours.contains(&point.at.0)).map(|point| point.attempts).sum())
+        let points = points.filter(|point| hours.contains(&point.at.0));
+        Some(points.fold(0, |sum: i64, point| sum.saturating_add(point.attempts)))
     }
 }
 

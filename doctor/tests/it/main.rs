@@ -8,6 +8,7 @@
 #[cfg(feature = "aws")]
 mod account_of_server;
 mod cases;
+mod hostile;
 mod output;
 #[cfg(feature = "aws")]
 mod policy;

@@ -25,7 +25,9 @@ fn senders(snapshot: &Snapshot, store: Option<&StoreFigures>) -> Senders {
     match (store, attempts) {
         (Some(store), 1..) if store.events == 0 => Senders::Silent(attempts),
         // nine of ten: both sides count at slightly different times
-        (Some(store), 1..) if store.sends.saturating_mul(10) >= attempts.unsigned_abs() * 9 => {
+        (Some(store), 1..)
+            if store.sends.saturating_mul(10) >= attempts.unsigned_abs().saturating_mul(9) =>
+        {
             Senders::NameSet
         }
         _ if !snapshot.own_sets.is_empty() => Senders::NameSet,

@@ -195,7 +195,7 @@ fn reading(
         .value()
         .map(|metrics| metrics.queues.get(arn::name(arn)).copied().unwrap_or_default());
     // an empty queue needs no age
-    if queue.visible + queue.delayed == 0
+    if queue.visible.max(queue.delayed) <= 0
         || report.read(Check::Backlog, arn, &snapshot.metrics, AGE).is_some()
     {
         report.check(Check::Backlog, arn, AGE, backlog(queue, flow));
@@ -246,7 +246,7 @@ fn other_consumer(received: f64, own: u64) -> Option<Problem> {
 
 #[expect(clippy::cast_precision_loss, reason = "a retention of at most 14 days")]
 fn backlog(queue: &Queue, flow: Option<QueueFlow>) -> Option<Problem> {
-    let waiting = queue.visible + queue.delayed;
+    let waiting = queue.visible.saturating_add(queue.delayed);
     let retention = queue.retention_secs.unwrap_or(RETENTION_SECS_MIN) as f64;
     let count = format!("{waiting} messages wait, {} are in flight", queue.in_flight);
     let Some(age) = flow.and_then(|flow| flow.oldest_secs) else {
