@@ -199,6 +199,10 @@ fn known_policies_have_their_answers() {
         assert_eq!(answer(&[statement.clone(), insecure.clone()]), expected, "{statement}");
     }
     assert_eq!(evaluate(None, &request()).answer, Answer::Denied);
+    // a star that spans components of an ARN
+    let spanning = Known::Text("arn:aws:sns:eu-1:12:b:c".to_owned());
+    assert_eq!(pattern::arn("arn:aws:s*1:12:b:*", &spanning), Match::Maybe);
+    assert_eq!(pattern::arn("arn:aws:s*:eu-1:12:*", &spanning), Match::Yes);
     // the default policy of a queue: the owner
     let owner = json!({"Effect": "Allow", "Principal": {"AWS": "arn:aws:iam::123456789012:root"},
         "Action": "SQS:*", "Resource": QUEUE});
