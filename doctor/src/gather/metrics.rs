@@ -191,7 +191,10 @@ fn converted(points: Vec<Points>, topics: Vec<String>, queues: Vec<String>, now:
     for queue in queues {
         let mut sum = || sum_of_day(points.next(), now);
         let (sent, received, deleted) = (sum(), sum(), sum());
-        let oldest_secs = newest(points.next()).map(|point| point.value);
+        // an idle queue has no newer points: its last age states nothing about now
+        let oldest =
+            newest(points.next()).filter(|point| point.at.secs_until(now) < HOUR_SECS.into());
+        let oldest_secs = oldest.map(|point| point.value);
         metrics.queues.insert(queue, QueueFlow { sent, received, deleted, oldest_secs });
     }
     metrics

@@ -15,8 +15,8 @@ use crate::snapshot::event_feed::{
 use crate::snapshot::identity::Notifications;
 use crate::snapshot::part::Part;
 
-/// What SNS lists as ARN of a subscription that waits for confirmation.
-const PENDING: &str = "PendingConfirmation";
+/// What SNS lists as ARN of a subscription that was deleted; it stays in the list for days.
+const DELETED: &str = "Deleted";
 
 /// Reads all topics that configuration sets and identities publish to.
 pub(super) async fn topics(
@@ -78,7 +78,11 @@ async fn subscriptions(
     };
     let mut subscriptions = Vec::new();
     for entry in listed {
-        let arn = entry.subscription_arn().filter(|arn| *arn != PENDING && arn.starts_with("arn:"));
+        if entry.subscription_arn() == Some(DELETED) {
+            continue;
+        }
+        // `PendingConfirmation` is no ARN
+        let arn = entry.subscription_arn().filter(|arn| arn.starts_with("arn:"));
         let protocol = text(entry.protocol());
         let attributes = match arn {
             Some(arn) if protocol == "sqs" => attributes(client, arn, caller).await,

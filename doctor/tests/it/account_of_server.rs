@@ -43,7 +43,9 @@ const HOUR_MS: i64 = 3_600_000;
 async fn put_metrics(config: &SdkConfig) {
     let client = aws_sdk_cloudwatch::Client::new(config);
     let queue = Dimension::builder().name("QueueName").value("bounces").build();
+    let age = "ApproximateAgeOfOldestMessage";
     let points = [
+        ("AWS/SQS", age, 2, 7_200.0),
         ("AWS/SES", "Reputation.BounceRate", 2, 0.021),
         ("AWS/SES", "Reputation.BounceRate", 1, 0.023),
         ("AWS/SQS", "NumberOfMessagesSent", 30, 1_000.0),

@@ -24,13 +24,16 @@ struct Stop {
 
 pub(super) fn judge_flow(snapshot: &Snapshot, paths: &Paths<'_>, report: &mut Report) {
     let Some(metrics) = report.read(Check::Flow, "", &snapshot.metrics, SOURCE) else { return };
-    for topic in paths.topics.keys() {
+    // metrics of other regions are not read
+    let is_here = |arn: &&&str| arn::region(arn) == snapshot.region;
+    for topic in paths.topics.keys().filter(is_here) {
         let sends = if has_send_events(snapshot, topic) { metrics.sends } else { None };
         let sends = sends.unwrap_or(0.0);
         let flow = metrics.topics.get(arn::name(topic)).copied().unwrap_or_default();
-        report_stop(topic, at_topic(sends, flow), report);
+        let may_filter = has_filter(snapshot, paths, topic);
+        report_stop(topic, at_topic(sends, flow, may_filter), report);
     }
-    for queue in &paths.queues {
+    for queue in paths.queues.iter().filter(is_here) {
         let delivered: f64 = paths
             .topics_of_queue(snapshot, queue)
             .into_iter()
@@ -48,6 +51,16 @@ fn has_send_events(snapshot: &Snapshot, topic: &str) -> bool {
         destination.enabled
             && destination.target == Target::Topic(topic.to_owned())
             && destination.event_types.iter().any(|kind| kind == "SEND")
+    })
+}
+
+/// Whether a subscription of a queue that is read has a filter policy, or may have one.
+fn has_filter(snapshot: &Snapshot, paths: &Paths<'_>, topic: &str) -> bool {
+    let subscriptions = snapshot.topics.get(topic).and_then(|topic| topic.subscriptions.value());
+    let own = subscriptions.into_iter().flatten();
+    let mut own = own.filter(|entry| paths.queues.contains(entry.endpoint.as_str()));
+    own.any(|entry| {
+        entry.attributes.value().is_none_or(|attributes| attributes.filter_policy.is_some())
     })
 }
 
@@ -72,7 +85,7 @@ fn assumed(count: Option<f64>) -> Option<&'static str> {
     count.is_none().then_some(text)
 }
 
-fn at_topic(sends: f64, flow: TopicFlow) -> Option<Stop> {
+fn at_topic(sends: f64, flow: TopicFlow, may_filter: bool) -> Option<Stop> {
     if sends > 0.0 && !is_positive(flow.published) {
         return Some(Stop {
             what: "SES sends mail, and the topic publishes no message",
@@ -83,13 +96,13 @@ fn at_topic(sends: f64, flow: TopicFlow) -> Option<Stop> {
     }
     if is_positive(flow.failed) {
         return Some(Stop {
-            what: "SNS cannot deliver messages of the topic",
+            what: "SNS cannot deliver messages of the topic to one of its subscriptions",
             counts: format!("NumberOfNotificationsFailed {}", count(flow.failed)),
             checks: "wiring.queue_policy and wiring.queue_key",
             assumption: None,
         });
     }
-    if is_positive(flow.filtered) {
+    if may_filter && is_positive(flow.filtered) {
         return Some(Stop {
             what: "filter policies drop messages of the topic",
             counts: format!("NumberOfNotificationsFilteredOut {}", count(flow.filtered)),

@@ -195,9 +195,9 @@ fn reading(
         .value()
         .map(|metrics| metrics.queues.get(arn::name(arn)).copied().unwrap_or_default());
     // an empty queue needs no age
-    if queue.visible.max(queue.delayed) <= 0
-        || report.read(Check::Backlog, arn, &snapshot.metrics, AGE).is_some()
-    {
+    if queue.visible.max(queue.delayed) <= 0 {
+        report.pass(Check::Backlog, arn, AGE);
+    } else if report.read(Check::Backlog, arn, &snapshot.metrics, AGE).is_some() {
         report.check(Check::Backlog, arn, AGE, backlog(queue, flow));
     }
     let Some(consumer) = consumer else { return };
@@ -250,10 +250,9 @@ fn backlog(queue: &Queue, flow: Option<QueueFlow>) -> Option<Problem> {
     let retention = queue.retention_secs.unwrap_or(RETENTION_SECS_MIN) as f64;
     let count = format!("{waiting} messages wait, {} are in flight", queue.in_flight);
     let Some(age) = flow.and_then(|flow| flow.oldest_secs) else {
-        return (waiting > 0).then(|| {
-            let what = "messages wait, and their age is not known: CloudWatch has no value";
-            Problem::new(Check::Backlog, Unknown, what, AGE).evidence(count)
-        });
+        let what =
+            "messages wait, and their age is not known: CloudWatch has no value of the last hour";
+        return Some(Problem::new(Check::Backlog, Unknown, what, AGE).evidence(count));
     };
     let level = if age > retention / 2.0 {
         Critical
