@@ -15,6 +15,7 @@ fn healthy_account_fits_one_screen() {
     let snapshot = Snapshot::parse(&healthy().to_string()).unwrap();
     let text = render_table(&judge(&snapshot, &Figures::default()));
     assert!(text.starts_with("OK: "), "{text}");
+    assert_eq!(text.lines().nth(1), Some(""), "{text}");
     assert!(text.lines().count() <= SCREEN_LINES, "{text}");
     assert!(text.contains("account.sandbox") && text.contains("wiring.queue_policy"), "{text}");
 }
