@@ -1,0 +1,228 @@
+//! A finding: one statement about the account, with its evidence and what to do.
+
+use serde::{Serialize, Serializer};
+
+/// Level of a finding, in order of severity. The levels are those of `check`, and notes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FindingLevel {
+    /// A check passed.
+    Ok,
+    /// Worth knowing; changes no status.
+    Note,
+    /// A check was not possible.
+    Unknown,
+    /// Mail or events are at risk.
+    Warning,
+    /// Mail or events are lost.
+    Critical,
+}
+
+impl FindingLevel {
+    /// Exit code of a Nagios plugin: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.
+    pub const fn exit_code(self) -> u8 {
+        match self {
+            Self::Ok | Self::Note => 0,
+            Self::Warning => 1,
+            Self::Critical => 2,
+            Self::Unknown => 3,
+        }
+    }
+
+    /// Value in the JSON.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Note => "note",
+            Self::Unknown => "unknown",
+            Self::Warning => "warning",
+            Self::Critical => "critical",
+        }
+    }
+}
+
+/// A statement about the account.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// Stable ID, such as `account.sandbox`.
+    #[serde(serialize_with = "id_of_check")]
+    pub id: Check,
+    /// Level.
+    pub level: FindingLevel,
+    /// The identity, configuration set, topic, queue, ... that the finding is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+    /// What was found, in one sentence.
+    pub what: String,
+    /// Values on which the finding is based.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub evidence: Vec<String>,
+    /// What to do; empty if there is nothing to do.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub fix: String,
+    /// What the finding assumes although AWS does not document it. Such a finding is never critical.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub assumption: Option<&'static str>,
+    /// Call or page of AWS that states the rule.
+    pub source: &'static str,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "signature of serde")]
+fn id_of_check<S: Serializer>(check: &Check, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(check.as_str())
+}
+
+bouncewatch_schemas::text_enum! {
+    /// The checks, in the order in which equal levels are printed: first what stops mail, then what stops events, causes
+    /// before symptoms.
+    Check {
+        /// `GetAccount` can be read.
+        AccountReadable = "account.readable",
+        /// Sending is not paused.
+        AccountPaused = "account.paused",
+        /// The account is out of the sandbox.
+        AccountSandbox = "account.sandbox",
+        /// The account is not under review.
+        AccountReview = "account.review",
+        /// The sending quota is not nearly used up.
+        AccountQuota = "account.quota",
+        /// The account suppresses bounced and complained addresses.
+        AccountSuppression = "account.suppression",
+        /// State of the request for production access.
+        AccountAccessRequest = "account.access_request",
+        /// AWS has an additional contact.
+        AccountContact = "account.contact",
+        /// Links are not rewritten.
+        AccountLinkTracking = "account.link_tracking",
+        /// VDM does not delay mail.
+        AccountOptimizedDelivery = "account.optimized_delivery",
+        /// The recipient that was asked about can be sent to.
+        RecipientAllowed = "recipient.allowed",
+        /// The recipient that was asked about is not suppressed.
+        RecipientSuppressed = "recipient.suppressed",
+        /// Sending identities exist.
+        IdentityExists = "identity.exists",
+        /// The identity is verified.
+        IdentityVerified = "identity.verified",
+        /// The custom MAIL FROM domain works.
+        IdentityMailFrom = "identity.mail_from",
+        /// DKIM works.
+        IdentityDkim = "identity.dkim",
+        /// The DKIM key has 2048 bits.
+        IdentityDkimKey = "identity.dkim_key",
+        /// Mail of an address identity can pass DMARC.
+        IdentityAlignment = "identity.alignment",
+        /// Bounces reach a person or a topic.
+        IdentityFeedback = "identity.feedback",
+        /// No tenant is paused.
+        TenantPaused = "tenant.paused",
+        /// No tenant has a high reputation impact.
+        TenantImpact = "tenant.impact",
+        /// Bounce rate as AWS computes it.
+        ReputationBounceRate = "reputation.bounce_rate",
+        /// Complaint rate as AWS computes it.
+        ReputationComplaintRate = "reputation.complaint_rate",
+        /// VDM has no open finding.
+        VdmRecommendation = "vdm.recommendation",
+        /// Dedicated IP addresses are warmed up.
+        IpWarmup = "ip.warmup",
+        /// Dedicated IP addresses are in no block list.
+        IpBlockList = "ip.block_list",
+        /// The default configuration set of an identity exists.
+        SetDeleted = "wiring.set_deleted",
+        /// No configuration set is paused.
+        SetPaused = "wiring.set_paused",
+        /// The identity has a default configuration set.
+        DefaultSet = "wiring.default_set",
+        /// The configuration set has an event destination.
+        DestinationMissing = "wiring.destination_missing",
+        /// Event destinations are enabled.
+        DestinationDisabled = "wiring.destination_disabled",
+        /// Bounce and Complaint events are published.
+        FeedbackEvents = "wiring.feedback_events",
+        /// Send events are published.
+        SendEvents = "wiring.send_events",
+        /// The other events are published.
+        OtherEvents = "wiring.other_events",
+        /// The topic exists.
+        TopicMissing = "wiring.topic_missing",
+        /// The topic is in the region of the account.
+        TopicRegion = "wiring.topic_region",
+        /// The topic is a standard topic.
+        TopicFifo = "wiring.topic_fifo",
+        /// The policy of the topic lets SES publish.
+        TopicPolicy = "wiring.topic_policy",
+        /// The key of the topic lets SES publish.
+        TopicKey = "wiring.topic_key",
+        /// The topic has a subscription of the queue.
+        SubscriptionMissing = "wiring.subscription_missing",
+        /// The subscription is confirmed.
+        SubscriptionPending = "wiring.subscription_pending",
+        /// The subscription names the queue that is read.
+        SubscriptionEndpoint = "wiring.subscription_endpoint",
+        /// The filter policy lets events pass.
+        FilterPolicy = "wiring.filter_policy",
+        /// Events arrive in the SNS envelope.
+        RawDelivery = "wiring.raw_delivery",
+        /// The subscription has a dead-letter queue.
+        SubscriptionDeadLetters = "wiring.subscription_dead_letters",
+        /// The queue exists.
+        QueueMissing = "wiring.queue_missing",
+        /// The policy of the queue lets SNS send.
+        QueuePolicy = "wiring.queue_policy",
+        /// The key of the queue lets SNS send.
+        QueueKey = "wiring.queue_key",
+        /// The policy of the queue lets EventBridge send.
+        EventBusPolicy = "wiring.event_bus_policy",
+        /// The key of the queue lets EventBridge send.
+        EventBusKey = "wiring.event_bus_key",
+        /// The consumer may decrypt messages.
+        ConsumerKey = "wiring.consumer_key",
+        /// Messages are received before they expire.
+        Backlog = "wiring.backlog",
+        /// Messages are kept for four days.
+        Retention = "wiring.retention",
+        /// Dead letters are kept longer than messages.
+        DeadLetterRetention = "wiring.dead_letter_retention",
+        /// The queue has a dead-letter queue.
+        DeadLetterQueue = "wiring.dead_letter_queue",
+        /// The dead-letter queue exists and accepts messages of the queue.
+        DeadLetterAllowed = "wiring.dead_letter_allowed",
+        /// The dead-letter queue is empty.
+        DeadLetters = "wiring.dead_letters",
+        /// A message is received often enough before it becomes a dead letter.
+        ReceiveCount = "wiring.receive_count",
+        /// A message is invisible for as long as it is processed.
+        Visibility = "wiring.visibility",
+        /// No event arrives over two ways.
+        DuplicateFeed = "wiring.duplicate_feed",
+        /// No other consumer reads the queue.
+        OtherConsumer = "wiring.other_consumer",
+        /// The store has the events of the mail that SES counted.
+        ReputationEvents = "reputation.events",
+        /// Counts of CloudWatch along the path of events.
+        Flow = "wiring.flow",
+        /// Mail to servers without TLS does not bounce.
+        SetTls = "set.tls",
+        /// SES has time to deliver.
+        SetDeliveryTime = "set.delivery_time",
+        /// The configuration set does not disable suppression.
+        SetSuppression = "set.suppression",
+        /// WorkMail owns its domain.
+        WorkMailOwnership = "workmail.ownership",
+        /// DKIM of a WorkMail domain works.
+        WorkMailDkim = "workmail.dkim",
+        /// Mail of the domain reaches WorkMail.
+        WorkMailReceiptRule = "workmail.receipt_rule",
+        /// No rule action runs before WorkMail.
+        WorkMailRuleActions = "workmail.rule_actions",
+        /// WorkMail may send for the domain.
+        WorkMailSending = "workmail.sending",
+        /// Inbound DMARC is enforced.
+        WorkMailDmarc = "workmail.dmarc",
+        /// Message tracing is on.
+        WorkMailTracing = "workmail.tracing",
+        /// End of the service.
+        WorkMailEnd = "workmail.end",
+    }
+}

@@ -1,0 +1,59 @@
+//! What to gather.
+
+use std::time::Duration;
+
+use crate::snapshot::time::Time;
+
+/// SES allows one call per second for all actions except sending; this is a little more.
+pub const SES_PACE: Duration = Duration::from_millis(1_050);
+
+/// What to gather.
+#[derive(Debug, Clone)]
+pub struct GatherRequest {
+    /// Time of the snapshot.
+    pub now: Time,
+    /// Time between two calls of SES; [`SES_PACE`] for AWS.
+    pub pace: Duration,
+    /// URLs or ARNs of the queues that bouncewatch reads.
+    pub queues: Vec<String>,
+    /// Configuration sets that senders are known to name.
+    pub sets: Vec<String>,
+    /// Identities with details; empty: all, up to `identities_max`.
+    pub identities: Vec<String>,
+    /// Maximum number of identities with details.
+    pub identities_max: usize,
+    /// Maximum number of configuration sets and of tenants with details, besides default sets and `sets`.
+    pub details_max: usize,
+    /// Recipient to look up in the suppression list.
+    pub recipient: Option<String>,
+}
+
+impl GatherRequest {
+    /// Gathers everything at the pace of AWS.
+    pub const fn new(now: Time) -> Self {
+        Self {
+            now,
+            pace: SES_PACE,
+            queues: Vec::new(),
+            sets: Vec::new(),
+            identities: Vec::new(),
+            identities_max: 50,
+            details_max: 20,
+            recipient: None,
+        }
+    }
+}
+
+/// Why nothing can be gathered. A single denied or failed call is no error: it is a part of the snapshot.
+#[derive(Debug, thiserror::Error)]
+pub enum GatherError {
+    /// The settings have no region.
+    #[error("no region: set AWS_REGION or the region of the profile")]
+    NoRegion,
+    /// A queue of the request is neither a URL nor an ARN.
+    #[error("`{0}` is neither the URL nor the ARN of a queue")]
+    Queue(String),
+    /// No credentials, or AWS does not accept them.
+    #[error("AWS does not accept the credentials: {0}")]
+    Credentials(String),
+}

@@ -1,0 +1,38 @@
+//! Judges a snapshot: a pure function from a snapshot to findings.
+//!
+//! Checks read no clock: "now" is the time of the snapshot. A part without a value makes a finding "unknown", never "ok".
+//! A rule that AWS does not document never makes a finding critical, and the finding states the assumption.
+
+mod account;
+mod figures;
+mod identity;
+mod recipient;
+mod report;
+mod reputation;
+mod tenants;
+mod wiring;
+mod workmail;
+
+pub use figures::{ConsumerFigures, Figures, StoreFigures};
+
+use crate::finding::{Finding, FindingLevel};
+use crate::snapshot::Snapshot;
+use report::Report;
+
+/// Judges a snapshot. Findings are sorted: worst level first, then in the order of [`crate::finding::Check`].
+pub fn judge(snapshot: &Snapshot, figures: &Figures) -> Vec<Finding> {
+    let mut report = Report::default();
+    account::judge(snapshot, &mut report);
+    recipient::judge(snapshot, &mut report);
+    identity::judge(snapshot, &mut report);
+    tenants::judge(snapshot, &mut report);
+    reputation::judge(snapshot, figures.store.as_ref(), &mut report);
+    wiring::judge(snapshot, figures, &mut report);
+    workmail::judge(snapshot, &mut report);
+    report.into_findings()
+}
+
+/// The worst level; `Ok` if there are no findings.
+pub fn worst(findings: &[Finding]) -> FindingLevel {
+    findings.iter().map(|finding| finding.level).max().unwrap_or(FindingLevel::Ok)
+}

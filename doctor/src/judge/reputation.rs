@@ -1,0 +1,121 @@
+//! Figures of AWS: reputation metrics of CloudWatch, and the counts of `GetSendStatistics` beside those of the store.
+
+use crate::finding::Check;
+use crate::finding::FindingLevel::{Critical, Note, Warning};
+use crate::judge::figures::StoreFigures;
+use crate::judge::report::{Problem, Report};
+use crate::snapshot::Snapshot;
+use crate::snapshot::metrics::MetricPoint;
+use crate::snapshot::time::Time;
+
+const METRICS: &str = "SES developer guide, reputation metrics in CloudWatch (namespace AWS/SES)";
+const STATISTICS: &str = "SES API, GetSendStatistics";
+
+/// A rate that AWS judges: metric, and the fractions at which AWS reviews and may pause an account.
+struct Rate {
+    check: Check,
+    metric: &'static str,
+    name: &'static str,
+    review: f64,
+    pause: f64,
+}
+
+const BOUNCE: Rate = Rate {
+    check: Check::ReputationBounceRate,
+    metric: "Reputation.BounceRate",
+    name: "bounce rate",
+    review: 0.05,
+    pause: 0.1,
+};
+const COMPLAINT: Rate = Rate {
+    check: Check::ReputationComplaintRate,
+    metric: "Reputation.ComplaintRate",
+    name: "complaint rate",
+    review: 0.001,
+    pause: 0.005,
+};
+
+/// A point that is older is no statement about today.
+const POINT_AGE_SECS_MAX: i64 = 48 * 3_600;
+
+pub(super) fn judge(snapshot: &Snapshot, store: Option<&StoreFigures>, report: &mut Report) {
+    if let Some(metrics) = report.read(Check::ReputationBounceRate, "", &snapshot.metrics, METRICS)
+    {
+        let own = |rate: fn(&StoreFigures) -> Option<f64>| store.and_then(rate);
+        let rates = [
+            (BOUNCE, metrics.bounce_rate, own(|store| store.bounce_rate)),
+            (COMPLAINT, metrics.complaint_rate, own(|store| store.complaint_rate)),
+        ];
+        for (rate, point, own) in rates {
+            let problem = judge_rate(&rate, point, own, snapshot.taken_at);
+            report.check(rate.check, "", METRICS, problem);
+        }
+    }
+    let Some(store) = store else { return };
+    let check = Check::ReputationEvents;
+    if report.read(check, "", &snapshot.send_statistics, STATISTICS).is_some() {
+        let attempts = store.attempts_of_ses(snapshot).unwrap_or_default();
+        report.check(check, "", STATISTICS, missing_events(attempts, store));
+    }
+}
+
+fn judge_rate(
+    rate: &Rate,
+    point: Option<MetricPoint>,
+    own: Option<f64>,
+    now: Time,
+) -> Option<Problem> {
+    let Some(point) = point else {
+        let what = format!(
+            "the {} of AWS is unknown: CloudWatch has no {} of the last days, as before a first bounce or complaint",
+            rate.name, rate.metric
+        );
+        return Some(Problem::new(rate.check, Note, what, METRICS));
+    };
+    let age = point.at.secs_until(now);
+    let (level, state) = if point.value >= rate.pause {
+        (Critical, "AWS may pause the account")
+    } else if point.value >= rate.review {
+        (Warning, "AWS reviews the account")
+    } else if age > POINT_AGE_SECS_MAX {
+        (Note, "the value is old")
+    } else {
+        return None;
+    };
+    let what = format!("the {} of AWS is {}: {state}", rate.name, percent(point.value));
+    let mut problem = Problem::new(rate.check, level, what, METRICS)
+        .evidence(format!("{} of {}, {} h old", rate.metric, point.at, age / 3_600))
+        .evidence(format!(
+            "AWS reviews at {} and may pause at {}",
+            percent(rate.review),
+            percent(rate.pause)
+        ));
+    if let Some(own) = own {
+        problem = problem.evidence(format!(
+            "the store has {}; AWS counts over a representative volume, not over hours, so the two differ",
+            percent(own)
+        ));
+    }
+    Some(problem.fix(
+        "run `bouncewatch check` and `bouncewatch report --by` to find the mail that causes it",
+    ))
+}
+
+fn missing_events(attempts: i64, store: &StoreFigures) -> Option<Problem> {
+    if attempts <= 0 || store.events > 0 {
+        return None;
+    }
+    let what = format!(
+        "SES counted {attempts} delivery attempts in {} hours, and the store has no event of them",
+        store.hours
+    );
+    let newest = store.newest.map_or_else(|| "none".to_owned(), |newest| newest.to_string());
+    let problem = Problem::new(Check::ReputationEvents, Critical, what, STATISTICS)
+        .evidence(format!("newest event in the store: {newest}"))
+        .fix("see the findings `wiring.*`; if there are none, compare queue, region and store path of the consumer");
+    Some(problem)
+}
+
+fn percent(rate: f64) -> String {
+    format!("{:.2} %", rate * 100.0)
+}

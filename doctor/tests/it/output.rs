@@ -1,0 +1,65 @@
+//! The text of findings.
+
+use bouncewatch_doctor::json::write_json;
+use bouncewatch_doctor::judge::{Figures, judge};
+use bouncewatch_doctor::snapshot::Snapshot;
+use bouncewatch_doctor::table::render_table;
+
+use crate::cases::{cases, healthy};
+
+/// Lines of a terminal.
+const SCREEN_LINES: usize = 24;
+
+#[test]
+fn healthy_account_fits_one_screen() {
+    let snapshot = Snapshot::parse(&healthy().to_string()).unwrap();
+    let text = render_table(&judge(&snapshot, &Figures::default()));
+    assert!(text.starts_with("OK: "), "{text}");
+    assert_eq!(text.lines().nth(1), Some(""), "{text}");
+    assert!(text.lines().count() <= SCREEN_LINES, "{text}");
+    assert!(text.contains("account.sandbox") && text.contains("wiring.queue_policy"), "{text}");
+}
+
+#[test]
+fn first_line_states_what_to_repair_first() {
+    let case = &cases()["wiring_default_set"];
+    let text = render_table(&case.judge());
+    let first = text.lines().next().unwrap();
+    assert!(
+        first.starts_with(
+            "CRITICAL: repair first: example.com: the identity has no default configuration set"
+        ),
+        "{text}"
+    );
+    assert!(first.ends_with("(2 critical, 0 warning, 0 unknown)"), "{text}");
+}
+
+#[test]
+fn text_of_aws_is_escaped() {
+    let mut value = healthy();
+    value["recommendations"] = serde_json::json!({"value": [{
+        "resource": "arn:x", "kind": "DKIM", "description": "bad\u{1b}[2J\nOK: all", "status": "OPEN",
+        "impact": "HIGH",
+    }]});
+    let snapshot = Snapshot::parse(&value.to_string()).unwrap();
+    let text = render_table(&judge(&snapshot, &Figures::default()));
+    assert!(!text.contains('\u{1b}') && text.contains("bad\\u{1b}[2J\\u{a}OK: all"), "{text}");
+}
+
+#[test]
+fn json_has_the_status_of_the_worst_finding() {
+    let status = |name: &str| {
+        let case = &cases()[name];
+        let mut out = Vec::new();
+        write_json(&mut out, &case.snapshot(), &case.judge()).unwrap();
+        let value: serde_json::Value = serde_json::from_slice(&out).unwrap();
+        let first = value["findings"][0]["id"].as_str().unwrap().to_owned();
+        (value["status"].as_str().unwrap().to_owned(), value["exit_code"].as_u64().unwrap(), first)
+    };
+    let expected = |status: &str, code, id: &str| (status.to_owned(), code, id.to_owned());
+    assert_eq!(status("account_sandbox"), expected("critical", 2, "account.sandbox"));
+    assert_eq!(status("wiring_retention"), expected("warning", 1, "wiring.retention"));
+    assert_eq!(status("account_review_unknown"), expected("unknown", 3, "account.review"));
+    // a note changes no status
+    assert_eq!(status("wiring_raw_delivery"), expected("ok", 0, "wiring.raw_delivery"));
+}

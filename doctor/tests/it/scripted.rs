@@ -1,0 +1,282 @@
+//! Calls that the emulator does not know, against scripted responses: WorkMail, reputation of tenants, dedicated
+//! addresses, recommendations, suppression, classic notifications, receipt rules.
+
+use std::time::Duration;
+
+use aws_config::retry::RetryConfig;
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_smithy_http_client::test_util::infallible_client_fn;
+use aws_smithy_types::body::SdkBody;
+use bouncewatch_doctor::gather::{GatherError, GatherRequest, gather};
+use bouncewatch_doctor::snapshot::Snapshot;
+use bouncewatch_doctor::snapshot::part::Part;
+use bouncewatch_doctor::snapshot::time::Time;
+
+/// SDK settings that send all calls to `respond`, which maps an operation to status and body. The operation is
+/// `SERVICE.ACTION` of JSON services, `Action` of XML services, `METHOD /path` of SES v2.
+fn config(respond: impl Fn(&str) -> (u16, String) + Send + Sync + 'static) -> SdkConfig {
+    let client = infallible_client_fn(move |request| {
+        let body = String::from_utf8_lossy(request.body().bytes().unwrap_or_default()).into_owned();
+        let target = request.headers().get("x-amz-target").and_then(|target| target.to_str().ok());
+        let action = body.strip_prefix("Action=").and_then(|rest| rest.split('&').next());
+        let operation = match (target, action) {
+            (Some(target), _) => target.to_owned(),
+            (None, Some(action)) => action.to_owned(),
+            (None, None) => format!("{} {}", request.method(), request.uri().path()),
+        };
+        let (status, response) = respond(&operation);
+        let code = response.split('"').nth(3).unwrap_or_default().to_owned();
+        let is_cbor = operation.contains("/operation/");
+        let body = if is_cbor { cbor_error(&code) } else { response.into_bytes() };
+        let mut response = http::Response::builder().status(status);
+        if is_cbor {
+            response = response.header("smithy-protocol", "rpc-v2-cbor");
+        } else if status != 200 {
+            response = response.header("x-amzn-errortype", code);
+        }
+        response.body(SdkBody::from(body)).unwrap()
+    });
+    let credentials = Credentials::new("test", "test", None, None, "test");
+    SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new("eu-west-1"))
+        .credentials_provider(SharedCredentialsProvider::new(credentials))
+        .retry_config(RetryConfig::disabled())
+        .http_client(client)
+        .build()
+}
+
+/// `{"__type": CODE}` as CBOR: a map of one entry, and two texts of less than 24 bytes.
+fn cbor_error(code: &str) -> Vec<u8> {
+    let text = |text: &str| [&[0x60 + u8::try_from(text.len()).unwrap()], text.as_bytes()].concat();
+    [vec![0xa1], text("__type"), text(code)].concat()
+}
+
+const DENIED: &str = r#"{"__type": "AccessDeniedException", "message": "not authorized"}"#;
+const DENIED_XML: &str = "<ErrorResponse><Error><Type>Sender</Type><Code>AccessDenied</Code>\
+    <Message>not authorized</Message></Error></ErrorResponse>";
+
+/// Responses of an account with everything; `None` for other operations.
+fn response(operation: &str) -> Option<String> {
+    let xml = |action: &str, result: &str| {
+        format!("<{action}Response><{action}Result>{result}</{action}Result></{action}Response>")
+    };
+    let json = match operation {
+        "GetCallerIdentity" => return Some(xml(operation, "<Account>123456789012</Account>")),
+        "GetIdentityNotificationAttributes" => {
+            let entry = "<NotificationAttributes><entry><key>example.com</key><value>\
+                <BounceTopic>arn:aws:sns:eu-west-1:123456789012:classic</BounceTopic>\
+                <ForwardingEnabled>false</ForwardingEnabled></value></entry></NotificationAttributes>";
+            return Some(xml(operation, entry));
+        }
+        "DescribeActiveReceiptRuleSet" => {
+            let rules = "<Metadata><Name>inbound</Name></Metadata><Rules><member><Name>m-1</Name>\
+                <Enabled>true</Enabled><Recipients><member>example.com</member></Recipients><Actions>\
+                <member><LambdaAction><FunctionArn>arn:x</FunctionArn></LambdaAction></member>\
+                <member><WorkmailAction><OrganizationArn>arn:y</OrganizationArn></WorkmailAction></member>\
+                </Actions></Rules>"
+                .replace("</Actions></Rules>", "</Actions></member></Rules>");
+            return Some(xml(operation, &rules));
+        }
+        "POST /v2/email/list-identities" => {
+            r#"{"EmailIdentities": [{"IdentityType": "DOMAIN", "IdentityName": "example.com",
+                "SendingEnabled": true, "VerificationStatus": "SUCCESS"}]}"#
+        }
+        "POST /v2/email/tenants/list" => {
+            r#"{"Tenants": [{"TenantName": "shop", "TenantArn": "arn:aws:ses:eu-west-1:123456789012:tenant/shop/t-1"}]}"#
+        }
+        path if path.starts_with("GET /v2/email/reputation/entities/RESOURCE/") => {
+            r#"{"ReputationEntity": {"AwsSesManagedStatus": {"Status": "DISABLED", "Cause": "bounces",
+                "LastUpdatedTimestamp": 1795000000}, "SendingStatusAggregate": "DISABLED",
+                "ReputationImpact": "HIGH",
+                "ReputationManagementPolicy": "arn:aws:ses:eu-west-1:aws:reputation-policy/strict"}}"#
+        }
+        "POST /v2/email/vdm/recommendations" => {
+            r#"{"Recommendations": [{"ResourceArn": "arn:aws:ses:eu-west-1:123456789012:identity/example.com",
+                "Type": "DMARC", "Description": "no record", "Status": "OPEN", "Impact": "HIGH",
+                "LastUpdatedTimestamp": 1795000000}]}"#
+        }
+        "GET /v2/email/dedicated-ips" => {
+            r#"{"DedicatedIps": [{"Ip": "192.0.2.1", "WarmupStatus": "IN_PROGRESS",
+                "WarmupPercentage": 40, "PoolName": "own"}]}"#
+        }
+        "GET /v2/email/deliverability-dashboard" => r#"{"DashboardEnabled": true}"#,
+        "GET /v2/email/deliverability-dashboard/blacklist-report" => {
+            r#"{"BlacklistReport": {"192.0.2.1": [{"RblName": "list.example", "ListingTime": 1795000000}]}}"#
+        }
+        path if path.starts_with("GET /v2/email/suppression/addresses/") => {
+            r#"{"SuppressedDestination": {"EmailAddress": "bob@example.org", "Reason": "COMPLAINT",
+                "LastUpdateTime": 1795000000}}"#
+        }
+        "WorkMailService.ListOrganizations" => {
+            r#"{"OrganizationSummaries": [
+                {"OrganizationId": "m-1", "Alias": "example", "State": "Active"},
+                {"OrganizationId": "m-0", "Alias": "old", "State": "Deleted"}]}"#
+        }
+        "WorkMailService.ListMailDomains" => r#"{"MailDomains": [{"DomainName": "example.com"}]}"#,
+        "WorkMailService.GetMailDomain" => {
+            r#"{"Records": [{"Type": "MX", "Hostname": "example.com.",
+                "Value": "10 inbound-smtp.eu-west-1.amazonaws.com."}],
+                "OwnershipVerificationStatus": "VERIFIED", "DkimVerificationStatus": "PENDING"}"#
+        }
+        "WorkMailService.DescribeInboundDmarcSettings" => r#"{"Enforced": true}"#,
+        "WorkMailService.DescribeEmailMonitoringConfiguration" => {
+            r#"{"RoleArn": "arn:r", "LogGroupArn": "arn:aws:logs:eu-west-1:123456789012:log-group:x"}"#
+        }
+        _ => return None,
+    };
+    Some(json.to_owned())
+}
+
+fn request() -> GatherRequest {
+    let mut request = GatherRequest::new(Time(1_795_694_400_000));
+    request.pace = Duration::ZERO;
+    request.recipient = Some("Bob@example.org".to_owned());
+    request
+}
+
+async fn gathered(respond: impl Fn(&str) -> (u16, String) + Send + Sync + 'static) -> Snapshot {
+    gather(&config(respond), &request(), &mut |_| {}).await.unwrap()
+}
+
+fn denied(operation: &str) -> (u16, String) {
+    // XML services have operations without a blank or a point
+    let is_xml = !operation.contains(['.', ' ']);
+    (403, if is_xml { DENIED_XML } else { DENIED }.to_owned())
+}
+
+#[tokio::test]
+async fn responses_become_parts() {
+    let snapshot = gathered(|operation| {
+        response(operation).map_or_else(|| denied(operation), |response| (200, response))
+    })
+    .await;
+    let json = snapshot.to_json(true).unwrap();
+    let notifications = &snapshot.identities.value().unwrap()[0].notifications;
+    let topic = "arn:aws:sns:eu-west-1:123456789012:classic";
+    assert_eq!(notifications.value().unwrap().bounce_topic.as_deref(), Some(topic), "{json}");
+    let reputation = snapshot.tenants.value().unwrap()[0].reputation.value().unwrap();
+    assert_eq!(reputation.aws.as_ref().unwrap().cause.as_deref(), Some("bounces"), "{json}");
+    assert_eq!(snapshot.recommendations.value().unwrap()[0].kind, "DMARC");
+    assert_eq!(snapshot.dedicated_ips.value().unwrap()[0].warmup_percent, 40);
+    assert_eq!(snapshot.block_lists.value().unwrap()[0].list, "list.example");
+    let recipient = snapshot.recipient.value().unwrap();
+    assert_eq!(recipient.suppressed, Part::Value(Some("COMPLAINT".to_owned())), "{json}");
+    let organizations = snapshot.workmail.value().unwrap();
+    assert_eq!(organizations.len(), 1, "{json}");
+    assert_eq!(organizations[0].dmarc_enforced, Part::Value(true));
+    assert!(organizations[0].tracing.value().unwrap().is_some(), "{json}");
+    let domain = organizations[0].domains.value().unwrap()[0].details.value().unwrap();
+    assert_eq!((domain.dkim.as_str(), domain.records[0].kind.as_str()), ("PENDING", "MX"));
+    let rules = snapshot.receipt_rules.value().unwrap().as_ref().unwrap();
+    assert_eq!(rules[0].actions, ["lambda", "workmail"], "{json}");
+}
+
+#[tokio::test]
+async fn denied_responses_name_their_action() {
+    // lists are allowed, so that the calls about single resources are made
+    let lists = [
+        "GetCallerIdentity",
+        "POST /v2/email/list-identities",
+        "POST /v2/email/tenants/list",
+        "WorkMailService.ListOrganizations",
+        "GET /v2/email/dedicated-ips",
+    ];
+    let snapshot = gathered(move |operation| match response(operation) {
+        Some(response) if lists.contains(&operation) => (200, response),
+        _ => denied(operation),
+    })
+    .await;
+    let action = |action: &str| Part::<()>::Denied(action.to_owned());
+    let identity = &snapshot.identities.value().unwrap()[0];
+    assert_eq!(
+        identity.notifications.clone().map(drop),
+        action("ses:GetIdentityNotificationAttributes")
+    );
+    let tenant = &snapshot.tenants.value().unwrap()[0];
+    assert_eq!(tenant.reputation.clone().map(drop), action("ses:GetReputationEntity"));
+    assert_eq!(snapshot.recommendations.map(drop), action("ses:ListRecommendations"));
+    assert_eq!(snapshot.block_lists.map(drop), action("ses:GetDeliverabilityDashboardOptions"));
+    let organization = &snapshot.workmail.value().unwrap()[0];
+    assert_eq!(organization.domains.clone().map(drop), action("workmail:ListMailDomains"));
+    assert_eq!(
+        organization.dmarc_enforced.clone().map(drop),
+        action("workmail:DescribeInboundDmarcSettings")
+    );
+    assert_eq!(
+        organization.tracing.clone().map(drop),
+        action("workmail:DescribeEmailMonitoringConfiguration")
+    );
+    assert_eq!(snapshot.receipt_rules.map(drop), action("ses:DescribeActiveReceiptRuleSet"));
+    assert_eq!(
+        snapshot.recipient.value().unwrap().suppressed.clone().map(drop),
+        action("ses:GetSuppressedDestination")
+    );
+    assert_eq!(snapshot.send_statistics.map(drop), action("ses:GetSendStatistics"));
+    assert_eq!(snapshot.metrics.map(drop), action("cloudwatch:GetMetricData"));
+}
+
+#[tokio::test]
+async fn missing_entry_is_no_suppression_and_throttling_is_an_error() {
+    let snapshot = gathered(|operation| {
+        if operation.starts_with("GET /v2/email/suppression") {
+            (404, r#"{"__type": "NotFoundException", "message": "no entry"}"#.to_owned())
+        } else if operation == "GET /v2/email/account" {
+            (429, r#"{"__type": "TooManyRequestsException", "message": "slow down"}"#.to_owned())
+        } else {
+            response(operation).map_or_else(|| denied(operation), |response| (200, response))
+        }
+    })
+    .await;
+    assert_eq!(snapshot.recipient.value().unwrap().suppressed, Part::Value(None));
+    let Part::Error(failure) = &snapshot.account else { panic!("{:?}", snapshot.account) };
+    assert_eq!(failure.action, "ses:GetAccount");
+    assert_eq!(failure.message, "TooManyRequestsException slow down");
+}
+
+#[tokio::test]
+async fn rejected_credentials_end_the_run_after_one_call() {
+    let config = config(|operation| {
+        assert_eq!(operation, "GetCallerIdentity");
+        let error = DENIED_XML.replace("AccessDenied", "InvalidClientTokenId");
+        (403, error)
+    });
+    let mut calls = 0;
+    let result = gather(&config, &request(), &mut |_| calls += 1).await;
+    assert!(matches!(result, Err(GatherError::Credentials(_))), "{result:?}");
+    assert_eq!(calls, 1);
+}
+
+#[tokio::test]
+async fn queue_of_an_unknown_form_is_an_error_before_any_call() {
+    let config = config(|operation| panic!("{operation}"));
+    let mut request = request();
+    request.queues = vec!["bounces".to_owned()];
+    let result = gather(&config, &request, &mut |_| {}).await;
+    let error = result.unwrap_err().to_string();
+    assert_eq!(error, "`bounces` is neither the URL nor the ARN of a queue");
+}
+
+/// The pace of SES holds between any two calls of SES; other services are not delayed. The clock is paused.
+#[tokio::test(start_paused = true)]
+async fn calls_of_ses_are_paced() {
+    let config = config(|operation| {
+        response(operation).map_or_else(|| denied(operation), |response| (200, response))
+    });
+    let mut request = request();
+    request.pace = Duration::from_millis(1_050);
+    let start = tokio::time::Instant::now();
+    let mut times = Vec::new();
+    let result = gather(&config, &request, &mut |progress| {
+        if progress.action.as_str().starts_with("ses:") {
+            times.push(start.elapsed());
+        }
+    })
+    .await;
+    result.unwrap();
+    assert!(times.len() > 10, "{times:?}");
+    let gaps = times.windows(2).map(|pair| pair[1].checked_sub(pair[0]).unwrap());
+    assert!(gaps.into_iter().all(|gap| gap >= request.pace), "{times:?}");
+}
