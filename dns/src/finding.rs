@@ -1,0 +1,80 @@
+//! A finding: what a check found, how bad it is, and how to repair it.
+
+use std::fmt::Display;
+
+use bouncewatch_schemas::printable::printable;
+use serde::Serialize;
+
+/// How bad a finding is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// As it must be.
+    Ok,
+    /// Worth knowing; no fault.
+    Note,
+    /// Could not be checked.
+    Unknown,
+    /// A fault that harms some messages, or will do harm later.
+    Warning,
+    /// A fault that stops mail.
+    Critical,
+}
+
+/// The constant part of a finding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FindingKind {
+    /// Stable name, such as `dns.spf_two_records`.
+    pub id: &'static str,
+    /// The usual level.
+    pub level: Level,
+    /// The RFC or page on which the check is based.
+    pub source: &'static str,
+}
+
+/// The result of a check.
+///
+/// Texts from the DNS are escaped: the fields contain no control characters.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// Stable name, such as `dns.spf_two_records`.
+    pub id: &'static str,
+    /// How bad it is.
+    pub level: Level,
+    /// What was found, as a sentence.
+    pub what: String,
+    /// The records and answers that show it.
+    pub evidence: Vec<String>,
+    /// What to change; empty if nothing has to be changed.
+    pub fix: String,
+    /// The RFC or page on which the check is based.
+    pub source: &'static str,
+}
+
+impl FindingKind {
+    /// A finding of this kind.
+    pub(crate) fn found(self, what: impl Display, fix: impl Display) -> Finding {
+        let FindingKind { id, level, source } = self;
+        let [what, fix] =
+            [what.to_string(), fix.to_string()].map(|text| printable(&text).into_owned());
+        Finding { id, level, what, evidence: Vec::new(), fix, source }
+    }
+
+    /// The same kind at another level.
+    pub(crate) fn at(self, level: Level) -> Self {
+        Self { level, ..self }
+    }
+}
+
+impl Finding {
+    /// Adds a piece of evidence.
+    pub(crate) fn with(mut self, evidence: impl Display) -> Self {
+        self.evidence.push(printable(&evidence.to_string()).into_owned());
+        self
+    }
+
+    /// Adds several pieces of evidence.
+    pub(crate) fn with_all(self, evidence: impl IntoIterator<Item: Display>) -> Self {
+        evidence.into_iter().fold(self, Finding::with)
+    }
+}

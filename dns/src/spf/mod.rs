@@ -1,0 +1,14 @@
+//! SPF (RFC 7208): the parser of records, the evaluation `check_host()`, the tree of included records, the linter.
+
+mod check;
+mod macros;
+mod record;
+
+pub use check::{
+    LOOKUPS_MAX, NAMES_MAX, SpfOutcome, SpfQuery, SpfResult, VOID_LOOKUPS_MAX, check_host,
+};
+pub use macros::MacroString;
+pub use record::{
+    DualCidr, Mechanism, Network, Qualifier, SpfRecord, SpfSyntaxError, SpfTerm, SpfTermKind,
+    is_spf,
+};

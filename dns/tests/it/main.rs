@@ -1,0 +1,20 @@
+//! Tests of the checks with saved answers, with test suites of others, and with a DNS server.
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test may panic and print")]
+
+mod openspf;
+mod zone;
+
+use std::path::PathBuf;
+
+/// A file below `fixtures/dns`.
+// read at run time: a test that was built in one clone may run in another one with the same target folder
+#[expect(clippy::disallowed_methods, reason = "cargo passes the folder of the package")]
+fn fixture(name: &str) -> PathBuf {
+    PathBuf::from(std::env::var_os("CARGO_MANIFEST_DIR").unwrap())
+        .join("../fixtures/dns")
+        .join(name)
+}
+
+fn fixture_text(name: &str) -> String {
+    std::fs::read_to_string(fixture(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
