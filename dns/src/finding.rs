@@ -7,8 +7,8 @@ use serde::Serialize;
 
 /// How bad a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Level {
+#[serde(rename_all = "snake_case")]
+pub enum FindingLevel {
     /// As it must be.
     Ok,
     /// Worth knowing; no fault.
@@ -27,7 +27,7 @@ pub struct FindingKind {
     /// Stable name, such as `dns.spf_two_records`.
     pub id: &'static str,
     /// The usual level.
-    pub level: Level,
+    pub level: FindingLevel,
     /// The RFC or page on which the check is based.
     pub source: &'static str,
 }
@@ -40,13 +40,21 @@ pub struct Finding {
     /// Stable name, such as `dns.spf_two_records`.
     pub id: &'static str,
     /// How bad it is.
-    pub level: Level,
-    /// What was found, as a sentence.
+    pub level: FindingLevel,
+    /// The domain, recipient or IP address that was checked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+    /// What was found, in one sentence.
     pub what: String,
     /// The records and answers that show it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub evidence: Vec<String>,
-    /// What to change; empty if nothing has to be changed.
+    /// What to do; empty if there is nothing to do.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub fix: String,
+    /// What the finding assumes although its source does not state it. Such a finding is never critical.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub assumption: Option<&'static str>,
     /// The RFC or page on which the check is based.
     pub source: &'static str,
 }
@@ -57,11 +65,20 @@ impl FindingKind {
         let FindingKind { id, level, source } = self;
         let [what, fix] =
             [what.to_string(), fix.to_string()].map(|text| printable(&text).into_owned());
-        Finding { id, level, what, evidence: Vec::new(), fix, source }
+        Finding {
+            id,
+            level,
+            subject: None,
+            what,
+            evidence: Vec::new(),
+            fix,
+            assumption: None,
+            source,
+        }
     }
 
     /// The same kind at another level.
-    pub(crate) fn at(self, level: Level) -> Self {
+    pub(crate) fn at(self, level: FindingLevel) -> Self {
         Self { level, ..self }
     }
 }
@@ -70,6 +87,18 @@ impl Finding {
     /// Adds a piece of evidence.
     pub(crate) fn with(mut self, evidence: impl Display) -> Self {
         self.evidence.push(printable(&evidence.to_string()).into_owned());
+        self
+    }
+
+    /// Names what was checked.
+    pub(crate) fn about(mut self, subject: &str) -> Self {
+        self.subject = Some(printable(subject).into_owned());
+        self
+    }
+
+    /// Names what the finding assumes.
+    pub(crate) fn assuming(mut self, assumption: &'static str) -> Self {
+        self.assumption = Some(assumption);
         self
     }
 

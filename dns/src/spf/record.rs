@@ -209,11 +209,10 @@ fn parse_term(word: &[u8], at: usize) -> Result<SpfTermKind, SpfSyntaxError> {
         return parse_modifier(word, name, value, at);
     }
     let (qualifier, rest) = match word {
-        [b'+', rest @ ..] => (Qualifier::Pass, rest),
         [b'-', rest @ ..] => (Qualifier::Fail, rest),
         [b'~', rest @ ..] => (Qualifier::SoftFail, rest),
         [b'?', rest @ ..] => (Qualifier::Neutral, rest),
-        rest => (Qualifier::Pass, rest),
+        [b'+', rest @ ..] | rest => (Qualifier::Pass, rest),
     };
     let at = at + word.len() - rest.len();
     Ok(SpfTermKind::Directive(qualifier, parse_mechanism(rest, at)?))

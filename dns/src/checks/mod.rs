@@ -1,0 +1,10 @@
+//! The checks: pure functions from answers to findings.
+
+pub(crate) mod alignment;
+pub(crate) mod bulk;
+pub(crate) mod dkim;
+pub(crate) mod inbound;
+pub(crate) mod mail_from;
+pub(crate) mod recipient;
+pub(crate) mod relay;
+pub(crate) mod transport;
