@@ -167,10 +167,15 @@ fn convert(data: &rr::RData) -> Option<Record> {
 }
 
 /// Asks everything that [`judge`] needs for a request.
+pub async fn gather(resolver: &Resolver, request: &Request) -> Answers {
+    gather_with(request, async |question| resolver.ask(question).await).await
+}
+
+/// Asks everything that [`judge`] needs for a request, by a function that answers one question.
 ///
 /// The checks themselves name the questions: they run with the answers so far, their unanswered questions are asked at
 /// the same time, and they run again, until none is left.
-pub async fn gather(resolver: &Resolver, request: &Request) -> Answers {
+pub async fn gather_with(request: &Request, ask: impl AsyncFn(&Question) -> Answer) -> Answers {
     let mut answers = Answers::default();
     loop {
         let lookup = MissingQuestions::new(&answers);
@@ -180,8 +185,8 @@ pub async fn gather(resolver: &Resolver, request: &Request) -> Answers {
         if missing.is_empty() {
             return answers;
         }
-        let asked = missing.into_iter().map(|question| async {
-            let answer = resolver.ask(&question).await;
+        let asked = missing.into_iter().map(async |question| {
+            let answer = ask(&question).await;
             (question, answer)
         });
         let mut asked = futures::stream::iter(asked).buffer_unordered(CONCURRENT_MAX);

@@ -52,7 +52,7 @@ pub use answer::{Answer, Lookup, Mx, Question, Record, RecordType, Unanswered};
 pub use catalogue::FINDING_KINDS;
 pub use dkim_key::{DkimKey, DkimKeyRecord};
 pub use finding::{Finding, FindingKind, FindingLevel};
-pub use gather::{Resolver, ResolverError, ResolverSettings, gather};
+pub use gather::{Resolver, ResolverError, ResolverSettings, gather, gather_with};
 pub use judge::judge;
 pub use name::reverse_name;
 pub use request::{

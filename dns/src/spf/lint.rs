@@ -153,7 +153,7 @@ fn begins_with_term(string: &[u8]) -> bool {
         [b"include:", b"ip4:", b"ip6:", b"exists:", b"redirect=", b"exp=", b"a:", b"mx:", b"ptr:"];
     let lower = string.to_ascii_lowercase();
     let word = lower.split(|byte| *byte == b' ').next().unwrap_or_default();
-    let (([b'+' | b'-' | b'~' | b'?', unsigned @ ..]) | unsigned) = word;
+    let ([b'+' | b'-' | b'~' | b'?', unsigned @ ..] | unsigned) = word;
     matches!(unsigned, b"all" | b"mx" | b"ptr")
         || PREFIXES.iter().any(|prefix| unsigned.starts_with(prefix))
 }

@@ -1,6 +1,7 @@
 //! Tests of the checks with saved answers, with test suites of others, and with a DNS server.
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test may panic and print")]
 
+mod corpus;
 mod openspf;
 mod zone;
 

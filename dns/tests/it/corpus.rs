@@ -1,0 +1,148 @@
+//! The checks on saved records: one file of `fixtures/dns` is one case, and an almost equal one without the finding.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bouncewatch_dns::{FINDING_KINDS, Finding, Lookup, Request, gather_with, judge};
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::zone::Zone;
+use crate::{fixture, fixture_text};
+
+/// A file of `fixtures/dns`; `fixtures/dns/README.md` describes it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Case {
+    #[expect(dead_code, reason = "for readers")]
+    shows: String,
+    finding: String,
+    base: String,
+    with: Variant,
+    without: Variant,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Variant {
+    request: Option<Value>,
+    #[serde(default)]
+    zone: Value,
+    #[serde(default)]
+    expected: BTreeMap<String, String>,
+}
+
+/// A file of `fixtures/dns/base`: a request of which all records are as they must be.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Base {
+    request: Value,
+    zone: Value,
+}
+
+impl Base {
+    fn read(name: &str) -> Self {
+        serde_json::from_str(&fixture_text(&format!("base/{name}.json"))).unwrap()
+    }
+}
+
+/// Replaces members by those of a patch; null removes (RFC 7386).
+fn merge(target: &mut Value, patch: &Value) {
+    match (target, patch) {
+        (Value::Object(target), Value::Object(patch)) => {
+            for (key, value) in patch {
+                if value.is_null() {
+                    target.remove(key);
+                } else {
+                    merge(target.entry(key).or_insert(Value::Null), value);
+                }
+            }
+        }
+        (_, Value::Null) => {}
+        (target, patch) => *target = patch.clone(),
+    }
+}
+
+/// All findings as `id level`.
+fn keys(findings: &[Finding]) -> BTreeSet<String> {
+    let level = |finding: &Finding| serde_json::to_value(finding.level).unwrap();
+    findings.iter().map(|f| format!("{} {}", f.id, level(f).as_str().unwrap())).collect()
+}
+
+/// Judges a variant, and checks that the findings are those expected.
+fn run(name: &str, base: &str, variant: &Variant) -> Result<BTreeSet<String>, String> {
+    let Base { mut request, mut zone } = Base::read(base);
+    merge(&mut zone, &variant.zone);
+    merge(&mut request, variant.request.as_ref().unwrap_or(&Value::Null));
+    let error = |error: serde_json::Error| format!("{name}: {error}");
+    let zone = Zone(serde_json::from_value(zone).map_err(error)?);
+    let request: Request = serde_json::from_value(request).map_err(error)?;
+    let findings = judge(&zone, &request);
+
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let gathered = gather_with(&request, async |question| zone.answer(question));
+    let answers = runtime.block_on(gathered);
+    if judge(&answers, &request) != findings {
+        return Err(format!("{name}: the gathered answers give other findings"));
+    }
+    let saved = serde_json::to_string(&answers).map_err(error)?;
+    if serde_json::from_str(&saved).ok() != Some(answers) {
+        return Err(format!("{name}: the saved answers differ: {saved}"));
+    }
+    let found = keys(&findings);
+    let faults: BTreeSet<String> =
+        found.iter().filter(|key| !key.ends_with(" ok")).cloned().collect();
+    let expected: BTreeSet<String> =
+        variant.expected.iter().map(|(id, level)| format!("{id} {level}")).collect();
+    if faults == expected {
+        Ok(found)
+    } else {
+        Err(format!("{name}: found {faults:?}, expected {expected:?}\n{findings:#?}"))
+    }
+}
+
+#[test]
+fn each_fixture_gives_its_findings_and_its_other_variant_does_not() {
+    let mut names: Vec<String> = std::fs::read_dir(fixture(""))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.ends_with(".json"))
+        .collect();
+    names.sort();
+    let mut shown = BTreeSet::new();
+    let mut errors = Vec::new();
+    for name in &names {
+        let case: Case = serde_json::from_str(&fixture_text(name))
+            .unwrap_or_else(|error| panic!("{name}: {error}"));
+        shown.insert(case.finding.split(' ').next().unwrap().to_owned());
+        match run(name, &case.base, &case.with) {
+            Ok(found) if !found.contains(&case.finding) => {
+                errors.push(format!("{name}: no {}: {found:?}", case.finding));
+            }
+            result => errors.extend(result.err()),
+        }
+        match run(&format!("{name} (without)"), &case.base, &case.without) {
+            Ok(found) if found.contains(&case.finding) => {
+                errors.push(format!("{name}: {} without its cause", case.finding));
+            }
+            result => errors.extend(result.err()),
+        }
+    }
+    assert!(errors.is_empty(), "{}", errors.join("\n"));
+    let all: BTreeSet<String> = FINDING_KINDS.iter().map(|kind| kind.id.to_owned()).collect();
+    assert_eq!(all.difference(&shown).collect::<Vec<_>>(), Vec::<&String>::new(), "no fixture");
+    assert_eq!(shown.difference(&all).collect::<Vec<_>>(), Vec::<&String>::new(), "no such kind");
+}
+
+#[test]
+fn bases_have_no_fault() {
+    for name in ["sender", "work_mail", "exchange", "recipient", "relay"] {
+        let variant = Variant { request: None, zone: Value::Null, expected: BTreeMap::new() };
+        run(name, name, &variant).unwrap();
+    }
+}
+
+#[test]
+fn kinds_have_unique_ids() {
+    let ids: BTreeSet<&str> = FINDING_KINDS.iter().map(|kind| kind.id).collect();
+    assert_eq!(ids.len(), FINDING_KINDS.len());
+}
