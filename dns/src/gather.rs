@@ -149,15 +149,20 @@ fn is_of_type(record: &Record, record_type: RecordType) -> bool {
     )
 }
 
+/// A name as text, without the escapes of zone files: [`Resolver::ask`] splits it at the dots again.
+fn text_of(name: &rr::Name) -> String {
+    let labels: Vec<_> = name.iter().map(String::from_utf8_lossy).collect();
+    name::normalise(&labels.join("."))
+}
+
 fn convert(data: &rr::RData) -> Option<Record> {
-    let text = |name: &rr::Name| name::normalise(&name.to_ascii());
     Some(match data {
         rr::RData::A(ip) => Record::A(ip.0),
         rr::RData::AAAA(ip) => Record::Aaaa(ip.0),
-        rr::RData::CNAME(target) => Record::Cname(text(&target.0)),
-        rr::RData::PTR(target) => Record::Ptr(text(&target.0)),
+        rr::RData::CNAME(target) => Record::Cname(text_of(&target.0)),
+        rr::RData::PTR(target) => Record::Ptr(text_of(&target.0)),
         rr::RData::MX(mx) => {
-            Record::Mx(Mx { preference: mx.preference, exchange: text(&mx.exchange) })
+            Record::Mx(Mx { preference: mx.preference, exchange: text_of(&mx.exchange) })
         }
         rr::RData::TXT(txt) => {
             Record::Txt(txt.txt_data.iter().map(|string| string.to_vec()).collect())

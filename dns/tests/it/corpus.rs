@@ -34,13 +34,13 @@ struct Variant {
 /// A file of `fixtures/dns/base`: a request of which all records are as they must be.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Base {
-    request: Value,
-    zone: Value,
+pub(crate) struct Base {
+    pub(crate) request: Value,
+    pub(crate) zone: Value,
 }
 
 impl Base {
-    fn read(name: &str) -> Self {
+    pub(crate) fn read(name: &str) -> Self {
         serde_json::from_str(&fixture_text(&format!("base/{name}.json"))).unwrap()
     }
 }

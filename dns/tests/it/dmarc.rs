@@ -58,9 +58,9 @@ fn found_by_checkdmarc(case: &Case) -> Value {
         return Value::Null;
     }
     let mut tags = answer.clone();
-    tags.as_object_mut().unwrap().retain(|key, _| {
-        ["p", "sp", "np", "adkim", "aspf", "rua"].contains(&key.as_str())
-    });
+    tags.as_object_mut()
+        .unwrap()
+        .retain(|key, _| ["p", "sp", "np", "adkim", "aspf", "rua"].contains(&key.as_str()));
     json!({"location": answer["location"], "tags": tags})
 }
 

@@ -4,6 +4,8 @@
 mod corpus;
 mod dmarc;
 mod openspf;
+mod properties;
+mod server;
 mod zone;
 
 use std::path::PathBuf;
