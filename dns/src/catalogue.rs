@@ -22,6 +22,8 @@ const SES_DMARC: &str =
     "https://docs.aws.amazon.com/ses/latest/dg/send-email-authentication-dmarc.html";
 const WORKMAIL: &str =
     "https://docs.aws.amazon.com/workmail/latest/adminguide/domains_overview.html";
+const WORKMAIL_DOMAIN: &str =
+    "https://docs.aws.amazon.com/workmail/latest/APIReference/API_GetMailDomain.html";
 const EXCHANGE: &str =
     "https://learn.microsoft.com/microsoft-365/enterprise/external-domain-name-system-records";
 const GMAIL: &str = "https://support.google.com/a/answer/81126";
@@ -64,7 +66,7 @@ kinds! {
     DMARC_WITHOUT_POLICY = Critical, "dns.dmarc_without_policy", "RFC 9989, section 4.7";
     DMARC_INVALID_TAG = Warning, "dns.dmarc_invalid_tag", "RFC 9989, section 4.7";
     DMARC_DUPLICATE_TAG = Warning, "dns.dmarc_duplicate_tag", "RFC 9989, section 4.7";
-    DMARC_REMOVED_TAG = Note, "dns.dmarc_removed_tag", "RFC 9989, appendix C";
+    DMARC_REMOVED_TAG = Note, "dns.dmarc_removed_tag", "RFC 9989, section 4.7";
     DMARC_UNKNOWN_TAG = Note, "dns.dmarc_unknown_tag", "RFC 9989, section 4.7";
     DMARC_POLICY_NONE = Note, "dns.dmarc_policy_none", "RFC 9989, section 4.7";
     DMARC_TESTING = Note, "dns.dmarc_testing", "RFC 9989, section 4.7";
@@ -92,6 +94,7 @@ kinds! {
     MAIL_FROM_DEFAULT = Note, "dns.mail_from_default", SES_MAIL_FROM;
     MAIL_FROM_NOT_SUBDOMAIN = Critical, "dns.mail_from_not_subdomain", SES_MAIL_FROM;
     MAIL_FROM_MX_MISSING = Critical, "dns.mail_from_mx_missing", SES_MAIL_FROM;
+    MAIL_FROM_NAME_DOUBLED = Critical, "dns.mail_from_name_doubled", SES_MAIL_FROM;
     MAIL_FROM_MX_SUFFIX = Critical, "dns.mail_from_mx_suffix", SES_MAIL_FROM;
     MAIL_FROM_MX_REGION = Critical, "dns.mail_from_mx_region", SES_MAIL_FROM;
     MAIL_FROM_MX_OTHER = Critical, "dns.mail_from_mx_other", SES_MAIL_FROM;
@@ -142,6 +145,11 @@ kinds! {
     MTA_STS_INVALID = Warning, "dns.mta_sts_invalid", "RFC 8461, section 3.1";
     TLS_RPT = Note, "dns.tls_rpt", "RFC 8460, section 3";
     TLS_RPT_INVALID = Warning, "dns.tls_rpt_invalid", "RFC 8460, section 3";
+
+    RECORD_OK = Ok, "dns.record_ok", WORKMAIL_DOMAIN;
+    RECORD_MISSING = Warning, "dns.record_missing", WORKMAIL_DOMAIN;
+    RECORD_DIFFERS = Warning, "dns.record_differs", WORKMAIL_DOMAIN;
+    RECORD_LOOKUP_FAILED = Unknown, "dns.record_lookup_failed", WORKMAIL_DOMAIN;
 
     BULK_GMAIL = Ok, "dns.bulk_gmail", GMAIL;
     BULK_YAHOO = Ok, "dns.bulk_yahoo", YAHOO;

@@ -12,6 +12,7 @@ use hickory_resolver::net::{DnsError, NetError, NoRecords};
 use hickory_resolver::proto::op::ResponseCode;
 use hickory_resolver::proto::rr;
 use hickory_resolver::{Resolver as HickoryResolver, TokioResolver};
+use tokio::time::Instant;
 
 use crate::answer::{Answer, Mx, Question, Record, RecordType};
 use crate::judge::judge;
@@ -33,11 +34,18 @@ pub struct ResolverSettings {
     pub timeout: Duration,
     /// Number of queries for one question without an answer.
     pub attempts: usize,
+    /// Time for all questions of a run; those without an answer then count as timeouts.
+    pub run_timeout: Duration,
 }
 
 impl Default for ResolverSettings {
     fn default() -> Self {
-        Self { servers: Vec::new(), timeout: Duration::from_secs(3), attempts: 2 }
+        Self {
+            servers: Vec::new(),
+            timeout: Duration::from_secs(3),
+            attempts: 2,
+            run_timeout: Duration::from_secs(60),
+        }
     }
 }
 
@@ -47,7 +55,10 @@ impl Default for ResolverSettings {
 pub struct ResolverError(NetError);
 
 /// Asks DNS servers. It caches answers: use one per run.
-pub struct Resolver(TokioResolver);
+pub struct Resolver {
+    inner: TokioResolver,
+    run_timeout: Duration,
+}
 
 impl std::fmt::Debug for Resolver {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -74,7 +85,8 @@ impl Resolver {
         options.attempts = settings.attempts.saturating_sub(1);
         options.use_hosts_file = ResolveHosts::Never;
         options.cache_size = u64::try_from(QUESTIONS_MAX).unwrap_or(u64::MAX);
-        builder.build().map(Self).map_err(ResolverError)
+        let inner = builder.build().map_err(ResolverError)?;
+        Ok(Self { inner, run_timeout: settings.run_timeout })
     }
 
     /// Asks one question.
@@ -82,7 +94,7 @@ impl Resolver {
         let Ok(name) = rr::Name::from_labels(question.name().split('.').map(str::as_bytes)) else {
             return Answer::NxDomain;
         };
-        match self.0.lookup(name, record_type(question.record_type())).await {
+        match self.inner.lookup(name, record_type(question.record_type())).await {
             Ok(lookup) => {
                 let records = lookup.answers().iter().filter_map(|record| convert(&record.data));
                 let records: Vec<Record> =
@@ -173,7 +185,12 @@ fn convert(data: &rr::RData) -> Option<Record> {
 
 /// Asks everything that [`judge`] needs for a request.
 pub async fn gather(resolver: &Resolver, request: &Request) -> Answers {
-    gather_with(request, async |question| resolver.ask(question).await).await
+    let deadline = Instant::now() + resolver.run_timeout;
+    let ask = async |question: &Question| {
+        let answer = tokio::time::timeout_at(deadline, resolver.ask(question)).await;
+        answer.unwrap_or(Answer::Timeout)
+    };
+    gather_with(request, ask).await
 }
 
 /// Asks everything that [`judge`] needs for a request, by a function that answers one question.

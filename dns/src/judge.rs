@@ -5,7 +5,7 @@ use crate::catalogue as kinds;
 use crate::checks::alignment::{self, Authentication, both};
 use crate::checks::bulk::{self, BulkFacts};
 use crate::checks::mail_from::{self, MailFromState};
-use crate::checks::{dkim, inbound, recipient, relay, transport};
+use crate::checks::{dkim, inbound, recipient, record, relay, transport};
 use crate::dmarc;
 use crate::finding::{Finding, FindingLevel};
 use crate::name;
@@ -33,6 +33,9 @@ pub fn judge(lookup: &dyn Lookup, request: &Request) -> Vec<Finding> {
     for host in &request.relays {
         add(&host.ip.to_string(), relay::check(lookup, host));
     }
+    for required in &request.records {
+        add(&required.name, vec![record::check(lookup, required)]);
+    }
     findings
 }
 
@@ -47,10 +50,10 @@ fn works(findings: &[Finding]) -> Option<bool> {
 }
 
 fn judge_sender(lookup: &dyn Lookup, sender: &Sender) -> Vec<Finding> {
-    let domain = name::normalise(&sender.domain);
+    let domain = name::of_domain(&sender.domain);
     let Identity { name, dkim, mail_from } = &sender.identity;
     let identity =
-        name::normalise(name.rsplit_once('@').map_or(name.as_str(), |(_, domain)| domain));
+        name::of_domain(name.rsplit_once('@').map_or(name.as_str(), |(_, domain)| domain));
     let mut findings = from_domain_spf(lookup, &domain);
     let state = if let Some(mail_from) = mail_from {
         let (state, found) = mail_from::check(lookup, &identity, mail_from);

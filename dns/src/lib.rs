@@ -25,7 +25,7 @@
 //! | `gather` | live lookups; the only module that names the resolver |
 //! | `request` | [`Request`]: what to check |
 //! | `judge` | all checks of a request |
-//! | `checks/` | one file per subject: DKIM, MAIL FROM, alignment, bulk rules, inbound mail, recipients, relays, transport |
+//! | `checks/` | one file per subject: DKIM, MAIL FROM, alignment, bulk rules, inbound mail, recipients, relays, transport, required records |
 //! | [`spf`] | parser, `check_host()`, tree of includes, linter (RFC 7208) |
 //! | [`dmarc`] | parser, tree walk, linter (RFC 9989) |
 //! | `dkim_key` | DKIM key records and the size of the key (RFC 6376) |
@@ -56,6 +56,7 @@ pub use gather::{Resolver, ResolverError, ResolverSettings, gather, gather_with}
 pub use judge::judge;
 pub use name::reverse_name;
 pub use request::{
-    Dkim, DkimKeys, Identity, Inbound, InboundService, MailFrom, Relay, Request, Sender,
+    Dkim, DkimKeys, Identity, Inbound, InboundService, MailFrom, Relay, Request, RequiredRecord,
+    Sender,
 };
 pub use snapshot::Answers;

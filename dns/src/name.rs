@@ -3,6 +3,8 @@
 use std::fmt::Write as _;
 use std::net::IpAddr;
 
+use bouncewatch_schemas::address;
+
 /// Most bytes of a name (RFC 1035, without the root label).
 pub(crate) const NAME_BYTES_MAX: usize = 253;
 /// Most bytes of a label (RFC 1035).
@@ -11,6 +13,11 @@ const LABEL_BYTES_MAX: usize = 63;
 /// Lower case, without one dot at the end.
 pub(crate) fn normalise(name: &str) -> String {
     name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase()
+}
+
+/// The normal form of a domain that a person entered: internationalised names in their ASCII form.
+pub(crate) fn of_domain(text: &str) -> String {
+    address::normalise_domain(text.trim()).into_owned()
 }
 
 /// Whether a DNS query for the name is possible: labels of 1 to 63 bytes, 253 bytes in all.

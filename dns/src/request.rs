@@ -4,6 +4,8 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::answer::RecordType;
+
 /// Everything that one run checks.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -16,6 +18,8 @@ pub struct Request {
     pub recipients: Vec<String>,
     /// Hosts other than SES that send mail.
     pub relays: Vec<Relay>,
+    /// Records that a service requires, such as those of `GetMailDomain` of WorkMail.
+    pub records: Vec<RequiredRecord>,
 }
 
 /// A domain in the From header of mail that SES sends.
@@ -121,4 +125,16 @@ pub struct Relay {
     /// The name in HELO or EHLO.
     #[serde(default)]
     pub helo: Option<String>,
+}
+
+/// A record that a service requires.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RequiredRecord {
+    /// The name of the record.
+    pub name: String,
+    /// The type of the record.
+    pub record_type: RecordType,
+    /// The value as in a zone file, without quotes: `10 mx.example.com`.
+    pub value: String,
 }

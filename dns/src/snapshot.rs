@@ -144,6 +144,16 @@ impl From<&Record> for JsonRecord {
     }
 }
 
+/// The records of an answer as text; the strings of text records joined.
+pub(crate) fn texts(answer: &Answer) -> Vec<String> {
+    let Answer::Records(records) = answer else { return Vec::new() };
+    let text = |record| match JsonRecord::from(record) {
+        JsonRecord::Text(text) => text,
+        JsonRecord::Strings(strings) => strings.concat(),
+    };
+    records.iter().map(text).collect()
+}
+
 impl JsonRecord {
     fn into_record(self, record_type: RecordType) -> Option<Record> {
         let text = match (self, record_type) {

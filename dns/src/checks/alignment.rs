@@ -42,7 +42,7 @@ pub(crate) fn check(
     dmarc: &DmarcDiscovery,
     authentication: Authentication,
 ) -> (Alignment, Vec<Finding>) {
-    let domain = name::normalise(&sender.domain);
+    let domain = name::of_domain(&sender.domain);
     let record = dmarc.found.as_ref().map(|found| &found.record);
     let spf_mode = record.map_or(AlignmentMode::Relaxed, |record| record.spf_alignment);
     let dkim_mode = record.map_or(AlignmentMode::Relaxed, |record| record.dkim_alignment);
@@ -53,10 +53,10 @@ pub(crate) fn check(
     let mut aligns = |other: Option<&String>, mode| match other {
         // without a policy no organizational domain can be found; a domain and its subdomain will align
         Some(other) if record.is_none() && dmarc.unanswered.is_empty() => {
-            let other = name::normalise(other);
+            let other = name::of_domain(other);
             Some(name::is_within(&other, &domain) || name::is_within(&domain, &other))
         }
-        Some(other) => relation(lookup, &domain, &name::normalise(other), mode)
+        Some(other) => relation(lookup, &domain, &name::of_domain(other), mode)
             .map_err(|failure| failures.push(failure))
             .ok(),
         None => Some(false),

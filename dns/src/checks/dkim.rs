@@ -20,6 +20,11 @@ pub(crate) fn check(lookup: &dyn Lookup, domain: &str, dkim: &Dkim) -> Vec<Findi
         let what = format!("DKIM signing is off for {domain}");
         findings.push(kinds::DKIM_SIGNING_OFF.found(what, "Enable DKIM signing of the identity"));
     }
+    if matches!(&dkim.keys, DkimKeys::Easy { tokens, .. } if tokens.is_empty()) {
+        let what = format!("SES has no DKIM tokens for {domain}");
+        findings
+            .push(kinds::DKIM_SIGNING_OFF.found(what, "Start DKIM verification of the identity"));
+    }
     let count = match &dkim.keys {
         DkimKeys::Easy { tokens, signing_hosted_zone } => {
             for token in tokens {

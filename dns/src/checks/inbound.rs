@@ -13,7 +13,7 @@ const EXCHANGE_SPF_DOMAIN: &str = "spf.protection.outlook.com";
 
 /// Checks the MX records, SPF for mail from the mailboxes, and autodiscover.
 pub(crate) fn check(lookup: &dyn Lookup, inbound: &Inbound) -> Vec<Finding> {
-    let domain = name::normalise(&inbound.domain);
+    let domain = name::of_domain(&inbound.domain);
     let service = &inbound.service;
     let mut findings = match lookup.exchangers(&domain) {
         Ok(exchangers) => check_exchangers(&domain, service, &exchangers),
@@ -166,7 +166,7 @@ fn check_autodiscover(
         .with_all(aliases.iter().map(|alias| format!("CNAME {at} -> {alias}")));
     Some(match service {
         InboundService::WorkMail { .. } => {
-            finding.assuming("the target of WorkMail is not stated in a page that we read")
+            finding.assuming("no page of AWS states the name of the WorkMail host")
         }
         InboundService::ExchangeOnline => finding,
     })

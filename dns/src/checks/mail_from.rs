@@ -25,8 +25,7 @@ pub(crate) fn check(
     domain: &str,
     mail_from: &MailFrom,
 ) -> (MailFromState, Vec<Finding>) {
-    let mail_from_domain = name::normalise(&mail_from.domain);
-    let domain = name::normalise(domain);
+    let mail_from_domain = name::of_domain(&mail_from.domain);
     let mut findings = Vec::new();
     if mail_from_domain == domain || !name::is_within(&mail_from_domain, &parent_of(&domain)) {
         let what = format!(
@@ -68,6 +67,8 @@ fn check_exchangers(
     let record = format!("MX {mail_from_domain} 10 {wanted}");
     // the records of the domain itself show whether the record was put in the wrong place
     let apex = lookup.exchangers(domain);
+    let doubled = format!("{mail_from_domain}.{domain}");
+    let is_doubled = lookup.exchangers(&doubled).is_ok_and(|exchangers| !exchangers.is_empty());
     let exchangers = match lookup.exchangers(mail_from_domain) {
         Ok(exchangers) => exchangers,
         Err(failure) => return (None, vec![unknown(mail_from_domain, &failure)]),
@@ -100,6 +101,10 @@ fn check_exchangers(
     };
     let hosts: Vec<&Mx> = exchangers.iter().collect();
     let fault = match hosts.as_slice() {
+        [] if is_doubled => Some((
+            kinds::MAIL_FROM_NAME_DOUBLED,
+            format!("the MX record is at {doubled}: the domain occurs twice in its name"),
+        )),
         [] => Some((kinds::MAIL_FROM_MX_MISSING, format!("{mail_from_domain} has no MX record"))),
         [mx] if mx.exchange == wanted => None,
         [mx] if mx.exchange.starts_with("feedback-smtp.")

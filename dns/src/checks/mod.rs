@@ -6,5 +6,6 @@ pub(crate) mod dkim;
 pub(crate) mod inbound;
 pub(crate) mod mail_from;
 pub(crate) mod recipient;
+pub(crate) mod record;
 pub(crate) mod relay;
 pub(crate) mod transport;

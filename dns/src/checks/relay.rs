@@ -87,6 +87,10 @@ fn check_spf(lookup: &dyn Lookup, ip: IpAddr, sender: &str, helo: &str) -> Findi
         SpfResult::Pass => {
             kinds::SPF_HOST_PASSES.found(format!("{ip} may send for {domain}: SPF {result}"), "")
         }
+        SpfResult::PermError => {
+            let what = format!("receivers cannot evaluate SPF of {domain} for {ip}: {result}");
+            kinds::SPF_HOST_NOT_PERMITTED.found(what, "Correct the SPF record")
+        }
         SpfResult::TempError => {
             let what = format!("SPF of {domain} could not be evaluated for {ip}");
             kinds::SPF_HOST_UNKNOWN.found(what, "Run the check again, or with another DNS server")

@@ -13,7 +13,7 @@ const ID_CHARS_MAX: usize = 32;
 
 /// Checks both records. Absent records give no finding, and neither does a failed lookup: both records are optional.
 pub(crate) fn check(lookup: &dyn Lookup, domain: &str) -> Vec<Finding> {
-    let domain = name::normalise(domain);
+    let domain = name::of_domain(domain);
     let mta_sts = check_record(
         lookup,
         &format!("_mta-sts.{domain}"),

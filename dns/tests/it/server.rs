@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bouncewatch_dns::{
-    Answer, Answers, Lookup, Question, Record, RecordType, Request, Resolver, ResolverSettings,
-    gather, gather_with, judge,
+    Answer, Answers, FindingLevel, Lookup, Question, Record, RecordType, Request, Resolver,
+    ResolverSettings, gather, gather_with, judge,
 };
 use hickory_server::Server;
 use hickory_server::net::runtime::Time;
@@ -144,9 +144,13 @@ impl Running {
     }
 
     fn resolver(&self, timeout: Duration) -> Resolver {
-        let settings = ResolverSettings { servers: vec![self.address], timeout, attempts: 1 };
+        let settings = settings(self.address, timeout);
         Resolver::new(&settings).unwrap()
     }
+}
+
+fn settings(server: SocketAddr, timeout: Duration) -> ResolverSettings {
+    ResolverSettings { servers: vec![server], timeout, attempts: 1, run_timeout: PATIENT }
 }
 
 fn zone(json: &str) -> Zone {
@@ -193,12 +197,26 @@ async fn silent_server_is_a_timeout() {
 }
 
 #[tokio::test]
+async fn run_ends_at_its_timeout_with_unknown_findings() {
+    let zone = zone(r#"{"example.com": {"A": "timeout", "AAAA": "timeout", "MX": "timeout"}}"#);
+    let running = Running::start(zone).await;
+    let run_timeout = Duration::from_millis(50);
+    let settings = ResolverSettings { run_timeout, ..settings(running.address, PATIENT) };
+    let resolver = Resolver::new(&settings).unwrap();
+    let request = Request { recipients: vec!["example.com".to_owned()], ..Request::default() };
+    let answers = gather(&resolver, &request).await;
+    assert!(answers.iter().all(|(_, answer)| *answer == Answer::Timeout), "{answers:?}");
+    let findings = judge(&answers, &request);
+    let levels: Vec<FindingLevel> = findings.iter().map(|finding| finding.level).collect();
+    assert_eq!(levels, [FindingLevel::Unknown]);
+}
+
+#[tokio::test]
 async fn port_without_a_server_is_a_failure_and_no_missing_record() {
     let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-    let servers = vec![socket.local_addr().unwrap()];
+    let address = socket.local_addr().unwrap();
     drop(socket);
-    let timeout = Duration::from_millis(200);
-    let resolver = Resolver::new(&ResolverSettings { servers, timeout, attempts: 1 }).unwrap();
+    let resolver = Resolver::new(&settings(address, Duration::from_millis(200))).unwrap();
     let question = Question::new("example.com", RecordType::A).unwrap();
     assert!(resolver.ask(&question).await.failure().is_some());
 }
