@@ -44,7 +44,7 @@ impl Default for ResolverSettings {
             servers: Vec::new(),
             timeout: Duration::from_secs(3),
             attempts: 2,
-            run_timeout: Duration::from_secs(60),
+            run_timeout: Duration::from_mins(1),
         }
     }
 }

@@ -27,14 +27,14 @@ pub(crate) fn check(
 ) -> (MailFromState, Vec<Finding>) {
     let mail_from_domain = name::of_domain(&mail_from.domain);
     let mut findings = Vec::new();
-    if mail_from_domain == domain || !name::is_within(&mail_from_domain, &parent_of(&domain)) {
+    if mail_from_domain == domain || !name::is_within(&mail_from_domain, &parent_of(domain)) {
         let what = format!(
             "the MAIL FROM domain {mail_from_domain} is no subdomain of {domain} or of its parent"
         );
         let fix = format!("Use a subdomain such as bounce.{domain} that nothing else uses");
         findings.push(kinds::MAIL_FROM_NOT_SUBDOMAIN.found(what, fix));
     }
-    let (is_used, of_exchangers) = check_exchangers(lookup, &domain, &mail_from_domain, mail_from);
+    let (is_used, of_exchangers) = check_exchangers(lookup, domain, &mail_from_domain, mail_from);
     let (spf, of_spf) = check_spf(lookup, &mail_from_domain);
     findings.extend(of_exchangers.into_iter().chain(of_spf));
     if findings.iter().all(|finding| finding.level < FindingLevel::Unknown) {
@@ -64,81 +64,76 @@ fn check_exchangers(
     mail_from: &MailFrom,
 ) -> (Option<bool>, Vec<Finding>) {
     let wanted = format!("feedback-smtp.{}.amazonses.com", mail_from.region);
-    let record = format!("MX {mail_from_domain} 10 {wanted}");
-    // the records of the domain itself show whether the record was put in the wrong place
-    let apex = lookup.exchangers(domain);
+    // the records of other names show whether the record was put in the wrong place
+    let on_apex = check_apex(lookup, domain, mail_from_domain);
     let doubled = format!("{mail_from_domain}.{domain}");
     let is_doubled = lookup.exchangers(&doubled).is_ok_and(|exchangers| !exchangers.is_empty());
     let exchangers = match lookup.exchangers(mail_from_domain) {
         Ok(exchangers) => exchangers,
         Err(failure) => return (None, vec![unknown(mail_from_domain, &failure)]),
     };
-    let mut findings = Vec::new();
-    if let Ok(apex) = &apex
-        && domain != mail_from_domain
-        && apex.iter().any(|mx| is_feedback_host(&mx.exchange))
-    {
-        let what = format!(
-            "the MX record for the MAIL FROM domain is at {domain}: mail to {domain} is lost"
-        );
-        let fix = format!("Move it to {mail_from_domain}");
-        findings
-            .push(kinds::MAIL_FROM_MX_ON_APEX.found(what, fix).with_all(texts_of(domain, apex)));
-    }
-    let evidence = texts_of(mail_from_domain, &exchangers);
-    let consequence = if mail_from.rejects_on_mx_failure {
-        "SES sends no mail (REJECT_MESSAGE)"
-    } else {
-        "SES uses its own MAIL FROM domain, and SPF does not align"
-    };
-    let faulty = |kind: FindingKind, what: String| {
-        let level =
-            if mail_from.rejects_on_mx_failure { kind.level } else { FindingLevel::Warning };
-        let what = format!("{what}: {consequence}");
-        kind.at(level)
-            .found(what, format!("Publish exactly one record, {record}; then set the MAIL FROM domain again if SES shows FAILED"))
-            .with_all(&evidence)
-    };
-    let hosts: Vec<&Mx> = exchangers.iter().collect();
-    let fault = match hosts.as_slice() {
+    let fault = match exchangers.as_slice() {
         [] if is_doubled => Some((
             kinds::MAIL_FROM_NAME_DOUBLED,
             format!("the MX record is at {doubled}: the domain occurs twice in its name"),
         )),
-        [] => Some((kinds::MAIL_FROM_MX_MISSING, format!("{mail_from_domain} has no MX record"))),
-        [mx] if mx.exchange == wanted => None,
-        [mx] if mx.exchange.starts_with("feedback-smtp.")
-            && mx.exchange.ends_with(".amazonaws.com") =>
-        {
-            Some((
-                kinds::MAIL_FROM_MX_SUFFIX,
-                format!(
-                    "the MX record of {mail_from_domain} ends in amazonaws.com instead of amazonses.com"
-                ),
-            ))
-        }
-        [mx] if is_feedback_host(&mx.exchange) => Some((
-            kinds::MAIL_FROM_MX_REGION,
-            format!(
-                "the MX record of {mail_from_domain} is for another region than {}",
-                mail_from.region
-            ),
-        )),
-        [_] => Some((
-            kinds::MAIL_FROM_MX_OTHER,
-            format!("the MX record of {mail_from_domain} points to another host"),
-        )),
-        _ => Some((
-            kinds::MAIL_FROM_SECOND_MX,
-            format!(
-                "{mail_from_domain} has {} MX records, but SES requires exactly one",
-                hosts.len()
-            ),
-        )),
+        exchangers => fault_of(mail_from_domain, exchangers, &wanted),
     };
-    let is_used = Some(fault.is_none());
-    findings.extend(fault.map(|(kind, what)| faulty(kind, what)));
-    (is_used, findings)
+    let is_used = fault.is_none();
+    let of_fault = |(kind, what): (FindingKind, String)| {
+        let (level, consequence) = if mail_from.rejects_on_mx_failure {
+            (kind.level, "SES sends no mail (REJECT_MESSAGE)")
+        } else {
+            let consequence = "SES uses its own MAIL FROM domain, and SPF does not align";
+            (FindingLevel::Warning, consequence)
+        };
+        let fix = format!(
+            "Publish exactly one record, MX {mail_from_domain} 10 {wanted}; \
+             then set the MAIL FROM domain again if SES shows FAILED"
+        );
+        let finding = kind.at(level).found(format!("{what}: {consequence}"), fix);
+        finding.with_all(texts_of(mail_from_domain, &exchangers))
+    };
+    (Some(is_used), on_apex.into_iter().chain(fault.map(of_fault)).collect())
+}
+
+/// The MX record for the MAIL FROM domain at the domain of the identity.
+fn check_apex(lookup: &dyn Lookup, domain: &str, mail_from_domain: &str) -> Option<Finding> {
+    let exchangers = lookup.exchangers(domain).ok()?;
+    let is_misplaced =
+        domain != mail_from_domain && exchangers.iter().any(|mx| is_feedback_host(&mx.exchange));
+    is_misplaced.then(|| {
+        let what = format!(
+            "the MX record for the MAIL FROM domain is at {domain}: mail to {domain} is lost"
+        );
+        let finding =
+            kinds::MAIL_FROM_MX_ON_APEX.found(what, format!("Move it to {mail_from_domain}"));
+        finding.with_all(texts_of(domain, &exchangers))
+    })
+}
+
+/// What is wrong with the MX records of a MAIL FROM domain.
+fn fault_of(domain: &str, exchangers: &[Mx], wanted: &str) -> Option<(FindingKind, String)> {
+    let [mx] = exchangers else {
+        let count = exchangers.len();
+        return Some(if count == 0 {
+            (kinds::MAIL_FROM_MX_MISSING, format!("{domain} has no MX record"))
+        } else {
+            let what = format!("{domain} has {count} MX records, but SES requires exactly one");
+            (kinds::MAIL_FROM_SECOND_MX, what)
+        });
+    };
+    let host = mx.exchange.as_str();
+    let (kind, what) = if host == wanted {
+        return None;
+    } else if host.starts_with("feedback-smtp.") && host.ends_with(".amazonaws.com") {
+        (kinds::MAIL_FROM_MX_SUFFIX, "ends in amazonaws.com instead of amazonses.com")
+    } else if is_feedback_host(host) {
+        (kinds::MAIL_FROM_MX_REGION, "is for another region than that of the account")
+    } else {
+        (kinds::MAIL_FROM_MX_OTHER, "points to another host")
+    };
+    Some((kind, format!("the MX record of {domain} {what}")))
 }
 
 fn is_feedback_host(host: &str) -> bool {

@@ -1,6 +1,6 @@
 //! Macro strings (RFC 7208, section 7): parsing and expansion.
 
-use super::record::SpfSyntaxError;
+use super::syntax_error::SpfSyntaxError;
 use crate::name;
 
 /// A text with macros, such as `%{i}._spf.%{d2}`.

@@ -4,6 +4,7 @@ mod check;
 mod lint;
 mod macros;
 mod record;
+mod syntax_error;
 mod tree;
 
 pub use check::{
@@ -12,7 +13,7 @@ pub use check::{
 pub(crate) use lint::lint;
 pub use macros::MacroString;
 pub use record::{
-    DualCidr, Mechanism, Network, Qualifier, SpfRecord, SpfSyntaxError, SpfTerm, SpfTermKind,
-    is_spf,
+    DualCidr, Mechanism, Network, Qualifier, SpfRecord, SpfTerm, SpfTermKind, is_spf,
 };
+pub use syntax_error::SpfSyntaxError;
 pub use tree::{SpfTree, SpfTreeFault, walk};

@@ -1,9 +1,9 @@
 //! SPF records (RFC 7208): terms, and the parser that locates errors.
 
-use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::macros::{MacroPlace, MacroString};
+use super::syntax_error::SpfSyntaxError;
 use crate::snapshot::escape;
 
 /// A parsed SPF record.
@@ -110,31 +110,6 @@ impl Network {
         }
     }
 }
-
-/// Where and why a record is invalid.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SpfSyntaxError {
-    /// Number of bytes before the error.
-    pub at: usize,
-    /// The part of the record with the error, escaped.
-    pub text: String,
-    /// The reason.
-    pub reason: &'static str,
-}
-
-impl SpfSyntaxError {
-    pub(crate) fn new(at: usize, text: &[u8], reason: &'static str) -> Self {
-        Self { at, text: escape(text), reason }
-    }
-}
-
-impl fmt::Display for SpfSyntaxError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "position {}: {} in `{}`", self.at + 1, self.reason, self.text)
-    }
-}
-
-impl std::error::Error for SpfSyntaxError {}
 
 /// The version with which a record begins, in any case.
 const VERSION: &[u8] = b"v=spf1";

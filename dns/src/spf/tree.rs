@@ -2,7 +2,8 @@
 
 use super::check::NAMES_MAX;
 use super::macros::MacroString;
-use super::record::{Mechanism, Network, Qualifier, SpfRecord, SpfSyntaxError, is_spf};
+use super::record::{Mechanism, Network, Qualifier, SpfRecord, is_spf};
+use super::syntax_error::SpfSyntaxError;
 use crate::answer::{Lookup, Record, RecordType, Unanswered};
 use crate::name;
 

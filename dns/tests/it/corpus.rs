@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::zone::Zone;
-use crate::{fixture, fixture_text};
+use crate::{fixture_text, json_fixtures};
 
 /// A file of `fixtures/dns`; `fixtures/dns/README.md` describes it.
 #[derive(Deserialize)]
@@ -102,12 +102,7 @@ fn run(name: &str, base: &str, variant: &Variant) -> Result<BTreeSet<String>, St
 
 #[test]
 fn each_fixture_gives_its_findings_and_its_other_variant_does_not() {
-    let mut names: Vec<String> = std::fs::read_dir(fixture(""))
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .filter(|name| name.ends_with(".json"))
-        .collect();
-    names.sort();
+    let names = json_fixtures("");
     let mut shown = BTreeSet::new();
     let mut errors = Vec::new();
     for name in &names {

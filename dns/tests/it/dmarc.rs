@@ -1,11 +1,12 @@
 //! The tree walk and the parser against checkdmarc (`fixtures/dns/dmarc`, recorded by `record_checkdmarc.py`).
 
 use bouncewatch_dns::dmarc::{AlignmentMode, DmarcPolicy, DmarcRecord, discover};
+use bouncewatch_dns::{Request, judge};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::zone::Zone;
-use crate::{fixture, fixture_text};
+use crate::{fixture_text, json_fixtures};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -40,16 +41,25 @@ fn tags(record: &DmarcRecord) -> Value {
     })
 }
 
-/// What both programs find: where the record is, and its values; null if no record applies.
+/// Findings with the text of the warning that checkdmarc gives instead.
+const WARNINGS: [(&str, &str); 4] = [
+    ("dns.dmarc_removed_tag", "was removed in RFC 9989"),
+    ("dns.dmarc_unknown_tag", "Unknown DMARC tag"),
+    ("dns.dmarc_invalid_tag", "is not a valid"),
+    ("dns.dmarc_reports_refused", "does not indicate that it accepts"),
+];
+
+/// What both programs find: where the record is, its values, and what is wrong; null if no record applies.
 fn found_here(case: &Case) -> Value {
     let zone = Zone(serde_json::from_value(case.zone.clone()).unwrap());
     let discovery = discover(&zone, &case.domain);
-    match (&discovery.found, discovery.policy()) {
-        (Some(found), Some(_)) => {
-            json!({"location": found.domain, "tags": tags(&found.record)})
-        }
-        _ => Value::Null,
-    }
+    let (Some(found), Some(_)) = (&discovery.found, discovery.policy()) else { return Value::Null };
+    let sender = json!({"domain": case.domain, "identity": {"name": case.domain}});
+    let request: Request = serde_json::from_value(json!({"senders": [sender]})).unwrap();
+    let findings = judge(&zone, &request);
+    let warnings =
+        WARNINGS.map(|(id, _)| findings.iter().filter(|finding| finding.id == id).count());
+    json!({"location": found.domain, "tags": tags(&found.record), "warnings": warnings})
 }
 
 fn found_by_checkdmarc(case: &Case) -> Value {
@@ -61,17 +71,16 @@ fn found_by_checkdmarc(case: &Case) -> Value {
     tags.as_object_mut()
         .unwrap()
         .retain(|key, _| ["p", "sp", "np", "adkim", "aspf", "rua"].contains(&key.as_str()));
-    json!({"location": answer["location"], "tags": tags})
+    let warnings = WARNINGS.map(|(_, text)| {
+        let warnings = answer["warnings"].as_array().unwrap().iter();
+        warnings.filter(|warning| warning.as_str().unwrap().contains(text)).count()
+    });
+    json!({"location": answer["location"], "tags": tags, "warnings": warnings})
 }
 
 #[test]
 fn policies_agree_with_checkdmarc() {
-    let mut names: Vec<String> = std::fs::read_dir(fixture("dmarc"))
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .filter(|name| name.ends_with(".json"))
-        .collect();
-    names.sort();
+    let names = json_fixtures("dmarc");
     assert!(names.len() >= 20, "{names:?}");
     let mut errors = Vec::new();
     for name in &names {

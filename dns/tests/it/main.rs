@@ -22,3 +22,15 @@ fn fixture(name: &str) -> PathBuf {
 fn fixture_text(name: &str) -> String {
     std::fs::read_to_string(fixture(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
+
+/// The names of the JSON files of a folder in `fixtures/dns`, in order.
+fn json_fixtures(folder: &str) -> Vec<String> {
+    let mut names: Vec<String> = std::fs::read_dir(fixture(folder))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "json"))
+        .map(|path| path.file_name().unwrap().to_str().unwrap().to_owned())
+        .collect();
+    names.sort();
+    names
+}

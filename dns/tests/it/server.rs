@@ -138,7 +138,7 @@ impl Running {
             }
         };
         let address = listener.local_addr().unwrap();
-        server.register_listener(listener, Duration::from_secs(60), 16);
+        server.register_listener(listener, Duration::from_mins(1), 16);
         server.register_socket(socket);
         Self { _server: server, address, tcp_requests }
     }
