@@ -31,6 +31,10 @@ const YAHOO: &str = "https://senders.yahooinc.com/best-practices/";
 const MICROSOFT: &str = "https://techcommunity.microsoft.com/blog/microsoftdefenderforoffice365blog/strengthening-email-ecosystem-outlook%E2%80%99s-new-requirements-for-high%E2%80%90volume-senders/4399730";
 
 kinds! {
+    FROM_NULL_MX = Warning, "dns.from_null_mx", "RFC 7505, section 4.2";
+    FROM_NO_HOST = Warning, "dns.from_no_host", MICROSOFT;
+    FROM_LOOKUP_FAILED = Unknown, "dns.from_lookup_failed", MICROSOFT;
+
     SPF_OK = Ok, "dns.spf_ok", "RFC 7208";
     SPF_MISSING = Note, "dns.spf_missing", "RFC 7208, section 4.5";
     SPF_NOT_RECOGNISED = Warning, "dns.spf_not_recognised", "RFC 7208, section 4.5";

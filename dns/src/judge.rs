@@ -5,7 +5,7 @@ use crate::catalogue as kinds;
 use crate::checks::alignment::{self, Authentication, both};
 use crate::checks::bulk::{self, BulkFacts};
 use crate::checks::mail_from::{self, MailFromState};
-use crate::checks::{dkim, inbound, recipient, record, relay, transport};
+use crate::checks::{dkim, from_domain, inbound, recipient, record, relay, transport};
 use crate::dmarc;
 use crate::finding::{Finding, FindingLevel};
 use crate::name;
@@ -54,7 +54,8 @@ fn judge_sender(lookup: &dyn Lookup, sender: &Sender) -> Vec<Finding> {
     let Identity { name, dkim, mail_from } = &sender.identity;
     let identity =
         name::of_domain(name.rsplit_once('@').map_or(name.as_str(), |(_, domain)| domain));
-    let mut findings = from_domain_spf(lookup, &domain);
+    let mut findings = from_domain::check(lookup, &domain);
+    findings.extend(from_domain_spf(lookup, &domain));
     let state = if let Some(mail_from) = mail_from {
         let (state, found) = mail_from::check(lookup, &identity, mail_from);
         findings.extend(found);
@@ -99,11 +100,8 @@ fn default_mail_from(identity: &str) -> Finding {
 /// The record of the From domain. It is no envelope sender of SES: no fault of it stops mail of SES.
 fn from_domain_spf(lookup: &dyn Lookup, domain: &str) -> Vec<Finding> {
     let mut report = spf::lint(lookup, domain);
-    let includes_ses = report
-        .tree
-        .as_ref()
-        .is_none_or(|tree| tree.domains.iter().any(|d| d == mail_from::SES_SPF_DOMAIN));
-    if !includes_ses && !report.is_unknown() {
+    let has_record = report.tree.is_some();
+    if has_record && !report.includes(mail_from::SES_SPF_DOMAIN) && !report.is_unknown() {
         let what = format!("SPF of {domain} does not include {}", mail_from::SES_SPF_DOMAIN);
         let fix = "Nothing for SES itself, which uses the MAIL FROM domain. If WorkMail or an SMTP relay sends \
                    through SES with this envelope sender, add the include";

@@ -128,9 +128,7 @@ fn check_spf(lookup: &dyn Lookup, domain: &str, service: &InboundService) -> Vec
         InboundService::ExchangeOnline => EXCHANGE_SPF_DOMAIN,
     };
     let mut report = spf::lint(lookup, domain);
-    let has_include =
-        report.tree.as_ref().is_some_and(|tree| tree.domains.iter().any(|d| d == include));
-    if !has_include && !report.is_unknown() {
+    if !report.includes(include) && !report.is_unknown() {
         report.findings.retain(|finding| finding.id != kinds::SPF_MISSING.id);
         let service = service_name(service);
         let what =

@@ -146,12 +146,13 @@ fn texts_of(domain: &str, exchangers: &[Mx]) -> Vec<String> {
 
 fn check_spf(lookup: &dyn Lookup, mail_from_domain: &str) -> (Option<bool>, Vec<Finding>) {
     let mut report = spf::lint(lookup, mail_from_domain);
-    let includes_ses =
-        report.tree.as_ref().is_some_and(|tree| tree.domains.iter().any(|d| d == SES_SPF_DOMAIN));
-    let passes = report.is_usable().map(|is_usable| is_usable && includes_ses);
+    let passes = report.passes_for(SES_SPF_DOMAIN);
     report.findings.retain(|finding| finding.id != kinds::SPF_MISSING.id);
     if passes == Some(false) {
-        let what = format!("SPF of the MAIL FROM domain {mail_from_domain} does not pass for SES");
+        let what = format!(
+            "SPF of the MAIL FROM domain {mail_from_domain} does not include {SES_SPF_DOMAIN}, or is a permerror: \
+             mail of SES fails SPF"
+        );
         let fix =
             format!("Publish TXT {mail_from_domain} \"v=spf1 include:{SES_SPF_DOMAIN} ~all\"");
         report.findings.push(kinds::MAIL_FROM_SPF.found(what, fix));

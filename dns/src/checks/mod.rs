@@ -3,6 +3,7 @@
 pub(crate) mod alignment;
 pub(crate) mod bulk;
 pub(crate) mod dkim;
+pub(crate) mod from_domain;
 pub(crate) mod inbound;
 pub(crate) mod mail_from;
 pub(crate) mod recipient;

@@ -28,13 +28,24 @@ impl SpfReport {
         self.findings.iter().any(|finding| finding.level == FindingLevel::Unknown)
     }
 
-    /// Whether receivers can evaluate the record; `None` if unknown.
-    pub(crate) fn is_usable(&self) -> Option<bool> {
+    /// Whether SPF passes for the hosts of a domain that the record must include; `None` if unknown.
+    pub(crate) fn passes_for(&self, included: &str) -> Option<bool> {
         if self.is_unknown() {
             return None;
         }
-        let is_broken = self.findings.iter().any(|finding| finding.level == FindingLevel::Critical);
-        Some(self.tree.is_some() && !is_broken)
+        let is_error = |finding: &Finding| {
+            finding.level == FindingLevel::Critical && finding.id != kinds::SPF_PASS_ALL.id
+        };
+        let is_permerror = self.findings.iter().any(is_error);
+        Some(self.includes(included) && !is_permerror)
+    }
+
+    /// Whether the record includes that of a domain, or permits every host.
+    pub(crate) fn includes(&self, included: &str) -> bool {
+        self.tree.as_ref().is_some_and(|tree| {
+            tree.result == Some(Qualifier::Pass)
+                || tree.domains.iter().any(|domain| domain == included)
+        })
     }
 }
 
