@@ -105,7 +105,7 @@ pub enum Record {
     Mx(Mx),
     /// Name of an address.
     Ptr(String),
-    /// The strings of a text record, which readers join without a blank.
+    /// The strings of a text record, which readers join without a space.
     Txt(Vec<Vec<u8>>),
 }
 

@@ -20,11 +20,13 @@ const SES_SPF: &str =
     "https://docs.aws.amazon.com/ses/latest/dg/send-email-authentication-spf.html";
 const SES_DMARC: &str =
     "https://docs.aws.amazon.com/ses/latest/dg/send-email-authentication-dmarc.html";
-const WORKMAIL: &str =
+/// The page of AWS about the records of a WorkMail domain.
+pub(crate) const WORKMAIL: &str =
     "https://docs.aws.amazon.com/workmail/latest/adminguide/domains_overview.html";
 const WORKMAIL_DOMAIN: &str =
     "https://docs.aws.amazon.com/workmail/latest/APIReference/API_GetMailDomain.html";
-const EXCHANGE: &str =
+/// The page of Microsoft about the records of a domain.
+pub(crate) const EXCHANGE: &str =
     "https://learn.microsoft.com/microsoft-365/enterprise/external-domain-name-system-records";
 const GMAIL: &str = "https://support.google.com/a/answer/81126";
 const YAHOO: &str = "https://senders.yahooinc.com/best-practices/";

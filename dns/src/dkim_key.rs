@@ -56,13 +56,14 @@ impl DkimKeyRecord {
         if data.is_empty() {
             return Ok(Self { key: None, is_testing });
         }
-        let data = STANDARD.decode(data).map_err(|_| "`p` is no base64: perhaps cut off")?;
+        let data =
+            STANDARD.decode(data).map_err(|_| "`p` is not valid base64 (perhaps cut off)")?;
         let key = match value(&tags, "k").unwrap_or("rsa") {
-            "rsa" => {
-                rsa_bits(&data).map(DkimKey::Rsa).ok_or("`p` is no RSA key: perhaps cut off")?
-            }
+            "rsa" => rsa_bits(&data)
+                .map(DkimKey::Rsa)
+                .ok_or("`p` is not an RSA key (perhaps cut off)")?,
             "ed25519" if data.len() == 32 => DkimKey::Ed25519,
-            "ed25519" => return Err("`p` is no Ed25519 key"),
+            "ed25519" => return Err("`p` is not an Ed25519 key"),
             _ => return Err("unknown key type `k`"),
         };
         Ok(Self { key: Some(key), is_testing })

@@ -97,7 +97,7 @@ fn default_mail_from(identity: &str) -> Finding {
     kinds::MAIL_FROM_DEFAULT.found(what, fix)
 }
 
-/// The record of the From domain. It is no envelope sender of SES: no fault of it stops mail of SES.
+/// The record of the From domain. SES does not use it as envelope sender: no fault of it stops mail of SES.
 fn from_domain_spf(lookup: &dyn Lookup, domain: &str) -> Vec<Finding> {
     let mut report = spf::lint(lookup, domain);
     let has_record = report.tree.is_some();

@@ -5,7 +5,7 @@
 //!  "example.org": {"TXT": "servfail"}}
 //! ```
 //!
-//! Bytes of text records that are no printable ASCII are `\DDD`, as in zone files; a backslash is `\\`.
+//! Bytes of text records that are not printable ASCII are `\DDD`, as in zone files; a backslash is `\\`.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -74,7 +74,7 @@ impl Lookup for MissingQuestions<'_> {
     }
 }
 
-/// Text with the bytes that are no printable ASCII as `\DDD`, and backslashes doubled.
+/// Text with the bytes that are not printable ASCII as `\DDD`, and backslashes doubled.
 pub(crate) fn escape(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len());
     for byte in bytes {

@@ -5,7 +5,7 @@ use crate::snapshot::escape;
 /// A tag with its value, or text that is none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Tag {
-    /// Name in lower case, and value without blanks around it. Other bytes than printable ASCII are escaped.
+    /// Name in lower case, and value without white space around it. Other bytes than printable ASCII are escaped.
     Pair(String, String),
     /// Text without an equals sign or a valid name.
     Malformed(String),
@@ -32,7 +32,7 @@ pub(crate) fn parse_tags(text: &[u8]) -> Vec<Tag> {
 /// Whether a record begins with a version tag of exactly this value.
 pub(crate) fn has_version(text: &[u8], version: &str) -> bool {
     let first = text.split(|byte| *byte == b';').next().unwrap_or_default();
-    // a blank in front of the version is an error
+    // white space before the version is an error
     !first.first().is_some_and(u8::is_ascii_whitespace)
         && parse_tags(first) == [Tag::Pair("v".to_owned(), version.to_owned())]
 }

@@ -39,19 +39,19 @@ const PROVIDERS: [(FindingKind, &str, &str, &str); 3] = [
     (
         kinds::BULK_GMAIL,
         "Gmail",
-        "from 5,000 messages a day: 421 or 550 5.7.26",
+        "they apply from 5,000 messages a day; refused with 421 or 550 5.7.26",
         "not in DNS: TLS, one-click unsubscribe for marketing mail, spam rate below 0.30 %",
     ),
     (
         kinds::BULK_YAHOO,
         "Yahoo",
-        "for bulk mail, without a stated number",
+        "Yahoo states no number of messages",
         "not in DNS: one-click unsubscribe within 2 days, low spam rate",
     ),
     (
         kinds::BULK_MICROSOFT,
         "Microsoft",
-        "from 5,000 messages a day to Outlook.com: 550 5.7.515",
+        "they apply from 5,000 messages a day; refused with 550 5.7.515",
         "not in DNS: a From address that receives mail, a visible unsubscribe link",
     ),
 ];
@@ -92,7 +92,7 @@ pub(crate) fn check(domain: &str, facts: BulkFacts) -> Vec<Finding> {
                 format!(
                     "{domain} does not meet the rules of {provider} for bulk senders ({refusal})"
                 ),
-                "Repair what the other findings name",
+                "Meet the requirements marked `no`; the other findings name the records",
             ),
         };
         kind.at(level).found(what, fix).with_all(&evidence).with(rest)

@@ -157,7 +157,7 @@ fn of_key(at: &str, text: &[u8]) -> Vec<Finding> {
         }
         Some(DkimKey::Rsa(bits)) if bits < RSA_BITS_MIN => {
             let what = format!(
-                "the DKIM key {at} has {bits} bits: receivers reject less than {RSA_BITS_MIN}"
+                "the DKIM key {at} has {bits} bits: receivers reject keys below {RSA_BITS_MIN} bits"
             );
             findings.push(kinds::DKIM_KEY_TOO_SHORT.found(what, "Change to a key of 2048 bits"));
         }
@@ -170,7 +170,7 @@ fn of_key(at: &str, text: &[u8]) -> Vec<Finding> {
     }
     if record.is_testing {
         let what =
-            format!("the DKIM key {at} has t=y: receivers treat mail as unsigned if they honor it");
+            format!("the DKIM key {at} has t=y: receivers that honour it treat mail as unsigned");
         findings.push(kinds::DKIM_TESTING.found(what, "Remove `t=y`"));
     }
     findings

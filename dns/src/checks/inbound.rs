@@ -25,6 +25,9 @@ pub(crate) fn check(lookup: &dyn Lookup, inbound: &Inbound) -> Vec<Finding> {
         let what = format!("mail to {domain} is routed to {}", service_name(service));
         findings.push(kinds::INBOUND_OK.found(what, ""));
     }
+    for finding in findings.iter_mut().filter(|finding| finding.id.starts_with("dns.inbound_")) {
+        finding.source = source(service);
+    }
     findings
 }
 
@@ -33,6 +36,14 @@ fn unknown(domain: &str, failure: &Unanswered) -> Finding {
     kinds::INBOUND_LOOKUP_FAILED
         .found(what, "Run the check again, or with another DNS server")
         .with(failure)
+}
+
+/// The page of the service about its records.
+fn source(service: &InboundService) -> &'static str {
+    match service {
+        InboundService::WorkMail { .. } => kinds::WORKMAIL,
+        InboundService::ExchangeOnline => kinds::EXCHANGE,
+    }
 }
 
 fn service_name(service: &InboundService) -> &'static str {
@@ -156,9 +167,8 @@ fn check_autodiscover(
     if aliases.contains(&target) {
         return None;
     }
-    let what = format!(
-        "{at} is no alias of {target}: mail programs do not find the mailbox by themselves"
-    );
+    let what =
+        format!("{at} is not an alias of {target}: mail programs cannot configure themselves");
     let finding = kinds::INBOUND_AUTODISCOVER
         .found(what, format!("Publish CNAME {at} -> {target}"))
         .with_all(aliases.iter().map(|alias| format!("CNAME {at} -> {alias}")));

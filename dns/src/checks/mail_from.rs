@@ -29,7 +29,7 @@ pub(crate) fn check(
     let mut findings = Vec::new();
     if mail_from_domain == domain || !name::is_within(&mail_from_domain, &parent_of(domain)) {
         let what = format!(
-            "the MAIL FROM domain {mail_from_domain} is no subdomain of {domain} or of its parent"
+            "the MAIL FROM domain {mail_from_domain} is not a subdomain of {domain} or of its parent"
         );
         let fix = format!("Use a subdomain such as bounce.{domain} that nothing else uses");
         findings.push(kinds::MAIL_FROM_NOT_SUBDOMAIN.found(what, fix));

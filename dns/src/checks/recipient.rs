@@ -17,7 +17,7 @@ const HOSTS_MAX: usize = 20;
 /// Checks an address or a domain.
 pub(crate) fn check(lookup: &dyn Lookup, recipient: &str) -> Vec<Finding> {
     let Some(domain) = domain_of(recipient) else {
-        let what = format!("`{recipient}` is no email address and no domain");
+        let what = format!("`{recipient}` is neither an email address nor a domain");
         return vec![kinds::RECIPIENT_INVALID.found(what, "Correct the address")];
     };
     let mut findings = check_domain(lookup, &domain);

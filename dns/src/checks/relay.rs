@@ -71,8 +71,9 @@ fn check_reverse(lookup: &dyn Lookup, ip: IpAddr) -> Finding {
     let what = format!(
         "the name of {ip} does not have this address: Gmail and others refuse mail from it"
     );
-    let fix =
-        format!("Publish a {record_type} record with {ip} for the name, or correct the PTR record");
+    let fix = format!(
+        "Publish an address record ({record_type}) with {ip} for the name, or correct the PTR record"
+    );
     kinds::PTR_MISMATCH
         .found(what, fix)
         .with_all(names.iter().map(|name| format!("PTR {at}: {name}")))

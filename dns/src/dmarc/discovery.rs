@@ -30,7 +30,7 @@ pub struct DmarcDiscovery {
     pub place: DmarcPlace,
     /// The domains with several records, all of which receivers ignore.
     pub several: Vec<String>,
-    /// Text records at `_dmarc` of the domain that are no DMARC records, escaped.
+    /// Text records at `_dmarc` of the domain that are not DMARC records, escaped.
     pub unrecognised: Vec<String>,
     /// Lookups that failed.
     pub unanswered: Vec<Unanswered>,

@@ -48,8 +48,8 @@ fn without_record(domain: &str, texts: &[String]) -> Finding {
     match texts.iter().find(is_meant) {
         Some(text) => kinds::DMARC_NOT_RECOGNISED
             .found(
-                format!("the text record at _dmarc.{domain} is no DMARC record for receivers"),
-                "Let it begin with `v=DMARC1;` exactly: capital letters, no blank or quote in front",
+                format!("the text record at _dmarc.{domain} is not a valid DMARC record"),
+                "Start the record with exactly `v=DMARC1;`: capital letters, no space or quote before it",
             )
             .with(format!("TXT _dmarc.{domain}: {text}")),
         None => kinds::DMARC_MISSING.found(
@@ -113,11 +113,11 @@ fn of_fault(at: &str, fault: &DmarcFault) -> Finding {
     let invalid = |what: String| kinds::DMARC_INVALID_TAG.found(what, "Correct or remove it");
     match fault {
         DmarcFault::InvalidValue(tag, value) => {
-            invalid(format!("{at}: `{value}` is no value of `{tag}`; receivers ignore it"))
+            invalid(format!("{at}: `{value}` is not a valid value of `{tag}`; receivers ignore it"))
         }
-        DmarcFault::Malformed(text) => invalid(format!("{at}: `{text}` is no tag with a value")),
+        DmarcFault::Malformed(text) => invalid(format!("{at}: `{text}` is not a tag with a value")),
         DmarcFault::InvalidUri(uri) => {
-            invalid(format!("{at}: `{uri}` is no `mailto:` address; it gets no reports"))
+            invalid(format!("{at}: `{uri}` is not a `mailto:` address; no reports are sent to it"))
         }
         DmarcFault::Duplicate(tag) => kinds::DMARC_DUPLICATE_TAG.found(
             format!("{at}: `{tag}` occurs twice; receivers may ignore the record"),

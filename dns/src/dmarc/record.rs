@@ -74,7 +74,7 @@ pub enum PublicSuffix {
 pub enum DmarcFault {
     /// A value that the tag cannot have; receivers use the default.
     InvalidValue(String, String),
-    /// Text that is no tag.
+    /// Text that is not a tag.
     Malformed(String),
     /// A tag that occurs twice; the first one is used here.
     Duplicate(String),
@@ -82,7 +82,7 @@ pub enum DmarcFault {
     Removed(String),
     /// A tag without a meaning.
     Unknown(String),
-    /// A report address that is no `mailto:` URI.
+    /// A report address that is not a `mailto:` URI.
     InvalidUri(String),
 }
 
@@ -117,7 +117,7 @@ pub fn is_dmarc(text: &[u8]) -> bool {
 }
 
 impl DmarcRecord {
-    /// Parses a record. `None` if the text is no DMARC record.
+    /// Parses a record. `None` if the text is not a DMARC record.
     pub fn parse(text: &[u8]) -> Option<Self> {
         if !is_dmarc(text) {
             return None;

@@ -107,7 +107,7 @@ pub fn check_host(lookup: &dyn Lookup, query: &SpfQuery<'_>) -> SpfOutcome {
     let checked = if is_domain {
         evaluation.check(&sender_domain, true)
     } else {
-        Ok((SpfResult::None, format!("`{sender_domain}` is no domain")))
+        Ok((SpfResult::None, format!("`{sender_domain}` is not a domain")))
     };
     let (result, reason) = match checked {
         Ok(found) => found,
@@ -245,7 +245,7 @@ impl Evaluation<'_> {
             }
             Mechanism::Ptr(spec) => {
                 let target = name::normalise(&self.target(spec.as_ref(), domain));
-                // a failed lookup is no match, a void one counts
+                // a failed lookup means no match, a void one counts
                 let names = self.records(&name::reverse_name(ip), RecordType::Ptr);
                 if let Err(stop @ Stop::Permanent(_)) = names {
                     return Err(stop);

@@ -131,7 +131,7 @@ fn without_record(domain: &str, texts: &[Vec<Vec<u8>>]) -> Finding {
         Some(text) => kinds::SPF_NOT_RECOGNISED
             .found(
                 format!("a text record of {domain} resembles SPF, but receivers do not recognise it"),
-                "Let the record begin with `v=spf1` and a blank, without quotes and other text in front",
+                "Start the record with `v=spf1` and a space, without quotes or other text before it",
             )
             .with(format!("TXT {domain}: {}", escape(&text))),
         None => kinds::SPF_MISSING.found(
@@ -142,7 +142,7 @@ fn without_record(domain: &str, texts: &[Vec<Vec<u8>>]) -> Finding {
     }
 }
 
-/// Two strings of the record that are joined to one word, because the first has no blank at its end.
+/// Two strings of the record that are joined to one word, because the first has no space at its end.
 fn wrongly_joined(domain: &str, strings: &[Vec<u8>]) -> Option<Finding> {
     let joined = strings.windows(2).find(|pair| match pair {
         [first, second] => {
@@ -151,10 +151,10 @@ fn wrongly_joined(domain: &str, strings: &[Vec<u8>]) -> Option<Finding> {
         _ => false,
     })?;
     let what = format!(
-        "two strings of the SPF record of {domain} are joined without a blank: terms become one word"
+        "two strings of the SPF record of {domain} are joined without a space: two terms become one word"
     );
     let finding =
-        kinds::SPF_STRINGS_JOINED.found(what, "Put a blank at the end of the first string");
+        kinds::SPF_STRINGS_JOINED.found(what, "Put a space at the end of the first string");
     Some(finding.with_all(joined.iter().map(|string| format!("\"{}\"", escape(string)))))
 }
 
@@ -276,7 +276,7 @@ fn of_fault(domain: &str, fault: &SpfTreeFault) -> Finding {
             "Ask the owner of the domain to correct it, or remove the term",
         ),
         SpfTreeFault::Loop(target) => kinds::SPF_LOOP.found(
-            format!("SPF of {domain} includes {target} again and again: a permerror"),
+            format!("SPF of {domain} is a permerror: {target} includes itself"),
             "Remove the `include` or `redirect` that closes the loop",
         ),
         SpfTreeFault::TooManyExchangers(target, count) => kinds::SPF_TOO_MANY_EXCHANGERS.found(

@@ -75,7 +75,7 @@ pub(crate) enum MacroPlace {
     Domain,
     /// The value of an unknown modifier.
     Modifier,
-    /// The text of an explanation: blanks are allowed.
+    /// The text of an explanation: spaces are allowed.
     Explanation,
 }
 
@@ -109,7 +109,7 @@ impl MacroString {
                     position += 1;
                     continue;
                 }
-                _ => return Err(error("character that is no printable ASCII")),
+                _ => return Err(error("character that is not printable ASCII")),
             };
             if !literal.is_empty() {
                 parts.push(Part::Literal(std::mem::take(&mut literal)));
@@ -136,7 +136,7 @@ impl MacroString {
                     Some((_, label)) if label.bytes().all(|byte| byte.is_ascii_digit()) => {
                         error("IP address or number where a domain is needed")
                     }
-                    Some(_) => error("last label is no top-level domain"),
+                    Some(_) => error("last label is not a top-level domain"),
                     None => error("domain of a single label"),
                 }
             }

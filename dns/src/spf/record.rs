@@ -114,7 +114,7 @@ impl Network {
 /// The version with which a record begins, in any case.
 const VERSION: &[u8] = b"v=spf1";
 
-/// Whether a text is an SPF record: the version, then a blank or the end.
+/// Whether a text is an SPF record: the version, then a space or the end.
 pub fn is_spf(text: &[u8]) -> bool {
     text.split_at_checked(VERSION.len()).is_some_and(|(version, rest)| {
         version.eq_ignore_ascii_case(VERSION) && matches!(rest.first(), None | Some(b' '))
@@ -128,7 +128,7 @@ impl SpfRecord {
     /// The first syntax error with its position. Receivers answer every error with permerror.
     pub fn parse(text: &[u8]) -> Result<Self, SpfSyntaxError> {
         if !is_spf(text) {
-            return Err(SpfSyntaxError::new(0, text, "no version `v=spf1` and blank"));
+            return Err(SpfSyntaxError::new(0, text, "no version `v=spf1` and space"));
         }
         let mut terms: Vec<SpfTerm> = Vec::new();
         let mut at = VERSION.len();
@@ -238,7 +238,7 @@ fn parse_mechanism(word: &[u8], at: usize) -> Result<Mechanism, SpfSyntaxError> 
         },
         kind @ (b"a" | b"mx") => {
             let (before, cidr) = split_dual_cidr(rest).ok_or_else(|| {
-                error("prefix length that is no number from 0 to 32 (IPv4) or 128 (IPv6)")
+                error("prefix length that is not a number from 0 to 32 (IPv4) or 128 (IPv6)")
             })?;
             let host = match before {
                 [] => None,
@@ -247,8 +247,8 @@ fn parse_mechanism(word: &[u8], at: usize) -> Result<Mechanism, SpfSyntaxError> 
             };
             Ok(if kind == b"a" { Mechanism::A(host, cidr) } else { Mechanism::Mx(host, cidr) })
         }
-        b"ip4" => network::<Ipv4Addr>(needed()?, 32).ok_or_else(|| error("no IPv4 network")),
-        b"ip6" => network::<Ipv6Addr>(needed()?, 128).ok_or_else(|| error("no IPv6 network")),
+        b"ip4" => network::<Ipv4Addr>(needed()?, 32).ok_or_else(|| error("not an IPv4 network")),
+        b"ip6" => network::<Ipv6Addr>(needed()?, 128).ok_or_else(|| error("not an IPv6 network")),
         _ => Err(error("unknown mechanism")),
     }
 }
