@@ -59,12 +59,26 @@ pub struct Finding {
     pub source: &'static str,
 }
 
+/// Most characters of one text. A record can have 64 kB, and it is quoted in each of its findings.
+const TEXT_CHARS_MAX: usize = 2000;
+/// Most pieces of evidence.
+const EVIDENCE_MAX: usize = 20;
+
+/// A text without control characters, and cut if it is too long.
+fn safe(text: &str) -> String {
+    let mut safe = printable(text).into_owned();
+    if let Some((end, _)) = safe.char_indices().nth(TEXT_CHARS_MAX) {
+        safe.truncate(end);
+        safe.push_str("...");
+    }
+    safe
+}
+
 impl FindingKind {
     /// A finding of this kind.
     pub(crate) fn found(self, what: impl Display, fix: impl Display) -> Finding {
         let FindingKind { id, level, source } = self;
-        let [what, fix] =
-            [what.to_string(), fix.to_string()].map(|text| printable(&text).into_owned());
+        let [what, fix] = [what.to_string(), fix.to_string()].map(|text| safe(&text));
         Finding {
             id,
             level,
@@ -86,13 +100,15 @@ impl FindingKind {
 impl Finding {
     /// Adds a piece of evidence.
     pub(crate) fn with(mut self, evidence: impl Display) -> Self {
-        self.evidence.push(printable(&evidence.to_string()).into_owned());
+        if self.evidence.len() < EVIDENCE_MAX {
+            self.evidence.push(safe(&evidence.to_string()));
+        }
         self
     }
 
     /// Names what was checked.
     pub(crate) fn about(mut self, subject: &str) -> Self {
-        self.subject = Some(printable(subject).into_owned());
+        self.subject = Some(safe(subject));
         self
     }
 

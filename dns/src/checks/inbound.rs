@@ -89,10 +89,18 @@ fn check_exchangers(domain: &str, service: &InboundService, exchangers: &[Mx]) -
     let fix = format!("Publish {}, and no other MX record", wanted(domain, service));
     let Some(first) = own.first() else {
         let near = others.iter().find_map(|mx| near_miss(service, &mx.exchange));
-        let (kind, what) = near.unwrap_or_else(|| {
-            (kinds::INBOUND_MX_MISSING, format!("{domain} has no MX record of {service_name}"))
-        });
-        let finding = kind.found(format!("{what}: mail does not arrive there"), fix);
+        let finding = match near {
+            Some((kind, what)) => kind.found(format!("{what}: mail does not arrive there"), fix),
+            None if others.iter().all(|mx| mx.is_null()) => kinds::INBOUND_MX_MISSING
+                .found(format!("{domain} has no MX record: mail does not arrive"), fix),
+            None => {
+                let what = format!(
+                    "{domain} has no MX record of {service_name}: mail arrives there only if the other host forwards it"
+                );
+                let fix = format!("{fix}. If a filtering gateway forwards mail, ignore this");
+                kinds::INBOUND_MX_MISSING.at(FindingLevel::Warning).found(what, fix)
+            }
+        };
         return vec![finding.with_all(evidence)];
     };
     let before = others.iter().any(|mx| mx.preference <= first.preference);

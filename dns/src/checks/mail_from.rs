@@ -67,13 +67,13 @@ fn check_exchangers(
     // the records of other names show whether the record was put in the wrong place
     let on_apex = check_apex(lookup, domain, mail_from_domain);
     let doubled = format!("{mail_from_domain}.{domain}");
-    let is_doubled = lookup.exchangers(&doubled).is_ok_and(|exchangers| !exchangers.is_empty());
+    let is_doubled = || lookup.exchangers(&doubled).is_ok_and(|exchangers| !exchangers.is_empty());
     let exchangers = match lookup.exchangers(mail_from_domain) {
         Ok(exchangers) => exchangers,
         Err(failure) => return (None, vec![unknown(mail_from_domain, &failure)]),
     };
     let fault = match exchangers.as_slice() {
-        [] if is_doubled => Some((
+        [] if is_doubled() => Some((
             kinds::MAIL_FROM_NAME_DOUBLED,
             format!("the MX record is at {doubled}: the domain occurs twice in its name"),
         )),

@@ -6,6 +6,11 @@ use crate::answer::Lookup;
 use crate::catalogue as kinds;
 use crate::finding::{Finding, FindingLevel};
 
+/// Most faults of a record that are reported.
+const FAULTS_MAX: usize = 20;
+/// Most receivers of reports of which the consent is looked up.
+const REPORT_HOSTS_MAX: usize = 10;
+
 /// Reads the record that applies to a From domain, and looks for faults.
 pub(crate) fn lint(lookup: &dyn Lookup, domain: &str) -> (DmarcDiscovery, Vec<Finding>) {
     let discovery = discover(lookup, domain);
@@ -93,7 +98,8 @@ fn lint_record(
         let what = format!("{at} names no valid address for aggregate reports");
         findings.push(kinds::DMARC_NO_REPORTS.found(what, "Add `rua=mailto:ADDRESS`"));
     }
-    findings.extend(found.record.faults.iter().map(|fault| of_fault(&at, fault)));
+    let faults = found.record.faults.iter().take(FAULTS_MAX);
+    findings.extend(faults.map(|fault| of_fault(&at, fault)));
     let reports = found.record.aggregate_reports.iter().chain(&found.record.failure_reports);
     let mut hosts: Vec<String> = reports
         .filter_map(|address| address.rsplit_once('@'))
@@ -101,12 +107,11 @@ fn lint_record(
         .collect();
     hosts.sort();
     hosts.dedup();
-    for host in hosts {
+    for host in hosts.into_iter().take(REPORT_HOSTS_MAX) {
         findings.extend(of_report_host(lookup, &found.domain, &host));
     }
-    for finding in findings.iter_mut().skip(start) {
-        finding.evidence.push(record_text(found));
-    }
+    let of_record = findings.split_off(start);
+    findings.extend(of_record.into_iter().map(|finding| finding.with(record_text(found))));
 }
 
 fn of_fault(at: &str, fault: &DmarcFault) -> Finding {

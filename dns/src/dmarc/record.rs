@@ -1,5 +1,7 @@
 //! DMARC records (RFC 9989, section 4.7): the parser, which uses defaults for invalid values and names each fault.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 
 use crate::tags::{Tag, has_version, parse_tags};
@@ -134,17 +136,12 @@ impl DmarcRecord {
             is_testing: false,
             faults: Vec::new(),
         };
-        let mut known: Vec<String> = Vec::new();
+        let mut known = BTreeSet::new();
         for tag in parse_tags(text) {
             match tag {
                 Tag::Malformed(text) => record.faults.push(DmarcFault::Malformed(text)),
-                Tag::Pair(name, _) if known.contains(&name) => {
-                    record.faults.push(DmarcFault::Duplicate(name));
-                }
-                Tag::Pair(name, value) => {
-                    known.push(name.clone());
-                    record.set(name, &value);
-                }
+                Tag::Pair(name, value) if known.insert(name.clone()) => record.set(name, &value),
+                Tag::Pair(name, _) => record.faults.push(DmarcFault::Duplicate(name)),
             }
         }
         Some(record)

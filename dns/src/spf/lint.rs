@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::check::{LOOKUPS_MAX, NAMES_MAX, VOID_LOOKUPS_MAX};
-use super::record::{Mechanism, Qualifier, SpfRecord, SpfTermKind, is_spf};
+use super::record::{Mechanism, Qualifier, SpfRecord, SpfTerm, SpfTermKind, is_spf};
 use super::tree::{SpfTree, SpfTreeFault, walk};
 use crate::answer::{Lookup, Unanswered};
 use crate::catalogue as kinds;
@@ -208,13 +208,13 @@ fn lint_terms(domain: &str, record: &SpfRecord, findings: &mut Vec<Finding>) {
         findings
             .push(kinds::SPF_DUPLICATE_TERM.found(what, "Remove one of them").with_all(repeated));
     }
-    for term in &record.terms {
-        if let SpfTermKind::UnknownModifier(modifier) = &term.kind {
-            let what =
-                format!("receivers ignore the modifier `{modifier}` in the SPF record of {domain}");
-            let fix = "If a mechanism is meant, write a colon instead of `=`; else remove the term";
-            findings.push(kinds::SPF_UNKNOWN_MODIFIER.found(what, fix).with(&term.text));
-        }
+    let is_unknown = |term: &&SpfTerm| matches!(term.kind, SpfTermKind::UnknownModifier(_));
+    let unknown: Vec<&String> =
+        record.terms.iter().filter(is_unknown).map(|term| &term.text).collect();
+    if !unknown.is_empty() {
+        let what = format!("receivers ignore unknown modifiers in the SPF record of {domain}");
+        let fix = "If a mechanism is meant, write a colon instead of `=`; else remove the term";
+        findings.push(kinds::SPF_UNKNOWN_MODIFIER.found(what, fix).with_all(unknown));
     }
 }
 

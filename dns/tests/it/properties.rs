@@ -188,6 +188,31 @@ proptest! {
     }
 }
 
+/// A record can fill a DNS message. What is reported about it stays short.
+#[test]
+fn findings_of_long_records_are_short() {
+    let fill = |start: &str, term: fn(usize) -> String| {
+        let terms: String = (0..3000).map(term).collect();
+        text(&format!("{start}{terms}"))
+    };
+    let (request, answers) = base_answers("sender");
+    for (name, records) in [
+        ("bounce.example.com", fill("v=spf1", |at| format!(" x{at}=1"))),
+        ("bounce.example.com", fill("v=spf1", |at| format!(" include:d{at}.example.net"))),
+        ("bounce.example.com", fill("v=spf1 ip4:", |_| "1.2.3.4".to_owned())),
+        ("_dmarc.example.com", fill("v=DMARC1", |at| format!(";x{}=1", "y".repeat(at % 60)))),
+        (
+            "_dmarc.example.com",
+            fill("v=DMARC1;p=none;rua=mailto:d@d.net", |at| format!(",mailto:d@d{at}.net")),
+        ),
+    ] {
+        let mut answers = answers.clone();
+        answers.insert(Question::new(name, RecordType::Txt).unwrap(), Answer::Records(records));
+        let json = serde_json::to_string(&judge(&answers, &request)).unwrap();
+        assert!(json.len() < 150_000, "{name}: {} bytes", json.len());
+    }
+}
+
 /// All answers that the checks of a base ask for.
 fn base_answers(name: &str) -> (Request, Answers) {
     let base = Base::read(name);
