@@ -144,7 +144,7 @@ fn of_key(at: &str, text: &[u8]) -> Vec<Finding> {
         Ok(record) => record,
         Err(reason) => {
             let what = format!("the DKIM key {at} is not usable: {reason}");
-            let fix = "Publish the whole key again; a value above 255 bytes needs several strings";
+            let fix = "Publish the record again as the signer shows it; a value above 255 bytes needs several strings";
             let finding = kinds::DKIM_KEY_INVALID.found(what, fix);
             return vec![finding.with(format!("TXT {at}: {}", escape(text)))];
         }

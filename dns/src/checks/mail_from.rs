@@ -75,7 +75,7 @@ fn check_exchangers(
     let fault = match exchangers.as_slice() {
         [] if is_doubled() => Some((
             kinds::MAIL_FROM_NAME_DOUBLED,
-            format!("the MX record is at {doubled}: the domain occurs twice in its name"),
+            format!("the MX record is at {doubled}, with the domain twice in its name"),
         )),
         exchangers => fault_of(mail_from_domain, exchangers, &wanted),
     };

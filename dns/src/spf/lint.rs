@@ -224,7 +224,7 @@ fn lint_tree(domain: &str, tree: &SpfTree, findings: &mut Vec<Finding>) {
     if *lookups > LOOKUPS_MAX {
         let least = if tree.is_truncated { "at least " } else { "" };
         let what = format!(
-            "SPF of {domain} needs {least}{lookups} lookups, more than {LOOKUPS_MAX}: receivers answer permerror"
+            "SPF of {domain} needs {least}{lookups} lookups, more than {LOOKUPS_MAX}: a permerror for hosts of the later terms"
         );
         let fix = "Remove includes that are no longer used; replace `a` and `mx` by `ip4` and `ip6`; \
                    send from a subdomain with a record of its own";

@@ -62,14 +62,29 @@ fn merge(target: &mut Value, patch: &Value) {
     }
 }
 
-/// All findings as `id level`.
-fn keys(findings: &[Finding]) -> BTreeSet<String> {
-    let level = |finding: &Finding| serde_json::to_value(finding.level).unwrap();
-    findings.iter().map(|f| format!("{} {}", f.id, level(f).as_str().unwrap())).collect()
+/// A finding as `id level`.
+fn key(finding: &Finding) -> String {
+    format!("{} {}", finding.id, serde_json::to_value(finding.level).unwrap().as_str().unwrap())
+}
+
+/// The texts of a finding, for review.
+fn text_of(name: &str, finding: &Finding) -> String {
+    let Finding { subject, what, evidence, fix, assumption, source, .. } = finding;
+    let mut text = format!("{name}: {}: {}\n  {what}\n", subject.as_deref().unwrap(), key(finding));
+    for line in evidence {
+        text += &format!("  - {line}\n");
+    }
+    if !fix.is_empty() {
+        text += &format!("  fix: {fix}\n");
+    }
+    if let Some(assumption) = assumption {
+        text += &format!("  assumes: {assumption}\n");
+    }
+    text + &format!("  {source}\n")
 }
 
 /// Judges a variant, and checks that the findings are those expected.
-fn run(name: &str, base: &str, variant: &Variant) -> Result<BTreeSet<String>, String> {
+fn run(name: &str, base: &str, variant: &Variant) -> Result<Vec<Finding>, String> {
     let Base { mut request, mut zone } = Base::read(base);
     merge(&mut zone, &variant.zone);
     merge(&mut request, variant.request.as_ref().unwrap_or(&Value::Null));
@@ -88,13 +103,13 @@ fn run(name: &str, base: &str, variant: &Variant) -> Result<BTreeSet<String>, St
     if serde_json::from_str(&saved).ok() != Some(answers) {
         return Err(format!("{name}: the saved answers differ: {saved}"));
     }
-    let found = keys(&findings);
+    let found: BTreeSet<String> = findings.iter().map(key).collect();
     let faults: BTreeSet<String> =
         found.iter().filter(|key| !key.ends_with(" ok")).cloned().collect();
     let expected: BTreeSet<String> =
         variant.expected.iter().map(|(id, level)| format!("{id} {level}")).collect();
     if faults == expected {
-        Ok(found)
+        Ok(findings)
     } else {
         Err(format!("{name}: found {faults:?}, expected {expected:?}\n{findings:#?}"))
     }
@@ -105,24 +120,27 @@ fn each_fixture_gives_its_findings_and_its_other_variant_does_not() {
     let names = json_fixtures("");
     let mut shown = BTreeSet::new();
     let mut errors = Vec::new();
+    let mut texts = String::new();
     for name in &names {
         let case: Case = serde_json::from_str(&fixture_text(name))
             .unwrap_or_else(|error| panic!("{name}: {error}"));
         shown.insert(case.finding.split(' ').next().unwrap().to_owned());
         match run(name, &case.base, &case.with) {
-            Ok(found) if !found.contains(&case.finding) => {
-                errors.push(format!("{name}: no {}: {found:?}", case.finding));
-            }
-            result => errors.extend(result.err()),
+            Ok(findings) => match findings.iter().find(|finding| key(finding) == case.finding) {
+                Some(finding) => texts += &text_of(name, finding),
+                None => errors.push(format!("{name}: no {}: {findings:#?}", case.finding)),
+            },
+            Err(error) => errors.push(error),
         }
         match run(&format!("{name} (without)"), &case.base, &case.without) {
-            Ok(found) if found.contains(&case.finding) => {
+            Ok(findings) if findings.iter().any(|finding| key(finding) == case.finding) => {
                 errors.push(format!("{name}: {} without its cause", case.finding));
             }
             result => errors.extend(result.err()),
         }
     }
     assert!(errors.is_empty(), "{}", errors.join("\n"));
+    insta::assert_snapshot!("texts", texts);
     let all: BTreeSet<String> = FINDING_KINDS.iter().map(|kind| kind.id.to_owned()).collect();
     assert_eq!(all.difference(&shown).collect::<Vec<_>>(), Vec::<&String>::new(), "no fixture");
     assert_eq!(shown.difference(&all).collect::<Vec<_>>(), Vec::<&String>::new(), "no such kind");
