@@ -3,7 +3,7 @@
 use crate::answer::{Lookup, RecordType, Unanswered};
 use crate::catalogue as kinds;
 use crate::dkim_key::{DkimKey, DkimKeyRecord, is_key};
-use crate::finding::Finding;
+use crate::finding::{Finding, FindingKind, FindingLevel};
 use crate::name;
 use crate::request::{Dkim, DkimKeys};
 use crate::snapshot::escape;
@@ -41,7 +41,7 @@ pub(crate) fn check(lookup: &dyn Lookup, domain: &str, dkim: &Dkim) -> Vec<Findi
             1
         }
     };
-    if findings.iter().all(|finding| finding.level < crate::finding::FindingLevel::Unknown) {
+    if findings.iter().all(|finding| finding.level < FindingLevel::Unknown) {
         let what = format!("all {count} DKIM records of {domain} are correct");
         findings.push(kinds::DKIM_OK.found(what, ""));
     }
@@ -87,35 +87,35 @@ fn check_token(lookup: &dyn Lookup, domain: &str, token: &str, zone: &str) -> Ve
             let fix = format!("Publish {record}; turn off flattening or proxying of the DNS host");
             vec![kinds::DKIM_CNAME_FLATTENED.found(what, fix).with_all(texts_of(&at, &texts))]
         }
-        None => vec![missing(lookup, domain, &at, RecordType::Cname, &record)],
+        None => {
+            let is_at = |name: &str| {
+                lookup
+                    .targets(name, RecordType::Cname)
+                    .is_ok_and(|aliases| aliases.contains(&target))
+            };
+            vec![missing(domain, &at, &record, kinds::DKIM_CNAME_MISSING, is_at)]
+        }
     }
 }
 
-/// A record that does not exist, or exists with the domain twice in its name.
+/// A missing record. `is_at` is whether a name has the record: perhaps the one with the domain twice.
 fn missing(
-    lookup: &dyn Lookup,
     domain: &str,
     at: &str,
-    record_type: RecordType,
     record: &str,
+    kind: FindingKind,
+    is_at: impl Fn(&str) -> bool,
 ) -> Finding {
     let doubled = format!("{at}.{domain}");
-    if lookup.records(&doubled, record_type).is_ok_and(|records| !records.is_empty()) {
+    if is_at(&doubled) {
         let what = format!("the DKIM record is at {doubled}: the domain occurs twice in its name");
         let fix = format!("In the DNS console enter the name without `.{domain}` at its end: {at}");
         return kinds::DKIM_NAME_DOUBLED.found(what, fix);
     }
-    let (kind, fix) = match record_type {
-        RecordType::Cname => (
-            kinds::DKIM_CNAME_MISSING,
-            format!(
-                "Publish {record}. SES searches for 72 hours; after that, start the verification again"
-            ),
-        ),
-        _ => (kinds::DKIM_KEY_MISSING, format!("Publish {record}")),
-    };
-    let what = format!("the DKIM record {at} is missing");
-    kind.found(what, fix).with(format!("{record_type} {at}: no record"))
+    let fix = format!(
+        "Publish {record}. SES searches for 72 hours; after that, start the verification again"
+    );
+    kind.found(format!("the DKIM record {at} is missing"), fix).with(format!("{at}: no record"))
 }
 
 fn texts_of(at: &str, texts: &[Vec<u8>]) -> Vec<String> {
@@ -127,7 +127,10 @@ fn own_key(lookup: &dyn Lookup, domain: &str, at: &str, texts: &[Vec<u8>]) -> Ve
     match texts {
         [] => {
             let record = format!("TXT {at} \"p=PUBLIC_KEY\"");
-            vec![missing(lookup, domain, at, RecordType::Txt, &record)]
+            let is_at = |name: &str| {
+                lookup.texts(name).is_ok_and(|texts| texts.iter().any(|text| is_key(text)))
+            };
+            vec![missing(domain, at, &record, kinds::DKIM_KEY_MISSING, is_at)]
         }
         [text] => of_key(at, text),
         texts => {

@@ -67,7 +67,10 @@ fn check_exchangers(
     // the records of other names show whether the record was put in the wrong place
     let on_apex = check_apex(lookup, domain, mail_from_domain);
     let doubled = format!("{mail_from_domain}.{domain}");
-    let is_doubled = || lookup.exchangers(&doubled).is_ok_and(|exchangers| !exchangers.is_empty());
+    let is_doubled = || {
+        let is_feedback = |mx: &Mx| is_feedback_host(&mx.exchange);
+        lookup.exchangers(&doubled).is_ok_and(|exchangers| exchangers.iter().any(is_feedback))
+    };
     let exchangers = match lookup.exchangers(mail_from_domain) {
         Ok(exchangers) => exchangers,
         Err(failure) => return (None, vec![unknown(mail_from_domain, &failure)]),

@@ -70,17 +70,15 @@ fn key(finding: &Finding) -> String {
 /// The texts of a finding, for review.
 fn text_of(name: &str, finding: &Finding) -> String {
     let Finding { subject, what, evidence, fix, assumption, source, .. } = finding;
-    let mut text = format!("{name}: {}: {}\n  {what}\n", subject.as_deref().unwrap(), key(finding));
-    for line in evidence {
-        text += &format!("  - {line}\n");
-    }
+    let subject = subject.as_deref().unwrap();
+    let mut lines = vec![format!("{name}: {subject}: {}", key(finding)), format!("  {what}")];
+    lines.extend(evidence.iter().map(|line| format!("  - {line}")));
     if !fix.is_empty() {
-        text += &format!("  fix: {fix}\n");
+        lines.push(format!("  fix: {fix}"));
     }
-    if let Some(assumption) = assumption {
-        text += &format!("  assumes: {assumption}\n");
-    }
-    text + &format!("  {source}\n")
+    lines.extend(assumption.map(|assumption| format!("  assumes: {assumption}")));
+    lines.push(format!("  {source}\n"));
+    lines.join("\n")
 }
 
 /// Judges a variant, and checks that the findings are those expected.
@@ -120,14 +118,14 @@ fn each_fixture_gives_its_findings_and_its_other_variant_does_not() {
     let names = json_fixtures("");
     let mut shown = BTreeSet::new();
     let mut errors = Vec::new();
-    let mut texts = String::new();
+    let mut texts = Vec::new();
     for name in &names {
         let case: Case = serde_json::from_str(&fixture_text(name))
             .unwrap_or_else(|error| panic!("{name}: {error}"));
         shown.insert(case.finding.split(' ').next().unwrap().to_owned());
         match run(name, &case.base, &case.with) {
             Ok(findings) => match findings.iter().find(|finding| key(finding) == case.finding) {
-                Some(finding) => texts += &text_of(name, finding),
+                Some(finding) => texts.push(text_of(name, finding)),
                 None => errors.push(format!("{name}: no {}: {findings:#?}", case.finding)),
             },
             Err(error) => errors.push(error),
@@ -140,7 +138,7 @@ fn each_fixture_gives_its_findings_and_its_other_variant_does_not() {
         }
     }
     assert!(errors.is_empty(), "{}", errors.join("\n"));
-    insta::assert_snapshot!("texts", texts);
+    insta::assert_snapshot!("texts", texts.concat());
     let all: BTreeSet<String> = FINDING_KINDS.iter().map(|kind| kind.id.to_owned()).collect();
     assert_eq!(all.difference(&shown).collect::<Vec<_>>(), Vec::<&String>::new(), "no fixture");
     assert_eq!(shown.difference(&all).collect::<Vec<_>>(), Vec::<&String>::new(), "no such kind");
