@@ -105,3 +105,27 @@ fn element(der: &[u8], wanted: u8) -> Option<(&[u8], &[u8])> {
     };
     (*tag == wanted).then(|| rest.split_at_checked(length)).flatten()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rsa_bits_are_those_of_the_modulus() {
+        for (der, expected) in [
+            // RSAPublicKey: modulus 0x100, 0x80 with a leading zero, 0xffff
+            (&[0x30, 7, 2, 2, 1, 0, 2, 1, 3][..], Some(9)),
+            (&[0x30, 7, 2, 2, 0, 0x80, 2, 1, 3], Some(8)),
+            (&[0x30, 7, 2, 2, 0xff, 0xff, 2, 1, 3], Some(16)),
+            // SubjectPublicKeyInfo with an empty algorithm
+            (&[0x30, 0x0f, 0x30, 0, 3, 0x0b, 0, 0x30, 8, 2, 3, 0, 0xff, 0xff, 2, 1, 3], Some(16)),
+            // a length of two bytes; bytes after the end; a modulus of zero; cut off
+            (&[0x30, 0x81, 7, 2, 2, 1, 0, 2, 1, 3], Some(9)),
+            (&[0x30, 7, 2, 2, 1, 0, 2, 1, 3, 0], None),
+            (&[0x30, 6, 2, 1, 0, 2, 1, 3], None),
+            (&[0x30, 7, 2, 2, 1], None),
+        ] {
+            assert_eq!(rsa_bits(der), expected, "{der:x?}");
+        }
+    }
+}
