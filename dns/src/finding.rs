@@ -5,7 +5,7 @@ use std::fmt::Display;
 use bouncewatch_schemas::printable::printable;
 use serde::Serialize;
 
-/// How bad a finding is.
+/// How bad a finding is, in order of severity. The levels are those of `check`, and notes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FindingLevel {
@@ -19,6 +19,29 @@ pub enum FindingLevel {
     Warning,
     /// A fault that stops mail.
     Critical,
+}
+
+impl FindingLevel {
+    /// Exit code of a Nagios plugin: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN. A note changes no status.
+    pub const fn exit_code(self) -> u8 {
+        match self {
+            Self::Ok | Self::Note => 0,
+            Self::Warning => 1,
+            Self::Critical => 2,
+            Self::Unknown => 3,
+        }
+    }
+
+    /// Value in the JSON.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Note => "note",
+            Self::Unknown => "unknown",
+            Self::Warning => "warning",
+            Self::Critical => "critical",
+        }
+    }
 }
 
 /// The constant part of a finding.

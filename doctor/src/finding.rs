@@ -1,76 +1,6 @@
-//! A finding: one statement about the account, with its evidence and what to do.
+//! The checks of an account. Findings are those of the package `dns`: one statement, with its evidence and what to do.
 
-use serde::{Serialize, Serializer};
-
-/// Level of a finding, in order of severity. The levels are those of `check`, and notes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum FindingLevel {
-    /// A check passed.
-    Ok,
-    /// Worth knowing; changes no status.
-    Note,
-    /// A check was not possible.
-    Unknown,
-    /// Mail or events are at risk.
-    Warning,
-    /// Mail or events are lost.
-    Critical,
-}
-
-impl FindingLevel {
-    /// Exit code of a Nagios plugin: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.
-    pub const fn exit_code(self) -> u8 {
-        match self {
-            Self::Ok | Self::Note => 0,
-            Self::Warning => 1,
-            Self::Critical => 2,
-            Self::Unknown => 3,
-        }
-    }
-
-    /// Value in the JSON.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Note => "note",
-            Self::Unknown => "unknown",
-            Self::Warning => "warning",
-            Self::Critical => "critical",
-        }
-    }
-}
-
-/// A statement about the account.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Finding {
-    /// Stable ID, such as `account.sandbox`.
-    #[serde(serialize_with = "id_of_check")]
-    pub id: Check,
-    /// Level.
-    pub level: FindingLevel,
-    /// The identity, configuration set, topic, queue, ... that the finding is about.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub subject: Option<String>,
-    /// What was found, in one sentence.
-    pub what: String,
-    /// Values on which the finding is based.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub evidence: Vec<String>,
-    /// What to do; empty if there is nothing to do.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub fix: String,
-    /// What the finding assumes although AWS does not document it. Such a finding is never critical.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub assumption: Option<&'static str>,
-    /// Call or page of AWS that states the rule.
-    pub source: &'static str,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "signature of serde")]
-fn id_of_check<S: Serializer>(check: &Check, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(check.as_str())
-}
+pub use bouncewatch_dns::{Finding, FindingLevel};
 
 bouncewatch_schemas::text_enum! {
     /// The checks, in the order in which equal levels are printed: first what stops mail, then what stops events, causes
@@ -208,6 +138,8 @@ bouncewatch_schemas::text_enum! {
         SetDeliveryTime = "set.delivery_time",
         /// The configuration set does not disable suppression.
         SetSuppression = "set.suppression",
+        /// DNS servers can be asked.
+        DnsReadable = "dns.readable",
         /// WorkMail owns its domain.
         WorkMailOwnership = "workmail.ownership",
         /// DKIM of a WorkMail domain works.

@@ -8,7 +8,8 @@
 //! |---|---|
 //! | [`snapshot`] | what AWS returned; JSON; replaces email addresses |
 //! | [`judge`] | snapshot and own figures -> findings |
-//! | [`finding`] | the checks with their stable IDs, levels, findings |
+//! | [`dns_request`] | snapshot -> the DNS records to read |
+//! | [`finding`] | the checks with their stable IDs; findings, which are those of the package `dns` |
 //! | [`policy`] | whether a resource policy lets a service act: allowed, denied, undecided |
 //! | [`table`], [`json`] | findings as text, worst first, and as JSON |
 //! | `gather` | calls of AWS, paced for the limits of SES; the IAM actions that they need |
@@ -20,11 +21,12 @@
 //! let saved = r#"{"version": 1, "taken_at": "2026-11-26T12:00:00Z", "region": "eu-west-1",
 //!   "account": {"value": {"production_access": false, "sending_enabled": true, "enforcement_status": "HEALTHY"}}}"#;
 //! let findings = judge(&Snapshot::parse(saved)?, &Figures::default());
-//! assert_eq!(findings[0].id.as_str(), "account.sandbox");
+//! assert_eq!(findings[0].id, "account.sandbox");
 //! assert_eq!(worst(&findings).exit_code(), 2);
 //! # Ok::<(), bouncewatch_doctor::snapshot::SnapshotError>(())
 //! ```
 
+pub mod dns_request;
 pub mod finding;
 #[cfg(feature = "aws")]
 pub mod gather;

@@ -1,5 +1,6 @@
 //! Findings as text: the first line states what to repair first, then the findings with the worst first.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use bouncewatch_schemas::printable::printable;
@@ -19,7 +20,7 @@ pub fn render_table(findings: &[Finding]) -> String {
         render_finding(finding, &mut out);
     }
     let passed = findings.iter().filter(|finding| finding.level == FindingLevel::Ok);
-    render_passed(passed.map(|finding| finding.id.as_str()), &mut out);
+    render_passed(passed.map(|finding| finding.id), &mut out);
     out
 }
 
@@ -46,7 +47,7 @@ fn headline(findings: &[Finding]) -> String {
 fn render_finding(finding: &Finding, out: &mut String) {
     let subject = finding.subject.as_ref().map_or_else(String::new, |name| format!("  {name}"));
     let level = finding.level.as_str().to_uppercase();
-    _ = writeln!(out, "{level:<8}  {}{}", finding.id.as_str(), printable(&subject));
+    _ = writeln!(out, "{level:<8}  {}{}", finding.id, printable(&subject));
     _ = writeln!(out, "  {}", printable(&finding.what));
     for evidence in &finding.evidence {
         _ = writeln!(out, "    - {}", printable(evidence));
@@ -65,7 +66,8 @@ fn render_finding(finding: &Finding, out: &mut String) {
 
 fn render_passed<'a>(ids: impl Iterator<Item = &'a str>, out: &mut String) {
     let mut lines: Vec<String> = Vec::new();
-    for id in ids {
+    let mut known = BTreeSet::new();
+    for id in ids.filter(|id| known.insert(*id)) {
         match lines.last_mut() {
             Some(line) if line.len() + id.len() + 2 <= LINE_CHARS_MAX => {
                 line.push_str("  ");

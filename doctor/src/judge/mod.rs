@@ -15,9 +15,14 @@ mod workmail;
 
 pub use figures::{ConsumerFigures, Figures, StoreFigures};
 
-use crate::finding::{Finding, FindingLevel};
+use std::cmp::Reverse;
+
+use crate::finding::{Check, Finding, FindingLevel};
 use crate::snapshot::Snapshot;
 use report::Report;
+
+/// Source of the finding that no record was read.
+const DNS_SOURCE: &str = "RFC 1035";
 
 /// Judges a snapshot. Findings are sorted: worst level first, then in the order of [`crate::finding::Check`].
 pub fn judge(snapshot: &Snapshot, figures: &Figures) -> Vec<Finding> {
@@ -29,7 +34,16 @@ pub fn judge(snapshot: &Snapshot, figures: &Figures) -> Vec<Finding> {
     reputation::judge(snapshot, figures.store.as_ref(), &mut report);
     wiring::judge(snapshot, figures, &mut report);
     workmail::judge(snapshot, &mut report);
-    report.into_findings()
+    let dns = report.read(Check::DnsReadable, "", &snapshot.dns, DNS_SOURCE);
+    if dns.is_some() {
+        report.pass(Check::DnsReadable, "", DNS_SOURCE);
+    }
+    let records = dns.map(|dns| bouncewatch_dns::judge(&dns.answers, &dns.request));
+    let mut findings = report.into_findings();
+    findings.extend(records.into_iter().flatten());
+    // stable: the account first, then its records
+    findings.sort_by_key(|finding| Reverse(finding.level));
+    findings
 }
 
 /// The worst level; `Ok` if there are no findings.

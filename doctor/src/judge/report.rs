@@ -8,7 +8,7 @@ use crate::snapshot::part::Part;
 /// Findings of one run.
 #[derive(Debug, Default)]
 pub(crate) struct Report {
-    findings: Vec<Finding>,
+    findings: Vec<(Check, Finding)>,
     passed: BTreeMap<Check, (BTreeSet<String>, &'static str)>,
     /// Subjects by check, level and reason.
     unreadable: BTreeMap<(Check, FindingLevel, String), (BTreeSet<String>, &'static str)>,
@@ -60,6 +60,13 @@ impl Problem {
         self
     }
 
+    /// The finding, with its check.
+    fn found(self) -> (Check, Finding) {
+        let Self { check, level, subject, what, evidence, fix, assumption, source } = self;
+        let id = check.as_str();
+        (check, Finding { id, level, subject, what, evidence, fix, assumption, source })
+    }
+
     pub(crate) fn assuming(mut self, assumption: &'static str) -> Self {
         self.assumption = Some(assumption);
         self
@@ -69,11 +76,9 @@ impl Problem {
 impl Report {
     /// Adds a problem.
     pub(crate) fn add(&mut self, problem: Problem) {
-        let Problem { check, level, subject, what, evidence, fix, assumption, source } = problem;
-        let finding =
-            Finding { id: check, level, subject, what, evidence, fix, assumption, source };
-        if !self.findings.contains(&finding) {
-            self.findings.push(finding);
+        let found = problem.found();
+        if !self.findings.contains(&found) {
+            self.findings.push(found);
         }
     }
 
@@ -133,17 +138,19 @@ impl Report {
             });
             findings.push(finding_of_subjects(problem.fix(fix), subjects));
         }
-        let is_known: BTreeSet<Check> = findings.iter().map(|finding| finding.id).collect();
+        let is_known: BTreeSet<Check> = findings.iter().map(|(check, _)| *check).collect();
         for (check, (subjects, source)) in self.passed {
             if !is_known.contains(&check) {
                 let problem = Problem::new(check, FindingLevel::Ok, "no problem found", source);
                 findings.push(finding_of_subjects(problem, subjects));
             }
         }
-        findings.sort_by(|a, b| {
-            b.level.cmp(&a.level).then(a.id.cmp(&b.id)).then_with(|| a.subject.cmp(&b.subject))
+        findings.sort_by(|(check_a, a), (check_b, b)| {
+            (b.level.cmp(&a.level))
+                .then(check_a.cmp(check_b))
+                .then_with(|| a.subject.cmp(&b.subject))
         });
-        findings
+        findings.into_iter().map(|(_, finding)| finding).collect()
     }
 }
 
@@ -161,10 +168,9 @@ pub(crate) fn first_names(names: impl ExactSizeIterator<Item = String>) -> Vec<S
 }
 
 /// One finding: its subject if it has one, or the first subjects as evidence.
-fn finding_of_subjects(problem: Problem, subjects: BTreeSet<String>) -> Finding {
+fn finding_of_subjects(problem: Problem, subjects: BTreeSet<String>) -> (Check, Finding) {
     let mut subjects: Vec<String> = subjects.into_iter().filter(|name| !name.is_empty()).collect();
-    let Problem { check, level, what, fix, assumption, source, .. } = problem;
     let subject = if subjects.len() == 1 { subjects.pop() } else { None };
     let evidence = first_names(subjects.into_iter());
-    Finding { id: check, level, subject, what, evidence, fix, assumption, source }
+    Problem { subject, evidence, ..problem }.found()
 }

@@ -94,6 +94,18 @@ pub struct Snapshot {
     /// The recipient that the operator asks about.
     #[serde(default)]
     pub recipient: Part<Recipient>,
+    /// DNS records.
+    #[serde(default)]
+    pub dns: Part<DnsRecords>,
+}
+
+/// What was asked of DNS servers, and their answers.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DnsRecords {
+    /// What is checked.
+    pub request: bouncewatch_dns::Request,
+    /// Answers.
+    pub answers: bouncewatch_dns::Answers,
 }
 
 /// A snapshot that cannot be read or written.
@@ -133,6 +145,7 @@ impl Snapshot {
             dedicated_ips: Part::default(),
             block_lists: Part::default(),
             recipient: Part::default(),
+            dns: Part::default(),
         }
     }
 

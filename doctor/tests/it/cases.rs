@@ -81,7 +81,7 @@ fn lines(findings: &[Finding]) -> Vec<String> {
     problems
         .map(|finding| {
             let subject = finding.subject.as_deref().unwrap_or_default();
-            format!("{} {} {subject}", finding.level.as_str(), finding.id.as_str())
+            format!("{} {} {subject}", finding.level.as_str(), finding.id)
         })
         .collect()
 }
