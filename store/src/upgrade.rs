@@ -152,7 +152,10 @@ mod tests {
     #[test]
     fn addresses_and_domains_of_version_1_get_their_normal_form() {
         let rows = version_1("\"jane\"@B\u{fc}cher.example", "b\u{fc}cher.example");
-        let upgraded = upgrade(&rows, &table_schema(table::EVENTS)).unwrap();
+        let all = table_schema(table::EVENTS);
+        let is_written = |field: &&FieldRef| rows.column_by_name(field.name()).is_some();
+        let fields: Vec<FieldRef> = all.fields().iter().filter(is_written).cloned().collect();
+        let upgraded = upgrade(&rows, &Arc::new(Schema::new(fields))).unwrap();
         let expected = "jane@xn--bcher-kva.example";
         for (column, expected) in [
             (table::RECIPIENT, expected),
