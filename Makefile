@@ -45,8 +45,10 @@ FLIPS ?= 1000
 VENV := $(TOOLS_DIR)/venv/.made-$(DUCKDB_VERSION)-$(PROMETHEUS_CLIENT_VERSION)-$(MOTO_VERSION)-$(MINISTACK_VERSION)-$(PYTZ_VERSION)-$(YAML_VERSION)-$(subst !,-,$(GRAFANA_SDK_VERSION))
 # Debug builds and tests use one set of features, so that dependencies are built once. jemalloc is left out: it takes
 # longer to build than any other dependency, and only release builds need it.
-DEV_FEATURES := --no-default-features --features analyze
-ALL_FEATURES := $(DEV_FEATURES),bouncewatch-doctor/aws,bouncewatch-fixtures/bench
+# The sample needs no account: `make run` leaves out the SDKs of `doctor`.
+RUN_FEATURES := --no-default-features --features analyze
+DEV_FEATURES := $(RUN_FEATURES),doctor
+ALL_FEATURES := $(DEV_FEATURES),bouncewatch-fixtures/bench
 # tools share this folder for their dependencies
 TOOLS_TARGET := $(TARGET)/tools
 export BOUNCEWATCH_TOOLS := $(TOOLS_DIR)
@@ -62,7 +64,7 @@ help: ## list the targets
 
 run: system ## build, ingest the shipped sample into .run/store, print rates and status, write .run/page.html (no AWS account needed)
 	@echo "== building (about five minutes on the first run; most of it is polars)"
-	cargo build --target-dir $(TARGET) $(DEV_FEATURES)
+	cargo build --target-dir $(TARGET) $(RUN_FEATURES)
 	@rm -rf .run/store && mkdir -p .run
 	@echo; echo "== ingest: the sample (one week of mail of one account) into .run/store"
 	$(TARGET)/debug/bouncewatch ingest fixtures/sample --store .run/store; \

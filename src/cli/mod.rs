@@ -10,6 +10,8 @@ mod causes;
 mod check;
 mod config;
 mod dashboards;
+#[cfg(feature = "doctor")]
+mod doctor;
 mod explain;
 mod generate;
 mod heading;
@@ -43,6 +45,8 @@ pub(crate) use causes::{CausesArgs, CausesFormat};
 pub(crate) use check::{CheckArgs, CheckFormat};
 pub(crate) use config::ConfigCommand;
 pub(crate) use dashboards::{DashboardName, DashboardsArgs};
+#[cfg(feature = "doctor")]
+pub(crate) use doctor::DoctorArgs;
 pub(crate) use explain::ExplainArgs;
 pub(crate) use generate::{GenerateArgs, GenerateCommand};
 #[cfg(feature = "analyze")]
@@ -223,6 +227,15 @@ pub(crate) enum Command {
     /// Exit codes: 0 done, 2 failed.
     #[cfg(feature = "analyze")]
     Suppress(SuppressArgs),
+    /// Find out why mail or events do not arrive (AWS and DNS)
+    ///
+    /// Reads the SES account, its identities, the way of events from SES to the queue, WorkMail, and the DNS records of
+    /// the domains, and prints findings: the worst first, each with its evidence and what to do. Nothing is changed.
+    /// `deploy/policies/doctor.json` has the permissions; a denied call is a finding.
+    ///
+    /// Exit codes: 0 no problem, 1 warning, 2 critical, 3 unknown or failed.
+    #[cfg(feature = "doctor")]
+    Doctor(DoctorArgs),
     /// Inspect and maintain the store
     ///
     /// The store is the folder or S3 prefix that `ingest` writes. A segment is one of its Parquet files. The quarantine
@@ -281,7 +294,7 @@ pub(crate) fn parse() -> Result<Cli, clap::Error> {
 pub(crate) fn usage_error_code() -> u8 {
     let matches = Cli::command().ignore_errors(true).try_get_matches_from(std::env::args_os());
     match matches.ok().as_ref().and_then(clap::ArgMatches::subcommand_name) {
-        Some("check" | "page") => exit_code::UNKNOWN,
+        Some("check" | "page" | "doctor") => exit_code::UNKNOWN,
         _ => exit_code::FAILED,
     }
 }
@@ -322,6 +335,8 @@ impl Command {
         match self {
             #[cfg(feature = "analyze")]
             Self::Check(_) | Self::Page(_) => exit_code::UNKNOWN,
+            #[cfg(feature = "doctor")]
+            Self::Doctor(_) => exit_code::UNKNOWN,
             _ => exit_code::FAILED,
         }
     }

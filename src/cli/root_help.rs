@@ -7,7 +7,7 @@ use clap::Command;
 /// Commands by purpose.
 const GROUPS: [(&str, &[&str]); 4] = [
     ("Run", &["ingest", "check"]),
-    ("Analyze", &["page", "report", "causes", "history", "reconcile", "explain"]),
+    ("Analyze", &["page", "report", "causes", "history", "reconcile", "explain", "doctor"]),
     ("Act", &["suppress"]),
     ("Maintain", &["store", "config", "schema", "dashboards", "completions", "help"]),
 ];

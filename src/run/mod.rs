@@ -9,6 +9,8 @@ mod check;
 mod command_result;
 mod config;
 mod dashboards;
+#[cfg(feature = "doctor")]
+mod doctor;
 mod explain;
 mod generate;
 #[cfg(feature = "analyze")]
@@ -70,6 +72,8 @@ pub(crate) fn run(cli: Cli, now: i64, out: &mut dyn Write) -> anyhow::Result<Com
         #[cfg(feature = "analyze")]
         Command::Suppress(args) => suppress::run(&args, &config, now),
         Command::Explain(args) => explain::run(&args, &config, out),
+        #[cfg(feature = "doctor")]
+        Command::Doctor(args) => doctor::run(&args, now, verbosity),
         Command::Store(command) => store::run(command, &config, now),
         Command::Config(command) => config::run(command, &config),
         Command::Schema => Ok(schema::run()),

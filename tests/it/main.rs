@@ -15,6 +15,7 @@ mod command;
 mod concurrency;
 mod counting;
 mod dashboards;
+mod doctor;
 mod documents;
 mod emulator;
 mod explain;

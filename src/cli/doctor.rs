@@ -1,0 +1,78 @@
+//! Arguments of `doctor`.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::heading;
+use super::shared_args::{AwsArgs, FormatArgs};
+
+/// Port of DNS servers.
+const DNS_PORT: u16 = 53;
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  bouncewatch doctor --queue arn:aws:sqs:us-east-1:123456789012:ses
+  bouncewatch doctor --to jane@example.com
+  bouncewatch doctor --save account.json
+  bouncewatch doctor --from account.json --format json")]
+pub(crate) struct DoctorArgs {
+    /// Queue that `ingest` reads (URL or ARN; repeatable)
+    ///
+    /// Events are followed from SES to this queue.
+    #[arg(long, value_name = "QUEUE", help_heading = heading::SOURCE)]
+    pub(crate) queue: Vec<String>,
+    /// Configuration set that senders name (repeatable)
+    ///
+    /// Default sets of identities are known without it.
+    #[arg(long, value_name = "NAME", help_heading = heading::SOURCE)]
+    pub(crate) set: Vec<String>,
+    /// Identity to read in detail (repeatable)
+    ///
+    /// Default: all identities, at most 50. SES allows one call per second.
+    #[arg(long, value_name = "NAME", help_heading = heading::SOURCE)]
+    pub(crate) identity: Vec<String>,
+    /// Recipient whose mail does not arrive
+    ///
+    /// Checks its domain, the suppression list of SES and the rule of the sandbox. `-` reads the address from stdin.
+    #[arg(long, value_name = "ADDRESS", help_heading = heading::SOURCE)]
+    pub(crate) to: Option<String>,
+    /// Address of a host that sends mail without SES (repeatable)
+    ///
+    /// Checks whether its name resolves in both directions.
+    #[arg(long, value_name = "IP", help_heading = heading::SOURCE)]
+    pub(crate) ip: Vec<IpAddr>,
+    /// Judge a saved snapshot, without AWS and DNS
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["queue", "set", "identity", "to", "ip", "dns", "no_dns", "endpoint_url"], help_heading = heading::SOURCE)]
+    pub(crate) from: Option<PathBuf>,
+    /// DNS server (repeatable); default: those of the system
+    #[arg(long, value_name = "IP[:PORT]", value_parser = dns_server, conflicts_with = "no_dns", help_heading = heading::SOURCE)]
+    pub(crate) dns: Vec<SocketAddr>,
+    /// Do not ask DNS servers
+    #[arg(long, help_heading = heading::SOURCE)]
+    pub(crate) no_dns: bool,
+    #[command(flatten)]
+    pub(crate) aws: AwsArgs,
+    #[command(flatten)]
+    pub(crate) format: FormatArgs,
+    /// Save what was read to FILE (JSON), for `--from`
+    ///
+    /// Local parts of email addresses are replaced by numbers.
+    #[arg(long, value_name = "FILE", conflicts_with = "from", help_heading = heading::OUTPUT)]
+    pub(crate) save: Option<PathBuf>,
+    /// Keep email addresses in the file of --save
+    #[arg(long, requires = "save", help_heading = heading::OUTPUT)]
+    pub(crate) keep_addresses: bool,
+    /// Leave out the findings of a check (repeatable)
+    #[arg(long, value_name = "ID", help_heading = heading::OUTPUT)]
+    pub(crate) skip: Vec<String>,
+}
+
+fn dns_server(text: &str) -> Result<SocketAddr, &'static str> {
+    let address = text.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, DNS_PORT));
+    address
+        .or_else(|_| text.parse())
+        .map_err(|_| "write 192.0.2.1, 192.0.2.1:53 or [2001:db8::1]:53")
+}

@@ -1,0 +1,118 @@
+//! `bouncewatch doctor`
+
+use std::path::Path;
+
+use anyhow::{Context, bail};
+use bouncewatch_dns::{FINDING_KINDS, Relay, Resolver, ResolverSettings};
+use bouncewatch_doctor::dns_request::{DnsOptions, dns_request};
+use bouncewatch_doctor::finding::Check;
+use bouncewatch_doctor::gather::{GatherRequest, Progress, gather};
+use bouncewatch_doctor::judge::{Figures, judge, worst};
+use bouncewatch_doctor::snapshot::part::{CallFailure, Part};
+use bouncewatch_doctor::snapshot::time::Time;
+use bouncewatch_doctor::snapshot::{DnsRecords, Snapshot};
+use bouncewatch_doctor::{json, table};
+use bouncewatch_schemas::printable::printable;
+use bouncewatch_store::aws;
+use indicatif::{ProgressBar, ProgressDrawTarget};
+
+use super::command_result::CommandResult;
+use super::output_file::write_file;
+use super::stdin_argument::argument_or_stdin;
+use super::store_access::block_on;
+use crate::cli::{BasicFormat, DoctorArgs, Verbosity};
+
+/// Name of the failed call if the resolver cannot be set up.
+const DNS_ACTION: &str = "DNS";
+
+pub(super) fn run(
+    args: &DoctorArgs,
+    now: i64,
+    verbosity: Verbosity,
+) -> anyhow::Result<CommandResult> {
+    for id in &args.skip {
+        let is_known = Check::parse(id).is_some() || FINDING_KINDS.iter().any(|kind| kind.id == id);
+        if !is_known {
+            bail!("--skip: unknown check `{id}`\n  hint: the IDs are in the output of `doctor`");
+        }
+    }
+    let snapshot = match &args.from {
+        Some(path) => read(path)?,
+        None => block_on(gathered(args, now, verbosity))?,
+    };
+    if let Some(path) = &args.save {
+        let text = snapshot.to_json(args.keep_addresses)?;
+        write_file(path, |out| writeln!(out, "{text}"))
+            .with_context(|| format!("could not write to `{}`", path.display()))?;
+    }
+    let mut findings = judge(&snapshot, &Figures::default());
+    findings.retain(|finding| !args.skip.iter().any(|id| id == finding.id));
+    let result = match args.format.format {
+        BasicFormat::Table => CommandResult::data(table::render_table(&findings)),
+        BasicFormat::Json => {
+            let mut data = Vec::new();
+            json::write_json(&mut data, &snapshot, &findings).context("could not write JSON")?;
+            data.push(b'\n');
+            CommandResult::data(data)
+        }
+    };
+    Ok(CommandResult { exit_code: worst(&findings).exit_code(), ..result })
+}
+
+fn read(path: &Path) -> anyhow::Result<Snapshot> {
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("could not read `{}`", path.display()))?;
+    Snapshot::parse(&text).with_context(|| format!("could not read `{}`", path.display()))
+}
+
+/// Reads the account, then the DNS records that it needs.
+async fn gathered(args: &DoctorArgs, now: i64, verbosity: Verbosity) -> anyhow::Result<Snapshot> {
+    let recipient = args.to.as_deref().map(argument_or_stdin).transpose()?;
+    let recipient = recipient.map(|address| address.trim().to_owned());
+    let request = GatherRequest {
+        queues: args.queue.clone(),
+        sets: args.set.clone(),
+        identities: args.identity.clone(),
+        recipient: recipient.clone(),
+        ..GatherRequest::new(Time(now))
+    };
+    let bar = ProgressBar::no_length();
+    if verbosity == Verbosity::Quiet {
+        bar.set_draw_target(ProgressDrawTarget::hidden());
+    }
+    let config = aws::load(None, args.aws.endpoint_url.as_deref()).await;
+    let mut progress = |call: &Progress<'_>| {
+        let subject = printable(call.subject);
+        bar.set_message(format!("{} {subject}", call.action.as_str()));
+        bar.inc(1);
+    };
+    let mut snapshot = gather(&config, &request, &mut progress).await?;
+    if args.no_dns {
+        snapshot.dns = Part::Skipped("--no-dns".to_owned());
+    } else {
+        bar.set_message("DNS records");
+        snapshot.dns = dns_records(args, &snapshot, recipient).await;
+    }
+    bar.finish_and_clear();
+    Ok(snapshot)
+}
+
+async fn dns_records(
+    args: &DoctorArgs,
+    snapshot: &Snapshot,
+    recipient: Option<String>,
+) -> Part<DnsRecords> {
+    let relay = |ip| Relay { ip, sender: None, helo: None };
+    let options = DnsOptions { relays: args.ip.iter().copied().map(relay).collect(), recipient };
+    let request = dns_request(snapshot, &options);
+    let settings = ResolverSettings { servers: args.dns.clone(), ..ResolverSettings::default() };
+    match Resolver::new(&settings) {
+        Ok(resolver) => {
+            let answers = bouncewatch_dns::gather(&resolver, &request).await;
+            Part::Value(DnsRecords { request, answers })
+        }
+        Err(error) => {
+            Part::Error(CallFailure { action: DNS_ACTION.to_owned(), message: error.to_string() })
+        }
+    }
+}
