@@ -91,7 +91,7 @@ test-referee: tools ## test the referee (DuckDB) on a small store with counts de
 
 # the packages of the browser test are installed below the tools folder, Chromium as a Debian package
 $(PAGE_TOOLS)/.made: tests/page/package.json tests/page/package-lock.json
-	@command -v chromium >/dev/null || { echo "== installing Chromium"; apt-get update -qq && apt-get install -y -qq chromium; }
+	@command -v "$${CHROMIUM:-chromium}" >/dev/null || { echo "== installing Chromium"; apt-get update -qq && apt-get install -y -qq chromium; }
 	@mkdir -p $(PAGE_TOOLS) && cp tests/page/package.json tests/page/package-lock.json $(PAGE_TOOLS)/
 	cd $(PAGE_TOOLS) && npm ci --no-audit --no-fund --silent
 	@touch $@

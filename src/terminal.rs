@@ -15,7 +15,7 @@ pub(crate) fn text_layout(color: ColorChoice, output: Option<&Path>) -> TextLayo
     let width = terminal_size::terminal_size_of(&stdout).map(|(width, _)| usize::from(width.0));
     TextLayout {
         has_color: has_color(color, &stdout),
-        width: width.filter(|_| stdout.is_terminal()),
+        width,
         has_blocks: stdout.is_terminal() && is_utf8(locale().as_deref()),
     }
 }

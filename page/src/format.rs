@@ -1,13 +1,15 @@
-//! Formats numbers and times of the page. Percentages and times have the form of the tables of the commands.
+//! Formats numbers of the page. Percentages and times have the form of the tables of the commands.
 
-/// Formats a fraction as percent: `6.69 %`; `unknown` for `None`.
-pub fn percent(rate: Option<f64>) -> String {
-    rate.map_or_else(|| "unknown".to_owned(), |rate| format!("{:.2} %", rate * 100.0))
-}
+pub use bouncewatch_schemas::text::{duration, percent, utc_minute as minute};
 
 /// Formats a threshold without trailing zeros: `5 %`, `0.1 %`.
 pub fn threshold(rate: f64) -> String {
-    let digits = format!("{:.4}", rate * 100.0);
+    trimmed(rate, 4)
+}
+
+/// Formats a rate as percent with at most some decimals, without trailing zeros.
+pub(crate) fn trimmed(rate: f64, decimals: usize) -> String {
+    let digits = format!("{:.decimals$}", rate * 100.0);
     format!("{} %", digits.trim_end_matches('0').trim_end_matches('.'))
 }
 
@@ -41,22 +43,6 @@ pub fn interval(interval: Option<[f64; 2]>) -> String {
         || "unknown".to_owned(),
         |[low, high]| format!("{} to {}", percent(Some(low)), percent(Some(high))),
     )
-}
-
-/// Formats an RFC 3339 time to the minute: `2026-11-20 00:00 UTC`.
-pub fn minute(time: &str) -> String {
-    let (date, clock) = time.split_once('T').unwrap_or((time, ""));
-    format!("{date} {} UTC", clock.chars().take(5).collect::<String>())
-}
-
-/// Formats seconds in the unit that fits: `91 s`, `60 min`, `12 h`, `3 days`.
-pub fn duration(seconds: i64) -> String {
-    match seconds {
-        s if s < 120 => format!("{s} s"),
-        s if s < 2 * 3_600 => format!("{} min", s / 60),
-        s if s < 2 * 86_400 => format!("{} h", s / 3_600),
-        s => format!("{} days", s / 86_400),
-    }
 }
 
 /// Formats the difference to the previous period with its sign; `unknown` if that is unknown.

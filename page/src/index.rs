@@ -21,18 +21,20 @@ pub struct IndexEntry {
 }
 
 impl IndexEntry {
-    /// Returns the entry of a page.
+    /// Returns the entry of the group with a value, and the HTML of its page.
     ///
     /// # Errors
     /// If `document` is not the JSON of a page.
-    pub fn new(value: Option<String>, file: String, document: &str) -> Result<Self, PageError> {
+    pub fn with_page(value: Option<String>, document: &str) -> Result<(Self, String), PageError> {
         let page = sections::page(&serde_json::from_str(document)?);
-        Ok(Self { value, file, headline: page.headline, level: page.level })
+        let html = html::render(&page, Some(document))?;
+        let file = file_name(value.as_deref());
+        Ok((Self { value, file, headline: page.headline, level: page.level }, html))
     }
 }
 
 /// Returns the file name of the page of a value: a hash, because a value can contain any character.
-pub fn file_name(value: Option<&str>) -> String {
+fn file_name(value: Option<&str>) -> String {
     let text = value.map_or_else(|| "none".to_owned(), |value| format!("value {value}"));
     format!("{:016x}.html", xxh3_64(text.as_bytes()))
 }

@@ -80,7 +80,7 @@ pub(crate) struct Table {
     pub(crate) columns: Vec<Column>,
     pub(crate) rows: Vec<Row>,
     /// A last row that is not sorted.
-    pub(crate) foot: Option<Row>,
+    pub(crate) foot: Option<Line>,
     pub(crate) is_sortable: bool,
 }
 

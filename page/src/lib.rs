@@ -23,7 +23,7 @@ use serde::Serialize;
 
 pub use error::PageError;
 pub use html::JSON_BYTES_MAX;
-pub use index::{IndexEntry, file_name, index};
+pub use index::{IndexEntry, index};
 pub use outside::mask_addresses;
 
 /// Version of the JSON document.

@@ -16,6 +16,7 @@
 //! | [`diagnostic`] | SMTP replies: text, reply code, enhanced status code |
 //! | [`address`], [`provider`] | email addresses, domains, mailbox providers |
 //! | [`time`] | timestamps, days, durations |
+//! | [`text`] | percentages, times and durations for people |
 //! | [`printable`] | escapes control characters before output to a terminal |
 //!
 //! ```
@@ -42,5 +43,6 @@ pub mod printable;
 pub mod provider;
 pub mod send_counts;
 pub mod table;
+pub mod text;
 pub mod time;
 pub mod wire;

@@ -7,7 +7,7 @@ use crate::timeline::Scope;
 
 /// Result of `causes`. Bounces exclude automatic replies; shares are fractions of the bounces. Counts of the previous
 /// period are null if the store starts later.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Serialize)]
 #[expect(
     missing_docs,
     reason = "the fields are the keys of the JSON, see docs/src/causes-and-suppression.md"
@@ -38,7 +38,7 @@ pub struct CausesReport {
 }
 
 /// Bounces of one rollup.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Serialize)]
 #[expect(
     missing_docs,
     reason = "the fields are the keys of the JSON, see docs/src/causes-and-suppression.md"
@@ -129,7 +129,7 @@ pub struct MistypedDomain {
 }
 
 /// Delays of one type at one provider.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Serialize)]
 #[expect(
     missing_docs,
     reason = "the fields are the keys of the JSON, see docs/src/causes-and-suppression.md"
@@ -147,7 +147,7 @@ pub struct DelayCount {
 }
 
 /// Bounces of one SES type and subtype that contradicts the cause.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Serialize)]
 #[expect(
     missing_docs,
     reason = "the fields are the keys of the JSON, see docs/src/causes-and-suppression.md"

@@ -51,8 +51,14 @@ pub fn causes(causes: &CausesReport, layout: TextLayout) -> String {
         })
         .collect();
     let header = ["", "bounces", "share", "counted", COMPARISON[0], COMPARISON[1]];
-    let table = TextTable { header: &header, left_columns: 1, ..TextTable::default() };
-    out.push_str(&compared(table, rollups, causes, layout));
+    let table = TextTable {
+        header: &header,
+        left_columns: 1,
+        hidden: unknown_comparison(causes),
+        optional: &COMPARISON,
+        ..TextTable::default()
+    };
+    out.push_str(&table.text(&rollups, layout));
     out.push('\n');
     out.push_str(&groups(causes, layout));
     out.push_str(&incidents(&causes.incidents));
@@ -86,25 +92,9 @@ fn largest(causes: &CausesReport) -> String {
     }
 }
 
-/// Returns a table without the columns that compare with the previous period, if its counts are unknown.
-fn compared(
-    table: TextTable<'_>,
-    mut rows: Vec<Vec<String>>,
-    causes: &CausesReport,
-    layout: TextLayout,
-) -> String {
-    if causes.bounces_before.is_some() {
-        return TextTable { optional: &COMPARISON, ..table }.text(&rows, layout);
-    }
-    let keep: Vec<bool> = table.header.iter().map(|title| !COMPARISON.contains(title)).collect();
-    let retain = |cells: &mut Vec<String>| {
-        let mut keep = keep.iter();
-        cells.retain(|_| keep.next() != Some(&false));
-    };
-    rows.iter_mut().for_each(retain);
-    let header: Vec<&str> =
-        table.header.iter().copied().filter(|title| !COMPARISON.contains(title)).collect();
-    TextTable { header: &header, ..table }.text(&rows, layout)
+/// Returns the columns that compare with the previous period, if its counts are unknown: they are not shown.
+fn unknown_comparison(causes: &CausesReport) -> &'static [&'static str] {
+    if causes.bounces_before.is_some() { &[] } else { &COMPARISON }
 }
 
 /// Returns share, count of the previous period, and change of the count.
@@ -177,9 +167,12 @@ fn groups(causes: &CausesReport, layout: TextLayout) -> String {
             header: &header,
             left_columns: texts,
             ends_with_text: true,
+            hidden: unknown_comparison(causes),
+            optional: &COMPARISON,
             ..TextTable::default()
         };
-        out.push_str(&compared(table, own.iter().map(line).collect(), causes, layout));
+        let rows: Vec<Vec<String>> = own.iter().map(line).collect();
+        out.push_str(&table.text(&rows, layout));
     }
     if causes.groups.len() < causes.groups_total {
         _ = writeln!(
@@ -264,9 +257,11 @@ fn delays(causes: &CausesReport, layout: TextLayout) -> String {
         header: &header,
         left_columns: 3,
         ends_with_text: true,
+        hidden: unknown_comparison(causes),
+        optional: &COMPARISON,
         ..TextTable::default()
     };
-    let table = compared(table, rows, causes, layout);
+    let table = table.text(&rows, layout);
     let more = causes.delays.len().saturating_sub(DELAYS_MAX);
     let more = match more {
         0 => String::new(),

@@ -37,10 +37,8 @@ pub(super) fn add_contributors(
             .iter()
             .filter(|dimension| !grouping.0.contains(dimension))
             .collect();
-        let finer: Vec<Grouping> = dimensions
-            .iter()
-            .map(|dimension| Grouping(grouping.0.iter().chain([*dimension]).cloned().collect()))
-            .collect();
+        let finer: Vec<Grouping> =
+            dimensions.iter().map(|dimension| grouping.with((*dimension).clone())).collect();
         let query = HistoryQuery {
             groupings: &finer,
             basis: request.basis,

@@ -160,7 +160,7 @@ pub(crate) fn reconcile_scan(
 
 /// Returns the grouping with the reason why SES does not count a message.
 pub(crate) fn by_exclusion_reason(grouping: &Grouping) -> Grouping {
-    Grouping(grouping.0.iter().cloned().chain([Dimension::Column(EXCLUSION_REASON)]).collect())
+    grouping.with(Dimension::Column(EXCLUSION_REASON))
 }
 
 /// Timelines of a scope: mail that counts, and mail that SES does not count.

@@ -132,7 +132,7 @@ pub(crate) fn check_scan(
 
 /// Returns the grouping of the mail to providers that send no complaint feedback.
 pub(crate) fn without_feedback(grouping: &Grouping) -> Grouping {
-    Grouping(grouping.0.iter().cloned().chain([Dimension::Column(NO_FEEDBACK)]).collect())
+    grouping.with(Dimension::Column(NO_FEEDBACK))
 }
 
 /// Times inside a window at which verdicts start to count, besides the bounds of the window.

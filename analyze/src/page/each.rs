@@ -1,58 +1,50 @@
 //! Splits results by the values of one dimension: a page for each group. No I/O.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use crate::causes::CausesReport;
 use crate::causes::model::{CauseAdvice, CauseGroup};
-use crate::check::CheckReport;
 use crate::check::confidence::rate;
 use crate::check::level::AlertLevel;
 use crate::check::reconcile::Reconciliation;
-use crate::error::AnalyzeError;
+use crate::check::{CheckReport, Verdict};
 use crate::page::reports::PageReports;
 use crate::timeline::Scope;
-
-/// Most pages.
-const PAGES_MAX: usize = 500;
 
 /// Name and value of a dimension.
 type Group = (String, Option<String>);
 
-/// Returns the values of a dimension in the verdicts of a check.
-///
-/// # Errors
-/// If there are too many.
-pub(super) fn values(
-    check: &CheckReport,
+/// Returns the verdicts by the value of a dimension, in their order. Those of scopes without it are not included.
+pub(super) fn by_value<'v>(
+    verdicts: &'v [Verdict],
     name: &str,
-) -> Result<BTreeSet<Option<String>>, AnalyzeError> {
-    let pairs = check.verdicts.iter().flat_map(|verdict| &verdict.scope.0);
-    let values: BTreeSet<Option<String>> =
-        pairs.filter(|(of, _)| of == name).map(|(_, value)| value.clone()).collect();
-    if values.len() > PAGES_MAX {
-        return Err(AnalyzeError::Span(format!(
-            "--each {name} has {} groups, more than the maximum of {PAGES_MAX}\n  hint: group by a dimension with fewer values",
-            values.len()
-        )));
+) -> BTreeMap<Option<&'v str>, Vec<&'v Verdict>> {
+    let mut by_value: BTreeMap<Option<&str>, Vec<&Verdict>> = BTreeMap::new();
+    for verdict in verdicts {
+        if let Some((_, value)) = verdict.scope.0.iter().find(|(of, _)| of == name) {
+            by_value.entry(value.as_deref()).or_default().push(verdict);
+        }
     }
-    Ok(values)
+    by_value
 }
 
 /// Whether a scope is part of a group.
-pub(super) fn is_of_group(scope: &Scope, group: &Group) -> bool {
+fn is_of_group(scope: &Scope, group: &Group) -> bool {
     scope.0.contains(group)
 }
 
-/// Returns the results of one group.
-pub(super) fn of_group(all: &PageReports, group: Group) -> PageReports {
+/// Returns the results of one group. The check in `all` has no verdicts, those of the group are in `verdicts`.
+pub(super) fn of_group(all: &PageReports, verdicts: &[&Verdict], group: Group) -> PageReports {
     let is_own = |scope: &Scope| is_of_group(scope, &group);
-    let mut check = all.check.clone();
-    check.verdicts.retain(|verdict| is_own(&verdict.scope));
-    let minimum = if check.feed.stale { AlertLevel::Unknown } else { AlertLevel::Ok };
-    check.status =
-        check.verdicts.iter().map(|verdict| verdict.level).fold(minimum, AlertLevel::max);
-    check.exit_code = check.status.exit_code();
-    check.incidents.clear();
+    let minimum = if all.check.feed.stale { AlertLevel::Unknown } else { AlertLevel::Ok };
+    let status = verdicts.iter().map(|verdict| verdict.level).fold(minimum, AlertLevel::max);
+    let check = CheckReport {
+        status,
+        exit_code: status.exit_code(),
+        verdicts: verdicts.iter().copied().cloned().collect(),
+        incidents: Vec::new(),
+        ..all.check.clone()
+    };
     let reconcile = all.reconcile.as_ref().map(|of| Reconciliation {
         version: of.version,
         as_of: of.as_of.clone(),

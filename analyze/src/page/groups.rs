@@ -89,11 +89,11 @@ impl GroupVerdicts<'_> {
 
 /// Returns the verdicts of each group of a grouping, those that need attention first: by level, then by the lower bound
 /// of the bounce rate, then by bounces. Never by the rate alone, which is high by chance in small groups.
-fn ranked<'v>(grouping: &Grouping, verdicts: &'v [Verdict]) -> Vec<GroupVerdicts<'v>> {
+fn ranked<'v>(grouping: &Grouping, verdicts: &[&'v Verdict]) -> Vec<GroupVerdicts<'v>> {
     let names: Vec<String> = grouping.0.iter().map(Dimension::name).collect();
     let is_of_grouping =
         |verdict: &&Verdict| verdict.scope.0.iter().map(|(name, _)| name).eq(names.iter());
-    let of_grouping = verdicts.iter().filter(is_of_grouping);
+    let of_grouping = verdicts.iter().copied().filter(is_of_grouping);
     let mut all: Vec<GroupVerdicts<'_>> = Vec::new();
     for verdict in of_grouping {
         match all.last_mut() {
@@ -113,7 +113,11 @@ fn ranked<'v>(grouping: &Grouping, verdicts: &'v [Verdict]) -> Vec<GroupVerdicts
 }
 
 /// Returns the scopes to show in the tables of some groupings: `top` of each.
-pub(super) fn shown_scopes(groupings: &[Grouping], verdicts: &[Verdict], top: usize) -> Vec<Scope> {
+pub(super) fn shown_scopes(
+    groupings: &[Grouping],
+    verdicts: &[&Verdict],
+    top: usize,
+) -> Vec<Scope> {
     let of_grouping = |grouping| ranked(grouping, verdicts).into_iter().take(top);
     groupings.iter().flat_map(of_grouping).map(|group| group.bounce.scope.clone()).collect()
 }
@@ -121,7 +125,7 @@ pub(super) fn shown_scopes(groupings: &[Grouping], verdicts: &[Verdict], top: us
 /// Returns the table of a grouping. `rows` are the rows of the shown scopes, in order of time.
 pub(super) fn group_table(
     grouping: &Grouping,
-    verdicts: &[Verdict],
+    verdicts: &[&Verdict],
     rows: &HashMap<String, Vec<RateRow>>,
     top: usize,
 ) -> Option<GroupTable> {

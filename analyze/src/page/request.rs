@@ -1,16 +1,11 @@
 //! Parameters of a page.
 
-use bouncewatch_schemas::time::DAY_MS;
-
 use crate::causes::CausesRequest;
 use crate::check::CheckRequest;
 use crate::check::reconcile::ReconcileRequest;
 use crate::report::ReportRequest;
 use crate::suppress::SuppressRequest;
 use crate::timeline::{Dimension, Grouping};
-
-/// Days in the trend of a group.
-pub(super) const TREND_DAYS: i64 = 14;
 
 /// Parameters of a page. All analyses read the store of the check and end at its time.
 #[derive(Debug, Clone)]
@@ -41,19 +36,6 @@ impl PageRequest {
             windows: self.check.windows.iter().take(1).cloned().collect(),
             contributors: Vec::new(),
             ..self.check.clone()
-        }
-    }
-
-    /// Returns the report of the groups: a row at the end of each of the last days.
-    pub(super) fn group_report(&self) -> ReportRequest {
-        ReportRequest {
-            from: self.check.at - TREND_DAYS * DAY_MS,
-            to: self.check.at,
-            every: DAY_MS,
-            windows: self.check.windows.iter().take(1).cloned().collect(),
-            groupings: self.groupings.clone(),
-            top: None,
-            ..self.report.clone()
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Runs the analyses of a page on one listing of the store.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 
 use bouncewatch_classify::Classifier;
 use bouncewatch_schemas::event::Service;
@@ -11,15 +11,19 @@ use crate::check::reconcile::{by_exclusion_reason, reconcile_scan};
 use crate::check::trend::lookback_ms;
 use crate::check::{CheckDetail, Verdict, check_scan, without_feedback};
 use crate::error::AnalyzeError;
-use crate::page::each::{is_of_group, of_group, values};
+use crate::page::each::{by_value, of_group};
 use crate::page::groups::{GroupTable, group_table, shown_scopes};
 use crate::page::reports::PageReports;
-use crate::page::request::{PageRequest, TREND_DAYS};
+use crate::page::request::PageRequest;
 use crate::page::suppression::suppression_counts;
-use crate::report::{RateRow, report_scan};
+use crate::report::trend::{TREND_DAYS, daily_report};
+use crate::report::{RateRow, report_scan, window_ends};
 use crate::scan::{HistoryPart, HistoryQuery, StoreScan};
 use crate::suppress::suppress_scan;
 use crate::timeline::{Grouping, Scope};
+
+/// Most pages.
+const PAGES_MAX: usize = 500;
 
 /// Runs all analyses of a page, or of a page for each group.
 ///
@@ -42,7 +46,7 @@ fn page_scan(
 ) -> Result<Vec<PageReports>, AnalyzeError> {
     load_days(request, scan)?;
     let check = check_scan(&request.check, CheckDetail::Full, scan)?;
-    let report = report_scan(&request.report, &|_| true, scan)?;
+    let report = report_scan(&request.report, &window_ends(&request.report)?, &|_| true, scan)?;
     let groups = Groups::load(request, scan)?;
     let causes = request.causes.as_ref().map(|of| causes_scan(of, classifier, scan)).transpose()?;
     let reconcile = request.reconcile.as_ref().map(|of| reconcile_scan(of, scan)).transpose()?;
@@ -54,7 +58,7 @@ fn page_scan(
         }
         None => None,
     };
-    let all = PageReports {
+    let mut all = PageReports {
         check,
         report,
         groups: Vec::new(),
@@ -66,17 +70,26 @@ fn page_scan(
         each: None,
     };
     let Some(each) = &request.each else {
-        let groups = groups.tables(request, &groups.verdicts);
+        let groups = groups.tables(request, &groups.verdicts.iter().collect::<Vec<_>>());
         return Ok(vec![PageReports { groups, ..all }]);
     };
     let name = each.name();
-    let page = |value: Option<String>| {
-        let group = (name.clone(), value);
-        let is_own = |verdict: &&Verdict| is_of_group(&verdict.scope, &group);
-        let own: Vec<Verdict> = groups.verdicts.iter().filter(is_own).cloned().collect();
-        PageReports { groups: groups.tables(request, &own), ..of_group(&all, group) }
+    let verdicts = std::mem::take(&mut all.check.verdicts);
+    let of_groups = by_value(&groups.verdicts, &name);
+    let page = |(value, own): (Option<&str>, Vec<&Verdict>)| {
+        let of_group_below = of_groups.get(&value).map(Vec::as_slice).unwrap_or_default();
+        let groups = groups.tables(request, of_group_below);
+        let group = (name.clone(), value.map(str::to_owned));
+        PageReports { groups, ..of_group(&all, &own, group) }
     };
-    Ok(values(&all.check, &name)?.into_iter().map(page).collect())
+    let of_values = by_value(&verdicts, &name);
+    if of_values.len() > PAGES_MAX {
+        return Err(AnalyzeError::Span(format!(
+            "--each {name} has {} groups, more than the maximum of {PAGES_MAX}\n  hint: group by a dimension with fewer values",
+            of_values.len()
+        )));
+    }
+    Ok(of_values.into_iter().map(page).collect())
 }
 
 /// Reads the rows of all days once for the groupings of all analyses. The analyses then use the daily aggregates of
@@ -123,29 +136,17 @@ impl Groups {
         }
         let check = check_scan(&request.group_check(), CheckDetail::RatesOnly, scan)?;
         let mut shown: BTreeSet<String> = BTreeSet::new();
-        let mut add = |verdicts: &[Verdict]| {
+        let mut add = |verdicts: &[&Verdict]| {
             let scopes = shown_scopes(&request.groupings, verdicts, request.top);
             shown.extend(scopes.iter().map(ToString::to_string));
         };
         match &request.each {
-            None => add(&check.verdicts),
-            Some(each) => {
-                let name = each.name();
-                let mut by_value: BTreeMap<Option<&String>, Vec<Verdict>> = BTreeMap::new();
-                for verdict in &check.verdicts {
-                    let Some((_, value)) = verdict.scope.0.iter().find(|(of, _)| *of == name)
-                    else {
-                        continue;
-                    };
-                    by_value.entry(value.as_ref()).or_default().push(verdict.clone());
-                }
-                for verdicts in by_value.values() {
-                    add(verdicts);
-                }
-            }
+            None => add(&check.verdicts.iter().collect::<Vec<_>>()),
+            Some(each) => by_value(&check.verdicts, &each.name()).values().for_each(|of| add(of)),
         }
         let is_shown = |scope: &Scope| shown.contains(&scope.to_string());
-        let report = report_scan(&request.group_report(), &is_shown, scan)?;
+        let daily = daily_report(&request.group_check(), request.groupings.clone());
+        let report = report_scan(&daily, &window_ends(&daily)?, &is_shown, scan)?;
         let mut rows: HashMap<String, Vec<RateRow>> = HashMap::new();
         for row in report.rows.iter() {
             rows.entry(row.scope.to_string()).or_default().push(row);
@@ -153,7 +154,7 @@ impl Groups {
         Ok(Self { verdicts: check.verdicts, rows })
     }
 
-    fn tables(&self, request: &PageRequest, verdicts: &[Verdict]) -> Vec<GroupTable> {
+    fn tables(&self, request: &PageRequest, verdicts: &[&Verdict]) -> Vec<GroupTable> {
         let table = |grouping| group_table(grouping, verdicts, &self.rows, request.top);
         request.groupings.iter().filter_map(table).collect()
     }

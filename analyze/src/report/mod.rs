@@ -16,5 +16,5 @@ pub mod text;
 pub mod text_table;
 pub mod trend;
 
-pub(crate) use rates::report_scan;
 pub use rates::{RateReport, RateRow, ReportRequest, report};
+pub(crate) use rates::{report_scan, window_ends};

@@ -191,19 +191,19 @@ pub struct RateRow {
 /// # Errors
 /// If the store does not exist or cannot be read, the span is empty, or the report has too many rows.
 pub fn report(request: &ReportRequest) -> Result<RateReport, AnalyzeError> {
-    window_ends(request)?;
+    let ends = window_ends(request)?;
     StoreScan::run(&request.store, request.service, &request.own_domains, |scan| {
-        report_scan(request, &|_| true, scan)
+        report_scan(request, &ends, &|_| true, scan)
     })
 }
 
-/// Computes the rows of the scopes for which `is_shown` is true.
+/// Computes the rows of the scopes for which `is_shown` is true, at the [`window_ends`].
 pub(crate) fn report_scan(
     request: &ReportRequest,
+    ends: &[i64],
     is_shown: &dyn Fn(&Scope) -> bool,
     scan: &StoreScan,
 ) -> Result<RateReport, AnalyzeError> {
-    let ends = window_ends(request)?;
     let groupings = if request.groupings.is_empty() {
         vec![Grouping::account()]
     } else {
@@ -217,7 +217,7 @@ pub(crate) fn report_scan(
         },
         evaluated: groupings.len(),
         windows: &request.windows,
-        ends: &ends,
+        ends,
         // `--top` ranks scopes by the bounces of the complete span
         boundaries: &|_, _, _| vec![request.from, request.to],
         lookback_ms: 0,
@@ -235,7 +235,11 @@ pub(crate) fn report_scan(
         every_seconds: request.every as f64 / 1_000.0,
         scopes: history.by_grouping.iter().map(Timelines::len).sum(),
         scopes_shown: 0,
-        rows: RateRows { scopes: Vec::new(), windows: request.windows.clone(), ends: ends.clone() },
+        rows: RateRows {
+            scopes: Vec::new(),
+            windows: request.windows.clone(),
+            ends: ends.to_vec(),
+        },
     };
     for (grouping, timelines) in groupings.iter().zip(history.by_grouping) {
         let scope = |(values, timeline)| (Scope::new(grouping, &values), timeline);
@@ -253,7 +257,7 @@ pub(crate) fn report_scan(
 }
 
 /// Returns the ends of the windows, epoch milliseconds, ascending.
-fn window_ends(request: &ReportRequest) -> Result<Vec<i64>, AnalyzeError> {
+pub(crate) fn window_ends(request: &ReportRequest) -> Result<Vec<i64>, AnalyzeError> {
     if request.from >= request.to {
         return Err(AnalyzeError::Span("--from must be before --to".to_owned()));
     }

@@ -1,5 +1,6 @@
 //! Checks, reconciliations and reports as text tables. Control characters in values are escaped.
 
+use std::collections::HashMap;
 use std::fmt::Write;
 
 use anstyle::{AnsiColor, Style};
@@ -154,23 +155,23 @@ fn projection(verdict: &Verdict) -> String {
 
 /// Returns the contributors of all rates, once for the windows of a rate in which they are the same.
 fn contributors(verdicts: &[Verdict]) -> String {
-    let mut sections: Vec<(Vec<&Verdict>, String)> = Vec::new();
+    let mut sections: Vec<(&Verdict, Vec<&str>, String)> = Vec::new();
+    // sections by metric, scope and lines: a search in all of them takes minutes with 20,000 groups
+    let mut known: HashMap<(&str, String, String), usize> = HashMap::new();
     for verdict in verdicts {
         let lines = contributor_lines(verdict);
-        let is_same = |(of, known): &&mut (Vec<&Verdict>, String)| {
-            *known == lines
-                && of.iter().all(|one| one.metric == verdict.metric && one.scope == verdict.scope)
-        };
-        match sections.iter_mut().find(is_same) {
-            _ if lines.is_empty() => {}
-            Some((of, _)) => of.push(verdict),
-            None => sections.push((vec![verdict], lines)),
+        if lines.is_empty() {
+            continue;
+        }
+        let key = (verdict.metric, verdict.scope.to_string(), lines.clone());
+        let at = *known.entry(key).or_insert(sections.len());
+        match sections.get_mut(at) {
+            Some((_, windows, _)) => windows.push(&verdict.window),
+            None => sections.push((verdict, vec![&verdict.window], lines)),
         }
     }
-    let section = |(of, lines): &(Vec<&Verdict>, String)| {
-        let windows: Vec<&str> = of.iter().map(|verdict| verdict.window.as_str()).collect();
-        let title = of.first().map(|verdict| title(verdict, &windows.join(", ")));
-        format!("\nContributors to the {}:\n{lines}", title.unwrap_or_default())
+    let section = |(verdict, windows, lines): &(&Verdict, Vec<&str>, String)| {
+        format!("\nContributors to the {}:\n{lines}", title(verdict, &windows.join(", ")))
     };
     sections.iter().map(section).collect()
 }

@@ -1,38 +1,10 @@
-//! Formatting for people: percentages, times, durations.
+//! Formatting for people, besides percentages, times and durations.
 
-/// Formats a fraction as percent: `6.69 %`; `unknown` for `None`.
-pub(crate) fn percent(rate: Option<f64>) -> String {
-    rate.map_or_else(|| "unknown".to_owned(), |rate| format!("{:.2} %", rate * 100.0))
-}
+pub use bouncewatch_schemas::text::{duration, percent, utc_minute, utc_second};
 
 /// Replaces underscores with spaces: `bounce_rate` becomes `bounce rate`.
 pub(crate) fn humanize(name: &str) -> String {
     name.replace('_', " ")
-}
-
-/// Formats an RFC 3339 time in UTC to the minute: `2026-11-20 00:00 UTC`.
-pub(crate) fn utc_minute(time: &str) -> String {
-    let (date, clock) = time.split_once('T').unwrap_or((time, ""));
-    format!("{date} {} UTC", clock.chars().take(5).collect::<String>())
-}
-
-/// Formats an RFC 3339 time in UTC to the second, or to the minute if the seconds are zero.
-pub fn utc_second(time: &str) -> String {
-    let (date, clock) = time.split_once('T').unwrap_or((time, ""));
-    match clock.get(..8) {
-        Some(seconds) if !seconds.ends_with(":00") => format!("{date} {seconds} UTC"),
-        _ => utc_minute(time),
-    }
-}
-
-/// Formats seconds in the unit that fits: `91 s`, `60 min`, `12 h`, `3 days`.
-pub(crate) fn duration(seconds: i64) -> String {
-    match seconds {
-        s if s < 120 => format!("{s} s"),
-        s if s < 2 * 3_600 => format!("{} min", s / 60),
-        s if s < 2 * 86_400 => format!("{} h", s / 3_600),
-        s => format!("{} days", s / 86_400),
-    }
 }
 
 /// Returns the first `max` characters of a text; `...` stands for the rest.
@@ -40,18 +12,5 @@ pub(crate) fn shortened(text: &str, max: usize) -> String {
     match text.char_indices().nth(max) {
         Some((end, _)) => format!("{}...", text.split_at(end).0),
         None => text.to_owned(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_are_formatted_to_the_minute_or_second() {
-        let time = "2026-11-19T23:58:28.262Z";
-        assert_eq!(utc_minute(time), "2026-11-19 23:58 UTC");
-        assert_eq!(utc_second(time), "2026-11-19 23:58:28 UTC");
-        assert_eq!(utc_second("2026-11-20T00:00:00.000Z"), "2026-11-20 00:00 UTC");
     }
 }

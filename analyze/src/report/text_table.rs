@@ -35,6 +35,8 @@ pub(crate) struct TextTable<'a> {
     pub(crate) left_columns: usize,
     /// Whether the last column contains sentences, which are aligned left.
     pub(crate) ends_with_text: bool,
+    /// Columns that are not shown.
+    pub(crate) hidden: &'a [&'a str],
     /// Columns that a narrow terminal omits, in this order.
     pub(crate) optional: &'a [&'a str],
     /// Styles of the first cells; empty for none.
@@ -64,26 +66,26 @@ impl TextTable<'_> {
         };
         let rows: Vec<(usize, Vec<String>)> =
             (0..first).chain(rest..count).filter_map(cells).collect();
-        let omitted = is_shortened.then(|| {
-            format!(
-                "... {} of {count} rows shown; use --format csv or json for all rows ...\n",
-                2 * half
-            )
-        });
         let widths = self.widths(&rows);
+        let shown = self.shown_columns(&widths, layout);
         let mut out = String::new();
-        let Some(shown) = self.shown_columns(&widths, layout) else {
-            for (number, (at, cells)) in rows.iter().enumerate() {
-                out.push_str(omitted.as_deref().filter(|_| number == half).unwrap_or_default());
-                self.add_lines(*at, cells, layout, &mut out);
-            }
-            return out;
-        };
-        let header: Vec<String> = self.header.iter().map(|title| (*title).to_owned()).collect();
-        self.add_line(None, &header, &widths, &shown, layout, &mut out);
+        if let Some(shown) = &shown {
+            let header: Vec<String> = self.header.iter().map(|title| (*title).to_owned()).collect();
+            self.add_line(None, &header, &widths, shown, layout, &mut out);
+        }
         for (number, (at, cells)) in rows.iter().enumerate() {
-            out.push_str(omitted.as_deref().filter(|_| number == half).unwrap_or_default());
-            self.add_line(Some(*at), cells, &widths, &shown, layout, &mut out);
+            if is_shortened && number == half {
+                // writing to a String cannot fail
+                _ = writeln!(
+                    out,
+                    "... {} of {count} rows shown; use --format csv or json for all rows ...",
+                    2 * half
+                );
+            }
+            match &shown {
+                Some(shown) => self.add_line(Some(*at), cells, &widths, shown, layout, &mut out),
+                None => self.add_lines(*at, cells, layout, &mut out),
+            }
         }
         out
     }
@@ -99,7 +101,7 @@ impl TextTable<'_> {
 
     /// Returns the columns that fit; `None` if even the necessary ones do not.
     fn shown_columns(&self, widths: &[usize], layout: TextLayout) -> Option<Vec<usize>> {
-        let mut shown: Vec<usize> = (0..widths.len()).collect();
+        let mut shown: Vec<usize> = (0..widths.len()).filter(|at| !self.is_hidden(*at)).collect();
         let Some(max) = layout.width else { return Some(shown) };
         let fits = |shown: &[usize]| {
             shown.iter().map(|at| widths[*at] + self.gap(*at).len()).sum::<usize>() <= max
@@ -110,6 +112,10 @@ impl TextTable<'_> {
             shown.retain(|at| self.header[*at] != *title);
         }
         Some(shown)
+    }
+
+    fn is_hidden(&self, at: usize) -> bool {
+        self.hidden.contains(&self.header[at])
     }
 
     /// Whether a column is the sentence at the end of a row.
@@ -158,7 +164,7 @@ impl TextTable<'_> {
             out.push('\n');
         }
         for (at, (title, cell)) in self.header.iter().zip(cells).enumerate() {
-            if !cell.is_empty() {
+            if !cell.is_empty() && !self.is_hidden(at) {
                 let blanks = " ".repeat(titles - title.width());
                 let cell = self.styled(Some(row), at, cell, layout);
                 // writing to a String cannot fail

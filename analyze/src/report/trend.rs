@@ -11,8 +11,8 @@ use crate::timeline::Grouping;
 
 /// Bars of a line.
 pub(crate) const BARS: usize = 14;
-/// Days of the trends of a check.
-const DAYS: i64 = 14;
+/// Days of a trend with a rate for each day.
+pub(crate) const TREND_DAYS: i64 = 14;
 /// Bars by height.
 const HEIGHTS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
@@ -29,6 +29,23 @@ pub(crate) fn bars(rates: impl Iterator<Item = Option<f64>>, critical: f64) -> S
     rates.map(bar).collect()
 }
 
+/// Returns the report with the rates of a check at the end of each of the last [`TREND_DAYS`] days.
+pub(crate) fn daily_report(check: &CheckRequest, groupings: Vec<Grouping>) -> ReportRequest {
+    ReportRequest {
+        store: check.store.clone(),
+        service: check.service,
+        from: check.at.saturating_sub(TREND_DAYS * DAY_MS),
+        to: check.at,
+        every: DAY_MS,
+        windows: check.windows.clone(),
+        basis: check.basis,
+        counted_from: check.counted_from,
+        groupings,
+        top: None,
+        own_domains: check.own_domains.clone(),
+    }
+}
+
 /// Bounce and complaint rates of a scope and window at the end of each day.
 type DailyRates = Vec<(Option<f64>, Option<f64>)>;
 
@@ -42,19 +59,8 @@ impl Trends {
     /// # Errors
     /// If the store cannot be read.
     pub fn load(check: &CheckRequest) -> Result<Self, AnalyzeError> {
-        let request = ReportRequest {
-            store: check.store.clone(),
-            service: check.service,
-            from: check.at.saturating_sub(DAYS * DAY_MS),
-            to: check.at,
-            every: DAY_MS,
-            windows: check.windows.clone(),
-            basis: check.basis,
-            counted_from: check.counted_from,
-            groupings: [&[Grouping::account()], check.groupings.as_slice()].concat(),
-            top: None,
-            own_domains: check.own_domains.clone(),
-        };
+        let groupings = [&[Grouping::account()], check.groupings.as_slice()].concat();
+        let request = daily_report(check, groupings);
         let mut trends: HashMap<(String, String), DailyRates> = HashMap::new();
         for RateRow { scope, window, bounce_rate, complaint_rate, .. } in
             report(&request)?.rows.iter()

@@ -101,6 +101,12 @@ impl Grouping {
         Ok(grouping)
     }
 
+    /// Returns the grouping with one more dimension.
+    #[must_use]
+    pub fn with(&self, dimension: Dimension) -> Self {
+        Self(self.0.iter().cloned().chain([dimension]).collect())
+    }
+
     /// Whether it is the grouping by account and region only.
     pub fn is_account(&self) -> bool {
         self.0.len() == ACCOUNT_COLUMNS.len()

@@ -121,7 +121,6 @@ fn columns(group: &GroupData, has_complaints: bool) -> Vec<Column> {
 fn table(data: &PageData, at: usize, group: &GroupData) -> Table {
     let has_complaints = group.rows.iter().any(|row| row.complaints.is_some());
     let columns = columns(group, has_complaints);
-    let width = columns.len();
     let mut table = Table::new(format!("Rates by {} in {}", group.title(), group.window), columns);
     table.is_sortable = group.rows.len() > 1;
     for (index, row) in group.rows.iter().enumerate() {
@@ -137,9 +136,7 @@ fn table(data: &PageData, at: usize, group: &GroupData) -> Table {
             .text(" bounces, ")
             .value(known(others.attempts), format!("{base}/attempts"))
             .text(" attempts");
-        let mut cells = vec![Cell::header(line)];
-        cells.resize_with(width, Cell::default);
-        table.foot = Some(Row { pointer: None, cells });
+        table.foot = Some(line);
     }
     table
 }

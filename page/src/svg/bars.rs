@@ -1,6 +1,7 @@
 //! Bars: shares of a whole, and what remains after each step.
 
 use super::drawing::{AXIS, BAND, CRITICAL, Color, Drawing, LINE, Svg, WARNING};
+use crate::format::percent;
 
 /// Colors of the parts of a bar, in order.
 const PARTS: [Color; 4] = [CRITICAL, WARNING, LINE, AXIS];
@@ -16,7 +17,7 @@ pub(crate) struct StackPart {
 pub(crate) fn stacked_bar(id: &str, title: &str, parts: &[StackPart]) -> Svg {
     let (width, height) = (720.0, 24.0);
     let texts: Vec<String> =
-        parts.iter().map(|part| format!("{}: {:.2} %", part.name, part.share * 100.0)).collect();
+        parts.iter().map(|part| format!("{}: {}", part.name, percent(Some(part.share)))).collect();
     let mut drawing = Drawing::described(width, height, id, title, &texts.join("; "));
     let mut x = 0.0;
     for (part, color) in parts.iter().zip(PARTS) {

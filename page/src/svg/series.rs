@@ -1,5 +1,7 @@
 //! Rates over time: a line with its interval, thresholds, and marks; attempts below it on the same time axis.
 
+use bouncewatch_schemas::time::{DAY_MS, format_ms};
+
 use super::drawing::{AXIS, BAND, CRITICAL, Color, Drawing, LINE, Svg, TEXT, WARNING};
 use crate::format;
 
@@ -14,7 +16,6 @@ const TOP: f64 = 12.0;
 const BOTTOM: f64 = 22.0;
 /// Most ticks of the time axis.
 const TICKS_MAX: i64 = 10;
-const DAY_MS: i64 = 86_400_000;
 
 /// A rate at one time.
 #[derive(Debug, Clone)]
@@ -168,7 +169,7 @@ impl SeriesChart<'_> {
 }
 
 fn time(ms: i64) -> String {
-    format::minute(&bouncewatch_schemas::time::format_ms(ms))
+    format::minute(&format_ms(ms))
 }
 
 /// Runs of points with a rate; the line is not joined where a rate is unknown.
@@ -227,7 +228,7 @@ pub(crate) fn series_chart(chart: &SeriesChart<'_>) -> Svg {
         );
     }
     for value in [0.0, chart.warning, chart.critical, top_value] {
-        drawing.text((LEFT - 4.0, axes.y(value) + 4.0), "end", &axis_label(value), TEXT);
+        drawing.text((LEFT - 4.0, axes.y(value) + 4.0), "end", &format::trimmed(value, 2), TEXT);
     }
     for run in &runs {
         let points: Vec<(f64, f64)> =
@@ -255,12 +256,6 @@ fn latest(drawing: &mut Drawing, axes: &Axes, chart: &SeriesChart<'_>) {
         taken.push(label);
         drawing.text((WIDTH - RIGHT + 6.0, label + 4.0), "start", name, TEXT);
     }
-}
-
-/// Formats a value of the axis with at most two decimals.
-fn axis_label(value: f64) -> String {
-    let digits = format!("{:.2}", value * 100.0);
-    format!("{} %", digits.trim_end_matches('0').trim_end_matches('.'))
 }
 
 /// Draws the attempts of each window as bars.

@@ -141,8 +141,8 @@ fn exec_timeout(settings: &AlertSettings) -> anyhow::Result<Duration> {
     Ok(Duration::from_millis(timeout.unsigned_abs()))
 }
 
-/// Returns the file of the alert state.
-fn state_path(state: Option<PathBuf>, store: &str) -> anyhow::Result<PathBuf> {
+/// Returns the file of the alert state. An error if there is none, because the store is in S3.
+pub(in crate::run) fn state_path(state: Option<PathBuf>, store: &str) -> anyhow::Result<PathBuf> {
     match (state, StoreUrl::parse(store)) {
         (Some(state), _) => Ok(state),
         (None, StoreUrl::Folder(folder)) => Ok(folder.join("alerts.json")),

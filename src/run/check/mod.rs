@@ -1,6 +1,6 @@
 //! `bouncewatch check`
 
-mod alert;
+pub(super) mod alert;
 mod notes;
 
 use std::path::Path;

@@ -1,16 +1,14 @@
 //! Alerts of the alert state, for a page.
 
-use std::path::PathBuf;
-
 use bouncewatch_analyze::alert::state::{Alert, AlertKey, Timestamp};
 use bouncewatch_analyze::alert::state_file::StateFile;
 use bouncewatch_analyze::check::level::AlertLevel;
-use bouncewatch_store::StoreUrl;
 use serde::Serialize;
 
 use super::masking::Masking;
 use crate::cli::PageArgs;
 use crate::config::Config;
+use crate::run::check::alert::state_path;
 use crate::run::store_access::store_location;
 
 /// Alerts of a page.
@@ -41,15 +39,9 @@ pub(super) fn read(
     config: &Config,
     masking: Masking,
 ) -> anyhow::Result<Option<AlertsDocument>> {
-    let path = config.alert.state.clone();
-    let path: PathBuf = match (path, StoreUrl::parse(&store_location(&args.store, config)?)) {
-        (Some(path), _) => path,
-        (None, StoreUrl::Folder(folder)) => folder.join("alerts.json"),
-        (None, StoreUrl::Bucket { .. }) => return Ok(None),
-    };
-    if !path.is_file() {
-        return Ok(None);
-    }
+    let path = state_path(config.alert.state.clone(), &store_location(&args.store, config)?);
+    // a store in S3 has no file by default
+    let Some(path) = path.ok().filter(|path| path.is_file()) else { return Ok(None) };
     let state = StateFile::read_unlocked(&path)?;
     let alert = |alert: Alert| {
         let mut key = alert.key;

@@ -75,9 +75,9 @@ fn write_each(
         as_of.clone_from(&page.check.as_of);
         let value = page.each.as_ref().and_then(|(_, value)| value.clone());
         let document = context.document(page)?;
-        let file = html::file_name(value.as_deref());
-        write(&file, &html::html(&document)?)?;
-        entries.push(html::IndexEntry::new(value, file, &document)?);
+        let (entry, page) = html::IndexEntry::with_page(value, &document)?;
+        write(&entry.file, &page)?;
+        entries.push(entry);
     }
     write("index.html", &html::index(by, &as_of, &mut entries)?)?;
     let note = format!("note: {} pages and index.html written", entries.len());

@@ -1,0 +1,44 @@
+//! Formatting for people: percentages, times, durations.
+
+/// Formats a fraction as percent: `6.69 %`; `unknown` for `None`.
+pub fn percent(rate: Option<f64>) -> String {
+    rate.map_or_else(|| "unknown".to_owned(), |rate| format!("{:.2} %", rate * 100.0))
+}
+
+/// Formats an RFC 3339 time in UTC to the minute: `2026-11-20 00:00 UTC`.
+pub fn utc_minute(time: &str) -> String {
+    let (date, clock) = time.split_once('T').unwrap_or((time, ""));
+    format!("{date} {} UTC", clock.chars().take(5).collect::<String>())
+}
+
+/// Formats an RFC 3339 time in UTC to the second, or to the minute if the seconds are zero.
+pub fn utc_second(time: &str) -> String {
+    let (date, clock) = time.split_once('T').unwrap_or((time, ""));
+    match clock.get(..8) {
+        Some(seconds) if !seconds.ends_with(":00") => format!("{date} {seconds} UTC"),
+        _ => utc_minute(time),
+    }
+}
+
+/// Formats seconds in the unit that fits: `91 s`, `60 min`, `12 h`, `3 days`.
+pub fn duration(seconds: i64) -> String {
+    match seconds {
+        s if s < 120 => format!("{s} s"),
+        s if s < 2 * 3_600 => format!("{} min", s / 60),
+        s if s < 2 * 86_400 => format!("{} h", s / 3_600),
+        s => format!("{} days", s / 86_400),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_formatted_to_the_minute_or_second() {
+        let time = "2026-11-19T23:58:28.262Z";
+        assert_eq!(utc_minute(time), "2026-11-19 23:58 UTC");
+        assert_eq!(utc_second(time), "2026-11-19 23:58:28 UTC");
+        assert_eq!(utc_second("2026-11-20T00:00:00.000Z"), "2026-11-20 00:00 UTC");
+    }
+}
