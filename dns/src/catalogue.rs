@@ -98,7 +98,7 @@ kinds! {
 
     MAIL_FROM_OK = Ok, "dns.mail_from_ok", SES_MAIL_FROM;
     MAIL_FROM_DEFAULT = Note, "dns.mail_from_default", SES_MAIL_FROM;
-    MAIL_FROM_NOT_SUBDOMAIN = Critical, "dns.mail_from_not_subdomain", SES_MAIL_FROM;
+    MAIL_FROM_NOT_SUBDOMAIN = Note, "dns.mail_from_not_subdomain", SES_MAIL_FROM;
     MAIL_FROM_MX_MISSING = Critical, "dns.mail_from_mx_missing", SES_MAIL_FROM;
     MAIL_FROM_NAME_DOUBLED = Critical, "dns.mail_from_name_doubled", SES_MAIL_FROM;
     MAIL_FROM_MX_SUFFIX = Critical, "dns.mail_from_mx_suffix", SES_MAIL_FROM;
@@ -154,6 +154,7 @@ kinds! {
 
     RECORD_OK = Ok, "dns.record_ok", WORKMAIL_DOMAIN;
     RECORD_MISSING = Warning, "dns.record_missing", WORKMAIL_DOMAIN;
+    RECORD_NAME_DOUBLED = Warning, "dns.record_name_doubled", WORKMAIL_DOMAIN;
     RECORD_DIFFERS = Warning, "dns.record_differs", WORKMAIL_DOMAIN;
     RECORD_LOOKUP_FAILED = Unknown, "dns.record_lookup_failed", WORKMAIL_DOMAIN;
 

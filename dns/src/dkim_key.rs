@@ -1,9 +1,16 @@
 //! DKIM key records (RFC 6376, section 3.6.1): the parser, and the size of the key.
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::alphabet::STANDARD;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
 use crate::tags::{Tag, parse_tags, value};
+
+/// Receivers accept keys without padding.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
 
 /// A usable public key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,8 +63,7 @@ impl DkimKeyRecord {
         if data.is_empty() {
             return Ok(Self { key: None, is_testing });
         }
-        let data =
-            STANDARD.decode(data).map_err(|_| "`p` is not valid base64 (perhaps cut off)")?;
+        let data = BASE64.decode(data).map_err(|_| "`p` is not valid base64 (perhaps cut off)")?;
         let key = match value(&tags, "k").unwrap_or("rsa") {
             "rsa" => rsa_bits(&data)
                 .map(DkimKey::Rsa)

@@ -2,7 +2,6 @@
 
 use std::fmt::Display;
 
-use bouncewatch_schemas::printable::printable;
 use serde::Serialize;
 
 /// How bad a finding is, in order of severity. The levels are those of `check`, and notes.
@@ -55,9 +54,8 @@ pub struct FindingKind {
     pub source: &'static str,
 }
 
-/// The result of a check.
-///
-/// Texts from the DNS are escaped: the fields contain no control characters.
+/// The result of a check. Its texts contain text from outside: writers escape it, with
+/// [`printable`](bouncewatch_schemas::printable::printable).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
     /// Stable name, such as `dns.spf_two_records`.
@@ -87,62 +85,82 @@ const TEXT_CHARS_MAX: usize = 2000;
 /// Most pieces of evidence.
 const EVIDENCE_MAX: usize = 20;
 
-/// A text without control characters, and cut if it is too long.
-fn safe(text: &str) -> String {
-    let mut safe = printable(text).into_owned();
-    if let Some((end, _)) = safe.char_indices().nth(TEXT_CHARS_MAX) {
-        safe.truncate(end);
-        safe.push_str("...");
+/// What to do about a lookup without an answer.
+const ASK_AGAIN: &str =
+    "Run the check again, or with another DNS server. SERVFAIL often means a fault of DNSSEC";
+
+/// A text, cut if it is too long.
+fn shortened(text: impl Display) -> String {
+    let mut text = text.to_string();
+    if let Some((end, _)) = text.char_indices().nth(TEXT_CHARS_MAX) {
+        text.truncate(end);
+        text.push_str("...");
     }
-    safe
+    text
 }
 
 impl FindingKind {
     /// A finding of this kind.
-    pub(crate) fn found(self, what: impl Display, fix: impl Display) -> Finding {
+    pub fn found(self, what: impl Display, fix: impl Display) -> Finding {
         let FindingKind { id, level, source } = self;
-        let [what, fix] = [what.to_string(), fix.to_string()].map(|text| safe(&text));
         Finding {
             id,
             level,
             subject: None,
-            what,
+            what: shortened(what),
             evidence: Vec::new(),
-            fix,
+            fix: shortened(fix),
             assumption: None,
             source,
         }
     }
 
+    /// A finding about lookups without an answer, which are the evidence.
+    pub(crate) fn unanswered(self, what: impl Display) -> Finding {
+        self.found(what, ASK_AGAIN)
+    }
+
     /// The same kind at another level.
-    pub(crate) fn at(self, level: FindingLevel) -> Self {
+    #[must_use]
+    pub fn at(self, level: FindingLevel) -> Self {
         Self { level, ..self }
     }
 }
 
 impl Finding {
+    /// Names what to do.
+    #[must_use]
+    pub fn fix(mut self, fix: impl Display) -> Self {
+        self.fix = shortened(fix);
+        self
+    }
+
     /// Adds a piece of evidence.
-    pub(crate) fn with(mut self, evidence: impl Display) -> Self {
+    #[must_use]
+    pub fn with(mut self, evidence: impl Display) -> Self {
         if self.evidence.len() < EVIDENCE_MAX {
-            self.evidence.push(safe(&evidence.to_string()));
+            self.evidence.push(shortened(evidence));
         }
         self
     }
 
     /// Names what was checked.
-    pub(crate) fn about(mut self, subject: &str) -> Self {
-        self.subject = Some(safe(subject));
+    #[must_use]
+    pub fn about(mut self, subject: &str) -> Self {
+        self.subject = Some(shortened(subject));
         self
     }
 
     /// Names what the finding assumes.
-    pub(crate) fn assuming(mut self, assumption: &'static str) -> Self {
+    #[must_use]
+    pub fn assuming(mut self, assumption: &'static str) -> Self {
         self.assumption = Some(assumption);
         self
     }
 
     /// Adds several pieces of evidence.
-    pub(crate) fn with_all(self, evidence: impl IntoIterator<Item: Display>) -> Self {
+    #[must_use]
+    pub fn with_all(self, evidence: impl IntoIterator<Item: Display>) -> Self {
         evidence.into_iter().fold(self, Finding::with)
     }
 }

@@ -203,7 +203,9 @@ pub async fn gather_with(request: &Request, ask: impl AsyncFn(&Question) -> Answ
         let lookup = MissingQuestions::new(&answers);
         judge(&lookup, request);
         let room = QUESTIONS_MAX.saturating_sub(answers.len());
-        let missing: Vec<Question> = lookup.into_questions().into_iter().take(room).collect();
+        // a question that was asked and has no answer is not asked again
+        let missing = lookup.into_questions().into_iter().filter(|one| !answers.contains(one));
+        let missing: Vec<Question> = missing.take(room).collect();
         if missing.is_empty() {
             return answers;
         }

@@ -21,7 +21,11 @@ pub fn judge(lookup: &dyn Lookup, request: &Request) -> Vec<Finding> {
         findings.extend(found.into_iter().map(|finding| finding.about(subject)));
     };
     for sender in &request.senders {
-        add(&sender.domain, judge_sender(lookup, sender));
+        let mut found = judge_sender(lookup, sender);
+        if sender.is_unverified {
+            limit(&mut found, FindingLevel::Warning);
+        }
+        add(&sender.domain, found);
     }
     for domain in &request.inbound {
         add(&domain.domain, inbound::check(lookup, domain));
@@ -34,9 +38,32 @@ pub fn judge(lookup: &dyn Lookup, request: &Request) -> Vec<Finding> {
         add(&host.ip.to_string(), relay::check(lookup, host));
     }
     for required in &request.records {
-        add(&required.name, vec![record::check(lookup, required)]);
+        add(&required.name, record::check(lookup, required).into_iter().collect());
     }
-    findings
+    without_copies(findings)
+}
+
+/// Each finding once, at its worst level: a domain that sends and receives has the same record for both.
+fn without_copies(findings: Vec<Finding>) -> Vec<Finding> {
+    let mut kept: Vec<Finding> = Vec::with_capacity(findings.len());
+    for finding in findings {
+        let is_same = |other: &&mut Finding| {
+            (other.id, &other.subject, &other.what) == (finding.id, &finding.subject, &finding.what)
+        };
+        match kept.iter_mut().find(is_same) {
+            Some(other) if other.level < finding.level => *other = finding,
+            Some(_) => {}
+            None => kept.push(finding),
+        }
+    }
+    kept
+}
+
+/// Lowers worse levels.
+fn limit(findings: &mut [Finding], level: FindingLevel) {
+    for finding in findings {
+        finding.level = finding.level.min(level);
+    }
 }
 
 /// Whether keys work: `None` if a finding is unknown and none is critical.
@@ -52,23 +79,32 @@ fn works(findings: &[Finding]) -> Option<bool> {
 fn judge_sender(lookup: &dyn Lookup, sender: &Sender) -> Vec<Finding> {
     let domain = name::of_domain(&sender.domain);
     let Identity { name, dkim, mail_from } = &sender.identity;
-    let identity =
-        name::of_domain(name.rsplit_once('@').map_or(name.as_str(), |(_, domain)| domain));
+    let identity = name::of_domain(name::after_at(name));
     let mut findings = from_domain::check(lookup, &domain);
     findings.extend(from_domain_spf(lookup, &domain));
     let state = if let Some(mail_from) = mail_from {
         let (state, found) = mail_from::check(lookup, &identity, mail_from);
         findings.extend(found);
-        state
+        MailFromState {
+            is_used: if mail_from.is_unused { Some(false) } else { state.is_used },
+            ..state
+        }
     } else {
         findings.push(default_mail_from(&identity));
         MailFromState { is_used: Some(false), spf: None }
     };
     let mut signs = Some(false);
     if let Some(dkim) = dkim {
-        let found = dkim::check(lookup, &identity, dkim);
+        let mut found = dkim::check(lookup, &identity, dkim);
         // without keys of its own an identity is signed by amazonses.com, which aligns with nothing
-        signs = if dkim.is_signing { works(&found) } else { Some(false) };
+        signs = match (dkim.is_signing, &dkim.keys) {
+            (true, Some(_)) => works(&found),
+            (true, None) => None,
+            (false, _) => Some(false),
+        };
+        if !dkim.is_signing {
+            limit(&mut found, FindingLevel::Warning);
+        }
         findings.extend(found);
     }
     let (discovery, found) = dmarc::lint(lookup, &domain);
@@ -83,7 +119,8 @@ fn judge_sender(lookup: &dyn Lookup, sender: &Sender) -> Vec<Finding> {
             MailFromState { is_used: Some(true), spf } => spf,
             MailFromState { is_used: None, spf } => spf.filter(|passes| *passes),
         };
-        findings.extend(bulk::check(&domain, BulkFacts::new(spf, signs, &discovery, aligned)));
+        let facts = BulkFacts::new(spf, signs, &discovery, aligned);
+        findings.extend(bulk::check(&domain, facts, sender.is_bulk_assumed));
     }
     findings
 }
@@ -107,8 +144,6 @@ fn from_domain_spf(lookup: &dyn Lookup, domain: &str) -> Vec<Finding> {
                    through SES with this envelope sender, add the include";
         report.findings.push(kinds::SPF_WITHOUT_SES.found(what, fix));
     }
-    for finding in &mut report.findings {
-        finding.level = finding.level.min(FindingLevel::Warning);
-    }
+    limit(&mut report.findings, FindingLevel::Warning);
     report.findings
 }

@@ -54,7 +54,7 @@ pub use dkim_key::{DkimKey, DkimKeyRecord};
 pub use finding::{Finding, FindingKind, FindingLevel};
 pub use gather::{Resolver, ResolverError, ResolverSettings, gather, gather_with};
 pub use judge::judge;
-pub use name::reverse_name;
+pub use name::{is_within, reverse_name};
 pub use request::{
     Dkim, DkimKeys, Identity, Inbound, InboundService, MailFrom, Relay, Request, RequiredRecord,
     Sender,

@@ -20,6 +20,11 @@ pub(crate) fn of_domain(text: &str) -> String {
     address::normalise_domain(text.trim()).into_owned()
 }
 
+/// The domain of an address, or the text itself if it is a domain.
+pub(crate) fn after_at(text: &str) -> &str {
+    text.rsplit_once('@').map_or(text, |(_, domain)| domain)
+}
+
 /// Whether a DNS query for the name is possible: labels of 1 to 63 bytes, 253 bytes in all.
 pub(crate) fn is_queryable(name: &str) -> bool {
     name.len() <= NAME_BYTES_MAX
@@ -38,7 +43,7 @@ pub(crate) fn is_top_label(label: &[u8]) -> bool {
 }
 
 /// Whether a normalised name is the domain or below it.
-pub(crate) fn is_within(name: &str, domain: &str) -> bool {
+pub fn is_within(name: &str, domain: &str) -> bool {
     name.strip_suffix(domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }
 

@@ -33,9 +33,15 @@ pub struct Sender {
     /// Whether the domain sends bulk mail: the rules for bulk senders are checked.
     #[serde(default)]
     pub is_bulk: bool,
+    /// `is_bulk` is known for the account only, which has several identities: the rules give at most warnings.
+    #[serde(default)]
+    pub is_bulk_assumed: bool,
+    /// SES has not verified the identity, so it sends no mail of it: all findings are at most warnings.
+    #[serde(default)]
+    pub is_unverified: bool,
 }
 
-/// A verified identity of SES (`GetEmailIdentity`).
+/// An identity of SES (`GetEmailIdentity`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Identity {
@@ -53,10 +59,11 @@ pub struct Identity {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Dkim {
-    /// `SigningEnabled`.
+    /// SES signs mail: `SigningEnabled`, and the keys are verified.
     pub is_signing: bool,
-    /// Where the keys are.
-    pub keys: DkimKeys,
+    /// Where the keys are; `None` if that is not known: whether signatures are valid is unknown too.
+    #[serde(default)]
+    pub keys: Option<DkimKeys>,
 }
 
 /// Where the public keys of an identity are.
@@ -88,6 +95,9 @@ pub struct MailFrom {
     /// `BehaviorOnMxFailure` is `REJECT_MESSAGE`: without the MX record no mail is sent.
     #[serde(default)]
     pub rejects_on_mx_failure: bool,
+    /// SES does not use the domain, because it has not verified the records: it uses amazonses.com.
+    #[serde(default)]
+    pub is_unused: bool,
 }
 
 /// A domain that receives mail.

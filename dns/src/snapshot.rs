@@ -26,6 +26,11 @@ impl Answers {
         self.0.insert(question, answer);
     }
 
+    /// Whether the question was asked.
+    pub fn contains(&self, question: &Question) -> bool {
+        self.0.contains_key(question)
+    }
+
     /// Number of answers.
     pub fn len(&self) -> usize {
         self.0.len()

@@ -14,16 +14,15 @@ pub(crate) enum Tag {
 /// The tags of a record in order; empty ones between two semicolons are left out.
 pub(crate) fn parse_tags(text: &[u8]) -> Vec<Tag> {
     let tag = |part: &[u8]| {
-        let part = escape(part.trim_ascii());
-        let pair = part.split_once('=').map(|(name, value)| (name.trim_end(), value.trim_start()));
-        match pair {
-            Some((name, value))
+        let mut sides = part.splitn(2, |byte| *byte == b'=').map(|side| escape(side.trim_ascii()));
+        match (sides.next(), sides.next()) {
+            (Some(name), Some(value))
                 if !name.is_empty()
                     && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') =>
             {
-                Tag::Pair(name.to_ascii_lowercase(), value.to_owned())
+                Tag::Pair(name.to_ascii_lowercase(), value)
             }
-            _ => Tag::Malformed(part),
+            _ => Tag::Malformed(escape(part.trim_ascii())),
         }
     };
     text.split(|byte| *byte == b';').filter(|part| !part.trim_ascii().is_empty()).map(tag).collect()

@@ -6,7 +6,7 @@ use bouncewatch_dns::{
 };
 
 use crate::snapshot::Snapshot;
-use crate::snapshot::identity::Identity;
+use crate::snapshot::identity::{self, Identity, IdentityDetails, is_in_use};
 use crate::snapshot::workmail::MailDomainDetails;
 
 /// Sends in 24 hours from which the rules for bulk senders apply (Gmail, Microsoft).
@@ -21,14 +21,24 @@ pub struct DnsOptions {
     pub recipient: Option<String>,
 }
 
-/// Returns what to ask DNS servers about an account.
+/// Returns what to ask DNS servers about an account. An identity of which the details were not read is left out: its
+/// records would be compared with nothing.
 pub fn dns_request(snapshot: &Snapshot, options: &DnsOptions) -> Request {
-    let sent = snapshot.account.value().and_then(|account| account.quota.as_ref());
+    let identities = snapshot.identities.value().map(Vec::as_slice).unwrap_or_default();
+    let sent = snapshot.account.value().and_then(|account| account.quota);
     let is_bulk = sent.is_some_and(|quota| quota.sent_24_hours >= BULK_SENDS);
-    let identities = snapshot.identities.value().into_iter().flatten();
-    let domains = identities.filter(|identity| identity.is_domain());
+    let sender = |identity: &Identity| {
+        Some(Sender {
+            domain: identity.name.clone(),
+            identity: ses_identity(identity, identity.details.value()?, &snapshot.region),
+            is_bulk,
+            is_bulk_assumed: identities.len() > 1,
+            is_unverified: !identity.is_verified(),
+        })
+    };
+    let domains = identities.iter().filter(|identity| identity.is_domain());
     let mut request = Request {
-        senders: domains.map(|identity| sender(identity, &snapshot.region, is_bulk)).collect(),
+        senders: domains.filter_map(sender).collect(),
         recipients: options.recipient.iter().cloned().collect(),
         relays: options.relays.clone(),
         ..Request::default()
@@ -47,35 +57,29 @@ pub fn dns_request(snapshot: &Snapshot, options: &DnsOptions) -> Request {
     request
 }
 
-fn sender(identity: &Identity, region: &str, is_bulk: bool) -> Sender {
-    let details = identity.details.value();
-    let dkim = details.and_then(|details| details.dkim.as_ref());
-    let mail_from = details.and_then(|details| details.mail_from.as_ref());
-    let keys = |dkim: &crate::snapshot::identity::Dkim| match (
-        &dkim.hosted_zone,
-        dkim.origin.as_deref(),
-        dkim.tokens.as_slice(),
-    ) {
+fn ses_identity(identity: &Identity, details: &IdentityDetails, region: &str) -> SesIdentity {
+    SesIdentity {
+        name: identity.name.clone(),
+        dkim: details.dkim.as_ref().map(|dkim| Dkim {
+            is_signing: dkim.signing_enabled && is_in_use(&dkim.status),
+            keys: keys(dkim),
+        }),
+        mail_from: details.mail_from.as_ref().map(|mail_from| MailFrom {
+            domain: mail_from.domain.clone(),
+            region: region.to_owned(),
+            rejects_on_mx_failure: mail_from.rejects_on_failure,
+            is_unused: !is_in_use(&mail_from.status),
+        }),
+    }
+}
+
+fn keys(dkim: &identity::Dkim) -> Option<DkimKeys> {
+    match (&dkim.hosted_zone, dkim.origin.as_deref(), dkim.tokens.as_slice()) {
         (_, Some("EXTERNAL"), [selector]) => Some(DkimKeys::Own { selector: selector.clone() }),
         (Some(zone), _, [_, ..]) => {
             Some(DkimKeys::Easy { tokens: dkim.tokens.clone(), signing_hosted_zone: zone.clone() })
         }
         _ => None,
-    };
-    Sender {
-        domain: identity.name.clone(),
-        identity: SesIdentity {
-            name: identity.name.clone(),
-            dkim: dkim.and_then(|dkim| {
-                Some(Dkim { is_signing: dkim.signing_enabled, keys: keys(dkim)? })
-            }),
-            mail_from: mail_from.filter(|one| !one.domain.is_empty()).map(|mail_from| MailFrom {
-                domain: mail_from.domain.clone(),
-                region: region.to_owned(),
-                rejects_on_mx_failure: mail_from.rejects_on_failure,
-            }),
-        },
-        is_bulk,
     }
 }
 

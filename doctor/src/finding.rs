@@ -1,6 +1,21 @@
 //! The checks of an account. Findings are those of the package `dns`: one statement, with its evidence and what to do.
 
+use std::fmt::Display;
+
+use bouncewatch_dns::FindingKind;
 pub use bouncewatch_dns::{Finding, FindingLevel};
+
+impl Check {
+    /// A finding of the check.
+    pub(crate) fn found(
+        self,
+        level: FindingLevel,
+        what: impl Display,
+        source: &'static str,
+    ) -> Finding {
+        FindingKind { id: self.as_str(), level, source }.found(what, "")
+    }
+}
 
 bouncewatch_schemas::text_enum! {
     /// The checks, in the order in which equal levels are printed: first what stops mail, then what stops events, causes
@@ -16,6 +31,8 @@ bouncewatch_schemas::text_enum! {
         AccountReview = "account.review",
         /// The sending quota is not nearly used up.
         AccountQuota = "account.quota",
+        /// The sending rate stays below its limit.
+        AccountRate = "account.rate",
         /// The account suppresses bounced and complained addresses.
         AccountSuppression = "account.suppression",
         /// State of the request for production access.
@@ -30,6 +47,8 @@ bouncewatch_schemas::text_enum! {
         RecipientAllowed = "recipient.allowed",
         /// The recipient that was asked about is not suppressed.
         RecipientSuppressed = "recipient.suppressed",
+        /// The last mail to the recipient that was asked about arrived.
+        RecipientHistory = "recipient.history",
         /// Sending identities exist.
         IdentityExists = "identity.exists",
         /// The identity is verified.

@@ -3,8 +3,8 @@
 use super::mail_from::SES_SPF_DOMAIN;
 use crate::answer::{Lookup, Unanswered};
 use crate::catalogue as kinds;
-use crate::dmarc::{AlignmentMode, DmarcDiscovery, organizational};
-use crate::finding::Finding;
+use crate::dmarc::{AlignmentMode, DmarcDiscovery, DmarcPolicy, organizational};
+use crate::finding::{Finding, FindingLevel};
 use crate::name;
 use crate::request::Sender;
 
@@ -46,7 +46,8 @@ pub(crate) fn check(
     let record = dmarc.found.as_ref().map(|found| &found.record);
     let spf_mode = record.map_or(AlignmentMode::Relaxed, |record| record.spf_alignment);
     let dkim_mode = record.map_or(AlignmentMode::Relaxed, |record| record.dkim_alignment);
-    let spf_domain = sender.identity.mail_from.as_ref().map(|mail_from| mail_from.domain.clone());
+    let mail_from = sender.identity.mail_from.as_ref().filter(|mail_from| !mail_from.is_unused);
+    let spf_domain = mail_from.map(|mail_from| mail_from.domain.clone());
     let dkim_domain = signing_domain(sender);
     let mut failures = Vec::new();
     // without a custom MAIL FROM domain and without DKIM, SES authenticates amazonses.com
@@ -73,7 +74,9 @@ pub(crate) fn check(
         format!("MAIL FROM domain: {}", or_ses(spf_domain.clone())),
         format!("DKIM domain: {}", or_ses(dkim_domain.clone())),
     ];
-    let mut findings = vec![summary(&domain, alignment).with_all(evidence).with_all(&failures)];
+    let is_enforced = matches!(dmarc.policy(), Some(DmarcPolicy::Quarantine | DmarcPolicy::Reject));
+    let mut findings =
+        vec![summary(&domain, alignment, is_enforced).with_all(evidence).with_all(&failures)];
     if spf_aligns == Some(false) && spf_domain.is_some() && spf_mode == AlignmentMode::Strict {
         let what = format!(
             "aspf=s: SPF never aligns with {domain}, because the MAIL FROM domain is a subdomain"
@@ -99,8 +102,7 @@ pub(crate) fn both(one: Option<bool>, other: Option<bool>) -> Option<bool> {
 
 /// The domain in the signature: that of the identity, if it signs.
 fn signing_domain(sender: &Sender) -> Option<String> {
-    let name = &sender.identity.name;
-    let domain = name.rsplit_once('@').map_or(name.as_str(), |(_, domain)| domain);
+    let domain = name::after_at(&sender.identity.name);
     sender.identity.dkim.as_ref().filter(|dkim| dkim.is_signing).map(|_| domain.to_owned())
 }
 
@@ -118,7 +120,7 @@ fn relation(
     Ok(own? == other?)
 }
 
-fn summary(domain: &str, alignment: Alignment) -> Finding {
+fn summary(domain: &str, alignment: Alignment, is_enforced: bool) -> Finding {
     match (alignment.spf, alignment.dkim) {
         (Some(true), Some(true)) => {
             let what = format!("mail from {domain} can pass DMARC by SPF and by DKIM");
@@ -131,7 +133,9 @@ fn summary(domain: &str, alignment: Alignment) -> Finding {
             let fix = format!(
                 "Verify {domain} as a domain identity with DKIM, and set a MAIL FROM domain below it"
             );
-            kinds::ALIGNMENT_NONE.found(what, fix)
+            // without a policy that is enforced receivers accept it
+            let level = if is_enforced { FindingLevel::Critical } else { FindingLevel::Warning };
+            kinds::ALIGNMENT_NONE.at(level).found(what, fix)
         }
         (Some(true), None) => of_one(domain, "SPF", "DKIM"),
         (None, Some(true)) => of_one(domain, "DKIM", "SPF"),
@@ -146,7 +150,7 @@ fn summary(domain: &str, alignment: Alignment) -> Finding {
         }
         _ => {
             let what = format!("whether mail from {domain} can pass DMARC could not be checked");
-            kinds::ALIGNMENT_UNKNOWN.found(what, "Run the check again, or with another DNS server")
+            kinds::ALIGNMENT_UNKNOWN.unanswered(what)
         }
     }
 }

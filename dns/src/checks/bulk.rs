@@ -56,8 +56,11 @@ const PROVIDERS: [(FindingKind, &str, &str, &str); 3] = [
     ),
 ];
 
+const ASSUMPTION: &str =
+    "the number of messages is that of the whole account, which has several identities";
+
 /// One finding per provider. All three ask for the same records: SPF, DKIM, DMARC, alignment of one of them.
-pub(crate) fn check(domain: &str, facts: BulkFacts) -> Vec<Finding> {
+pub(crate) fn check(domain: &str, facts: BulkFacts, is_assumed: bool) -> Vec<Finding> {
     let rules = [
         ("SPF passes", facts.spf),
         ("DKIM passes with a key of the domain", facts.dkim),
@@ -65,7 +68,7 @@ pub(crate) fn check(domain: &str, facts: BulkFacts) -> Vec<Finding> {
         ("SPF or DKIM aligns with the From domain", facts.aligned),
     ];
     let level = if rules.iter().any(|(_, is_met)| *is_met == Some(false)) {
-        FindingLevel::Critical
+        if is_assumed { FindingLevel::Warning } else { FindingLevel::Critical }
     } else if rules.iter().any(|(_, is_met)| is_met.is_none()) {
         FindingLevel::Unknown
     } else {
@@ -78,24 +81,29 @@ pub(crate) fn check(domain: &str, facts: BulkFacts) -> Vec<Finding> {
     };
     let evidence = rules.map(|(rule, is_met)| format!("{rule}: {}", state(is_met)));
     let of_provider = |(kind, provider, refusal, rest): (FindingKind, &str, &str, &'static str)| {
-        let (what, fix) = match level {
+        let kind = kind.at(level);
+        let finding = match level {
             FindingLevel::Ok => {
-                (format!("DNS of {domain} meets the rules of {provider} for bulk senders"), "")
+                let what =
+                    format!("DNS of {domain} meets the rules of {provider} for bulk senders");
+                kind.found(what, "")
             }
-            FindingLevel::Unknown => (
-                format!(
+            FindingLevel::Unknown => {
+                let what = format!(
                     "the rules of {provider} for bulk senders could not be checked for {domain}"
-                ),
-                "Run the check again, or with another DNS server",
-            ),
-            _ => (
-                format!(
+                );
+                kind.unanswered(what)
+            }
+            _ => {
+                let what = format!(
                     "{domain} does not meet the rules of {provider} for bulk senders ({refusal})"
-                ),
-                "Meet the requirements marked `no`; the other findings name the records",
-            ),
+                );
+                let fix = "Meet the requirements marked `no`; the other findings name the records";
+                kind.found(what, fix)
+            }
         };
-        kind.at(level).found(what, fix).with_all(&evidence).with(rest)
+        let finding = finding.with_all(&evidence).with(rest);
+        if is_assumed { finding.assuming(ASSUMPTION) } else { finding }
     };
     PROVIDERS.map(of_provider).into()
 }

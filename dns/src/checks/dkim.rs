@@ -17,15 +17,18 @@ const RSA_BITS_WANTED: usize = 2048;
 pub(crate) fn check(lookup: &dyn Lookup, domain: &str, dkim: &Dkim) -> Vec<Finding> {
     let mut findings = Vec::new();
     if !dkim.is_signing {
-        let what = format!("DKIM signing is off for {domain}");
-        findings.push(kinds::DKIM_SIGNING_OFF.found(what, "Enable DKIM signing of the identity"));
+        let what = format!("SES does not sign mail with a key of {domain}");
+        let fix =
+            "Enable DKIM signing of the identity; if its DKIM status is FAILED, start DKIM again";
+        findings.push(kinds::DKIM_SIGNING_OFF.found(what, fix));
     }
-    if matches!(&dkim.keys, DkimKeys::Easy { tokens, .. } if tokens.is_empty()) {
+    let Some(keys) = &dkim.keys else { return findings };
+    if matches!(keys, DkimKeys::Easy { tokens, .. } if tokens.is_empty()) {
         let what = format!("SES has no DKIM tokens for {domain}");
         findings
             .push(kinds::DKIM_SIGNING_OFF.found(what, "Start DKIM verification of the identity"));
     }
-    let count = match &dkim.keys {
+    let count = match keys {
         DkimKeys::Easy { tokens, signing_hosted_zone } => {
             for token in tokens {
                 findings.extend(check_token(lookup, domain, token, signing_hosted_zone));
@@ -50,9 +53,7 @@ pub(crate) fn check(lookup: &dyn Lookup, domain: &str, dkim: &Dkim) -> Vec<Findi
 
 fn unknown(failure: &Unanswered) -> Finding {
     let what = format!("the DKIM record {} could not be checked", failure.question.name());
-    kinds::DKIM_LOOKUP_FAILED
-        .found(what, "Run the check again, or with another DNS server")
-        .with(failure)
+    kinds::DKIM_LOOKUP_FAILED.unanswered(what).with(failure)
 }
 
 /// The CNAME record of one token, and the key to which it points.

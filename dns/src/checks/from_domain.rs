@@ -24,9 +24,7 @@ pub(crate) fn check(lookup: &dyn Lookup, domain: &str) -> Vec<Finding> {
         (Ok(_), Ok(_)) => return Vec::new(),
         (Err(failure), _) | (_, Err(failure)) => {
             let what = format!("whether replies to {domain} can arrive could not be checked");
-            kinds::FROM_LOOKUP_FAILED
-                .found(what, "Run the check again, or with another DNS server")
-                .with(failure)
+            kinds::FROM_LOOKUP_FAILED.unanswered(what).with(failure)
         }
     };
     vec![finding]

@@ -33,9 +33,7 @@ pub(crate) fn check(lookup: &dyn Lookup, inbound: &Inbound) -> Vec<Finding> {
 
 fn unknown(domain: &str, failure: &Unanswered) -> Finding {
     let what = format!("the records for mail to {domain} could not be checked");
-    kinds::INBOUND_LOOKUP_FAILED
-        .found(what, "Run the check again, or with another DNS server")
-        .with(failure)
+    kinds::INBOUND_LOOKUP_FAILED.unanswered(what).with(failure)
 }
 
 /// The page of the service about its records.

@@ -52,9 +52,7 @@ fn parent_of(domain: &str) -> String {
 
 fn unknown(domain: &str, failure: &Unanswered) -> Finding {
     let what = format!("the records of the MAIL FROM domain {domain} could not be checked");
-    kinds::MAIL_FROM_LOOKUP_FAILED
-        .found(what, "Run the check again, or with another DNS server")
-        .with(failure)
+    kinds::MAIL_FROM_LOOKUP_FAILED.unanswered(what).with(failure)
 }
 
 fn check_exchangers(
@@ -159,6 +157,12 @@ fn check_spf(lookup: &dyn Lookup, mail_from_domain: &str) -> (Option<bool>, Vec<
         let fix =
             format!("Publish TXT {mail_from_domain} \"v=spf1 include:{SES_SPF_DOMAIN} ~all\"");
         report.findings.push(kinds::MAIL_FROM_SPF.found(what, fix));
+    } else if passes == Some(true) {
+        // only hosts of the later terms fail, and no other host uses the domain
+        let late = report.findings.iter_mut();
+        for finding in late.filter(|finding| finding.id == kinds::SPF_TOO_MANY_LOOKUPS.id) {
+            finding.level = FindingLevel::Warning;
+        }
     }
     (passes, report.findings)
 }

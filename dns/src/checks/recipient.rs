@@ -48,9 +48,7 @@ fn domain_of(recipient: &str) -> Option<String> {
 
 fn unknown(domain: &str, failure: &Unanswered) -> Finding {
     let what = format!("whether {domain} can receive mail could not be checked");
-    let fix =
-        "Run the check again, or with another DNS server. SERVFAIL often means a fault of DNSSEC";
-    kinds::RECIPIENT_LOOKUP_FAILED.found(what, fix).with(failure)
+    kinds::RECIPIENT_LOOKUP_FAILED.unanswered(what).with(failure)
 }
 
 fn check_domain(lookup: &dyn Lookup, domain: &str) -> Vec<Finding> {

@@ -28,8 +28,7 @@ pub(crate) fn check(lookup: &dyn Lookup, relay: &Relay) -> Vec<Finding> {
         findings.push(finding.assuming("the outbound addresses of SES are IPv4"));
     }
     if let Some(sender) = &relay.sender {
-        let domain = sender.rsplit_once('@').map_or(sender.as_str(), |(_, domain)| domain);
-        findings.extend(spf::lint(lookup, domain).findings);
+        findings.extend(spf::lint(lookup, name::after_at(sender)).findings);
         findings.push(check_spf(lookup, ip, sender, relay.helo.as_deref().unwrap_or_default()));
     }
     findings
@@ -40,9 +39,7 @@ fn check_reverse(lookup: &dyn Lookup, ip: IpAddr) -> Finding {
     let at = name::reverse_name(ip);
     let unknown = |failure: &Unanswered| {
         let what = format!("reverse DNS of {ip} could not be checked");
-        kinds::PTR_LOOKUP_FAILED
-            .found(what, "Run the check again, or with another DNS server")
-            .with(failure)
+        kinds::PTR_LOOKUP_FAILED.unanswered(what).with(failure)
     };
     let names = match lookup.targets(&at, RecordType::Ptr) {
         Ok(names) => names,
@@ -82,7 +79,7 @@ fn check_reverse(lookup: &dyn Lookup, ip: IpAddr) -> Finding {
 fn check_spf(lookup: &dyn Lookup, ip: IpAddr, sender: &str, helo: &str) -> Finding {
     let query = SpfQuery { ip, sender, helo, receiver: "unknown", time_unix_secs: 0 };
     let outcome = check_host(lookup, &query);
-    let domain = sender.rsplit_once('@').map_or(sender, |(_, domain)| domain);
+    let domain = name::after_at(sender);
     let result = outcome.result.name();
     let finding = match outcome.result {
         SpfResult::Pass => {
@@ -94,7 +91,7 @@ fn check_spf(lookup: &dyn Lookup, ip: IpAddr, sender: &str, helo: &str) -> Findi
         }
         SpfResult::TempError => {
             let what = format!("SPF of {domain} could not be evaluated for {ip}");
-            kinds::SPF_HOST_UNKNOWN.found(what, "Run the check again, or with another DNS server")
+            return kinds::SPF_HOST_UNKNOWN.unanswered(what).with(outcome.reason);
         }
         _ => {
             let what = format!("SPF of {domain} does not permit {ip}: {result}");

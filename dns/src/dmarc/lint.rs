@@ -17,9 +17,7 @@ pub(crate) fn lint(lookup: &dyn Lookup, domain: &str) -> (DmarcDiscovery, Vec<Fi
     let mut findings = Vec::new();
     if !discovery.unanswered.is_empty() {
         let what = format!("DMARC of {domain} could not be checked: a lookup failed");
-        let fix = "Run the check again, or with another DNS server";
-        let finding = kinds::DMARC_LOOKUP_FAILED.found(what, fix);
-        findings.push(finding.with_all(&discovery.unanswered));
+        findings.push(kinds::DMARC_LOOKUP_FAILED.unanswered(what).with_all(&discovery.unanswered));
     }
     for several in &discovery.several {
         let what =
@@ -144,7 +142,7 @@ fn of_report_host(lookup: &dyn Lookup, domain: &str, host: &str) -> Option<Findi
     let name = format!("{domain}._report._dmarc.{host}");
     let failed = |failure| {
         let what = format!("whether {host} accepts reports about {domain} could not be checked");
-        Some(kinds::DMARC_LOOKUP_FAILED.found(what, "Run the check again").with(failure))
+        Some(kinds::DMARC_LOOKUP_FAILED.unanswered(what).with(failure))
     };
     // all lookups are made before one of them fails, so that a recorder learns of each
     let domains = [domain, host].map(|domain| organizational(lookup, domain));

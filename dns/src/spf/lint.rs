@@ -33,8 +33,14 @@ impl SpfReport {
         if self.is_unknown() {
             return None;
         }
+        // receivers stop at a match, so lookups after it do not count
+        let is_early = self.tree.as_ref().is_some_and(|tree| {
+            tree.lookups_before(included).is_some_and(|lookups| lookups <= LOOKUPS_MAX)
+        });
         let is_error = |finding: &Finding| {
-            finding.level == FindingLevel::Critical && finding.id != kinds::SPF_PASS_ALL.id
+            finding.level == FindingLevel::Critical
+                && finding.id != kinds::SPF_PASS_ALL.id
+                && !(is_early && finding.id == kinds::SPF_TOO_MANY_LOOKUPS.id)
         };
         let is_permerror = self.findings.iter().any(is_error);
         Some(self.includes(included) && !is_permerror)
@@ -114,9 +120,7 @@ pub(crate) fn lint(lookup: &dyn Lookup, domain: &str) -> SpfReport {
 
 fn unknown(domain: &str, failures: &[Unanswered]) -> Finding {
     let what = format!("SPF of {domain} could not be checked: a lookup failed");
-    let fix =
-        "Run the check again, or with another DNS server. SERVFAIL often means a fault of DNSSEC";
-    kinds::SPF_LOOKUP_FAILED.found(what, fix).with_all(failures)
+    kinds::SPF_LOOKUP_FAILED.unanswered(what).with_all(failures)
 }
 
 /// A domain without a record: perhaps a text record is meant to be one.
@@ -146,7 +150,8 @@ fn without_record(domain: &str, texts: &[Vec<Vec<u8>>]) -> Finding {
 fn wrongly_joined(domain: &str, strings: &[Vec<u8>]) -> Option<Finding> {
     let joined = strings.windows(2).find(|pair| match pair {
         [first, second] => {
-            first.last().is_some_and(|last| *last != b' ') && begins_with_term(second)
+            // `~` and `all` are joined to one term
+            first.last().is_some_and(|last| !b" +-~?".contains(last)) && begins_with_term(second)
         }
         _ => false,
     })?;

@@ -23,6 +23,8 @@ pub struct SpfTree {
     pub void_lookups: Vec<String>,
     /// The domains of the records, each once, in the order of evaluation.
     pub domains: Vec<String>,
+    /// For each of `domains` the number of terms with lookups up to it.
+    lookups_to_domains: Vec<usize>,
     /// The faults below the first record.
     pub faults: Vec<SpfTreeFault>,
     /// Whether the result depends on macros, which the walk does not expand.
@@ -31,6 +33,14 @@ pub struct SpfTree {
     pub unanswered: Vec<Unanswered>,
     /// The result for the host.
     pub result: Option<Qualifier>,
+}
+
+impl SpfTree {
+    /// Number of lookups that reach the record of a domain, that of its own included; `None` if the tree has no such record.
+    pub fn lookups_before(&self, domain: &str) -> Option<usize> {
+        let at = self.domains.iter().position(|known| known == domain)?;
+        self.lookups_to_domains.get(at).copied()
+    }
 }
 
 /// A fault in an included record.
@@ -68,6 +78,7 @@ impl Walk<'_> {
         self.path.push(domain.to_owned());
         if !self.tree.domains.iter().any(|known| known == domain) {
             self.tree.domains.push(domain.to_owned());
+            self.tree.lookups_to_domains.push(self.tree.lookups);
         }
         let result = self.terms(domain, record);
         self.path.pop();

@@ -65,9 +65,6 @@ pub(super) async fn send_statistics(
                 Some(SendPoint {
                     at: time(point.timestamp()?)?,
                     attempts: point.delivery_attempts(),
-                    bounces: point.bounces(),
-                    complaints: point.complaints(),
-                    rejects: point.rejects(),
                 })
             })
             .collect();
@@ -114,7 +111,6 @@ pub(super) async fn dedicated_ips(
             ip: entry.ip().to_owned(),
             warmup_status: entry.warmup_status().as_str().to_owned(),
             warmup_percent: entry.warmup_percentage(),
-            pool: entry.pool_name().map(str::to_owned),
         });
         found.collect()
     })

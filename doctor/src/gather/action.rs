@@ -61,7 +61,7 @@ bouncewatch_schemas::text_enum! {
         WorkMailGetMailDomain = "workmail:GetMailDomain",
         /// Mail domains.
         WorkMailListMailDomains = "workmail:ListMailDomains",
-        /// Organisations.
+        /// Organizations.
         WorkMailListOrganizations = "workmail:ListOrganizations",
     }
 }

@@ -73,15 +73,17 @@ impl<'a> Caller<'a> {
     where
         E: ProvideErrorMetadata + Error,
     {
-        if action.is_ses() {
-            if let Some(last) = self.last_of_ses {
-                tokio::time::sleep_until(last + self.pace).await;
-            }
-            self.last_of_ses = Some(Instant::now());
+        if let Some(last) = self.last_of_ses.filter(|_| action.is_ses()) {
+            tokio::time::sleep_until(last + self.pace).await;
         }
         (self.progress)(&Progress { calls: self.calls, action, subject });
         self.calls += 1;
-        match call.await {
+        let result = call.await;
+        if action.is_ses() {
+            // from the end: a slow call arrives late, and the next one may not
+            self.last_of_ses = Some(Instant::now());
+        }
+        match result {
             Ok(value) => Part::Value(value),
             Err(error) => part_of_error(action, &error),
         }

@@ -6,6 +6,7 @@ use aws_config::SdkConfig;
 use aws_sdk_sesv2::Client;
 use aws_sdk_sesv2::operation::get_email_identity::GetEmailIdentityOutput;
 use aws_sdk_sesv2::types::BehaviorOnMxFailure;
+use bouncewatch_schemas::address;
 
 use crate::gather::action::Action;
 use crate::gather::call::{Caller, text, time};
@@ -39,19 +40,17 @@ pub(super) async fn identities(
         .map(|entry| Identity {
             name: text(entry.identity_name()),
             kind: text(entry.identity_type()),
-            sending_enabled: entry.sending_enabled(),
             verification: text(entry.verification_status()),
             details: Part::Skipped("not among the identities that were asked for".to_owned()),
             notifications: Part::default(),
         })
         .collect();
+    let asked: BTreeSet<String> = request.identities.iter().map(|name| normal(name)).collect();
     let listed: BTreeSet<String> =
-        identities.iter().map(|identity| identity.name.clone()).collect();
-    let missing = request.identities.iter().filter(|name| !listed.contains(*name));
-    identities.extend(missing.map(|name| Identity {
+        identities.iter().map(|identity| normal(&identity.name)).collect();
+    identities.extend(asked.difference(&listed).map(|name| Identity {
         name: name.clone(),
         kind: if name.contains('@') { "EMAIL_ADDRESS" } else { "DOMAIN" }.to_owned(),
-        sending_enabled: false,
         verification: MISSING.to_owned(),
         details: Part::Absent(Action::SesListEmailIdentities.as_str().to_owned()),
         notifications: Part::Absent(Action::SesListEmailIdentities.as_str().to_owned()),
@@ -59,7 +58,7 @@ pub(super) async fn identities(
     identities.sort_by(|a, b| a.name.cmp(&b.name));
     let mut details_left = request.identities_max;
     for identity in &mut identities {
-        let is_asked = request.identities.is_empty() || request.identities.contains(&identity.name);
+        let is_asked = asked.is_empty() || asked.contains(&normal(&identity.name));
         if !is_asked || identity.verification == MISSING {
             continue;
         }
@@ -77,13 +76,19 @@ pub(super) async fn identities(
     Part::Value(identities)
 }
 
+/// The form by which names are compared.
+fn normal(name: &str) -> String {
+    let address = if name.contains('@') { address::normalise(name.into()) } else { None };
+    address.unwrap_or_else(|| address::normalise_domain(name)).into_owned()
+}
+
 fn details(response: &GetEmailIdentityOutput) -> IdentityDetails {
     let verification = response.verification_info();
     let policies = response.policies().into_iter().flatten();
     IdentityDetails {
         configuration_set: response.configuration_set_name().map(str::to_owned),
         feedback_forwarding: response.feedback_forwarding_status(),
-        last_checked: verification.and_then(|info| time(info.last_checked_timestamp()?)),
+        last_success: verification.and_then(|info| time(info.last_success_timestamp()?)),
         verification_error: verification
             .and_then(|info| Some(info.error_type()?.as_str().to_owned())),
         dkim: response.dkim_attributes().map(|dkim| Dkim {

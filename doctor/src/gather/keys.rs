@@ -1,6 +1,6 @@
 //! Keys of topics and queues.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use aws_config::SdkConfig;
 use aws_sdk_kms::Client;
@@ -8,14 +8,19 @@ use aws_sdk_kms::types::KeyMetadata;
 
 use crate::gather::action::Action;
 use crate::gather::call::{Caller, text};
-use crate::gather::regions::{Place, config_in};
+use crate::gather::regions::{Place, config_in, no_arn};
 use crate::snapshot::Snapshot;
-use crate::snapshot::event_feed::{Key, Keys};
+use crate::snapshot::event_feed::{Key, Keys, key_arn};
+use crate::snapshot::part::Part;
 
 pub(super) async fn keys(config: &SdkConfig, snapshot: &Snapshot, caller: &mut Caller<'_>) -> Keys {
     let mut keys = Keys::new();
-    for (name, region) in names(snapshot) {
-        let client = Client::new(&config_in(config, &region));
+    for name in names(snapshot) {
+        let Some(place) = Place::of_arn(&name) else {
+            keys.insert(name, no_arn(Action::KmsDescribeKey));
+            continue;
+        };
+        let client = Client::new(&config_in(config, &place.region));
         let call = client.describe_key().key_id(&name).send();
         let response = caller.call(Action::KmsDescribeKey, &name, call).await;
         let mut key = response.map(|response| {
@@ -27,7 +32,7 @@ pub(super) async fn keys(config: &SdkConfig, snapshot: &Snapshot, caller: &mut C
             };
             (key, text(metadata.map(KeyMetadata::key_id)))
         });
-        if let crate::snapshot::part::Part::Value((key, id)) = &mut key {
+        if let Part::Value((key, id)) = &mut key {
             // the policy of a key is read by its ID, not by an alias
             let call = client.get_key_policy().key_id(id.as_str()).policy_name("default").send();
             let response = caller.call(Action::KmsGetKeyPolicy, &name, call).await;
@@ -38,8 +43,8 @@ pub(super) async fn keys(config: &SdkConfig, snapshot: &Snapshot, caller: &mut C
     keys
 }
 
-/// Keys with the regions of their topics and queues. Keys that AWS manages are known by their alias.
-fn names(snapshot: &Snapshot) -> BTreeMap<String, String> {
+/// ARNs of the keys of topics and queues. Keys that AWS manages are known by their alias.
+fn names(snapshot: &Snapshot) -> BTreeSet<String> {
     let topics = snapshot
         .topics
         .iter()
@@ -49,6 +54,6 @@ fn names(snapshot: &Snapshot) -> BTreeMap<String, String> {
     topics
         .chain(queues)
         .filter(|(_, key)| !key.contains("alias/aws/"))
-        .filter_map(|(arn, key)| Some((key.clone(), Place::of_arn(arn)?.region)))
+        .map(|(arn, key)| key_arn(key, arn))
         .collect()
 }

@@ -1,23 +1,26 @@
 //! Metrics of CloudWatch: one call for reputation and for the counts on the path of events.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use aws_config::SdkConfig;
 use aws_sdk_cloudwatch::Client;
-use aws_sdk_cloudwatch::types::{Dimension, Metric, MetricDataQuery, MetricDataResult, MetricStat};
+use aws_sdk_cloudwatch::types::{
+    Dimension, Metric, MetricDataQuery, MetricDataResult, MetricStat, StatusCode,
+};
 use aws_smithy_types::DateTime;
+use bouncewatch_schemas::time::DAY_MS;
 
 use crate::gather::action::Action;
-use crate::gather::call::{Caller, time};
+use crate::gather::call::{Caller, Progress, time};
 use crate::gather::regions::Place;
 use crate::snapshot::Snapshot;
 use crate::snapshot::metrics::{MetricPoint, Metrics, QueueFlow, TopicFlow};
-use crate::snapshot::part::Part;
+use crate::snapshot::part::{CallFailure, Part};
 use crate::snapshot::time::Time;
 
 const HOUR_SECS: i32 = 3_600;
 const FIVE_MINUTES_SECS: i32 = 300;
-const DAY_MS: i64 = 86_400_000;
 /// Reputation is published rarely.
 const DAYS: i64 = 7;
 /// Queries per call at most (the limit is 500).
@@ -43,7 +46,9 @@ pub(super) async fn metrics(
 ) -> Part<Metrics> {
     let name_here = |arn: &String| {
         let place = Place::of_arn(arn)?;
-        (place.region == snapshot.region).then_some(place.name)
+        // CloudWatch has the metrics of this account and region
+        let is_own = snapshot.account_id.value().is_none_or(|own| *own == place.account);
+        (place.region == snapshot.region && is_own).then_some(place.name)
     };
     let topics: Vec<String> = snapshot.topics.keys().filter_map(name_here).collect();
     let queues: Vec<String> = snapshot.queues.keys().filter_map(name_here).collect();
@@ -56,6 +61,16 @@ pub(super) async fn metrics(
         }
     }
     Part::Value(converted(points, topics, queues, snapshot.taken_at))
+}
+
+/// Reads the newest bounce rate that SES published in the region of the settings; `None` inside if there is none in the
+/// week before `now`.
+pub async fn bounce_rate(config: &SdkConfig, now: Time) -> Part<Option<MetricPoint>> {
+    let mut ignore = |_: &Progress<'_>| {};
+    let caller = &mut Caller::new(Duration::ZERO, &mut ignore);
+    let all = series(&[], &[]);
+    let points = read(&Client::new(config), all.get(..1).unwrap_or_default(), now, caller).await;
+    points.map(|points| newest(points.into_iter().next()))
 }
 
 const TOPIC_METRICS: [&str; 4] = [
@@ -125,6 +140,10 @@ async fn read(
             (response.metric_data_results.unwrap_or_default(), response.next_token)
         })
         .await;
+    if let Some(status) = results.value().and_then(|results| results.iter().find_map(failed)) {
+        let action = Action::CloudWatchGetMetricData.as_str().to_owned();
+        return Part::Error(CallFailure { action, message: format!("StatusCode {status}") });
+    }
     results.map(|results| {
         // a metric can be on several pages
         let mut by_id: BTreeMap<&str, Points> = BTreeMap::new();
@@ -138,6 +157,12 @@ async fn read(
         });
         taken.collect()
     })
+}
+
+/// The status of a result that is not usable: without it a metric would seem to have no point.
+fn failed(result: &MetricDataResult) -> Option<&str> {
+    let status = result.status_code()?;
+    (!matches!(status, StatusCode::Complete | StatusCode::PartialData)).then(|| status.as_str())
 }
 
 fn id(at: usize) -> String {

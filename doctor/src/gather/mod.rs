@@ -19,13 +19,14 @@ mod workmail;
 
 pub use action::Action;
 pub use call::Progress;
+pub use metrics::bounce_rate;
 pub use request::{GatherError, GatherRequest, SES_PACE};
 
 use aws_config::SdkConfig;
 use bouncewatch_schemas::printable::printable;
 
 use crate::snapshot::Snapshot;
-use crate::snapshot::part::Part;
+use crate::snapshot::part::{CallFailure, Part};
 use call::Caller;
 use regions::Place;
 
@@ -94,5 +95,12 @@ async fn account_id(
     {
         return Err(GatherError::Credentials(failure.message.clone()));
     }
-    Ok(response.map(|response| response.account.unwrap_or_default()))
+    Ok(match response.map(|response| response.account) {
+        Part::Value(None) => {
+            let action = Action::StsGetCallerIdentity.as_str().to_owned();
+            let message = "the response has no account".to_owned();
+            Part::Error(CallFailure { action, message })
+        }
+        other => other.map(Option::unwrap_or_default),
+    })
 }

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::gather::action::Action;
 use crate::gather::call::Caller;
-use crate::gather::regions::{Place, config_in};
+use crate::gather::regions::{Place, config_in, no_arn};
 use crate::snapshot::Snapshot;
 use crate::snapshot::event_feed::{Queue, Redrive};
 use crate::snapshot::part::Part;
@@ -28,8 +28,10 @@ pub(super) async fn queues(
         if found.contains_key(&arn) {
             continue;
         }
-        let Some(place) = Place::of_arn(&arn) else { continue };
-        let queue = queue(config, &place, caller).await;
+        let queue = match Place::of_arn(&arn) {
+            Some(place) => queue(config, &place, caller).await,
+            None => no_arn(Action::SqsGetQueueUrl),
+        };
         open.extend(queue.value().and_then(|queue| Some(queue.redrive.as_ref()?.target.clone())));
         found.insert(arn, queue);
     }

@@ -2,6 +2,9 @@
 
 use aws_config::{Region, SdkConfig};
 
+use crate::gather::action::Action;
+use crate::snapshot::part::{CallFailure, Part};
+
 /// A topic or queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Place {
@@ -33,7 +36,7 @@ impl Place {
     /// of other forms.
     pub(super) fn of_queue(queue: &str, region: &str) -> Option<Self> {
         if queue.starts_with("arn:") {
-            return Self::of_arn(queue);
+            return Self::of_arn(queue).filter(|_| queue.split(':').nth(2) == Some("sqs"));
         }
         let (_, rest) = queue.split_once("://")?;
         let (host, path) = rest.split_once('/')?;
@@ -41,7 +44,8 @@ impl Place {
         let account = account.rsplit('/').next()?;
         let labels: Vec<&str> = host.split('.').collect();
         let region = match labels.as_slice() {
-            ["sqs", region, "amazonaws", ..] | [region, "queue", "amazonaws", ..] => region,
+            ["sqs" | "sqs-fips", region, "amazonaws" | "api", ..]
+            | [region, "queue", "amazonaws", ..] => region,
             _ => region,
         };
         let partition = if region.starts_with("cn-") {
@@ -53,6 +57,12 @@ impl Place {
         };
         Self::of_arn(&format!("arn:{partition}:sqs:{region}:{account}:{name}"))
     }
+}
+
+/// The part of a text that is no ARN.
+pub(super) fn no_arn<T>(action: Action) -> Part<T> {
+    let action = action.as_str().to_owned();
+    Part::Error(CallFailure { action, message: "not called: no valid ARN".to_owned() })
 }
 
 /// Settings for a region.
@@ -80,7 +90,16 @@ mod tests {
                 "http://localhost:4566/000000000000/q/",
                 Some("arn:aws:sqs:eu-central-1:000000000000:q"),
             ),
+            (
+                "https://sqs.eu-west-1.api.aws/123456789012/q",
+                Some("arn:aws:sqs:eu-west-1:123456789012:q"),
+            ),
+            (
+                "https://sqs-fips.us-east-1.amazonaws.com/123456789012/q",
+                Some("arn:aws:sqs:us-east-1:123456789012:q"),
+            ),
             ("https://sqs.eu-west-1.amazonaws.com/q", None),
+            ("arn:aws:sns:eu-west-1:123456789012:q", None),
             ("arn:aws:sqs:evil.example/:123456789012:q", None),
             ("bounces", None),
         ];

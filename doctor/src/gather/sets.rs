@@ -4,12 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_sesv2::Client;
 use aws_sdk_sesv2::operation::get_configuration_set::GetConfigurationSetOutput;
-use aws_sdk_sesv2::types::{
-    DeliveryOptions, EventDestination, ReputationOptions, SendingOptions, TlsPolicy,
-};
+use aws_sdk_sesv2::types::{DeliveryOptions, EventDestination, SendingOptions, TlsPolicy};
 
 use crate::gather::action::Action;
-use crate::gather::call::{Caller, time};
+use crate::gather::call::Caller;
 use crate::gather::request::GatherRequest;
 use crate::snapshot::Snapshot;
 use crate::snapshot::event_feed::{ConfigurationSet, Destination, SetOptions, Target};
@@ -62,12 +60,9 @@ pub(super) async fn sets(
 
 fn options_of(response: &GetConfigurationSetOutput) -> SetOptions {
     let delivery = response.delivery_options();
-    let reputation = response.reputation_options();
     SetOptions {
         // without options a set sends
         sending_enabled: response.sending_options().is_none_or(SendingOptions::sending_enabled),
-        reputation_metrics: reputation.is_some_and(ReputationOptions::reputation_metrics_enabled),
-        fresh_start: reputation.and_then(|options| time(options.last_fresh_start()?)),
         tls_required: delivery.and_then(DeliveryOptions::tls_policy) == Some(&TlsPolicy::Require),
         max_delivery_secs: delivery.and_then(DeliveryOptions::max_delivery_seconds),
         suppressed_reasons: response.suppression_options().and_then(|options| {

@@ -40,7 +40,7 @@ pub(super) async fn tenants(
         } else {
             Part::Skipped(format!("details are read for {} tenants", request.details_max))
         };
-        tenants.push(Tenant { name, arn, reputation });
+        tenants.push(Tenant { name, reputation });
     }
     Part::Value(tenants)
 }

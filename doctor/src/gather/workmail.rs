@@ -14,7 +14,7 @@ use crate::snapshot::workmail::{
 
 /// Regions with WorkMail.
 const REGIONS: [&str; 3] = ["us-east-1", "us-west-2", "eu-west-1"];
-/// State of an organisation that was deleted.
+/// State of an organization that was deleted.
 const DELETED: &str = "Deleted";
 
 pub(super) async fn organizations(
@@ -52,7 +52,7 @@ pub(super) async fn organizations(
     Part::Value(organizations)
 }
 
-/// Log group of message tracing; an organisation without tracing has no configuration.
+/// Log group of message tracing; an organization without tracing has no configuration.
 async fn tracing(client: &Client, id: &str, caller: &mut Caller<'_>) -> Part<Option<String>> {
     let call = client.describe_email_monitoring_configuration().organization_id(id).send();
     match caller.call(Action::WorkMailDescribeEmailMonitoringConfiguration, id, call).await {
@@ -96,14 +96,14 @@ fn details(response: &GetMailDomainOutput) -> MailDomainDetails {
     }
 }
 
-/// Rules of the active receipt rule set; asked only if an organisation exists.
+/// Rules of the active receipt rule set; asked only if an organization exists.
 pub(super) async fn receipt_rules(
     config: &SdkConfig,
     organizations: &Part<Vec<Organization>>,
     caller: &mut Caller<'_>,
 ) -> Part<Option<Vec<ReceiptRule>>> {
     if organizations.value().is_none_or(Vec::is_empty) {
-        return Part::Skipped("no organisation of WorkMail is known".to_owned());
+        return Part::Skipped("no organization of WorkMail is known".to_owned());
     }
     let call = aws_sdk_ses::Client::new(config).describe_active_receipt_rule_set().send();
     let response = caller.call(Action::SesDescribeActiveReceiptRuleSet, "", call).await;

@@ -41,6 +41,34 @@ impl StoreFigures {
     }
 }
 
+/// What the store knows about the recipient that the operator asks about.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RecipientFigures {
+    /// The last events of the address in the order of time.
+    pub events: Vec<RecipientEvent>,
+    /// Why `suppress` lists the address or puts it on hold.
+    pub suppressed: Option<String>,
+}
+
+/// An event of a recipient.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecipientEvent {
+    /// Time of the event.
+    pub at: Time,
+    /// Kind in the store: `bounce`, `delivery`, ...
+    pub kind: String,
+    /// Cause of a bounce or a delay.
+    #[serde(default)]
+    pub cause: Option<String>,
+    /// What to do about the cause.
+    #[serde(default)]
+    pub remedy: Option<String>,
+    /// Reply of the server.
+    #[serde(default)]
+    pub text: Option<String>,
+}
+
 /// The consumer of the queues.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -59,6 +87,8 @@ pub struct ConsumerFigures {
 pub struct Figures {
     /// The store.
     pub store: Option<StoreFigures>,
+    /// The recipient.
+    pub recipient: Option<RecipientFigures>,
     /// The consumer.
     pub consumer: Option<ConsumerFigures>,
 }

@@ -1,10 +1,15 @@
 //! Identities: verification, DKIM, MAIL FROM, feedback.
 
-use crate::finding::Check;
+use bouncewatch_dns::is_within;
+use bouncewatch_schemas::address;
+
 use crate::finding::FindingLevel::{Critical, Note, Warning};
-use crate::judge::report::{Problem, Report};
+use crate::finding::{Check, Finding};
+use crate::judge::report::Report;
 use crate::snapshot::Snapshot;
-use crate::snapshot::identity::{Dkim, Identity, IdentityDetails, MISSING, MailFrom};
+use crate::snapshot::identity::{
+    Dkim, Identity, IdentityDetails, MISSING, MailFrom, Notifications,
+};
 use crate::snapshot::time::Time;
 
 const LIST: &str = "SES API v2, ListEmailIdentities";
@@ -21,9 +26,10 @@ pub(super) fn judge(snapshot: &Snapshot, report: &mut Report) {
     };
     let problem = (!identities.iter().any(Identity::is_verified)).then(|| {
         let what = format!("no verified identity in {}", snapshot.region);
-        Problem::new(Check::IdentityExists, Critical, what, LIST)
-            .evidence(format!("{} identities, none verified", identities.len()))
-            .fix("identities belong to a region: verify one here, or use the region that has them")
+        Check::IdentityExists
+            .found(Critical, what, LIST)
+            .with(format!("{} identities, none verified", identities.len()))
+            .fix("Identities belong to a region: verify one here, or use the region that has them")
     });
     report.check(Check::IdentityExists, "", LIST, problem);
     for identity in identities {
@@ -51,100 +57,109 @@ fn judge_identity(identity: &Identity, all: &[Identity], report: &mut Report) {
     if let Some(mail_from) = &details.mail_from {
         report.check(Check::IdentityMailFrom, name, DETAILS, mail_from_status(mail_from));
     }
-    report.check(Check::IdentityFeedback, name, FEEDBACK, feedback(identity, details));
+    let notifications =
+        report.read(Check::IdentityFeedback, name, &identity.notifications, FEEDBACK);
+    if let Some(notifications) = notifications {
+        report.check(Check::IdentityFeedback, name, FEEDBACK, feedback(notifications, details));
+    }
 }
 
-fn verification(identity: &Identity) -> Option<Problem> {
+fn verification(identity: &Identity) -> Option<Finding> {
     let details = identity.details.value();
     let (level, what, fix) = match identity.verification.as_str() {
         "SUCCESS" => return None,
         "PENDING" => (
             Note,
             "is not verified yet",
-            "publish the DNS records, or open the link in the mail from AWS".to_owned(),
+            "Publish the DNS records, or open the link in the mail from AWS".to_owned(),
         ),
         "TEMPORARY_FAILURE" => (
             Warning,
             "was verified, and SES no longer finds the record",
-            recheck(details.and_then(|details| details.last_checked)),
+            recheck(details.and_then(|details| details.last_success)),
         ),
         MISSING => (
             Critical,
             "does not exist in this region",
-            "identities belong to a region: verify it here, or use the region that has it"
+            "Identities belong to a region: verify it here, or use the region that has it"
                 .to_owned(),
         ),
         "FAILED" => (
             Warning,
             "failed to verify, and SES has stopped looking",
-            "publish the records, then start the verification again".to_owned(),
+            "Publish the records, then start the verification again".to_owned(),
         ),
-        _ => (Warning, "is not verified", "start the verification".to_owned()),
+        _ => (Warning, "is not verified", "Start the verification".to_owned()),
     };
-    let mut problem =
-        Problem::new(Check::IdentityVerified, level, format!("the identity {what}"), LIST)
-            .evidence(format!("VerificationStatus = {}", identity.verification))
-            .fix(fix);
+    let mut problem = Check::IdentityVerified
+        .found(level, format!("the identity {what}"), LIST)
+        .with(format!("VerificationStatus = {}", identity.verification))
+        .fix(fix);
     if let Some(error) = details.and_then(|details| details.verification_error.as_ref()) {
-        problem = problem.evidence(format!("error of the last check: {error}"));
+        problem = problem.with(format!("error of the last check: {error}"));
     }
     Some(problem)
 }
 
-fn recheck(last_checked: Option<Time>) -> String {
-    let limit = last_checked.map_or_else(
-        || format!("within {RECHECK_HOURS} hours of the first failure"),
-        |at| format!("by {} at the latest", Time(at.0 + RECHECK_HOURS * 3_600_000)),
-    );
-    format!("publish the record again {limit}; then SES reports FAILED and stops looking")
+fn recheck(last_success: Option<Time>) -> String {
+    let limit = match last_success {
+        Some(Time(at)) => {
+            let limit = Time(at.saturating_add(RECHECK_HOURS * 3_600_000)).to_minute();
+            format!("by {limit}, {RECHECK_HOURS} hours after the last check that found it")
+        }
+        None => format!("within {RECHECK_HOURS} hours of the first check without it"),
+    };
+    format!("Publish the record again {limit}; after that SES reports FAILED and stops looking")
 }
 
 /// Mail of an address identity passes DMARC only if its domain is an identity too.
-fn alignment(identity: &Identity, all: &[Identity]) -> Option<Problem> {
+fn alignment(identity: &Identity, all: &[Identity]) -> Option<Finding> {
     if identity.is_domain() {
         return None;
     }
     let (_, domain) = identity.name.rsplit_once('@')?;
-    let is_parent = |parent: &str| {
-        domain.eq_ignore_ascii_case(parent)
-            || domain.to_lowercase().ends_with(&format!(".{}", parent.to_lowercase()))
-    };
+    let normal = address::normalise_domain(domain);
+    let is_parent = |parent: &str| is_within(&normal, &address::normalise_domain(parent));
     let has_domain =
         all.iter().any(|other| other.is_domain() && other.is_verified() && is_parent(&other.name));
     (!has_domain).then(|| {
         let what =
             "mail of this address is signed for amazonses.com only: it fails DMARC of its domain";
-        Problem::new(Check::IdentityAlignment, Warning, what, DETAILS)
-            .evidence(format!("{domain} is not a verified identity in this region"))
-            .fix(format!("verify the domain {domain} with DKIM"))
+        Check::IdentityAlignment
+            .found(Warning, what, DETAILS)
+            .with(format!("{domain} is not a verified identity in this region"))
+            .fix(format!("Verify the domain {domain} with DKIM"))
     })
 }
 
-fn dkim_status(dkim: &Dkim) -> Option<Problem> {
+fn dkim_status(dkim: &Dkim) -> Option<Finding> {
     let (level, what, fix) = match dkim.status.as_str() {
         "SUCCESS" if dkim.signing_enabled => return None,
         "SUCCESS" => (
             Warning,
             "DKIM is verified, but signing is disabled",
-            "aws sesv2 put-email-identity-dkim-attributes --signing-enabled --email-identity NAME",
+            "Run `aws sesv2 put-email-identity-dkim-attributes --signing-enabled --email-identity NAME`",
         ),
-        "PENDING" => (Note, "DKIM is not verified yet", "publish the DKIM records"),
+        "PENDING" => (Note, "DKIM is not verified yet", "Publish the DKIM records"),
         "TEMPORARY_FAILURE" => (
             Warning,
             "SES no longer finds the DKIM records",
-            "publish the records again; after 72 hours SES reports FAILED and stops signing",
+            "Publish the records again; after 72 hours SES reports FAILED and stops signing",
         ),
         "FAILED" => (
             Warning,
             "DKIM failed, and SES has stopped looking for the records",
-            "publish the records, then start DKIM again (put-email-identity-dkim-signing-attributes)",
+            "Publish the records, then start DKIM again (put-email-identity-dkim-signing-attributes)",
         ),
-        _ => {
-            (Warning, "DKIM is not set up", "aws sesv2 put-email-identity-dkim-signing-attributes")
-        }
+        _ => (
+            Warning,
+            "DKIM is not set up",
+            "Run `aws sesv2 put-email-identity-dkim-signing-attributes`",
+        ),
     };
-    let mut problem = Problem::new(Check::IdentityDkim, level, what, DETAILS)
-        .evidence(format!(
+    let mut problem = Check::IdentityDkim
+        .found(level, what, DETAILS)
+        .with(format!(
             "DKIM status {}",
             if dkim.status.is_empty() { "missing" } else { &dkim.status }
         ))
@@ -152,20 +167,20 @@ fn dkim_status(dkim: &Dkim) -> Option<Problem> {
     if let Some(zone) = dkim.hosted_zone.as_ref().filter(|_| dkim.status != "SUCCESS") {
         let names = dkim.tokens.iter().map(|token| format!("{token}._domainkey -> {token}.{zone}"));
         for name in names {
-            problem = problem.evidence(name);
+            problem = problem.with(name);
         }
     }
     Some(problem)
 }
 
-fn dkim_key(dkim: &Dkim) -> Option<Problem> {
+fn dkim_key(dkim: &Dkim) -> Option<Finding> {
     (dkim.key_length.as_deref() == Some("RSA_1024_BIT")).then(|| {
-        Problem::new(Check::IdentityDkimKey, Note, "the DKIM key has 1024 bits", DETAILS)
-            .fix("aws sesv2 put-email-identity-dkim-signing-attributes with NextSigningKeyLength RSA_2048_BIT")
+        Check::IdentityDkimKey.found(Note, "the DKIM key has 1024 bits", DETAILS)
+            .fix("Run `aws sesv2 put-email-identity-dkim-signing-attributes` with NextSigningKeyLength RSA_2048_BIT")
     })
 }
 
-fn mail_from_status(mail_from: &MailFrom) -> Option<Problem> {
+fn mail_from_status(mail_from: &MailFrom) -> Option<Finding> {
     let status = mail_from.status.as_str();
     if status == "SUCCESS" {
         return None;
@@ -181,19 +196,19 @@ fn mail_from_status(mail_from: &MailFrom) -> Option<Problem> {
         ),
     };
     let fix = if status == "FAILED" {
-        "publish the MX and TXT records, then set the MAIL FROM domain again: SES has stopped looking"
+        "Publish the MX and TXT records, then set the MAIL FROM domain again: SES has stopped looking"
     } else {
-        "publish the MX and TXT records of the MAIL FROM domain"
+        "Publish the MX and TXT records of the MAIL FROM domain"
     };
     Some(
-        Problem::new(Check::IdentityMailFrom, level, what, DETAILS)
-            .evidence(format!("{}: {status}", mail_from.domain))
+        Check::IdentityMailFrom
+            .found(level, what, DETAILS)
+            .with(format!("{}: {status}", mail_from.domain))
             .fix(fix),
     )
 }
 
-fn feedback(identity: &Identity, details: &IdentityDetails) -> Option<Problem> {
-    let notifications = identity.notifications.value()?;
+fn feedback(notifications: &Notifications, details: &IdentityDetails) -> Option<Finding> {
     let has_topics =
         notifications.bounce_topic.is_some() && notifications.complaint_topic.is_some();
     let is_lost = !details.feedback_forwarding
@@ -202,7 +217,7 @@ fn feedback(identity: &Identity, details: &IdentityDetails) -> Option<Problem> {
         && details.configuration_set.is_none();
     is_lost.then(|| {
         let what = "bounces and complaints of this identity are neither sent by email nor to a topic";
-        Problem::new(Check::IdentityFeedback, Warning, what, FEEDBACK)
-            .fix("set a default configuration set with an event destination, or switch email feedback on")
+        Check::IdentityFeedback.found(Warning, what, FEEDBACK)
+            .fix("Set a default configuration set with an event destination, or switch email feedback on")
     })
 }

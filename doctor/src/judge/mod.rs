@@ -13,7 +13,7 @@ mod tenants;
 mod wiring;
 mod workmail;
 
-pub use figures::{ConsumerFigures, Figures, StoreFigures};
+pub use figures::{ConsumerFigures, Figures, RecipientEvent, RecipientFigures, StoreFigures};
 
 use std::cmp::Reverse;
 
@@ -28,7 +28,7 @@ const DNS_SOURCE: &str = "RFC 1035";
 pub fn judge(snapshot: &Snapshot, figures: &Figures) -> Vec<Finding> {
     let mut report = Report::default();
     account::judge(snapshot, &mut report);
-    recipient::judge(snapshot, &mut report);
+    recipient::judge(snapshot, figures.recipient.as_ref(), &mut report);
     identity::judge(snapshot, &mut report);
     tenants::judge(snapshot, &mut report);
     reputation::judge(snapshot, figures.store.as_ref(), &mut report);

@@ -1,84 +1,34 @@
-//! Collects findings: problems one by one, passed checks once per check, unreadable parts once per check and action.
+//! Collects findings: problems one by one, passed checks once per check, unreadable parts once per check and reason.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::finding::{Check, Finding, FindingLevel};
+use crate::policy::{Answer, Evaluation};
 use crate::snapshot::part::Part;
+
+/// Why a part has no value, and what to do.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Unreadable {
+    check: Check,
+    level: FindingLevel,
+    why: String,
+    fix: String,
+}
 
 /// Findings of one run.
 #[derive(Debug, Default)]
 pub(crate) struct Report {
-    findings: Vec<(Check, Finding)>,
+    findings: Vec<Finding>,
     passed: BTreeMap<Check, (BTreeSet<String>, &'static str)>,
-    /// Subjects by check, level and reason.
-    unreadable: BTreeMap<(Check, FindingLevel, String), (BTreeSet<String>, &'static str)>,
-}
-
-/// A problem before it is reported.
-pub(crate) struct Problem {
-    pub(crate) check: Check,
-    pub(crate) level: FindingLevel,
-    pub(crate) subject: Option<String>,
-    pub(crate) what: String,
-    pub(crate) evidence: Vec<String>,
-    pub(crate) fix: String,
-    pub(crate) assumption: Option<&'static str>,
-    pub(crate) source: &'static str,
-}
-
-impl Problem {
-    pub(crate) fn new(
-        check: Check,
-        level: FindingLevel,
-        what: impl Into<String>,
-        source: &'static str,
-    ) -> Self {
-        Self {
-            check,
-            level,
-            subject: None,
-            what: what.into(),
-            evidence: Vec::new(),
-            fix: String::new(),
-            assumption: None,
-            source,
-        }
-    }
-
-    pub(crate) fn about(mut self, subject: &str) -> Self {
-        self.subject = Some(subject.to_owned());
-        self
-    }
-
-    pub(crate) fn evidence(mut self, evidence: impl Into<String>) -> Self {
-        self.evidence.push(evidence.into());
-        self
-    }
-
-    pub(crate) fn fix(mut self, fix: impl Into<String>) -> Self {
-        self.fix = fix.into();
-        self
-    }
-
-    /// The finding, with its check.
-    fn found(self) -> (Check, Finding) {
-        let Self { check, level, subject, what, evidence, fix, assumption, source } = self;
-        let id = check.as_str();
-        (check, Finding { id, level, subject, what, evidence, fix, assumption, source })
-    }
-
-    pub(crate) fn assuming(mut self, assumption: &'static str) -> Self {
-        self.assumption = Some(assumption);
-        self
-    }
+    unreadable: BTreeMap<Unreadable, (BTreeSet<String>, &'static str)>,
 }
 
 impl Report {
     /// Adds a problem.
-    pub(crate) fn add(&mut self, problem: Problem) {
-        let found = problem.found();
-        if !self.findings.contains(&found) {
-            self.findings.push(found);
+    pub(crate) fn add(&mut self, problem: Finding) {
+        if !self.findings.contains(&problem) {
+            self.findings.push(problem);
         }
     }
 
@@ -97,7 +47,7 @@ impl Report {
         check: Check,
         subject: &str,
         source: &'static str,
-        problem: Option<Problem>,
+        problem: Option<Finding>,
     ) {
         match problem {
             Some(problem) if subject.is_empty() => self.add(problem),
@@ -106,24 +56,36 @@ impl Report {
         }
     }
 
-    /// The value of a part; if there is none, records why.
-    pub(crate) fn read<'a, T>(
+    /// The value of a part; if there is none, records why. A part that the snapshot does not have is unknown.
+    pub(crate) fn read<'a, T: 'a>(
         &mut self,
         check: Check,
         subject: &str,
-        part: &'a Part<T>,
+        part: impl Into<Option<&'a Part<T>>>,
         source: &'static str,
     ) -> Option<&'a T> {
-        let (level, why) = match part {
-            Part::Value(value) => return Some(value),
-            Part::Absent(action) => (FindingLevel::Unknown, format!("{action}: does not exist")),
-            Part::Denied(action) => (FindingLevel::Unknown, format!("needs {action}")),
-            Part::Error(failure) => {
+        let mut fix = String::new();
+        let (level, why) = match part.into() {
+            Some(Part::Value(value)) => return Some(value),
+            Some(Part::Absent(action)) => {
+                let why = "it does not exist, or access is not allowed";
+                (FindingLevel::Unknown, format!("{action} finds nothing: {why}"))
+            }
+            Some(Part::Denied(action)) => {
+                fix = format!(
+                    "The check needs {action}: allow it (deploy/policies/doctor.json has all actions)"
+                );
+                (FindingLevel::Unknown, format!("access to {action} is denied"))
+            }
+            Some(Part::Error(failure)) => {
                 (FindingLevel::Unknown, format!("{} failed: {}", failure.action, failure.message))
             }
-            Part::Skipped(why) => (FindingLevel::Note, format!("not checked: {why}")),
+            Some(Part::Skipped(why)) => (FindingLevel::Note, format!("not checked: {why}")),
+            Some(Part::Missing) | None => {
+                (FindingLevel::Unknown, "not checked: not in the snapshot".to_owned())
+            }
         };
-        let entry = self.unreadable.entry((check, level, why));
+        let entry = self.unreadable.entry(Unreadable { check, level, why, fix });
         entry.or_insert_with(|| (BTreeSet::new(), source)).0.insert(subject.to_owned());
         None
     }
@@ -131,27 +93,40 @@ impl Report {
     /// All findings, worst first, then in the order of the checks.
     pub(crate) fn into_findings(self) -> Vec<Finding> {
         let mut findings = self.findings;
-        for ((check, level, why), (subjects, source)) in self.unreadable {
-            let problem = Problem::new(check, level, why.clone(), source);
-            let fix = why.strip_prefix("needs ").map_or_else(String::new, |action| {
-                format!("allow {action} (deploy/policies/doctor.json has all actions)")
-            });
-            findings.push(finding_of_subjects(problem.fix(fix), subjects));
+        for (Unreadable { check, level, why, fix }, (subjects, source)) in self.unreadable {
+            let problem = check.found(level, why, source).fix(fix);
+            findings.push(finding_of_subjects(problem, subjects));
         }
-        let is_known: BTreeSet<Check> = findings.iter().map(|(check, _)| *check).collect();
-        for (check, (subjects, source)) in self.passed {
-            if !is_known.contains(&check) {
-                let problem = Problem::new(check, FindingLevel::Ok, "no problem found", source);
-                findings.push(finding_of_subjects(problem, subjects));
-            }
-        }
-        findings.sort_by(|(check_a, a), (check_b, b)| {
-            (b.level.cmp(&a.level))
-                .then(check_a.cmp(check_b))
-                .then_with(|| a.subject.cmp(&b.subject))
+        let is_known: BTreeSet<&str> = findings.iter().map(|finding| finding.id).collect();
+        let passed = self.passed.into_iter();
+        let passed: Vec<Finding> = passed
+            .filter(|(check, _)| !is_known.contains(check.as_str()))
+            .map(|(check, (subjects, source))| {
+                let passed = check.found(FindingLevel::Ok, "no problem found", source);
+                finding_of_subjects(passed, subjects)
+            })
+            .collect();
+        findings.extend(passed);
+        findings.sort_by(|a, b| {
+            let key = |finding: &Finding| (Reverse(finding.level), Check::parse(finding.id));
+            key(a).cmp(&key(b)).then_with(|| a.subject.cmp(&b.subject))
         });
-        findings.into_iter().map(|(_, finding)| finding).collect()
+        findings
     }
+}
+
+/// The problem of a policy: `denied`, `undecided`, or none, with the reasons of the evaluation.
+pub(crate) fn policy_problem(
+    evaluation: Evaluation,
+    denied: Finding,
+    undecided: Finding,
+) -> Option<Finding> {
+    let problem = match evaluation.answer {
+        Answer::Allowed => return None,
+        Answer::Denied => denied,
+        Answer::Undecided => undecided,
+    };
+    Some(problem.with_all(evaluation.reasons))
 }
 
 /// Subjects that one finding names.
@@ -168,9 +143,13 @@ pub(crate) fn first_names(names: impl ExactSizeIterator<Item = String>) -> Vec<S
 }
 
 /// One finding: its subject if it has one, or the first subjects as evidence.
-fn finding_of_subjects(problem: Problem, subjects: BTreeSet<String>) -> (Check, Finding) {
+fn finding_of_subjects(finding: Finding, subjects: BTreeSet<String>) -> Finding {
     let mut subjects: Vec<String> = subjects.into_iter().filter(|name| !name.is_empty()).collect();
-    let subject = if subjects.len() == 1 { subjects.pop() } else { None };
-    let evidence = first_names(subjects.into_iter());
-    Problem { subject, evidence, ..problem }.found()
+    match (subjects.len(), subjects.pop()) {
+        (1, Some(only)) => finding.about(&only),
+        (_, last) => {
+            subjects.extend(last);
+            finding.with_all(first_names(subjects.into_iter()))
+        }
+    }
 }

@@ -1,9 +1,11 @@
 //! Figures of AWS: reputation metrics of CloudWatch, and the counts of `GetSendStatistics` beside those of the store.
 
-use crate::finding::Check;
+use bouncewatch_schemas::text::{duration, percent};
+
 use crate::finding::FindingLevel::{Critical, Note, Warning};
+use crate::finding::{Check, Finding};
 use crate::judge::figures::StoreFigures;
-use crate::judge::report::{Problem, Report};
+use crate::judge::report::Report;
 use crate::snapshot::Snapshot;
 use crate::snapshot::metrics::MetricPoint;
 use crate::snapshot::time::Time;
@@ -64,44 +66,48 @@ fn judge_rate(
     point: Option<MetricPoint>,
     own: Option<f64>,
     now: Time,
-) -> Option<Problem> {
+) -> Option<Finding> {
     let Some(point) = point else {
         let what = format!(
             "the {} of AWS is unknown: CloudWatch has no {} of the last days, as before a first bounce or complaint",
             rate.name, rate.metric
         );
-        return Some(Problem::new(rate.check, Note, what, METRICS));
+        return Some(rate.check.found(Note, what, METRICS));
     };
     let age = point.at.secs_until(now);
-    let (level, state) = if point.value >= rate.pause {
+    let is_high = point.value >= rate.review;
+    let (level, state) = if age > POINT_AGE_SECS_MAX {
+        (if is_high { Warning } else { Note }, "the value is old")
+    } else if point.value >= rate.pause {
         (Critical, "AWS may pause the account")
-    } else if point.value >= rate.review {
+    } else if is_high {
         (Warning, "AWS reviews the account")
-    } else if age > POINT_AGE_SECS_MAX {
-        (Note, "the value is old")
     } else {
         return None;
     };
+    let percent = |rate| percent(Some(rate));
     let what = format!("the {} of AWS is {}: {state}", rate.name, percent(point.value));
-    let mut problem = Problem::new(rate.check, level, what, METRICS)
-        .evidence(format!("{} of {}, {} h old", rate.metric, point.at, age / 3_600))
-        .evidence(format!(
+    let mut problem = rate
+        .check
+        .found(level, what, METRICS)
+        .with(format!("{} of {}, {} old", rate.metric, point.at.to_minute(), duration(age)))
+        .with(format!(
             "AWS reviews at {} and may pause at {}",
             percent(rate.review),
             percent(rate.pause)
         ));
     if let Some(own) = own {
-        problem = problem.evidence(format!(
+        problem = problem.with(format!(
             "the store has {}; AWS counts over a representative volume, not over hours, so the two differ",
             percent(own)
         ));
     }
     Some(problem.fix(
-        "run `bouncewatch check` and `bouncewatch report --by` to find the mail that causes it",
+        "Run `bouncewatch check` and `bouncewatch report --by` to find the mail that causes it",
     ))
 }
 
-fn missing_events(attempts: i64, store: &StoreFigures) -> Option<Problem> {
+fn missing_events(attempts: i64, store: &StoreFigures) -> Option<Finding> {
     if attempts <= 0 || store.events > 0 {
         return None;
     }
@@ -109,13 +115,9 @@ fn missing_events(attempts: i64, store: &StoreFigures) -> Option<Problem> {
         "SES counted {attempts} delivery attempts in {} hours, and the store has no event of them",
         store.hours
     );
-    let newest = store.newest.map_or_else(|| "none".to_owned(), |newest| newest.to_string());
-    let problem = Problem::new(Check::ReputationEvents, Critical, what, STATISTICS)
-        .evidence(format!("newest event in the store: {newest}"))
-        .fix("see the findings `wiring.*`; if there are none, compare queue, region and store path of the consumer");
+    let newest = store.newest.map_or_else(|| "none".to_owned(), Time::to_minute);
+    let problem = Check::ReputationEvents.found(Critical, what, STATISTICS)
+        .with(format!("newest event in the store: {newest}"))
+        .fix("See the findings `wiring.*`; if there are none, compare queue, region and store path of the consumer");
     Some(problem)
-}
-
-fn percent(rate: f64) -> String {
-    format!("{:.2} %", rate * 100.0)
 }

@@ -1,8 +1,8 @@
 //! Tenants, findings of Virtual Deliverability Manager, dedicated IP addresses.
 
-use crate::finding::Check;
 use crate::finding::FindingLevel::{Critical, Note, Warning};
-use crate::judge::report::{Problem, Report};
+use crate::finding::{Check, Finding};
+use crate::judge::report::Report;
 use crate::snapshot::Snapshot;
 use crate::snapshot::part::Part;
 use crate::snapshot::tenants::{Reputation, StatusRecord};
@@ -33,45 +33,44 @@ fn is_disabled(status: Option<&StatusRecord>) -> Option<&StatusRecord> {
     status.filter(|record| record.status == "DISABLED")
 }
 
-fn paused(reputation: &Reputation) -> Option<Problem> {
+fn paused(reputation: &Reputation) -> Option<Finding> {
     let by_aws = is_disabled(reputation.aws.as_ref());
     let by_customer = is_disabled(reputation.customer.as_ref());
     let (record, what, fix) = match (by_aws, by_customer) {
         (Some(record), _) => (
             record,
             "AWS paused the tenant",
-            "resolve the findings of the tenant; REINSTATED as the customer's status resumes sending in spite of them",
+            "Resolve the findings of the tenant; the customer's status, also REINSTATED, does not lift a pause of AWS",
         ),
         (None, Some(record)) => (
             record,
             "the tenant is paused by the account itself",
-            "find out why it was paused, then set its customer status to ENABLED",
+            "Find out why it was paused, then set its customer status to ENABLED",
         ),
         (None, None) if reputation.aggregate.as_deref() == Some("DISABLED") => {
-            let problem =
-                Problem::new(Check::TenantPaused, Critical, "the tenant is paused", TENANTS);
-            return Some(problem.evidence("SendingStatusAggregate = DISABLED"));
+            let problem = Check::TenantPaused.found(Critical, "the tenant is paused", TENANTS);
+            return Some(problem.with("SendingStatusAggregate = DISABLED"));
         }
         (None, None) => return None,
     };
-    let mut problem = Problem::new(Check::TenantPaused, Critical, what, TENANTS).fix(fix);
+    let mut problem = Check::TenantPaused.found(Critical, what, TENANTS).fix(fix);
     if let Some(cause) = &record.cause {
-        problem = problem.evidence(format!("cause: {cause}"));
+        problem = problem.with(format!("cause: {cause}"));
     }
     if let Some(updated) = record.updated {
-        problem = problem.evidence(format!("since {updated}"));
+        problem = problem.with(format!("since {}", updated.to_minute()));
     }
     Some(problem)
 }
 
-fn impact(reputation: &Reputation) -> Option<Problem> {
+fn impact(reputation: &Reputation) -> Option<Finding> {
     (reputation.impact.as_deref() == Some("HIGH")).then(|| {
         let policy = reputation.policy.as_deref().and_then(|arn| arn.rsplit('/').next());
         let policy = policy.unwrap_or("none");
         let what = "the reputation impact of the tenant is HIGH";
-        Problem::new(Check::TenantImpact, Warning, what, TENANTS)
-            .evidence(format!("reputation policy: {policy}"))
-            .fix("with the policies `standard` and `strict` AWS pauses the tenant by itself: lower its bounces and complaints")
+        Check::TenantImpact.found(Warning, what, TENANTS)
+            .with(format!("reputation policy: {policy}"))
+            .fix("With the policies `standard` and `strict` AWS pauses the tenant by itself: lower its bounces and complaints")
     })
 }
 
@@ -81,14 +80,15 @@ fn recommendations(snapshot: &Snapshot, report: &mut Report) {
     if !has_vdm && snapshot.recommendations.value().is_none_or(Vec::is_empty) {
         let needs = match &snapshot.recommendations {
             Part::Denied(_) => "",
-            _ => "; it needs Virtual Deliverability Manager",
+            _ => "; they need Virtual Deliverability Manager",
         };
         let what = format!("findings of AWS about the account are not available{needs}");
         if needs.is_empty() {
             _ = report.read(Check::VdmRecommendation, "", &snapshot.recommendations, ADVISOR);
         } else {
             report.add(
-                Problem::new(Check::VdmRecommendation, Note, what, ADVISOR)
+                Check::VdmRecommendation
+                    .found(Note, what, ADVISOR)
                     .assuming("AWS does not document what the call returns without VDM"),
             );
         }
@@ -101,13 +101,14 @@ fn recommendations(snapshot: &Snapshot, report: &mut Report) {
     for entry in open {
         is_open = true;
         let level = if entry.impact == "HIGH" { Warning } else { Note };
-        let mut problem =
-            Problem::new(Check::VdmRecommendation, level, entry.description.clone(), ADVISOR)
-                .about(&entry.resource)
-                .evidence(format!("{}, impact {}", entry.kind, entry.impact));
+        let mut problem = Check::VdmRecommendation
+            .found(level, entry.description.clone(), ADVISOR)
+            .about(&entry.resource)
+            .with(format!("{}, impact {}", entry.kind, entry.impact));
         if let Some(updated) = entry.updated {
-            problem = problem.evidence(format!(
-                "updated {updated}; AWS refreshes up to six hours after a change"
+            problem = problem.with(format!(
+                "updated {}; AWS refreshes up to six hours after a change",
+                updated.to_minute()
             ));
         }
         report.add(problem);
@@ -118,22 +119,19 @@ fn recommendations(snapshot: &Snapshot, report: &mut Report) {
 }
 
 fn dedicated_ips(snapshot: &Snapshot, report: &mut Report) {
-    if let Some(ips) = report.read(Check::IpWarmup, "", &snapshot.dedicated_ips, IPS) {
-        for entry in ips {
-            let problem = (entry.warmup_status == "IN_PROGRESS").then(|| {
-                let what = "the address is warming up";
-                Problem::new(Check::IpWarmup, Note, what, IPS)
-                    .evidence(format!("warm-up at {} %", entry.warmup_percent))
-            });
-            report.check(Check::IpWarmup, &entry.ip, IPS, problem);
-        }
-        if ips.is_empty() {
-            report.pass(Check::IpWarmup, "", IPS);
-            return;
-        }
+    let ips = report.read(Check::IpWarmup, "", &snapshot.dedicated_ips, IPS);
+    let Some(ips) = ips else { return };
+    for entry in ips {
+        let problem = (entry.warmup_status == "IN_PROGRESS").then(|| {
+            let what = "the address is warming up";
+            Check::IpWarmup
+                .found(Note, what, IPS)
+                .with(format!("warm-up at {} %", entry.warmup_percent))
+        });
+        report.check(Check::IpWarmup, &entry.ip, IPS, problem);
     }
-    // asked only with a subscription; a skipped call is no news
-    if matches!(snapshot.block_lists, Part::Skipped(_)) {
+    if ips.is_empty() {
+        report.pass(Check::IpWarmup, "", IPS);
         return;
     }
     let Some(listings) = report.read(Check::IpBlockList, "", &snapshot.block_lists, LISTS) else {
@@ -141,11 +139,11 @@ fn dedicated_ips(snapshot: &Snapshot, report: &mut Report) {
     };
     for listing in listings {
         let what = format!("the address is in the block list {}", listing.list);
-        let problem = Problem::new(Check::IpBlockList, Warning, what, LISTS)
+        let problem = Check::IpBlockList.found(Warning, what, LISTS)
             .about(&listing.ip)
             .fix("AWS does not remove dedicated addresses from lists: follow the removal procedure of the list");
         report.add(match listing.since {
-            Some(since) => problem.evidence(format!("since {since}")),
+            Some(since) => problem.with(format!("since {}", since.to_minute())),
             None => problem,
         });
     }

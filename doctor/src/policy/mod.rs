@@ -83,7 +83,7 @@ pub struct Evaluation {
     pub reasons: Vec<String>,
 }
 
-/// Decides whether a policy allows a request. A resource without a policy admits no service.
+/// Decides whether a policy allows a request. A resource without a policy allows no service.
 pub fn evaluate(policy: Option<&str>, request: &Request<'_>) -> Evaluation {
     let Some(policy) = policy else {
         return Evaluation { answer: Answer::Denied, reasons: vec!["no policy".to_owned()] };

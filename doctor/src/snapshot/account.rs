@@ -67,12 +67,6 @@ pub struct SendPoint {
     pub at: Time,
     /// Delivery attempts.
     pub attempts: i64,
-    /// Bounces.
-    pub bounces: i64,
-    /// Complaints.
-    pub complaints: i64,
-    /// Rejected messages.
-    pub rejects: i64,
 }
 
 /// Dedicated IP addresses, and their entries in block lists.
@@ -85,8 +79,6 @@ pub struct DedicatedIp {
     pub warmup_status: String,
     /// Percentage of the warm-up; -1 if AWS manages it.
     pub warmup_percent: i32,
-    /// Pool.
-    pub pool: Option<String>,
 }
 
 /// An entry of a block list from `GetBlacklistReports`.

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::snapshot::part::Part;
-use crate::snapshot::time::Time;
 
 /// A configuration set.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,10 +22,6 @@ pub struct ConfigurationSet {
 pub struct SetOptions {
     /// `false` if the set is paused.
     pub sending_enabled: bool,
-    /// SES publishes reputation metrics of the set.
-    pub reputation_metrics: bool,
-    /// Since when the reputation metrics of the set count.
-    pub fresh_start: Option<Time>,
     /// Mail to servers without TLS bounces (`TlsPolicy` is `REQUIRE`).
     pub tls_required: bool,
     /// Time for which SES tries to deliver, if set.
@@ -166,5 +161,18 @@ pub struct Key {
     pub policy: Part<String>,
 }
 
-/// Keys by the name that a topic or queue uses.
+/// Keys by [`key_arn`].
 pub type Keys = BTreeMap<String, Part<Key>>;
+
+/// The ARN of the key of a topic or queue: an alias or ID is one of the region and account of the resource.
+pub fn key_arn(name: &str, resource: &str) -> String {
+    let mut parts = resource.split(':').skip(1);
+    let (partition, region, account) = (parts.next(), parts.nth(1), parts.next());
+    match (partition, region, account) {
+        (Some(partition), Some(region), Some(account)) if !name.starts_with("arn:") => {
+            let kind = if name.starts_with("alias/") { "" } else { "key/" };
+            format!("arn:{partition}:kms:{region}:{account}:{kind}{name}")
+        }
+        _ => name.to_owned(),
+    }
+}

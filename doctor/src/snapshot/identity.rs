@@ -17,8 +17,6 @@ pub struct Identity {
     pub name: String,
     /// `DOMAIN` or `EMAIL_ADDRESS`.
     pub kind: String,
-    /// Whether SES sends mail of this identity.
-    pub sending_enabled: bool,
     /// `PENDING`, `SUCCESS`, `FAILED`, `TEMPORARY_FAILURE`, `NOT_STARTED`, or [`MISSING`].
     pub verification: String,
     /// Response of `GetEmailIdentity`.
@@ -35,10 +33,15 @@ impl Identity {
         self.kind != "EMAIL_ADDRESS"
     }
 
-    /// Whether SES has verified the identity.
+    /// Whether SES has verified the identity, and sends its mail: also for 72 hours after a record has vanished.
     pub fn is_verified(&self) -> bool {
-        self.verification == "SUCCESS"
+        is_in_use(&self.verification)
     }
+}
+
+/// Whether SES uses what has a status: verified now, or until a short while ago.
+pub fn is_in_use(status: &str) -> bool {
+    ["SUCCESS", "TEMPORARY_FAILURE"].contains(&status)
 }
 
 /// Response of `GetEmailIdentity`.
@@ -49,8 +52,8 @@ pub struct IdentityDetails {
     pub configuration_set: Option<String>,
     /// Bounces and complaints are also sent by email.
     pub feedback_forwarding: bool,
-    /// Last check of the verification.
-    pub last_checked: Option<Time>,
+    /// Last check that found the record of the verification.
+    pub last_success: Option<Time>,
     /// Why the verification failed, such as `HOST_NOT_FOUND`.
     pub verification_error: Option<String>,
     /// DKIM.

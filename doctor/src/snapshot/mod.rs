@@ -14,6 +14,7 @@ pub mod workmail;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use serde_json::error::Category;
 
 use account::{Account, BlockListing, DedicatedIp, Recipient, Recommendation, SendPoint};
 use event_feed::{ConfigurationSet, Keys, Queue, Topic};
@@ -70,13 +71,13 @@ pub struct Snapshot {
     /// Queues by ARN: those that bouncewatch reads, those of subscriptions, and their dead-letter queues.
     #[serde(default)]
     pub queues: BTreeMap<String, Part<Queue>>,
-    /// Keys by the name that a topic or queue uses.
+    /// Keys by ARN: see [`event_feed::key_arn`].
     #[serde(default)]
     pub keys: Keys,
     /// Rules of the active receipt rule set; `None` inside if no rule set is active.
     #[serde(default)]
     pub receipt_rules: Part<Option<Vec<ReceiptRule>>>,
-    /// Organisations of WorkMail.
+    /// Organizations of WorkMail.
     #[serde(default)]
     pub workmail: Part<Vec<Organization>>,
     /// Tenants.
@@ -113,10 +114,32 @@ pub struct DnsRecords {
 pub enum SnapshotError {
     /// No snapshot in JSON.
     #[error("not a snapshot of `doctor`: {0}")]
-    Syntax(#[from] serde_json::Error),
+    Syntax(String),
     /// Written by a newer release.
     #[error("the snapshot has version {0}, this release reads versions up to {FORMAT_VERSION}")]
     Version(u32),
+}
+
+/// The error of serde quotes values, which can be addresses: it is neither printed nor kept as source.
+impl From<serde_json::Error> for SnapshotError {
+    fn from(error: serde_json::Error) -> Self {
+        let (line, column) = (error.line(), error.column());
+        Self::Syntax(format!("{} at line {line} column {column}", reason(&error)))
+    }
+}
+
+fn reason(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    match error.classify() {
+        Category::Data => {
+            match text.strip_prefix("missing field `").and_then(|rest| rest.split_once('`')) {
+                Some((field, _)) => format!("no field `{field}`"),
+                None => "a value of another type or form than expected".to_owned(),
+            }
+        }
+        Category::Eof => "the JSON ends early".to_owned(),
+        Category::Syntax | Category::Io => "no valid JSON".to_owned(),
+    }
 }
 
 impl Snapshot {

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 /// The value that AWS returned, or why there is none.
 ///
 /// In JSON an object with one key: `{"value": ...}`, `{"denied": "ses:GetAccount"}`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Part<T> {
     /// The value.
@@ -16,8 +16,11 @@ pub enum Part<T> {
     Denied(String),
     /// The call failed for another reason.
     Error(CallFailure),
-    /// No call was made; the reason.
+    /// The operator chose not to read it, or nothing is to be read; the reason.
     Skipped(String),
+    /// The snapshot has no such part.
+    #[default]
+    Missing,
 }
 
 /// A failed call.
@@ -46,13 +49,7 @@ impl<T> Part<T> {
             Self::Denied(action) => Part::Denied(action),
             Self::Error(failure) => Part::Error(failure),
             Self::Skipped(why) => Part::Skipped(why),
+            Self::Missing => Part::Missing,
         }
-    }
-}
-
-/// A snapshot of an older release has no value for a newer part.
-impl<T> Default for Part<T> {
-    fn default() -> Self {
-        Self::Skipped("not in the snapshot".to_owned())
     }
 }

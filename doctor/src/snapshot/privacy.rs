@@ -7,7 +7,41 @@ use serde_json::{Map, Value};
 
 /// Characters of the local part of an address as it occurs in names, ARNs and policies.
 fn is_local(c: char) -> bool {
-    c.is_alphanumeric() || ".!#$%&'*+-=?^_`{|}~".contains(c)
+    c.is_alphanumeric() || ".!#$%&'*+-/=?^_`{|}~".contains(c)
+}
+
+/// What separates the local part from the domain: also in an encoded URL.
+const SEPARATORS: [&str; 2] = ["@", "%40"];
+/// What stands before the name of an identity in its ARN.
+const IDENTITY: &str = "identity/";
+
+/// The local part at the end of a text; empty if there is none.
+fn local_part(text: &str) -> &str {
+    if let Some(quoted) = quoted_part(text) {
+        return quoted;
+    }
+    let local = text.strip_prefix(text.trim_end_matches(is_local)).unwrap_or_default();
+    let prefix = if local.starts_with("//") { "/" } else { IDENTITY };
+    local.rsplit_once(prefix).map_or(local, |(_, local)| local)
+}
+
+/// `"jane doe"` at the end of a text. In `{"key":"@example.com"}` the last quote opens a text: the quote before it does
+/// not follow white space or an opening bracket.
+fn quoted_part(text: &str) -> Option<&str> {
+    let inner = text.strip_suffix('"')?;
+    let (before, local) = inner.rsplit_once('"').filter(|(_, local)| !local.is_empty())?;
+    let is_start = |c: char| c.is_whitespace() || "</:,".contains(c);
+    let opens = before.is_empty() || before.ends_with(is_start);
+    let is_name = local.chars().all(|c| is_local(c) || c == ' ');
+    if opens && is_name { text.strip_prefix(before) } else { None }
+}
+
+/// Splits a text at the first separator.
+fn split_at_separator(text: &str) -> Option<(&str, &str, &str)> {
+    let found =
+        SEPARATORS.into_iter().filter_map(|separator| Some((text.find(separator)?, separator)));
+    let (_, separator) = found.min()?;
+    text.split_once(separator).map(|(before, after)| (before, separator, after))
 }
 
 fn is_domain(c: char) -> bool {
@@ -41,9 +75,9 @@ impl AddressMask {
     fn masked(&mut self, text: &str) -> String {
         let mut out = String::with_capacity(text.len());
         let mut rest = text;
-        while let Some((before, after)) = rest.split_once('@') {
-            let kept = before.trim_end_matches(is_local);
-            let local = before.strip_prefix(kept).unwrap_or_default();
+        while let Some((before, separator, after)) = split_at_separator(rest) {
+            let local = local_part(before);
+            let kept = before.strip_suffix(local).unwrap_or(before);
             let domain_end = after.find(|c| !is_domain(c)).unwrap_or(after.len());
             let (domain, tail) = after.split_at_checked(domain_end).unwrap_or((after, ""));
             out.push_str(kept);
@@ -56,7 +90,7 @@ impl AddressMask {
                 // writing to a String cannot fail
                 _ = write!(out, "address-{number}");
             }
-            out.push('@');
+            out.push_str(separator);
             out.push_str(domain);
             rest = tail;
         }
@@ -76,12 +110,20 @@ mod tests {
         let masked = AddressMask::default().apply(json!({
             "identity": "Bob@example.com",
             "policy": "{\"arn:aws:ses:eu-west-1:1:identity/bob@example.com\"}",
+            "quoted": "\"jane doe\"@example.com <\"jane doe\"@example.com>",
+            "url": "https://example.com/?to=bob%40example.com&x",
+            "arn": "arn:aws:ses:eu-west-1:1:identity/a/b@example.com",
+            "json": "{\"a\": \"b\", \"c\":\"@example.com\"}",
             "carl+x@example.org": ["@", "a@", "@example.com", "write to bob@example.com, please", 1],
         }));
         let expected = json!({
-            "identity": "address-2@example.com",
-            "policy": "{\"arn:aws:ses:eu-west-1:1:identity/address-2@example.com\"}",
-            "address-1@example.org": ["@", "a@", "@example.com", "write to address-2@example.com, please", 1],
+            "identity": "address-3@example.com",
+            "policy": "{\"arn:aws:ses:eu-west-1:1:identity/address-3@example.com\"}",
+            "quoted": "address-4@example.com <address-4@example.com>",
+            "url": "https://example.com/address-5%40example.com&x",
+            "arn": "arn:aws:ses:eu-west-1:1:identity/address-1@example.com",
+            "json": "{\"a\": \"b\", \"c\":\"@example.com\"}",
+            "address-2@example.org": ["@", "a@", "@example.com", "write to address-3@example.com, please", 1],
         });
         assert_eq!(masked, expected);
     }

@@ -10,8 +10,6 @@ use crate::snapshot::time::Time;
 pub struct Tenant {
     /// Name.
     pub name: String,
-    /// ARN.
-    pub arn: String,
     /// Response of `GetReputationEntity`.
     #[serde(default)]
     pub reputation: Part<Reputation>,

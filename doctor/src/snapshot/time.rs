@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use bouncewatch_schemas::text::utc_minute;
 use bouncewatch_schemas::time::{format_ms, parse_ms};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
@@ -14,6 +15,13 @@ impl Time {
     pub const fn secs_until(self, later: Self) -> i64 {
         let secs = later.0.saturating_sub(self.0) / 1_000;
         if secs < 0 { 0 } else { secs }
+    }
+}
+
+impl Time {
+    /// The time for people: `2026-11-20 00:00 UTC`.
+    pub fn to_minute(self) -> String {
+        utc_minute(&self.to_string())
     }
 }
 

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::snapshot::part::Part;
 
-/// An organisation of WorkMail.
+/// An organization of WorkMail.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Organization {
     /// ID.
@@ -22,7 +22,7 @@ pub struct Organization {
     pub tracing: Part<Option<String>>,
 }
 
-/// A mail domain of an organisation.
+/// A mail domain of an organization.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MailDomain {
     /// The domain.

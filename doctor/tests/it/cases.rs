@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use bouncewatch_doctor::dns_request::{DnsOptions, dns_request};
 use bouncewatch_doctor::finding::{Check, Finding, FindingLevel};
-use bouncewatch_doctor::judge::{Figures, StoreFigures, judge};
+use bouncewatch_doctor::judge::{Figures, StoreFigures, judge, worst};
 use bouncewatch_doctor::snapshot::Snapshot;
 use serde::Deserialize;
 use serde_json::Value;
@@ -21,6 +22,9 @@ pub(crate) struct Case {
     findings: Vec<String>,
     #[serde(default)]
     contains: Vec<String>,
+    /// Values of the request for DNS records.
+    #[serde(default)]
+    request: BTreeMap<String, Value>,
 }
 
 fn folder() -> PathBuf {
@@ -104,6 +108,13 @@ fn cases_have_their_findings() {
         if !is_equal {
             wrong.push(format!("{name}\n  expected {:?}\n  found    {found:?}", case.findings));
         }
+        let options = DnsOptions::default();
+        let request = serde_json::to_value(dns_request(&case.snapshot(), &options)).unwrap();
+        for (pointer, expected) in &case.request {
+            if request.pointer(pointer) != Some(expected) {
+                wrong.push(format!("{name}: {pointer} is not {expected} in {request}"));
+            }
+        }
         let json = serde_json::to_string(&findings).unwrap();
         let missing = case.contains.iter().filter(|text| !json.contains(*text));
         wrong.extend(missing.map(|text| format!("{name}: no `{text}` in {json}")));
@@ -121,14 +132,15 @@ fn every_check_has_a_pair_of_cases() {
             assert!(cases.contains_key(name.trim_end_matches("_near")), "{name} has no partner");
             continue;
         }
-        let near = &cases
-            .get(&format!("{name}_near"))
-            .unwrap_or_else(|| panic!("no {name}_near"))
-            .findings;
-        let near: Vec<String> = near.iter().map(|line| without_subject(line)).collect();
+        let near = cases.get(&format!("{name}_near")).unwrap_or_else(|| panic!("no {name}_near"));
+        let request_differs = case.request != near.request;
+        let near: Vec<String> = near.findings.iter().map(|line| without_subject(line)).collect();
         let own: Vec<String> = case.findings.iter().map(|line| without_subject(line)).collect();
         let only_here: Vec<&String> = own.iter().filter(|line| !near.contains(line)).collect();
-        assert!(!only_here.is_empty(), "{name} and its partner have the same findings");
+        assert!(
+            !only_here.is_empty() || request_differs,
+            "{name} and its partner have the same findings"
+        );
         covered
             .extend(only_here.into_iter().map(|line| line.split(' ').nth(1).unwrap().to_owned()));
     }
@@ -138,6 +150,16 @@ fn every_check_has_a_pair_of_cases() {
         .filter(|id| !covered.iter().any(|covered| covered == id))
         .collect();
     assert!(missing.is_empty(), "checks without a pair of cases: {missing:?}");
+}
+
+#[test]
+fn fixes_are_sentences() {
+    for (name, case) in cases() {
+        for finding in case.judge() {
+            let is_sentence = finding.fix.is_empty() || finding.fix.starts_with(char::is_uppercase);
+            assert!(is_sentence, "{name}: {finding:?}");
+        }
+    }
 }
 
 /// What AWS does not document is never the base of a critical finding.
@@ -163,18 +185,83 @@ fn denied_part_is_unknown_and_names_the_action() {
         "tenants",
         "recommendations",
         "dedicated_ips",
+        "workmail",
+        "dns",
+        "identities.value.0.details",
+        "identities.value.0.notifications",
+        "sets.main.options",
+        "sets.main.destinations",
     ];
     for part in parts {
         let mut value = healthy();
-        value[part] = serde_json::json!({"denied": format!("aws:Read-{part}")});
+        let mut found = &mut value;
+        for member in part.split('.') {
+            found = match member.parse::<usize>() {
+                Ok(at) => &mut found[at],
+                Err(_) => &mut found[member],
+            };
+        }
+        *found = serde_json::json!({"denied": format!("aws:Read-{part}")});
         let snapshot = Snapshot::parse(&value.to_string()).unwrap();
         let figures = Figures { store: Some(StoreFigures::default()), ..Figures::default() };
         let findings = judge(&snapshot, &figures);
-        let expected = format!("needs aws:Read-{part}");
+        let expected = format!("access to aws:Read-{part} is denied");
         let found = findings.iter().find(|finding| finding.what == expected);
         let found = found.unwrap_or_else(|| panic!("{part}: {findings:?}"));
         assert_eq!(found.level, FindingLevel::Unknown, "{part}");
+        // a contract: the text names what is needed
+        assert!(found.fix.contains(&format!("needs aws:Read-{part}")), "{found:?}");
     }
+}
+
+#[test]
+fn error_names_the_field_and_quotes_no_value() {
+    let snapshot = |extra: &str| format!(r#"{{"version": 1, "region": "eu-west-1"{extra}}}"#);
+    let error = |json: &str| {
+        let error = Snapshot::parse(json).unwrap_err();
+        assert!(std::error::Error::source(&error).is_none(), "{error:?}");
+        error.to_string()
+    };
+    assert!(
+        error(&snapshot("")).contains("no field `taken_at` at line 1"),
+        "{}",
+        error(&snapshot(""))
+    );
+    for value in ["\"jane@example.com\"", "[\"jane@example.com\"]", "jane@example.com"] {
+        for field in ["taken_at", "account", "identities", "version"] {
+            let text = error(&snapshot(&format!(
+                r#", "taken_at": "2026-11-26T12:00:00Z", "{field}": {value}"#
+            )));
+            assert!(!text.contains("jane"), "{text}");
+        }
+    }
+}
+
+/// A snapshot without a part states nothing about it.
+#[test]
+fn missing_part_is_unknown() {
+    let healthy = healthy();
+    for part in healthy.as_object().unwrap().keys() {
+        let mut value = healthy.clone();
+        value.as_object_mut().unwrap().remove(part);
+        let required = ["version", "taken_at", "region"];
+        let settings = ["own_queues", "own_sets", "recipient"];
+        // the healthy account has nothing for which these are read
+        let unused = ["keys", "block_lists", "receipt_rules"];
+        if [&required[..], &settings, &unused].concat().contains(&part.as_str()) {
+            continue;
+        }
+        let snapshot = Snapshot::parse(&value.to_string()).unwrap();
+        let figures = Figures { store: Some(StoreFigures::default()), ..Figures::default() };
+        let findings = judge(&snapshot, &figures);
+        let is_unknown = findings.iter().any(|finding| {
+            finding.level == FindingLevel::Unknown && finding.what.contains("not in the snapshot")
+        });
+        assert!(is_unknown, "{part}: {findings:?}");
+    }
+    let empty = r#"{"version": 1, "taken_at": "2026-11-26T12:00:00Z", "region": "eu-west-1"}"#;
+    let findings = judge(&Snapshot::parse(empty).unwrap(), &Figures::default());
+    assert_eq!(worst(&findings).exit_code(), 3, "{findings:?}");
 }
 
 #[test]

@@ -13,6 +13,7 @@ use bouncewatch_doctor::gather::{GatherError, GatherRequest, gather};
 use bouncewatch_doctor::snapshot::Snapshot;
 use bouncewatch_doctor::snapshot::part::Part;
 use bouncewatch_doctor::snapshot::time::Time;
+use serde_json::Value;
 
 /// SDK settings that send all calls to `respond`, which maps an operation to status and body. The operation is
 /// `SERVICE.ACTION` of JSON services, `Action` of XML services, `METHOD /path` of SES v2.
@@ -29,7 +30,11 @@ fn config(respond: impl Fn(&str) -> (u16, String) + Send + Sync + 'static) -> Sd
         let (status, response) = respond(&operation);
         let code = response.split('"').nth(3).unwrap_or_default().to_owned();
         let is_cbor = operation.contains("/operation/");
-        let body = if is_cbor { cbor_error(&code) } else { response.into_bytes() };
+        let body = if is_cbor {
+            cbor(&serde_json::from_str(&response).unwrap_or_default())
+        } else {
+            response.into_bytes()
+        };
         let mut response = http::Response::builder().status(status);
         if is_cbor {
             response = response.header("smithy-protocol", "rpc-v2-cbor");
@@ -48,10 +53,24 @@ fn config(respond: impl Fn(&str) -> (u16, String) + Send + Sync + 'static) -> Sd
         .build()
 }
 
-/// `{"__type": CODE}` as CBOR: a map of one entry, and two texts of less than 24 bytes.
-fn cbor_error(code: &str) -> Vec<u8> {
-    let text = |text: &str| [&[0x60 + u8::try_from(text.len()).unwrap()], text.as_bytes()].concat();
-    [vec![0xa1], text("__type"), text(code)].concat()
+/// JSON as CBOR: null, texts of less than 24 bytes, and lists and objects with less than 24 entries.
+fn cbor(value: &Value) -> Vec<u8> {
+    let head = |kind: u8, length: usize| vec![kind + u8::try_from(length).unwrap()];
+    let text = |text: &str| [head(0x60, text.len()), text.as_bytes().to_vec()].concat();
+    match value {
+        Value::String(value) => text(value),
+        Value::Array(values) => {
+            head(0x80, values.len()).into_iter().chain(values.iter().flat_map(cbor)).collect()
+        }
+        Value::Object(fields) => {
+            let fields = fields.iter().flat_map(|(key, value)| [text(key), cbor(value)].concat());
+            fields.fold(head(0xa0, value.as_object().unwrap().len()), |mut all, byte| {
+                all.push(byte);
+                all
+            })
+        }
+        _ => vec![0xf6],
+    }
 }
 
 const DENIED: &str = r#"{"__type": "AccessDeniedException", "message": "not authorized"}"#;
@@ -234,6 +253,37 @@ async fn missing_entry_is_no_suppression_and_throttling_is_an_error() {
     let Part::Error(failure) = &snapshot.account else { panic!("{:?}", snapshot.account) };
     assert_eq!(failure.action, "ses:GetAccount");
     assert_eq!(failure.message, "TooManyRequestsException slow down");
+}
+
+#[tokio::test]
+async fn failed_metric_is_an_error_not_a_missing_point() {
+    let snapshot = gathered(|operation| {
+        if operation.contains("/operation/GetMetricData") {
+            let result = r#"{"MetricDataResults": [{"Id": "m0", "StatusCode": "InternalError"}]}"#;
+            return (200, result.to_owned());
+        }
+        response(operation).map_or_else(|| denied(operation), |response| (200, response))
+    })
+    .await;
+    let Part::Error(failure) = &snapshot.metrics else { panic!("{:?}", snapshot.metrics) };
+    assert_eq!(failure.message, "StatusCode InternalError");
+}
+
+#[tokio::test]
+async fn identity_is_found_in_any_case_and_account_is_required() {
+    let config = config(|operation| match operation {
+        "GetCallerIdentity" => {
+            (200, response(operation).unwrap().replace("<Account>123456789012</Account>", ""))
+        }
+        "GET /v2/email/identities/example.com" => (200, "{}".to_owned()),
+        _ => response(operation).map_or_else(|| denied(operation), |response| (200, response)),
+    });
+    let request = GatherRequest { identities: vec!["EXAMPLE.com".to_owned()], ..request() };
+    let snapshot = gather(&config, &request, &mut |_| {}).await.unwrap();
+    let identities = snapshot.identities.value().unwrap();
+    assert_eq!(identities.len(), 1, "{identities:?}");
+    assert!(identities[0].details.value().is_some(), "{identities:?}");
+    assert!(matches!(snapshot.account_id, Part::Error(_)), "{:?}", snapshot.account_id);
 }
 
 #[tokio::test]

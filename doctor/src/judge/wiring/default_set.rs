@@ -1,9 +1,9 @@
 //! Default configuration sets of identities: mail that names no set produces no events.
 
-use crate::finding::Check;
 use crate::finding::FindingLevel::{Critical, Note, Warning};
+use crate::finding::{Check, Finding};
 use crate::judge::figures::StoreFigures;
-use crate::judge::report::{Problem, Report};
+use crate::judge::report::Report;
 use crate::snapshot::Snapshot;
 use crate::snapshot::identity::Identity;
 
@@ -53,7 +53,7 @@ pub(super) fn judge_defaults(
     }
 }
 
-fn missing(identity: &Identity, senders: Senders) -> Problem {
+fn missing(identity: &Identity, senders: Senders) -> Finding {
     let notifications = identity.notifications.value();
     let topics = notifications.map_or(0, |notifications| notifications.topics().count());
     let what = if topics >= 2 {
@@ -71,11 +71,11 @@ fn missing(identity: &Identity, senders: Senders) -> Problem {
             (Warning, "whether senders name a configuration set is not known".to_owned())
         }
     };
-    let problem = Problem::new(Check::DefaultSet, level, what, SOURCE).evidence(evidence).fix(
-        "aws sesv2 put-email-identity-configuration-set-attributes --email-identity NAME --configuration-set-name SET",
+    let problem = Check::DefaultSet.found(level, what, SOURCE).with(evidence).fix(
+        "Run `aws sesv2 put-email-identity-configuration-set-attributes --email-identity NAME --configuration-set-name SET`",
     );
     if topics == 0 && notifications.is_some_and(|notifications| notifications.forwarding) {
-        return problem.evidence(
+        return problem.with(
             "email feedback is on and there are no topics: SES also leaves an identity so after it could not publish to a topic",
         );
     }

@@ -1,16 +1,19 @@
-//! EventBridge instead of SNS: whether the queue admits rules of the default bus. The rules themselves are not read.
+//! EventBridge instead of SNS: whether the queue allows rules of the default bus. The rules themselves are not read.
 
-use crate::finding::Check;
 use crate::finding::FindingLevel::{Critical, Note};
-use crate::judge::report::{Problem, Report};
+use crate::finding::{Check, Finding};
+use crate::judge::report::{Report, policy_problem};
 use crate::judge::wiring::arn;
 use crate::judge::wiring::key::{KeyUse, judge_key};
-use crate::judge::wiring::publishers::{Paths, Publisher};
-use crate::policy::{Answer, Known, Request, evaluate};
+use crate::judge::wiring::publishers::{Paths, Publisher, level_of};
+use crate::policy::{Known, Request, evaluate};
 use crate::snapshot::Snapshot;
 use crate::snapshot::event_feed::{Queue, Target};
 
 const SOURCE: &str = "EventBridge user guide, resource policies of SQS targets";
+const DESTINATION: &str = "SES developer guide, event destinations of EventBridge";
+/// Resource of the default bus.
+const DEFAULT_BUS: &str = ":event-bus/default";
 /// Principal of EventBridge.
 const EVENTS: &str = "events.amazonaws.com";
 
@@ -28,11 +31,25 @@ pub(super) fn judge_event_bus(snapshot: &Snapshot, paths: &Paths<'_>, report: &m
     if !needs_bus {
         return;
     }
+    for (name, set) in &snapshot.sets {
+        let level = level_of(paths.used_sets.contains(name.as_str()));
+        let destinations = set.destinations.value().into_iter().flatten();
+        for destination in destinations.filter(|destination| destination.enabled) {
+            if let Target::EventBus(bus) = &destination.target
+                && !bus.ends_with(DEFAULT_BUS)
+            {
+                let what = "SES publishes to the default event bus only, and the destination names another one";
+                let problem = Check::EventBusPolicy.found(level, what, DESTINATION).about(name);
+                report.add(problem.with(bus).fix("Name the default event bus of the account"));
+            }
+        }
+    }
     if paths.queues.is_empty() {
         let what = "events go to EventBridge, and no queue is known: nothing behind EventBridge was checked";
         report.add(
-            Problem::new(Check::EventBusPolicy, Note, what, SOURCE)
-                .fix("name the queue that the consumer reads"),
+            Check::EventBusPolicy
+                .found(Note, what, SOURCE)
+                .fix("Name the queue that the consumer reads"),
         );
     }
     for arn in &paths.queues {
@@ -43,6 +60,7 @@ pub(super) fn judge_event_bus(snapshot: &Snapshot, paths: &Paths<'_>, report: &m
         let key_use = KeyUse {
             check: Check::EventBusKey,
             service: EVENTS,
+            source_account: snapshot.account_id.value().map_or("", String::as_str),
             resource: arn,
             level: Critical,
             what: "EventBridge cannot send to the encrypted queue: events are lost",
@@ -51,29 +69,17 @@ pub(super) fn judge_event_bus(snapshot: &Snapshot, paths: &Paths<'_>, report: &m
     }
 }
 
-fn policy(snapshot: &Snapshot, queue: &Queue, arn: &str) -> Option<Problem> {
+fn policy(snapshot: &Snapshot, queue: &Queue, arn: &str) -> Option<Finding> {
     let account = snapshot.account_id.value().map_or_else(|| arn::account(arn), String::as_str);
     let rules = format!("arn:{}:events:{}:{account}:rule/", arn::partition(arn), snapshot.region);
     let request = Request::new(EVENTS, "sqs:SendMessage", Known::Text(arn.to_owned()))
         .with("aws:sourcearn", Known::Start(rules.clone()))
         .with("aws:sourceaccount", Known::Text(account.to_owned()));
-    let evaluation = evaluate(queue.policy.as_deref(), &request);
-    let (level, what) = match evaluation.answer {
-        Answer::Allowed => return None,
-        Answer::Denied => {
-            (Critical, "the policy of the queue does not let EventBridge send: events are lost")
-        }
-        Answer::Undecided => (
-            Note,
-            "the policy of the queue admits some rules of EventBridge; rules are not read, so compare them with the policy",
-        ),
-    };
-    let mut problem = Problem::new(Check::EventBusPolicy, level, what, SOURCE);
-    problem.evidence = evaluation.reasons;
-    if level == Critical {
-        problem = problem.fix(format!(
-            "add a statement that allows {EVENTS} sqs:SendMessage with aws:SourceArn = {rules}NAME"
-        ));
-    }
-    Some(problem)
+    let what = "the policy of the queue does not let EventBridge send: events are lost";
+    let denied = Check::EventBusPolicy.found(Critical, what, SOURCE).fix(format!(
+        "Add a statement that allows {EVENTS} sqs:SendMessage with aws:SourceArn = {rules}NAME"
+    ));
+    let what = "the policy of the queue allows some rules of EventBridge; rules are not read, so compare them with the policy";
+    let undecided = Check::EventBusPolicy.found(Note, what, SOURCE);
+    policy_problem(evaluate(queue.policy.as_deref(), &request), denied, undecided)
 }

@@ -2,7 +2,7 @@
 
 use crate::finding::Check;
 use crate::finding::FindingLevel::Warning;
-use crate::judge::report::{Problem, Report};
+use crate::judge::report::Report;
 use crate::judge::wiring::arn;
 use crate::judge::wiring::publishers::Paths;
 use crate::snapshot::Snapshot;
@@ -24,8 +24,9 @@ struct Stop {
 
 pub(super) fn judge_flow(snapshot: &Snapshot, paths: &Paths<'_>, report: &mut Report) {
     let Some(metrics) = report.read(Check::Flow, "", &snapshot.metrics, SOURCE) else { return };
-    // metrics of other regions are not read
-    let is_here = |arn: &&&str| arn::region(arn) == snapshot.region;
+    // metrics of other regions and accounts are not read
+    let is_here =
+        |arn: &&&str| arn::region(arn) == snapshot.region && !arn::is_foreign(snapshot, arn);
     for topic in paths.topics.keys().filter(is_here) {
         let sends = if has_send_events(snapshot, topic) { metrics.sends } else { None };
         let sends = sends.unwrap_or(0.0);
@@ -37,6 +38,7 @@ pub(super) fn judge_flow(snapshot: &Snapshot, paths: &Paths<'_>, report: &mut Re
         let delivered: f64 = paths
             .topics_of_queue(snapshot, queue)
             .into_iter()
+            .filter(|topic| is_here(&topic))
             .filter_map(|topic| metrics.topics.get(arn::name(topic))?.delivered)
             .sum();
         let flow = metrics.queues.get(arn::name(queue)).copied().unwrap_or_default();
@@ -66,9 +68,10 @@ fn has_filter(snapshot: &Snapshot, paths: &Paths<'_>, topic: &str) -> bool {
 
 fn report_stop(subject: &str, stop: Option<Stop>, report: &mut Report) {
     let problem = stop.map(|stop| {
-        let mut problem = Problem::new(Check::Flow, Warning, stop.what, SOURCE)
-            .evidence(stop.counts)
-            .fix(format!("see the findings {}", stop.checks));
+        let mut problem = Check::Flow
+            .found(Warning, stop.what, SOURCE)
+            .with(stop.counts)
+            .fix(format!("See the findings {}", stop.checks));
         problem.assumption = stop.assumption;
         problem
     });

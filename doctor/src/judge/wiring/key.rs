@@ -1,17 +1,17 @@
 //! Keys of KMS: whether a service of AWS can use the key of a topic or queue.
 
-use crate::finding::Check;
 use crate::finding::FindingLevel::{self, Warning};
-use crate::judge::report::{Problem, Report};
+use crate::finding::{Check, Finding};
+use crate::judge::report::{Report, policy_problem};
 use crate::judge::wiring::arn;
 use crate::policy::{Answer, Known, Request, evaluate};
 use crate::snapshot::Snapshot;
-use crate::snapshot::event_feed::Key;
+use crate::snapshot::event_feed::{Key, key_arn};
 use crate::snapshot::part::Part;
 
 const SOURCE: &str = "SNS and SQS developer guides, key management";
 
-/// Aliases of keys that AWS manages: their policies admit no other service and cannot be changed.
+/// Aliases of keys that AWS manages: their policies allow no other service and cannot be changed.
 const MANAGED_ALIASES: [&str; 2] = ["alias/aws/sns", "alias/aws/sqs"];
 /// What a service does to send to an encrypted topic or queue.
 const ACTIONS: [&str; 2] = ["kms:GenerateDataKey", "kms:Decrypt"];
@@ -21,6 +21,8 @@ pub(super) struct KeyUse<'a> {
     pub(super) check: Check,
     /// Principal of the service.
     pub(super) service: &'a str,
+    /// Account of the source for which the service acts; empty if it is not known.
+    pub(super) source_account: &'a str,
     /// ARN of the topic or queue.
     pub(super) resource: &'a str,
     /// Level if the service cannot use the key.
@@ -45,12 +47,12 @@ pub(super) fn judge_key(
         report.add(managed(name, key_use));
         return;
     }
-    let missing = Part::default();
-    let key = snapshot.keys.get(name).unwrap_or(&missing);
-    if let Part::Absent(_) = key {
-        let problem = problem(key_use, name).evidence("the key does not exist");
+    let arn = key_arn(name, resource);
+    let key = snapshot.keys.get(&arn);
+    if matches!(key, Some(Part::Absent(_))) && !arn::is_foreign(snapshot, &arn) {
+        let problem = problem(key_use, name).with("the key does not exist");
         report.add(
-            problem.fix("set another key, or switch to encryption with keys of SQS (SSE-SQS)"),
+            problem.fix("Set another key, or switch to encryption with keys of SQS (SSE-SQS)"),
         );
         return;
     }
@@ -60,53 +62,49 @@ pub(super) fn judge_key(
         return;
     }
     if key.state != "Enabled" {
-        let problem = problem(key_use, name).evidence(format!("KeyState = {}", key.state));
-        report.add(problem.fix("enable the key, or set another one"));
+        let problem = problem(key_use, name).with(format!("KeyState = {}", key.state));
+        report.add(problem.fix("Enable the key, or set another one"));
         return;
     }
-    policy(snapshot, name, key, key_use, report);
+    policy(name, key, key_use, report);
 }
 
-fn problem(key_use: &KeyUse<'_>, name: &str) -> Problem {
-    Problem::new(key_use.check, key_use.level, key_use.what, SOURCE)
+fn problem(key_use: &KeyUse<'_>, name: &str) -> Finding {
+    key_use
+        .check
+        .found(key_use.level, key_use.what, SOURCE)
         .about(key_use.resource)
-        .evidence(format!("key {name}"))
+        .with(format!("key {name}"))
 }
 
-fn managed(name: &str, key_use: &KeyUse<'_>) -> Problem {
+fn managed(name: &str, key_use: &KeyUse<'_>) -> Finding {
     problem(key_use, name)
-        .evidence("AWS manages this key; its policy admits no other service and cannot be changed")
-        .fix("use an own key with a statement for the service; for a queue SSE-SQS needs no key")
+        .with("AWS manages this key; its policy allows no other service and cannot be changed")
+        .fix("Use an own key with a statement for the service; for a queue SSE-SQS needs no key")
 }
 
-fn policy(snapshot: &Snapshot, name: &str, key: &Key, key_use: &KeyUse<'_>, report: &mut Report) {
-    let KeyUse { check, service, resource, .. } = *key_use;
+fn policy(name: &str, key: &Key, key_use: &KeyUse<'_>, report: &mut Report) {
+    let KeyUse { check, service, resource, source_account, .. } = *key_use;
     let Some(policy) = report.read(check, resource, &key.policy, SOURCE) else { return };
-    let account =
-        snapshot.account_id.value().map_or_else(|| arn::account(resource), String::as_str);
-    for action in ACTIONS {
+    let evaluations = ACTIONS.into_iter().map(|action| {
         // a key policy usually names `*`: the key itself
-        let request = Request::new(service, action, Known::Start(String::new()))
-            .with("aws:sourceaccount", Known::Text(account.to_owned()));
-        let evaluation = evaluate(Some(policy), &request);
-        let mut problem = match evaluation.answer {
-            Answer::Allowed => continue,
-            Answer::Denied => problem(key_use, name),
-            Answer::Undecided => {
-                let mut problem = problem(key_use, name).assuming(
-                    "AWS does not document all condition keys of requests between services",
-                );
-                problem.level = Warning;
-                problem.evidence("the key policy may not allow it")
-            }
+        let mut request = Request::new(service, action, Known::Start(String::new()));
+        if !source_account.is_empty() {
+            request = request.with("aws:sourceaccount", Known::Text(source_account.to_owned()));
         }
-        .evidence(format!("key policy: {action} for {service}"));
-        problem.evidence.extend(evaluation.reasons);
-        report.add(problem.fix(format!(
-            "add to the key policy: {{\"Effect\": \"Allow\", \"Principal\": {{\"Service\": \"{service}\"}}, \
-             \"Action\": [\"kms:GenerateDataKey*\", \"kms:Decrypt\"], \"Resource\": \"*\"}}"
-        )));
-        return;
-    }
-    report.pass(check, resource, SOURCE);
+        (action, evaluate(Some(policy), &request))
+    });
+    let refused = { evaluations }.find(|(_, evaluation)| evaluation.answer != Answer::Allowed);
+    let problem = refused.and_then(|(action, evaluation)| {
+        let denied =
+            problem(key_use, name).with(format!("key policy: {action} for {service}")).fix(format!(
+                "Add to the key policy: {{\"Effect\": \"Allow\", \"Principal\": {{\"Service\": \"{service}\"}}, \
+                 \"Action\": [\"kms:GenerateDataKey*\", \"kms:Decrypt\"], \"Resource\": \"*\"}}"
+            ));
+        let undecided = Finding { level: key_use.level.min(Warning), ..denied.clone() }
+            .with("the key policy may not allow it")
+            .assuming("AWS does not document all condition keys of requests between services");
+        policy_problem(evaluation, denied, undecided)
+    });
+    report.check(check, resource, SOURCE, problem);
 }

@@ -16,7 +16,7 @@ use std::collections::BTreeSet;
 use crate::finding::Check;
 use crate::finding::FindingLevel::Note;
 use crate::judge::figures::Figures;
-use crate::judge::report::{Problem, Report};
+use crate::judge::report::Report;
 use crate::snapshot::Snapshot;
 use publishers::{Paths, Publisher};
 
@@ -34,7 +34,7 @@ pub(super) fn judge(snapshot: &Snapshot, figures: &Figures, report: &mut Report)
     flow::judge_flow(snapshot, &paths, report);
 }
 
-/// Identities with a default set and classic topics that lead to the same queues.
+/// Identities with classic topics that lead to the same queues as their configuration sets.
 fn duplicates(snapshot: &Snapshot, paths: &Paths<'_>, report: &mut Report) {
     let queues_of = |publisher: Publisher<'_>| -> BTreeSet<&str> {
         let topics = paths.topics.iter().filter(|(_, all)| all.contains(&publisher));
@@ -44,21 +44,22 @@ fn duplicates(snapshot: &Snapshot, paths: &Paths<'_>, report: &mut Report) {
         endpoints.filter(|endpoint| paths.queues.contains(endpoint)).collect()
     };
     for identity in snapshot.identities.value().into_iter().flatten() {
-        let Some(set) =
-            identity.details.value().and_then(|details| details.configuration_set.as_deref())
-        else {
+        let default = identity.details.value().and_then(|one| one.configuration_set.as_ref());
+        let sets = default.into_iter().chain(&snapshot.own_sets);
+        let by_sets: BTreeSet<&str> = sets.flat_map(|set| queues_of(Publisher::Set(set))).collect();
+        if by_sets.is_empty() {
             continue;
-        };
-        let by_set = queues_of(Publisher::Set(set));
+        }
         let classic = queues_of(Publisher::Identity(&identity.name));
-        let both = by_set.intersection(&classic).next();
+        let both = by_sets.intersection(&classic).next();
         let problem = both.map(|queue| {
             let what =
                 "events arrive twice: from the configuration set and as classic notifications";
-            Problem::new(Check::DuplicateFeed, Note, what, FEEDBACK)
-                .evidence(format!("both lead to {queue}"))
-                .evidence("bouncewatch counts copies of an event once")
-                .fix("remove the topics of the identity to save messages")
+            Check::DuplicateFeed
+                .found(Note, what, FEEDBACK)
+                .with(format!("both lead to {queue}"))
+                .with("bouncewatch counts copies of an event once")
+                .fix("Remove the topics of the identity to save messages")
         });
         report.check(Check::DuplicateFeed, &identity.name, FEEDBACK, problem);
     }

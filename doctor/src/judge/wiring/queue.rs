@@ -1,15 +1,18 @@
 //! Queues that bouncewatch reads: policy and key for SNS, retention, dead letters, backlog, other consumers.
 
+use std::collections::BTreeSet;
+
+use bouncewatch_schemas::text::duration;
 use serde_json::Value;
 
-use crate::finding::Check;
 use crate::finding::FindingLevel::{Critical, Note, Unknown, Warning};
+use crate::finding::{Check, Finding};
 use crate::judge::figures::ConsumerFigures;
-use crate::judge::report::{Problem, Report};
+use crate::judge::report::{Report, policy_problem};
 use crate::judge::wiring::arn;
 use crate::judge::wiring::key::{KeyUse, judge_key};
 use crate::judge::wiring::publishers::Paths;
-use crate::policy::{Answer, Known, Request, evaluate};
+use crate::policy::{Known, Request, evaluate};
 use crate::snapshot::Snapshot;
 use crate::snapshot::event_feed::{Queue, Redrive};
 use crate::snapshot::metrics::QueueFlow;
@@ -37,13 +40,11 @@ pub(super) fn judge_queues(
     report: &mut Report,
 ) {
     for arn in &paths.queues {
-        let missing = Part::default();
-        let queue = snapshot.queues.get(*arn).unwrap_or(&missing);
-        if let Part::Absent(_) = queue {
+        let queue = snapshot.queues.get(*arn);
+        if matches!(queue, Some(Part::Absent(_))) && !arn::is_foreign(snapshot, arn) {
             let what = "the queue does not exist in this region and account";
-            report
-                .add(Problem::new(Check::QueueMissing, Critical, what, ATTRIBUTES).about(arn).fix(
-                "compare name, region and account of the queue with the settings of the consumer",
+            report.add(Check::QueueMissing.found(Critical, what, ATTRIBUTES).about(arn).fix(
+                "Compare name, region and account of the queue with the settings of the consumer",
             ));
             continue;
         }
@@ -53,10 +54,12 @@ pub(super) fn judge_queues(
         for topic in &topics {
             report.check(Check::QueuePolicy, arn, POLICY, sns_policy(queue, arn, topic));
         }
-        if !topics.is_empty() {
+        let accounts: BTreeSet<&str> = topics.iter().map(|topic| arn::account(topic)).collect();
+        for source_account in accounts {
             let key_use = KeyUse {
                 check: Check::QueueKey,
                 service: "sns.amazonaws.com",
+                source_account,
                 resource: arn,
                 level: Critical,
                 what: "SNS cannot send to the encrypted queue: events are lost",
@@ -68,28 +71,23 @@ pub(super) fn judge_queues(
     }
 }
 
-fn sns_policy(queue: &Queue, arn: &str, topic: &str) -> Option<Problem> {
+fn sns_policy(queue: &Queue, arn: &str, topic: &str) -> Option<Finding> {
     let resource = Known::Text(arn.to_owned());
     let request = Request::new("sns.amazonaws.com", "sqs:SendMessage", resource)
         .with("aws:sourcearn", Known::Text(topic.to_owned()))
         .with("aws:sourceaccount", Known::Text(arn::account(topic).to_owned()));
-    let evaluation = evaluate(queue.policy.as_deref(), &request);
-    let (level, what) = match evaluation.answer {
-        Answer::Allowed => return None,
-        Answer::Denied => {
-            (Critical, "the policy of the queue does not let the topic send: events are lost")
-        }
-        Answer::Undecided => (Warning, "the policy of the queue may not let the topic send"),
-    };
     let statement = serde_json::json!({
         "Effect": "Allow", "Principal": {"Service": "sns.amazonaws.com"}, "Action": "sqs:SendMessage",
         "Resource": arn, "Condition": {"ArnEquals": {"aws:SourceArn": topic}},
     });
-    let mut problem = Problem::new(Check::QueuePolicy, level, what, POLICY)
-        .evidence(format!("topic {topic}"))
-        .fix(format!("add the statement {statement}"));
-    problem.evidence.extend(evaluation.reasons);
-    Some(problem)
+    let problem = |level, what| {
+        let problem = Check::QueuePolicy.found(level, what, POLICY);
+        problem.with(format!("topic {topic}")).fix(format!("Add the statement {statement}"))
+    };
+    let denied = "the policy of the queue does not let the topic send: events are lost";
+    let undecided = "the policy of the queue may not let the topic send";
+    let evaluation = evaluate(queue.policy.as_deref(), &request);
+    policy_problem(evaluation, problem(Critical, denied), problem(Warning, undecided))
 }
 
 /// Retention and dead letters.
@@ -98,19 +96,21 @@ fn storage(arn: &str, queue: &Queue, snapshot: &Snapshot, report: &mut Report) {
         let problem = (retention < RETENTION_SECS_MIN).then(|| {
             let what = format!(
                 "messages expire after {}: a consumer that stops for longer loses events",
-                days(retention)
+                duration(retention)
             );
-            Problem::new(Check::Retention, Warning, what, ATTRIBUTES)
-                .fix("set MessageRetentionPeriod to 1209600 (14 days)")
+            Check::Retention
+                .found(Warning, what, ATTRIBUTES)
+                .fix("Set MessageRetentionPeriod to 1209600 (14 days)")
         });
         report.check(Check::Retention, arn, ATTRIBUTES, problem);
     }
     let Some(redrive) = &queue.redrive else {
         let what = "the queue has no dead-letter queue: a message that cannot be processed returns until it expires";
         report.add(
-            Problem::new(Check::DeadLetterQueue, Warning, what, ATTRIBUTES)
+            Check::DeadLetterQueue
+                .found(Warning, what, ATTRIBUTES)
                 .about(arn)
-                .fix("set a RedrivePolicy with maxReceiveCount 10"),
+                .fix("Set a RedrivePolicy with maxReceiveCount 10"),
         );
         return;
     };
@@ -118,8 +118,7 @@ fn storage(arn: &str, queue: &Queue, snapshot: &Snapshot, report: &mut Report) {
     let problem = (redrive.receive_count_max < RECEIVE_COUNT_MIN).then(|| {
         let what =
             format!("a message becomes a dead letter after {} receives", redrive.receive_count_max);
-        Problem::new(Check::ReceiveCount, Warning, what, ATTRIBUTES)
-            .fix("set maxReceiveCount to 10")
+        Check::ReceiveCount.found(Warning, what, ATTRIBUTES).fix("Set maxReceiveCount to 10")
     });
     report.check(Check::ReceiveCount, arn, ATTRIBUTES, problem);
     dead_letters(arn, queue, redrive, snapshot, report);
@@ -133,29 +132,29 @@ fn dead_letters(
     report: &mut Report,
 ) {
     let target = redrive.target.as_str();
-    let missing = Part::default();
-    let part = snapshot.queues.get(target).unwrap_or(&missing);
-    if let Part::Absent(_) = part {
+    let part = snapshot.queues.get(target);
+    if matches!(part, Some(Part::Absent(_))) && !arn::is_foreign(snapshot, target) {
         let what = "the dead-letter queue does not exist";
-        let problem = Problem::new(Check::DeadLetterAllowed, Warning, what, ATTRIBUTES).about(arn);
-        report.add(problem.evidence(target).fix("create it, or change the RedrivePolicy"));
+        let problem = Check::DeadLetterAllowed.found(Warning, what, ATTRIBUTES).about(arn);
+        report.add(problem.with(target).fix("Create it, or change the RedrivePolicy"));
         return;
     }
     let Some(dead) = report.read(Check::DeadLetters, target, part, ATTRIBUTES) else { return };
     let forbidden =
         dead.redrive_allow.as_deref().filter(|allow| !allows(allow, arn)).map(|allow| {
             let what = "the dead-letter queue does not accept messages of the queue";
-            Problem::new(Check::DeadLetterAllowed, Warning, what, ATTRIBUTES)
-                .evidence(format!("RedriveAllowPolicy of {target} = {allow}"))
-                .fix("add the queue to sourceQueueArns of the RedriveAllowPolicy")
+            Check::DeadLetterAllowed
+                .found(Warning, what, ATTRIBUTES)
+                .with(format!("RedriveAllowPolicy of {target} = {allow}"))
+                .fix("Add the queue to sourceQueueArns of the RedriveAllowPolicy")
         });
     report.check(Check::DeadLetterAllowed, arn, ATTRIBUTES, forbidden);
     if let (Some(retention), Some(kept)) = (queue.retention_secs, dead.retention_secs) {
         let problem = (kept <= retention).then(|| {
-            let what = format!("dead letters are kept for {}, messages for {}", days(kept), days(retention));
-            Problem::new(Check::DeadLetterRetention, Warning, what, ATTRIBUTES)
-                .evidence("the age of a message counts on in the dead-letter queue")
-                .fix("set MessageRetentionPeriod of the dead-letter queue to 1209600, and that of the queue below it")
+            let what = format!("dead letters are kept for {}, messages for {}", duration(kept), duration(retention));
+            Check::DeadLetterRetention.found(Warning, what, ATTRIBUTES)
+                .with("the age of a message counts on in the dead-letter queue")
+                .fix("Set MessageRetentionPeriod of the dead-letter queue to 1209600, and that of the queue below it")
         });
         // both can only have the maximum
         let problem = problem.filter(|_| kept < 14 * DAY_SECS);
@@ -163,13 +162,13 @@ fn dead_letters(
     }
     let problem = (dead.visible > 0).then(|| {
         let what = format!("the dead-letter queue has {} messages", dead.visible);
-        Problem::new(Check::DeadLetters, Warning, what, ATTRIBUTES)
-            .fix("read the log of the consumer for the reason, then move the messages back (start-message-move-task)")
+        Check::DeadLetters.found(Warning, what, ATTRIBUTES)
+            .fix("Read the log of the consumer for the reason, then move the messages back (start-message-move-task)")
     });
     report.check(Check::DeadLetters, target, ATTRIBUTES, problem);
 }
 
-/// Whether a `RedriveAllowPolicy` admits a queue.
+/// Whether a `RedriveAllowPolicy` allows a queue.
 fn allows(policy: &str, queue: &str) -> bool {
     let policy: Value = serde_json::from_str(policy).unwrap_or_default();
     match policy.get("redrivePermission").and_then(Value::as_str) {
@@ -194,8 +193,9 @@ fn reading(
         .metrics
         .value()
         .map(|metrics| metrics.queues.get(arn::name(arn)).copied().unwrap_or_default());
-    // an empty queue needs no age
-    if queue.visible.max(queue.delayed) <= 0 {
+    let has_age = flow.is_some_and(|flow| flow.oldest_secs.is_some());
+    // an empty queue needs no age; without an age, messages in flight are those that a consumer processes
+    if queue.visible.max(queue.delayed) <= 0 && (queue.in_flight <= 0 || !has_age) {
         report.pass(Check::Backlog, arn, AGE);
     } else if report.read(Check::Backlog, arn, &snapshot.metrics, AGE).is_some() {
         report.check(Check::Backlog, arn, AGE, backlog(queue, flow));
@@ -208,17 +208,18 @@ fn reading(
             let what = format!(
                 "a received message is invisible for {visibility} s, the consumer needs {needed} s"
             );
-            Problem::new(Check::Visibility, Warning, what, ATTRIBUTES)
-                .fix("raise VisibilityTimeout of the queue, or let the consumer set it")
+            Check::Visibility
+                .found(Warning, what, ATTRIBUTES)
+                .fix("Raise VisibilityTimeout of the queue, or let the consumer set it")
         });
         report.check(Check::Visibility, arn, ATTRIBUTES, problem);
     }
     if queue.key.is_some() {
         let denied = consumer.last_error.as_deref().filter(|error| error.contains("KMS")).map(|error| {
             let what = "the consumer may not decrypt messages of the queue";
-            Problem::new(Check::ConsumerKey, Critical, what, ATTRIBUTES)
-                .evidence(format!("last error of the consumer: {error}"))
-                .fix("allow kms:Decrypt on the key for the role of the consumer, in its policy and in the key policy")
+            Check::ConsumerKey.found(Critical, what, ATTRIBUTES)
+                .with(format!("last error of the consumer: {error}"))
+                .fix("Allow kms:Decrypt on the key for the role of the consumer, in its policy and in the key policy")
         });
         report.check(Check::ConsumerKey, arn, ATTRIBUTES, denied);
     }
@@ -229,30 +230,30 @@ fn reading(
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a count of messages of a day")]
-fn other_consumer(received: f64, own: u64) -> Option<Problem> {
+fn other_consumer(received: f64, own: u64) -> Option<Finding> {
     let own = own as f64;
     (received > own * RECEIVED_RATIO_MAX && received - own > RECEIVED_SURPLUS_MIN).then(|| {
         let what = "more messages were received from the queue than this consumer received";
-        Problem::new(
-            Check::OtherConsumer,
-            Note,
-            what,
-            "CloudWatch, AWS/SQS NumberOfMessagesReceived",
-        )
-        .evidence(format!("received in 24 hours: {received}, by this consumer: {own}"))
-        .fix("give each consumer a queue of its own: another consumer takes events away")
+        Check::OtherConsumer
+            .found(Note, what, "CloudWatch, AWS/SQS NumberOfMessagesReceived")
+            .with(format!("received in 24 hours: {received}, by this consumer: {own}"))
+            .fix("Give each consumer a queue of its own: another consumer takes events away")
     })
 }
 
-#[expect(clippy::cast_precision_loss, reason = "a retention of at most 14 days")]
-fn backlog(queue: &Queue, flow: Option<QueueFlow>) -> Option<Problem> {
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    reason = "a retention of at most 14 days; a float that is too large saturates"
+)]
+fn backlog(queue: &Queue, flow: Option<QueueFlow>) -> Option<Finding> {
     let waiting = queue.visible.saturating_add(queue.delayed);
     let retention = queue.retention_secs.unwrap_or(RETENTION_SECS_MIN) as f64;
     let count = format!("{waiting} messages wait, {} are in flight", queue.in_flight);
     let Some(age) = flow.and_then(|flow| flow.oldest_secs) else {
         let what =
             "messages wait, and their age is not known: CloudWatch has no value of the last hour";
-        return Some(Problem::new(Check::Backlog, Unknown, what, AGE).evidence(count));
+        return Some(Check::Backlog.found(Unknown, what, AGE).with(count));
     };
     let level = if age > retention / 2.0 {
         Critical
@@ -261,16 +262,12 @@ fn backlog(queue: &Queue, flow: Option<QueueFlow>) -> Option<Problem> {
     } else {
         return None;
     };
-    let what = format!("the oldest message has waited for {:.1} hours", age / HOUR_SECS);
+    let what = format!("the oldest message has waited for {}", duration(age as i64));
     Some(
-        Problem::new(Check::Backlog, level, what, AGE)
-            .evidence(count)
-            .evidence(format!("messages expire after {:.1} days", retention / 86_400.0))
-            .fix("start the consumer, or more workers (`ingest --follow --workers`)"),
+        Check::Backlog
+            .found(level, what, AGE)
+            .with(count)
+            .with(format!("messages expire after {}", duration(retention as i64)))
+            .fix("Start the consumer, or more workers (`ingest --follow --workers`)"),
     )
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a retention of at most 14 days")]
-fn days(secs: i64) -> String {
-    format!("{:.1} days", secs as f64 / 86_400.0)
 }

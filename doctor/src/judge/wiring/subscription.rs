@@ -2,9 +2,10 @@
 
 use serde_json::{Map, Value};
 
-use crate::finding::Check;
 use crate::finding::FindingLevel::{Critical, Note, Warning};
-use crate::judge::report::{Problem, Report};
+use crate::finding::{Check, Finding};
+use crate::judge::report::Report;
+use crate::judge::wiring::arn;
 use crate::judge::wiring::publishers::{Paths, Publisher};
 use crate::snapshot::Snapshot;
 use crate::snapshot::event_feed::{Subscription, SubscriptionAttributes};
@@ -40,23 +41,23 @@ pub(super) fn judge_subscriptions(snapshot: &Snapshot, paths: &Paths<'_>, report
     }
 }
 
-fn missing(topic: &str, others: &[&Subscription], paths: &Paths<'_>) -> Problem {
+fn missing(topic: &str, others: &[&Subscription], paths: &Paths<'_>) -> Finding {
     let fix = match paths.queues.first() {
         Some(queue) => format!(
-            "aws sns subscribe --topic-arn {topic} --protocol sqs --notification-endpoint {queue}"
+            "Run `aws sns subscribe --topic-arn {} --protocol sqs --notification-endpoint {}`",
+            arn::argument(topic, "TOPIC_ARN"),
+            arn::argument(queue, "QUEUE_ARN"),
         ),
-        None => format!("subscribe the queue to {topic}, with its ARN as endpoint"),
+        None => format!("Subscribe the queue to {topic}, with its ARN as endpoint"),
     };
     let level = paths.level_of_topic(topic);
     let problem = if others.is_empty() {
         let what = "no queue subscribes to the topic: events end there";
-        Problem::new(Check::SubscriptionMissing, level, what, LIST)
+        Check::SubscriptionMissing.found(level, what, LIST)
     } else {
         let what = "another queue than the one that is read subscribes to the topic";
-        let mut problem = Problem::new(Check::SubscriptionEndpoint, level, what, LIST);
-        problem.evidence =
-            others.iter().map(|entry| format!("endpoint {}", entry.endpoint)).collect();
-        problem
+        let endpoints = others.iter().map(|entry| format!("endpoint {}", entry.endpoint));
+        Check::SubscriptionEndpoint.found(level, what, LIST).with_all(endpoints)
     };
     problem.about(topic).fix(fix)
 }
@@ -71,10 +72,10 @@ fn judge_subscription<'a>(
     let is_pending = subscription.arn.is_none() || attributes.is_some_and(|found| found.pending);
     let pending = is_pending.then(|| {
         let what = "the subscription of the queue waits for confirmation: SNS delivers nothing";
-        Problem::new(Check::SubscriptionPending, Critical, what, LIST)
-            .evidence(format!("endpoint {}", subscription.endpoint))
+        Check::SubscriptionPending.found(Critical, what, LIST)
+            .with(format!("endpoint {}", subscription.endpoint))
             .fix(
-                "subscribe again with credentials of the account that owns the queue, or receive the message \
+                "Subscribe again with credentials of the account that owns the queue, or receive the message \
                  SubscriptionConfirmation from the queue and open its SubscribeURL",
             )
     });
@@ -88,64 +89,73 @@ fn judge_subscription<'a>(
     else {
         return;
     };
-    let has_classic = { publishers }.any(|publisher| matches!(publisher, Publisher::Identity(_)));
-    report.check(Check::FilterPolicy, name, FILTER, filter(attributes, has_classic));
+    let mut kinds: Vec<Kind> = publishers
+        .map(|publisher| match publisher {
+            Publisher::Set(_) => OF_SETS,
+            Publisher::Identity(_) => CLASSIC,
+        })
+        .collect();
+    kinds.dedup();
+    report.check(Check::FilterPolicy, name, FILTER, filter(attributes, &kinds));
     let raw = attributes.raw_delivery.then(|| {
         let what = "raw delivery is on: bouncewatch reads the events, but without the signature and the ARNs of SNS";
-        Problem::new(Check::RawDelivery, Note, what, ATTRIBUTES)
-            .evidence("RawMessageDelivery = true")
-            .fix("switch it off to let `ingest` verify signatures and accept only listed topics")
+        Check::RawDelivery.found(Note, what, ATTRIBUTES)
+            .with("RawMessageDelivery = true")
+            .fix("Switch it off to let `ingest` verify signatures and accept only listed topics")
     });
     report.check(Check::RawDelivery, name, ATTRIBUTES, raw);
     let dead_letters = (!attributes.has_dead_letter_queue).then(|| {
         let what = "the subscription has no dead-letter queue: events that the queue refuses are lost at once";
-        Problem::new(Check::SubscriptionDeadLetters, Warning, what, ATTRIBUTES)
-            .evidence("SNS does not retry when the policy or the key of the queue is wrong")
-            .fix("set a RedrivePolicy on the subscription")
+        Check::SubscriptionDeadLetters.found(Warning, what, ATTRIBUTES)
+            .with("SNS does not retry when the policy or the key of the queue is wrong")
+            .fix("Set a RedrivePolicy on the subscription")
     });
     report.check(Check::SubscriptionDeadLetters, name, ATTRIBUTES, dead_letters);
 }
 
-/// Event types in the body, with the status of losing them.
-const FILTERED_TYPES: [&str; 3] = ["Bounce", "Complaint", "Send"];
+/// A kind of publisher: its name, the key of the type of an event in the body, and the types that are needed.
+type Kind = (&'static str, &'static str, &'static [&'static str]);
+const OF_SETS: Kind =
+    ("events of configuration sets", "eventType", &["Bounce", "Complaint", "Send"]);
+/// Classic notifications have no Send.
+const CLASSIC: Kind = ("classic notifications", "notificationType", &["Bounce", "Complaint"]);
 
-fn filter(attributes: &SubscriptionAttributes, has_classic: bool) -> Option<Problem> {
+fn filter(attributes: &SubscriptionAttributes, kinds: &[Kind]) -> Option<Finding> {
     let text = attributes.filter_policy.as_deref().filter(|text| !text.trim().is_empty())?;
-    let fix = "remove the filter policy: bouncewatch ignores what it does not need";
-    let problem = |level, what: String| {
+    let problem = |level, what: &str| {
         let scope = attributes.filter_scope.as_deref().unwrap_or("MessageAttributes");
-        let problem = Problem::new(Check::FilterPolicy, level, what, FILTER).fix(fix);
-        problem
-            .evidence(format!("FilterPolicy = {text}"))
-            .evidence(format!("FilterPolicyScope = {scope}"))
+        let problem = Check::FilterPolicy.found(level, what, FILTER);
+        let problem = problem
+            .with(format!("FilterPolicy = {text}"))
+            .with(format!("FilterPolicyScope = {scope}"));
+        Some(problem.fix("Remove the filter policy: bouncewatch ignores what it does not need"))
     };
     let policy = match serde_json::from_str::<Map<String, Value>>(text) {
         Ok(policy) if policy.is_empty() => return None,
         Ok(policy) => policy,
-        Err(_) => return Some(problem(Warning, "the filter policy is not readable".to_owned())),
+        Err(_) => return problem(Warning, "the filter policy is not readable"),
     };
     if attributes.filter_scope.as_deref() != Some("MessageBody") {
         let what = "the filter policy drops all events: SES sets no message attributes";
-        return Some(problem(Critical, what.to_owned()));
+        return problem(Critical, what);
     }
-    // classic notifications have `notificationType`, and no Send
-    let key = if has_classic { "notificationType" } else { "eventType" };
-    let types = &FILTERED_TYPES[..if has_classic { 2 } else { 3 }];
-    let passes: Vec<Option<bool>> = types.iter().map(|kind| passes(&policy, key, kind)).collect();
-    let dropped: Vec<&str> = types
+    let drops = |(_, key, _): &Kind, event| passes(&policy, key, event) == Some(false);
+    let lost = kinds.iter().filter_map(|kind| {
+        let (name, _, needed) = kind;
+        let lost: Vec<&str> = needed.iter().copied().filter(|event| drops(kind, event)).collect();
+        (!lost.is_empty()).then(|| format!("{} ({name})", lost.join(", ")))
+    });
+    let lost: Vec<String> = lost.collect();
+    // as long as another publisher reports bounces, some arrive
+    let is_lost = |event| kinds.iter().all(|kind| drops(kind, event));
+    if !lost.is_empty() {
+        let level = if is_lost("Bounce") || is_lost("Complaint") { Critical } else { Warning };
+        return problem(level, &format!("the filter policy drops {}", lost.join("; ")));
+    }
+    let is_unknown = kinds
         .iter()
-        .zip(&passes)
-        .filter(|(_, passes)| **passes == Some(false))
-        .map(|(kind, _)| *kind)
-        .collect();
-    if dropped.iter().any(|kind| *kind != "Send") {
-        return Some(problem(Critical, format!("the filter policy drops {}", dropped.join(", "))));
-    }
-    if !dropped.is_empty() {
-        let what = "the filter policy drops Send events: rates have no denominator";
-        return Some(problem(Warning, what.to_owned()));
-    }
-    passes.contains(&None).then(|| problem(Warning, "the filter policy may drop events".to_owned()))
+        .any(|(_, key, needed)| needed.iter().any(|event| passes(&policy, key, event).is_none()));
+    if is_unknown { problem(Warning, "the filter policy may drop events") } else { None }
 }
 
 /// Whether a filter on the body lets an event of a type pass; `None` if that depends on other fields or on operators.

@@ -1,12 +1,12 @@
 //! Topics: existence, region, kind, policy and key.
 
-use crate::finding::Check;
 use crate::finding::FindingLevel::{self, Warning};
-use crate::judge::report::{Problem, Report};
+use crate::finding::{Check, Finding};
+use crate::judge::report::{Report, policy_problem};
 use crate::judge::wiring::arn;
 use crate::judge::wiring::key::{KeyUse, judge_key};
 use crate::judge::wiring::publishers::{Paths, Publisher};
-use crate::policy::{Answer, Known, Request, evaluate};
+use crate::policy::{Known, Request, evaluate};
 use crate::snapshot::Snapshot;
 use crate::snapshot::part::Part;
 
@@ -23,15 +23,14 @@ pub(super) fn judge_topics(snapshot: &Snapshot, paths: &Paths<'_>, report: &mut 
         let (region, fifo) = (wrong_region(arn, &snapshot.region, level), fifo(arn, level));
         report.check(Check::TopicRegion, arn, DESTINATION, region);
         report.check(Check::TopicFifo, arn, DESTINATION, fifo);
-        let missing = Part::default();
-        let attributes = snapshot.topics.get(*arn).map_or(&missing, |topic| &topic.attributes);
-        if matches!(attributes, Part::Absent(_)) {
+        let attributes = snapshot.topics.get(*arn).map(|topic| &topic.attributes);
+        if matches!(attributes, Some(Part::Absent(_))) && !arn::is_foreign(snapshot, arn) {
             let what = "the topic does not exist: SES drops the events";
             report.add(
-                Problem::new(Check::TopicMissing, level, what, TOPIC)
+                Check::TopicMissing.found(level, what, TOPIC)
                     .about(arn)
-                    .evidence(format!("published to by {}", names(publishers.iter().copied())))
-                    .fix("create the topic with its policy and subscription, or point the event destination to another one"),
+                    .with(format!("published to by {}", names(publishers.iter().copied())))
+                    .fix("Create the topic with its policy and subscription, or point the event destination to another one"),
             );
             continue;
         }
@@ -46,6 +45,7 @@ pub(super) fn judge_topics(snapshot: &Snapshot, paths: &Paths<'_>, report: &mut 
         let key_use = KeyUse {
             check: Check::TopicKey,
             service: SES,
+            source_account: snapshot.account_id.value().map_or("", String::as_str),
             resource: arn,
             level,
             what: "SES cannot publish to the encrypted topic",
@@ -58,18 +58,18 @@ fn names<'a>(publishers: impl Iterator<Item = Publisher<'a>>) -> String {
     publishers.map(Publisher::resource).collect::<Vec<_>>().join(", ")
 }
 
-fn wrong_region(topic: &str, region: &str, level: FindingLevel) -> Option<Problem> {
+fn wrong_region(topic: &str, region: &str, level: FindingLevel) -> Option<Finding> {
     (arn::region(topic) != region).then(|| {
         let what = format!("the topic is in {}, SES publishes in {region} only", arn::region(topic));
-        Problem::new(Check::TopicRegion, level, what, DESTINATION)
-            .fix("create a topic in the region of the configuration set; a queue of another region can subscribe to it")
+        Check::TopicRegion.found(level, what, DESTINATION)
+            .fix("Create a topic in the region of the configuration set; a queue of another region can subscribe to it")
     })
 }
 
-fn fifo(topic: &str, level: FindingLevel) -> Option<Problem> {
+fn fifo(topic: &str, level: FindingLevel) -> Option<Finding> {
     topic.strip_suffix(".fifo").map(|_| {
         let what = "the topic is a FIFO topic, SES publishes to standard topics only";
-        Problem::new(Check::TopicFifo, level, what, DESTINATION).fix("use a standard topic")
+        Check::TopicFifo.found(level, what, DESTINATION).fix("Use a standard topic")
     })
 }
 
@@ -79,7 +79,7 @@ fn policy(
     policy: Option<&str>,
     publisher: Publisher<'_>,
     worst: FindingLevel,
-) -> Option<Problem> {
+) -> Option<Finding> {
     let account = snapshot.account_id.value();
     let mut request = Request::new(SES, "sns:Publish", Known::Text(topic.to_owned()));
     let mut source = None;
@@ -95,24 +95,17 @@ fn policy(
             .with("aws:sourcearn", Known::Text(arn.clone()));
         source = Some(arn);
     }
-    let evaluation = evaluate(policy, &request);
-    let (level, what, assumption) = match evaluation.answer {
-        Answer::Allowed => return None,
-        Answer::Denied => (worst, "the policy of the topic does not let SES publish", None),
-        Answer::Undecided => (
-            Warning,
-            "the policy of the topic may not let SES publish",
-            Some(
-                "AWS does not document whether SES meets all conditions of the policy, such as AWS:SourceOwner",
-            ),
-        ),
+    let problem = |level, what| {
+        Check::TopicPolicy
+            .found(level, what, POLICY)
+            .with(format!("publisher: {}", publisher.resource()))
+            .fix(format!("Add the statement {}", statement(topic, account, source.as_deref())))
     };
-    let mut problem = Problem::new(Check::TopicPolicy, level, what, POLICY)
-        .evidence(format!("publisher: {}", publisher.resource()))
-        .fix(format!("add the statement {}", statement(topic, account, source.as_deref())));
-    problem.evidence.extend(evaluation.reasons);
-    problem.assumption = assumption;
-    Some(problem)
+    let denied = problem(worst, "the policy of the topic does not let SES publish");
+    let undecided = problem(Warning, "the policy of the topic may not let SES publish").assuming(
+        "AWS does not document whether SES meets all conditions of the policy, such as AWS:SourceOwner",
+    );
+    policy_problem(evaluate(policy, &request), denied, undecided)
 }
 
 /// The statement that lets SES publish.
