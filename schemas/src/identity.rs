@@ -140,7 +140,7 @@ mod tests {
     /// The keys are stored: a change makes copies of stored events count twice.
     #[test]
     fn keys_of_one_event_of_each_kind_are_pinned() {
-        const KEYS: [(EventKind, u64); 17] = [
+        const KEYS: [(EventKind, u64); 21] = [
             (EventKind::Send, 8_136_213_250_876_492_961),
             (EventKind::Delivery, 16_864_850_572_870_595_328),
             (EventKind::Bounce, 6_807_055_647_323_605_779),
@@ -158,6 +158,10 @@ mod tests {
             (EventKind::RuleApplied, 1_132_116_758_646_355_894),
             (EventKind::Journaling, 9_466_825_372_706_538_979),
             (EventKind::DmarcPolicy, 9_795_068_022_062_592_572),
+            (EventKind::SendingDisabled, 16_825_924_992_261_281_375),
+            (EventKind::SendingEnabled, 4_144_688_908_991_892_297),
+            (EventKind::SendingFindingOpen, 5_573_946_404_731_903_815),
+            (EventKind::SendingFindingResolved, 12_211_359_770_973_141_581),
         ];
         assert_eq!(row(EventKind::Send).message_key(), 13_722_583_365_869_605_234);
         let mut buffer = Vec::new();

@@ -37,7 +37,25 @@ text_enum! {
         Journaling = "journaling",
         /// WorkMail: a DMARC policy was applied.
         DmarcPolicy = "dmarc_policy",
+        /// Account: sending was stopped, by AWS or by the customer.
+        SendingDisabled = "sending_disabled",
+        /// Account: sending was allowed again.
+        SendingEnabled = "sending_enabled",
+        /// Account: AWS found a problem that harms the reputation.
+        SendingFindingOpen = "sending_finding_open",
+        /// Account: the problem is resolved.
+        SendingFindingResolved = "sending_finding_resolved",
     }
+}
+
+impl EventKind {
+    /// The kinds of events about the account, which are about no mail.
+    pub const OF_ACCOUNT: [Self; 4] = [
+        Self::SendingDisabled,
+        Self::SendingEnabled,
+        Self::SendingFindingOpen,
+        Self::SendingFindingResolved,
+    ];
 }
 
 text_enum! {
@@ -57,6 +75,8 @@ text_enum! {
         IdentityFeedback = "identity_feedback",
         /// Events of a configuration set.
         EventPublishing = "event_publishing",
+        /// Events about the account on the default event bus of EventBridge.
+        EventBus = "event_bus",
         /// The mail event log of WorkMail.
         WorkMailLog = "workmail_log",
     }

@@ -81,9 +81,9 @@ pub(crate) use columns;
 columns! {
     /// The columns of the event table, in order.
     COLUMNS:
-    KIND = "kind" Text always "kind of event: send, delivery, bounce, complaint, delivery_delay, reject, rendering_failure, open, click, subscription; WorkMail also: submission, incoming_bounce, received, mailbox_delivery, rule_applied, journaling, dmarc_policy",
+    KIND = "kind" Text always "kind of event: send, delivery, bounce, complaint, delivery_delay, reject, rendering_failure, open, click, subscription; about the account: sending_disabled, sending_enabled, sending_finding_open, sending_finding_resolved; WorkMail also: submission, incoming_bounce, received, mailbox_delivery, rule_applied, journaling, dmarc_policy",
     SERVICE = "service" Text always "service that reported the event: ses or workmail",
-    CHANNEL = "channel" Text always "channel of the report: identity_feedback, event_publishing or workmail_log",
+    CHANNEL = "channel" Text always "channel of the report: identity_feedback, event_publishing, event_bus or workmail_log",
     EVENT_AT = "event_at" Time always "time of the event: its own time, else sent_at, else the time of the envelope (then published_at is equal and sent_at null)",
     SENT_AT = "sent_at" Time null "time at which SES accepted the message",
     PUBLISHED_AT = "published_at" Time null "time at which SNS or EventBridge published the event; time of another envelope if the event has no time",

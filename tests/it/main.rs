@@ -33,6 +33,7 @@ mod queue;
 mod referee;
 mod s3;
 mod send_counts;
+mod sending;
 mod settings;
 mod sns_alerts;
 mod suppress;

@@ -23,7 +23,7 @@ const fn state(
 }
 
 /// All states. The default time of evaluation is [`NOW`].
-pub(crate) const STATES: [State; 20] = [
+pub(crate) const STATES: [State; 21] = [
     state("ok", |workspace| workspace.ingest(&feed(1_200, 12, 0)), "", 0),
     state("ok_low_volume", |workspace| workspace.ingest(&feed(20, 2, 0)), "", 0),
     state("warning_significant", |workspace| workspace.ingest(&feed(1_200, 84, 0)), "", 1),
@@ -43,6 +43,7 @@ pub(crate) const STATES: [State; 20] = [
         "--at 2026-10-01T00:00:00Z",
         3,
     ),
+    state("sending_stopped", sending_stopped, "", 2),
     state("no_mail_in_window", no_mail_in_window, "", 0),
     state("one_day", |workspace| workspace.ingest(&feed(300, 3, 0)), "--every 1h", 0),
     state("imported_send_counts", imported_send_counts, "", 1),
@@ -282,6 +283,18 @@ fn hostile(workspace: &Workspace) {
         feed += &if number % 6 == 0 { mail.bounce() } else { mail.delivery() };
     }
     workspace.ingest(&feed);
+}
+
+/// Few bounces, but AWS has stopped a tenant, with a reason that breaks pages which do not escape it.
+fn sending_stopped(workspace: &Workspace) {
+    let event = json!({
+        "id": "1f1c9f0e-7f0a-5d4b-8a3c-c7c1f2a8e001", "detail-type": "Sending Status Disabled", "source": "aws.ses",
+        "account": "123456789012", "region": "us-east-1", "time": minutes_after_now(-90),
+        "resources": ["arn:aws:ses:us-east-1:123456789012:tenant/shop/tn-1"],
+        "detail": {"version": "1.0.0", "data": {"origin": "AWS_MANAGED", "record": {
+            "status": "DISABLED", "cause": format!("High bounce rate {}", HOSTILE[0])}}},
+    });
+    workspace.ingest(&format!("{}{event}\n", feed(1_200, 12, 0)));
 }
 
 /// Fills the store of a state and writes its page; returns the HTML and the JSON document.

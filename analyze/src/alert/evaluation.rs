@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use crate::alert::policy::{AlertPolicy, AlertScope};
-use crate::alert::state::{AlertKey, DENOMINATOR, FEED, Peak, ScopeMap, Timestamp};
+use crate::alert::state::{AlertKey, DENOMINATOR, FEED, Peak, SENDING, ScopeMap, Timestamp};
 use crate::check::level::{AlertLevel, is_reached};
+use crate::check::sending::SendingState;
 use crate::check::{CheckReport, Verdict};
 use crate::timeline::Scope;
 
-/// Window name of the feed, which has no window.
+/// Window name of the feed and of the sending status, which have no window.
 pub const NO_WINDOW: &str = "now";
 
 /// Conditions of all alerts in one run.
@@ -83,6 +84,13 @@ pub fn evaluate(
     };
     let feed_level = if check.feed.stale { AlertLevel::Unknown } else { AlertLevel::Ok };
     add(FEED, ScopeMap::new(), NO_WINDOW, Condition::level(feed_level));
+    for one in &check.sending.statuses {
+        let level = match one.status {
+            SendingState::Disabled => AlertLevel::Critical,
+            SendingState::Enabled => AlertLevel::Ok,
+        };
+        add(SENDING, scope_map(&one.scope), NO_WINDOW, Condition::level(level));
+    }
     for verdict in &check.verdicts {
         let scope = scope_map(&verdict.scope);
         let is_unknown = verdict.level == AlertLevel::Unknown;

@@ -39,7 +39,7 @@ pub type ScopeMap = BTreeMap<String, Option<String>>;
 pub struct AlertKey {
     /// Service: `ses` or `workmail`.
     pub service: String,
-    /// `bounce_rate`, `complaint_rate`, [`DENOMINATOR`] or [`FEED`].
+    /// `bounce_rate`, `complaint_rate`, [`DENOMINATOR`], [`FEED`] or [`SENDING`].
     pub metric: String,
     /// Scope; empty for the feed.
     pub scope: ScopeMap,
@@ -49,6 +49,8 @@ pub struct AlertKey {
 pub const DENOMINATOR: &str = "denominator";
 /// Metric of an alert about a stale feed.
 pub const FEED: &str = "feed";
+/// Metric of an alert about a part of the account that may not send.
+pub const SENDING: &str = "sending";
 
 /// Content of the state file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

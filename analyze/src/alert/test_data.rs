@@ -5,6 +5,7 @@ use bouncewatch_schemas::event::Service;
 use crate::alert::policy::AlertScope;
 use crate::check::confidence::headroom;
 use crate::check::level::{AlertLevel, Assessment, ScopeKind, assess};
+use crate::check::sending::SendingReport;
 use crate::check::thresholds::{Limits, Thresholds};
 use crate::check::verdict::Headroom;
 use crate::check::{CheckReport, FeedHealth, Verdict};
@@ -89,6 +90,7 @@ pub(super) fn check_of(verdicts: Vec<Verdict>) -> CheckReport {
             sends_without_outcome: Vec::new(),
         },
         incomplete_days: Vec::new(),
+        sending: SendingReport::default(),
         verdicts,
         incidents: Vec::new(),
         other_service: None,

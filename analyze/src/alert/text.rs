@@ -4,11 +4,13 @@
 use bouncewatch_schemas::event::Service;
 use bouncewatch_schemas::time::format_ms;
 
+use crate::alert::evaluation::scope_map;
 use crate::alert::notification::{AlertChange, Notification};
-use crate::alert::state::{DENOMINATOR, FEED, Peak, ScopeMap, Timestamp};
+use crate::alert::state::{DENOMINATOR, FEED, Peak, SENDING, ScopeMap, Timestamp};
 use crate::alert::verdicts::VerdictIndex;
 use crate::check::contribution::Contributor;
 use crate::check::level::AlertLevel;
+use crate::check::sending::SENDING_REMEDY;
 use crate::check::{CheckReport, Verdict};
 use crate::report::text::{humanize, percent, utc_minute};
 use crate::timeline::{ACCOUNT_COLUMNS, NO_VALUE};
@@ -30,6 +32,8 @@ pub(super) fn subject(verdicts: &VerdictIndex<'_>, notification: &Notification) 
     match alert.key.metric.as_str() {
         FEED if is_cleared => "feed recovered".to_owned(),
         FEED => "feed is stale".to_owned(),
+        SENDING if is_cleared => format!("sending is allowed again, {scope}"),
+        SENDING => format!("SES does not allow sending, {scope}"),
         DENOMINATOR if is_cleared => format!("denominator known again, {scope}"),
         DENOMINATOR => format!("rate unknown, no denominator, {scope}"),
         metric => match verdicts.worst(notification) {
@@ -71,6 +75,7 @@ pub(super) fn facts(
     let mut facts = match (alert.level, alert.key.metric.as_str()) {
         (AlertLevel::Ok, _) => history(notification),
         (_, FEED) => stale_feed(check),
+        (_, SENDING) => sending_disabled(check, &alert.key.scope),
         (_, DENOMINATOR) => no_denominator(check.service).map(str::to_owned).to_vec(),
         (level, _) => match verdicts.worst(notification) {
             Some(verdict) => rate(check.service, verdict, level, arguments),
@@ -221,6 +226,19 @@ fn stale_feed(check: &CheckReport) -> Vec<String> {
             "next: check that the consumer runs and that {source}; rates are not reliable until then"
         ),
     ]
+}
+
+/// Since when and why a part of the account may not send.
+fn sending_disabled(check: &CheckReport, scope: &ScopeMap) -> Vec<String> {
+    let mut statuses = check.sending.disabled();
+    let Some(status) = statuses.find(|one| scope_map(&one.scope) == *scope) else {
+        return vec!["no current status".to_owned()];
+    };
+    let mut facts = vec![format!("since {}", utc_minute(&status.since))];
+    facts.push(format!("changed by: {}", status.changed_by_text()));
+    facts.extend(status.reason.as_ref().map(|reason| format!("reason: {reason}")));
+    facts.push(format!("next: {SENDING_REMEDY}"));
+    facts
 }
 
 /// Level, duration and peak of a cleared alert.

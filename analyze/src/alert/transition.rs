@@ -6,10 +6,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::alert::evaluation::{Condition, Evaluation, FeedState};
+use crate::alert::evaluation::{Condition, Evaluation, FeedState, NO_WINDOW};
 use crate::alert::policy::{AlertPolicy, AlertScope};
 use crate::alert::state::{
-    Alert, AlertKey, AlertState, DENOMINATOR, FEED, Fall, Peak, Timestamp, WindowState,
+    Alert, AlertKey, AlertState, DENOMINATOR, FEED, Fall, Peak, SENDING, Timestamp, WindowState,
 };
 use crate::check::level::AlertLevel;
 
@@ -84,8 +84,12 @@ fn is_evaluated(key: &AlertKey, evaluation: &Evaluation) -> bool {
         grouping.len() == key.scope.len()
             && grouping.iter().all(|dimension| key.scope.contains_key(dimension))
     };
-    key.service == evaluation.service
-        && (key.metric == FEED || groupings.iter().any(has_dimensions))
+    key.service == evaluation.service && (!is_rate(key) || groupings.iter().any(has_dimensions))
+}
+
+/// Whether an alert is about a rate, which needs a feed, windows and groupings.
+fn is_rate(key: &AlertKey) -> bool {
+    !matches!(key.metric.as_str(), FEED | SENDING)
 }
 
 fn new_alert(key: &AlertKey, at: i64) -> Alert {
@@ -108,7 +112,9 @@ fn update_alert(alert: &mut Alert, evaluation: &Evaluation, policy: &AlertPolicy
     // a scope without events is OK in all windows
     let no_events = Condition::level(AlertLevel::Ok);
     let mut windows: Vec<&String> = conditions.into_iter().flat_map(BTreeMap::keys).collect();
-    windows.extend(evaluation.scope.windows.iter().filter(|_| conditions.is_none()));
+    let no_window = [NO_WINDOW.to_owned()];
+    let all = if is_rate(&alert.key) { &evaluation.scope.windows[..] } else { &no_window };
+    windows.extend(all.iter().filter(|_| conditions.is_none()));
     let mut reached_again: Option<Timestamp> = None;
     // the peak of a cleared alert is kept until all channels are notified, unless the alert is raised again
     let cleared_peak = if alert.level == AlertLevel::Ok { alert.peak.take() } else { None };
@@ -187,7 +193,7 @@ fn update_window(
             }
             window.fell.filter(|fell| now > before && now <= fell.from).map(|fell| fell.at)
         }
-        Some(window) if alert.key.metric != FEED && evaluation.feed == FeedState::Stale => {
+        Some(window) if is_rate(&alert.key) && evaluation.feed == FeedState::Stale => {
             window.below_since.clear();
             None
         }

@@ -5,6 +5,7 @@
 //! - `level`, `thresholds`, `confidence`, `trend`, `contribution`: pure functions on counts
 //! - `contributors`: loads the parts of each rate at or above a threshold
 //! - `feed`: time since the newest event, missing event types
+//! - `sending`: what AWS reported about the account: stopped sending, open findings
 //! - `reconcile`: our rate step by step, compared with the rate that AWS shows
 
 pub mod confidence;
@@ -15,6 +16,7 @@ pub mod level;
 pub mod reconcile;
 pub mod request;
 mod run;
+pub mod sending;
 pub(crate) mod service;
 #[cfg(test)]
 mod store_tests;

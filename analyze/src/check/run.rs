@@ -8,6 +8,7 @@ use crate::check::contributors::add_contributors;
 use crate::check::feed::{FeedHealth, feed_health, service_with_events};
 use crate::check::level::AlertLevel;
 use crate::check::request::CheckRequest;
+use crate::check::sending::{SendingReport, sending_report};
 use crate::check::service::{is_ses, serialize_service};
 use crate::check::trend;
 use crate::check::verdict::{MATURE_AFTER_MS, ScopeWindow, Verdict};
@@ -26,7 +27,8 @@ pub struct CheckReport {
     /// Service that was evaluated; omitted for SES.
     #[serde(serialize_with = "serialize_service", skip_serializing_if = "is_ses")]
     pub service: Service,
-    /// Worst level of all verdicts and of the feed. The unknown rate of a group below the account does not count.
+    /// Worst level of all verdicts and of the feed, and critical if SES does not let a part of the account send. The
+    /// unknown rate of a group below the account does not count.
     pub status: AlertLevel,
     /// Exit code of the status.
     pub exit_code: u8,
@@ -35,6 +37,9 @@ pub struct CheckReport {
     /// Days of which damaged segments were moved aside (`store repair`); omitted if there are none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub incomplete_days: Vec<String>,
+    /// What AWS reported about the account; omitted if there is nothing.
+    #[serde(skip_serializing_if = "SendingReport::is_empty")]
+    pub sending: SendingReport,
     /// One for each metric, scope and window.
     pub verdicts: Vec<Verdict>,
     /// Provider incidents of the last 24 hours, which the caller adds; omitted if there are none.
@@ -104,6 +109,7 @@ pub(crate) fn check_scan(
         add_contributors(request, scan, &groupings[..evaluated], &mut verdicts)?;
     }
     let feed = feed_health(request, scan, history.by_grouping.first())?;
+    let sending = sending_report(scan, request.at)?;
     let minimum =
         if feed.stale || verdicts.is_empty() { AlertLevel::Unknown } else { AlertLevel::Ok };
     let other_service = match (&feed.newest_event_at, request.service) {
@@ -115,7 +121,7 @@ pub(crate) fn check_scan(
     let counts =
         |verdict: &&Verdict| verdict.level != AlertLevel::Unknown || verdict.scope.is_account();
     let levels = verdicts.iter().filter(counts).map(|verdict| verdict.level);
-    let status = levels.fold(minimum, AlertLevel::max);
+    let status = levels.fold(minimum.max(sending.level()), AlertLevel::max);
     Ok(CheckReport {
         version: 1,
         as_of: format_ms(request.at),
@@ -124,6 +130,7 @@ pub(crate) fn check_scan(
         exit_code: status.exit_code(),
         feed,
         incomplete_days: scan.incomplete_days()?,
+        sending,
         verdicts,
         incidents: Vec::new(),
         other_service,

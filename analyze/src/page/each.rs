@@ -36,13 +36,16 @@ fn is_of_group(scope: &Scope, group: &Group) -> bool {
 /// Returns the results of one group. The check in `all` has no verdicts, those of the group are in `verdicts`.
 pub(super) fn of_group(all: &PageReports, verdicts: &[&Verdict], group: Group) -> PageReports {
     let is_own = |scope: &Scope| is_of_group(scope, &group);
-    let minimum = if all.check.feed.stale { AlertLevel::Unknown } else { AlertLevel::Ok };
+    let sending = all.check.sending.of_scopes(|scope| scope.is_account() || is_own(scope));
+    let feed = if all.check.feed.stale { AlertLevel::Unknown } else { AlertLevel::Ok };
+    let minimum = feed.max(sending.level());
     let status = verdicts.iter().map(|verdict| verdict.level).fold(minimum, AlertLevel::max);
     let check = CheckReport {
         status,
         exit_code: status.exit_code(),
         verdicts: verdicts.iter().copied().cloned().collect(),
         incidents: Vec::new(),
+        sending,
         ..all.check.clone()
     };
     let reconcile = all.reconcile.as_ref().map(|of| Reconciliation {

@@ -49,7 +49,7 @@ pub fn check(check: &CheckReport) -> String {
     }
 }
 
-/// Returns the worst verdict as text, and the feed if it is stale.
+/// Returns a part of the account that may not send; if there is none, the worst verdict, and the feed if it is stale.
 fn text(check: &CheckReport) -> String {
     let mut of_status = check.verdicts.iter().filter(|verdict| verdict.level == check.status);
     let worst = of_status.next();
@@ -57,6 +57,17 @@ fn text(check: &CheckReport) -> String {
         others if others > 0 && check.status > AlertLevel::Ok => format!(" (+{others} more)"),
         _ => String::new(),
     };
+    if let Some(status) = check.sending.disabled().next() {
+        let more = match check.sending.disabled().count() {
+            1 => String::new(),
+            all => format!(" (+{} more)", all - 1),
+        };
+        return format!(
+            "SES does not allow sending since {}, {}{more}",
+            utc_minute(&status.since),
+            status.scope
+        );
+    }
     let feed = match &check.feed.newest_event_at {
         None => "no events".to_owned(),
         Some(newest) if check.feed.stale => {

@@ -11,6 +11,7 @@ use bouncewatch_schemas::printable::printable;
 use bouncewatch_schemas::time::parse_ms;
 
 use crate::check::level::AlertLevel;
+use crate::check::sending::{SendingState, SendingStatus};
 use crate::check::{CheckReport, Verdict};
 use crate::timeline::{ACCOUNT_COLUMNS, Scope};
 
@@ -70,6 +71,16 @@ pub fn check(check: &CheckReport, at: i64) -> String {
         "feed_newest_event_timestamp_seconds",
         "Time of the newest event in the store.",
         &newest,
+    );
+    let status = |one: &SendingStatus| {
+        let all: Vec<_> = service.iter().cloned().chain(scope_labels(&one.scope)).collect();
+        (labels(&all), f64::from(u8::from(one.status == SendingState::Disabled)))
+    };
+    family(
+        &mut out,
+        "sending_disabled",
+        "1 if SES does not allow this part of the account to send, as events of EventBridge reported.",
+        &check.sending.statuses.iter().map(status).collect::<Vec<_>>(),
     );
     for (metric, word) in [("bounce_rate", "bounce"), ("complaint_rate", "complaint")] {
         let verdicts = || check.verdicts.iter().filter(|verdict| verdict.metric == metric);

@@ -10,16 +10,19 @@ use bouncewatch_schemas::printable::printable;
 use crate::check::contribution::Contributor;
 use crate::check::level::AlertLevel;
 use crate::check::reconcile::{ReconciledScope, Reconciliation, ReconciliationStep};
+use crate::check::sending::SendingReport;
 use crate::check::{CheckReport, FeedHealth, Verdict};
 use crate::incidents::table::incidents;
 use crate::report::rates::{RateReport, RateRow};
-use crate::report::text::{duration, humanize, percent, utc_minute, utc_second};
+use crate::report::text::{duration, humanize, percent, shortened, utc_minute, utc_second};
 use crate::report::text_table::{TextLayout, TextTable};
 use crate::report::trend::{BARS, Trends, bars};
 use crate::timeline::NO_VALUE;
 
 /// Title of the column with the rates of the last 14 days.
 const TREND: &str = "trend";
+/// Maximum length of a reason of AWS.
+const TEXT_MAX: usize = 200;
 /// Most contributors of a rate, causes not counted.
 const CONTRIBUTORS_MAX: usize = 6;
 
@@ -33,7 +36,7 @@ pub fn check(check: &CheckReport, trends: &Trends, layout: TextLayout) -> String
         "{}  {service}as of {}\n{}\n",
         layout.styled(check.status.as_upper(), level_style(check.status).bold()),
         utc_second(&check.as_of),
-        feed(&check.feed)
+        feed(&check.feed) + &sending(&check.sending)
     );
     let mut header = vec![
         "level",
@@ -89,6 +92,38 @@ fn verdict_style(verdict: &Verdict) -> Style {
         (_, true) => style.bold(),
         (_, false) => style,
     }
+}
+
+/// Returns a line for each part of the account that may not send, and for each finding of AWS.
+fn sending(report: &SendingReport) -> String {
+    let mut out = String::new();
+    let text_of = |text: &Option<String>| {
+        let text = printable(text.as_deref().unwrap_or("no reason given")).into_owned();
+        shortened(&text, TEXT_MAX)
+    };
+    for one in report.disabled() {
+        // writing to a String cannot fail
+        _ = writeln!(
+            out,
+            "sending  STOPPED since {}, {}, changed by {}: {}",
+            utc_second(&one.since),
+            printable(&one.scope.to_string()),
+            printable(one.changed_by_text()),
+            text_of(&one.reason)
+        );
+    }
+    for one in &report.findings {
+        _ = writeln!(
+            out,
+            "sending  finding of AWS since {}, {}, type {}, impact {}: {}",
+            utc_second(&one.since),
+            printable(&one.scope.to_string()),
+            printable(one.finding_type.as_deref().unwrap_or("unknown")),
+            printable(one.impact.as_deref().unwrap_or("unknown")),
+            text_of(&one.text)
+        );
+    }
+    out
 }
 
 fn feed(feed: &FeedHealth) -> String {

@@ -37,6 +37,16 @@ pub(super) fn is_kind(kind: EventKind) -> Expr {
     col(table::KIND).eq(lit(kind.as_str()))
 }
 
+/// Whether an event is about the account. Compares each kind, so that row groups without them are skipped.
+pub(super) fn is_about_account() -> Expr {
+    EventKind::OF_ACCOUNT.into_iter().map(is_kind).fold(lit(false), Expr::or)
+}
+
+/// Whether an event is about mail.
+pub(super) fn is_about_mail() -> Expr {
+    is_about_account().fill_null(lit(false)).not()
+}
+
 /// Recipients that are compared one by one. Only this comparison can skip row groups by their statistics.
 const COMPARED_MAX: usize = 8;
 

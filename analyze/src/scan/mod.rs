@@ -8,8 +8,9 @@
 //!
 //! `store_scan` lists segments, `delta_builder` computes the changes of a range of days from rows (`event_rows`),
 //! `history_part` combines the days that a query needs, `merge` builds timelines from changes, `failures`,
-//! `deliveries` and `address_events` return single events.
+//! `deliveries`, `address_events` and `account_events` return single events.
 
+mod account_events;
 mod address_event;
 mod address_events;
 mod complaint_reports;
@@ -44,6 +45,7 @@ mod time_collector;
 mod timelines;
 mod upgrade;
 
+pub(crate) use account_events::AccountEvent;
 pub(crate) use address_event::{AddressEvent, MailSelection};
 pub(crate) use deliveries::OutcomeCounts;
 #[cfg(test)]

@@ -183,7 +183,8 @@ impl StoreScan {
         self.segments.first().map(|one| one.day)
     }
 
-    /// Returns the time of the newest event of a service at or before `at`.
+    /// Returns the time of the newest event of a service at or before `at`. Events about the account do not count: they
+    /// arrive in another way.
     pub(crate) fn newest_event(
         &self,
         service: Service,
@@ -195,6 +196,7 @@ impl StoreScan {
             let newest = self
                 .rows(day, day)?
                 .filter(expressions::is_of(service).and(time.clone().lt_eq(lit(at))))
+                .filter(expressions::is_about_mail())
                 .filter(expressions::is_not_from_the_future())
                 .group_by([col(table::MESSAGE_KEY), col(table::EVENT_KEY)])
                 .agg([time.min()])
@@ -212,7 +214,7 @@ impl StoreScan {
         for day in self.days(i64::MIN, i64::MAX) {
             let first = self
                 .rows(day, day)?
-                .filter(expressions::is_of(self.service))
+                .filter(expressions::is_of(self.service).and(expressions::is_about_mail()))
                 .select([col(table::EVENT_AT).cast(DataType::Int64).min()])
                 .collect()?;
             if let Some(first) = first.column(table::EVENT_AT)?.i64()?.get(0) {

@@ -117,7 +117,7 @@ impl Grouping {
 pub type ScopeValues = Vec<Option<String>>;
 
 /// A scope in output: name and value of each dimension, in the order of the grouping.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Scope(pub Vec<(String, Option<String>)>);
 
 impl Scope {

@@ -26,7 +26,7 @@ impl AllowList {
     /// Rejects an event that is not on the lists. An event that does not name its account, topic or identity is not on
     /// a list of them: a forged event may omit them.
     pub(crate) fn check(&self, source: EventSource<'_>) -> Result<(), Rejection> {
-        self.check_log_event(source)?;
+        self.check_without_identity(source)?;
         if is_listed(&self.identities, source.identity, is_identity) {
             return Ok(());
         }
@@ -34,8 +34,8 @@ impl AllowList {
         Err(rejection("identity", source.identity.map(domain)))
     }
 
-    /// The same for events of the WorkMail log, which name no identity.
-    pub(crate) fn check_log_event(&self, source: EventSource<'_>) -> Result<(), Rejection> {
+    /// The same for events that name no identity: those of the WorkMail log and about the account.
+    pub(crate) fn check_without_identity(&self, source: EventSource<'_>) -> Result<(), Rejection> {
         if !is_listed(&self.accounts, source.account, str::eq_ignore_ascii_case) {
             return Err(rejection("account", source.account));
         }

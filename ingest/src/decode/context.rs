@@ -1,6 +1,6 @@
 //! [`DecodeContext`]: facts about an event from its envelopes. [`Sink`]: the receiver of decoded rows.
 
-use bouncewatch_schemas::event::{Channel, EventRow, Service};
+use bouncewatch_schemas::event::{Channel, EventKind, EventRow, Service};
 use bouncewatch_schemas::time::{DAY_MS, format_ms, parse_ms};
 use bouncewatch_schemas::wire::lenient::Text;
 
@@ -151,10 +151,12 @@ impl<'a> DecodeContext<'a> {
         }
         let source =
             EventSource { account: row.account, topic: self.topic, identity: row.identity };
-        match (self.allow_list, row.service) {
-            (None, _) => Ok(()),
-            (Some(list), Service::Ses) => list.check(source),
-            (Some(list), Service::WorkMail) => list.check_log_event(source),
+        let names_identity =
+            row.service == Service::Ses && !EventKind::OF_ACCOUNT.contains(&row.kind);
+        match self.allow_list {
+            None => Ok(()),
+            Some(list) if names_identity => list.check(source),
+            Some(list) => list.check_without_identity(source),
         }
     }
 }

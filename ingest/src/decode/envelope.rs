@@ -329,8 +329,13 @@ fn unwrap_eventbridge(
         region: envelope.region.get().or(context.region),
         ..context
     };
-    // SES publishes "Email Bounced" and similar, and events without mail such as "Sending Status Enabled"; a custom bus
-    // may forward mail events with another detail type, in any envelope
+    if envelope.event_source.is("aws.ses")
+        && let Some(kind) = normalise::account_kind(detail_type)
+    {
+        let detail = serde_json::from_str(detail).unwrap_or_default();
+        return normalise::account_row(kind, envelope, &detail, context, sink);
+    }
+    // a custom bus may forward mail events with another detail type, in any envelope
     if detail_type.starts_with("Email ") || detail_type.starts_with(LAMBDA_RESULT) {
         return unwrap_raw(detail, context, sink);
     }

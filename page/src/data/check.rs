@@ -32,9 +32,34 @@ pub struct CheckData {
     pub as_of: String,
     pub status: Level,
     pub feed: FeedData,
+    #[serde(default)]
+    pub sending: SendingData,
     pub verdicts: Vec<Verdict>,
     #[serde(default)]
     pub incidents: Vec<IncidentData>,
+}
+
+/// What AWS reported about the account.
+#[derive(Debug, Default, Deserialize)]
+pub struct SendingData {
+    pub statuses: Vec<SendingStatus>,
+}
+
+/// The last status of the account, or of a part of it.
+#[derive(Debug, Deserialize)]
+pub struct SendingStatus {
+    pub scope: Scope,
+    /// `enabled` or `disabled`.
+    pub status: String,
+    pub since: String,
+    pub reason: Option<String>,
+}
+
+impl SendingData {
+    /// The parts that may not send, with their positions.
+    pub(crate) fn disabled(&self) -> impl Iterator<Item = (usize, &SendingStatus)> {
+        self.statuses.iter().enumerate().filter(|(_, one)| one.status == "disabled")
+    }
 }
 
 /// A provider incident of the last 24 hours.

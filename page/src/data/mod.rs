@@ -35,6 +35,9 @@ pub struct PageData {
     pub suppress: Option<SuppressData>,
     /// Null if there is no file with the alert state.
     pub alerts: Option<AlertsData>,
+    /// Null without a snapshot of `doctor`.
+    #[serde(default)]
+    pub doctor: Option<DoctorData>,
     pub store: StoreData,
 }
 
@@ -165,6 +168,28 @@ pub struct AlertData {
     /// Number of channels with a pending notification.
     #[serde(default)]
     pub pending_channels: u64,
+}
+
+/// Findings of `doctor`.
+#[derive(Debug, Deserialize)]
+pub struct DoctorData {
+    pub as_of: String,
+    pub region: String,
+    /// Number of checks without a finding.
+    pub passed: u64,
+    /// The worst first.
+    pub findings: Vec<DoctorFinding>,
+}
+
+/// One finding.
+#[derive(Debug, Deserialize)]
+pub struct DoctorFinding {
+    pub id: String,
+    /// Null for a note.
+    pub level: Option<Level>,
+    pub subject: Option<String>,
+    pub what: String,
+    pub fix: String,
 }
 
 /// Content of the store.

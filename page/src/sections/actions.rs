@@ -15,6 +15,7 @@ const CAUSES_MAX: usize = 2;
 /// Returns the section; `None` for an empty page.
 pub(super) fn section(data: &PageData) -> Option<Section> {
     let mut steps: Vec<Step> = Vec::new();
+    steps.extend(sending(data));
     steps.extend(feed(data));
     steps.extend(denominator(data));
     steps.extend(incident(data));
@@ -36,6 +37,22 @@ fn step(action: &str, reason: &str) -> Step {
 
 fn link(id: &str, name: &str) -> (String, String) {
     (id.to_owned(), name.to_owned())
+}
+
+/// A part of the account that may not send.
+fn sending(data: &PageData) -> Option<Step> {
+    let (at, status) = data.check.sending.disabled().next()?;
+    let reason = Line::of("Sending is stopped for ")
+        .outside(&format!("{} {}", status.scope.account(), status.scope.group()))
+        .text(" since ")
+        .time(&status.since, format!("/check/sending/statuses/{at}/since"))
+        .text(": ")
+        .outside(status.reason.as_deref().unwrap_or("no reason given"));
+    Some(Step {
+        reason,
+        command: Some("bouncewatch doctor".to_owned()),
+        ..step("Answer the case in the AWS Support Center, and stop the mail that caused it.", "")
+    })
 }
 
 /// A stale feed, no events, or missing event types.

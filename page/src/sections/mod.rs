@@ -4,6 +4,7 @@ mod actions;
 mod alerts;
 mod causes;
 mod contributors;
+mod doctor;
 mod feed;
 mod groups;
 mod guide;
@@ -35,6 +36,7 @@ pub(crate) fn page(data: &PageData) -> Page {
         sections.push(alerts::section(data));
         sections.push(feed::section(data));
     }
+    sections.extend(data.doctor.as_ref().map(doctor::section));
     sections.push(guide::section(data));
     Page {
         title,

@@ -36,8 +36,11 @@ pub(super) fn relevant_threshold(verdict: &Verdict) -> f64 {
     if verdict.level == Level::Critical { verdict.critical } else { verdict.warning }
 }
 
-/// Returns the headline: `WARNING: bounce rate 6.69 % in 24h`.
+/// Returns the headline: that SES does not allow sending, or a rate: `WARNING: bounce rate 6.69 % in 24h`.
 pub(super) fn headline(data: &PageData) -> String {
+    if data.check.sending.disabled().next().is_some() {
+        return format!("{}: SES does not allow sending", Level::Critical.word());
+    }
     let feed = &data.check.feed;
     if feed.newest_event_at.is_none() {
         let service = if data.page.service == "workmail" { "WorkMail" } else { "SES" };

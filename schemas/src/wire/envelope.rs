@@ -75,6 +75,10 @@ wire_object! {
         /// `ACCOUNT:GROUP` of a log event in an export of Logs Insights.
         pub log_group: Text<'a> = "@log",
         // EventBridge
+        /// ID of the event.
+        pub id: Text<'a> = "id",
+        /// ARNs that the event is about.
+        pub resources: List<Text<'a>> = "resources",
         /// Type of the event, e.g. `Email Bounced`.
         pub detail_type: Text<'a> = "detail-type",
         /// The source service, e.g. `aws.ses`.
@@ -120,7 +124,7 @@ wire_object! {
         /// Time at which Firehose or Kinesis received the record.
         pub arrival_time: Text<'a> = "arrivalTimestamp" | "approximateArrivalTimestamp",
     }
-    unread "version" | "id" | "resources" | "MessageId" | "SignatureVersion" | "Signature" | "SigningCertURL"
+    unread "version" | "MessageId" | "SignatureVersion" | "Signature" | "SigningCertURL"
         | "SigningCertUrl" | "UnsubscribeURL" | "UnsubscribeUrl" | "logGroup" | "logStream" | "subscriptionFilters"
 }
 

@@ -3,6 +3,7 @@
 //! Each type accepts any JSON value in any position: unknown keys are ignored, a value of the wrong type counts as
 //! missing, the last of several equal keys wins. Only text that is not valid JSON is an error.
 
+pub mod account;
 pub mod envelope;
 pub mod inplace;
 pub mod lenient;

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bouncewatch_analyze::check::level::AlertLevel;
+use bouncewatch_analyze::check::sending::SENDING_REMEDY;
 use bouncewatch_analyze::check::{CheckReport, Verdict};
 use bouncewatch_analyze::report::text::utc_second;
 use bouncewatch_schemas::event::Service;
@@ -40,6 +41,9 @@ pub(super) fn notes(check: &CheckReport, counted_from: Option<i64>) -> Vec<Strin
              change the status",
             groups.len()
         ));
+    }
+    if check.sending.disabled().next().is_some() {
+        notes.push(format!("critical: SES does not allow sending\n  hint: {SENDING_REMEDY}"));
     }
     match &check.feed.newest_event_at {
         None => notes.push(no_events(check)),

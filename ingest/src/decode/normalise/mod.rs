@@ -1,9 +1,11 @@
-//! Normalise events to rows of the event table: `ses` for the ten event types of SES, `workmail` for the mail event log
-//! of WorkMail.
+//! Normalise events to rows of the event table: `ses` for the ten event types of SES, `account` for events about the
+//! account, `workmail` for the mail event log of WorkMail.
 
+mod account;
 mod recipients;
 mod ses;
 mod workmail;
 
+pub(crate) use account::{account_kind, account_row};
 pub(crate) use ses::ses_rows;
 pub(crate) use workmail::workmail_rows;

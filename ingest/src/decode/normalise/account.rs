@@ -1,0 +1,90 @@
+//! Rows of events about the account: whether SES lets it send, and problems that AWS found. SES sends them to the default
+//! event bus of EventBridge ("Setting up EventBridge notifications" in the SES developer guide). They are about no mail,
+//! so they are in no rate.
+
+use std::borrow::Cow;
+
+use bouncewatch_schemas::event::{Channel, EventKind, EventRow};
+use bouncewatch_schemas::wire::account::AccountDetail;
+use bouncewatch_schemas::wire::envelope::Envelope;
+
+use crate::decode::arn::arn_parts;
+use crate::decode::context::{DecodeContext, Sink};
+use crate::decode::limits;
+use crate::decode::outcome::{QuarantineReason, Rejection};
+
+/// The tag of the row with the party that changed the status: `AWS_MANAGED` or `CUSTOMER_MANAGED`.
+const ORIGIN_TAG: &str = "ses:origin";
+/// The tag of the row with the impact of a finding: `LOW` or `HIGH`.
+const IMPACT_TAG: &str = "ses:impact";
+/// The tag of the row with the type of a finding: `BOUNCE`, `COMPLAINT`, ...
+const FINDING_TYPE_TAG: &str = "ses:finding-type";
+
+/// The kind of an event about the account; `None` for another event. The developer guide calls the last type `Closed`,
+/// the reference of EventBridge `Resolved`.
+pub(crate) fn account_kind(detail_type: &str) -> Option<EventKind> {
+    match detail_type {
+        "Sending Status Disabled" => Some(EventKind::SendingDisabled),
+        "Sending Status Enabled" => Some(EventKind::SendingEnabled),
+        "Advisor Recommendation Status Open" => Some(EventKind::SendingFindingOpen),
+        "Advisor Recommendation Status Resolved" | "Advisor Recommendation Status Closed" => {
+            Some(EventKind::SendingFindingResolved)
+        }
+        _ => None,
+    }
+}
+
+/// Sends the row of an event about the account to the sink.
+pub(crate) fn account_row(
+    kind: EventKind,
+    envelope: &Envelope<'_>,
+    detail: &AccountDetail<'_>,
+    context: DecodeContext<'_>,
+    sink: &mut impl Sink,
+) -> Result<(), Rejection> {
+    let Some(id) = envelope.id.get() else {
+        return Err(Rejection::new(QuarantineReason::NoMessageId, "`id` is missing"));
+    };
+    let Some(event_at) = context.time_of_envelopes() else {
+        return Err(Rejection::new(QuarantineReason::NoTime, "`time` is missing"));
+    };
+    let resource = envelope.resources.0.iter().find_map(|arn| arn_parts(arn.get()?)[2]);
+    let name_of = |kind: &str| {
+        let name = resource?.strip_prefix(kind)?.strip_prefix('/')?;
+        Some(name.split_once('/').map_or(name, |(name, _)| name))
+    };
+    let data = detail.data.object.0.as_deref();
+    let metadata = detail.metadata.0.as_deref();
+    let impact = metadata.and_then(|finding| finding.impact.get());
+    let finding_type = metadata.and_then(|finding| finding.finding_type.get());
+    let tags = [
+        (ORIGIN_TAG, data.and_then(|data| data.origin.get())),
+        (IMPACT_TAG, impact.or(data.and_then(|data| data.impact.get()))),
+        (FINDING_TYPE_TAG, finding_type.or(data.and_then(|data| data.finding_type.get()))),
+    ];
+    let tags: Vec<(Cow<'_, str>, Cow<'_, str>)> =
+        tags.into_iter().filter_map(|(name, value)| Some((name.into(), value?.into()))).collect();
+    let cause = data.and_then(|data| data.record.0.as_ref()?.cause.get());
+    let description = data.and_then(|data| data.description.get());
+    let row = EventRow {
+        channel: Channel::EventBus,
+        event_at,
+        published_at: context.published_at,
+        received_at: context.received_at,
+        message_id: id,
+        identity: name_of("identity"),
+        configuration_set: name_of("configuration-set"),
+        tenant: name_of("tenant"),
+        account: context.account,
+        region: context.region,
+        tags: &tags,
+        diagnostic: detail.data.text.get().or(cause).or(description),
+        origin: context.origin,
+        ..EventRow::of_kind(kind)
+    };
+    context.check(&row)?;
+    limits::check(&row, sink)?;
+    sink.event();
+    sink.row(&row);
+    Ok(())
+}

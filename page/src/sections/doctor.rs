@@ -1,0 +1,57 @@
+//! Findings of `doctor` about the AWS account and its DNS records.
+
+use crate::data::{DoctorData, DoctorFinding};
+use crate::format::{counted, minute};
+use crate::layout::{Block, Cell, Column, LevelMark, Line, Row, Section, Table};
+
+/// Most findings.
+const FINDINGS_MAX: usize = 50;
+
+pub(super) fn section(data: &DoctorData) -> Section {
+    let mut section = Section::new(
+        "doctor",
+        "AWS account and DNS",
+        "Findings of `bouncewatch doctor`, those to repair first at the top.",
+    );
+    section.paragraph(
+        Line::of("Region ")
+            .outside(&data.region)
+            .text(", as of ")
+            .text(minute(&data.as_of))
+            .text(": ")
+            .text(counted(data.findings.len() as u64, "findings"))
+            .text(", ")
+            .text(counted(data.passed, "checks passed"))
+            .text("."),
+    );
+    if data.findings.is_empty() {
+        return section;
+    }
+    let columns = ["Level", "Check", "About", "Finding", "What to do"];
+    let mut table = Table::new("Findings", columns.map(Column::text).into());
+    table.rows = data.findings.iter().take(FINDINGS_MAX).map(row).collect();
+    let more = data.findings.len().saturating_sub(FINDINGS_MAX);
+    if more > 0 {
+        table.foot = Some(Line::of(format!("{more} more: run `bouncewatch doctor`.")));
+    }
+    section.blocks.push(Block::Table(table));
+    section
+}
+
+fn row(finding: &DoctorFinding) -> Row {
+    let level = match finding.level {
+        Some(level) => Cell::level(LevelMark::Level(level)),
+        None => Cell::of("NOTE"),
+    };
+    let outside = |text: &str| Cell::line(Line::default().outside(text));
+    Row {
+        pointer: None,
+        cells: vec![
+            level,
+            Cell::header(Line::of(finding.id.clone())),
+            outside(finding.subject.as_deref().unwrap_or("the account")),
+            outside(&finding.what),
+            outside(&finding.fix),
+        ],
+    }
+}
