@@ -7,6 +7,8 @@ use clap::Args;
 
 use super::heading;
 use super::shared_args::{AwsArgs, FormatArgs};
+#[cfg(feature = "analyze")]
+use super::shared_args::{CacheArgs, StoreArgs};
 
 /// Port of DNS servers.
 const DNS_PORT: u16 = 53;
@@ -15,7 +17,7 @@ const DNS_PORT: u16 = 53;
 #[command(after_help = "\
 Examples:
   bouncewatch doctor --queue arn:aws:sqs:us-east-1:123456789012:ses
-  bouncewatch doctor --to jane@example.com
+  bouncewatch doctor --to jane@example.com --store ./store
   bouncewatch doctor --save account.json
   bouncewatch doctor --from account.json --format json")]
 pub(crate) struct DoctorArgs {
@@ -34,18 +36,22 @@ pub(crate) struct DoctorArgs {
     /// Default: all identities, at most 50. SES allows one call per second.
     #[arg(long, value_name = "NAME", help_heading = heading::SOURCE)]
     pub(crate) identity: Vec<String>,
-    /// Recipient whose mail does not arrive
+    /// Recipient that does not get mail
     ///
-    /// Checks its domain, the suppression list of SES and the rule of the sandbox. `-` reads the address from stdin.
+    /// Checks its domain, the suppression list of SES, the rule of the sandbox and, with --store, its last events. `-`
+    /// reads the address from stdin.
     #[arg(long, value_name = "ADDRESS", help_heading = heading::SOURCE)]
     pub(crate) to: Option<String>,
     /// Address of a host that sends mail without SES (repeatable)
     ///
-    /// Checks whether its name resolves in both directions.
+    /// Checks whether its name resolves in both directions, and with --sender whether SPF allows it.
     #[arg(long, value_name = "IP", help_heading = heading::SOURCE)]
     pub(crate) ip: Vec<IpAddr>,
+    /// Domain for which the hosts of --ip send (repeatable)
+    #[arg(long, value_name = "DOMAIN", requires = "ip", help_heading = heading::SOURCE)]
+    pub(crate) sender: Vec<String>,
     /// Judge a saved snapshot, without AWS and DNS
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["queue", "set", "identity", "to", "ip", "dns", "no_dns", "endpoint_url"], help_heading = heading::SOURCE)]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["queue", "set", "identity", "to", "ip", "sender", "dns", "no_dns", "endpoint_url"], help_heading = heading::SOURCE)]
     pub(crate) from: Option<PathBuf>,
     /// DNS server (repeatable); default: those of the system
     #[arg(long, value_name = "IP[:PORT]", value_parser = dns_server, conflicts_with = "no_dns", help_heading = heading::SOURCE)]
@@ -53,6 +59,13 @@ pub(crate) struct DoctorArgs {
     /// Do not ask DNS servers
     #[arg(long, help_heading = heading::SOURCE)]
     pub(crate) no_dns: bool,
+    /// Events are compared with the counts of SES, and --to prints the last events of the address.
+    #[cfg(feature = "analyze")]
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+    #[cfg(feature = "analyze")]
+    #[command(flatten)]
+    pub(crate) cache: CacheArgs,
     #[command(flatten)]
     pub(crate) aws: AwsArgs,
     #[command(flatten)]

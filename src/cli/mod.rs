@@ -229,7 +229,7 @@ pub(crate) enum Command {
     Suppress(SuppressArgs),
     /// Find out why mail or events do not arrive (AWS and DNS)
     ///
-    /// Reads the SES account, its identities, the way of events from SES to the queue, WorkMail, and the DNS records of
+    /// Reads the SES account, its identities, the path of events from SES to the queue, WorkMail, and the DNS records of
     /// the domains, and prints findings: the worst first, each with its evidence and what to do. Nothing is changed.
     /// `deploy/policies/doctor.json` has the permissions; a denied call is a finding.
     ///

@@ -78,6 +78,12 @@ pub(crate) struct PageArgs {
     /// FILE is a page or the file of --data. No store is read, and other options than --mail and -o have no effect.
     #[arg(long, value_name = "FILE", help_heading = heading::OUTPUT)]
     pub(crate) from_json: Option<PathBuf>,
+    /// Add the findings of a snapshot of doctor
+    ///
+    /// FILE is that of `doctor --save`. Its bounce rate of CloudWatch is used if --aws-rate is not given.
+    #[cfg(feature = "doctor")]
+    #[arg(long, value_name = "FILE", help_heading = heading::OUTPUT)]
+    pub(crate) doctor: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
     /// Rate that AWS shows, e.g. 6.2% or 0.062

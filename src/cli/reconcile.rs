@@ -12,7 +12,8 @@ use super::shared_args::{
 #[command(after_help = "\
 Examples:
   bouncewatch reconcile --store ./store
-  bouncewatch reconcile --store ./store --window volume:10000 --aws-rate 6.2%")]
+  bouncewatch reconcile --store ./store --window volume:10000 --aws-rate 6.2%
+  bouncewatch reconcile --store ./store --aws")]
 pub(crate) struct ReconcileArgs {
     #[command(flatten)]
     pub(crate) store: StoreArgs,
@@ -36,6 +37,12 @@ pub(crate) struct ReconcileArgs {
     /// difference, and the step after which our rate is nearest to it.
     #[arg(long, value_name = "RATE", help_heading = heading::AWS)]
     pub(crate) aws_rate: Option<String>,
+    /// Read that rate from CloudWatch
+    ///
+    /// The newest Reputation.BounceRate in the region of the AWS settings. Needs cloudwatch:GetMetricData.
+    #[cfg(feature = "doctor")]
+    #[arg(long = "aws", conflicts_with = "aws_rate", help_heading = heading::AWS)]
+    pub(crate) reads_aws_rate: bool,
     #[command(flatten)]
     pub(crate) aws: AwsArgs,
     #[command(flatten)]

@@ -2,6 +2,8 @@
 
 #[cfg(feature = "analyze")]
 mod arguments;
+#[cfg(all(feature = "analyze", feature = "doctor"))]
+mod aws_rate;
 #[cfg(feature = "analyze")]
 mod causes;
 #[cfg(feature = "analyze")]
@@ -73,7 +75,7 @@ pub(crate) fn run(cli: Cli, now: i64, out: &mut dyn Write) -> anyhow::Result<Com
         Command::Suppress(args) => suppress::run(&args, &config, now),
         Command::Explain(args) => explain::run(&args, &config, out),
         #[cfg(feature = "doctor")]
-        Command::Doctor(args) => doctor::run(&args, now, verbosity),
+        Command::Doctor(args) => doctor::run(&args, &config, now, verbosity),
         Command::Store(command) => store::run(command, &config, now),
         Command::Config(command) => config::run(command, &config),
         Command::Schema => Ok(schema::run()),

@@ -14,6 +14,7 @@ use bouncewatch_schemas::time::format_ms;
 use serde::Serialize;
 
 use super::alerts::{self, AlertsDocument};
+use super::doctor::DoctorDocument;
 use super::masking::Masking;
 use super::store::StoreDocument;
 use crate::cli::PageArgs;
@@ -25,6 +26,7 @@ pub(super) struct PageContext<'a> {
     settings: SettingsDocument<'a>,
     store: StoreDocument,
     alerts: Option<AlertsDocument>,
+    doctor: Option<DoctorDocument>,
     masking: Masking,
     /// Most verdicts of groups below the account.
     top: usize,
@@ -41,6 +43,8 @@ struct Document<'a> {
     reconcile: Option<&'a Reconciliation>,
     suppress: Option<&'a SuppressionCounts>,
     alerts: Option<&'a AlertsDocument>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    doctor: Option<&'a DoctorDocument>,
     store: &'a StoreDocument,
 }
 
@@ -95,6 +99,7 @@ impl<'a> PageContext<'a> {
         config: &Config,
         request: &PageRequest,
         store: StoreDocument,
+        doctor: Option<DoctorDocument>,
     ) -> anyhow::Result<Self> {
         let location = store_location(&args.store, config)?;
         let name = location.trim_end_matches('/').rsplit(['/', '\\']).next().unwrap_or_default();
@@ -111,7 +116,7 @@ impl<'a> PageContext<'a> {
             each: None,
         };
         let alerts = alerts::read(args, config, masking)?;
-        Ok(Self { settings, store, alerts, masking, top: request.top })
+        Ok(Self { settings, store, alerts, doctor, masking, top: request.top })
     }
 
     /// Returns the document of a page as text.
@@ -140,6 +145,7 @@ impl<'a> PageContext<'a> {
             suppress: page.suppress.as_ref(),
             // the alerts of a group are those of its verdicts; others do not belong to its page
             alerts: self.alerts.as_ref().filter(|_| page.each.is_none()),
+            doctor: self.doctor.as_ref().filter(|_| page.each.is_none()),
             store: &store,
         };
         bouncewatch_page::document_text(&document).context("could not write JSON")
@@ -156,6 +162,7 @@ impl<'a> PageContext<'a> {
             is_base(verdict) || is_group
         });
         page.check.verdicts.iter_mut().for_each(|verdict| self.masking.verdict(verdict));
+        self.masking.sending(&mut page.check.sending);
         for row in page.groups.iter_mut().flat_map(|group| &mut group.rows) {
             self.masking.scope(&mut row.scope);
         }

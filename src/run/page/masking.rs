@@ -2,6 +2,7 @@
 
 use bouncewatch_analyze::causes::CausesReport;
 use bouncewatch_analyze::check::Verdict;
+use bouncewatch_analyze::check::sending::SendingReport;
 use bouncewatch_analyze::timeline::Scope;
 use bouncewatch_page::mask_addresses;
 
@@ -33,6 +34,17 @@ impl Masking {
         self.scope(&mut verdict.scope);
         for part in &mut verdict.contributors {
             self.value(&part.by, &mut part.value);
+        }
+    }
+
+    pub(super) fn sending(self, sending: &mut SendingReport) {
+        for one in &mut sending.statuses {
+            self.scope(&mut one.scope);
+            one.reason = one.reason.as_deref().map(mask_addresses);
+        }
+        for one in &mut sending.findings {
+            self.scope(&mut one.scope);
+            one.text = one.text.as_deref().map(mask_addresses);
         }
     }
 

@@ -1,6 +1,7 @@
 //! `bouncewatch page`
 
 mod alerts;
+mod doctor;
 mod document;
 mod masking;
 mod request;
@@ -9,10 +10,11 @@ mod store;
 use std::path::Path;
 
 use anyhow::{Context, ensure};
-use bouncewatch_analyze::page::{PageReports, page};
+use bouncewatch_analyze::page::{PageReports, PageRequest, page};
 use bouncewatch_page as html;
 use bouncewatch_schemas::event::Service;
 
+use self::doctor::DoctorDocument;
 use self::document::PageContext;
 use super::check::recent_incidents;
 use super::command_result::CommandResult;
@@ -30,10 +32,11 @@ pub(super) fn run(args: &PageArgs, config: &Config, now: i64) -> anyhow::Result<
             .with_context(|| format!("could not read `{}`", path.display()))?;
         return rendered(html::embedded_document(&text), args);
     }
-    let request = request::request(args, config, now)?;
+    let mut request = request::request(args, config, now)?;
+    let doctor = findings(args, &mut request)?;
     let store = store::content(args, config)?;
     let pages = page(&request, &*config.classifier()?)?;
-    let context = PageContext::new(args, config, &request, store)?;
+    let context = PageContext::new(args, config, &request, store, doctor)?;
     if let Some(each) = &args.each {
         return write_each(args, each, pages, &context);
     }
@@ -47,6 +50,25 @@ pub(super) fn run(args: &PageArgs, config: &Config, now: i64) -> anyhow::Result<
         write_text(path, &document)?;
     }
     Ok(CommandResult { exit_code, ..rendered(&document, args)? })
+}
+
+/// Returns the findings of the snapshot of `--doctor`. Its bounce rate of CloudWatch is the rate that AWS shows, if no
+/// other is given.
+#[cfg(feature = "doctor")]
+fn findings(args: &PageArgs, request: &mut PageRequest) -> anyhow::Result<Option<DoctorDocument>> {
+    let Some(path) = &args.doctor else { return Ok(None) };
+    let snapshot = super::doctor::read(path)?;
+    if let Some(reconcile) = &mut request.reconcile {
+        let point = snapshot.metrics.value().and_then(|metrics| metrics.bounce_rate);
+        reconcile.aws_rate = reconcile.aws_rate.or(point.map(|point| point.value));
+    }
+    Ok(Some(DoctorDocument::of_snapshot(&snapshot)))
+}
+
+#[cfg(not(feature = "doctor"))]
+#[expect(clippy::unnecessary_wraps, reason = "with `doctor`, a snapshot can be unreadable")]
+fn findings(_: &PageArgs, _: &mut PageRequest) -> anyhow::Result<Option<DoctorDocument>> {
+    Ok(None)
 }
 
 /// Returns the page or the message of a document.

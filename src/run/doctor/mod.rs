@@ -1,5 +1,9 @@
 //! `bouncewatch doctor`
 
+#[cfg(feature = "analyze")]
+mod figures;
+
+use std::net::IpAddr;
 use std::path::Path;
 
 use anyhow::{Context, bail};
@@ -16,17 +20,19 @@ use bouncewatch_schemas::printable::printable;
 use bouncewatch_store::aws;
 use indicatif::{ProgressBar, ProgressDrawTarget};
 
-use super::command_result::CommandResult;
-use super::output_file::write_file;
-use super::stdin_argument::argument_or_stdin;
-use super::store_access::block_on;
 use crate::cli::{BasicFormat, DoctorArgs, Verbosity};
+use crate::config::Config;
+use crate::run::command_result::CommandResult;
+use crate::run::output_file::write_file;
+use crate::run::stdin_argument::argument_or_stdin;
+use crate::run::store_access::block_on;
 
 /// Name of the failed call if the resolver cannot be set up.
 const DNS_ACTION: &str = "DNS";
 
 pub(super) fn run(
     args: &DoctorArgs,
+    config: &Config,
     now: i64,
     verbosity: Verbosity,
 ) -> anyhow::Result<CommandResult> {
@@ -45,7 +51,8 @@ pub(super) fn run(
         write_file(path, |out| writeln!(out, "{text}"))
             .with_context(|| format!("could not write to `{}`", path.display()))?;
     }
-    let mut findings = judge(&snapshot, &Figures::default());
+    let (figures, notes) = figures_or_note(args, config, &snapshot);
+    let mut findings = judge(&snapshot, &figures);
     findings.retain(|finding| !args.skip.iter().any(|id| id == finding.id));
     let result = match args.format.format {
         BasicFormat::Table => CommandResult::data(table::render_table(&findings)),
@@ -56,10 +63,34 @@ pub(super) fn run(
             CommandResult::data(data)
         }
     };
-    Ok(CommandResult { exit_code: worst(&findings).exit_code(), ..result })
+    Ok(CommandResult { exit_code: worst(&findings).exit_code(), notes, ..result })
 }
 
-fn read(path: &Path) -> anyhow::Result<Snapshot> {
+/// Returns the figures of the store; if it cannot be read, none and a note: AWS and DNS are judged without it.
+#[cfg(feature = "analyze")]
+fn figures_or_note(
+    args: &DoctorArgs,
+    config: &Config,
+    snapshot: &Snapshot,
+) -> (Figures, Vec<String>) {
+    match figures::figures(args, config, snapshot) {
+        Ok(figures) => (figures, Vec::new()),
+        Err(error) => {
+            (Figures::default(), vec![format!("note: without figures of the store: {error:#}")])
+        }
+    }
+}
+
+#[cfg(not(feature = "analyze"))]
+fn figures_or_note(_: &DoctorArgs, _: &Config, _: &Snapshot) -> (Figures, Vec<String>) {
+    (Figures::default(), Vec::new())
+}
+
+/// Reads a snapshot.
+///
+/// # Errors
+/// If the file cannot be read, or is no snapshot.
+pub(super) fn read(path: &Path) -> anyhow::Result<Snapshot> {
     let text = std::fs::read_to_string(path)
         .with_context(|| format!("could not read `{}`", path.display()))?;
     Snapshot::parse(&text).with_context(|| format!("could not read `{}`", path.display()))
@@ -76,15 +107,15 @@ async fn gathered(args: &DoctorArgs, now: i64, verbosity: Verbosity) -> anyhow::
         recipient: recipient.clone(),
         ..GatherRequest::new(Time(now))
     };
-    let bar = ProgressBar::no_length();
+    let bar = ProgressBar::new_spinner();
     if verbosity == Verbosity::Quiet {
         bar.set_draw_target(ProgressDrawTarget::hidden());
     }
     let config = aws::load(None, args.aws.endpoint_url.as_deref()).await;
     let mut progress = |call: &Progress<'_>| {
         let subject = printable(call.subject);
-        bar.set_message(format!("{} {subject}", call.action.as_str()));
-        bar.inc(1);
+        bar.set_message(format!("call {}: {} {subject}", call.calls + 1, call.action.as_str()));
+        bar.tick();
     };
     let mut snapshot = gather(&config, &request, &mut progress).await?;
     if args.no_dns {
@@ -102,8 +133,11 @@ async fn dns_records(
     snapshot: &Snapshot,
     recipient: Option<String>,
 ) -> Part<DnsRecords> {
-    let relay = |ip| Relay { ip, sender: None, helo: None };
-    let options = DnsOptions { relays: args.ip.iter().copied().map(relay).collect(), recipient };
+    let senders: Vec<Option<&String>> =
+        if args.sender.is_empty() { vec![None] } else { args.sender.iter().map(Some).collect() };
+    let relay = |ip, sender: Option<&String>| Relay { ip, sender: sender.cloned(), helo: None };
+    let of_ip = |ip: &IpAddr| senders.iter().map(|sender| relay(*ip, *sender)).collect::<Vec<_>>();
+    let options = DnsOptions { relays: args.ip.iter().flat_map(of_ip).collect(), recipient };
     let request = dns_request(snapshot, &options);
     let settings = ResolverSettings { servers: args.dns.clone(), ..ResolverSettings::default() };
     match Resolver::new(&settings) {
