@@ -1,7 +1,9 @@
-// Opens each page of a folder in Chromium and checks what only a browser can check.
+// Opens each page of a folder in Chromium and checks what only a browser can check. Then repeats each check on a page
+// with a fault, which it must find.
 // Usage: node page.mjs FOLDER [--screenshots FOLDER]. Exit code 1 if a check fails.
-import { readFileSync, readdirSync, mkdirSync } from 'node:fs';
+import { readFileSync, readdirSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
 import { join, basename } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
@@ -17,7 +19,7 @@ const files = readdirSync(folder).filter((name) => name.endsWith('.html')).sort(
 if (files.length === 0) throw new Error(`no pages in ${folder}`);
 if (shots) mkdirSync(shots, { recursive: true });
 const TAGS = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'];
-const failures = [];
+let failures = [];
 let checks = 0;
 // times are printed, not checked: they depend on what else the machine does
 let slowest = 0;
@@ -67,11 +69,11 @@ async function accessibility(name, page) {
 
 const lines = (text) => text.split('\n').map((line) => line.replace(/\s+/g, ' ').trim()).filter(Boolean).join('\n');
 
-async function look(file) {
+async function look(file, schemes = ['light', 'dark'], widths = [1280, 320]) {
   const name = basename(file, '.html');
   const isLarge = name.includes('top_400');
-  for (const colorScheme of isLarge ? ['light'] : ['light', 'dark']) {
-    for (const width of [1280, 320]) {
+  for (const colorScheme of isLarge ? ['light'] : schemes) {
+    for (const width of widths) {
       const label = `${name} ${colorScheme} ${width}`;
       const { context, page, problems, ready } = await open(file, { colorScheme, viewport: { width, height: 900 } });
       if (!isLarge || width === 1280) await accessibility(label, page);
@@ -92,14 +94,22 @@ const allText = () => {
   return clone.textContent;
 };
 
+// the text that a reader sees, without spaces: styles move text, but neither add nor hide any
+const visibleText = () => {
+  document.querySelectorAll('details').forEach((element) => { element.open = true; });
+  return document.body.innerText.replace(/\s+/g, '');
+};
+
 async function withoutScriptAndStyle(file) {
   const name = basename(file, '.html');
   const texts = [];
+  const visible = [];
   for (const options of [{}, { javaScriptEnabled: false }, { javaScriptEnabled: false, style: false }]) {
     const { style = true, ...rest } = options;
     const { context, page } = await open(file, { viewport: { width: 1280, height: 900 }, ...rest });
     if (!style) await page.evaluate(() => document.querySelectorAll('style').forEach((element) => element.remove()));
     texts.push(lines(await page.evaluate(allText)));
+    visible.push(await page.evaluate(visibleText));
     if (!style) {
       const colours = await page.evaluate(() => [...document.querySelectorAll('main svg path')]
         .every((path) => path.getAttribute('stroke') || path.getAttribute('fill')));
@@ -109,7 +119,7 @@ async function withoutScriptAndStyle(file) {
     await context.close();
   }
   check(`${name}: same text without script`, texts[1] === texts[0]);
-  check(`${name}: same text without script and style`, texts[2] === texts[0]);
+  check(`${name}: same text without script and style`, visible[2] === visible[1]);
 }
 
 async function sorting(file) {
@@ -201,17 +211,64 @@ const validate = new HtmlValidate({ extends: ['html-validate:recommended'], rule
   'prefer-native-element': 'off',
 } });
 
-for (const file of files.map((name) => join(folder, name))) {
-  await look(file);
-  await withoutScriptAndStyle(file);
+async function valid(file) {
   const report = await validate.validateFile(file);
   const messages = report.results.flatMap((result) => result.messages).map((m) => `${m.ruleId} ${m.line}: ${m.message}`);
   check(`${basename(file)}: html-validate`, report.valid, messages.slice(0, 5).join('\n  '));
+}
+
+// A fault: the page, the change of its text, the checks to run, and the end of the name of the check that finds it.
+const unlocked = (html) => html.replace(/<meta http-equiv="Content-Security-Policy"[^>]*>/, '');
+const styled = (from, to) => (html) => unlocked(html).replace(from, to);
+const added = (text) => (html) => html.replace('</main>', `${text}</main>`);
+const lookOnce = (file) => look(file, ['light'], [1280]);
+const FAULTS = [
+  ['critical', styled('--mute:#57606a', '--mute:#c7ced6'), lookOnce, ': axe'],
+  ['critical', added('<video src="data:video/mp4,"></video>'), lookOnce, ': axe incomplete'],
+  ['critical', styled('<style>', '<style>main{min-width:3000px}'), lookOnce, ': no sideways scrolling'],
+  ['critical', added('<img alt="" src="http://127.0.0.1:9/x.png">'), lookOnce, ': no console error, request or dialog'],
+  ['critical', (html) => html.replaceAll(/(<path[^>]*?) (?:stroke|fill)="[^"]*"/g, '$1').replaceAll(/(<path[^>]*?) (?:stroke|fill)="[^"]*"/g, '$1'),
+    withoutScriptAndStyle, ': charts keep their colours'],
+  ['critical', styled("'use strict';", "'use strict';document.body.append('x');"), withoutScriptAndStyle, ': same text without script'],
+  ['critical', styled('<style>', '<style>h2{display:none}'), withoutScriptAndStyle, ': same text without script and style'],
+  ['critical', styled("header.setAttribute('aria-sort'", "header.setAttribute('data-x'"), sorting, ': one header'],
+  ['critical', styled('sign * (a[2] - b[2])', 'a[2] - b[2]'), sorting, ': ordered'],
+  ['critical', styled("': sorted by '", "': '"), sorting, ' announces its order'],
+  ['critical', styled("if (title === 'Range and trend') return;", 'if (at > 1) return;'), sorting, ' has buttons'],
+  ['hostile', added('<img alt="" src="data:,x">'), hostile, ': no foreign element'],
+  ['hostile', styled('</main>', '</main><script>alert(1)</script>'), hostile, ': nothing ran'],
+  ['hostile', unlocked, hostile, ': the policy blocks scripts'],
+  ['many_groups_top_400', (html) => styled('table{font-size:.6rem}', '')(html).replace('tbody tr:nth-child(n+26),', ''), printed, ': at most 20 printed pages'],
+  ['critical', (html) => html.replace(' scope="col"', ''), valid, ': html-validate'],
+];
+
+async function faults() {
+  const temporary = mkdtempSync(join(tmpdir(), 'page-faults-'));
+  for (const [name, change, run, expected] of FAULTS) {
+    const html = readFileSync(join(folder, `${name}.html`), 'utf8');
+    const changed = change(html);
+    const file = join(temporary, `${name}.html`);
+    writeFileSync(file, changed);
+    const kept = [failures, checks];
+    [failures, checks] = [[], 0];
+    await run(file);
+    const found = failures.some((failure) => failure.includes(`${expected}: `));
+    [failures, checks] = kept;
+    check(`fault is found by "${expected}"`, changed !== html && found);
+  }
+  rmSync(temporary, { recursive: true });
+}
+
+for (const file of files.map((name) => join(folder, name))) {
+  await look(file);
+  await withoutScriptAndStyle(file);
+  await valid(file);
 }
 await sorting(join(folder, 'critical.html'));
 await sorting(join(folder, 'many_groups.html'));
 await hostile(join(folder, 'hostile.html'));
 await printed(join(folder, 'many_groups.html'));
+await faults();
 await browser.close();
 
 for (const failure of failures) console.error(`FAILED ${failure}`);
