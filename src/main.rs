@@ -116,7 +116,8 @@ fn now_ms() -> i64 {
 }
 
 fn log_to_stderr(cli: &Cli) {
-    let level = match i16::from(cli.verbose) - i16::from(cli.quiet) {
+    let steps = i16::from(cli.verbose) - i16::from(cli.quiet);
+    let level = match steps + i16::from(cli.command.is_server()) {
         ..=-1 => tracing::Level::ERROR,
         0 => tracing::Level::WARN,
         1 => tracing::Level::INFO,

@@ -42,7 +42,7 @@ pub(crate) struct DoctorArgs {
     /// reads the address from stdin.
     #[arg(long, value_name = "ADDRESS", help_heading = heading::SOURCE)]
     pub(crate) to: Option<String>,
-    /// Address of a host that sends mail without SES (repeatable)
+    /// Host that sends mail without SES (repeatable)
     ///
     /// Checks whether its name resolves in both directions, and with --sender whether SPF allows it.
     #[arg(long, value_name = "IP", help_heading = heading::SOURCE)]

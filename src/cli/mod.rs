@@ -25,6 +25,8 @@ mod reconcile;
 #[cfg(feature = "analyze")]
 mod report;
 mod root_help;
+#[cfg(feature = "analyze")]
+mod serve;
 mod shared_args;
 mod store;
 #[cfg(feature = "analyze")]
@@ -58,6 +60,8 @@ pub(crate) use page::PageArgs;
 pub(crate) use reconcile::ReconcileArgs;
 #[cfg(feature = "analyze")]
 pub(crate) use report::{ReportArgs, ReportFormat};
+#[cfg(feature = "analyze")]
+pub(crate) use serve::ServeArgs;
 pub(crate) use shared_args::{AwsArgs, BasicFormat, StoreArgs};
 #[cfg(feature = "analyze")]
 pub(crate) use shared_args::{BasisArg, CacheArgs, ServiceArg};
@@ -190,6 +194,15 @@ pub(crate) enum Command {
     /// Exit codes: those of `check`.
     #[cfg(feature = "analyze")]
     Page(PageArgs),
+    /// Serve the page, check, report and metrics over HTTP
+    ///
+    /// Answers GET requests only: / (page), /check.json, /report.json, /report.csv, /metrics, /healthz. Query parameters
+    /// are the options of the commands: /check.json?window=24h&by=identity. Results are computed at most once per
+    /// --every. There is no login: every client that can connect can read the results.
+    ///
+    /// Exit codes: 0 stopped by a signal, 2 failed.
+    #[cfg(feature = "analyze")]
+    Serve(ServeArgs),
     /// Reconcile the bounce rate with the one AWS shows, step by step
     ///
     /// Starts with all bounces and subtracts what SES does not count: mail to the simulator and to your own domains,
@@ -300,6 +313,17 @@ pub(crate) fn usage_error_code() -> u8 {
 }
 
 impl Cli {
+    /// Parses arguments that do not come from the process; the first one is the name of the program.
+    ///
+    /// # Errors
+    /// The message, if the arguments are wrong.
+    #[cfg(feature = "analyze")]
+    pub(crate) fn parse_from_texts<'t>(
+        arguments: impl Iterator<Item = &'t String>,
+    ) -> Result<Self, String> {
+        Self::try_parse_from(arguments).map_err(|error| error.to_string())
+    }
+
     /// Returns the amount of messages on stderr.
     pub(crate) fn verbosity(&self) -> Verbosity {
         if self.quiet { Verbosity::Quiet } else { Verbosity::Normal }
@@ -328,6 +352,15 @@ impl Command {
             _ => None,
         };
         output.filter(|path| path.as_os_str() != "-")
+    }
+
+    /// Whether the command has no output but its log.
+    pub(crate) fn is_server(&self) -> bool {
+        match self {
+            #[cfg(feature = "analyze")]
+            Self::Serve(_) => true,
+            _ => false,
+        }
     }
 
     /// Returns the exit code of this command if it fails.

@@ -6,7 +6,7 @@ use clap::Command;
 
 /// Commands by purpose.
 const GROUPS: [(&str, &[&str]); 4] = [
-    ("Run", &["ingest", "check"]),
+    ("Run", &["ingest", "check", "serve"]),
     ("Analyze", &["page", "report", "causes", "history", "reconcile", "explain", "doctor"]),
     ("Act", &["suppress"]),
     ("Maintain", &["store", "config", "schema", "dashboards", "completions", "help"]),

@@ -28,6 +28,8 @@ mod reference;
 #[cfg(feature = "analyze")]
 mod report;
 mod schema;
+#[cfg(feature = "analyze")]
+mod serve;
 mod stdin_argument;
 mod store;
 mod store_access;
@@ -65,6 +67,8 @@ pub(crate) fn run(cli: Cli, now: i64, out: &mut dyn Write) -> anyhow::Result<Com
         Command::Report(args) => report::run(&args, &config, now, layout),
         #[cfg(feature = "analyze")]
         Command::Page(args) => page::run(&args, &config, now),
+        #[cfg(feature = "analyze")]
+        Command::Serve(args) => serve::run(&args, config),
         #[cfg(feature = "analyze")]
         Command::Reconcile(args) => reconcile::run(&args, &config, now, layout),
         #[cfg(feature = "analyze")]

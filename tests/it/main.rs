@@ -34,6 +34,7 @@ mod referee;
 mod s3;
 mod send_counts;
 mod sending;
+mod serve;
 mod settings;
 mod sns_alerts;
 mod suppress;

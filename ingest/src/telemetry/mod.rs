@@ -1,4 +1,5 @@
-//! What an ingest run reports about itself: metrics, health, log lines, and the HTTP endpoint that serves them.
+//! What an ingest run reports about itself: metrics, health, log lines, and the HTTP endpoint that serves them
+//! on a small HTTP server.
 //!
 //! [`metrics`] holds the registry of all metrics. [`gauges`], [`aws_calls`] and [`billed_requests`] are kinds of
 //! metrics and counts, [`counts`] is the result of a run, and [`mod@reference`] describes all metrics for the
@@ -10,6 +11,7 @@ pub mod counts;
 pub mod gauges;
 pub mod health;
 pub mod http;
+pub mod http_server;
 pub mod log_lines;
 pub mod metrics;
 pub mod reference;

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bouncewatch_ingest::pipeline::{IngestSettings, Source, run};
-use bouncewatch_ingest::telemetry::http::{MetricsServer, MonitoredRun, listen_address};
+use bouncewatch_ingest::telemetry::http::MonitoredRun;
+use bouncewatch_ingest::telemetry::http_server::{HttpServer, listen_address};
 use bouncewatch_ingest::telemetry::metrics::Telemetry;
 use bouncewatch_ingest::telemetry::reference::markdown;
 use bouncewatch_store::Store;
@@ -16,11 +17,11 @@ const SEND: &str = r#"{"eventType":"Send","mail":{"timestamp":"2026-11-19T10:00:
 
 /// Starts a server for metrics; returns its address.
 async fn server(telemetry: &Arc<Telemetry>) -> String {
-    let server = MetricsServer::bind(listen_address("0").unwrap()).await.unwrap();
+    let server = HttpServer::bind(listen_address("0").unwrap()).await.unwrap();
     let address = server.address().to_string();
     let stuck_after = Duration::from_mins(1);
     let run = MonitoredRun { telemetry: Arc::clone(telemetry), stuck_after };
-    tokio::spawn(server.serve(Arc::new(run)));
+    tokio::spawn(Arc::new(run).serve(server));
     address
 }
 
@@ -154,8 +155,8 @@ async fn healthz_returns_status_and_reason_as_text_or_json() {
 
 #[tokio::test]
 async fn port_in_use_is_an_error_with_a_hint() {
-    let taken = MetricsServer::bind(listen_address("0").unwrap()).await.unwrap();
-    let error = MetricsServer::bind(taken.address()).await.unwrap_err().to_string();
+    let taken = HttpServer::bind(listen_address("0").unwrap()).await.unwrap();
+    let error = HttpServer::bind(taken.address()).await.unwrap_err().to_string();
     assert!(error.contains(&taken.address().to_string()) && error.contains("hint:"), "{error}");
 }
 

@@ -15,10 +15,11 @@ use bouncewatch_ingest::pipeline::{
     self, BatchLimits, IngestSettings, IngestSummary, PoisonPolicy,
 };
 use bouncewatch_ingest::source::sqs::QueueSettings;
-use bouncewatch_ingest::telemetry::http::{MetricsServer, MonitoredRun};
+use bouncewatch_ingest::telemetry::health;
+use bouncewatch_ingest::telemetry::http::MonitoredRun;
+use bouncewatch_ingest::telemetry::http_server::{HttpServer, listen_address};
 use bouncewatch_ingest::telemetry::log_lines;
 use bouncewatch_ingest::telemetry::metrics::Telemetry;
-use bouncewatch_ingest::telemetry::{health, http};
 use tokio::sync::watch::channel;
 use tokio::task::JoinSet;
 
@@ -84,7 +85,7 @@ async fn ingest(
     if let Some(server) = server {
         let stuck_after = health::stuck_after(settings.limits.age_max);
         let run = MonitoredRun { telemetry: Arc::clone(telemetry), stuck_after };
-        background.spawn(server.serve(Arc::new(run)));
+        background.spawn(Arc::new(run).serve(server));
     }
     let clock = Arc::new(crate::now_ms);
     let ended = pipeline::run(sources, store, settings, clock, Arc::clone(telemetry), stop).await;
@@ -128,9 +129,9 @@ fn queue_settings(args: &IngestArgs) -> anyhow::Result<QueueSettings> {
 }
 
 /// Binds the port for metrics and health, and logs it.
-async fn metrics_server(args: &IngestArgs) -> anyhow::Result<Option<MetricsServer>> {
+async fn metrics_server(args: &IngestArgs) -> anyhow::Result<Option<HttpServer>> {
     let Some(address) = &args.metrics_addr else { return Ok(None) };
-    let server = MetricsServer::bind(http::listen_address(address)?).await?;
+    let server = HttpServer::bind(listen_address(address)?).await?;
     let metrics_addr = server.address();
     tracing::info!(%metrics_addr, "metrics and health are served over http");
     if !metrics_addr.ip().is_loopback() {
