@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use bouncewatch_schemas::printable::printable;
 
 use crate::finding::{Finding, FindingLevel};
+use crate::judge::first_names;
 
 /// Width of a line of passed checks.
 const LINE_CHARS_MAX: usize = 100;
@@ -15,13 +16,29 @@ pub fn render_table(findings: &[Finding]) -> String {
     let mut out = String::new();
     // writing to a String cannot fail
     _ = writeln!(out, "{}", headline(findings));
-    for finding in findings.iter().filter(|finding| finding.level != FindingLevel::Ok) {
+    for same in groups(findings) {
         out.push('\n');
-        render_finding(finding, &mut out);
+        render_finding(&same, &mut out);
     }
     let passed = findings.iter().filter(|finding| finding.level == FindingLevel::Ok);
     render_passed(passed.map(|finding| finding.id), &mut out);
     out
+}
+
+/// Problems, those together that differ in their subject only. The order is that of their first ones.
+fn groups(findings: &[Finding]) -> Vec<Vec<&Finding>> {
+    let mut groups: Vec<Vec<&Finding>> = Vec::new();
+    for finding in findings.iter().filter(|finding| finding.level != FindingLevel::Ok) {
+        let is_same = |group: &&mut Vec<&Finding>| {
+            let subject = finding.subject.clone();
+            group.first().is_some_and(|first| Finding { subject, ..(*first).clone() } == *finding)
+        };
+        match groups.iter_mut().find(is_same) {
+            Some(group) => group.push(finding),
+            None => groups.push(vec![finding]),
+        }
+    }
+    groups
 }
 
 fn headline(findings: &[Finding]) -> String {
@@ -44,8 +61,14 @@ fn headline(findings: &[Finding]) -> String {
     )
 }
 
-fn render_finding(finding: &Finding, out: &mut String) {
-    let subject = finding.subject.as_ref().map_or_else(String::new, |name| format!("  {name}"));
+/// Formats findings that differ in their subject only.
+fn render_finding(same: &[&Finding], out: &mut String) {
+    let Some(finding) = same.first() else { return };
+    let subjects: Vec<String> = same.iter().filter_map(|one| one.subject.clone()).collect();
+    let subject = match first_names(subjects.into_iter()).join(", ") {
+        subjects if subjects.is_empty() => subjects,
+        subjects => format!("  {subjects}"),
+    };
     let level = finding.level.as_str().to_uppercase();
     _ = writeln!(out, "{level:<8}  {}{}", finding.id, printable(&subject));
     _ = writeln!(out, "  {}", printable(&finding.what));

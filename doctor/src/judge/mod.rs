@@ -14,6 +14,7 @@ mod wiring;
 mod workmail;
 
 pub use figures::{ConsumerFigures, Figures, RecipientEvent, RecipientFigures, StoreFigures};
+pub(crate) use report::first_names;
 
 use std::cmp::Reverse;
 

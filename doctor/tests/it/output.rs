@@ -35,6 +35,26 @@ fn first_line_states_what_to_repair_first() {
 }
 
 #[test]
+fn findings_that_differ_in_their_subject_are_one_paragraph() {
+    let mut value = healthy();
+    let identity = value["identities"]["value"][0].clone();
+    let identities = (0..40).map(|number| {
+        let mut identity = identity.clone();
+        identity["name"] = serde_json::json!(format!("d{number:02}.example"));
+        identity["details"]["value"]["configuration_set"] = serde_json::Value::Null;
+        identity
+    });
+    value["identities"]["value"] = identities.collect();
+    let snapshot = Snapshot::parse(&value.to_string()).unwrap();
+    let findings = judge(&snapshot, &Figures::default());
+    let default_set = findings.iter().filter(|finding| finding.id == "wiring.default_set");
+    assert_eq!(default_set.count(), 40);
+    let text = render_table(&findings);
+    assert_eq!(text.matches("wiring.default_set").count(), 1, "{text}");
+    assert!(text.contains("d00.example, d01.example") && text.contains("and 30 more"), "{text}");
+}
+
+#[test]
 fn text_of_aws_is_escaped() {
     let mut value = healthy();
     value["recommendations"] = serde_json::json!({"value": [{
