@@ -14,6 +14,7 @@
 //! | [`bounce`] | bounce classes; whether SES counts a bounce in its rate |
 //! | [`cause`] | the 25 causes of failures, with fault and recommended action |
 //! | [`diagnostic`] | SMTP replies: text, reply code, enhanced status code |
+//! | [`arn`] | components of ARNs |
 //! | [`address`], [`provider`] | email addresses, domains, mailbox providers |
 //! | [`time`] | timestamps, days, durations |
 //! | [`text`] | percentages, times and durations for people |
@@ -33,6 +34,7 @@
 mod text_enum;
 
 pub mod address;
+pub mod arn;
 pub mod bounce;
 pub mod cause;
 pub mod diagnostic;

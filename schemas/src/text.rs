@@ -30,6 +30,15 @@ pub fn duration(seconds: i64) -> String {
     }
 }
 
+/// An error and its sources, joined by `: `, each once. Do not use `Debug` instead: that of an SDK prints responses that
+/// cannot be parsed, with the email addresses in them (invariant I-8).
+pub fn error_chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.map(ToString::to_string).fold(error.to_string(), |chain, cause| {
+        if chain.contains(&cause) { chain } else { format!("{chain}: {cause}") }
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

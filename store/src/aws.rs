@@ -10,6 +10,8 @@ use aws_config::meta::region::RegionProviderChain;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
+use bouncewatch_schemas::arn::Arn;
+use bouncewatch_schemas::text::error_chain;
 use object_store::aws::{AmazonS3Builder, AwsCredential};
 use object_store::{CredentialProvider, ObjectStore};
 use tokio::sync::{Mutex, OnceCell};
@@ -227,15 +229,6 @@ pub fn is_credential_code(code: &str) -> bool {
     )
 }
 
-/// An error and its sources, joined by `: `, each once. Do not use `Debug` instead: it prints responses that cannot be
-/// parsed, with the email addresses in them (invariant I-8).
-pub fn error_chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.map(ToString::to_string).fold(error.to_string(), |chain, cause| {
-        if chain.contains(&cause) { chain } else { format!("{chain}: {cause}") }
-    })
-}
-
 /// Cause of an SDK error without an error code: no response arrived. Has a hint for the common causes.
 pub fn no_response_reason(error: &dyn std::error::Error) -> String {
     let chain = error_chain(error);
@@ -269,12 +262,13 @@ pub fn is_account_id(text: &str) -> bool {
 
 /// Whether a text is the ARN of an SNS topic: `arn:aws:sns:REGION:ACCOUNT:NAME`.
 pub fn is_topic_arn(text: &str) -> bool {
-    let parts: Vec<&str> = text.split(':').collect();
-    let ["arn", partition, "sns", region, account, name] = parts[..] else { return false };
-    partition.starts_with("aws")
-        && is_region_name(region)
-        && is_account_id(account)
-        && consists_of(name, b"-_.")
+    Arn::parse(text).is_some_and(|arn| {
+        arn.partition.starts_with("aws")
+            && arn.service == "sns"
+            && is_region_name(arn.region)
+            && is_account_id(arn.account)
+            && consists_of(arn.resource, b"-_.")
+    })
 }
 
 /// Whether a text can be the name of a bucket.

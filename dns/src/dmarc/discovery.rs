@@ -1,6 +1,6 @@
 //! The DNS tree walk: the policy that applies to a From domain, and its organizational domain (RFC 9989, section 4.10).
 
-use super::record::{DmarcPlace, DmarcPolicy, DmarcRecord, PublicSuffix, is_dmarc};
+use super::record::{DmarcPolicy, DmarcRecord, DomainRelation, PublicSuffix, is_dmarc};
 use crate::answer::{Lookup, RecordType, Unanswered};
 use crate::name;
 use crate::snapshot::escape;
@@ -27,7 +27,7 @@ pub struct DmarcDiscovery {
     /// The record that applies.
     pub found: Option<DmarcRecordAt>,
     /// The relation of the domain to the one of the record.
-    pub place: DmarcPlace,
+    pub relation: DomainRelation,
     /// The domains with several records, all of which receivers ignore.
     pub several: Vec<String>,
     /// Text records at `_dmarc` of the domain that are not DMARC records, escaped.
@@ -39,7 +39,7 @@ pub struct DmarcDiscovery {
 impl DmarcDiscovery {
     /// The handling that receivers apply; `None` if they do not apply DMARC.
     pub fn policy(&self) -> Option<DmarcPolicy> {
-        self.found.as_ref().and_then(|found| found.record.applied_policy(self.place))
+        self.found.as_ref().and_then(|found| found.record.applied_policy(self.relation))
     }
 }
 
@@ -49,7 +49,7 @@ pub fn discover(lookup: &dyn Lookup, domain: &str) -> DmarcDiscovery {
     let mut discovery = DmarcDiscovery {
         organizational_domain: domain.clone(),
         found: None,
-        place: DmarcPlace::Domain,
+        relation: DomainRelation::Domain,
         several: Vec::new(),
         unrecognised: Vec::new(),
         unanswered: Vec::new(),
@@ -92,9 +92,9 @@ pub fn discover(lookup: &dyn Lookup, domain: &str) -> DmarcDiscovery {
     if let Some(found) = &discovery.found
         && found.domain != domain
     {
-        discovery.place = DmarcPlace::Subdomain;
+        discovery.relation = DomainRelation::Subdomain;
         if found.record.nonexistent_policy.is_some() && !exists(lookup, &domain) {
-            discovery.place = DmarcPlace::NonexistentSubdomain;
+            discovery.relation = DomainRelation::NonexistentSubdomain;
         }
     }
     discovery

@@ -8,5 +8,5 @@ pub(crate) use discovery::organizational;
 pub use discovery::{DmarcDiscovery, DmarcRecordAt, discover};
 pub(crate) use lint::lint;
 pub use record::{
-    AlignmentMode, DmarcFault, DmarcPlace, DmarcPolicy, DmarcRecord, PublicSuffix, is_dmarc,
+    AlignmentMode, DmarcFault, DmarcPolicy, DmarcRecord, DomainRelation, PublicSuffix, is_dmarc,
 };

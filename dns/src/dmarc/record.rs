@@ -202,14 +202,16 @@ impl DmarcRecord {
 
     /// The handling that receivers apply to a domain (section 4.10.1). `None` if they do not apply DMARC: no valid policy
     /// and no report address.
-    pub fn applied_policy(&self, place: DmarcPlace) -> Option<DmarcPolicy> {
+    pub fn applied_policy(&self, relation: DomainRelation) -> Option<DmarcPolicy> {
         if self.lacks_policy() {
             return (!self.aggregate_reports.is_empty()).then_some(DmarcPolicy::None);
         }
-        let inherited = match place {
-            DmarcPlace::Domain => None,
-            DmarcPlace::Subdomain => self.subdomain_policy,
-            DmarcPlace::NonexistentSubdomain => self.nonexistent_policy.or(self.subdomain_policy),
+        let inherited = match relation {
+            DomainRelation::Domain => None,
+            DomainRelation::Subdomain => self.subdomain_policy,
+            DomainRelation::NonexistentSubdomain => {
+                self.nonexistent_policy.or(self.subdomain_policy)
+            }
         };
         let policy = inherited.or(self.policy)?;
         Some(if self.is_testing { policy.milder() } else { policy })
@@ -218,7 +220,7 @@ impl DmarcRecord {
 
 /// The relation of a From domain to the domain of the record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DmarcPlace {
+pub enum DomainRelation {
     /// The domain of the record.
     Domain,
     /// A domain below it.

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use serde::Serialize;
 
-use super::macros::{MacroLetter, MacroPlace, MacroString};
+use super::macros::{MacroContext, MacroLetter, MacroString};
 use super::record::{DualCidr, Mechanism, Network, Qualifier, SpfRecord, is_spf};
 use crate::answer::{Lookup, Record, RecordType, Unanswered};
 use crate::name;
@@ -333,7 +333,7 @@ impl Evaluation<'_> {
     fn explain(&self, spec: &MacroString, domain: &str) -> Option<String> {
         let texts = self.lookup.texts(&self.expand_domain(spec, domain)).ok()?;
         let [text] = texts.as_slice() else { return None };
-        let text = MacroString::parse(text, 0, MacroPlace::Explanation).ok()?;
+        let text = MacroString::parse(text, 0, MacroContext::Explanation).ok()?;
         Some(self.expand(&text, domain))
     }
 }

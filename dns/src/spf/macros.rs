@@ -70,7 +70,7 @@ impl MacroLetter {
 
 /// Where a macro string is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum MacroPlace {
+pub(crate) enum MacroContext {
     /// The domain of a mechanism, of `redirect` or of `exp`.
     Domain,
     /// The value of an unknown modifier.
@@ -81,7 +81,11 @@ pub(crate) enum MacroPlace {
 
 impl MacroString {
     /// Parses a macro string that begins at position `at` of its record.
-    pub(crate) fn parse(text: &[u8], at: usize, place: MacroPlace) -> Result<Self, SpfSyntaxError> {
+    pub(crate) fn parse(
+        text: &[u8],
+        at: usize,
+        context: MacroContext,
+    ) -> Result<Self, SpfSyntaxError> {
         let mut parts = Vec::new();
         let mut literal = String::new();
         let mut position = 0;
@@ -95,7 +99,7 @@ impl MacroString {
                     let inner = text.get(position + 2..).unwrap_or_default();
                     let end = inner.iter().position(|byte| *byte == b'}');
                     let inner = inner.get(..end.unwrap_or_default()).unwrap_or_default();
-                    let parsed = Macro::parse(inner, place);
+                    let parsed = Macro::parse(inner, context);
                     (Part::Macro(parsed.ok_or_else(|| error("malformed macro"))?), inner.len() + 3)
                 }
                 (b'%', _) => return Err(error("`%` that begins no macro")),
@@ -104,7 +108,7 @@ impl MacroString {
                     position += 1;
                     continue;
                 }
-                (b' ', _) if place == MacroPlace::Explanation => {
+                (b' ', _) if context == MacroContext::Explanation => {
                     literal.push(' ');
                     position += 1;
                     continue;
@@ -125,7 +129,7 @@ impl MacroString {
 
     /// Parses a `domain-spec`, which ends in a macro or in a dot and a possible top-level domain.
     pub(crate) fn parse_domain(text: &[u8], at: usize) -> Result<Self, SpfSyntaxError> {
-        let parsed = Self::parse(text, at, MacroPlace::Domain)?;
+        let parsed = Self::parse(text, at, MacroContext::Domain)?;
         let error = |reason| Err(SpfSyntaxError::new(at, text, reason));
         match parsed.0.last() {
             None => error("empty domain"),
@@ -154,7 +158,7 @@ impl MacroString {
         self.0.iter().map(literal).collect()
     }
 
-    /// The text with the value of each macro in its place.
+    /// The text with the value of each macro in its position.
     pub(crate) fn expand(&self, mut value: impl FnMut(MacroLetter) -> String) -> String {
         let part = |part: &Part| match part {
             Part::Literal(text) => text.clone(),
@@ -167,10 +171,10 @@ impl MacroString {
 
 impl Macro {
     /// Parses the text between the braces.
-    fn parse(inner: &[u8], place: MacroPlace) -> Option<Self> {
+    fn parse(inner: &[u8], context: MacroContext) -> Option<Self> {
         let (first, rest) = inner.split_first()?;
         let letter = MacroLetter::parse(*first)?;
-        if letter.is_for_explanations() && place == MacroPlace::Domain {
+        if letter.is_for_explanations() && context == MacroContext::Domain {
             return None;
         }
         let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();

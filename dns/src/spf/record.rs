@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::macros::{MacroPlace, MacroString};
+use super::macros::{MacroContext, MacroString};
 use super::syntax_error::SpfSyntaxError;
 use crate::snapshot::escape;
 
@@ -13,7 +13,7 @@ pub struct SpfRecord {
     pub terms: Vec<SpfTerm>,
 }
 
-/// A mechanism or a modifier with its place in the record.
+/// A mechanism or a modifier with its position in the record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SpfTerm {
     /// Number of bytes before the term.
@@ -210,7 +210,7 @@ fn parse_modifier(
         "redirect" => SpfTermKind::Redirect(MacroString::parse_domain(value, value_at)?),
         "exp" => SpfTermKind::Explanation(MacroString::parse_domain(value, value_at)?),
         _ => {
-            MacroString::parse(value, value_at, MacroPlace::Modifier)?;
+            MacroString::parse(value, value_at, MacroContext::Modifier)?;
             SpfTermKind::UnknownModifier(name)
         }
     })

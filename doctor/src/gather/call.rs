@@ -2,11 +2,11 @@
 
 use std::error::Error;
 use std::future::Future;
-use std::iter::successors;
 use std::time::Duration;
 
 use aws_sdk_sts::error::ProvideErrorMetadata;
 use aws_smithy_types::DateTime;
+use bouncewatch_schemas::text::error_chain;
 use tokio::time::Instant;
 
 use crate::gather::action::Action;
@@ -130,14 +130,6 @@ fn part_of_error<T>(action: Action, error: &(impl ProvideErrorMetadata + Error))
         }
         None => Part::Error(CallFailure { action, message: error_chain(error) }),
     }
-}
-
-/// An error with its causes.
-fn error_chain(error: &dyn Error) -> String {
-    let causes = successors(error.source(), |cause| (*cause).source());
-    causes.map(ToString::to_string).fold(error.to_string(), |chain, cause| {
-        if chain.contains(&cause) { chain } else { format!("{chain}: {cause}") }
-    })
 }
 
 /// A time of the SDK.

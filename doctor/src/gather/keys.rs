@@ -8,7 +8,7 @@ use aws_sdk_kms::types::KeyMetadata;
 
 use crate::gather::action::Action;
 use crate::gather::call::{Caller, text};
-use crate::gather::regions::{Place, config_in, no_arn};
+use crate::gather::regions::{AwsResource, config_in, no_arn};
 use crate::snapshot::Snapshot;
 use crate::snapshot::event_feed::{Key, Keys, key_arn};
 use crate::snapshot::part::Part;
@@ -16,11 +16,11 @@ use crate::snapshot::part::Part;
 pub(super) async fn keys(config: &SdkConfig, snapshot: &Snapshot, caller: &mut Caller<'_>) -> Keys {
     let mut keys = Keys::new();
     for name in names(snapshot) {
-        let Some(place) = Place::of_arn(&name) else {
+        let Some(resource) = AwsResource::of_arn(&name) else {
             keys.insert(name, no_arn(Action::KmsDescribeKey));
             continue;
         };
-        let client = Client::new(&config_in(config, &place.region));
+        let client = Client::new(&config_in(config, &resource.region));
         let call = client.describe_key().key_id(&name).send();
         let response = caller.call(Action::KmsDescribeKey, &name, call).await;
         let mut key = response.map(|response| {

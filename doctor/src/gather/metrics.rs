@@ -13,7 +13,7 @@ use bouncewatch_schemas::time::DAY_MS;
 
 use crate::gather::action::Action;
 use crate::gather::call::{Caller, Progress, time};
-use crate::gather::regions::Place;
+use crate::gather::regions::AwsResource;
 use crate::snapshot::Snapshot;
 use crate::snapshot::metrics::{MetricPoint, Metrics, QueueFlow, TopicFlow};
 use crate::snapshot::part::{CallFailure, Part};
@@ -45,10 +45,10 @@ pub(super) async fn metrics(
     caller: &mut Caller<'_>,
 ) -> Part<Metrics> {
     let name_here = |arn: &String| {
-        let place = Place::of_arn(arn)?;
+        let resource = AwsResource::of_arn(arn)?;
         // CloudWatch has the metrics of this account and region
-        let is_own = snapshot.account_id.value().is_none_or(|own| *own == place.account);
-        (place.region == snapshot.region && is_own).then_some(place.name)
+        let is_own = snapshot.account_id.value().is_none_or(|own| *own == resource.account);
+        (resource.region == snapshot.region && is_own).then_some(resource.name)
     };
     let topics: Vec<String> = snapshot.topics.keys().filter_map(name_here).collect();
     let queues: Vec<String> = snapshot.queues.keys().filter_map(name_here).collect();

@@ -28,7 +28,7 @@ use bouncewatch_schemas::printable::printable;
 use crate::snapshot::Snapshot;
 use crate::snapshot::part::{CallFailure, Part};
 use call::Caller;
-use regions::Place;
+use regions::AwsResource;
 
 /// Error codes and texts for credentials that AWS does not accept.
 const CREDENTIAL_ERRORS: [&str; 6] = [
@@ -52,9 +52,9 @@ pub async fn gather(
     let region = config.region().ok_or(GatherError::NoRegion)?.to_string();
     let mut snapshot = Snapshot::new(request.now, &region);
     for queue in &request.queues {
-        let place = Place::of_queue(queue, &region);
-        let place = place.ok_or_else(|| GatherError::Queue(printable(queue).into_owned()))?;
-        snapshot.own_queues.push(place.arn);
+        let resource = AwsResource::of_queue(queue, &region);
+        let resource = resource.ok_or_else(|| GatherError::Queue(printable(queue).into_owned()))?;
+        snapshot.own_queues.push(resource.arn);
     }
     let caller = &mut Caller::new(request.pace, progress);
     snapshot.account_id = account_id(config, caller).await?;

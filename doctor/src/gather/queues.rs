@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::gather::action::Action;
 use crate::gather::call::Caller;
-use crate::gather::regions::{Place, config_in, no_arn};
+use crate::gather::regions::{AwsResource, config_in, no_arn};
 use crate::snapshot::Snapshot;
 use crate::snapshot::event_feed::{Queue, Redrive};
 use crate::snapshot::part::Part;
@@ -28,8 +28,8 @@ pub(super) async fn queues(
         if found.contains_key(&arn) {
             continue;
         }
-        let queue = match Place::of_arn(&arn) {
-            Some(place) => queue(config, &place, caller).await,
+        let queue = match AwsResource::of_arn(&arn) {
+            Some(resource) => queue(config, &resource, caller).await,
             None => no_arn(Action::SqsGetQueueUrl),
         };
         open.extend(queue.value().and_then(|queue| Some(queue.redrive.as_ref()?.target.clone())));
@@ -38,14 +38,14 @@ pub(super) async fn queues(
     found
 }
 
-async fn queue(config: &SdkConfig, place: &Place, caller: &mut Caller<'_>) -> Part<Queue> {
-    let client = Client::new(&config_in(config, &place.region));
+async fn queue(config: &SdkConfig, resource: &AwsResource, caller: &mut Caller<'_>) -> Part<Queue> {
+    let client = Client::new(&config_in(config, &resource.region));
     let call = client
         .get_queue_url()
-        .queue_name(&place.name)
-        .queue_owner_aws_account_id(&place.account)
+        .queue_name(&resource.name)
+        .queue_owner_aws_account_id(&resource.account)
         .send();
-    let url = match caller.call(Action::SqsGetQueueUrl, &place.arn, call).await {
+    let url = match caller.call(Action::SqsGetQueueUrl, &resource.arn, call).await {
         Part::Value(response) => response.queue_url.unwrap_or_default(),
         other => return other.map(|_| Queue::default()),
     };
@@ -54,7 +54,7 @@ async fn queue(config: &SdkConfig, place: &Place, caller: &mut Caller<'_>) -> Pa
         .queue_url(url)
         .attribute_names(QueueAttributeName::All)
         .send();
-    let response = caller.call(Action::SqsGetQueueAttributes, &place.arn, call).await;
+    let response = caller.call(Action::SqsGetQueueAttributes, &resource.arn, call).await;
     response.map(|response| converted(response.attributes.unwrap_or_default()))
 }
 

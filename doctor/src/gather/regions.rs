@@ -1,34 +1,30 @@
 //! ARNs and URLs of topics and queues, and SDK settings for their regions.
 
 use aws_config::{Region, SdkConfig};
+use bouncewatch_schemas::arn::Arn;
 
 use crate::gather::action::Action;
 use crate::snapshot::part::{CallFailure, Part};
 
 /// A topic or queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct AwsResource {
     pub(super) arn: String,
     pub(super) region: String,
     pub(super) account: String,
     pub(super) name: String,
 }
 
-impl Place {
+impl AwsResource {
     /// Reads an ARN; `None` if it has no name, or a region that could change the host of a URL.
     pub(super) fn of_arn(arn: &str) -> Option<Self> {
-        let mut parts = arn.splitn(6, ':');
-        if parts.next() != Some("arn") {
-            return None;
-        }
-        let mut parts = parts.skip(2).map(str::to_owned);
-        let (region, account, name) = (parts.next()?, parts.next()?, parts.next()?);
+        let Arn { region, account, resource: name, .. } = Arn::parse(arn)?;
         let is_plain = |text: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
-        (is_plain(&region) && !region.is_empty() && !name.is_empty()).then(|| Self {
+        (is_plain(region) && !region.is_empty() && !name.is_empty()).then(|| Self {
             arn: arn.to_owned(),
-            region,
-            account,
-            name,
+            region: region.to_owned(),
+            account: account.to_owned(),
+            name: name.to_owned(),
         })
     }
 
@@ -36,7 +32,8 @@ impl Place {
     /// of other forms.
     pub(super) fn of_queue(queue: &str, region: &str) -> Option<Self> {
         if queue.starts_with("arn:") {
-            return Self::of_arn(queue).filter(|_| queue.split(':').nth(2) == Some("sqs"));
+            return Self::of_arn(queue)
+                .filter(|_| Arn::parse(queue).is_some_and(|arn| arn.service == "sqs"));
         }
         let (_, rest) = queue.split_once("://")?;
         let (host, path) = rest.split_once('/')?;
@@ -104,8 +101,8 @@ mod tests {
             ("bounces", None),
         ];
         for (queue, arn) in cases {
-            let place = Place::of_queue(queue, "eu-central-1");
-            assert_eq!(place.map(|place| place.arn).as_deref(), arn, "{queue}");
+            let resource = AwsResource::of_queue(queue, "eu-central-1");
+            assert_eq!(resource.map(|resource| resource.arn).as_deref(), arn, "{queue}");
         }
     }
 }

@@ -7,7 +7,7 @@ use aws_sdk_sns::Client;
 
 use crate::gather::action::Action;
 use crate::gather::call::{Caller, text};
-use crate::gather::regions::{Place, config_in, no_arn};
+use crate::gather::regions::{AwsResource, config_in, no_arn};
 use crate::snapshot::Snapshot;
 use crate::snapshot::event_feed::{
     Subscription, SubscriptionAttributes, Target, Topic, TopicAttributes,
@@ -26,7 +26,7 @@ pub(super) async fn topics(
 ) -> BTreeMap<String, Topic> {
     let mut topics = BTreeMap::new();
     for arn in arns(snapshot) {
-        let Some(place) = Place::of_arn(arn) else {
+        let Some(resource) = AwsResource::of_arn(arn) else {
             let (attributes, subscriptions) = (
                 no_arn(Action::SnsGetTopicAttributes),
                 no_arn(Action::SnsListSubscriptionsByTopic),
@@ -34,7 +34,7 @@ pub(super) async fn topics(
             topics.insert(arn.to_owned(), Topic { attributes, subscriptions });
             continue;
         };
-        let client = Client::new(&config_in(config, &place.region));
+        let client = Client::new(&config_in(config, &resource.region));
         let call = client.get_topic_attributes().topic_arn(arn).send();
         let response = caller.call(Action::SnsGetTopicAttributes, arn, call).await;
         let attributes = response.map(|response| {

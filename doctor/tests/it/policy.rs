@@ -12,6 +12,15 @@ pub(crate) fn text() -> String {
     std::fs::read_to_string(package.join("../deploy/policies/doctor.json")).unwrap()
 }
 
+/// The policy without one action.
+pub(crate) fn without(action: Action) -> String {
+    let mut policy: Value = serde_json::from_str(&text()).unwrap();
+    for statement in policy["Statement"].as_array_mut().unwrap() {
+        statement["Action"].as_array_mut().unwrap().retain(|allowed| allowed != action.as_str());
+    }
+    policy.to_string()
+}
+
 #[test]
 fn policy_allows_exactly_the_actions_of_the_code() {
     let policy: Value = serde_json::from_str(&text()).unwrap();

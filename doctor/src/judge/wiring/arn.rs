@@ -1,27 +1,24 @@
-//! Components of ARNs.
+//! Components of ARNs; empty if the text is no ARN.
+
+use bouncewatch_schemas::arn::Arn;
 
 use crate::snapshot::Snapshot;
 
-/// A component of an ARN by number: `arn:PARTITION:SERVICE:REGION:ACCOUNT:RESOURCE`; empty if it is missing.
-fn component(arn: &str, at: usize) -> &str {
-    arn.splitn(6, ':').nth(at).unwrap_or_default()
-}
-
 pub(super) fn partition(arn: &str) -> &str {
-    component(arn, 1)
+    Arn::parse(arn).map_or("", |arn| arn.partition)
 }
 
 pub(super) fn region(arn: &str) -> &str {
-    component(arn, 3)
+    Arn::parse(arn).map_or("", |arn| arn.region)
 }
 
 pub(super) fn account(arn: &str) -> &str {
-    component(arn, 4)
+    Arn::parse(arn).map_or("", |arn| arn.account)
 }
 
 /// Name of a topic or queue.
 pub(super) fn name(arn: &str) -> &str {
-    component(arn, 5)
+    Arn::parse(arn).map_or("", |arn| arn.resource)
 }
 
 /// Whether the resource belongs to another account than the credentials: AWS may answer that it does not exist because

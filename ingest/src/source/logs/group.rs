@@ -2,6 +2,7 @@
 
 use aws_sdk_cloudwatchlogs::Client;
 use aws_sdk_cloudwatchlogs::types::FilteredLogEvent;
+use bouncewatch_schemas::arn::Arn;
 
 use crate::source::logs::error::LogsError;
 use crate::telemetry::metrics::Telemetry;
@@ -42,36 +43,21 @@ pub(super) struct LogPage {
 
 /// Whether an argument names a log group.
 pub fn is_group(argument: &str) -> bool {
-    argument.starts_with(PREFIX) || parse_arn(argument).is_some_and(|arn| arn.service == "logs")
+    argument.starts_with(PREFIX) || Arn::parse(argument).is_some_and(|arn| arn.service == "logs")
 }
 
 /// The region in the ARN of a log group, used if no region is configured.
 pub fn region_of(argument: &str) -> Option<String> {
-    let arn = parse_arn(argument.strip_prefix(PREFIX).unwrap_or(argument))?;
+    let arn = Arn::parse(argument.strip_prefix(PREFIX).unwrap_or(argument))?;
     Some(arn.region.to_owned()).filter(|region| !region.is_empty())
 }
 
 /// `arn:PARTITION:SERVICE:REGION:ACCOUNT:RESOURCE`
-struct Arn<'a> {
-    service: &'a str,
-    region: &'a str,
-    account: &'a str,
-    resource: &'a str,
-}
-
-fn parse_arn(arn: &str) -> Option<Arn<'_>> {
-    let mut parts = arn.splitn(6, ':');
-    let is_arn = parts.next()? == "arn" && parts.next().is_some();
-    let (service, region) = (parts.next()?, parts.next()?);
-    let (account, resource) = (parts.next()?, parts.next()?);
-    is_arn.then_some(Arn { service, region, account, resource })
-}
-
 /// Returns the ARN of a log group without the suffix `:*`, and its parts; `resource` is the name of the group.
 fn parse_group_arn(arn: &str) -> Option<(&str, Arn<'_>)> {
     // suffix of an ARN that includes the streams of the group
     let arn = arn.strip_suffix(":*").unwrap_or(arn);
-    let parts = parse_arn(arn)?;
+    let parts = Arn::parse(arn)?;
     let name = parts.resource.strip_prefix("log-group:")?;
     let is_complete = parts.service == "logs"
         && !name.is_empty()
