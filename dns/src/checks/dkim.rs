@@ -45,7 +45,7 @@ pub(crate) fn check(lookup: &dyn Lookup, domain: &str, dkim: &Dkim) -> Vec<Findi
         }
     };
     if findings.iter().all(|finding| finding.level < FindingLevel::Unknown) {
-        let what = format!("all {count} DKIM records of {domain} are correct");
+        let what = format!("all DKIM records of {domain} are correct ({count})");
         findings.push(kinds::DKIM_OK.found(what, ""));
     }
     findings

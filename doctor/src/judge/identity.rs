@@ -28,7 +28,7 @@ pub(super) fn judge(snapshot: &Snapshot, report: &mut Report) {
         let what = format!("no verified identity in {}", snapshot.region);
         Check::IdentityExists
             .found(Critical, what, LIST)
-            .with(format!("{} identities, none verified", identities.len()))
+            .with(format!("identities: {}, none verified", identities.len()))
             .fix("Identities belong to a region: verify one here, or use the region that has them")
     });
     report.check(Check::IdentityExists, "", LIST, problem);

@@ -161,7 +161,7 @@ fn dead_letters(
         report.check(Check::DeadLetterRetention, target, ATTRIBUTES, problem);
     }
     let problem = (dead.visible > 0).then(|| {
-        let what = format!("the dead-letter queue has {} messages", dead.visible);
+        let what = format!("messages are in the dead-letter queue: {}", dead.visible);
         Check::DeadLetters.found(Warning, what, ATTRIBUTES)
             .fix("Read the log of the consumer for the reason, then move the messages back (start-message-move-task)")
     });
@@ -249,7 +249,7 @@ fn other_consumer(received: f64, own: u64) -> Option<Finding> {
 fn backlog(queue: &Queue, flow: Option<QueueFlow>) -> Option<Finding> {
     let waiting = queue.visible.saturating_add(queue.delayed);
     let retention = queue.retention_secs.unwrap_or(RETENTION_SECS_MIN) as f64;
-    let count = format!("{waiting} messages wait, {} are in flight", queue.in_flight);
+    let count = format!("waiting messages: {waiting}, in flight: {}", queue.in_flight);
     let Some(age) = flow.and_then(|flow| flow.oldest_secs) else {
         let what =
             "messages wait, and their age is not known: CloudWatch has no value of the last hour";

@@ -122,7 +122,7 @@ fn judge_destinations(
         check
             .found(level_of(is_used), what, DESTINATIONS)
             .with(format!(
-                "{} destinations, none of SNS, EventBridge or Firehose",
+                "destinations: {}, none of SNS, EventBridge or Firehose",
                 destinations.len()
             ))
             .fix(ADD_DESTINATION)
