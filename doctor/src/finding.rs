@@ -47,6 +47,8 @@ bouncewatch_schemas::text_enum! {
         RecipientAllowed = "recipient.allowed",
         /// The recipient that was asked about is not suppressed.
         RecipientSuppressed = "recipient.suppressed",
+        /// The store can be read.
+        StoreReadable = "store.readable",
         /// The last mail to the recipient that was asked about arrived.
         RecipientHistory = "recipient.history",
         /// Sending identities exist.

@@ -51,6 +51,8 @@ pub(crate) struct DoctorArgs {
     #[arg(long, value_name = "DOMAIN", requires = "ip", help_heading = heading::SOURCE)]
     pub(crate) sender: Vec<String>,
     /// Judge a saved snapshot, without AWS and DNS
+    ///
+    /// `-` reads it from stdin.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["queue", "set", "identity", "to", "ip", "sender", "dns", "no_dns", "endpoint_url"], help_heading = heading::SOURCE)]
     pub(crate) from: Option<PathBuf>,
     /// DNS server (repeatable); default: those of the system

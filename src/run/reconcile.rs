@@ -28,6 +28,7 @@ pub(super) fn run(
         own_domains: own_domains(config, &args.own_domains.own_domain)?,
         counted_from: counted_from(args.counted_from.counted_from.as_deref(), config)?,
         aws_rate,
+        aws_account: None,
     };
     let reconciliation = reconcile(&request)?;
     let mut result = match args.format.format {

@@ -67,7 +67,7 @@ fn store_is_compared_with_the_counts_of_ses_and_knows_the_recipient() {
         "",
         json!({
             "version": 1, "taken_at": NOW, "region": "us-east-1", "account_id": {"value": "123456789012"},
-            "send_statistics": {"value": [{"at": "2026-11-19T20:00:00Z", "attempts": 900}]},
+            "send_statistics": {"value": [{"at": "2026-11-19T20:00:00Z", "attempts": 10}]},
             "metrics": {"value": {"bounce_rate": {"at": "2026-11-19T22:00:00Z", "value": 0.06}}},
             "recipient": {"value": {"address": "User1@example.org", "suppressed": {"value": null}}},
         }),
@@ -92,7 +92,9 @@ fn store_is_compared_with_the_counts_of_ses_and_knows_the_recipient() {
     assert!(history["what"].to_string().contains("mailbox unknown"), "{history}");
 
     let missing = doctor("--store missing");
-    assert!(missing.stderr.contains("note: without figures of the store"), "{missing:?}");
+    let unread = finding(&missing, "store.readable").unwrap();
+    assert_eq!(unread["level"], "unknown", "{unread}");
+    assert!(unread["what"].to_string().contains("no store at `missing`"), "{unread}");
     assert!(finding(&missing, "reputation.events").is_none());
 }
 

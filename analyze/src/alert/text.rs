@@ -10,7 +10,6 @@ use crate::alert::state::{DENOMINATOR, FEED, Peak, SENDING, ScopeMap, Timestamp}
 use crate::alert::verdicts::VerdictIndex;
 use crate::check::contribution::Contributor;
 use crate::check::level::AlertLevel;
-use crate::check::sending::SENDING_REMEDY;
 use crate::check::{CheckReport, Verdict};
 use crate::report::text::{humanize, percent, utc_minute};
 use crate::timeline::{ACCOUNT_COLUMNS, NO_VALUE};
@@ -235,9 +234,9 @@ fn sending_disabled(check: &CheckReport, scope: &ScopeMap) -> Vec<String> {
         return vec!["no current status".to_owned()];
     };
     let mut facts = vec![format!("since {}", utc_minute(&status.since))];
-    facts.push(format!("changed by: {}", status.changed_by_text()));
+    facts.extend(status.changed_by_text().map(|party| format!("changed by: {party}")));
     facts.extend(status.reason.as_ref().map(|reason| format!("reason: {reason}")));
-    facts.push(format!("next: {SENDING_REMEDY}"));
+    facts.push(format!("next: {}", status.remedy()));
     facts
 }
 

@@ -12,8 +12,8 @@ use crate::scan::{
     ExactDays, HistoryPart, HistoryQuery, LoadRequest, StoreScan, Timelines, load_history,
 };
 use crate::timeline::{
-    Basis, Denominator, Dimension, EXCLUSION_REASON, Grouping, MeasuredWindow, Outcome, Scope,
-    ScopeValues, Timeline, Window, measure_window, measure_with_denominator,
+    ACCOUNT_COLUMNS, Basis, Denominator, Dimension, EXCLUSION_REASON, Grouping, MeasuredWindow,
+    Outcome, Scope, ScopeValues, Timeline, Window, measure_window, measure_with_denominator,
 };
 
 /// Parameters of a reconciliation.
@@ -33,6 +33,8 @@ pub struct ReconcileRequest {
     pub counted_from: Option<i64>,
     /// Rate that AWS shows, a fraction.
     pub aws_rate: Option<f64>,
+    /// Account and region of that rate; `None` for all.
+    pub aws_account: Option<[String; 2]>,
 }
 
 /// Result of a reconciliation. Its JSON is a contract.
@@ -246,6 +248,10 @@ impl<'a> SplitTimelines<'a> {
     }
 }
 
+fn scope_value<'s>(scope: &'s Scope, name: &str) -> Option<&'s String> {
+    scope.0.iter().find(|(of, _)| of == name)?.1.as_ref()
+}
+
 fn reconcile_scope(
     request: &ReconcileRequest,
     grouping: &Grouping,
@@ -255,15 +261,20 @@ fn reconcile_scope(
     let MeasuredScope { values, window, measured, .. } = scope;
     let split = SplitTimelines::new(values, timelines, measured.after, request.at);
     let bounces = split.bounce_steps(measured.counts.attempts);
+    let shown = Scope::new(grouping, values);
     let own_rate = bounces.last().and_then(|step| step.rate);
-    let distance = |step: &ReconciliationStep| Some((step.rate? - request.aws_rate?).abs());
+    let is_other = |of: &[String; 2]| {
+        ACCOUNT_COLUMNS.iter().zip(of).any(|(name, of)| scope_value(&shown, name) != Some(of))
+    };
+    let aws_rate = request.aws_rate.filter(|_| !request.aws_account.as_ref().is_some_and(is_other));
+    let distance = |step: &ReconciliationStep| Some((step.rate? - aws_rate?).abs());
     let nearest = bounces
         .iter()
         .filter_map(|step| Some((distance(step)?, step.step)))
         .min_by(|(a, _), (b, _)| a.total_cmp(b))
         .map(|(_, step)| step);
     ReconciledScope {
-        scope: Scope::new(grouping, values),
+        scope: shown,
         window: window.to_string(),
         from: measured.from.map(format_ms),
         to: format_ms(request.at),
@@ -271,8 +282,8 @@ fn reconcile_scope(
         attempts: split.attempt_steps(measured),
         bounces,
         rate: own_rate,
-        aws_rate: request.aws_rate,
-        difference: own_rate.zip(request.aws_rate).map(|(own, aws)| own - aws),
+        aws_rate,
+        difference: own_rate.zip(aws_rate).map(|(own, aws)| own - aws),
         nearest,
     }
 }

@@ -14,8 +14,8 @@ use crate::timeline::Scope;
 /// Age of the oldest event that counts. EventBridge may lose an event, so an older status states nothing about today.
 const MAX_AGE_MS: i64 = 30 * DAY_MS;
 
-/// What to do if a part of the account may not send.
-pub const SENDING_REMEDY: &str = "run `bouncewatch doctor`, answer the case in the AWS Support Center, and stop the mail that caused it";
+/// Value of `changed_by` if the owner of the account changed the status.
+const CUSTOMER: &str = "CUSTOMER_MANAGED";
 
 /// Whether a part of the account may send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -42,12 +42,20 @@ pub struct SendingStatus {
 
 impl SendingStatus {
     /// The party that changed the status, as text.
-    pub(crate) fn changed_by_text(&self) -> &str {
-        match self.changed_by.as_deref() {
-            Some("AWS_MANAGED") => "AWS",
-            Some("CUSTOMER_MANAGED") => "the account owner",
-            Some(other) => other,
-            None => "unknown",
+    pub(crate) fn changed_by_text(&self) -> Option<&str> {
+        self.changed_by.as_deref().map(|party| match party {
+            "AWS_MANAGED" => "AWS",
+            CUSTOMER => "the account owner",
+            other => other,
+        })
+    }
+
+    /// What to do if this part may not send.
+    pub fn remedy(&self) -> &'static str {
+        if self.changed_by.as_deref() == Some(CUSTOMER) {
+            "find out why sending was stopped (`bouncewatch doctor`), then allow it again"
+        } else {
+            "run `bouncewatch doctor`, answer the case in the AWS Support Center, and stop the mail that caused it"
         }
     }
 }

@@ -65,7 +65,9 @@ pub fn check(check: &CheckReport, trends: &Trends, layout: TextLayout) -> String
         styles: &styles,
         ..TextTable::default()
     };
-    out.push_str(&table.text(&rows, layout));
+    if !rows.is_empty() {
+        out.push_str(&table.text(&rows, layout));
+    }
     for verdict in &check.verdicts {
         out.push_str(&projection(verdict));
     }
@@ -97,30 +99,32 @@ fn verdict_style(verdict: &Verdict) -> Style {
 /// Returns a line for each part of the account that may not send, and for each finding of AWS.
 fn sending(report: &SendingReport) -> String {
     let mut out = String::new();
-    let text_of = |text: &Option<String>| {
-        let text = printable(text.as_deref().unwrap_or("no reason given")).into_owned();
-        shortened(&text, TEXT_MAX)
+    // unknown facts are left out
+    let known = |name: &str, value: Option<&str>| {
+        value.map_or_else(String::new, |value| {
+            format!("{name}{}", shortened(&printable(value), TEXT_MAX))
+        })
     };
     for one in report.disabled() {
         // writing to a String cannot fail
         _ = writeln!(
             out,
-            "sending  STOPPED since {}, {}, changed by {}: {}",
+            "sending  STOPPED since {}, {}{}{}",
             utc_second(&one.since),
             printable(&one.scope.to_string()),
-            printable(one.changed_by_text()),
-            text_of(&one.reason)
+            known(", changed by ", one.changed_by_text()),
+            known(": ", one.reason.as_deref())
         );
     }
     for one in &report.findings {
         _ = writeln!(
             out,
-            "sending  finding of AWS since {}, {}, type {}, impact {}: {}",
+            "sending  finding of AWS since {}, {}{}{}{}",
             utc_second(&one.since),
             printable(&one.scope.to_string()),
-            printable(one.finding_type.as_deref().unwrap_or("unknown")),
-            printable(one.impact.as_deref().unwrap_or("unknown")),
-            text_of(&one.text)
+            known(", type ", one.finding_type.as_deref()),
+            known(", impact ", one.impact.as_deref()),
+            known(": ", one.text.as_deref())
         );
     }
     out

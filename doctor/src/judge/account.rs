@@ -74,13 +74,13 @@ fn paused(account: &Account) -> Option<Finding> {
             "Answer the case in the AWS Support Center; the API cannot resume sending",
         ),
         Some("HEALTHY") => (
-            "sending is paused in this region; the account is healthy, so the pause is the account's own",
+            "sending is paused in this region by the account owner: AWS reports the account as healthy",
             "Find out why it was paused, then run `aws sesv2 put-account-sending-attributes --sending-enabled`",
         ),
         _ => (
             "sending is paused in this region",
             "Read the reputation dashboard of SES for the reason; resume with `aws sesv2 put-account-sending-attributes \
-             --sending-enabled` if the pause is the account's own",
+             --sending-enabled` if the account owner paused it",
         ),
     };
     let problem = Check::AccountPaused

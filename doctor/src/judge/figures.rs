@@ -87,6 +87,8 @@ pub struct ConsumerFigures {
 pub struct Figures {
     /// The store.
     pub store: Option<StoreFigures>,
+    /// Why the store cannot be read.
+    pub store_error: Option<String>,
     /// The recipient.
     pub recipient: Option<RecipientFigures>,
     /// The consumer.

@@ -33,6 +33,13 @@ pub fn judge(snapshot: &Snapshot, figures: &Figures) -> Vec<Finding> {
     identity::judge(snapshot, &mut report);
     tenants::judge(snapshot, &mut report);
     reputation::judge(snapshot, figures.store.as_ref(), &mut report);
+    if let Some(error) = &figures.store_error {
+        let what = format!("the store could not be read: {error}");
+        let problem = Check::StoreReadable.found(FindingLevel::Unknown, what, "the store");
+        report.add(problem.fix("Check --store, or `store` in the settings"));
+    } else if figures.store.is_some() {
+        report.pass(Check::StoreReadable, "", "the store");
+    }
     wiring::judge(snapshot, figures, &mut report);
     workmail::judge(snapshot, &mut report);
     let dns = report.read(Check::DnsReadable, "", &snapshot.dns, DNS_SOURCE);

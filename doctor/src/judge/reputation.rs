@@ -98,26 +98,41 @@ fn judge_rate(
         ));
     if let Some(own) = own {
         problem = problem.with(format!(
-            "the store has {}; AWS counts over a representative volume, not over hours, so the two differ",
+            "{} in the store, last 24 h: {}; AWS counts over a representative volume, not over hours, so the two differ",
+            rate.name,
             percent(own)
         ));
     }
-    Some(problem.fix(
-        "Run `bouncewatch check` and `bouncewatch report --by` to find the mail that causes it",
-    ))
+    if is_high {
+        problem = problem.fix(
+            "Run `bouncewatch check` and `bouncewatch report --by identity` to find the mail that causes it",
+        );
+    }
+    Some(problem)
 }
 
 fn missing_events(attempts: i64, store: &StoreFigures) -> Option<Finding> {
+    let stored = i64::try_from(store.sends).unwrap_or(i64::MAX);
+    if attempts > 0 && stored > 0 && stored.saturating_mul(10) < attempts.saturating_mul(9) {
+        let what = format!(
+            "SES counted {attempts} delivery attempts in {} hours, and the store has {stored} Send events of them",
+            store.hours
+        );
+        let problem = Check::ReputationEvents.found(Warning, what, STATISTICS);
+        return Some(problem.fix(
+            "See the findings `wiring.*`: a configuration set or an identity may publish no events",
+        ));
+    }
     if attempts <= 0 || store.events > 0 {
         return None;
     }
     let what = format!(
-        "SES counted {attempts} delivery attempts in {} hours, and the store has no event of them",
+        "SES counted {attempts} delivery attempts in {} hours, and the store has no event of this account and region",
         store.hours
     );
     let newest = store.newest.map_or_else(|| "none".to_owned(), Time::to_minute);
     let problem = Check::ReputationEvents.found(Critical, what, STATISTICS)
-        .with(format!("newest event in the store: {newest}"))
+        .with(format!("newest event in the store, of any account: {newest}"))
         .fix("See the findings `wiring.*`; if there are none, compare queue, region and store path of the consumer");
     Some(problem)
 }

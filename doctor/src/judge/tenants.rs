@@ -40,11 +40,11 @@ fn paused(reputation: &Reputation) -> Option<Finding> {
         (Some(record), _) => (
             record,
             "AWS paused the tenant",
-            "Resolve the findings of the tenant; the customer's status, also REINSTATED, does not lift a pause of AWS",
+            "Resolve the findings of the tenant; the customer status (ENABLED, REINSTATED) does not end a pause of AWS",
         ),
         (None, Some(record)) => (
             record,
-            "the tenant is paused by the account itself",
+            "the tenant is paused by the account owner",
             "Find out why it was paused, then set its customer status to ENABLED",
         ),
         (None, None) if reputation.aggregate.as_deref() == Some("DISABLED") => {

@@ -63,6 +63,9 @@ impl<'a> Request<'a> {
     }
 }
 
+/// End of the reason for an explicit denial.
+pub(crate) const DENIES: &str = "denies it";
+
 /// Whether a policy allows a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answer {
@@ -107,7 +110,7 @@ pub fn evaluate(policy: Option<&str>, request: &Request<'_>) -> Evaluation {
         }
         let is_denial = statement.allows != Some(true) && applies != Match::No;
         if is_denial && reason.is_empty() {
-            reasons.push(format!("statement `{}` denies it", statement.name));
+            reasons.push(format!("statement `{}` {DENIES}", statement.name));
         } else if !reason.is_empty() && (statement.allows == Some(true) || is_denial) {
             reasons.push(format!("statement `{}`: {reason}", statement.name));
         }

@@ -52,7 +52,23 @@ pub struct SendingStatus {
     /// `enabled` or `disabled`.
     pub status: String,
     pub since: String,
+    #[serde(default)]
+    pub changed_by: Option<String>,
     pub reason: Option<String>,
+}
+
+impl SendingStatus {
+    /// The part of the account as text: `tenant shop`; account and region if it is all of it.
+    pub(crate) fn part(&self) -> String {
+        if self.scope.is_account() {
+            return self.scope.account();
+        }
+        let below = self.scope.0.iter().skip(2);
+        let text = |(name, value): &(String, Option<String>)| {
+            format!("{} {}", name.replace('_', " "), value.as_deref().unwrap_or_default())
+        };
+        below.map(text).collect::<Vec<_>>().join(", ")
+    }
 }
 
 impl SendingData {

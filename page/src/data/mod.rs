@@ -174,6 +174,7 @@ pub struct AlertData {
 #[derive(Debug, Deserialize)]
 pub struct DoctorData {
     pub as_of: String,
+    pub account: Option<String>,
     pub region: String,
     /// Number of checks without a finding.
     pub passed: u64,

@@ -42,17 +42,22 @@ fn link(id: &str, name: &str) -> (String, String) {
 /// A part of the account that may not send.
 fn sending(data: &PageData) -> Option<Step> {
     let (at, status) = data.check.sending.disabled().next()?;
+    let more = match data.check.sending.disabled().count() {
+        1 => String::new(),
+        all => format!(" and {} more", all - 1),
+    };
     let reason = Line::of("Sending is stopped for ")
-        .outside(&format!("{} {}", status.scope.account(), status.scope.group()))
-        .text(" since ")
+        .outside(&status.part())
+        .text(format!("{more} since "))
         .time(&status.since, format!("/check/sending/statuses/{at}/since"))
         .text(": ")
         .outside(status.reason.as_deref().unwrap_or("no reason given"));
-    Some(Step {
-        reason,
-        command: Some("bouncewatch doctor".to_owned()),
-        ..step("Answer the case in the AWS Support Center, and stop the mail that caused it.", "")
-    })
+    let action = if status.changed_by.as_deref() == Some("CUSTOMER_MANAGED") {
+        "Find out why sending was stopped, then allow it again."
+    } else {
+        "Answer the case in the AWS Support Center, and stop the mail that caused it."
+    };
+    Some(Step { reason, command: Some("bouncewatch doctor".to_owned()), ..step(action, "") })
 }
 
 /// A stale feed, no events, or missing event types.

@@ -1,5 +1,7 @@
 //! Findings of `doctor` about the AWS account and its DNS records.
 
+use bouncewatch_schemas::printable::printable;
+
 use crate::data::{DoctorData, DoctorFinding};
 use crate::format::{counted, minute};
 use crate::layout::{Block, Cell, Column, LevelMark, Line, Row, Section, Table};
@@ -11,10 +13,12 @@ pub(super) fn section(data: &DoctorData) -> Section {
     let mut section = Section::new(
         "doctor",
         "AWS account and DNS",
-        "Findings of `bouncewatch doctor`, those to repair first at the top.",
+        "Findings of the command doctor, those to repair first at the top.",
     );
     section.paragraph(
-        Line::of("Region ")
+        Line::of("Account ")
+            .outside(data.account.as_deref().unwrap_or("unknown"))
+            .text(" ")
             .outside(&data.region)
             .text(", as of ")
             .text(minute(&data.as_of))
@@ -32,7 +36,7 @@ pub(super) fn section(data: &DoctorData) -> Section {
     table.rows = data.findings.iter().take(FINDINGS_MAX).map(row).collect();
     let more = data.findings.len().saturating_sub(FINDINGS_MAX);
     if more > 0 {
-        table.foot = Some(Line::of(format!("{more} more: run `bouncewatch doctor`.")));
+        table.foot = Some(Line::of(format!("{more} more: the command doctor prints them.")));
     }
     section.blocks.push(Block::Table(table));
     section
@@ -44,14 +48,16 @@ fn row(finding: &DoctorFinding) -> Row {
         None => Cell::of("NOTE"),
     };
     let outside = |text: &str| Cell::line(Line::default().outside(text));
+    // a finding and its fix are complete: a shortened command or statement would be wrong
+    let complete = |text: &str| Cell::of(printable(text));
     Row {
         pointer: None,
         cells: vec![
             level,
             Cell::header(Line::of(finding.id.clone())),
             outside(finding.subject.as_deref().unwrap_or("the account")),
-            outside(&finding.what),
-            outside(&finding.fix),
+            complete(&finding.what),
+            complete(&finding.fix),
         ],
     }
 }

@@ -4,6 +4,7 @@ use super::{base_verdicts, denominator_text};
 use crate::data::{Level, PageData, Verdict};
 use crate::format::{self, percent, threshold};
 use crate::layout::{LevelMark, Line};
+use crate::outside::shown;
 
 /// Thresholds at which SES acts: review and pause, by metric.
 const SES_BOUNCES: [f64; 2] = [0.05, 0.1];
@@ -38,8 +39,9 @@ pub(super) fn relevant_threshold(verdict: &Verdict) -> f64 {
 
 /// Returns the headline: that SES does not allow sending, or a rate: `WARNING: bounce rate 6.69 % in 24h`.
 pub(super) fn headline(data: &PageData) -> String {
-    if data.check.sending.disabled().next().is_some() {
-        return format!("{}: SES does not allow sending", Level::Critical.word());
+    if let Some((_, status)) = data.check.sending.disabled().next() {
+        let part = shown(&status.part());
+        return format!("{}: SES does not allow sending, {part}", Level::Critical.word());
     }
     let feed = &data.check.feed;
     if feed.newest_event_at.is_none() {
@@ -103,11 +105,33 @@ pub(super) fn banner(data: &PageData) -> Option<Line> {
     )
 }
 
+/// Returns since when a part of the account may not send.
+fn stopped(data: &PageData) -> Option<Line> {
+    let (at, status) = data.check.sending.disabled().next()?;
+    Some(
+        Line::default()
+            .level(LevelMark::new(Level::Critical, true, false))
+            .text(" Sending is stopped since ")
+            .time(&status.since, format!("/check/sending/statuses/{at}/since"))
+            .text(": ")
+            .outside(&status.part())
+            .text("."),
+    )
+}
+
 /// Returns the paragraphs below the headline.
 pub(super) fn paragraphs(data: &PageData) -> Vec<Line> {
-    let mut lines = Vec::new();
-    let mark = |significant, has_rate| LevelMark::new(data.check.status, significant, has_rate);
-    match worst(data) {
+    let mut lines: Vec<Line> = stopped(data).into_iter().collect();
+    // the status of a check with a stopped part is not the level of its rate
+    let status = |verdict: Option<&Verdict>| match (lines.is_empty(), verdict) {
+        (false, Some(verdict)) => verdict.level,
+        (false, None) => Level::Unknown,
+        (true, _) => data.check.status,
+    };
+    let worst = worst(data);
+    let status = status(worst.map(|(_, verdict)| verdict));
+    let mark = |significant, has_rate| LevelMark::new(status, significant, has_rate);
+    match worst {
         None => lines.push(Line::default().level(mark(true, false)).text(" No rate is known.")),
         Some((at, verdict)) => {
             let base = format!("/check/verdicts/{at}");

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bouncewatch_analyze::check::level::AlertLevel;
-use bouncewatch_analyze::check::sending::SENDING_REMEDY;
 use bouncewatch_analyze::check::{CheckReport, Verdict};
 use bouncewatch_analyze::report::text::utc_second;
 use bouncewatch_schemas::event::Service;
@@ -42,8 +41,9 @@ pub(super) fn notes(check: &CheckReport, counted_from: Option<i64>) -> Vec<Strin
             groups.len()
         ));
     }
-    if check.sending.disabled().next().is_some() {
-        notes.push(format!("critical: SES does not allow sending\n  hint: {SENDING_REMEDY}"));
+    if let Some(status) = check.sending.disabled().next() {
+        let (scope, remedy) = (&status.scope, status.remedy());
+        notes.push(format!("critical: SES does not allow sending, {scope}\n  hint: {remedy}"));
     }
     match &check.feed.newest_event_at {
         None => notes.push(no_events(check)),

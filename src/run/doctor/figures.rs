@@ -42,7 +42,7 @@ pub(super) fn figures(
     Ok(Figures {
         recipient: recipient.transpose()?.flatten(),
         store: Some(store_figures(store, config, snapshot)?),
-        consumer: None,
+        ..Figures::default()
     })
 }
 

@@ -51,8 +51,7 @@ pub(super) fn run(
         write_file(path, |out| writeln!(out, "{text}"))
             .with_context(|| format!("could not write to `{}`", path.display()))?;
     }
-    let (figures, notes) = figures_or_note(args, config, &snapshot);
-    let mut findings = judge(&snapshot, &figures);
+    let mut findings = judge(&snapshot, &figures_or_error(args, config, &snapshot));
     findings.retain(|finding| !args.skip.iter().any(|id| id == finding.id));
     let result = match args.format.format {
         BasicFormat::Table => CommandResult::data(table::render_table(&findings)),
@@ -63,27 +62,23 @@ pub(super) fn run(
             CommandResult::data(data)
         }
     };
-    Ok(CommandResult { exit_code: worst(&findings).exit_code(), notes, ..result })
+    Ok(CommandResult { exit_code: worst(&findings).exit_code(), ..result })
 }
 
-/// Returns the figures of the store; if it cannot be read, none and a note: AWS and DNS are judged without it.
+/// Returns the figures of the store. If it cannot be read, AWS and DNS are judged without it.
 #[cfg(feature = "analyze")]
-fn figures_or_note(
-    args: &DoctorArgs,
-    config: &Config,
-    snapshot: &Snapshot,
-) -> (Figures, Vec<String>) {
-    match figures::figures(args, config, snapshot) {
-        Ok(figures) => (figures, Vec::new()),
-        Err(error) => {
-            (Figures::default(), vec![format!("note: without figures of the store: {error:#}")])
-        }
-    }
+fn figures_or_error(args: &DoctorArgs, config: &Config, snapshot: &Snapshot) -> Figures {
+    figures::figures(args, config, snapshot).unwrap_or_else(|error| {
+        // the hint of the error names options of other commands
+        let why = error.root_cause().to_string();
+        let store_error = why.lines().next().map(str::to_owned);
+        Figures { store_error, ..Figures::default() }
+    })
 }
 
 #[cfg(not(feature = "analyze"))]
-fn figures_or_note(_: &DoctorArgs, _: &Config, _: &Snapshot) -> (Figures, Vec<String>) {
-    (Figures::default(), Vec::new())
+fn figures_or_error(_: &DoctorArgs, _: &Config, _: &Snapshot) -> Figures {
+    Figures::default()
 }
 
 /// Reads a snapshot.
@@ -91,8 +86,12 @@ fn figures_or_note(_: &DoctorArgs, _: &Config, _: &Snapshot) -> (Figures, Vec<St
 /// # Errors
 /// If the file cannot be read, or is no snapshot.
 pub(super) fn read(path: &Path) -> anyhow::Result<Snapshot> {
-    let text = std::fs::read_to_string(path)
-        .with_context(|| format!("could not read `{}`", path.display()))?;
+    let text = if path.as_os_str() == "-" {
+        std::io::read_to_string(std::io::stdin())
+    } else {
+        std::fs::read_to_string(path)
+    };
+    let text = text.with_context(|| format!("could not read `{}`", path.display()))?;
     Snapshot::parse(&text).with_context(|| format!("could not read `{}`", path.display()))
 }
 

@@ -14,6 +14,7 @@ use serde::Serialize;
 #[derive(Serialize)]
 pub(super) struct DoctorDocument {
     as_of: String,
+    account: Option<String>,
     region: String,
     passed: usize,
     findings: Vec<FindingDocument>,
@@ -38,6 +39,7 @@ impl DoctorDocument {
             findings.iter().partition(|finding| finding.level == FindingLevel::Ok);
         Self {
             as_of: bouncewatch_schemas::time::format_ms(snapshot.taken_at.0),
+            account: snapshot.account_id.value().cloned(),
             region: snapshot.region.clone(),
             passed: passed.len(),
             findings: problems.into_iter().map(FindingDocument::new).collect(),

@@ -52,15 +52,25 @@ pub(super) fn run(args: &PageArgs, config: &Config, now: i64) -> anyhow::Result<
     Ok(CommandResult { exit_code, ..rendered(&document, args)? })
 }
 
-/// Returns the findings of the snapshot of `--doctor`. Its bounce rate of CloudWatch is the rate that AWS shows, if no
-/// other is given.
+/// Longest time between the bounce rate of a snapshot and the page.
+#[cfg(feature = "doctor")]
+const RATE_AGE_MAX_MS: i64 = 2 * bouncewatch_schemas::time::DAY_MS;
+
+/// Returns the findings of the snapshot of `--doctor`. Its bounce rate of CloudWatch is the rate that AWS shows for its
+/// account, if no other is given and it is not much older or newer than the page.
 #[cfg(feature = "doctor")]
 fn findings(args: &PageArgs, request: &mut PageRequest) -> anyhow::Result<Option<DoctorDocument>> {
     let Some(path) = &args.doctor else { return Ok(None) };
     let snapshot = super::doctor::read(path)?;
-    if let Some(reconcile) = &mut request.reconcile {
-        let point = snapshot.metrics.value().and_then(|metrics| metrics.bounce_rate);
-        reconcile.aws_rate = reconcile.aws_rate.or(point.map(|point| point.value));
+    let point = snapshot.metrics.value().and_then(|metrics| metrics.bounce_rate);
+    if let (Some(reconcile), Some(point), Some(account)) =
+        (&mut request.reconcile, point, snapshot.account_id.value())
+        && reconcile.aws_rate.is_none()
+        && (reconcile.at - point.at.0).abs() <= RATE_AGE_MAX_MS
+        && (0.0..=1.0).contains(&point.value)
+    {
+        reconcile.aws_rate = Some(point.value);
+        reconcile.aws_account = Some([account.clone(), snapshot.region.clone()]);
     }
     Ok(Some(DoctorDocument::of_snapshot(&snapshot)))
 }

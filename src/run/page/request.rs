@@ -82,6 +82,7 @@ pub(super) fn request(args: &PageArgs, config: &Config, now: i64) -> anyhow::Res
         groupings: base,
         own_domains: check.own_domains.clone(),
         counted_from: check.counted_from,
+        aws_account: None,
         aws_rate: args.aws_rate.as_deref().map(fraction).transpose()?,
     };
     let suppress = SuppressRequest {

@@ -37,6 +37,7 @@ fn reconciled(mails: &[Mail], change: impl Fn(&mut ReconcileRequest)) -> Vec<Rec
         groupings: Vec::new(),
         own_domains: vec!["own.example".to_owned()],
         counted_from: None,
+        aws_account: None,
         aws_rate: None,
     };
     change(&mut request);

@@ -99,7 +99,7 @@ fn judge_options(name: &str, options: &SetOptions, is_used: bool, report: &mut R
     let suppression = suppression.map(|_| {
         let what = "the configuration set switches suppression off: mail to known invalid addresses is sent";
         Check::SetSuppression.found(Warning, what, SET)
-            .fix("Run `aws sesv2 put-configuration-set-suppression-options --suppressed-reasons BOUNCE COMPLAINT`")
+            .fix("Run `aws sesv2 put-configuration-set-suppression-options --configuration-set-name NAME --suppressed-reasons BOUNCE COMPLAINT`")
     });
     report.check(Check::SetSuppression, name, SET, suppression);
 }
@@ -160,6 +160,11 @@ fn event_types(name: &str, enabled: &[&Destination], is_used: bool, report: &mut
         .flat_map(|destination| &destination.event_types)
         .map(String::as_str)
         .collect();
+    let without_sends = if published.contains("DELIVERY") {
+        "rates are computed from deliveries and bounces instead of sends"
+    } else {
+        "rates have no denominator"
+    };
     let groups: [(Check, FindingLevel, &[&str], &str); 3] = [
         (
             Check::FeedbackEvents,
@@ -167,7 +172,7 @@ fn event_types(name: &str, enabled: &[&Destination], is_used: bool, report: &mut
             &["BOUNCE", "COMPLAINT"],
             "bounces and complaints are not reported completely",
         ),
-        (Check::SendEvents, Warning, &["SEND"], "rates have no denominator"),
+        (Check::SendEvents, Warning, &["SEND"], without_sends),
         (
             Check::OtherEvents,
             Note,

@@ -110,11 +110,13 @@ fn policy(
 
 /// The statement that lets SES publish.
 fn statement(topic: &str, account: Option<&String>, source: Option<&str>) -> String {
-    let condition = match (account, source) {
-        (Some(account), Some(source)) => serde_json::json!({
+    // never without a condition: it would let every account of SES publish
+    let account = account.map_or("ACCOUNT", String::as_str);
+    let condition = match source {
+        Some(source) => serde_json::json!({
             "StringEquals": {"AWS:SourceAccount": account, "AWS:SourceArn": source}
         }),
-        _ => serde_json::json!({}),
+        None => serde_json::json!({"StringEquals": {"AWS:SourceAccount": account}}),
     };
     serde_json::json!({
         "Effect": "Allow", "Principal": {"Service": SES}, "Action": "sns:Publish",
