@@ -12,6 +12,7 @@ PROMETHEUS_CLIENT_VERSION := 0.26.0
 MOTO_VERSION := 5.2.5
 MINISTACK_VERSION := 1.5.33
 CBOR2_VERSION := 6.3.0
+CFN_LINT_VERSION := 1.58.0
 PYTZ_VERSION := 2026.6
 YAML_VERSION := 6.0.4
 # the types of Grafana 11.6; the number before ! is the release of the SDK
@@ -42,7 +43,7 @@ MINUTES ?= 30
 MESSAGES ?= 50000
 FLIPS ?= 1000
 # The name lists the versions in the environment: other versions make a new environment.
-VENV := $(TOOLS_DIR)/venv/.made-$(DUCKDB_VERSION)-$(PROMETHEUS_CLIENT_VERSION)-$(MOTO_VERSION)-$(MINISTACK_VERSION)-$(PYTZ_VERSION)-$(YAML_VERSION)-$(subst !,-,$(GRAFANA_SDK_VERSION))
+VENV := $(TOOLS_DIR)/venv/.made-$(DUCKDB_VERSION)-$(PROMETHEUS_CLIENT_VERSION)-$(MOTO_VERSION)-$(MINISTACK_VERSION)-$(CFN_LINT_VERSION)-$(PYTZ_VERSION)-$(YAML_VERSION)-$(subst !,-,$(GRAFANA_SDK_VERSION))
 # Debug builds and tests use one set of features, so that dependencies are built once. jemalloc is left out: it takes
 # longer to build than any other dependency, and only release builds need it.
 # The sample needs no account: `make run` leaves out the SDKs of `doctor`.
@@ -169,12 +170,12 @@ $(PROMETHEUS):
 
 # the mark is created last: an environment whose installation failed is made again
 $(VENV):
-	@echo "== installing DuckDB (the referee of the numbers), AWS servers, a parser for metrics, types of Grafana into $(TOOLS_DIR)/venv"
+	@echo "== installing DuckDB (the referee of the numbers), AWS servers, a parser for metrics, types of Grafana, cfn-lint into $(TOOLS_DIR)/venv"
 	@python3 -c 'import ensurepip, venv' 2>/dev/null || { apt-get update -qq && apt-get install -y -qq python3-venv; }
 	python3 -m venv $(TOOLS_DIR)/venv
 	$(TOOLS_DIR)/venv/bin/pip install --quiet duckdb==$(DUCKDB_VERSION) pytz==$(PYTZ_VERSION) \
 		prometheus-client==$(PROMETHEUS_CLIENT_VERSION) 'moto[s3]==$(MOTO_VERSION)' ministack==$(MINISTACK_VERSION) cbor2==$(CBOR2_VERSION) flask==3.1.3 flask-cors==6.0.5 \
-		pyyaml==$(YAML_VERSION) 'grafana-foundation-sdk==$(GRAFANA_SDK_VERSION)'
+		pyyaml==$(YAML_VERSION) cfn-lint==$(CFN_LINT_VERSION) 'grafana-foundation-sdk==$(GRAFANA_SDK_VERSION)'
 	@touch $@
 
 referee: tools ## compare every number with DuckDB, on a million events in each of six scenarios (EVENTS= SCENARIOS=)

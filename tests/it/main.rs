@@ -1,4 +1,4 @@
-//! End-to-end tests of the command: output, exit codes and numbers, against third-party servers (`rustack`, moto) and a
+//! End-to-end tests of the command: output, exit codes and numbers, against third-party servers (`rustack`, moto, ministack) and a
 //! referee (DuckDB).
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 #![allow(
@@ -15,6 +15,7 @@ mod command;
 mod concurrency;
 mod counting;
 mod dashboards;
+mod deploy;
 mod doctor;
 mod documents;
 mod emulator;
