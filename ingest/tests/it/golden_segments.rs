@@ -33,6 +33,15 @@ const TABLES: [(&str, &[Column]); 3] = [
     (SEND_COUNTS, send_counts::COLUMNS),
 ];
 
+/// Channels and kinds of the golden events. The kinds about the account are newer than version 2; their keys and rows are
+/// pinned by tests of their own.
+const CHANNELS: [Channel; 3] =
+    [Channel::IdentityFeedback, Channel::EventPublishing, Channel::WorkMailLog];
+
+fn kinds() -> impl Iterator<Item = &'static EventKind> {
+    EventKind::ALL.iter().filter(|kind| !EventKind::OF_ACCOUNT.contains(kind))
+}
+
 fn golden_folder(version: u32) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../fixtures/segments/v{version}"))
 }
@@ -86,9 +95,9 @@ fn golden_events_cover_every_kind_column_and_keys_with_and_without_the_highest_b
     for version in 1..=table::FORMAT_VERSION {
         let path = golden_folder(version).join("events.parquet");
         let rows = rows_of_file(&path, &columns_of_file(&path, table::COLUMNS));
-        let kinds: BTreeSet<&str> = rows.iter().map(|row| row["kind"].as_str().unwrap()).collect();
-        for kind in EventKind::ALL {
-            assert!(kinds.contains(kind.as_str()), "{kind:?}");
+        let found: BTreeSet<&str> = rows.iter().map(|row| row["kind"].as_str().unwrap()).collect();
+        for kind in kinds() {
+            assert!(found.contains(kind.as_str()), "{kind:?}");
         }
         for (column, _) in &rows[0] {
             assert!(rows.iter().any(|row| !row[column].is_null()), "{column}");
@@ -190,8 +199,8 @@ fn push_events(segment: &mut EventSegment) {
         .map(|(key, value)| (Cow::Borrowed(key), Cow::Borrowed(value)));
     let classes = BounceClass::ALL.iter().cycle();
     let causes = Cause::ALL.iter().cycle();
-    let channels = Channel::ALL.iter().cycle();
-    let parts = EventKind::ALL.iter().zip(classes).zip(causes).zip(channels);
+    let channels = CHANNELS.iter().cycle();
+    let parts = kinds().zip(classes).zip(causes).zip(channels);
     for (number, (((kind, class), cause), channel)) in (0_i32..).zip(parts) {
         let message_id = format!("0100019a-{number:04}");
         let feedback_id = format!("0100019b-{number:04}");
