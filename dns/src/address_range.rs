@@ -1,6 +1,6 @@
 //! Addresses that hosts on the internet cannot reach (RFC 6890).
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 
 /// Whether an address is private, loopback, link-local, unspecified, or reserved in another way.
 pub(crate) fn is_unreachable(ip: IpAddr) -> bool {
@@ -21,15 +21,10 @@ pub(crate) fn is_unreachable(ip: IpAddr) -> bool {
             ip.is_loopback()
                 || ip.is_unspecified()
                 || ip.is_multicast()
-                || is_within(ip, 0xfc00, 7)
-                || is_within(ip, 0xfe80, 10)
+                || ip.is_unique_local()
+                || ip.is_unicast_link_local()
         }
     }
-}
-
-/// Whether the first bits are those of a 16-bit group.
-fn is_within(ip: Ipv6Addr, group: u16, bits: u32) -> bool {
-    (ip.segments()[0] ^ group).leading_zeros() >= bits
 }
 
 #[cfg(test)]

@@ -3,45 +3,28 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use bouncewatch_schemas::text_enum;
 use serde::{Deserialize, Serialize};
 
 use crate::name;
 
-/// The record types that the checks ask for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "UPPERCASE")]
-pub enum RecordType {
-    /// IPv4 address.
-    A,
-    /// IPv6 address.
-    Aaaa,
-    /// Alias.
-    Cname,
-    /// Mail exchanger.
-    Mx,
-    /// Name of an address.
-    Ptr,
-    /// Text.
-    Txt,
-}
-
-impl RecordType {
-    const ALL: [Self; 6] = [Self::A, Self::Aaaa, Self::Cname, Self::Mx, Self::Ptr, Self::Txt];
-
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::A => "A",
-            Self::Aaaa => "AAAA",
-            Self::Cname => "CNAME",
-            Self::Mx => "MX",
-            Self::Ptr => "PTR",
-            Self::Txt => "TXT",
-        }
-    }
-
-    /// Reads the name of a type in any case; `None` for a type that no check asks for.
-    pub fn parse(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|one| one.as_str().eq_ignore_ascii_case(name))
+text_enum! {
+    /// The record types that the checks ask for.
+    #[derive(Serialize, Deserialize)]
+    #[serde(rename_all = "UPPERCASE")]
+    RecordType {
+        /// IPv4 address.
+        A = "A",
+        /// IPv6 address.
+        Aaaa = "AAAA",
+        /// Alias.
+        Cname = "CNAME",
+        /// Mail exchanger.
+        Mx = "MX",
+        /// Name of an address.
+        Ptr = "PTR",
+        /// Text.
+        Txt = "TXT",
     }
 }
 

@@ -2,43 +2,36 @@
 
 use std::fmt::Display;
 
+use bouncewatch_schemas::level::AlertLevel;
+use bouncewatch_schemas::text_enum;
 use serde::Serialize;
 
-/// How bad a finding is, in order of severity. The levels are those of `check`, and notes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum FindingLevel {
-    /// As it must be.
-    Ok,
-    /// Worth knowing; no fault.
-    Note,
-    /// Could not be checked.
-    Unknown,
-    /// A fault that harms some messages, or will do harm later.
-    Warning,
-    /// A fault that stops mail.
-    Critical,
+text_enum! {
+    /// How bad a finding is, in order of severity. The levels are those of `check`, and notes.
+    #[derive(Serialize)]
+    #[serde(rename_all = "snake_case")]
+    FindingLevel {
+        /// As it must be.
+        Ok = "ok",
+        /// Worth knowing; no fault.
+        Note = "note",
+        /// Could not be checked.
+        Unknown = "unknown",
+        /// A fault that harms some messages, or will do harm later.
+        Warning = "warning",
+        /// A fault that stops mail.
+        Critical = "critical",
+    }
 }
 
 impl FindingLevel {
-    /// Exit code of a Nagios plugin: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN. A note changes no status.
-    pub const fn exit_code(self) -> u8 {
+    /// The status of a run with this as its worst level. A note changes no status.
+    pub const fn status(self) -> AlertLevel {
         match self {
-            Self::Ok | Self::Note => 0,
-            Self::Warning => 1,
-            Self::Critical => 2,
-            Self::Unknown => 3,
-        }
-    }
-
-    /// Value in the JSON.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Note => "note",
-            Self::Unknown => "unknown",
-            Self::Warning => "warning",
-            Self::Critical => "critical",
+            Self::Ok | Self::Note => AlertLevel::Ok,
+            Self::Unknown => AlertLevel::Unknown,
+            Self::Warning => AlertLevel::Warning,
+            Self::Critical => AlertLevel::Critical,
         }
     }
 }

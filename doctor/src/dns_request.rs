@@ -88,7 +88,7 @@ fn required_records(details: &MailDomainDetails) -> impl Iterator<Item = Require
     details.records.iter().filter_map(|record| {
         Some(RequiredRecord {
             name: record.hostname.clone(),
-            record_type: RecordType::parse(&record.kind)?,
+            record_type: RecordType::parse(&record.kind.to_ascii_uppercase())?,
             value: record.value.clone(),
         })
     })

@@ -22,7 +22,7 @@
 //!   "account": {"value": {"production_access": false, "sending_enabled": true, "enforcement_status": "HEALTHY"}}}"#;
 //! let findings = judge(&Snapshot::parse(saved)?, &Figures::default());
 //! assert_eq!(findings[0].id, "account.sandbox");
-//! assert_eq!(worst(&findings).exit_code(), 2);
+//! assert_eq!(worst(&findings).status().exit_code(), 2);
 //! # Ok::<(), bouncewatch_doctor::snapshot::SnapshotError>(())
 //! ```
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
+use bouncewatch_schemas::level::AlertLevel;
 use bouncewatch_schemas::printable::printable;
 
 use crate::finding::{Finding, FindingLevel};
@@ -16,26 +17,24 @@ pub fn render_table(findings: &[Finding]) -> String {
     let mut out = String::new();
     // writing to a String cannot fail
     _ = writeln!(out, "{}", headline(findings));
-    for same in groups(findings) {
+    for (finding, subjects) in groups(findings) {
         out.push('\n');
-        render_finding(&same, &mut out);
+        render_finding(&finding, subjects, &mut out);
     }
     let passed = findings.iter().filter(|finding| finding.level == FindingLevel::Ok);
     render_passed(passed.map(|finding| finding.id), &mut out);
     out
 }
 
-/// Problems, those together that differ in their subject only. The order is that of their first ones.
-fn groups(findings: &[Finding]) -> Vec<Vec<&Finding>> {
-    let mut groups: Vec<Vec<&Finding>> = Vec::new();
+/// Problems without their subjects, each with the subjects that it has. The order is that of the first ones.
+fn groups(findings: &[Finding]) -> Vec<(Finding, Vec<String>)> {
+    let mut groups: Vec<(Finding, Vec<String>)> = Vec::new();
     for finding in findings.iter().filter(|finding| finding.level != FindingLevel::Ok) {
-        let is_same = |group: &&mut Vec<&Finding>| {
-            let subject = finding.subject.clone();
-            group.first().is_some_and(|first| Finding { subject, ..(*first).clone() } == *finding)
-        };
-        match groups.iter_mut().find(is_same) {
-            Some(group) => group.push(finding),
-            None => groups.push(vec![finding]),
+        let mut problem = finding.clone();
+        let subject = problem.subject.take();
+        match groups.iter_mut().find(|(known, _)| *known == problem) {
+            Some((_, subjects)) => subjects.extend(subject),
+            None => groups.push((problem, subject.into_iter().collect())),
         }
     }
     groups
@@ -43,7 +42,7 @@ fn groups(findings: &[Finding]) -> Vec<Vec<&Finding>> {
 
 fn headline(findings: &[Finding]) -> String {
     let count = |level| findings.iter().filter(|finding| finding.level == level).count();
-    let worst = findings.first().filter(|finding| finding.level.exit_code() > 0);
+    let worst = findings.first().filter(|finding| finding.level.status() > AlertLevel::Ok);
     let Some(worst) = worst else {
         return format!("OK: {} checks passed", count(FindingLevel::Ok));
     };
@@ -52,7 +51,7 @@ fn headline(findings: &[Finding]) -> String {
         if worst.level == FindingLevel::Unknown { "allow or read first" } else { "repair first" };
     format!(
         "{}: {verb}: {}{} ({} critical, {} warning, {} unknown)",
-        worst.level.as_str().to_uppercase(),
+        worst.level.status().as_upper(),
         printable(&subject),
         printable(&worst.what),
         count(FindingLevel::Critical),
@@ -61,10 +60,7 @@ fn headline(findings: &[Finding]) -> String {
     )
 }
 
-/// Formats findings that differ in their subject only.
-fn render_finding(same: &[&Finding], out: &mut String) {
-    let Some(finding) = same.first() else { return };
-    let subjects: Vec<String> = same.iter().filter_map(|one| one.subject.clone()).collect();
+fn render_finding(finding: &Finding, subjects: Vec<String>, out: &mut String) {
     let subject = match first_names(subjects.into_iter()).join(", ") {
         subjects if subjects.is_empty() => subjects,
         subjects => format!("  {subjects}"),

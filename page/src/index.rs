@@ -50,7 +50,7 @@ pub fn index(by: &str, as_of: &str, entries: &mut [IndexEntry]) -> Result<String
     let reached = entries.iter().filter(|entry| entry.level >= Level::Warning).count() as u64;
     let headline = format!(
         "{}: {} of {} at or above a threshold",
-        level.word(),
+        level.as_upper(),
         format::number(reached),
         format::counted(entries.len() as u64, "groups")
     );

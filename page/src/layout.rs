@@ -196,7 +196,7 @@ impl LevelMark {
 
     pub(crate) fn word(self) -> &'static str {
         match self {
-            Self::Level(level) => level.word(),
+            Self::Level(level) => level.as_upper(),
             Self::LowVolume => "OK (low volume)",
         }
     }

@@ -12,9 +12,10 @@
 //! | [`table`] | columns, file names and footer keys of the event and quarantine tables |
 //! | [`send_counts`] | imported send counts: rows and columns of the table `volumes` |
 //! | [`bounce`] | bounce classes; whether SES counts a bounce in its rate |
+//! | [`level`] | levels of rates and findings, with their exit codes |
 //! | [`cause`] | the 25 causes of failures, with fault and recommended action |
 //! | [`diagnostic`] | SMTP replies: text, reply code, enhanced status code |
-//! | [`arn`] | components of ARNs |
+//! | [`arn`], [`aws_error`] | components of ARNs; error codes of AWS |
 //! | [`address`], [`provider`] | email addresses, domains, mailbox providers |
 //! | [`time`] | timestamps, days, durations |
 //! | [`text`] | percentages, times and durations for people |
@@ -35,12 +36,14 @@ mod text_enum;
 
 pub mod address;
 pub mod arn;
+pub mod aws_error;
 pub mod bounce;
 pub mod cause;
 pub mod diagnostic;
 pub mod event;
 pub mod identity;
 mod kind;
+pub mod level;
 pub mod printable;
 pub mod provider;
 pub mod send_counts;

@@ -78,6 +78,13 @@ macro_rules! columns {
 }
 pub(crate) use columns;
 
+/// Tag of rows about the account: the party that changed the status, `AWS_MANAGED` or `CUSTOMER_MANAGED`.
+pub const ORIGIN_TAG: &str = "ses:origin";
+/// Tag of rows about the account: the impact of a finding, `LOW` or `HIGH`.
+pub const IMPACT_TAG: &str = "ses:impact";
+/// Tag of rows about the account: the type of a finding, `BOUNCE`, `COMPLAINT`, ...
+pub const FINDING_TYPE_TAG: &str = "ses:finding-type";
+
 columns! {
     /// The columns of the event table, in order.
     COLUMNS:

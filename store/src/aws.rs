@@ -211,24 +211,6 @@ const CREDENTIAL_CODES: [&str; 5] = [
     "TokenRefreshRequired",
 ];
 
-/// Whether an error code of another AWS service means missing, wrong or expired credentials (API references, "Common
-/// errors").
-pub fn is_credential_code(code: &str) -> bool {
-    matches!(
-        code,
-        "ExpiredToken"
-            | "ExpiredTokenException"
-            | "RequestExpired"
-            | "InvalidClientTokenId"
-            | "UnrecognizedClientException"
-            | "InvalidSecurity"
-            | "InvalidSignatureException"
-            | "SignatureDoesNotMatch"
-            | "MissingAuthenticationToken"
-            | "MissingAuthenticationTokenException"
-    )
-}
-
 /// Cause of an SDK error without an error code: no response arrived. Has a hint for the common causes.
 pub fn no_response_reason(error: &dyn std::error::Error) -> String {
     let chain = error_chain(error);

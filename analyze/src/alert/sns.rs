@@ -8,7 +8,8 @@ use aws_sdk_sns::Client;
 use aws_sdk_sns::config::Region;
 use aws_sdk_sns::error::ProvideErrorMetadata;
 use aws_sdk_sns::types::MessageAttributeValue;
-use bouncewatch_store::aws::{is_credential_code, no_response_reason};
+use bouncewatch_schemas::aws_error::is_credential_code;
+use bouncewatch_store::aws::no_response_reason;
 use serde_json::json;
 
 use crate::alert::message::Message;

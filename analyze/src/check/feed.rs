@@ -1,6 +1,7 @@
 //! Feed health: time since the newest event, and event types that are missing.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use bouncewatch_schemas::event::Service;
 use bouncewatch_schemas::time::format_ms;
@@ -52,6 +53,14 @@ pub struct SendsWithoutOutcome {
     pub share: f64,
     /// The share in the previous period.
     pub share_before: f64,
+}
+
+/// Returns the time of the newest event of a service at or before `at`, epoch milliseconds.
+///
+/// # Errors
+/// If the store does not exist or cannot be read.
+pub fn newest_event(store: &Path, service: Service, at: i64) -> Result<Option<i64>, AnalyzeError> {
+    StoreScan::run(store, service, &[], |scan| scan.newest_event(service, at))
 }
 
 /// Returns the health of the feed. `accounts` are the timelines of accounts and regions.

@@ -1,55 +1,9 @@
 //! Count, attempts and thresholds -> alert level. No I/O.
 
-use serde::{Deserialize, Serialize};
+pub use bouncewatch_schemas::level::AlertLevel;
 
 use crate::check::confidence;
 use crate::check::thresholds::Limits;
-
-/// Alert level of a rate, in order of severity. The status of a run is its worst level.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum AlertLevel {
-    /// Below the thresholds, or not significant.
-    Ok,
-    /// No denominator, or a stale feed.
-    Unknown,
-    /// At or above the rate at which SES reviews an account.
-    Warning,
-    /// At or above the rate at which SES may pause sending.
-    Critical,
-}
-
-impl AlertLevel {
-    /// Exit code of a Nagios plugin: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.
-    pub const fn exit_code(self) -> u8 {
-        match self {
-            Self::Ok => 0,
-            Self::Warning => 1,
-            Self::Critical => 2,
-            Self::Unknown => 3,
-        }
-    }
-
-    /// Value in the JSON.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Warning => "warning",
-            Self::Critical => "critical",
-            Self::Unknown => "unknown",
-        }
-    }
-
-    /// Upper-case name, as Nagios prints it.
-    pub const fn as_upper(self) -> &'static str {
-        match self {
-            Self::Ok => "OK",
-            Self::Warning => "WARNING",
-            Self::Critical => "CRITICAL",
-            Self::Unknown => "UNKNOWN",
-        }
-    }
-}
 
 /// Kind of scope that a rate belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -214,17 +168,5 @@ mod tests {
             let found = assess(count, Some(attempts), BOUNCE, ScopeKind::Account);
             assert_eq!(found.significant, expected, "{count} of {attempts}: {found:?}");
         }
-    }
-
-    #[test]
-    fn levels_sort_by_severity() {
-        let mut levels =
-            [AlertLevel::Warning, AlertLevel::Unknown, AlertLevel::Ok, AlertLevel::Critical];
-        levels.sort_unstable();
-        assert_eq!(
-            levels,
-            [AlertLevel::Ok, AlertLevel::Unknown, AlertLevel::Warning, AlertLevel::Critical]
-        );
-        assert_eq!(levels.map(AlertLevel::exit_code), [0, 3, 1, 2]);
     }
 }

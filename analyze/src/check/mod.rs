@@ -24,7 +24,7 @@ pub mod thresholds;
 pub mod trend;
 pub mod verdict;
 
-pub use feed::FeedHealth;
+pub use feed::{FeedHealth, newest_event};
 pub use request::CheckRequest;
 pub(crate) use run::{CheckDetail, check_scan, without_feedback};
 pub use run::{CheckReport, check};

@@ -12,8 +12,8 @@ use crate::timeline::{Dimension, Scope};
 
 /// Columns of the part of the account that an event is about, besides account and region.
 const PART_COLUMNS: [&str; 3] = [table::TENANT, table::CONFIGURATION_SET, table::IDENTITY];
-/// Message tags with further facts (`ingest::decode::normalise::account` writes them).
-const TAGS: [&str; 3] = ["ses:origin", "ses:impact", "ses:finding-type"];
+/// Message tags with further facts.
+const TAGS: [&str; 3] = [table::ORIGIN_TAG, table::IMPACT_TAG, table::FINDING_TYPE_TAG];
 
 /// An event about the account.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -80,7 +80,7 @@ fn check_spf(lookup: &dyn Lookup, ip: IpAddr, sender: &str, helo: &str) -> Findi
     let query = SpfQuery { ip, sender, helo, receiver: "unknown", time_unix_secs: 0 };
     let outcome = check_host(lookup, &query);
     let domain = name::after_at(sender);
-    let result = outcome.result.name();
+    let result = outcome.result.as_str();
     let finding = match outcome.result {
         SpfResult::Pass => {
             kinds::SPF_HOST_PASSES.found(format!("{ip} may send for {domain}: SPF {result}"), "")

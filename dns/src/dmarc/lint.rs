@@ -32,7 +32,7 @@ pub(crate) fn lint(lookup: &dyn Lookup, domain: &str) -> (DmarcDiscovery, Vec<Fi
     if let Some(found) = &discovery.found
         && findings.iter().all(|finding| finding.level < FindingLevel::Unknown)
     {
-        let policy = discovery.policy().map_or("none", DmarcPolicy::name);
+        let policy = discovery.policy().map_or("none", DmarcPolicy::as_str);
         let what = format!(
             "the DMARC record of {} applies to {domain} with policy {policy}",
             found.domain

@@ -2,44 +2,26 @@
 
 use std::collections::BTreeSet;
 
-use serde::Serialize;
+use bouncewatch_schemas::text_enum;
 
 use crate::tags::{Tag, has_version, parse_tags};
 
 /// The version with which a record begins.
 const VERSION: &str = "DMARC1";
 
-/// A handling that the owner of a domain asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum DmarcPolicy {
-    /// No statement; reports only.
-    None,
-    /// Treat as suspicious.
-    Quarantine,
-    /// Refuse.
-    Reject,
+text_enum! {
+    /// A handling that the owner of a domain asks for.
+    DmarcPolicy {
+        /// No statement; reports only.
+        None = "none",
+        /// Treat as suspicious.
+        Quarantine = "quarantine",
+        /// Refuse.
+        Reject = "reject",
+    }
 }
 
 impl DmarcPolicy {
-    fn parse(value: &str) -> Option<Self> {
-        Some(match value.to_ascii_lowercase().as_str() {
-            "none" => Self::None,
-            "quarantine" => Self::Quarantine,
-            "reject" => Self::Reject,
-            _ => return None,
-        })
-    }
-
-    /// The value in a record.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::Quarantine => "quarantine",
-            Self::Reject => "reject",
-        }
-    }
-
     /// One step milder, as receivers apply a policy with `t=y`.
     fn milder(self) -> Self {
         match self {
@@ -50,8 +32,7 @@ impl DmarcPolicy {
 }
 
 /// How exactly an authenticated domain must match the From domain.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AlignmentMode {
     /// The organizational domains are equal.
     Relaxed,
@@ -60,8 +41,7 @@ pub enum AlignmentMode {
 }
 
 /// Whether the domain of a record is a public suffix.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PublicSuffix {
     /// `psd=y`
     Yes,
@@ -151,9 +131,9 @@ impl DmarcRecord {
         let lower = value.to_ascii_lowercase();
         let is_valid = match name.as_str() {
             "v" => true,
-            "p" => set_policy(&mut self.policy, value),
-            "sp" => set_policy(&mut self.subdomain_policy, value),
-            "np" => set_policy(&mut self.nonexistent_policy, value),
+            "p" => set_policy(&mut self.policy, &lower),
+            "sp" => set_policy(&mut self.subdomain_policy, &lower),
+            "np" => set_policy(&mut self.nonexistent_policy, &lower),
             "adkim" => set_alignment(&mut self.dkim_alignment, &lower),
             "aspf" => set_alignment(&mut self.spf_alignment, &lower),
             "rua" => {

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use serde::Serialize;
+use bouncewatch_schemas::text_enum;
 
 use super::macros::{MacroContext, MacroLetter, MacroString};
 use super::record::{DualCidr, Mechanism, Network, Qualifier, SpfRecord, is_spf};
@@ -16,38 +16,23 @@ pub const VOID_LOOKUPS_MAX: usize = 2;
 /// Most names of one `mx`, and names that one `ptr` looks at (section 4.6.4).
 pub const NAMES_MAX: usize = 10;
 
-/// The result of an evaluation (RFC 7208, section 2.6).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum SpfResult {
-    /// No record.
-    None,
-    /// The record makes no statement about the host.
-    Neutral,
-    /// The host may send for the domain.
-    Pass,
-    /// The host may not send for the domain.
-    Fail,
-    /// The host probably may not send for the domain.
-    SoftFail,
-    /// A lookup failed.
-    TempError,
-    /// The record cannot be evaluated.
-    PermError,
-}
-
-impl SpfResult {
-    /// The name in `Received-SPF` and `Authentication-Results`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::Neutral => "neutral",
-            Self::Pass => "pass",
-            Self::Fail => "fail",
-            Self::SoftFail => "softfail",
-            Self::TempError => "temperror",
-            Self::PermError => "permerror",
-        }
+text_enum! {
+    /// The result of an evaluation (RFC 7208, section 2.6), with its name in `Received-SPF` and `Authentication-Results`.
+    SpfResult {
+        /// No record.
+        None = "none",
+        /// The record makes no statement about the host.
+        Neutral = "neutral",
+        /// The host may send for the domain.
+        Pass = "pass",
+        /// The host may not send for the domain.
+        Fail = "fail",
+        /// The host probably may not send for the domain.
+        SoftFail = "softfail",
+        /// A lookup failed.
+        TempError = "temperror",
+        /// The record cannot be evaluated.
+        PermError = "permerror",
     }
 }
 

@@ -32,9 +32,9 @@ fn tags(record: &DmarcRecord) -> Value {
     let policy = record.policy.unwrap_or(DmarcPolicy::None);
     let subdomains = record.subdomain_policy.unwrap_or(policy);
     json!({
-        "p": policy.name(),
-        "sp": subdomains.name(),
-        "np": record.nonexistent_policy.unwrap_or(subdomains).name(),
+        "p": policy.as_str(),
+        "sp": subdomains.as_str(),
+        "np": record.nonexistent_policy.unwrap_or(subdomains).as_str(),
         "adkim": mode(record.dkim_alignment),
         "aspf": mode(record.spf_alignment),
         "rua": record.aggregate_reports,

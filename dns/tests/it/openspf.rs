@@ -102,8 +102,8 @@ fn difference(case: &Yaml, zone: &Zone) -> Option<String> {
         Yaml::Array(results) => results.iter().map(|result| result.as_str().unwrap()).collect(),
         result => vec![result.as_str().unwrap()],
     };
-    if !allowed.contains(&outcome.result.name()) {
-        return Some(format!("{} for {allowed:?}: {}", outcome.result.name(), outcome.reason));
+    if !allowed.contains(&outcome.result.as_str()) {
+        return Some(format!("{} for {allowed:?}: {}", outcome.result.as_str(), outcome.reason));
     }
     let explanation = outcome.explanation.as_deref().unwrap_or("DEFAULT");
     let expected = case["explanation"].as_str()?;

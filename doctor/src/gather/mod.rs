@@ -23,22 +23,13 @@ pub use metrics::bounce_rate;
 pub use request::{GatherError, GatherRequest, SES_PACE};
 
 use aws_config::SdkConfig;
+use bouncewatch_schemas::aws_error::is_credential_code;
 use bouncewatch_schemas::printable::printable;
 
 use crate::snapshot::Snapshot;
 use crate::snapshot::part::{CallFailure, Part};
 use call::Caller;
 use regions::AwsResource;
-
-/// Error codes and texts for credentials that AWS does not accept.
-const CREDENTIAL_ERRORS: [&str; 6] = [
-    "ExpiredToken",
-    "InvalidClientTokenId",
-    "MissingAuthenticationToken",
-    "SignatureDoesNotMatch",
-    "UnrecognizedClientException",
-    "credentials",
-];
 
 /// Gathers a snapshot in the region of the settings.
 ///
@@ -91,7 +82,7 @@ async fn account_id(
     let call = aws_sdk_sts::Client::new(config).get_caller_identity().send();
     let response = caller.call(Action::StsGetCallerIdentity, "", call).await;
     if let Part::Error(failure) = &response
-        && CREDENTIAL_ERRORS.iter().any(|text| failure.message.contains(text))
+        && is_about_credentials(&failure.message)
     {
         return Err(GatherError::Credentials(failure.message.clone()));
     }
@@ -103,4 +94,9 @@ async fn account_id(
         }
         other => other.map(Option::unwrap_or_default),
     })
+}
+
+/// Whether the message of a failed call is about credentials: it has the code of such an error, or there are none.
+fn is_about_credentials(message: &str) -> bool {
+    message.split(' ').any(is_credential_code) || message.contains("credentials")
 }

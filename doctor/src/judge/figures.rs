@@ -15,10 +15,6 @@ pub struct StoreFigures {
     pub hours: u32,
     /// Send events.
     pub sends: u64,
-    /// Bounce events.
-    pub bounces: u64,
-    /// Complaint events.
-    pub complaints: u64,
     /// Events of all kinds.
     pub events: u64,
     /// Bounce rate of `check`: a fraction.

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::finding::{Check, Finding, FindingLevel};
-use crate::policy::{Answer, DENIES, Evaluation};
+use crate::policy::{Answer, Evaluation};
 use crate::snapshot::part::Part;
 
 /// Why a part has no value, and what to do.
@@ -121,11 +121,11 @@ pub(crate) fn policy_problem(
     denied: Finding,
     undecided: Finding,
 ) -> Option<Finding> {
-    let denied_by = evaluation.reasons.iter().any(|reason| reason.ends_with(DENIES));
     let problem = match evaluation.answer {
         Answer::Allowed => return None,
-        // an explicit denial wins over any statement that allows
-        Answer::Denied if denied_by => denied.fix("Remove or narrow the statement that denies it"),
+        Answer::Denied if evaluation.is_explicit_denial => {
+            denied.fix("Remove or narrow the statement that denies it")
+        }
         Answer::Denied => denied,
         Answer::Undecided => undecided,
     };

@@ -78,14 +78,10 @@ fn recommendations(snapshot: &Snapshot, report: &mut Report) {
     // without VDM AWS has no findings, which is not the same as no problem
     let has_vdm = snapshot.account.value().is_some_and(|account| account.vdm_enabled);
     if !has_vdm && snapshot.recommendations.value().is_none_or(Vec::is_empty) {
-        let needs = match &snapshot.recommendations {
-            Part::Denied(_) => "",
-            _ => "; they need Virtual Deliverability Manager",
-        };
-        let what = format!("findings of AWS about the account are not available{needs}");
-        if needs.is_empty() {
+        if matches!(snapshot.recommendations, Part::Denied(_)) {
             _ = report.read(Check::VdmRecommendation, "", &snapshot.recommendations, ADVISOR);
         } else {
+            let what = "findings of AWS about the account are not available; they need Virtual Deliverability Manager";
             report.add(
                 Check::VdmRecommendation
                     .found(Note, what, ADVISOR)

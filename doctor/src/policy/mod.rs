@@ -63,9 +63,6 @@ impl<'a> Request<'a> {
     }
 }
 
-/// End of the reason for an explicit denial.
-pub(crate) const DENIES: &str = "denies it";
-
 /// Whether a policy allows a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answer {
@@ -82,19 +79,27 @@ pub enum Answer {
 pub struct Evaluation {
     /// The answer.
     pub answer: Answer,
+    /// Whether a statement denies the request, so that no other statement can allow it.
+    pub is_explicit_denial: bool,
     /// Statements that explain it, each with the reason.
     pub reasons: Vec<String>,
+}
+
+impl Evaluation {
+    fn without_statement(answer: Answer, reason: String) -> Self {
+        Self { answer, is_explicit_denial: false, reasons: vec![reason] }
+    }
 }
 
 /// Decides whether a policy allows a request. A resource without a policy allows no service.
 pub fn evaluate(policy: Option<&str>, request: &Request<'_>) -> Evaluation {
     let Some(policy) = policy else {
-        return Evaluation { answer: Answer::Denied, reasons: vec!["no policy".to_owned()] };
+        return Evaluation::without_statement(Answer::Denied, "no policy".to_owned());
     };
     let policy = match Policy::parse(policy) {
         Ok(policy) => policy,
         Err(error) => {
-            return Evaluation { answer: Answer::Undecided, reasons: vec![error.to_string()] };
+            return Evaluation::without_statement(Answer::Undecided, error.to_string());
         }
     };
     let mut allow = Match::No;
@@ -110,7 +115,7 @@ pub fn evaluate(policy: Option<&str>, request: &Request<'_>) -> Evaluation {
         }
         let is_denial = statement.allows != Some(true) && applies != Match::No;
         if is_denial && reason.is_empty() {
-            reasons.push(format!("statement `{}` {DENIES}", statement.name));
+            reasons.push(format!("statement `{}` denies it", statement.name));
         } else if !reason.is_empty() && (statement.allows == Some(true) || is_denial) {
             reasons.push(format!("statement `{}`: {reason}", statement.name));
         }
@@ -123,7 +128,7 @@ pub fn evaluate(policy: Option<&str>, request: &Request<'_>) -> Evaluation {
     if answer == Answer::Denied && reasons.is_empty() {
         reasons.push(format!("no statement allows {} for {}", request.action, request.service));
     }
-    Evaluation { answer, reasons }
+    Evaluation { answer, is_explicit_denial: deny == Match::Yes, reasons }
 }
 
 /// Whether a statement applies to a request, and why it does not for a request that it is meant for.

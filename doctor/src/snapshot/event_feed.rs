@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use bouncewatch_schemas::arn::Arn;
 use serde::{Deserialize, Serialize};
 
 use crate::snapshot::part::Part;
@@ -166,10 +167,8 @@ pub type Keys = BTreeMap<String, Part<Key>>;
 
 /// The ARN of the key of a topic or queue: an alias or ID is one of the region and account of the resource.
 pub fn key_arn(name: &str, resource: &str) -> String {
-    let mut parts = resource.split(':').skip(1);
-    let (partition, region, account) = (parts.next(), parts.nth(1), parts.next());
-    match (partition, region, account) {
-        (Some(partition), Some(region), Some(account)) if !name.starts_with("arn:") => {
+    match Arn::parse(resource) {
+        Some(Arn { partition, region, account, .. }) if !name.starts_with("arn:") => {
             let kind = if name.starts_with("alias/") { "" } else { "key/" };
             format!("arn:{partition}:kms:{region}:{account}:{kind}{name}")
         }

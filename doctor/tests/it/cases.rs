@@ -261,7 +261,7 @@ fn missing_part_is_unknown() {
     }
     let empty = r#"{"version": 1, "taken_at": "2026-11-26T12:00:00Z", "region": "eu-west-1"}"#;
     let findings = judge(&Snapshot::parse(empty).unwrap(), &Figures::default());
-    assert_eq!(worst(&findings).exit_code(), 3, "{findings:?}");
+    assert_eq!(worst(&findings).status().exit_code(), 3, "{findings:?}");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The text of findings.
 
-use bouncewatch_doctor::json::write_json;
+use bouncewatch_doctor::json::FindingsDocument;
 use bouncewatch_doctor::judge::{Figures, judge};
 use bouncewatch_doctor::snapshot::Snapshot;
 use bouncewatch_doctor::table::render_table;
@@ -70,9 +70,8 @@ fn text_of_aws_is_escaped() {
 fn json_has_the_status_of_the_worst_finding() {
     let status = |name: &str| {
         let case = &cases()[name];
-        let mut out = Vec::new();
-        write_json(&mut out, &case.snapshot(), &case.judge()).unwrap();
-        let value: serde_json::Value = serde_json::from_slice(&out).unwrap();
+        let (snapshot, findings) = (case.snapshot(), case.judge());
+        let value = serde_json::to_value(FindingsDocument::new(&snapshot, &findings)).unwrap();
         let first = value["findings"][0]["id"].as_str().unwrap().to_owned();
         (value["status"].as_str().unwrap().to_owned(), value["exit_code"].as_u64().unwrap(), first)
     };

@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 use aws_config::{Region, SdkConfig};
 use aws_sdk_ses::error::ProvideErrorMetadata;
 use aws_sdk_ses::types::SendDataPoint;
+use bouncewatch_schemas::aws_error::is_credential_code;
 use bouncewatch_schemas::send_counts::{SendCountRow, SendCountValues};
 use bouncewatch_schemas::text::error_chain;
-use bouncewatch_store::aws::is_credential_code;
 
 use crate::send_counts::error::SendCountsError;
 use crate::send_counts::intervals::POINT_MS;

@@ -1,30 +1,9 @@
 //! Result of `check`.
 
+pub use bouncewatch_schemas::level::AlertLevel as Level;
 use serde::Deserialize;
 
 use super::scope::Scope;
-
-/// Level of a rate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Level {
-    Ok,
-    Unknown,
-    Warning,
-    Critical,
-}
-
-impl Level {
-    /// Upper-case name.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Ok => "OK",
-            Self::Unknown => "UNKNOWN",
-            Self::Warning => "WARNING",
-            Self::Critical => "CRITICAL",
-        }
-    }
-}
 
 /// Result of `check`.
 #[derive(Debug, Deserialize)]

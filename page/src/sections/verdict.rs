@@ -41,7 +41,7 @@ pub(super) fn relevant_threshold(verdict: &Verdict) -> f64 {
 pub(super) fn headline(data: &PageData) -> String {
     if let Some((_, status)) = data.check.sending.disabled().next() {
         let part = shown(&status.part());
-        return format!("{}: SES does not allow sending, {part}", Level::Critical.word());
+        return format!("{}: SES does not allow sending, {part}", Level::Critical.as_upper());
     }
     let feed = &data.check.feed;
     if feed.newest_event_at.is_none() {
@@ -55,7 +55,7 @@ pub(super) fn headline(data: &PageData) -> String {
     if feed.stale && verdict.level < Level::Warning {
         return format!("UNKNOWN: no events for {}", format::duration(silent));
     }
-    let word = data.check.status.word();
+    let word = data.check.status.as_upper();
     match (verdict.rate, verdict.attempts) {
         (Some(_), _) => format!(
             "{word}: {} {} in {}",
@@ -122,14 +122,13 @@ fn stopped(data: &PageData) -> Option<Line> {
 /// Returns the paragraphs below the headline.
 pub(super) fn paragraphs(data: &PageData) -> Vec<Line> {
     let mut lines: Vec<Line> = stopped(data).into_iter().collect();
-    // the status of a check with a stopped part is not the level of its rate
-    let status = |verdict: Option<&Verdict>| match (lines.is_empty(), verdict) {
-        (false, Some(verdict)) => verdict.level,
-        (false, None) => Level::Unknown,
-        (true, _) => data.check.status,
-    };
     let worst = worst(data);
-    let status = status(worst.map(|(_, verdict)| verdict));
+    // the status of a check with a stopped part is not the level of its rate
+    let status = match worst {
+        _ if lines.is_empty() => data.check.status,
+        Some((_, verdict)) => verdict.level,
+        None => Level::Unknown,
+    };
     let mark = |significant, has_rate| LevelMark::new(status, significant, has_rate);
     match worst {
         None => lines.push(Line::default().level(mark(true, false)).text(" No rate is known.")),

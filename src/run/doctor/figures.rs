@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use bouncewatch_analyze::check::{CheckRequest, check};
+use bouncewatch_analyze::check::newest_event;
 use bouncewatch_analyze::history::model::HistoryEvent;
 use bouncewatch_analyze::history::{HistoryRequest, HistorySubject, history};
 use bouncewatch_analyze::report::{RateRow, ReportRequest, report};
-use bouncewatch_analyze::timeline::{Basis, Scope, Window};
+use bouncewatch_analyze::timeline::{Basis, Scope};
 use bouncewatch_classify::advice;
 use bouncewatch_doctor::judge::{Figures, RecipientEvent, RecipientFigures, StoreFigures};
 use bouncewatch_doctor::snapshot::Snapshot;
@@ -19,7 +19,6 @@ use bouncewatch_schemas::time::{DAY_MS, parse_ms};
 use crate::cli::DoctorArgs;
 use crate::config::Config;
 use crate::run::arguments::{counted_from, mass_guard, own_domains};
-use crate::run::check::{stale_after, threshold_rules, thresholds};
 use crate::run::store_access::analyzed_folder;
 
 /// Hours before the snapshot that are compared with the counts of SES.
@@ -52,37 +51,20 @@ fn store_figures(
     snapshot: &Snapshot,
 ) -> anyhow::Result<StoreFigures> {
     let at = snapshot.taken_at.0;
-    let windows: Vec<Window> = vec![format!("{HOURS}h").parse()?];
+    let newest = newest_event(&store, Service::Ses, at)?.map(Time);
     let request = ReportRequest {
-        store: store.clone(),
+        store,
         service: Service::Ses,
         from: at - DAY_MS,
         to: at,
         every: DAY_MS,
-        windows: windows.clone(),
+        windows: vec![format!("{HOURS}h").parse()?],
         basis: Basis::Event,
         counted_from: counted_from(None, config)?,
         groupings: Vec::new(),
         top: None,
         own_domains: own_domains(config, &[])?,
     };
-    let check = check(&CheckRequest {
-        store,
-        service: request.service,
-        at,
-        windows,
-        basis: request.basis,
-        groupings: Vec::new(),
-        counted_from: request.counted_from,
-        contributors: Vec::new(),
-        own_domains: request.own_domains.clone(),
-        bounce: thresholds(config.bounce),
-        complaint: thresholds(config.complaint),
-        minimum_volume: config.minimum_volume,
-        rules: threshold_rules(None, config)?,
-        stale_after: stale_after(None, config)?,
-    })?;
-    let newest = check.feed.newest_event_at.as_deref().and_then(parse_ms).map(Time);
     let mut figures = StoreFigures { hours: HOURS, newest, ..StoreFigures::default() };
     let rows = report(&request)?.rows;
     for row in rows.iter().filter(|row| is_of_snapshot(&row.scope, snapshot)) {
@@ -100,13 +82,14 @@ fn is_of_snapshot(scope: &Scope, snapshot: &Snapshot) -> bool {
 }
 
 fn add(figures: &mut StoreFigures, row: &RateRow) {
-    let bounces = row.hard + row.soft + row.undetermined + row.suppressed + row.auto_replies;
     figures.sends += row.sends;
-    figures.bounces += bounces;
-    figures.complaints += row.complaints;
     figures.events += row.sends
         + row.deliveries
-        + bounces
+        + row.hard
+        + row.soft
+        + row.undetermined
+        + row.suppressed
+        + row.auto_replies
         + row.complaints
         + row.delays
         + row.rejects

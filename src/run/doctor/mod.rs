@@ -11,11 +11,12 @@ use bouncewatch_dns::{FINDING_KINDS, Relay, Resolver, ResolverSettings};
 use bouncewatch_doctor::dns_request::{DnsOptions, dns_request};
 use bouncewatch_doctor::finding::Check;
 use bouncewatch_doctor::gather::{GatherRequest, Progress, gather};
+use bouncewatch_doctor::json::FindingsDocument;
 use bouncewatch_doctor::judge::{Figures, judge, worst};
 use bouncewatch_doctor::snapshot::part::{CallFailure, Part};
 use bouncewatch_doctor::snapshot::time::Time;
 use bouncewatch_doctor::snapshot::{DnsRecords, Snapshot};
-use bouncewatch_doctor::{json, table};
+use bouncewatch_doctor::table;
 use bouncewatch_schemas::printable::printable;
 use bouncewatch_store::aws;
 use indicatif::{ProgressBar, ProgressDrawTarget};
@@ -55,14 +56,9 @@ pub(super) fn run(
     findings.retain(|finding| !args.skip.iter().any(|id| id == finding.id));
     let result = match args.format.format {
         BasicFormat::Table => CommandResult::data(table::render_table(&findings)),
-        BasicFormat::Json => {
-            let mut data = Vec::new();
-            json::write_json(&mut data, &snapshot, &findings).context("could not write JSON")?;
-            data.push(b'\n');
-            CommandResult::data(data)
-        }
+        BasicFormat::Json => CommandResult::json(&FindingsDocument::new(&snapshot, &findings))?,
     };
-    Ok(CommandResult { exit_code: worst(&findings).exit_code(), ..result })
+    Ok(CommandResult { exit_code: worst(&findings).status().exit_code(), ..result })
 }
 
 /// Returns the figures of the store. If it cannot be read, AWS and DNS are judged without it.

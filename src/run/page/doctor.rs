@@ -1,14 +1,18 @@
 //! The findings of a snapshot of `doctor`, for the document of a page.
 
-#[cfg(feature = "doctor")]
+use bouncewatch_analyze::page::PageRequest;
 use bouncewatch_doctor::finding::{Finding, FindingLevel};
-#[cfg(feature = "doctor")]
 use bouncewatch_doctor::judge::{Figures, judge};
-#[cfg(feature = "doctor")]
 use bouncewatch_doctor::snapshot::Snapshot;
-#[cfg(feature = "doctor")]
 use bouncewatch_page::mask_addresses;
+use bouncewatch_schemas::time::{DAY_MS, format_ms};
 use serde::Serialize;
+
+use crate::cli::PageArgs;
+use crate::run::doctor::read;
+
+/// Longest time between the bounce rate of a snapshot and the page.
+const RATE_AGE_MAX_MS: i64 = 2 * DAY_MS;
 
 /// Findings, and the number of checks without one.
 #[derive(Serialize)]
@@ -30,15 +34,35 @@ struct FindingDocument {
     fix: String,
 }
 
-#[cfg(feature = "doctor")]
+/// Returns the findings of the snapshot of `--doctor`. Its bounce rate of CloudWatch is the rate that AWS shows for its
+/// account, if no other is given and it is not much older or newer than the page.
+pub(super) fn findings(
+    args: &PageArgs,
+    request: &mut PageRequest,
+) -> anyhow::Result<Option<DoctorDocument>> {
+    let Some(path) = &args.doctor else { return Ok(None) };
+    let snapshot = read(path)?;
+    let point = snapshot.metrics.value().and_then(|metrics| metrics.bounce_rate);
+    if let (Some(reconcile), Some(point), Some(account)) =
+        (&mut request.reconcile, point, snapshot.account_id.value())
+        && reconcile.aws_rate.is_none()
+        && (reconcile.at - point.at.0).abs() <= RATE_AGE_MAX_MS
+        && (0.0..=1.0).contains(&point.value)
+    {
+        reconcile.aws_rate = Some(point.value);
+        reconcile.aws_account = Some([account.clone(), snapshot.region.clone()]);
+    }
+    Ok(Some(DoctorDocument::of_snapshot(&snapshot)))
+}
+
 impl DoctorDocument {
     /// Judges a snapshot.
-    pub(super) fn of_snapshot(snapshot: &Snapshot) -> Self {
+    fn of_snapshot(snapshot: &Snapshot) -> Self {
         let findings = judge(snapshot, &Figures::default());
         let (passed, problems): (Vec<_>, Vec<_>) =
             findings.iter().partition(|finding| finding.level == FindingLevel::Ok);
         Self {
-            as_of: bouncewatch_schemas::time::format_ms(snapshot.taken_at.0),
+            as_of: format_ms(snapshot.taken_at.0),
             account: snapshot.account_id.value().cloned(),
             region: snapshot.region.clone(),
             passed: passed.len(),
@@ -47,7 +71,6 @@ impl DoctorDocument {
     }
 }
 
-#[cfg(feature = "doctor")]
 impl FindingDocument {
     fn new(finding: &Finding) -> Self {
         Self {
@@ -61,7 +84,6 @@ impl FindingDocument {
 }
 
 /// Masks email addresses, and shortens ARNs to the names of their resources.
-#[cfg(feature = "doctor")]
 fn public(text: &str) -> String {
     let is_arn = |c: char| c.is_ascii_alphanumeric() || ":/._-".contains(c);
     let mut out = String::new();
@@ -78,7 +100,6 @@ fn public(text: &str) -> String {
 }
 
 #[cfg(test)]
-#[cfg(feature = "doctor")]
 mod tests {
     use super::*;
 

@@ -1,6 +1,7 @@
 //! `bouncewatch page`
 
 mod alerts;
+#[cfg(feature = "doctor")]
 mod doctor;
 mod document;
 mod masking;
@@ -10,17 +11,35 @@ mod store;
 use std::path::Path;
 
 use anyhow::{Context, ensure};
-use bouncewatch_analyze::page::{PageReports, PageRequest, page};
+use bouncewatch_analyze::page::{PageReports, page};
 use bouncewatch_page as html;
 use bouncewatch_schemas::event::Service;
 
-use self::doctor::DoctorDocument;
 use self::document::PageContext;
 use super::check::recent_incidents;
 use super::command_result::CommandResult;
 use super::output_file::write_file;
 use crate::cli::PageArgs;
 use crate::config::Config;
+
+/// Without `doctor` there is no snapshot to read.
+#[cfg(not(feature = "doctor"))]
+mod doctor {
+    use bouncewatch_analyze::page::PageRequest;
+
+    use crate::cli::PageArgs;
+
+    #[derive(serde::Serialize)]
+    pub(super) enum DoctorDocument {}
+
+    #[expect(clippy::unnecessary_wraps, reason = "with `doctor`, a snapshot can be unreadable")]
+    pub(super) fn findings(
+        _: &PageArgs,
+        _: &mut PageRequest,
+    ) -> anyhow::Result<Option<DoctorDocument>> {
+        Ok(None)
+    }
+}
 
 pub(super) fn run(args: &PageArgs, config: &Config, now: i64) -> anyhow::Result<CommandResult> {
     if let Some(to) = &args.mail {
@@ -33,7 +52,7 @@ pub(super) fn run(args: &PageArgs, config: &Config, now: i64) -> anyhow::Result<
         return rendered(html::embedded_document(&text), args);
     }
     let mut request = request::request(args, config, now)?;
-    let doctor = findings(args, &mut request)?;
+    let doctor = doctor::findings(args, &mut request)?;
     let store = store::content(args, config)?;
     let pages = page(&request, &*config.classifier()?)?;
     let context = PageContext::new(args, config, &request, store, doctor)?;
@@ -50,35 +69,6 @@ pub(super) fn run(args: &PageArgs, config: &Config, now: i64) -> anyhow::Result<
         write_text(path, &document)?;
     }
     Ok(CommandResult { exit_code, ..rendered(&document, args)? })
-}
-
-/// Longest time between the bounce rate of a snapshot and the page.
-#[cfg(feature = "doctor")]
-const RATE_AGE_MAX_MS: i64 = 2 * bouncewatch_schemas::time::DAY_MS;
-
-/// Returns the findings of the snapshot of `--doctor`. Its bounce rate of CloudWatch is the rate that AWS shows for its
-/// account, if no other is given and it is not much older or newer than the page.
-#[cfg(feature = "doctor")]
-fn findings(args: &PageArgs, request: &mut PageRequest) -> anyhow::Result<Option<DoctorDocument>> {
-    let Some(path) = &args.doctor else { return Ok(None) };
-    let snapshot = super::doctor::read(path)?;
-    let point = snapshot.metrics.value().and_then(|metrics| metrics.bounce_rate);
-    if let (Some(reconcile), Some(point), Some(account)) =
-        (&mut request.reconcile, point, snapshot.account_id.value())
-        && reconcile.aws_rate.is_none()
-        && (reconcile.at - point.at.0).abs() <= RATE_AGE_MAX_MS
-        && (0.0..=1.0).contains(&point.value)
-    {
-        reconcile.aws_rate = Some(point.value);
-        reconcile.aws_account = Some([account.clone(), snapshot.region.clone()]);
-    }
-    Ok(Some(DoctorDocument::of_snapshot(&snapshot)))
-}
-
-#[cfg(not(feature = "doctor"))]
-#[expect(clippy::unnecessary_wraps, reason = "with `doctor`, a snapshot can be unreadable")]
-fn findings(_: &PageArgs, _: &mut PageRequest) -> anyhow::Result<Option<DoctorDocument>> {
-    Ok(None)
 }
 
 /// Returns the page or the message of a document.

@@ -10,7 +10,7 @@ use anyhow::Context;
 use bouncewatch_analyze::error::AnalyzeError;
 use bouncewatch_analyze::report::text_table::TextLayout;
 use bouncewatch_ingest::telemetry::http_server::{
-    HttpAnswer, HttpRequest, HttpServer, listen_address,
+    Bytes, HttpAnswer, HttpRequest, HttpServer, listen_address,
 };
 use tokio::signal::unix::{SignalKind, signal};
 use xxhash_rust::xxh3::xxh3_64;
@@ -106,7 +106,7 @@ impl Site {
             ))),
         };
         match body {
-            Ok(body) => with_etag(&request, route, &body),
+            Ok(body) => with_etag(&request, route, body),
             Err(ResultError::Request(message)) => HttpAnswer::text(400, &format!("{message}\n")),
             Err(ResultError::Failed) => HttpAnswer::text(500, "the command failed; see the log\n"),
         }
@@ -134,7 +134,7 @@ impl Site {
             tracing::error!(path = route.path, error = format!("{error:#}"), "no result");
             ResultError::Failed
         })?;
-        Ok(Arc::new(body))
+        Ok(body.into())
     }
 }
 
@@ -147,13 +147,13 @@ fn is_of_request(error: &anyhow::Error) -> bool {
 }
 
 /// The answer with a body, or without one if the client has it already.
-fn with_etag(request: &HttpRequest, route: Route, body: &[u8]) -> HttpAnswer {
-    let etag = format!("\"{:016x}\"", xxh3_64(body));
+fn with_etag(request: &HttpRequest, route: Route, body: Bytes) -> HttpAnswer {
+    let etag = format!("\"{:016x}\"", xxh3_64(&body));
     let is_known = request.if_none_match.split(',').any(|known| known.trim() == etag);
     let answer = if is_known {
         HttpAnswer::new(304, route.content_type, "")
     } else {
-        HttpAnswer::new(200, route.content_type, body.to_vec())
+        HttpAnswer::new(200, route.content_type, body)
     };
     let headers = [
         ("etag", etag.as_str()),

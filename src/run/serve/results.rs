@@ -1,9 +1,9 @@
 //! Results by arguments, computed at most once per interval, one at a time.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::time::Duration;
 
+use bouncewatch_ingest::telemetry::http_server::Bytes;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
@@ -11,7 +11,7 @@ use tokio::time::Instant;
 const RESULTS_MAX: usize = 64;
 
 /// A result: the body, or the error for the client.
-pub(super) type Body = Result<Arc<Vec<u8>>, ResultError>;
+pub(super) type Body = Result<Bytes, ResultError>;
 
 /// Why there is no result.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,6 +68,7 @@ impl Results {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
@@ -79,14 +80,14 @@ mod tests {
         let get = |arguments: &str| {
             let runs = Arc::clone(&runs);
             results.get(vec![arguments.to_owned()], move |_| {
-                Ok(Arc::new(vec![u8::try_from(runs.fetch_add(1, Ordering::Relaxed)).unwrap()]))
+                Ok(vec![u8::try_from(runs.fetch_add(1, Ordering::Relaxed)).unwrap()].into())
             })
         };
-        assert_eq!(*get("a").await.unwrap(), [0]);
-        assert_eq!(*get("a").await.unwrap(), [0]);
-        assert_eq!(*get("b").await.unwrap(), [1]);
+        assert_eq!(get("a").await.unwrap()[..], [0]);
+        assert_eq!(get("a").await.unwrap()[..], [0]);
+        assert_eq!(get("b").await.unwrap()[..], [1]);
         tokio::time::advance(Duration::from_mins(1)).await;
-        assert_eq!(*get("a").await.unwrap(), [2]);
+        assert_eq!(get("a").await.unwrap()[..], [2]);
         for number in 0..200 {
             get(&number.to_string()).await.unwrap();
         }

@@ -5,6 +5,7 @@
 use std::borrow::Cow;
 
 use bouncewatch_schemas::event::{Channel, EventKind, EventRow};
+use bouncewatch_schemas::table::{FINDING_TYPE_TAG, IMPACT_TAG, ORIGIN_TAG};
 use bouncewatch_schemas::wire::account::AccountDetail;
 use bouncewatch_schemas::wire::envelope::Envelope;
 
@@ -12,13 +13,6 @@ use crate::decode::arn::arn_parts;
 use crate::decode::context::{DecodeContext, Sink};
 use crate::decode::limits;
 use crate::decode::outcome::{QuarantineReason, Rejection};
-
-/// The tag of the row with the party that changed the status: `AWS_MANAGED` or `CUSTOMER_MANAGED`.
-const ORIGIN_TAG: &str = "ses:origin";
-/// The tag of the row with the impact of a finding: `LOW` or `HIGH`.
-const IMPACT_TAG: &str = "ses:impact";
-/// The tag of the row with the type of a finding: `BOUNCE`, `COMPLAINT`, ...
-const FINDING_TYPE_TAG: &str = "ses:finding-type";
 
 /// The kind of an event about the account; `None` for another event. The developer guide calls the last type `Closed`,
 /// the reference of EventBridge `Resolved`.

@@ -1,8 +1,9 @@
 //! [`LogsError`]: why a log group cannot be read, with the next command as a hint.
 
 use aws_sdk_cloudwatchlogs::error::ProvideErrorMetadata;
+use bouncewatch_schemas::aws_error::is_credential_code;
 use bouncewatch_store::StoreError;
-use bouncewatch_store::aws::{is_credential_code, no_response_reason};
+use bouncewatch_store::aws::no_response_reason;
 
 /// Why a log group cannot be read.
 #[derive(Debug, thiserror::Error)]

@@ -52,7 +52,6 @@ pub fn region_of(argument: &str) -> Option<String> {
     Some(arn.region.to_owned()).filter(|region| !region.is_empty())
 }
 
-/// `arn:PARTITION:SERVICE:REGION:ACCOUNT:RESOURCE`
 /// Returns the ARN of a log group without the suffix `:*`, and its parts; `resource` is the name of the group.
 fn parse_group_arn(arn: &str) -> Option<(&str, Arn<'_>)> {
     // suffix of an ARN that includes the streams of the group

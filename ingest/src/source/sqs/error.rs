@@ -1,7 +1,8 @@
 //! [`QueueError`]: why a queue cannot be used, with the next command as a hint.
 
 use aws_sdk_sqs::error::ProvideErrorMetadata;
-use bouncewatch_store::aws::{is_credential_code, no_response_reason};
+use bouncewatch_schemas::aws_error::is_credential_code;
+use bouncewatch_store::aws::no_response_reason;
 
 /// Why a queue cannot be used.
 #[derive(Debug, thiserror::Error)]
