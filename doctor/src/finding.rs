@@ -63,6 +63,8 @@ bouncewatch_schemas::text_enum! {
         IdentityDkimKey = "identity.dkim_key",
         /// Mail of an address identity can pass DMARC.
         IdentityAlignment = "identity.alignment",
+        /// No policy lets every AWS account send.
+        IdentityPolicies = "identity.policies",
         /// Bounces reach a person or a topic.
         IdentityFeedback = "identity.feedback",
         /// No tenant is paused.

@@ -6,6 +6,7 @@ use bouncewatch_schemas::address;
 use crate::finding::FindingLevel::{Critical, Note, Warning};
 use crate::finding::{Check, Finding};
 use crate::judge::report::Report;
+use crate::policy::open_statements;
 use crate::snapshot::Snapshot;
 use crate::snapshot::identity::{
     Dkim, Identity, IdentityDetails, MISSING, MailFrom, Notifications,
@@ -14,6 +15,7 @@ use crate::snapshot::time::Time;
 
 const LIST: &str = "SES API v2, ListEmailIdentities";
 const DETAILS: &str = "SES API v2, GetEmailIdentity";
+const AUTHORIZATION: &str = "SES developer guide, sending authorization policies";
 const FEEDBACK: &str = "SES API, GetIdentityNotificationAttributes";
 
 /// Time for which SES looks for a record again before it gives up.
@@ -57,11 +59,32 @@ fn judge_identity(identity: &Identity, all: &[Identity], report: &mut Report) {
     if let Some(mail_from) = &details.mail_from {
         report.check(Check::IdentityMailFrom, name, DETAILS, mail_from_status(mail_from));
     }
+    report.check(Check::IdentityPolicies, name, AUTHORIZATION, open_policies(details));
     let notifications =
         report.read(Check::IdentityFeedback, name, &identity.notifications, FEEDBACK);
     if let Some(notifications) = notifications {
         report.check(Check::IdentityFeedback, name, FEEDBACK, feedback(notifications, details));
     }
+}
+
+/// Policies that let others send as the identity: their bounces count for this account.
+fn open_policies(details: &IdentityDetails) -> Option<Finding> {
+    let mut open = Vec::new();
+    for (name, policy) in &details.policies {
+        match open_statements(policy) {
+            Ok(statements) => {
+                open.extend(statements.iter().map(|one| format!("policy `{name}`, statement `{one}`")));
+            }
+            Err(error) => open.push(format!("policy `{name}`: {error}")),
+        }
+    }
+    (!open.is_empty()).then(|| {
+        let what = "a sending authorization policy lets every AWS account send as the identity, or cannot be read";
+        Check::IdentityPolicies
+            .found(Warning, what, AUTHORIZATION)
+            .with_all(open)
+            .fix("Name the accounts in `Principal`, or add a condition such as aws:PrincipalOrgID")
+    })
 }
 
 fn verification(identity: &Identity) -> Option<Finding> {

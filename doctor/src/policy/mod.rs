@@ -131,6 +131,18 @@ pub fn evaluate(policy: Option<&str>, request: &Request<'_>) -> Evaluation {
     Evaluation { answer, is_explicit_denial: deny == Match::Yes, reasons }
 }
 
+/// The statements of a policy that allow something to every AWS account without a condition, by name.
+///
+/// # Errors
+/// If the policy is not readable.
+pub fn open_statements(policy: &str) -> Result<Vec<String>, String> {
+    let policy = Policy::parse(policy).map_err(|error| error.to_string())?;
+    let is_open = |one: &&Statement| {
+        one.allows == Some(true) && one.principals == Principals::All && one.conditions.is_empty()
+    };
+    Ok(policy.statements.iter().filter(is_open).map(|one| one.name.clone()).collect())
+}
+
 /// Whether a statement applies to a request, and why it does not for a request that it is meant for.
 fn applies(statement: &Statement, request: &Request<'_>) -> (Match, String) {
     let principal = principal(&statement.principals, request.service);
