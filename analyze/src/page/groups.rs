@@ -134,8 +134,9 @@ pub(super) fn group_table(
     let by: Vec<String> =
         grouping.0.iter().skip(ACCOUNT_COLUMNS.len()).map(Dimension::name).collect();
     let is_by_provider = by.last().is_some_and(|name| name == "provider");
+    // as in `check`: a level needs the minimum count too
     let is_above = |group: &&GroupVerdicts<'_>| {
-        group.bounce.interval.is_some_and(|[low, _]| low > group.bounce.warning)
+        group.bounce.significant && group.bounce.level >= AlertLevel::Warning
     };
     let (shown, others) = all.split_at(all.len().min(top));
     Some(GroupTable {

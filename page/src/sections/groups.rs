@@ -210,7 +210,7 @@ fn funnel_plot(data: &PageData, at: usize, group: &GroupData) -> [Block; 2] {
                 name: shown(&value_text(data, value)).chars().take(24).collect(),
                 attempts: row.attempts? as f64,
                 rate: row.rate?,
-                is_above: row.interval.is_some_and(|[low, _]| low > group.warning),
+                is_above: row.significant && row.rate.is_some_and(|rate| rate >= group.warning),
             })
         })
         .collect();
