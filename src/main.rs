@@ -6,7 +6,7 @@ mod config;
 mod exit_code;
 mod run;
 mod settings;
-#[cfg(feature = "analyze")]
+#[cfg(any(feature = "analyze", feature = "doctor"))]
 mod terminal;
 
 use std::io::{IsTerminal, Write};

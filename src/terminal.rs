@@ -3,7 +3,7 @@
 use std::io::{IsTerminal, Stdout};
 use std::path::Path;
 
-use bouncewatch_analyze::report::text_table::TextLayout;
+use bouncewatch_schemas::text_layout::TextLayout;
 use clap::ColorChoice;
 
 /// Returns the layout of text for stdout, or for a file.

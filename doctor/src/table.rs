@@ -3,26 +3,28 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
+use anstyle::Style;
 use bouncewatch_schemas::level::AlertLevel;
 use bouncewatch_schemas::printable::printable;
+use bouncewatch_schemas::text_layout::{TextLayout, level_style};
+use textwrap::{Options, WordSeparator, WordSplitter};
 
 use crate::finding::{Finding, FindingLevel};
 use crate::judge::first_names;
 
-/// Width of a line of passed checks.
-const LINE_CHARS_MAX: usize = 100;
+/// Width of the lines of passed checks in a file.
+const LINE_CHARS_MAX: usize = 110;
 
 /// Formats findings, which are sorted as [`crate::judge::judge`] returns them. Texts from outside are escaped.
-pub fn render_table(findings: &[Finding]) -> String {
+pub fn render_table(findings: &[Finding], layout: TextLayout) -> String {
     let mut out = String::new();
-    // writing to a String cannot fail
-    _ = writeln!(out, "{}", headline(findings));
+    add_headline(findings, layout, &mut out);
     for (finding, subjects) in groups(findings) {
         out.push('\n');
-        render_finding(&finding, subjects, &mut out);
+        add_finding(&finding, subjects, layout, &mut out);
     }
     let passed = findings.iter().filter(|finding| finding.level == FindingLevel::Ok);
-    render_passed(passed.map(|finding| finding.id), &mut out);
+    add_passed(passed.map(|finding| finding.id), layout, &mut out);
     out
 }
 
@@ -40,65 +42,93 @@ fn groups(findings: &[Finding]) -> Vec<(Finding, Vec<String>)> {
     groups
 }
 
-fn headline(findings: &[Finding]) -> String {
+fn add_headline(findings: &[Finding], layout: TextLayout, out: &mut String) {
     let count = |level| findings.iter().filter(|finding| finding.level == level).count();
     let worst = findings.first().filter(|finding| finding.level.status() > AlertLevel::Ok);
     let Some(worst) = worst else {
-        return format!("OK: {} checks passed", count(FindingLevel::Ok));
+        let status = styled_level(FindingLevel::Ok, "OK", layout);
+        // writing to a String cannot fail
+        _ = writeln!(out, "{status}: {} checks passed", count(FindingLevel::Ok));
+        return;
     };
     let subject = worst.subject.as_ref().map_or_else(String::new, |name| format!("{name}: "));
     let verb =
         if worst.level == FindingLevel::Unknown { "allow or read first" } else { "repair first" };
-    format!(
-        "{}: {verb}: {}{} ({} critical, {} warning, {} unknown)",
-        worst.level.status().as_upper(),
+    let status = worst.level.status().as_upper();
+    let text = format!(
+        "{status}: {verb}: {}{} ({} critical, {} warning, {} unknown)",
         printable(&subject),
         printable(&worst.what),
         count(FindingLevel::Critical),
         count(FindingLevel::Warning),
         count(FindingLevel::Unknown),
-    )
+    );
+    let start = out.len();
+    add_wrapped(["", "  "], &text, layout.width, out);
+    out.replace_range(start..start + status.len(), &styled_level(worst.level, status, layout));
 }
 
-fn render_finding(finding: &Finding, subjects: Vec<String>, out: &mut String) {
-    let subject = match first_names(subjects.into_iter()).join(", ") {
-        subjects if subjects.is_empty() => subjects,
-        subjects => format!("  {subjects}"),
+fn styled_level(level: FindingLevel, text: &str, layout: TextLayout) -> String {
+    let color = match level {
+        FindingLevel::Note => Style::new(),
+        _ => level_style(level.status()),
     };
-    let level = finding.level.as_str().to_uppercase();
-    _ = writeln!(out, "{level:<8}  {}{}", finding.id, printable(&subject));
-    _ = writeln!(out, "  {}", printable(&finding.what));
+    layout.styled(text, color.bold())
+}
+
+/// Adds a text with the indents of its first and its other lines. A word that is longer than a line is not broken.
+fn add_wrapped(indents: [&str; 2], text: &str, width: Option<usize>, out: &mut String) {
+    let [first, other] = indents;
+    let Some(width) = width else {
+        _ = writeln!(out, "{first}{text}");
+        return;
+    };
+    let options = Options::new(width)
+        .initial_indent(first)
+        .subsequent_indent(other)
+        .break_words(false)
+        .word_separator(WordSeparator::AsciiSpace)
+        .word_splitter(WordSplitter::NoHyphenation);
+    for line in textwrap::wrap(text, options) {
+        _ = writeln!(out, "{line}");
+    }
+}
+
+fn add_finding(finding: &Finding, subjects: Vec<String>, layout: TextLayout, out: &mut String) {
+    let name = finding.level.as_str().to_uppercase();
+    let title = match first_names(subjects.into_iter()).join(", ") {
+        subjects if subjects.is_empty() => format!("{name:<8}  {}", finding.id),
+        subjects => format!("{name:<8}  {}  {}", finding.id, printable(&subjects)),
+    };
+    let start = out.len();
+    add_wrapped(["", "          "], &title, layout.width, out);
+    out.replace_range(start..start + name.len(), &styled_level(finding.level, &name, layout));
+    add_wrapped(["  ", "  "], &printable(&finding.what), layout.width, out);
     for evidence in &finding.evidence {
-        _ = writeln!(out, "    - {}", printable(evidence));
+        add_wrapped(["    - ", "      "], &printable(evidence), layout.width, out);
     }
     if let Some(assumption) = finding.assumption {
-        _ = writeln!(out, "    assumption: {assumption}");
+        add_wrapped(["    assumption: ", "      "], assumption, layout.width, out);
     }
     if !finding.fix.is_empty() {
+        // in one line: it can contain a command to copy
         _ = writeln!(out, "    fix: {}", printable(&finding.fix));
     }
     // what is known about AWS is stated where it leads to an action
     if finding.level > FindingLevel::Unknown {
-        _ = writeln!(out, "    source: {}", finding.source);
+        add_wrapped(["    source: ", "      "], finding.source, layout.width, out);
     }
 }
 
-fn render_passed<'a>(ids: impl Iterator<Item = &'a str>, out: &mut String) {
-    let mut lines: Vec<String> = Vec::new();
+fn add_passed<'a>(ids: impl Iterator<Item = &'a str>, layout: TextLayout, out: &mut String) {
     let mut known = BTreeSet::new();
-    for id in ids.filter(|id| known.insert(*id)) {
-        match lines.last_mut() {
-            Some(line) if line.len() + id.len() + 2 <= LINE_CHARS_MAX => {
-                line.push_str("  ");
-                line.push_str(id);
-            }
-            _ => lines.push(id.to_owned()),
-        }
+    let ids: Vec<&str> = ids.filter(|id| known.insert(*id)).collect();
+    if ids.is_empty() {
+        return;
     }
-    if !lines.is_empty() {
-        out.push('\n');
-    }
-    for (at, line) in lines.iter().enumerate() {
-        _ = writeln!(out, "{:<8}  {line}", if at == 0 { "OK" } else { "" });
-    }
+    out.push('\n');
+    let width = layout.width.map_or(LINE_CHARS_MAX, |width| width.min(LINE_CHARS_MAX));
+    let start = out.len();
+    add_wrapped(["OK        ", "          "], &ids.join("  "), Some(width), out);
+    out.replace_range(start..start + 2, &styled_level(FindingLevel::Ok, "OK", layout));
 }

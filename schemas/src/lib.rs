@@ -19,6 +19,7 @@
 //! | [`address`], [`provider`] | email addresses, domains, mailbox providers |
 //! | [`time`] | timestamps, days, durations |
 //! | [`text`] | percentages, times and durations for people |
+//! | [`text_layout`] | what a text may contain: colors, a width; the colors of levels |
 //! | [`printable`] | escapes control characters before output to a terminal |
 //!
 //! ```
@@ -49,5 +50,6 @@ pub mod provider;
 pub mod send_counts;
 pub mod table;
 pub mod text;
+pub mod text_layout;
 pub mod time;
 pub mod wire;

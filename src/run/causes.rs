@@ -1,7 +1,7 @@
 //! `bouncewatch causes`
 
 use bouncewatch_analyze::causes::{CauseGrouping, CausesRequest, causes, csv, table};
-use bouncewatch_analyze::report::text_table::TextLayout;
+use bouncewatch_schemas::text_layout::TextLayout;
 
 use super::arguments::{mass_guard, own_domains, positive_duration_ms, without_duplicates};
 use super::command_result::CommandResult;

@@ -2,7 +2,7 @@
 
 use anyhow::Context;
 use bouncewatch_analyze::history::{HistoryRequest, HistorySubject, MailHistory, history, table};
-use bouncewatch_analyze::report::text_table::TextLayout;
+use bouncewatch_schemas::text_layout::TextLayout;
 
 use super::arguments::{mass_guard, positive_duration_ms};
 use super::command_result::CommandResult;

@@ -38,12 +38,12 @@ mod suppress;
 mod times;
 
 use std::io::Write;
-#[cfg(feature = "analyze")]
+#[cfg(any(feature = "analyze", feature = "doctor"))]
 use std::path::PathBuf;
 
 use crate::cli::{Cli, Command};
 use crate::config::Config;
-#[cfg(feature = "analyze")]
+#[cfg(any(feature = "analyze", feature = "doctor"))]
 use crate::terminal::text_layout;
 
 pub(crate) use command_result::CommandResult;
@@ -57,7 +57,7 @@ pub(crate) use output_file::write_file;
 pub(crate) fn run(cli: Cli, now: i64, out: &mut dyn Write) -> anyhow::Result<CommandResult> {
     let config = Config::read(cli.config.as_deref())?;
     let verbosity = cli.verbosity();
-    #[cfg(feature = "analyze")]
+    #[cfg(any(feature = "analyze", feature = "doctor"))]
     let layout = text_layout(cli.color, cli.command.output().map(PathBuf::as_path));
     match cli.command {
         Command::Ingest(args) => ingest::run(&args, &config, verbosity),
@@ -79,7 +79,7 @@ pub(crate) fn run(cli: Cli, now: i64, out: &mut dyn Write) -> anyhow::Result<Com
         Command::Suppress(args) => suppress::run(&args, &config, now),
         Command::Explain(args) => explain::run(&args, &config, out),
         #[cfg(feature = "doctor")]
-        Command::Doctor(args) => doctor::run(&args, &config, now, verbosity),
+        Command::Doctor(args) => doctor::run(&args, &config, now, verbosity, layout),
         Command::Store(command) => store::run(command, &config, now),
         Command::Config(command) => config::run(command, &config),
         Command::Schema => Ok(schema::run()),

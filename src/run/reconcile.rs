@@ -3,7 +3,7 @@
 use anyhow::Context;
 use bouncewatch_analyze::check::reconcile::{ReconcileRequest, reconcile};
 use bouncewatch_analyze::report::table;
-use bouncewatch_analyze::report::text_table::TextLayout;
+use bouncewatch_schemas::text_layout::TextLayout;
 
 use super::arguments::{counted_from, groupings, no_events_hint, own_domains, windows};
 use super::command_result::CommandResult;

@@ -2,9 +2,9 @@
 
 use std::io;
 
-use bouncewatch_analyze::report::text_table::TextLayout;
 use bouncewatch_analyze::report::{ReportRequest, csv, parquet, report, table};
 use bouncewatch_schemas::printable::write_json;
+use bouncewatch_schemas::text_layout::TextLayout;
 
 use super::arguments::{
     basis, counted_from, groupings, no_events_hint, own_domains, positive_duration_ms, service,

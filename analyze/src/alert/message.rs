@@ -5,6 +5,7 @@ use std::fmt::Write;
 
 use bouncewatch_schemas::event::Service;
 use bouncewatch_schemas::printable::{printable, write_json};
+use bouncewatch_schemas::text_layout::TextLayout;
 use serde::Serialize;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -16,7 +17,6 @@ use crate::check::level::AlertLevel;
 use crate::check::{CheckReport, Verdict};
 use crate::error::AnalyzeError;
 use crate::report::table;
-use crate::report::text_table::TextLayout;
 use crate::report::trend::Trends;
 
 /// Most notifications that a message lists.
@@ -42,6 +42,8 @@ pub struct Message {
     pub json: String,
     /// Names and values for the filter policies of SNS subscriptions.
     pub attributes: Vec<(&'static str, Vec<String>)>,
+    /// Address of the page, which is also the last line of the text.
+    pub page: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -184,7 +186,8 @@ fn compose(
         .map_err(|error| AnalyzeError::Write(error.to_string()))?;
     let json = String::from_utf8(json).expect("JSON is UTF-8");
     let attributes = attributes(check, level, notifications);
-    Ok(Message { level, id, subject, text, json, attributes })
+    let page = context.page.map(str::to_owned);
+    Ok(Message { level, id, subject, text, json, attributes, page })
 }
 
 fn change_json(notification: &Notification) -> ChangeJson<'_> {

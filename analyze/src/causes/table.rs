@@ -3,11 +3,12 @@
 use std::fmt::Write;
 
 use bouncewatch_schemas::printable::printable;
+use bouncewatch_schemas::text_layout::TextLayout;
 
 use crate::causes::model::{CauseAdvice, CauseGroup, CausesReport, UnknownTextReport};
 use crate::incidents::table::incidents;
 use crate::report::text::{humanize, percent, shortened, utc_second};
-use crate::report::text_table::{TextLayout, TextTable};
+use crate::report::text_table::TextTable;
 
 /// Number of causes in the first lines.
 const LARGEST: usize = 3;

@@ -4,10 +4,11 @@ use std::fmt::Write;
 
 use bouncewatch_schemas::event::EventKind;
 use bouncewatch_schemas::printable::printable;
+use bouncewatch_schemas::text_layout::TextLayout;
 
 use crate::history::model::{HistoryEvent, MailHistory};
 use crate::report::text::{humanize, shortened, utc_second};
-use crate::report::text_table::{TextLayout, TextTable};
+use crate::report::text_table::TextTable;
 use crate::suppress::model::SuppressedAddress;
 
 /// Maximum length of a message ID, in characters. The start of an SES message ID is the time of sending.

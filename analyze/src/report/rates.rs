@@ -343,8 +343,8 @@ mod tests {
     use std::io;
 
     use super::*;
-    use crate::report::text_table::TextLayout;
     use crate::report::{csv, table};
+    use bouncewatch_schemas::text_layout::TextLayout;
 
     /// A report with more rows than fit into memory.
     fn long_report() -> RateReport {

@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 use std::fmt::Write;
 
-use anstyle::{AnsiColor, Style};
+use anstyle::Style;
 use bouncewatch_schemas::event::Service;
 use bouncewatch_schemas::printable::printable;
+use bouncewatch_schemas::text_layout::{TextLayout, level_style};
 
 use crate::check::contribution::Contributor;
 use crate::check::level::AlertLevel;
@@ -15,7 +16,7 @@ use crate::check::{CheckReport, FeedHealth, Verdict};
 use crate::incidents::table::incidents;
 use crate::report::rates::{RateReport, RateRow};
 use crate::report::text::{duration, humanize, percent, shortened, utc_minute, utc_second};
-use crate::report::text_table::{TextLayout, TextTable};
+use crate::report::text_table::TextTable;
 use crate::report::trend::{BARS, Trends, bars};
 use crate::timeline::NO_VALUE;
 
@@ -74,16 +75,6 @@ pub fn check(check: &CheckReport, trends: &Trends, layout: TextLayout) -> String
     out.push_str(&contributors(&check.verdicts));
     out.push_str(&incidents(&check.incidents));
     out
-}
-
-fn level_style(level: AlertLevel) -> Style {
-    let color = match level {
-        AlertLevel::Ok => AnsiColor::Green,
-        AlertLevel::Warning => AnsiColor::Yellow,
-        AlertLevel::Critical => AnsiColor::Red,
-        AlertLevel::Unknown => AnsiColor::Magenta,
-    };
-    Style::new().fg_color(Some(color.into()))
 }
 
 /// The color of the level; bold if it is significant, and no color with a low volume.

@@ -4,28 +4,11 @@ use std::fmt::Write;
 
 use anstyle::Style;
 use bouncewatch_schemas::printable::printable;
+use bouncewatch_schemas::text_layout::TextLayout;
 use unicode_width::UnicodeWidthStr;
 
 /// Most rows of a table; longer tables omit rows in the middle.
 const ROWS_MAX: usize = 400;
-
-/// What a text may contain. The default is that of files and pipes: plain text, lines of any length.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct TextLayout {
-    /// Whether levels have colors (ANSI escape sequences).
-    pub has_color: bool,
-    /// Width of the terminal, in columns.
-    pub width: Option<usize>,
-    /// Whether the terminal shows block elements (a UTF-8 locale).
-    pub has_blocks: bool,
-}
-
-impl TextLayout {
-    /// Returns a text in a style.
-    pub(crate) fn styled(self, text: &str, style: Style) -> String {
-        if self.has_color { format!("{style}{text}{style:#}") } else { text.to_owned() }
-    }
-}
 
 /// The columns of a table: the first `left_columns` are aligned left, the others right.
 #[derive(Debug, Clone, Copy, Default)]

@@ -73,7 +73,9 @@ fn open_policies(details: &IdentityDetails) -> Option<Finding> {
     for (name, policy) in &details.policies {
         match open_statements(policy) {
             Ok(statements) => {
-                open.extend(statements.iter().map(|one| format!("policy `{name}`, statement `{one}`")));
+                open.extend(
+                    statements.iter().map(|one| format!("policy `{name}`, statement `{one}`")),
+                );
             }
             Err(error) => open.push(format!("policy `{name}`: {error}")),
         }

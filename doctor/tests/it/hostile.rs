@@ -4,6 +4,7 @@ use bouncewatch_doctor::finding::FindingLevel;
 use bouncewatch_doctor::judge::{Figures, StoreFigures, judge};
 use bouncewatch_doctor::snapshot::Snapshot;
 use bouncewatch_doctor::table::render_table;
+use bouncewatch_schemas::text_layout::TextLayout;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -61,7 +62,7 @@ proptest! {
         let Ok(snapshot) = Snapshot::parse(&value.to_string()) else { return Ok(()) };
         let store = StoreFigures { hours, ..StoreFigures::default() };
         let findings = judge(&snapshot, &Figures { store: Some(store), ..Figures::default() });
-        let text = render_table(&findings);
+        let text = render_table(&findings, TextLayout::default());
         prop_assert!(!text.contains(|c: char| c.is_control() && c != '\n' || c == '\u{202e}'), "{}", text);
         let is_sorted = findings.is_sorted_by(|a, b| a.level >= b.level);
         prop_assert!(is_sorted);

@@ -4,6 +4,7 @@ use bouncewatch_doctor::json::FindingsDocument;
 use bouncewatch_doctor::judge::{Figures, judge};
 use bouncewatch_doctor::snapshot::Snapshot;
 use bouncewatch_doctor::table::render_table;
+use bouncewatch_schemas::text_layout::TextLayout;
 
 use crate::cases::{cases, healthy};
 
@@ -13,7 +14,7 @@ const SCREEN_LINES: usize = 24;
 #[test]
 fn healthy_account_fits_one_screen() {
     let snapshot = Snapshot::parse(&healthy().to_string()).unwrap();
-    let text = render_table(&judge(&snapshot, &Figures::default()));
+    let text = render_table(&judge(&snapshot, &Figures::default()), TextLayout::default());
     assert!(text.starts_with("OK: "), "{text}");
     assert_eq!(text.lines().nth(1), Some(""), "{text}");
     assert!(text.lines().count() <= SCREEN_LINES, "{text}");
@@ -23,7 +24,7 @@ fn healthy_account_fits_one_screen() {
 #[test]
 fn first_line_states_what_to_repair_first() {
     let case = &cases()["wiring_default_set"];
-    let text = render_table(&case.judge());
+    let text = render_table(&case.judge(), TextLayout::default());
     let first = text.lines().next().unwrap();
     assert!(
         first.starts_with(
@@ -49,9 +50,31 @@ fn findings_that_differ_in_their_subject_are_one_paragraph() {
     let findings = judge(&snapshot, &Figures::default());
     let default_set = findings.iter().filter(|finding| finding.id == "wiring.default_set");
     assert_eq!(default_set.count(), 40);
-    let text = render_table(&findings);
+    let text = render_table(&findings, TextLayout::default());
     assert_eq!(text.matches("wiring.default_set").count(), 1, "{text}");
     assert!(text.contains("d00.example, d01.example") && text.contains("and 30 more"), "{text}");
+}
+
+#[test]
+fn narrow_terminal_wraps_all_but_commands() {
+    const WIDTH: usize = 60;
+    let findings = cases()["wiring_default_set"].judge();
+    let plain = render_table(&findings, TextLayout::default());
+    let narrow = TextLayout { width: Some(WIDTH), has_color: false, has_blocks: false };
+    let wrapped = render_table(&findings, narrow);
+    let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(words(&wrapped), words(&plain));
+    let is_fix = |line: &&str| line.trim_start().starts_with("fix: ");
+    let fixes = |text: &str| text.lines().filter(is_fix).map(str::to_owned).collect::<Vec<_>>();
+    assert!(!fixes(&plain).is_empty());
+    assert_eq!(fixes(&wrapped), fixes(&plain));
+    for line in wrapped.lines().filter(|line| !is_fix(line)) {
+        assert!(line.len() <= WIDTH, "{line}");
+    }
+    assert!(wrapped.lines().count() > plain.lines().count());
+    let colored = render_table(&findings, TextLayout { has_color: true, ..narrow });
+    assert!(colored.starts_with("\u{1b}[1m\u{1b}[31mCRITICAL\u{1b}[0m: "), "{colored}");
+    assert_eq!(anstream::adapter::strip_str(&colored).to_string(), wrapped);
 }
 
 #[test]
@@ -62,7 +85,7 @@ fn text_of_aws_is_escaped() {
         "impact": "HIGH",
     }]});
     let snapshot = Snapshot::parse(&value.to_string()).unwrap();
-    let text = render_table(&judge(&snapshot, &Figures::default()));
+    let text = render_table(&judge(&snapshot, &Figures::default()), TextLayout::default());
     assert!(!text.contains('\u{1b}') && text.contains("bad\\u{1b}[2J\\u{a}OK: all"), "{text}");
 }
 

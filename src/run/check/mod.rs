@@ -10,11 +10,11 @@ use std::time::Duration;
 use bouncewatch_analyze::check::thresholds::{Limits, ThresholdRule, ThresholdRules, Thresholds};
 use bouncewatch_analyze::check::{CheckReport, CheckRequest, check};
 use bouncewatch_analyze::incidents::{ProviderIncident, incidents};
-use bouncewatch_analyze::report::text_table::TextLayout;
 use bouncewatch_analyze::report::trend::Trends;
 use bouncewatch_analyze::report::{nagios, prometheus, table};
 use bouncewatch_analyze::timeline::Grouping;
 use bouncewatch_schemas::event::Service;
+use bouncewatch_schemas::text_layout::TextLayout;
 use bouncewatch_schemas::time::DAY_MS;
 
 use self::alert::AlertRun;

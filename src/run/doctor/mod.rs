@@ -18,6 +18,7 @@ use bouncewatch_doctor::snapshot::time::Time;
 use bouncewatch_doctor::snapshot::{DnsRecords, Snapshot};
 use bouncewatch_doctor::table;
 use bouncewatch_schemas::printable::printable;
+use bouncewatch_schemas::text_layout::TextLayout;
 use bouncewatch_store::aws;
 use indicatif::{ProgressBar, ProgressDrawTarget};
 
@@ -36,6 +37,7 @@ pub(super) fn run(
     config: &Config,
     now: i64,
     verbosity: Verbosity,
+    layout: TextLayout,
 ) -> anyhow::Result<CommandResult> {
     for id in &args.skip {
         let is_known = Check::parse(id).is_some() || FINDING_KINDS.iter().any(|kind| kind.id == id);
@@ -55,7 +57,7 @@ pub(super) fn run(
     let mut findings = judge(&snapshot, &figures_or_error(args, config, &snapshot));
     findings.retain(|finding| !args.skip.iter().any(|id| id == finding.id));
     let result = match args.format.format {
-        BasicFormat::Table => CommandResult::data(table::render_table(&findings)),
+        BasicFormat::Table => CommandResult::data(table::render_table(&findings, layout)),
         BasicFormat::Json => CommandResult::json(&FindingsDocument::new(&snapshot, &findings))?,
     };
     Ok(CommandResult { exit_code: worst(&findings).status().exit_code(), ..result })

@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use anyhow::Context;
 use bouncewatch_analyze::error::AnalyzeError;
-use bouncewatch_analyze::report::text_table::TextLayout;
 use bouncewatch_ingest::telemetry::http_server::{
     Bytes, HttpAnswer, HttpRequest, HttpServer, listen_address,
 };
+use bouncewatch_schemas::text_layout::TextLayout;
 use tokio::signal::unix::{SignalKind, signal};
 use xxhash_rust::xxh3::xxh3_64;
 
