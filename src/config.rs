@@ -117,10 +117,51 @@ pub(crate) struct AlertSettings {
     pub(crate) sns: Option<String>,
     pub(crate) exec: Option<String>,
     pub(crate) exec_timeout: String,
+    pub(crate) webhook: Vec<WebhookSettings>,
     pub(crate) state: Option<PathBuf>,
     pub(crate) renotify_after: String,
     pub(crate) clear_after: String,
     pub(crate) clear_below: f64,
+}
+
+/// A webhook that receives alerts. Its URL and its secret are in files or in the environment.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct WebhookSettings {
+    pub(crate) name: String,
+    pub(crate) format: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) url_file: Option<PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) url_env: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) secret_file: Option<PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) secret_env: Option<String>,
+}
+
+/// Reads a secret from a file or from the environment; `None` if neither is set.
+///
+/// # Errors
+/// If both are set, or the one that is set cannot be read.
+#[cfg(feature = "analyze")]
+#[expect(clippy::disallowed_methods, reason = "the environment is read here")]
+pub(crate) fn secret(
+    file: Option<&Path>,
+    variable: Option<&str>,
+) -> anyhow::Result<Option<String>> {
+    match (file, variable) {
+        (None, None) => Ok(None),
+        (Some(_), Some(_)) => Err(anyhow!("set the file or the variable, not both")),
+        (Some(path), None) => {
+            let text = std::fs::read_to_string(path);
+            text.map(Some).with_context(|| format!("could not read `{}`", path.display()))
+        }
+        (None, Some(name)) => {
+            let value = std::env::var(name);
+            value.map(Some).with_context(|| format!("environment variable `{name}`"))
+        }
+    }
 }
 
 impl Config {
@@ -236,7 +277,7 @@ mod tests {
         let config = Config::read(None).unwrap();
         let in_file = keys(&toml::from_str(DEFAULTS).unwrap());
         let mut in_effect = keys(&toml::Table::try_from(config).unwrap());
-        in_effect.retain(|key| key != "threshold" && key != "rule");
+        in_effect.retain(|key| !["threshold", "rule", "alert.webhook"].contains(&key.as_str()));
         assert_eq!(in_effect, in_file);
     }
 
@@ -268,6 +309,7 @@ mod tests {
         let mut config = Config::read(Some(&path)).unwrap();
         assert_eq!((config.threshold.len(), config.rule.len()), (1, 1));
         assert!(config.store.is_some() && config.alert.exec.is_some());
+        assert_eq!(config.alert.webhook.len(), 1);
         assert!(config.addresses.key_file.is_some());
         config.cause_rules = None;
         assert!(!Arc::ptr_eq(&config.classifier().unwrap(), Classifier::builtin()));

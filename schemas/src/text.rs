@@ -30,6 +30,12 @@ pub fn duration(seconds: i64) -> String {
     }
 }
 
+/// Returns the hexadecimal digits of some bytes, in lower case.
+pub fn hex_digits(bytes: &[u8]) -> impl Iterator<Item = char> + '_ {
+    let nibbles = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    nibbles.filter_map(|nibble| char::from_digit(u32::from(nibble), 16))
+}
+
 /// An error and its sources, joined by `: `, each once. Do not use `Debug` instead: that of an SDK prints responses that
 /// cannot be parsed, with the email addresses in them (invariant I-8).
 pub fn error_chain(error: &dyn std::error::Error) -> String {

@@ -42,4 +42,5 @@ mod suppress;
 mod telemetry;
 mod terminal;
 mod thresholds;
+mod webhooks;
 mod workmail;

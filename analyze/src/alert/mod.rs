@@ -6,9 +6,9 @@
 //! - `transition`: alert state + evaluation -> next alert state
 //! - `notification`: pending notifications of a channel, and their delivery
 //! - `message`, `text`: notifications -> messages; `verdicts`: verdicts of an alert
-//! - `exec`, `sns`: channels
+//! - `exec`, `sns`, `webhook`: channels
 //!
-//! All modules except `state_file`, `exec` and `sns` are pure.
+//! All modules except `state_file` and the channels are pure.
 
 pub mod evaluation;
 pub mod exec;
@@ -25,6 +25,7 @@ mod tests;
 mod text;
 pub mod transition;
 mod verdicts;
+pub mod webhook;
 
 pub use message::{Message, MessageContext, messages};
 pub use policy::{AlertPolicy, AlertScope};

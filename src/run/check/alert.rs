@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 use bouncewatch_analyze::alert::evaluation::{Evaluation, evaluate};
 use bouncewatch_analyze::alert::notification::{
     Notification, drop_cleared, mark_delivered, pending_notifications,
@@ -23,47 +23,12 @@ use bouncewatch_analyze::timeline::Window;
 use bouncewatch_analyze::timeline::{Dimension, Grouping};
 use bouncewatch_schemas::time::{format_ms, parse_duration_ms};
 use bouncewatch_store::StoreUrl;
-use bouncewatch_store::aws::is_topic_arn;
 
 use crate::cli::CheckArgs;
 use crate::config::{AlertSettings, Config};
+use crate::run::check::channel::{Channel, webhooks};
 use crate::run::command_result::{AfterOutput, CommandResult};
 use crate::run::store_access::{block_on, store_location};
-
-/// Destination of messages.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Channel {
-    Sns(String),
-    Exec(String),
-    Stdout,
-}
-
-impl Channel {
-    /// Returns its name in the alert state. All commands are one channel, so that a command can be changed.
-    fn name(&self) -> String {
-        match self {
-            Self::Sns(topic) => format!("sns:{topic}"),
-            Self::Exec(_) => "exec".to_owned(),
-            Self::Stdout => "stdout".to_owned(),
-        }
-    }
-
-    /// Checks that it can receive messages, as far as that is known without sending one.
-    fn check(&self) -> anyhow::Result<()> {
-        match self {
-            Self::Sns(topic) => ensure!(
-                is_topic_arn(topic),
-                "alerts: not the ARN of an SNS topic: `{topic}`\n  hint: write arn:aws:sns:REGION:ACCOUNT:NAME; `aws sns list-topics` lists the topics of a region"
-            ),
-            Self::Exec(command) => ensure!(
-                !command.trim().is_empty(),
-                "alerts: the command is empty\n  hint: omit --alert-exec, or `exec` in [alert] of the settings, to run none"
-            ),
-            Self::Stdout => {}
-        }
-        Ok(())
-    }
-}
 
 /// Channels and settings of the alerts of one run.
 #[derive(Debug)]
@@ -162,7 +127,7 @@ pub(super) fn check_settings(config: &Config) -> anyhow::Result<()> {
     exec_timeout(settings)?;
     let sns = settings.sns.clone().map(Channel::Sns);
     let channels = sns.into_iter().chain(settings.exec.clone().map(Channel::Exec));
-    for channel in channels {
+    for channel in channels.chain(webhooks(settings)?) {
         channel.check()?;
         if let Some(store) = &config.store {
             state_path(settings.state.clone(), store)?;
@@ -217,6 +182,7 @@ impl AlertRun {
         channels.extend(
             arguments.alert_exec.clone().or_else(|| settings.exec.clone()).map(Channel::Exec),
         );
+        channels.extend(webhooks(settings)?);
         if arguments.alert_stdout || (arguments.dry_run && channels.is_empty()) {
             channels.push(Channel::Stdout);
         }
@@ -309,7 +275,7 @@ impl AlertRun {
             }
             let problems = self.problems(open.warning.as_deref());
             let messages = messages(check, &notifications, self.context(problems.as_deref()))?;
-            if *channel == Channel::Stdout {
+            if matches!(channel, Channel::Stdout) {
                 result.data = text(&messages).into_bytes();
                 printed = Some(notifications);
             } else {
@@ -369,6 +335,9 @@ impl AlertRun {
             Channel::Sns(topic) => block_on(async {
                 Ok(sns::publish(topic, self.endpoint_url.as_deref(), message).await?)
             }),
+            Channel::Webhook(webhook) => {
+                block_on(async { Ok(webhook.post(message, self.at).await?) })
+            }
             Channel::Exec(command) => Ok(exec::run(command, &message.json, self.exec_timeout)?),
             Channel::Stdout => Ok(()),
         }

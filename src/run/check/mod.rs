@@ -1,6 +1,7 @@
 //! `bouncewatch check`
 
 pub(super) mod alert;
+mod channel;
 mod notes;
 
 use std::path::Path;

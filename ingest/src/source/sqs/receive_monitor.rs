@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use aws_sdk_sqs::types::{Message, MessageSystemAttributeName};
+use bouncewatch_schemas::text::hex_digits;
 use md5::{Digest, Md5};
 use tokio::time::Instant;
 
@@ -78,9 +79,8 @@ impl ReceiveMonitor {
     pub(super) fn is_intact(&self, message: &Message) -> bool {
         let Some(expected) = &message.md5_of_body else { return true };
         let hash = Md5::digest(message.body.as_deref().unwrap_or_default());
-        let nibbles = hash.iter().flat_map(|byte| [byte >> 4, byte & 15]);
-        let digits = nibbles.filter_map(|nibble| char::from_digit(u32::from(nibble), 16));
-        let is_intact = digits.eq(expected.chars().map(|digit| digit.to_ascii_lowercase()));
+        let expected = expected.chars().map(|digit| digit.to_ascii_lowercase());
+        let is_intact = hex_digits(&hash).eq(expected);
         if !is_intact && self.damaged.is_first() {
             tracing::warn!(
                 "a message was damaged on its way: its body does not match its MD5 hash; it stays in the queue"

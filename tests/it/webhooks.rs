@@ -1,0 +1,143 @@
+//! Alerts to webhooks: formats, signatures, and failures of the endpoint.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
+use std::thread::JoinHandle;
+
+use serde_json::Value;
+
+use crate::command::{CommandOutput, Workspace};
+use crate::messages::{minutes_after_now, sent_and_bounced};
+
+/// A request: its head in lower case, and its body.
+type Request = (String, String);
+
+/// An endpoint that answers one request with each of some statuses, then ends.
+struct Endpoint {
+    url: String,
+    requests: JoinHandle<Vec<Request>>,
+}
+
+impl Endpoint {
+    fn start(statuses: &'static [&'static str]) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/T0/part-that-is-secret", listener.local_addr().unwrap());
+        let requests = std::thread::spawn(move || {
+            let answer = |status: &&str| {
+                let (mut stream, _) = listener.accept().unwrap();
+                let mut reader = BufReader::new(stream.try_clone().unwrap());
+                let mut head = String::new();
+                while !head.ends_with("\r\n\r\n") {
+                    assert!(reader.read_line(&mut head).unwrap() > 0, "{head}");
+                }
+                let head = head.to_lowercase();
+                let (_, length) = head.split_once("content-length: ").unwrap();
+                let length: usize = length.lines().next().unwrap().parse().unwrap();
+                let mut body = vec![0; length];
+                reader.read_exact(&mut body).unwrap();
+                write!(stream, "HTTP/1.1 {status}\r\nContent-Length: 4\r\n\r\nbad\x1b").unwrap();
+                (head, String::from_utf8(body).unwrap())
+            };
+            statuses.iter().map(answer).collect()
+        });
+        Self { url, requests }
+    }
+}
+
+/// Runs a `check` of a store with a bounce rate of 6.2 % with the settings.
+fn check(workspace: &Workspace, minutes: i64, url: &str) -> CommandOutput {
+    let at = minutes_after_now(minutes);
+    let arguments = format!("check --store STORE --window 1h --at {at} --config settings.toml");
+    let mut command = workspace.command(&arguments);
+    CommandOutput::from(command.env("OPS_URL", url).output().unwrap())
+}
+
+fn workspace(settings: &str) -> Workspace {
+    let workspace = Workspace::new();
+    workspace.ingest(&sent_and_bounced(1_000, 62));
+    std::fs::write(workspace.path("secret"), "secret\n").unwrap();
+    std::fs::write(workspace.path("settings.toml"), settings).unwrap();
+    workspace
+}
+
+#[test]
+fn webhook_receives_each_alert_once_also_after_a_failure() {
+    let workspace = workspace(
+        "[page]\nurl = \"https://status.example.com/page.html\"\n[[alert.webhook]]\nname = \"ops\"\nformat = \"json\"\nurl_env = \"OPS_URL\"\nsecret_file = \"secret\"\n",
+    );
+    let endpoint = Endpoint::start(&["503 Service Unavailable", "302 Found", "200 OK"]);
+    for (minutes, expected) in [
+        (-30, Some("503 Service Unavailable bad\\u{1b}")),
+        (-25, Some("302 Found")),
+        (-20, None),
+        (-15, None),
+    ] {
+        let output = check(&workspace, minutes, &endpoint.url);
+        assert_eq!(output.exit_code, 1, "{output:?}");
+        let error = "error: could not post to the webhook ops";
+        assert_eq!(output.stderr.contains(error), expected.is_some(), "{output:?}");
+        assert!(output.stderr.contains(expected.unwrap_or_default()), "{output:?}");
+        assert!(!output.stderr.contains("part-that-is-secret"), "{output:?}");
+    }
+    let requests = endpoint.requests.join().unwrap();
+    let messages: Vec<Value> =
+        requests.iter().map(|(_, body)| serde_json::from_str(body).unwrap()).collect();
+    assert_eq!(messages.len(), 3);
+    // the receiver can deduplicate by ID
+    assert_eq!(messages[0]["alert"]["id"], messages[2]["alert"]["id"]);
+    assert_eq!(messages[2]["alert"]["level"], "warning");
+    let head = &requests[2].0;
+    assert!(head.starts_with("post /t0/part-that-is-secret http/1.1\r\n"), "{head}");
+    assert!(head.contains("\r\ncontent-type: application/json\r\n"), "{head}");
+    assert!(head.contains("\r\nbouncewatch-signature: t="), "{head}");
+    assert!(!head.contains("\r\nbouncewatch-signature: t=0,"), "{head}");
+}
+
+#[test]
+fn chat_services_get_text_and_a_link_to_the_page() {
+    for (format, text) in [
+        ("slack", "/text"),
+        ("discord", "/embeds/0/description"),
+        ("teams", "/attachments/0/content/body/0/inlines/0/text"),
+    ] {
+        let workspace = workspace(&format!(
+            "[page]\nurl = \"https://status.example.com/page.html\"\n[[alert.webhook]]\nname = \"ops\"\nformat = \"{format}\"\nurl_env = \"OPS_URL\"\n"
+        ));
+        let endpoint = Endpoint::start(&["204 No Content"]);
+        let output = check(&workspace, -30, &endpoint.url);
+        assert_eq!((output.exit_code, output.stderr.as_str()), (1, ""), "{format}");
+        let requests = endpoint.requests.join().unwrap();
+        let (head, body) = &requests[0];
+        assert!(!head.contains("bouncewatch-signature"), "{head}");
+        let body: Value = serde_json::from_str(body).unwrap();
+        let text = body.pointer(text).unwrap().as_str().unwrap();
+        assert!(text.contains("WARNING: bounce rate 6.20 % (62 of 1000) in 1h"), "{format} {text}");
+        assert!(body.to_string().contains("https://status.example.com/page.html"), "{body}");
+    }
+}
+
+#[test]
+fn wrong_webhook_is_reported_before_anything_is_sent() {
+    let ops = "[[alert.webhook]]\nname = \"ops\"\n";
+    for (settings, expected) in [
+        (format!("{ops}format = \"irc\"\nurl_env = \"OPS_URL\"\n"), "unknown format `irc`"),
+        (format!("{ops}format = \"slack\"\n"), "url_file or url_env is missing"),
+        (
+            format!("{ops}format = \"slack\"\nurl_env = \"OPS_URL\"\nurl_file = \"secret\"\n"),
+            "not both",
+        ),
+        (format!("{ops}format = \"slack\"\nurl_env = \"NO_SUCH_NAME\"\n"), "`NO_SUCH_NAME`"),
+        (format!("{ops}format = \"slack\"\nurl_file = \"secret\"\n"), "must start with https://"),
+        (
+            format!("{ops}format = \"slack\"\nurl_env = \"OPS_URL\"\n").repeat(2),
+            "a name of its own",
+        ),
+    ] {
+        let workspace = workspace(&settings);
+        let output = check(&workspace, -30, "http://127.0.0.1:9/part-that-is-secret");
+        assert_eq!((output.exit_code, output.stdout.as_str()), (3, ""), "{settings} {output:?}");
+        assert!(output.stderr.contains(expected), "{settings} {output:?}");
+        assert!(!output.stderr.contains("part-that-is-secret"), "{output:?}");
+        assert!(!workspace.path("store/alerts.json").try_exists().unwrap());
+    }
+}
