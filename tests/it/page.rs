@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use bouncewatch_fixtures::traffic::{Envelope, Options, Scenario, Shuffle, Traffic};
 use serde_json::Value;
 
 use crate::command::Workspace;
@@ -77,23 +78,63 @@ fn without(value: &Value, keys: &[&str]) -> Value {
 fn each_number_of_the_document_is_that_of_its_command() {
     let (workspace, _, data) = page_of("critical");
     let data: Value = serde_json::from_str(&data).unwrap();
+    compare_with_commands(&workspace, &data, NOW);
+    assert_eq!(data["causes"]["groups"][0]["example"], "550 5.1.1 <...@example.org> user unknown");
+}
+
+/// The feeds whose `check` and `report` are compared with DuckDB.
+#[test]
+fn each_number_of_the_page_is_that_of_its_command_on_traffic() {
+    let mixed = Options {
+        events: 8_000,
+        envelope: Envelope::Mixed,
+        duplicates: 0.2,
+        shuffle: Shuffle::All,
+        accounts: 2,
+        ..Options::default()
+    };
+    let of_scenario =
+        |events, scenario| Options { events, scenario, duplicates: 0.2, ..Options::default() };
+    for options in [
+        mixed,
+        of_scenario(4_000, Scenario::DeliveriesOnly),
+        of_scenario(2_000, Scenario::BouncesOnly),
+    ] {
+        let workspace = Workspace::new();
+        let events: Vec<String> = Traffic::new(&options).unwrap().collect();
+        std::fs::write(workspace.path("events.ndjson"), events.join("\n")).unwrap();
+        assert_eq!(workspace.run("ingest events.ndjson --store STORE").exit_code, 0);
+        let page = workspace.run(&format!(
+            "page --store STORE --at {NOW} --every 1d --data data.json -o page.html"
+        ));
+        assert_eq!(page.stderr, "", "{options:?}");
+        let [html, data] = ["page.html", "data.json"]
+            .map(|name| std::fs::read_to_string(workspace.path(name)).unwrap());
+        let data: Value = serde_json::from_str(&data).unwrap();
+        assert!(check_pointers(&html, &data) > 60, "{options:?}");
+        compare_with_commands(&workspace, &data, NOW);
+    }
+}
+
+/// Compares the document of a page of `at`, with a row per day, with the JSON of the commands.
+fn compare_with_commands(workspace: &Workspace, data: &Value, at: &str) {
     // the daily aggregates that the page wrote must not hide a difference
     let json = |arguments: &str| {
         std::fs::remove_dir_all(workspace.store().join("aggregates")).unwrap_or_default();
         workspace.run(&format!("{arguments} --store STORE --format json")).json()
     };
-    assert_eq!(data["check"], json(&format!("check --at {NOW} --no-alert")));
+    assert_eq!(data["check"], json(&format!("check --at {at} --no-alert")));
     // without --aws-rate, the reconciliation of the first two windows
-    assert_eq!(data["reconcile"], json(&format!("reconcile --at {NOW} --window 24h,7d")));
-    let causes = json(&format!("causes --to {NOW} --window 7d"));
+    assert_eq!(data["reconcile"], json(&format!("reconcile --at {at} --window 24h,7d")));
+    let causes = json(&format!("causes --to {at} --window 7d"));
     let masked = ["example", "unknown", "unknown_bounces"];
     assert_eq!(without(&data["causes"], &masked), without(&causes, &masked));
-    assert_eq!(data["causes"]["groups"][0]["example"], "550 5.1.1 <...@example.org> user unknown");
     // the report has the same rows, with fewer keys
-    let report = json(&format!("report --to {NOW} --from 2026-10-21 --every 1d --window 24h"));
+    let report = json(&format!("report --to {at} --from 2026-10-21 --every 1d --window 24h"));
     let rows = report["rows"].as_array().unwrap();
     for row in data["report"]["rows"].as_array().unwrap() {
-        let same = rows.iter().find(|other| other["to"] == row["to"]).unwrap();
+        let is_same = |other: &&Value| other["to"] == row["to"] && other["scope"] == row["scope"];
+        let same = rows.iter().find(is_same).unwrap();
         for (key, value) in row.as_object().unwrap() {
             assert_eq!(value, &same[key], "{key}");
         }
@@ -102,7 +143,7 @@ fn each_number_of_the_document_is_that_of_its_command() {
     for key in ["segments", "rows", "first_day", "last_day"] {
         assert_eq!(data["store"][key], stats[key], "{key}");
     }
-    let suppress = json(&format!("suppress --at {NOW}"));
+    let suppress = json(&format!("suppress --at {at}"));
     assert_eq!(data["suppress"]["left_out"], suppress["left_out"]);
     assert_eq!(data["suppress"]["addresses"], suppress["addresses"].as_array().unwrap().len());
 }

@@ -110,6 +110,13 @@ pub(super) fn empty_rows(columns: &[table::Column]) -> LazyFrame {
     DataFrame::empty_with_schema(&schema_of(columns, &DataType::Int64)).lazy()
 }
 
+/// Returns the rows that match a condition. The scan decodes the columns of the condition first, and the other columns of
+/// matching rows only. A further filter must come after this one, because polars would decode its columns for all rows.
+pub(super) fn only(rows: LazyFrame, condition: Expr) -> LazyFrame {
+    let through = AllowedOptimizations::PROJECTION_PUSHDOWN | AllowedOptimizations::STREAMING;
+    rows.filter(condition).map(Ok, through, None, None)
+}
+
 /// Collects a frame with the streaming engine.
 pub(super) fn collect_streaming(frame: LazyFrame) -> Result<DataFrame, AnalyzeError> {
     Ok(frame.collect_with_engine(Engine::Streaming)?.unwrap_single())

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use bouncewatch_schemas::table;
 use polars::prelude::*;
 
+use crate::scan::frames::only;
+
 /// Hasher that returns the key itself: message and event keys are hashes already.
 #[derive(Debug, Default, Clone, Copy)]
 pub(super) struct IdentityHasher(u64);
@@ -30,8 +32,7 @@ impl Hasher for IdentityHasher {
 /// Keys of messages.
 pub(super) type MessageKeys = HashSet<u64, BuildHasherDefault<IdentityHasher>>;
 
-/// Returns the rows of some messages. The scan decodes the key column first, and the other columns of matching rows
-/// only. A further filter must come after this one, because polars would decode its columns for all rows.
+/// Returns the rows of some messages.
 pub(super) fn rows_of_messages(rows: LazyFrame, messages: Arc<MessageKeys>) -> LazyFrame {
     let is_match = move |column: Column| {
         let keys = column.i64()?.iter();
@@ -40,6 +41,5 @@ pub(super) fn rows_of_messages(rows: LazyFrame, messages: Arc<MessageKeys>) -> L
         Ok(BooleanChunked::from_iter_values(column.name().clone(), is_match).into_column())
     };
     let boolean = |_: &Schema, field: &Field| Ok(Field::new(field.name.clone(), DataType::Boolean));
-    let through = AllowedOptimizations::PROJECTION_PUSHDOWN | AllowedOptimizations::STREAMING;
-    rows.filter(col(table::MESSAGE_KEY).map(is_match, boolean)).map(Ok, through, None, None)
+    only(rows, col(table::MESSAGE_KEY).map(is_match, boolean))
 }
