@@ -33,6 +33,8 @@ const TABLES: &[(&str, &str)] = &[
 pub struct Classifier {
     rules: Vec<Rule>,
     index: Index,
+    /// Index of a guard clause of texts about the sender's address.
+    sender_guard: Option<usize>,
 }
 
 impl Classifier {
@@ -75,7 +77,12 @@ impl Classifier {
             return Err(RuleError::DuplicateId(rule.id.clone()));
         }
         let index = index_builder::build(&rules)?;
-        Ok(Self { rules, index })
+        let is_sender_guard = |clause: &Clause| {
+            let rule = &rules[clause.rule as usize];
+            rule.kind == PatternKind::Guard && rule.cause == Cause::SenderDns
+        };
+        let sender_guard = index.clauses.iter().position(is_sender_guard);
+        Ok(Self { rules, index, sender_guard })
     }
 
     /// Returns the cause of a failure.
@@ -180,9 +187,11 @@ impl Classifier {
         }
         self.offer_ses_clauses(facts, &mut best);
         // the text states that an address does not exist, and the guard shows that it is not the recipient's
-        if let (None, true, Some(guard)) = (best.first, best.has_barred, guard)
-            && guard.cause != Cause::Unknown
-        {
+        let guard = guard.filter(|guard| guard.cause != Cause::Unknown);
+        // or the text around the reply shows it: `Sender address rejected: undeliverable address: host a said: ...`
+        let sender_guard = || self.sender_guard.filter(|_| reply.about_sender);
+        let guard = guard.or_else(|| self.index.clauses.get(sender_guard()?));
+        if let (None, true, Some(guard)) = (best.first, best.has_barred, guard) {
             best.offer(guard);
         }
         best

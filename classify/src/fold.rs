@@ -27,6 +27,9 @@ const HEAD_BYTES: usize = 480;
 /// Bytes that are read from the end of a longer text.
 const TAIL_BYTES: usize = 160;
 
+/// The reply of Postfix to DATA after it refused all recipients.
+pub(super) const NO_VALID_RECIPIENTS: &[u8] = b"554 5.5.1 Error: no valid";
+
 /// Stands for an IP address. No folded text contains it otherwise, since control characters become blanks.
 const IP: u8 = 1;
 
@@ -99,7 +102,8 @@ impl<'t> ReplyCodes<'t> {
     /// Whether `text` starts with a second reply, about the order of commands: a server that refuses the recipient
     /// refuses the next command as well.
     fn is_followed_by(&self, text: &[u8]) -> bool {
-        matches!(text, [b'5', b'0', b'3', b' ', b'5', b'.', ..]) && self.reply[0] != 0
+        let is_about_order = text.starts_with(b"503 5.") || text.starts_with(NO_VALID_RECIPIENTS);
+        is_about_order && self.reply[0] != 0
     }
 }
 
@@ -282,8 +286,27 @@ fn address_length(text: &[u8]) -> usize {
 
 /// Whether the IP address at `range` is that of the sending server, and a sign of the cause.
 fn is_sender(text: &[u8], range: std::ops::Range<usize>, remote: Option<&str>) -> bool {
-    let before = &text[..range.start];
-    !is_remote(&text[range], remote) && !is_incidental(before)
+    let (before, after) = (&text[..range.start], &text[range.end..]);
+    let address = &text[range];
+    !is_remote(address, remote) && !is_incidental(before) && !is_special_network(address, after)
+}
+
+/// Whether an address and the text after it are a network without public hosts: `172.16.0.0/12`. Servers quote it in
+/// replies about the MX records of a domain.
+fn is_special_network(address: &[u8], after: &[u8]) -> bool {
+    const STARTS: [&[u8]; 9] = [
+        b"0.",
+        b"10.",
+        b"100.64.",
+        b"127.",
+        b"169.254.",
+        b"172.16.",
+        b"192.168.",
+        b"224.",
+        b"240.",
+    ];
+    matches!(after, [b'/', b'0'..=b'9', ..])
+        && STARTS.iter().any(|start| address.starts_with(start))
 }
 
 /// Whether an IP address is no sign of the cause: that of the receiving server, `mx1.example.org [192.0.2.1]`, or that
@@ -458,6 +481,7 @@ mod tests {
             ("550 a 550-5.4.1 b 5501 c 550", " 550 a 5.4.1 b 5501 c 550 ", false),
             ("452-4.2.2 direct the<CRLF>452 4.2.2 user", " 452 4.2.2 direct the user ", false),
             ("550 5.2.1 disabled. 503 5.5.1 RCPT first.", " 550 5.2.1 disabled. ", false),
+            ("550 a. 554 5.5.1 Error: no valid recipients", " 550 a. ", false),
             ("User  UNKNOWN\tin table", " user unknown in table ", false),
             ("over-quota e_mail", " over quota e mail ", false),
             ("<Anna.Berg+x@Example.ORG>: no", " <@>: no ", false),
@@ -469,6 +493,8 @@ mod tests {
             ("mx1.example.org [192.0.2.7] no", " mx1.example.org [\u{1}] no ", false),
             ("see http://example.org/?ip=192.0.2.7", " see http://example.org/?ip=\u{1} ", false),
             ("from mx1.example.com[192.0.2.7]: no", " from mx1.example.com[\u{1}]: no ", true),
+            ("MX in 172.16.0.0/12", " mx in \u{1}/12 ", false),
+            ("192.0.2.0/24 blocked", " \u{1}/24 blocked ", true),
             ("said 198.51.100.9 here", " said \u{1} here ", false),
             ("from 2001:db8::7 at 12:30:59", " from \u{1} at 12:30:59 ", true),
             ("5.1.1 v1.2.3.4.5", " 5.1.1 v1.2.3.4.5 ", false),

@@ -10,6 +10,8 @@ use std::sync::LazyLock;
 
 use memchr::memmem;
 
+use crate::fold::NO_VALID_RECIPIENTS;
+
 /// The frames, as text.
 const TABLE: &str = include_str!("rules/frames.tsv");
 
@@ -143,9 +145,11 @@ pub(super) fn unwrap(text: &str) -> InnerReply<'_> {
             break;
         }
         let inner = text.get(at + 1..).unwrap_or_default();
-        let inner = inner.strip_prefix(' ').unwrap_or(inner);
+        let inner = inner.trim_start_matches(' ');
         // sendmail quotes the reply to each command: `<<< 503 Need RCPT` follows from the reply before it
-        if before.ends_with(b"<<") && inner.starts_with("503 ") && start.is_some() {
+        let is_about_order =
+            inner.starts_with("503 ") || inner.as_bytes().starts_with(NO_VALID_RECIPIENTS);
+        if before.ends_with(b"<<") && is_about_order && start.is_some() {
             end = before.len() - 2;
             break;
         }

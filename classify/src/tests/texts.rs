@@ -24,6 +24,7 @@ const ROUND_6: &str = include_str!("../../../fixtures/causes/texts_round_6.tsv")
 const ROUND_7_TUNING: &str = include_str!("../../../fixtures/causes/texts_round_7_tuning.tsv");
 const ROUND_7_MEASURING: &str =
     include_str!("../../../fixtures/causes/texts_round_7_measuring.tsv");
+const ROUND_8_TUNING: &str = include_str!("../../../fixtures/causes/texts_round_8_tuning.tsv");
 
 /// Texts of Sisimai's samples: cause, text, status, reason of Sisimai, reason if the cause differs.
 const SISIMAI: &str = include_str!("../../../fixtures/causes/sisimai.tsv");
@@ -128,7 +129,7 @@ fn sender_faults() -> Vec<(&'static str, LabelledText<'static>)> {
 }
 
 /// The files of texts that were collected to measure the rules, or to tune them.
-const MEASUREMENTS: [&str; 9] = [
+const MEASUREMENTS: [&str; 10] = [
     TUNING,
     MEASURING,
     ROUND_2,
@@ -138,6 +139,7 @@ const MEASUREMENTS: [&str; 9] = [
     ROUND_6,
     ROUND_7_TUNING,
     ROUND_7_MEASURING,
+    ROUND_8_TUNING,
 ];
 
 /// All texts with a cause.
