@@ -292,7 +292,32 @@ struct BestMatch<'c> {
     not_recipient: bool,
     /// Whether a clause was barred.
     has_barred: bool,
+    recipient_reasons: RecipientReasons,
     hedge: Hedge,
+}
+
+/// Reasons about the recipient that phrases of the text state.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum RecipientReasons {
+    #[default]
+    None,
+    /// A full mailbox: mail can arrive later.
+    Full,
+    /// An invalid recipient: mail can never arrive.
+    Invalid,
+    Both,
+}
+
+impl RecipientReasons {
+    fn add(&mut self, cause: Cause) {
+        *self = match (*self, cause) {
+            (Self::None | Self::Full, Cause::MailboxFull) => Self::Full,
+            (_, Cause::MailboxFull) => Self::Both,
+            (Self::None | Self::Invalid, cause) if cause.is_recipient_failure() => Self::Invalid,
+            (_, cause) if cause.is_recipient_failure() => Self::Both,
+            (reasons, _) => reasons,
+        };
+    }
 }
 
 /// Whether the text names possible causes.
@@ -300,9 +325,9 @@ struct BestMatch<'c> {
 enum Hedge {
     #[default]
     None,
-    /// Possible causes that are all about the recipient, or all not.
+    /// Possible causes that are all about an invalid recipient, or all not about the recipient.
     Alike,
-    /// Possible causes of which one is about the recipient and one is not.
+    /// Possible causes of which one is about the recipient and one is not, or a full mailbox and an invalid recipient.
     Opposite,
 }
 
@@ -315,14 +340,17 @@ impl<'c> BestMatch<'c> {
         self.first.is_some_and(|first| first.weight() >= REASON_WEIGHT)
     }
 
-    /// Whether phrases of two causes match, of which one is about the recipient and one is not.
+    /// Whether phrases of two causes match, of which one is about the recipient and one is not, or one is a full
+    /// mailbox and one an invalid recipient.
     fn has_opposite_causes(&self) -> bool {
         let is_recipient =
             |clause: Option<&Clause>| clause.map(|clause| clause.cause.is_recipient_failure());
         let second = self.second.filter(|second| !second.is_word);
         let (first, second) = (is_recipient(self.first), is_recipient(second));
         self.first.is_some_and(|first| !first.is_certain())
-            && (self.has_barred || second.is_some_and(|second| first != Some(second)))
+            && (self.has_barred
+                || self.recipient_reasons == RecipientReasons::Both
+                || second.is_some_and(|second| first != Some(second)))
     }
 
     /// Drops a cause that only a word gives, if a phrase was barred: the word is less specific than the phrase.
@@ -336,6 +364,9 @@ impl<'c> BestMatch<'c> {
         if self.not_recipient && clause.cause.is_recipient_failure() && !clause.is_custom {
             self.has_barred |= !clause.is_word;
             return;
+        }
+        if !clause.is_word {
+            self.recipient_reasons.add(clause.cause);
         }
         let Some(first) = self.first else {
             self.first = Some(clause);

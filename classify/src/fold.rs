@@ -311,10 +311,17 @@ fn is_special_network(address: &[u8], after: &[u8]) -> bool {
 
 /// Whether an IP address is no sign of the cause: that of the receiving server, `mx1.example.org [192.0.2.1]`, or that
 /// of the client, which some servers add to every reply: `Addressee unknown, relay=[192.0.2.1]`, or to the link to its
-/// explanation: `https://postmaster.example.org/case?ip=192.0.2.1`.
+/// explanation: `https://postmaster.example.org/case?ip=192.0.2.1`, or after a code of Daum.
 fn is_incidental(before: &[u8]) -> bool {
-    before.ends_with(b"relay=[") || is_link(before) || is_receiver(before)
+    before.ends_with(b"relay=[")
+        || is_link(before)
+        || is_receiver(before)
+        || DAUM_RECIPIENT_CODES.iter().any(|code| before.ends_with(code))
 }
+
+/// Codes of Daum (Kakao) for failures of the recipient. The address of the client follows each of its codes:
+/// `550 5.1.1 RUSR 192.0.2.1: No such user`.
+const DAUM_RECIPIENT_CODES: [&[u8]; 4] = [b" RUSR ", b" RACT ", b" RBLK ", b" RDENY "];
 
 /// Whether a text ends with a part of a link that has parameters.
 fn is_link(before: &[u8]) -> bool {
@@ -490,6 +497,8 @@ mod tests {
             ("@0a::", " @:: ", false),
             ("Client host [192.0.2.7] blocked", " client host [\u{1}] blocked ", true),
             ("unknown, relay=[192.0.2.7]", " unknown, relay=[\u{1}] ", false),
+            ("550 5.1.1 RUSR 192.0.2.7: no", " 550 5.1.1 rusr \u{1}: no ", false),
+            ("550 5.1.1 MUSR 192.0.2.7: no", " 550 5.1.1 musr \u{1}: no ", true),
             ("mx1.example.org [192.0.2.7] no", " mx1.example.org [\u{1}] no ", false),
             ("see http://example.org/?ip=192.0.2.7", " see http://example.org/?ip=\u{1} ", false),
             ("from mx1.example.com[192.0.2.7]: no", " from mx1.example.com[\u{1}]: no ", true),

@@ -114,6 +114,25 @@ fn text_overrides_a_misleading_code() {
 }
 
 #[test]
+fn full_mailbox_and_invalid_recipient_as_possible_causes_are_unknown() {
+    for (text, cause) in [
+        (
+            "554 5.1.1 <anna@example.org>: Recipient address rejected: undeliverable address: Mailbox might be disabled, full, or may not exist on the server.",
+            Cause::Unknown,
+        ),
+        ("550 5.1.1 The mailbox may be full or the user may not exist", Cause::Unknown),
+        ("550 5.1.1 Das Postfach ist m\u{f6}glicherweise voll oder unbekannt", Cause::Unknown),
+        // without a word such as `may`, the next bounce decides
+        ("550 5.1.1 Mailbox is full or user unknown", Cause::MailboxFull),
+    ] {
+        let diagnostic = diagnostic::parse(Some(Cow::Borrowed(text)), None);
+        let (found, action, _) = outcome(&FailureFacts::from_diagnostic(&diagnostic));
+        assert_eq!(found, cause, "{text}");
+        assert_ne!(action, Action::Suppress, "{text}");
+    }
+}
+
+#[test]
 fn temporary_failure_never_suppresses_at_once() {
     for (text, cause, action) in [
         ("550 5.1.1 user unknown", Cause::MailboxUnknown, Action::Suppress),

@@ -25,6 +25,9 @@ const ROUND_7_TUNING: &str = include_str!("../../../fixtures/causes/texts_round_
 const ROUND_7_MEASURING: &str =
     include_str!("../../../fixtures/causes/texts_round_7_measuring.tsv");
 const ROUND_8_TUNING: &str = include_str!("../../../fixtures/causes/texts_round_8_tuning.tsv");
+const ROUND_8_MEASURING: &str =
+    include_str!("../../../fixtures/causes/texts_round_8_measuring.tsv");
+const ROUND_8_SERVERS: &str = include_str!("../../../fixtures/causes/texts_round_8_servers.tsv");
 
 /// Texts of Sisimai's samples: cause, text, status, reason of Sisimai, reason if the cause differs.
 const SISIMAI: &str = include_str!("../../../fixtures/causes/sisimai.tsv");
@@ -129,7 +132,7 @@ fn sender_faults() -> Vec<(&'static str, LabelledText<'static>)> {
 }
 
 /// The files of texts that were collected to measure the rules, or to tune them.
-const MEASUREMENTS: [&str; 10] = [
+const MEASUREMENTS: [&str; 12] = [
     TUNING,
     MEASURING,
     ROUND_2,
@@ -140,6 +143,8 @@ const MEASUREMENTS: [&str; 10] = [
     ROUND_7_TUNING,
     ROUND_7_MEASURING,
     ROUND_8_TUNING,
+    ROUND_8_MEASURING,
+    ROUND_8_SERVERS,
 ];
 
 /// All texts with a cause.
