@@ -6,9 +6,12 @@ use bouncewatch_schemas::time::day_of;
 use polars::prelude::*;
 
 use crate::error::AnalyzeError;
+use crate::scan::daily::{AggregateFolder, Measure, TimelineDelta};
+use crate::scan::day_aggregates::read_or_build;
 use crate::scan::expressions;
+use crate::scan::frames::{collect_streaming, count_rows, only};
 use crate::scan::store_scan::StoreScan;
-use crate::timeline::{Dimension, Scope};
+use crate::timeline::{Basis, Dimension, Scope};
 
 /// Columns of the part of the account that an event is about, besides account and region.
 const PART_COLUMNS: [&str; 3] = [table::TENANT, table::CONFIGURATION_SET, table::IDENTITY];
@@ -33,54 +36,83 @@ pub(crate) struct AccountEvent {
     pub(crate) text: Option<String>,
 }
 
+/// Columns of the texts of an event after its time, in the order of its values.
+const TEXT_COLUMNS: [&str; 7] = [
+    table::KIND,
+    table::ACCOUNT,
+    table::REGION,
+    PART_COLUMNS[0],
+    PART_COLUMNS[1],
+    PART_COLUMNS[2],
+    table::DIAGNOSTIC,
+];
+
 impl StoreScan {
-    /// Returns the events about the account after `from`, up to `to`, in the order of time. Copies are included.
+    /// Returns the events about the account after `from`, up to `to`, in the order of time.
+    ///
+    /// They are rare, and each check needs those of 30 days: those of a closed day are stored as daily aggregates.
     pub(crate) fn account_events(
         &self,
         from: i64,
         to: i64,
     ) -> Result<Vec<AccountEvent>, AnalyzeError> {
-        let time = || col(table::EVENT_AT).cast(DataType::Int64);
-        let tag = |name: &str| Dimension::Tag(name.to_owned());
-        let mut columns = vec![time(), col(table::KIND), col(table::ACCOUNT), col(table::REGION)];
-        columns.extend(PART_COLUMNS.map(col));
-        columns.push(col(table::DIAGNOSTIC));
-        columns.extend(TAGS.map(|name| expressions::dimension_value(&tag(name))));
-        let rows = self
-            .rows(day_of(from), day_of(to))?
-            .filter(expressions::is_of(self.service).and(expressions::is_about_account()))
-            .filter(time().gt(lit(from)).and(time().lt_eq(lit(to))))
-            .filter(expressions::is_not_from_the_future())
-            .select(columns)
-            .sort([table::EVENT_AT], SortMultipleOptions::default().with_maintain_order(true))
-            .collect()?;
-        let times = rows.column(table::EVENT_AT)?.i64()?;
-        let mut events = Vec::with_capacity(rows.height());
-        for (row, at) in times.iter().enumerate() {
-            let text = |name: &str| -> PolarsResult<Option<String>> {
-                Ok(rows.column(name)?.str()?.get(row).map(str::to_owned))
-            };
-            let Some(kind) = text(table::KIND)?.as_deref().and_then(EventKind::parse) else {
-                continue;
-            };
-            let mut scope = Vec::new();
-            for name in [table::ACCOUNT, table::REGION] {
-                scope.push((name.to_owned(), text(name)?));
-            }
-            for name in PART_COLUMNS {
-                scope.extend(text(name)?.map(|value| (name.to_owned(), Some(value))));
-            }
-            let [origin, impact, finding_type] = TAGS.map(|name| text(&tag(name).name()));
-            events.push(AccountEvent {
-                kind,
-                at: at.unwrap_or_default(),
-                scope: Scope(scope),
-                origin: origin?,
-                impact: impact?,
-                finding_type: finding_type?,
-                text: text(table::DIAGNOSTIC)?,
-            });
+        let of = (Basis::Event, self.service);
+        let folder = AggregateFolder::new(&self.store, Measure::AccountEvents, of, &[], &[]);
+        let mut events = Vec::new();
+        for day in self.days(day_of(from), day_of(to)) {
+            let aggregate = read_or_build(self, &folder, day, to, |day| self.of_day(day))?;
+            let of_day = aggregate.index.scopes.iter().filter_map(|scope| event(&scope.values));
+            events.extend(of_day.filter(|event| from < event.at && event.at <= to));
         }
+        events.sort_by_key(|event| event.at);
         Ok(events)
     }
+
+    /// Returns the events of a day as scopes: time, the texts of [`TEXT_COLUMNS`], the values of [`TAGS`].
+    fn of_day(&self, day: i64) -> Result<TimelineDelta, AnalyzeError> {
+        let mut delta = TimelineDelta::default();
+        let wanted = only(self.rows(day, day)?, expressions::is_about_account())
+            .filter(expressions::is_of(self.service).and(expressions::is_not_from_the_future()));
+        // tags are a nested column, which the scan decodes for all rows
+        if count_rows(vec![wanted.clone()])? == 0 {
+            return Ok(delta);
+        }
+        let tag = |name: &str| Dimension::Tag(name.to_owned());
+        let mut columns = vec![col(table::EVENT_AT).cast(DataType::Int64).cast(DataType::String)];
+        columns.extend(TEXT_COLUMNS.map(col));
+        columns.extend(TAGS.map(|name| expressions::dimension_value(&tag(name))));
+        let rows = collect_streaming(wanted.select(columns))?;
+        let mut texts = Vec::new();
+        for column in rows.columns() {
+            texts.push(column.str()?);
+        }
+        for row in 0..rows.height() {
+            let values = texts.iter().map(|column| column.get(row).map(str::to_owned)).collect();
+            delta.scopes.entry(values).or_default();
+        }
+        Ok(delta)
+    }
+}
+
+/// Returns an event from its values in an aggregate; `None` if the kind is unknown to this release.
+fn event(values: &[Option<String>]) -> Option<AccountEvent> {
+    let [at, kind, account, region, parts @ .., text, origin, impact, finding_type] = values else {
+        return None;
+    };
+    let mut scope = vec![
+        (table::ACCOUNT.to_owned(), account.clone()),
+        (table::REGION.to_owned(), region.clone()),
+    ];
+    for (name, value) in PART_COLUMNS.iter().zip(parts) {
+        scope.extend(value.clone().map(|value| ((*name).to_owned(), Some(value))));
+    }
+    Some(AccountEvent {
+        kind: EventKind::parse(kind.as_deref()?)?,
+        at: at.as_deref()?.parse().ok()?,
+        scope: Scope(scope),
+        origin: origin.clone(),
+        impact: impact.clone(),
+        finding_type: finding_type.clone(),
+        text: text.clone(),
+    })
 }

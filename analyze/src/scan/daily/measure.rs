@@ -11,6 +11,8 @@ pub(in crate::scan) enum Measure {
     Scopes,
     /// The provider of each recipient domain.
     DomainProviders,
+    /// Events about the account.
+    AccountEvents,
 }
 
 impl Measure {
@@ -22,6 +24,7 @@ impl Measure {
             Self::Scopes => "scopes",
             // the name of existing folders
             Self::DomainProviders => "hosts",
+            Self::AccountEvents => "account-events",
         }
     }
 }
