@@ -66,4 +66,4 @@ pub mod verify;
 pub use checksum::{is_json_damaged, json_with_checksum};
 pub use error::{Problem, StoreError};
 pub use open::{Segment, Store, StoreUrl};
-pub use read::check_segment_file;
+pub use read::{SegmentFacts, check_segment_file};

@@ -190,13 +190,22 @@ impl Store {
     }
 }
 
+/// What the footer of a segment states.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SegmentFacts {
+    /// Its format version.
+    pub version: u32,
+    /// Its number of rows.
+    pub rows: u64,
+}
+
 /// Checks that a segment in a local folder belongs to `table`, has a supported format version, and is as it was written
-/// if it has a checksum. Returns the version.
+/// if it has a checksum.
 ///
 /// # Errors
 /// [`StoreError::Vanished`] if the file does not exist, [`StoreError::Damaged`] if it is not as it was written,
 /// [`StoreError::Read`] if it cannot be read or fails another check.
-pub fn check_segment_file(path: &FilePath, table: &str) -> Result<u32, StoreError> {
+pub fn check_segment_file(path: &FilePath, table: &str) -> Result<SegmentFacts, StoreError> {
     let shown = || path.display().to_string();
     let failed = |why: String| StoreError::Read { path: shown(), why };
     let damaged = |why: String| StoreError::Damaged { path: shown(), why };
@@ -206,17 +215,23 @@ pub fn check_segment_file(path: &FilePath, table: &str) -> Result<u32, StoreErro
     })?;
     let metadata = ParquetMetaDataReader::new().parse_and_finish(&file);
     let metadata = metadata.map_err(|error| damaged(error.to_string()))?;
-    let version = check_footer(metadata.file_metadata(), table).map_err(failed)?;
+    let footer = metadata.file_metadata();
+    let version = check_footer(footer, table).map_err(failed)?;
+    let facts = SegmentFacts { version, rows: row_count_of(footer) };
     match check_file(&mut file) {
         Ok(Integrity::Damaged) => Err(damaged(MISMATCH.to_owned())),
-        Ok(Integrity::Intact | Integrity::NoChecksum) => Ok(version),
+        Ok(Integrity::Intact | Integrity::NoChecksum) => Ok(facts),
         Err(error) => Err(failed(error.to_string())),
     }
 }
 
 /// Number of rows of a segment, by its footer.
 pub(crate) fn row_count(opened: &OpenedSegment) -> u64 {
-    u64::try_from(opened.metadata().file_metadata().num_rows()).unwrap_or_default()
+    row_count_of(opened.metadata().file_metadata())
+}
+
+fn row_count_of(footer: &FileMetaData) -> u64 {
+    u64::try_from(footer.num_rows()).unwrap_or_default()
 }
 
 /// A value of the footer of an open segment.

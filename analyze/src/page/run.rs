@@ -65,7 +65,7 @@ fn page_scan(
         causes,
         reconcile,
         suppress,
-        stored_rows: scan.stored_rows()?,
+        stored_rows: scan.stored_rows(i64::MIN, i64::MAX)?,
         first_event_at: scan.first_event()?,
         each: None,
     };

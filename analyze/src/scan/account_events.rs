@@ -7,7 +7,7 @@ use polars::prelude::*;
 
 use crate::error::AnalyzeError;
 use crate::scan::daily::{AggregateFolder, Measure, TimelineDelta};
-use crate::scan::day_aggregates::read_or_build;
+use crate::scan::day_aggregates::of_days;
 use crate::scan::expressions;
 use crate::scan::frames::{collect_streaming, count_rows, only};
 use crate::scan::store_scan::StoreScan;
@@ -59,8 +59,8 @@ impl StoreScan {
         let of = (Basis::Event, self.service);
         let folder = AggregateFolder::new(&self.store, Measure::AccountEvents, of, &[], &[]);
         let mut events = Vec::new();
-        for day in self.days(day_of(from), day_of(to)) {
-            let aggregate = read_or_build(self, &folder, day, to, |day| self.of_day(day))?;
+        let days = self.days(day_of(from), day_of(to));
+        for aggregate in of_days(self, &folder, days, to, |day| self.of_day(day))? {
             let of_day = aggregate.index.scopes.iter().filter_map(|scope| event(&scope.values));
             events.extend(of_day.filter(|event| from < event.at && event.at <= to));
         }

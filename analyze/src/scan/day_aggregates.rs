@@ -1,14 +1,29 @@
 //! Daily aggregates that depend on the rows of one day only.
 
+use std::collections::BTreeSet;
+
 use bouncewatch_schemas::time::day_of;
 
 use crate::error::AnalyzeError;
 use crate::scan::daily::{AggregateFolder, DailyAggregate, TimelineDelta};
+use crate::scan::parallel::parallel_map;
 use crate::scan::store_scan::StoreScan;
 
 /// Whether a day is closed: no further events are expected, so its aggregates are stored.
 pub(super) fn is_closed(day: i64, to: i64) -> bool {
     day < day_of(to)
+}
+
+/// Returns the aggregates of days that depend on the rows of one day only, in the order of the days.
+pub(super) fn of_days(
+    scan: &StoreScan,
+    folder: &AggregateFolder,
+    days: BTreeSet<i64>,
+    to: i64,
+    build: impl Fn(i64) -> Result<TimelineDelta, AnalyzeError> + Sync,
+) -> Result<Vec<DailyAggregate>, AnalyzeError> {
+    let of_day = |day| read_or_build(scan, folder, day, to, &build);
+    parallel_map(days, of_day).into_iter().collect()
 }
 
 /// Reads the aggregates of a day; if there are none, builds them, and stores them if the day is closed.

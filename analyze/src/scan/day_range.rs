@@ -3,7 +3,6 @@
 use bouncewatch_schemas::time::DAY_MS;
 
 use crate::error::AnalyzeError;
-use crate::scan::frames::count_rows;
 use crate::scan::store_scan::StoreScan;
 
 /// Days that are scanned together.
@@ -25,7 +24,7 @@ impl DayRange {
         last_day: i64,
         groupings: Vec<usize>,
     ) -> Result<Self, AnalyzeError> {
-        let rows = count_rows(scan.rows_by_version(first_day, last_day)?)?;
+        let rows = scan.stored_rows(first_day, last_day)?;
         Ok(Self { first_day, last_day, groupings, rows })
     }
 

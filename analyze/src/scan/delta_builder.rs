@@ -163,13 +163,13 @@ impl<'a> DeltaBuilder<'a> {
         let expected = usize::try_from(expected).unwrap_or_default();
         let target = EventRows::with_capacity(self.names.len(), expected);
         if self.measure != Measure::Events {
-            return self.read_into(target, rows, lit(NULL));
+            return self.read_into(target, rows, &lit(NULL));
         }
         let is_complaint = || expressions::is_kind(EventKind::Complaint).fill_null(lit(false));
         let target =
-            self.read_into(target, rows.clone().filter(is_complaint().not()), lit(NULL))?;
+            self.read_into(target, rows.clone().filter(is_complaint().not()), &lit(NULL))?;
         // few rows: only for them, the long texts of a report are decoded
-        self.read_into(target, only(rows, is_complaint()), expressions::complaint_report())
+        self.read_into(target, only(rows, is_complaint()), &expressions::complaint_report())
     }
 
     /// Appends the rows of the query to `target`; `report` is the complaint report of a row.
@@ -177,10 +177,10 @@ impl<'a> DeltaBuilder<'a> {
         &self,
         target: EventRows<ScannedEvent>,
         rows: LazyFrame,
-        report: Expr,
+        report: &Expr,
     ) -> Result<EventRows<ScannedEvent>, AnalyzeError> {
         let mut columns = event_columns(&self.names);
-        columns.extend(self.text_columns(&report));
+        columns.extend(self.text_columns(report));
         let rows =
             rows.filter(self.is_wanted().and(col(table::EVENT_AT).is_not_null())).select(columns);
         let (service, names) = (self.scan.service, self.names.clone());

@@ -7,7 +7,7 @@ use polars::prelude::*;
 
 use crate::error::AnalyzeError;
 use crate::scan::daily::{AggregateFolder, Measure, TimelineDelta};
-use crate::scan::day_aggregates::read_or_build;
+use crate::scan::day_aggregates::of_days;
 use crate::scan::expressions;
 use crate::scan::frames::collect_streaming;
 use crate::scan::store_scan::StoreScan;
@@ -21,8 +21,8 @@ pub(super) fn domain_providers(scan: &StoreScan, to: i64) -> Result<DomainProvid
     let of = (Basis::Event, scan.service);
     let folder = AggregateFolder::new(&scan.store, Measure::DomainProviders, of, &[], &[]);
     let mut all = DomainProviders::new();
-    for day in scan.days(i64::MIN, i64::MAX) {
-        let aggregate = read_or_build(scan, &folder, day, to, |day| providers_of_day(scan, day))?;
+    let days = scan.days(i64::MIN, i64::MAX);
+    for aggregate in of_days(scan, &folder, days, to, |day| providers_of_day(scan, day))? {
         for scope in aggregate.index.scopes {
             if let [Some(domain), Some(provider)] = scope.values.as_slice() {
                 let known = all.entry(domain.clone()).or_default();

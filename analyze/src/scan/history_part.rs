@@ -186,7 +186,7 @@ impl<'a> HistoryPart<'a> {
         folders: &[AggregateFolder],
         loaded: &mut LoadedDays,
     ) -> Result<Vec<DayRange>, AnalyzeError> {
-        let mut ranges = Vec::new();
+        let mut incomplete = Vec::new();
         let days = self.scan.days(self.first_day, self.last_day);
         for day in days.iter().copied().filter(|day| is_closed(*day, self.to)) {
             let mut missing = Vec::new();
@@ -197,7 +197,7 @@ impl<'a> HistoryPart<'a> {
                 }
             }
             if !missing.is_empty() {
-                ranges.push(DayRange::new(self.scan, day, day, missing)?);
+                incomplete.push((day, day, missing));
             }
         }
         if let Some(first_day) = days.into_iter().find(|day| !is_closed(*day, self.to)) {
@@ -210,10 +210,12 @@ impl<'a> HistoryPart<'a> {
                 }
             }
             if !missing.is_empty() {
-                ranges.push(DayRange::new(self.scan, first_day, self.last_day, missing)?);
+                incomplete.push((first_day, self.last_day, missing));
             }
         }
-        Ok(ranges)
+        // reads and checks each segment
+        let range = |(first, last, missing)| DayRange::new(self.scan, first, last, missing);
+        parallel_map(incomplete, range).into_iter().collect()
     }
 
     /// Computes the changes of some ranges, and stores those of closed days.

@@ -57,7 +57,8 @@ impl SendCountTable {
         }
         let mut versions = Vec::with_capacity(files.len());
         for file in &files {
-            versions.push((file.as_path(), check_segment_file(file, send_counts::SEND_COUNTS)?));
+            let facts = check_segment_file(file, send_counts::SEND_COUNTS)?;
+            versions.push((file.as_path(), facts.version));
         }
         let time = |name: &str| col(name).cast(DataType::Int64).alias(name);
         let field = |name: &str| element().struct_().field_by_name(name);

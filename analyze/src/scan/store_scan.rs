@@ -9,14 +9,14 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 use bouncewatch_schemas::event::Service;
 use bouncewatch_schemas::table;
 use bouncewatch_schemas::time::{day_of, format_day};
-use bouncewatch_store::{StoreError, check_segment_file, list};
+use bouncewatch_store::{SegmentFacts, StoreError, check_segment_file, list};
 use polars::prelude::*;
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::error::AnalyzeError;
 use crate::scan::daily::DailyAggregate;
 use crate::scan::expressions;
-use crate::scan::frames::{ATTEMPTS_MAX, concat_rows, count_rows, scan_files};
+use crate::scan::frames::{ATTEMPTS_MAX, concat_rows, scan_files};
 use crate::scan::send_counts::SendCountTable;
 use crate::scan::upgrade::upgrade;
 use crate::timeline::send_counts::SendCounts;
@@ -49,8 +49,18 @@ impl RowLimits {
 struct ListedSegment {
     day: i64,
     path: PathBuf,
-    /// Its format version, after it was read from the footer.
-    version: OnceLock<u32>,
+    /// What its footer states, after it was read and the file was checked.
+    facts: OnceLock<SegmentFacts>,
+}
+
+impl ListedSegment {
+    fn facts(&self) -> Result<SegmentFacts, AnalyzeError> {
+        if let Some(facts) = self.facts.get() {
+            return Ok(*facts);
+        }
+        let facts = check_segment_file(&self.path, table::EVENTS)?;
+        Ok(*self.facts.get_or_init(|| facts))
+    }
 }
 
 /// A consistent listing of a store, for queries about the mail of one service.
@@ -135,7 +145,7 @@ impl StoreScan {
         own_domains: &[String],
         limits: RowLimits,
     ) -> Result<Self, AnalyzeError> {
-        let segment = |(day, path)| ListedSegment { day, path, version: OnceLock::new() };
+        let segment = |(day, path)| ListedSegment { day, path, facts: OnceLock::new() };
         let segments: Vec<ListedSegment> =
             list::event_segments(store)?.into_iter().map(segment).collect();
         Ok(Self {
@@ -239,9 +249,13 @@ impl StoreScan {
         Ok(table.of_scope(grouping, values))
     }
 
-    /// Returns the number of stored rows, copies included.
-    pub(crate) fn stored_rows(&self) -> Result<u64, AnalyzeError> {
-        count_rows(self.rows_by_version(i64::MIN, i64::MAX)?)
+    /// Returns the number of stored rows of some days, copies included.
+    pub(crate) fn stored_rows(&self, first_day: i64, last_day: i64) -> Result<u64, AnalyzeError> {
+        let mut rows = 0;
+        for segment in self.segments_of(first_day, last_day) {
+            rows += segment.facts()?.rows;
+        }
+        Ok(rows)
     }
 
     /// Returns the days with segments from `first_day` to `last_day` (inclusive).
@@ -294,13 +308,7 @@ impl StoreScan {
     ) -> Result<Vec<LazyFrame>, AnalyzeError> {
         let mut files = Vec::new();
         for segment in self.segments_of(first_day, last_day) {
-            let version = if let Some(version) = segment.version.get() {
-                *version
-            } else {
-                let version = check_segment_file(&segment.path, table::EVENTS)?;
-                *segment.version.get_or_init(|| version)
-            };
-            files.push((segment.path.as_path(), version));
+            files.push((segment.path.as_path(), segment.facts()?.version));
         }
         scan_files(files.into_iter(), table::COLUMNS, upgrade)
     }
