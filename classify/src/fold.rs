@@ -314,6 +314,7 @@ fn is_special_network(address: &[u8], after: &[u8]) -> bool {
 /// explanation: `https://postmaster.example.org/case?ip=192.0.2.1`, or after a code of Daum.
 fn is_incidental(before: &[u8]) -> bool {
     before.ends_with(b"relay=[")
+        || is_after_exchange(before)
         || is_link(before)
         || is_receiver(before)
         || DAUM_RECIPIENT_CODES.iter().any(|code| before.ends_with(code))
@@ -323,11 +324,20 @@ fn is_incidental(before: &[u8]) -> bool {
 /// `550 5.1.1 RUSR 192.0.2.1: No such user`.
 const DAUM_RECIPIENT_CODES: [&[u8]; 4] = [b" RUSR ", b" RACT ", b" RBLK ", b" RDENY "];
 
-/// Whether a text ends with a part of a link that has parameters.
+/// Whether an address in braces follows the name of the server at the end of a reply of Exchange Online. A program
+/// that logs the reply adds it: `[BL2NAM02FT016.eop-nam02.prod.protection.outlook.com] {192.0.2.1}`.
+fn is_after_exchange(before: &[u8]) -> bool {
+    let Some(before) = before.strip_suffix(b"] {") else { return false };
+    let start = before.iter().rposition(|byte| *byte == b'[').unwrap_or(before.len());
+    memchr::memmem::find(&before[start..], b".outlook.com").is_some()
+}
+
+/// Whether a text ends with a part of a link that has parameters. A program can break the link before the `=`.
 fn is_link(before: &[u8]) -> bool {
+    let Some(before) = before.strip_suffix(b"=") else { return false };
+    let before = before.trim_ascii_end();
     let start = before.iter().rposition(u8::is_ascii_whitespace).map_or(0, |at| at + 1);
-    let word = &before[start..];
-    word.ends_with(b"=") && memchr::memmem::find(word, b"://").is_some()
+    memchr::memmem::find(&before[start..], b"://").is_some()
 }
 
 /// Whether a text ends with the host name of a receiving server.
@@ -501,6 +511,18 @@ mod tests {
             ("550 5.1.1 MUSR 192.0.2.7: no", " 550 5.1.1 musr \u{1}: no ", true),
             ("mx1.example.org [192.0.2.7] no", " mx1.example.org [\u{1}] no ", false),
             ("see http://example.org/?ip=192.0.2.7", " see http://example.org/?ip=\u{1} ", false),
+            ("http://example.org/?ip\n=192.0.2.7", " http://example.org/?ip =\u{1} ", false),
+            (
+                "[a.protection.outlook.com] {192.0.2.7}",
+                " [a.protection.outlook.com] {\u{1}} ",
+                false,
+            ),
+            (
+                "[a.outlook.com 2023-06-22 B5] {192.0.2.7}",
+                " [a.outlook.com 2023 06 22 b5] {\u{1}} ",
+                false,
+            ),
+            ("[a.example.org] {192.0.2.7}", " [a.example.org] {\u{1}} ", true),
             ("from mx1.example.com[192.0.2.7]: no", " from mx1.example.com[\u{1}]: no ", true),
             ("MX in 172.16.0.0/12", " mx in \u{1}/12 ", false),
             ("192.0.2.0/24 blocked", " \u{1}/24 blocked ", true),

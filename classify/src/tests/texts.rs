@@ -29,6 +29,8 @@ const ROUND_8_MEASURING: &str =
     include_str!("../../../fixtures/causes/texts_round_8_measuring.tsv");
 const ROUND_8_SERVERS: &str = include_str!("../../../fixtures/causes/texts_round_8_servers.tsv");
 const ROUND_9_TUNING: &str = include_str!("../../../fixtures/causes/texts_round_9_tuning.tsv");
+const ROUND_9_MEASURING: &str =
+    include_str!("../../../fixtures/causes/texts_round_9_measuring.tsv");
 
 /// Texts of Sisimai's samples: cause, text, status, reason of Sisimai, reason if the cause differs.
 const SISIMAI: &str = include_str!("../../../fixtures/causes/sisimai.tsv");
@@ -133,7 +135,7 @@ fn sender_faults() -> Vec<(&'static str, LabelledText<'static>)> {
 }
 
 /// The files of texts that were collected to measure the rules, or to tune them.
-const MEASUREMENTS: [&str; 13] = [
+const MEASUREMENTS: [&str; 14] = [
     TUNING,
     MEASURING,
     ROUND_2,
@@ -147,6 +149,7 @@ const MEASUREMENTS: [&str; 13] = [
     ROUND_8_MEASURING,
     ROUND_8_SERVERS,
     ROUND_9_TUNING,
+    ROUND_9_MEASURING,
 ];
 
 /// All texts with a cause.
