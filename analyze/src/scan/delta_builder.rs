@@ -11,7 +11,6 @@ use std::collections::{BTreeSet, HashMap};
 use std::hash::BuildHasherDefault;
 use std::sync::Arc;
 
-use bouncewatch_schemas::event::EventKind;
 use bouncewatch_schemas::table;
 use bouncewatch_schemas::time::{DAY_MS, day_of};
 use polars::prelude::*;
@@ -22,7 +21,7 @@ use crate::scan::day_range::DayRange;
 use crate::scan::event::{CLOCK_SLACK_MS, ScannedEvent};
 use crate::scan::event_rows::EventRows;
 use crate::scan::expressions;
-use crate::scan::frames::{collect_streaming, fold_batches, only};
+use crate::scan::frames::{collect_streaming, fold_batches};
 use crate::scan::message_keys::{IdentityHasher, MessageKeys, rows_of_messages};
 use crate::scan::read_rows::{append_rows, event_columns, shard_of};
 use crate::scan::scope_ids::ScopeIds;
@@ -160,30 +159,13 @@ impl<'a> DeltaBuilder<'a> {
         rows: LazyFrame,
         expected: u64,
     ) -> Result<EventRows<ScannedEvent>, AnalyzeError> {
-        let expected = usize::try_from(expected).unwrap_or_default();
-        let target = EventRows::with_capacity(self.names.len(), expected);
-        if self.measure != Measure::Events {
-            return self.read_into(target, rows, &lit(NULL));
-        }
-        let is_complaint = || expressions::is_kind(EventKind::Complaint).fill_null(lit(false));
-        let target =
-            self.read_into(target, rows.clone().filter(is_complaint().not()), &lit(NULL))?;
-        // few rows: only for them, the long texts of a report are decoded
-        self.read_into(target, only(rows, is_complaint()), &expressions::complaint_report())
-    }
-
-    /// Appends the rows of the query to `target`; `report` is the complaint report of a row.
-    fn read_into(
-        &self,
-        target: EventRows<ScannedEvent>,
-        rows: LazyFrame,
-        report: &Expr,
-    ) -> Result<EventRows<ScannedEvent>, AnalyzeError> {
         let mut columns = event_columns(&self.names);
-        columns.extend(self.text_columns(report));
+        columns.extend(self.text_columns());
         let rows =
             rows.filter(self.is_wanted().and(col(table::EVENT_AT).is_not_null())).select(columns);
         let (service, names) = (self.scan.service, self.names.clone());
+        let expected = usize::try_from(expected).unwrap_or_default();
+        let target = EventRows::with_capacity(names.len(), expected);
         fold_batches(rows, target, move |batch, target| {
             append_rows(batch, &names, service, target, |event| event)
         })
@@ -199,17 +181,15 @@ impl<'a> DeltaBuilder<'a> {
         }
     }
 
-    /// Returns the columns with the texts of a row; `report` is its complaint report.
-    fn text_columns(&self, report: &Expr) -> Vec<Expr> {
+    /// Returns the columns with the texts of a row.
+    fn text_columns(&self) -> Vec<Expr> {
         let text = |(at, name): (usize, &String)| match self.dimensions.get(at) {
             Some(Dimension::Column(EXCLUSION_REASON)) => {
                 expressions::exclusion_reason(&self.scan.own_domains).alias(EXCLUSION_REASON)
             }
             Some(Dimension::Column(NO_FEEDBACK)) => expressions::no_feedback().alias(NO_FEEDBACK),
             Some(dimension) => expressions::dimension_value(dimension),
-            None if name == table::FEEDBACK_ID => {
-                report.clone().cast(DataType::String).alias(table::FEEDBACK_ID)
-            }
+            None if name == table::FEEDBACK_ID => expressions::complaint_report(),
             None => col(name),
         };
         self.names.iter().enumerate().map(text).collect()
@@ -312,7 +292,7 @@ impl<'a> DeltaBuilder<'a> {
         let is_counted = expressions::is_counted_kind().and(self.is_wanted());
         let rows = self.scan.rows(day, day)?.filter(is_counted);
         let names: Vec<Expr> = self.names.iter().map(col).collect();
-        let distinct = rows.select(self.text_columns(&lit(NULL))).group_by(names).agg([len()]);
+        let distinct = rows.select(self.text_columns()).group_by(names).agg([len()]);
         let distinct = collect_streaming(distinct)?;
         let mut columns = Vec::with_capacity(self.names.len());
         for name in &self.names {

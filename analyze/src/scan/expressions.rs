@@ -125,14 +125,16 @@ pub(super) fn no_feedback() -> Expr {
     when(is_without_feedback.fill_null(lit(false))).then(lit(NO_FEEDBACK)).otherwise(lit(NULL))
 }
 
-/// Channel, recipient and feedback ID of a complaint in one text.
+/// Channel, recipient and feedback ID of a complaint in one text; null for other events.
 pub(super) fn complaint_report() -> Expr {
     let text = |c: char| lit(c.to_string());
     let channel = when(col(table::CHANNEL).eq(lit(Channel::IdentityFeedback.as_str())))
         .then(text(FEEDBACK))
         .otherwise(text(PUBLISHED));
     let known = |column: &str| col(column).fill_null(lit(""));
-    channel + known(table::RECIPIENT) + text(REPORT_SEPARATOR) + known(table::FEEDBACK_ID)
+    let report =
+        channel + known(table::RECIPIENT) + text(REPORT_SEPARATOR) + known(table::FEEDBACK_ID);
+    when(is_kind(EventKind::Complaint)).then(report).otherwise(lit(NULL)).alias(table::FEEDBACK_ID)
 }
 
 /// Fields that determine the outcome of an event.
