@@ -188,7 +188,7 @@ impl Classifier {
         self.offer_ses_clauses(facts, &mut best);
         // the text states that an address does not exist, and the guard shows that it is not the recipient's
         let guard = guard.filter(|guard| guard.cause != Cause::Unknown);
-        // or the text around the reply shows it: `Sender address rejected: undeliverable address: host a said: ...`
+        // or the text around the reply shows it: `Sender address rejected: undeliverable address: ...`
         let sender_guard = || self.sender_guard.filter(|_| reply.about_sender);
         let guard = guard.or_else(|| self.index.clauses.get(sender_guard()?));
         if let (None, true, Some(guard)) = (best.first, best.has_barred, guard) {
