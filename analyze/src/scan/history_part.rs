@@ -399,6 +399,45 @@ mod tests {
     }
 
     #[test]
+    fn failures_are_those_after_a_time_up_to_another_by_their_earliest_copies() {
+        let store = tempfile::tempdir().unwrap();
+        let (after, to) = (START + 3 * DAY_MS, START + 5 * DAY_MS);
+        let bounce = |message: u64, at: i64| TestRow {
+            message,
+            at,
+            sent_at: Some(START),
+            kind: Some("bounce"),
+            class: Some("hard"),
+            counts: Some(true),
+            recipient: Some("x@example.org"),
+            ..TestRow::default()
+        };
+        // bounces at the limits and one millisecond after them
+        let rows = [bounce(1, after), bounce(2, after + 1), bounce(3, to), bounce(4, to + 1)];
+        publish_with_version(store.path(), "bounces.parquet", &rows, table::FORMAT_VERSION);
+        // bounces with an older copy: days before the time, and on the day before it
+        for (message, older) in [(5, START), (6, after - 1)] {
+            for at in [to - 1, older] {
+                let name = format!("bounce-{message}-at-{at}.parquet");
+                let row = [bounce(message, at)];
+                publish_with_version(store.path(), &name, &row, table::FORMAT_VERSION);
+            }
+        }
+        let scan = open(store.path(), UNLIMITED);
+        let query = FailureQuery {
+            kinds: &[EventKind::Bounce],
+            recipients: None,
+            dimensions: &IDENTITY,
+            after: Some(after),
+            to,
+        };
+        let mut found = Vec::new();
+        scan.failures(&query, |failure| found.push(failure.message)).unwrap();
+        found.sort_unstable();
+        assert_eq!(found, [2, 3]);
+    }
+
+    #[test]
     fn results_do_not_depend_on_the_format_versions_of_copies() {
         let results = [CURRENT, [1, 1], [1, 2], [2, 1]].map(|versions| {
             let store = tempfile::tempdir().unwrap();
