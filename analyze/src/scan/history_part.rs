@@ -405,7 +405,13 @@ mod tests {
         let bounce = |message: u64, at: i64| TestRow {
             message,
             at,
-            sent_at: Some(START),
+            sent_at: match message {
+                // unknown
+                7 => None,
+                // clocks differ by a second: sent after midnight, bounced before
+                8 => Some(START + 2 * DAY_MS + 500),
+                _ => Some(START),
+            },
             kind: Some("bounce"),
             class: Some("hard"),
             counts: Some(true),
@@ -416,7 +422,9 @@ mod tests {
         let rows = [bounce(1, after), bounce(2, after + 1), bounce(3, to), bounce(4, to + 1)];
         publish_with_version(store.path(), "bounces.parquet", &rows, table::FORMAT_VERSION);
         // bounces with an older copy: days before the time, and on the day before it
-        for (message, older) in [(5, START), (6, after - 1)] {
+        for (message, older) in
+            [(5, START), (6, after - 1), (7, START), (8, START + 2 * DAY_MS - 500)]
+        {
             for at in [to - 1, older] {
                 let name = format!("bounce-{message}-at-{at}.parquet");
                 let row = [bounce(message, at)];
