@@ -141,3 +141,16 @@ fn wrong_webhook_is_reported_before_anything_is_sent() {
         assert!(!workspace.path("store/alerts.json").try_exists().unwrap());
     }
 }
+
+#[test]
+fn check_without_alerts_reads_no_secret() {
+    let workspace = workspace(
+        "[[alert.webhook]]\nname = \"ops\"\nformat = \"slack\"\nurl_env = \"NO_SUCH_NAME\"\n",
+    );
+    let at = minutes_after_now(-30);
+    let arguments = format!("check --store STORE --window 1h --at {at} --config settings.toml");
+    let output = workspace.run(&arguments);
+    assert_eq!(output.exit_code, 3, "{output:?}");
+    let output = workspace.run(&format!("{arguments} --no-alert"));
+    assert_eq!((output.exit_code, output.stderr.as_str()), (1, ""), "{output:?}");
+}

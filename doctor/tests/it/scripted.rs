@@ -1,6 +1,7 @@
 //! Calls that the emulator does not know, against scripted responses: WorkMail, reputation of tenants, dedicated
 //! addresses, recommendations, suppression, classic notifications, receipt rules.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use aws_config::retry::RetryConfig;
@@ -9,11 +10,29 @@ use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_smithy_http_client::test_util::infallible_client_fn;
 use aws_smithy_types::body::SdkBody;
+use bouncewatch_doctor::finding::FindingLevel;
 use bouncewatch_doctor::gather::{GatherError, GatherRequest, gather};
+use bouncewatch_doctor::judge::{Figures, judge};
 use bouncewatch_doctor::snapshot::Snapshot;
 use bouncewatch_doctor::snapshot::part::Part;
 use bouncewatch_doctor::snapshot::time::Time;
 use serde_json::Value;
+
+/// Actions that the emulator permits to every user or does not know, with the end of their operation.
+pub(crate) const NOT_CHECKED_BY_EMULATOR: [(&str, &str); 9] = [
+    ("cloudwatch:GetMetricData", "/operation/GetMetricData"),
+    ("ses:DescribeActiveReceiptRuleSet", "DescribeActiveReceiptRuleSet"),
+    ("ses:GetBlacklistReports", "/deliverability-dashboard/blacklist-report"),
+    ("ses:GetDeliverabilityDashboardOptions", "/deliverability-dashboard"),
+    (
+        "workmail:DescribeEmailMonitoringConfiguration",
+        "WorkMailService.DescribeEmailMonitoringConfiguration",
+    ),
+    ("workmail:DescribeInboundDmarcSettings", "WorkMailService.DescribeInboundDmarcSettings"),
+    ("workmail:GetMailDomain", "WorkMailService.GetMailDomain"),
+    ("workmail:ListMailDomains", "WorkMailService.ListMailDomains"),
+    ("workmail:ListOrganizations", "WorkMailService.ListOrganizations"),
+];
 
 /// SDK settings that send all calls to `respond`, which maps an operation to status and body. The operation is
 /// `SERVICE.ACTION` of JSON services, `Action` of XML services, `METHOD /path` of SES v2.
@@ -129,6 +148,7 @@ fn response(operation: &str) -> Option<String> {
             r#"{"SuppressedDestination": {"EmailAddress": "bob@example.org", "Reason": "COMPLAINT",
                 "LastUpdateTime": 1795000000}}"#
         }
+        path if path.ends_with("/operation/GetMetricData") => r#"{"MetricDataResults": []}"#,
         "WorkMailService.ListOrganizations" => {
             r#"{"OrganizationSummaries": [
                 {"OrganizationId": "m-1", "Alias": "example", "State": "Active"},
@@ -235,6 +255,24 @@ async fn denied_responses_name_their_action() {
     );
     assert_eq!(snapshot.send_statistics.map(drop), action("ses:GetSendStatistics"));
     assert_eq!(snapshot.metrics.map(drop), action("cloudwatch:GetMetricData"));
+}
+
+#[tokio::test]
+async fn each_action_that_the_emulator_does_not_check_is_named() {
+    for (action, end) in NOT_CHECKED_BY_EMULATOR {
+        let snapshot = gathered(move |operation| match response(operation) {
+            Some(response) if !operation.ends_with(end) => (200, response),
+            _ => denied(operation),
+        })
+        .await;
+        let findings = judge(&snapshot, &Figures::default());
+        let needed: BTreeSet<&str> = findings
+            .iter()
+            .filter(|finding| finding.level == FindingLevel::Unknown)
+            .filter_map(|finding| Some(finding.fix.split_once("needs ")?.1.split_once(": ")?.0))
+            .collect();
+        assert!(needed.contains(action), "{action}: {findings:?}");
+    }
 }
 
 #[tokio::test]

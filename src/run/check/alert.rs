@@ -26,7 +26,7 @@ use bouncewatch_store::StoreUrl;
 
 use crate::cli::CheckArgs;
 use crate::config::{AlertSettings, Config};
-use crate::run::check::channel::{Channel, webhooks};
+use crate::run::check::channel::{Channel, channels};
 use crate::run::command_result::{AfterOutput, CommandResult};
 use crate::run::store_access::{block_on, store_location};
 
@@ -125,13 +125,9 @@ pub(super) fn check_settings(config: &Config) -> anyhow::Result<()> {
     let settings = &config.alert;
     policy(settings)?;
     exec_timeout(settings)?;
-    let sns = settings.sns.clone().map(Channel::Sns);
-    let channels = sns.into_iter().chain(settings.exec.clone().map(Channel::Exec));
-    for channel in channels.chain(webhooks(settings)?) {
-        channel.check()?;
-        if let Some(store) = &config.store {
-            state_path(settings.state.clone(), store)?;
-        }
+    let channels = channels(settings.sns.as_deref(), settings.exec.as_deref(), settings)?;
+    if let (false, Some(store)) = (channels.is_empty(), &config.store) {
+        state_path(settings.state.clone(), store)?;
     }
     Ok(())
 }
@@ -176,20 +172,18 @@ impl AlertRun {
         scope: AlertScope,
     ) -> anyhow::Result<Option<Self>> {
         let (arguments, settings) = (&args.alert, &config.alert);
-        let mut channels = Vec::new();
-        channels
-            .extend(arguments.alert_sns.clone().or_else(|| settings.sns.clone()).map(Channel::Sns));
-        channels.extend(
-            arguments.alert_exec.clone().or_else(|| settings.exec.clone()).map(Channel::Exec),
-        );
-        channels.extend(webhooks(settings)?);
+        let policy = policy(settings)?;
+        let exec_timeout = exec_timeout(settings)?;
+        if arguments.no_alert {
+            return Ok(None);
+        }
+        let topic = arguments.alert_sns.as_deref().or(settings.sns.as_deref());
+        let command = arguments.alert_exec.as_deref().or(settings.exec.as_deref());
+        let mut channels = channels(topic, command, settings)?;
         if arguments.alert_stdout || (arguments.dry_run && channels.is_empty()) {
             channels.push(Channel::Stdout);
         }
-        channels.iter().try_for_each(Channel::check)?;
-        let policy = policy(settings)?;
-        let exec_timeout = exec_timeout(settings)?;
-        if arguments.no_alert || channels.is_empty() {
+        if channels.is_empty() {
             return Ok(None);
         }
         let state = arguments.alert_state.clone().or_else(|| settings.state.clone());

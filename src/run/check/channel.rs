@@ -27,30 +27,37 @@ impl Channel {
             Self::Stdout => "stdout".to_owned(),
         }
     }
-
-    /// Checks that it can receive messages, as far as that is known without sending one.
-    pub(super) fn check(&self) -> anyhow::Result<()> {
-        match self {
-            Self::Sns(topic) => ensure!(
-                is_topic_arn(topic),
-                "alerts: not the ARN of an SNS topic: `{topic}`\n  hint: write arn:aws:sns:REGION:ACCOUNT:NAME; `aws sns list-topics` lists the topics of a region"
-            ),
-            Self::Exec(command) => ensure!(
-                !command.trim().is_empty(),
-                "alerts: the command is empty\n  hint: omit --alert-exec, or `exec` in [alert] of the settings, to run none"
-            ),
-            // a webhook is checked when it is read
-            Self::Webhook(_) | Self::Stdout => {}
-        }
-        Ok(())
-    }
 }
 
-/// Returns the webhooks in the settings.
+/// Returns the channels that messages are sent to: a topic, a command, and the webhooks in the settings.
 ///
 /// # Errors
-/// If a webhook is invalid, or its URL or secret cannot be read.
-pub(super) fn webhooks(settings: &AlertSettings) -> anyhow::Result<Vec<Channel>> {
+/// If one cannot receive messages, as far as that is known without sending one.
+pub(super) fn channels(
+    topic: Option<&str>,
+    command: Option<&str>,
+    settings: &AlertSettings,
+) -> anyhow::Result<Vec<Channel>> {
+    let mut channels = Vec::new();
+    if let Some(topic) = topic {
+        ensure!(
+            is_topic_arn(topic),
+            "alerts: not the ARN of an SNS topic: `{topic}`\n  hint: write arn:aws:sns:REGION:ACCOUNT:NAME; `aws sns list-topics` lists the topics of a region"
+        );
+        channels.push(Channel::Sns(topic.to_owned()));
+    }
+    if let Some(command) = command {
+        ensure!(
+            !command.trim().is_empty(),
+            "alerts: the command is empty\n  hint: omit --alert-exec, or `exec` in [alert] of the settings, to run none"
+        );
+        channels.push(Channel::Exec(command.to_owned()));
+    }
+    channels.extend(webhooks(settings)?);
+    Ok(channels)
+}
+
+fn webhooks(settings: &AlertSettings) -> anyhow::Result<Vec<Channel>> {
     let mut names = BTreeSet::new();
     let mut channels = Vec::with_capacity(settings.webhook.len());
     for one in &settings.webhook {
