@@ -12,7 +12,7 @@ use textwrap::{Options, WordSeparator, WordSplitter};
 use crate::finding::{Finding, FindingLevel};
 use crate::judge::first_names;
 
-/// Width of the lines of passed checks in a file.
+/// Maximum width of the list of passed checks.
 const LINE_CHARS_MAX: usize = 110;
 
 /// Formats findings, which are sorted as [`crate::judge::judge`] returns them. Texts from outside are escaped.
@@ -28,7 +28,8 @@ pub fn render_table(findings: &[Finding], layout: TextLayout) -> String {
     out
 }
 
-/// Problems without their subjects, each with the subjects that it has. The order is that of the first ones.
+/// Merges problems that differ in their subject only. Returns each with its subjects, in the order of their first
+/// appearance; passed checks are left out.
 fn groups(findings: &[Finding]) -> Vec<(Finding, Vec<String>)> {
     let mut groups: Vec<(Finding, Vec<String>)> = Vec::new();
     for finding in findings.iter().filter(|finding| finding.level != FindingLevel::Ok) {
@@ -52,8 +53,7 @@ fn add_headline(findings: &[Finding], layout: TextLayout, out: &mut String) {
         return;
     };
     let subject = worst.subject.as_ref().map_or_else(String::new, |name| format!("{name}: "));
-    let verb =
-        if worst.level == FindingLevel::Unknown { "allow or read first" } else { "repair first" };
+    let verb = if worst.level == FindingLevel::Unknown { "could not check" } else { "fix first" };
     let status = worst.level.status().as_upper();
     let text = format!(
         "{status}: {verb}: {}{} ({} critical, {} warning, {} unknown)",
@@ -114,7 +114,7 @@ fn add_finding(finding: &Finding, subjects: Vec<String>, layout: TextLayout, out
         // in one line: it can contain a command to copy
         _ = writeln!(out, "    fix: {}", printable(&finding.fix));
     }
-    // what is known about AWS is stated where it leads to an action
+    // the source is printed for warnings and critical findings only
     if finding.level > FindingLevel::Unknown {
         add_wrapped(["    source: ", "      "], finding.source, layout.width, out);
     }

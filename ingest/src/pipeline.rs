@@ -29,7 +29,7 @@ use crate::telemetry::log_lines::log_durable_batch;
 use crate::telemetry::metrics::Telemetry;
 use crate::telemetry::throttle::{LogThrottle, QuarantineLevel};
 use bouncewatch_store::quarantine::Quarantined;
-use bouncewatch_store::shutdown::{in_time, stopped};
+use bouncewatch_store::shutdown::{stop_requested, with_grace_period};
 use bouncewatch_store::{Store, StoreError};
 
 /// Maximum number of queue messages in one batch. A message is in flight until its batch is durable, and a crash
@@ -110,7 +110,8 @@ pub async fn run(
     telemetry: Arc<Telemetry>,
     stop: watch::Receiver<bool>,
 ) -> Result<IngestSummary, IngestError> {
-    in_time(&store, stop.clone(), settings.limits.last_flush, store.check_writable()).await?;
+    with_grace_period(&store, stop.clone(), settings.limits.last_flush, store.check_writable())
+        .await?;
     // stops the sources; set by the caller's `stop`, or by a worker that cannot store
     let halt = Arc::new(watch::Sender::new(false));
     let forwarding = tokio::spawn(forward_stop(stop, Arc::clone(&halt)));
@@ -172,13 +173,13 @@ pub async fn run(
 
 /// Stops the sources when the caller stops the run.
 async fn forward_stop(mut stop: watch::Receiver<bool>, halt: Arc<watch::Sender<bool>>) {
-    stopped(&mut stop).await;
+    stop_requested(&mut stop).await;
     halt.send_replace(true);
 }
 
 /// Records in the health that the run is stopping.
 async fn record_stop(mut halted: watch::Receiver<bool>, telemetry: Arc<Telemetry>) {
-    stopped(&mut halted).await;
+    stop_requested(&mut halted).await;
     telemetry.health.record_stopping();
 }
 
@@ -351,7 +352,7 @@ impl Worker {
             let mut halted = self.halt.subscribe();
             tokio::select! {
                 input = self.receiver.next_from_backlog() => input,
-                () = stopped(&mut halted) => WorkerInput::Flush,
+                () = stop_requested(&mut halted) => WorkerInput::Flush,
             }
         };
         tokio::time::timeout_at(deadline, input).await.unwrap_or(WorkerInput::Flush)
@@ -364,7 +365,7 @@ impl Worker {
         let started = Instant::now();
         let (stop, timeout) = (self.halt.subscribe(), self.limits.last_flush);
         let flush = pending.batch.flush(&self.store, (self.clock)());
-        let counts = in_time(&self.store, stop, timeout, flush).await?;
+        let counts = with_grace_period(&self.store, stop, timeout, flush).await?;
         receipts.into_iter().for_each(Receipt::settle);
         self.not_durable_since.clear();
         let messages = std::mem::take(&mut pending.messages);

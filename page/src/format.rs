@@ -7,7 +7,7 @@ pub fn threshold(rate: f64) -> String {
     trimmed(rate, 4)
 }
 
-/// Formats a rate as percent with at most some decimals, without trailing zeros.
+/// Formats a rate as percent with at most `decimals` decimals, without trailing zeros.
 pub(crate) fn trimmed(rate: f64, decimals: usize) -> String {
     let digits = format!("{:.decimals$}", rate * 100.0);
     format!("{} %", digits.trim_end_matches('0').trim_end_matches('.'))

@@ -59,7 +59,7 @@ text_enum! {
 }
 
 text_enum! {
-    /// Party at fault for a failure.
+    /// Where the fault of a failure lies.
     Fault {
         /// The address is wrong.
         RecipientAddress = "recipient_address",
@@ -69,7 +69,7 @@ text_enum! {
         RecipientServer = "recipient_server",
         /// A rule of the receiver.
         Policy = "policy",
-        /// The sending rate.
+        /// The receiver defers mail: sending rate, or greylisting.
         RateLimit = "rate_limit",
         /// The sender's authentication or DNS.
         SenderAuthentication = "sender_authentication",
@@ -79,7 +79,7 @@ text_enum! {
         Content = "content",
         /// The network between the servers.
         Network = "network",
-        /// A suppression list.
+        /// A suppression list: yours, or the global one of SES.
         OwnList = "own_list",
         /// No party: the message was delivered.
         None = "none",
@@ -137,7 +137,8 @@ text_enum! {
         ListQuality = "list_quality",
         /// Reputation, authentication and sending behaviour.
         SenderHealth = "sender_health",
-        /// Neither the list nor the sender.
+        /// Neither list quality nor sender health: network, server of the recipient, or a single message (size, format,
+        /// malware).
         NotUs = "not_us",
         /// Not known.
         Unknown = "unknown",
@@ -231,8 +232,9 @@ impl Cause {
         }
     }
 
-    /// Whether the recipient's address or mailbox is the reason. Only these causes lead to suppression. A sender,
-    /// content, policy, rate or network failure is never classified as one of them.
+    /// Whether the recipient's address or mailbox is the reason. Repeated failures with [`Self::RelayDenied`] and
+    /// [`Self::NetworkTimeout`] suppress too (see [`Self::action`]). A sender, content, policy, rate or network failure is
+    /// never classified as one of them.
     pub const fn is_recipient_failure(self) -> bool {
         matches!(
             self,

@@ -29,8 +29,8 @@ pub(crate) struct CausesArgs {
     pub(crate) to: Option<String>,
     /// Group by columns or tag:NAME [default: cause]
     ///
-    /// Columns: cause, fault, rollup (list quality, sender health, not us), account, region, provider, recipient_domain
-    /// (short: domain), identity and the other columns of `report --by`; campaign is short for tag:campaign. Comma-separated columns form one grouping;
+    /// Columns: cause, fault, rollup (list_quality, sender_health, or not_us for all others), account, region, provider,
+    /// recipient_domain (short: domain), identity and the other columns of `report --by`; campaign is short for tag:campaign. Comma-separated columns form one grouping;
     /// repeat the flag for more groupings.
     #[arg(long, value_name = "COLUMNS", help_heading = heading::WINDOWS)]
     pub(crate) by: Vec<String>,
@@ -39,7 +39,7 @@ pub(crate) struct CausesArgs {
     pub(crate) top: Option<usize>,
     #[command(flatten)]
     pub(crate) own_domains: OwnDomainArgs,
-    /// List only texts that no rule matches
+    /// List only texts that no rule matches; not with --by
     ///
     /// Similar texts form one group. Addresses, names, hosts, IDs and times are masked, so that the list can be sent to
     /// the developers.

@@ -15,7 +15,7 @@ use super::shared_args::{
 Examples:
   bouncewatch check --store ./store
   bouncewatch check --store ./store --window 1h,24h --by identity,tag:campaign
-  bouncewatch check --store ./store --alert-exec /usr/local/bin/page-me")]
+  bouncewatch check --store ./store --alert-exec /usr/local/bin/send-alert")]
 pub(crate) struct CheckArgs {
     #[command(flatten)]
     pub(crate) store: StoreArgs,
@@ -73,7 +73,8 @@ pub(crate) struct CheckArgs {
 pub(crate) struct AlertArgs {
     /// Publish new alerts to an SNS topic
     ///
-    /// Sends alerts that were raised, worsened, cleared or missed, and reminders of active alerts.
+    /// Sends alerts that were raised, worsened or cleared, those raised and cleared while the topic failed, and reminders of
+    /// active alerts.
     #[arg(long, value_name = "ARN", help_heading = heading::ALERTS)]
     pub(crate) alert_sns: Option<String>,
     /// Run COMMAND with new alerts on stdin
@@ -83,8 +84,8 @@ pub(crate) struct AlertArgs {
     pub(crate) alert_exec: Option<String>,
     /// Print only new alerts (for cron)
     ///
-    /// Prints new alerts with the rates concerned, or nothing if there are none. With this and the other channels, notes
-    /// are printed only by a run that has an alert to send.
+    /// Prints new alerts and the rates that they concern, or nothing if there are none. Printed alerts count as delivered.
+    /// If a channel is set, notes are printed only by a run that has an alert to send.
     #[arg(long, conflicts_with = "format", help_heading = heading::ALERTS)]
     pub(crate) alert_stdout: bool,
     /// Do not send alerts
@@ -94,7 +95,7 @@ pub(crate) struct AlertArgs {
     pub(crate) no_alert: bool,
     /// Print alerts, send nothing
     ///
-    /// Prints the alerts that would be sent, with the rates concerned. Does not change the alert state.
+    /// Prints the alerts that would be sent, and the rates that they concern. Does not change the alert state.
     #[arg(long, conflicts_with = "format", help_heading = heading::ALERTS)]
     pub(crate) dry_run: bool,
     /// File with the alert state

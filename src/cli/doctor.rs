@@ -26,10 +26,10 @@ pub(crate) struct DoctorArgs {
     /// Events are followed from SES to this queue.
     #[arg(long, value_name = "QUEUE", help_heading = heading::SOURCE)]
     pub(crate) queue: Vec<String>,
-    /// Configuration set that senders name (repeatable)
+    /// Configuration set that your software names (repeatable)
     ///
-    /// Default sets of identities are known without it.
-    #[arg(long, value_name = "NAME", help_heading = heading::SOURCE)]
+    /// In the header X-SES-CONFIGURATION-SET or in the call. Default sets of identities are found without it.
+    #[arg(long = "configuration-set", alias = "set", value_name = "NAME", help_heading = heading::SOURCE)]
     pub(crate) set: Vec<String>,
     /// Identity to read in detail (repeatable)
     ///
@@ -38,17 +38,17 @@ pub(crate) struct DoctorArgs {
     pub(crate) identity: Vec<String>,
     /// Recipient that does not get mail
     ///
-    /// Checks its domain, the suppression list of SES, the rule of the sandbox and, with --store, its last events. `-`
+    /// Checks its domain, the suppression list of SES, the limit of the sandbox (verified recipients only) and, with --store, its last events. `-`
     /// reads the address from stdin.
     #[arg(long, value_name = "ADDRESS", help_heading = heading::SOURCE)]
     pub(crate) to: Option<String>,
-    /// Host that sends mail without SES (repeatable)
+    /// IP address of a host that sends outside SES (repeatable)
     ///
-    /// Checks whether its name resolves in both directions, and with --sender whether SPF allows it.
+    /// Checks that its name (PTR record) resolves back to it, and with --sender-domain that SPF allows it.
     #[arg(long, value_name = "IP", help_heading = heading::SOURCE)]
     pub(crate) ip: Vec<IpAddr>,
     /// Domain for which the hosts of --ip send (repeatable)
-    #[arg(long, value_name = "DOMAIN", requires = "ip", help_heading = heading::SOURCE)]
+    #[arg(long = "sender-domain", alias = "sender", value_name = "DOMAIN", requires = "ip", help_heading = heading::SOURCE)]
     pub(crate) sender: Vec<String>,
     /// Judge a saved snapshot, without AWS and DNS
     ///
@@ -61,7 +61,6 @@ pub(crate) struct DoctorArgs {
     /// Do not ask DNS servers
     #[arg(long, help_heading = heading::SOURCE)]
     pub(crate) no_dns: bool,
-    /// Events are compared with the counts of SES, and --to prints the last events of the address.
     #[cfg(feature = "analyze")]
     #[command(flatten)]
     pub(crate) store: StoreArgs,

@@ -15,6 +15,9 @@ pub(super) const THRESHOLDS: &str = "Thresholds";
 pub(super) const ALERTS: &str = "Alerts";
 /// Format and destination of the result.
 pub(super) const OUTPUT: &str = "Output";
+/// The account-level suppression list of SES.
+#[cfg(all(feature = "analyze", feature = "doctor"))]
+pub(super) const SES_LIST: &str = "Suppression list of SES";
 /// Endpoints of AWS.
 pub(super) const AWS: &str = "AWS";
 /// Options that most users do not need.

@@ -14,8 +14,8 @@ Examples:
 pub(crate) struct HistoryArgs {
     /// Email address or message ID, or - to read it from stdin
     ///
-    /// A text with @ is an address, any other text is a message ID. With -, it does not appear in the list of
-    /// processes. Hashed addresses are found with the key of the settings.
+    /// A text with @ is an address. Any other text is a message ID of SES (the Message-ID header without < and @...) or a
+    /// trace ID of WorkMail. - keeps the text out of the list of processes. Hashed addresses are found with the key of the settings.
     #[arg(value_name = "ADDRESS-OR-ID")]
     pub(crate) subject: String,
     #[command(flatten)]
@@ -35,7 +35,7 @@ pub(crate) struct HistoryArgs {
     pub(crate) to: Option<String>,
     /// Show only the N newest events
     ///
-    /// A table has at most 400.
+    /// The table shows at most 400 events; JSON has no limit.
     #[arg(long, value_name = "N", default_value = "100", value_parser = clap::value_parser!(u32).range(1..), help_heading = heading::WINDOWS)]
     pub(crate) top: u32,
     #[command(flatten)]

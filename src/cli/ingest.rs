@@ -33,14 +33,14 @@ pub(crate) struct IngestArgs {
     pub(crate) follow: bool,
     /// Wait until no message is in flight elsewhere
     ///
-    /// Without it, the run ends when no message is visible. Messages that another consumer has received, or one that was
-    /// killed, are then still in flight: the summary has their number, and the exit code is 1.
+    /// Without this flag, the run ends when no message is visible. Messages that are still in flight at another consumer,
+    /// also at one that was killed, are not read: the summary has their number, and the exit code is 1.
     #[arg(long, conflicts_with = "follow", help_heading = heading::SOURCE)]
     pub(crate) wait_in_flight: bool,
     /// Skip older objects and log events
     ///
     /// RFC 3339 or a date. S3: read only objects modified at TIME or later. Log group: start at TIME on the first read;
-    /// later reads continue at the cursor.
+    /// later runs continue where the last one stopped.
     #[arg(long, value_name = "TIME", help_heading = heading::SOURCE)]
     pub(crate) since: Option<String>,
     /// AWS account ID of imported send counts

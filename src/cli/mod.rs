@@ -97,7 +97,7 @@ Examples:
 `bouncewatch help COMMAND` prints the options and examples of a command."
 )]
 pub(crate) struct Cli {
-    /// Settings file (TOML)
+    /// Settings file (TOML) [default: none]
     ///
     /// `bouncewatch config init` prints a file with all settings and their defaults.
     #[arg(long, global = true, value_name = "FILE", help_heading = heading::GLOBAL)]
@@ -108,7 +108,7 @@ pub(crate) struct Cli {
     /// as errors.
     #[arg(short, long, global = true, overrides_with = "quiet", help_heading = heading::GLOBAL)]
     pub(crate) quiet: bool,
-    /// Color levels: auto, always or never
+    /// Use color: auto, always or never
     ///
     /// auto: if stdout is a terminal. The environment variables NO_COLOR and CLICOLOR_FORCE apply.
     #[arg(
@@ -165,8 +165,8 @@ pub(crate) enum Verbosity {
 pub(crate) enum Command {
     /// Ingest events into the store; exit when the source is drained
     ///
-    /// A queue is read until all messages sent before the start of the run are received; a file or archive is read to
-    /// its end. With --follow, the command keeps running. An event is deleted from a queue only after it is stored
+    /// A queue is read until no visible message was sent before the start of the run; a file or archive is read to its
+    /// end. Messages in flight at another consumer need --wait-in-flight. With --follow, the command keeps running. An event is deleted from a queue only after it is stored
     /// durably. Documents that cannot be read go to the quarantine of the store.
     ///
     /// Exit codes: 0 done; 1 done, attention needed (see the summary); 2 failed.
@@ -177,7 +177,7 @@ pub(crate) enum Command {
     /// alerts if a channel is set.
     ///
     /// Exit codes (Nagios plugin convention): 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN (no denominator, stale feed,
-    /// failure). The worst status is returned: CRITICAL, WARNING, UNKNOWN, OK.
+    /// failure). With several: CRITICAL before WARNING, UNKNOWN, OK.
     #[cfg(feature = "analyze")]
     Check(CheckArgs),
     /// Report rates over time, by identity, campaign, domain, ...
@@ -197,8 +197,8 @@ pub(crate) enum Command {
     /// Serve the page, check, report and metrics over HTTP
     ///
     /// Answers GET requests only: / (page), /check.json, /report.json, /report.csv, /metrics, /healthz. Query parameters
-    /// are the options of the commands: /check.json?window=24h&by=identity. Results are computed at most once per
-    /// --every. There is no login: every client that can connect can read the results.
+    /// have the meaning of the options with the same names: window, by, at, from, to, every, basis, service,
+    /// counted-from, own-domain, top; for example /check.json?window=24h&by=identity. There is no login: every client that can connect can read the results.
     ///
     /// Exit codes: 0 stopped by a signal, 2 failed.
     #[cfg(feature = "analyze")]
@@ -206,7 +206,8 @@ pub(crate) enum Command {
     /// Reconcile the bounce rate with the one AWS shows, step by step
     ///
     /// Starts with all bounces and subtracts what SES does not count: mail to the simulator and to your own domains,
-    /// automatic replies, soft bounces, and mail stopped by your suppression lists.
+    /// automatic replies, soft, undetermined and unclassified bounces, and mail stopped by the suppression list of your
+    /// account or tenant.
     ///
     /// Exit codes: 0 done, 2 failed.
     #[cfg(feature = "analyze")]
@@ -233,8 +234,9 @@ pub(crate) enum Command {
     Explain(ExplainArgs),
     /// List addresses to suppress, with reason and evidence
     ///
-    /// Listed are recipients that do not exist, complained, or failed softly several times. A sender, content, policy
-    /// or rate failure never lists an address. A later delivery removes an address from the list (after a hard bounce:
+    /// Lists recipients that do not exist, complained, or had several soft bounces. An address that worked before its first
+    /// hard bounce is on hold for 3 days: do not mail it until then; it is listed if it bounces again later. A sender,
+    /// content, policy or rate failure never lists an address. A later delivery removes an address from the list (after a hard bounce:
     /// a delivery more than one hour later); a complaint stays.
     ///
     /// Exit codes: 0 done, 2 failed.
@@ -243,7 +245,8 @@ pub(crate) enum Command {
     /// Find out why mail or events do not arrive (AWS and DNS)
     ///
     /// Reads the SES account, its identities, the path of events from SES to the queue, WorkMail, and the DNS records of
-    /// the domains, and prints findings: the worst first, each with its evidence and what to do. Nothing is changed.
+    /// the domains, and prints findings: the worst first, each with its evidence and what to do. With --store, compares the
+    /// stored events with the counts of SES, and --to prints the last events of the address. Nothing is changed.
     /// `deploy/policies/doctor.json` has the permissions; a denied call is a finding.
     ///
     /// Exit codes: 0 no problem, 1 warning, 2 critical, 3 unknown or failed.

@@ -54,7 +54,7 @@ pub(crate) struct PageArgs {
     pub(crate) own_domains: OwnDomainArgs,
     /// Write one page per group into the folder of -o
     ///
-    /// For example tenant. The folder gets index.html and a page for each value of the column or tag (at most 500).
+    /// For example tenant. The folder gets index.html and a page for each value of the column or tag. More than 500 groups are an error.
     #[arg(long, value_name = "COLUMN", requires = "output", conflicts_with_all = ["mail", "data", "from_json"], help_heading = heading::OUTPUT)]
     pub(crate) each: Option<String>,
     /// Print a message for `sendmail -t`

@@ -29,7 +29,7 @@ pub(crate) struct ReportArgs {
     pub(crate) to: Option<String>,
     /// Interval between rows
     ///
-    /// Each row is the rate of a window that ends at its time.
+    /// Each row has the rate of the window that ends at the time of the row.
     #[arg(long, value_name = "DURATION", default_value = "1d", help_heading = heading::WINDOWS)]
     pub(crate) every: String,
     /// Windows, e.g. 24h,7d,volume:10000

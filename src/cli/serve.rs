@@ -9,7 +9,7 @@ use super::shared_args::{AwsArgs, CacheArgs, StoreArgs};
 #[command(after_help = "\
 Examples:
   bouncewatch serve --store ./store
-  bouncewatch serve --store ./store --listen 0.0.0.0:9465 --host a.example.com")]
+  bouncewatch serve --store ./store --listen 0.0.0.0:9465 --allowed-host a.example.com")]
 pub(crate) struct ServeArgs {
     #[command(flatten)]
     pub(crate) store: StoreArgs,
@@ -18,13 +18,13 @@ pub(crate) struct ServeArgs {
     /// A port alone (9465) listens on this machine only.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9465", help_heading = heading::OUTPUT)]
     pub(crate) listen: String,
-    /// Accept requests for this host name (repeatable)
+    /// Accept requests with this Host header (repeatable)
     ///
     /// Requests for localhost and for IP addresses are always accepted. Others are refused, so that a web page in a
     /// browser on this machine cannot read the results (DNS rebinding).
-    #[arg(long, value_name = "NAME", help_heading = heading::OUTPUT)]
+    #[arg(long = "allowed-host", alias = "host", value_name = "NAME", help_heading = heading::OUTPUT)]
     pub(crate) host: Vec<String>,
-    /// Time for which a result is kept
+    /// Compute each result at most once in this time
     #[arg(long, value_name = "DURATION", default_value = "60s", help_heading = heading::OUTPUT)]
     pub(crate) every: String,
     #[command(flatten)]

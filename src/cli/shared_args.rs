@@ -12,7 +12,7 @@ use super::heading;
 pub(crate) struct StoreArgs {
     /// Folder of the store, or s3://BUCKET/PREFIX
     ///
-    /// Default: `store` in the settings file.
+    /// Required, unless the settings file has `store`.
     #[arg(long, value_name = "DIR", help_heading = heading::STORE)]
     pub(crate) store: Option<String>,
 }
@@ -71,7 +71,7 @@ pub(crate) enum BasicFormat {
 pub(crate) struct ServiceArgs {
     /// Service to evaluate: ses or workmail
     ///
-    /// WorkMail: every bounce counts; attempts are sent plus bounced recipients.
+    /// WorkMail: every bounce counts; attempts are recipients with a sent or a bounced message.
     #[arg(long, value_enum, default_value = "ses", hide_possible_values = true, help_heading = heading::WINDOWS)]
     pub(crate) service: ServiceArg,
 }

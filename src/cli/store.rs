@@ -66,7 +66,7 @@ Examples:
     Retain(RetainArgs),
     /// Remove an email address from the store
     ///
-    /// Rows with this recipient or sender, or with the address in a text, stay in all numbers and lose the address.
+    /// Rows with this recipient or sender, or with the address in a text, are still counted, but without the address.
     /// Quarantined documents that contain it are deleted; content that is encoded inside a document (base64, gzip) is
     /// not searched. Hashed addresses are found with the key of the settings.
     ///

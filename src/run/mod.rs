@@ -76,7 +76,7 @@ pub(crate) fn run(cli: Cli, now: i64, out: &mut dyn Write) -> anyhow::Result<Com
         #[cfg(feature = "analyze")]
         Command::History(args) => history::run(&args, &config, now, layout),
         #[cfg(feature = "analyze")]
-        Command::Suppress(args) => suppress::run(&args, &config, now),
+        Command::Suppress(args) => suppress::run(&args, &config, now, verbosity),
         Command::Explain(args) => explain::run(&args, &config, out),
         #[cfg(feature = "doctor")]
         Command::Doctor(args) => doctor::run(&args, &config, now, verbosity, layout),

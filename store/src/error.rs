@@ -30,12 +30,12 @@ pub enum StoreError {
         source: object_store::Error,
     },
     /// The store did not respond in time after the run was asked to stop.
-    #[error("`{store}` did not respond within {} s of the stop signal", patience.as_secs())]
-    Overdue {
+    #[error("`{store}` did not respond within {} s of the stop signal", grace_period.as_secs())]
+    ShutdownTimeout {
         /// The store.
         store: String,
         /// The time limit.
-        patience: Duration,
+        grace_period: Duration,
     },
     /// Rows could not be encoded.
     #[error("could not build a segment: {0}")]

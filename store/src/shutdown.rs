@@ -8,32 +8,32 @@ use crate::error::StoreError;
 use crate::open::Store;
 
 /// Resolves when the run is asked to stop.
-pub async fn stopped(stop: &mut watch::Receiver<bool>) {
+pub async fn stop_requested(stop: &mut watch::Receiver<bool>) {
     // if the sender is gone, no stop can be requested any more
     if stop.wait_for(|stop| *stop).await.is_err() {
         std::future::pending::<()>().await;
     }
 }
 
-/// Resolves `patience` after the run was asked to stop.
-pub async fn overdue(mut stop: watch::Receiver<bool>, patience: Duration) {
-    stopped(&mut stop).await;
-    tokio::time::sleep(patience).await;
+/// Resolves `grace_period` after the run was asked to stop.
+pub async fn grace_period_over(mut stop: watch::Receiver<bool>, grace_period: Duration) {
+    stop_requested(&mut stop).await;
+    tokio::time::sleep(grace_period).await;
 }
 
-/// Result of `work` on a store, or [`StoreError::Overdue`] when it takes longer than `patience` after the run was asked
+/// Result of `work` on a store, or [`StoreError::ShutdownTimeout`] when it takes longer than `grace_period` after the run was asked
 /// to stop. Without this limit, a bucket behind a lost network is retried for minutes.
-pub async fn in_time<T>(
+pub async fn with_grace_period<T>(
     store: &Store,
     stop: watch::Receiver<bool>,
-    patience: Duration,
+    grace_period: Duration,
     work: impl Future<Output = Result<T, StoreError>>,
 ) -> Result<T, StoreError> {
     tokio::select! {
         biased;
         done = work => done,
-        () = overdue(stop, patience) => {
-            Err(StoreError::Overdue { store: store.name().to_owned(), patience })
+        () = grace_period_over(stop, grace_period) => {
+            Err(StoreError::ShutdownTimeout { store: store.name().to_owned(), grace_period })
         }
     }
 }

@@ -262,7 +262,7 @@ fn pages_stay_within_their_limits() {
 }
 
 #[test]
-fn content_security_policy_permits_nothing_else() {
+fn page_permits_its_own_style_and_script_only_and_names_no_url() {
     let (_, html, _) = page_of("ok");
     let policy = html.split("http-equiv=\"Content-Security-Policy\" content=\"").nth(1).unwrap();
     let policy = policy.split('"').next().unwrap();

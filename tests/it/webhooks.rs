@@ -1,47 +1,17 @@
 //! Alerts to webhooks: formats, signatures, and failures of the endpoint.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpListener;
-use std::thread::JoinHandle;
-
 use serde_json::Value;
 
 use crate::command::{CommandOutput, Workspace};
+use crate::endpoint::Endpoint;
 use crate::messages::{minutes_after_now, sent_and_bounced};
 
-/// A request: its head in lower case, and its body.
-type Request = (String, String);
-
-/// An endpoint that answers one request with each of some statuses, then ends.
-struct Endpoint {
-    url: String,
-    requests: JoinHandle<Vec<Request>>,
-}
-
-impl Endpoint {
-    fn start(statuses: &'static [&'static str]) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}/T0/part-that-is-secret", listener.local_addr().unwrap());
-        let requests = std::thread::spawn(move || {
-            let answer = |status: &&str| {
-                let (mut stream, _) = listener.accept().unwrap();
-                let mut reader = BufReader::new(stream.try_clone().unwrap());
-                let mut head = String::new();
-                while !head.ends_with("\r\n\r\n") {
-                    assert!(reader.read_line(&mut head).unwrap() > 0, "{head}");
-                }
-                let head = head.to_lowercase();
-                let (_, length) = head.split_once("content-length: ").unwrap();
-                let length: usize = length.lines().next().unwrap().parse().unwrap();
-                let mut body = vec![0; length];
-                reader.read_exact(&mut body).unwrap();
-                write!(stream, "HTTP/1.1 {status}\r\nContent-Length: 4\r\n\r\nbad\x1b").unwrap();
-                (head, String::from_utf8(body).unwrap())
-            };
-            statuses.iter().map(answer).collect()
-        });
-        Self { url, requests }
-    }
+/// An endpoint that answers one request with each of some statuses.
+fn endpoint(statuses: &[&'static str]) -> Endpoint {
+    Endpoint::start(
+        "T0/part-that-is-secret",
+        statuses.iter().map(|status| (*status, "bad\x1b")).collect(),
+    )
 }
 
 /// Runs a `check` of a store with a bounce rate of 6.2 % with the settings.
@@ -65,7 +35,7 @@ fn webhook_receives_each_alert_once_also_after_a_failure() {
     let workspace = workspace(
         "[page]\nurl = \"https://status.example.com/page.html\"\n[[alert.webhook]]\nname = \"ops\"\nformat = \"json\"\nurl_env = \"OPS_URL\"\nsecret_file = \"secret\"\n",
     );
-    let endpoint = Endpoint::start(&["503 Service Unavailable", "302 Found", "200 OK"]);
+    let endpoint = endpoint(&["503 Service Unavailable", "302 Found", "200 OK"]);
     for (minutes, expected) in [
         (-30, Some("503 Service Unavailable bad\\u{1b}")),
         (-25, Some("302 Found")),
@@ -87,7 +57,7 @@ fn webhook_receives_each_alert_once_also_after_a_failure() {
     assert_eq!(messages[0]["alert"]["id"], messages[2]["alert"]["id"]);
     assert_eq!(messages[2]["alert"]["level"], "warning");
     let head = &requests[2].0;
-    assert!(head.starts_with("post /t0/part-that-is-secret http/1.1\r\n"), "{head}");
+    assert!(head.starts_with("POST /T0/part-that-is-secret HTTP/1.1\r\n"), "{head}");
     assert!(head.contains("\r\ncontent-type: application/json\r\n"), "{head}");
     assert!(head.contains("\r\nbouncewatch-signature: t="), "{head}");
     assert!(!head.contains("\r\nbouncewatch-signature: t=0,"), "{head}");
@@ -103,7 +73,7 @@ fn chat_services_get_text_and_a_link_to_the_page() {
         let workspace = workspace(&format!(
             "[page]\nurl = \"https://status.example.com/page.html\"\n[[alert.webhook]]\nname = \"ops\"\nformat = \"{format}\"\nurl_env = \"OPS_URL\"\n"
         ));
-        let endpoint = Endpoint::start(&["204 No Content"]);
+        let endpoint = endpoint(&["204 No Content"]);
         let output = check(&workspace, -30, &endpoint.url);
         assert_eq!((output.exit_code, output.stderr.as_str()), (1, ""), "{format}");
         let requests = endpoint.requests.join().unwrap();

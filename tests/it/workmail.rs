@@ -335,7 +335,7 @@ fn workmail_check_exits_3_without_sent_events() {
 }
 
 #[test]
-fn check_hints_at_the_other_service() {
+fn check_suggests_the_service_that_has_events() {
     let workspace = Workspace::new();
     workspace.ingest(&one_message_each(10, 0));
     let output = workspace.run(&format!("check --store STORE --at {NOW}"));

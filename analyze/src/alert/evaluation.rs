@@ -51,7 +51,7 @@ pub enum Condition {
         /// Level that is reached with thresholds lowered to `clear_below`. An alert keeps its level while this is not
         /// lower (hysteresis).
         sustained: AlertLevel,
-        /// The rate.
+        /// The rate, which may be the highest one of the alert.
         rate: Option<Peak>,
     },
 }
@@ -75,10 +75,10 @@ pub fn evaluate(
     let mut add = |metric: &str, scope: ScopeMap, window: &str, condition: Condition| {
         let key = AlertKey { service: service.clone(), metric: metric.to_owned(), scope };
         let windows = conditions.entry(key).or_default();
-        let is_ok =
+        let has_no_fault =
             windows.get(window).is_none_or(|known| *known == Condition::level(AlertLevel::Ok));
-        // the metrics of a scope share its denominator; one unknown metric is enough
-        if metric != DENOMINATOR || is_ok {
+        // each metric of a scope adds its denominator: the first unknown one stays
+        if metric != DENOMINATOR || has_no_fault {
             windows.insert(window.to_owned(), condition);
         }
     };
@@ -94,7 +94,7 @@ pub fn evaluate(
     for verdict in &check.verdicts {
         let scope = scope_map(&verdict.scope);
         let is_unknown = verdict.level == AlertLevel::Unknown;
-        // in a group it is no fault; `Ok` clears an alert that an earlier version raised
+        // an unknown denominator of a group is normal; `Ok` clears an alert that an earlier version raised
         let is_fault = is_unknown && verdict.scope.is_account();
         let level = if is_fault { AlertLevel::Unknown } else { AlertLevel::Ok };
         add(DENOMINATOR, scope.clone(), &verdict.window, Condition::level(level));

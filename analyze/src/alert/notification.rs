@@ -1,6 +1,7 @@
-//! Pending notifications of a channel, and their delivery. No I/O.
+//! Pending notifications of a channel, and the record of those delivered. No I/O.
 //!
-//! Each channel is notified when an alert is raised, worsens, is still active after `renotify_after`, and is cleared.
+//! Each channel is notified when an alert is raised, worsens, is still active after `renotify_after`, is cleared, or was
+//! missed.
 
 use std::collections::BTreeMap;
 
@@ -85,7 +86,7 @@ fn pending_change(
         (false, false) => None,
         (false, true) => Some(AlertChange::Raised),
         (true, false) => Some(AlertChange::Cleared),
-        (true, true) if alert.level > previous.level || previous.renotify => {
+        (true, true) if alert.level > previous.level || previous.reached_again => {
             Some(AlertChange::Worsened)
         }
         (true, true) => is_reminder_due().then_some(AlertChange::Reminded),
@@ -106,13 +107,13 @@ pub fn mark_delivered(
         let previous = notification.previous.filter(|previous| previous.level > AlertLevel::Ok);
         let since = previous.map_or(Timestamp(at), |previous| previous.since);
         let level = notification.alert.level;
-        let delivered = ChannelState { level, at: Timestamp(at), since, renotify: false };
+        let delivered = ChannelState { level, at: Timestamp(at), since, reached_again: false };
         alert.notified.insert(channel.to_owned(), delivered);
     }
 }
 
-/// Drops cleared alerts that all channels are notified of: `channels` of this run, and channels of other runs that were
-/// notified of the alert.
+/// Drops a cleared alert after all channels were notified that it cleared: `channels` of this run, and channels of other
+/// runs that were notified of the alert.
 pub fn drop_cleared(state: &mut AlertState, channels: &[String]) {
     let is_notified = |alert: &Alert, channel: &String| {
         alert.notified.get(channel).is_some_and(|notified| notified.level == AlertLevel::Ok)

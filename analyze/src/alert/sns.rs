@@ -28,7 +28,7 @@ pub struct SnsError {
     why: String,
 }
 
-/// Returns the cause of an error of the SDK in one line, with a hint. The SDK also has a dump of the response.
+/// Returns the cause of an error of the SDK with a hint in a second line. Not its debug text: that contains the whole response.
 fn reason<E>(error: &E) -> String
 where
     E: ProvideErrorMetadata + std::error::Error,
@@ -36,7 +36,7 @@ where
     let Some(code) = error.code() else {
         return match no_response_reason(error) {
             why if why.contains("credential") => {
-                format!("no credentials were found\n  hint: {CREDENTIALS_HINT}")
+                "no credentials were found\n  hint: set AWS_PROFILE, run `aws sso login`, or attach a role".to_owned()
             }
             why => why,
         };
@@ -55,7 +55,8 @@ where
     format!("{}\n  hint: {hint}", format!("{code} {message}").trim())
 }
 
-const CREDENTIALS_HINT: &str = "`aws sts get-caller-identity` shows the credentials in use";
+const CREDENTIALS_HINT: &str =
+    "renew the credentials; `aws sts get-caller-identity` shows those in use";
 
 /// Publishes a message to a topic. Email subscriptions get the text, SMS subscriptions the subject, others the JSON.
 ///

@@ -131,7 +131,7 @@ pub struct ChannelState {
     pub since: Timestamp,
     /// True if a window fell and reached its level again since the first notification: notify again.
     #[serde(rename = "again")]
-    pub renotify: bool,
+    pub reached_again: bool,
 }
 
 /// Highest rate of an alert.

@@ -1,4 +1,4 @@
-//! Checks for the tests of this module.
+//! Check reports for the tests of this module.
 
 use bouncewatch_schemas::event::Service;
 

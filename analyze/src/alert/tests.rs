@@ -152,7 +152,7 @@ fn windows_of_a_scope_share_one_alert() {
 }
 
 #[test]
-fn unknown_condition_clears_no_alert() {
+fn unknown_level_clears_no_alert() {
     check(&["W??????????"], "0:raised warning");
     check(&["W..?......"], "0:raised warning");
     check(&["W..?......."], "0:raised warning, 10:cleared ok");

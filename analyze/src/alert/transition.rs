@@ -152,7 +152,7 @@ fn update_alert(alert: &mut Alert, evaluation: &Evaluation, policy: &AlertPolicy
     for notified in
         alert.notified.values_mut().filter(|notified| reached_again >= Some(notified.since))
     {
-        notified.renotify = true;
+        notified.reached_again = true;
     }
     alert.level = level;
     alert.worst = alert.worst.max(level);

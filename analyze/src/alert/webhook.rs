@@ -20,8 +20,8 @@ use crate::alert::message::Message;
 const TIMEOUT: Duration = Duration::from_secs(15);
 /// Header with the time and the signature of a request.
 pub const SIGNATURE_HEADER: &str = "Bouncewatch-Signature";
-/// Longest text of a message, characters. Slack shortens messages from 4,000 characters on, a description of an embed of
-/// Discord has at most 4,096.
+/// Longest text of a message, characters. Slack recommends at most 4,000 characters, a description of an embed of Discord
+/// has at most 4,096.
 const TEXT_CHARS_MAX: usize = 3_500;
 /// Most lines of a card of Teams; a message may have 28 KB.
 const CARD_LINES_MAX: usize = 60;
@@ -76,7 +76,7 @@ pub struct WebhookError {
 
 /// The URL of a webhook cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("its URL must start with https://")]
+#[error("the URL must start with https:// (http:// only for this machine)")]
 pub struct InvalidUrl;
 
 impl Webhook {
@@ -136,11 +136,11 @@ fn without_url(error: reqwest::Error) -> String {
 
 fn hint(status: u16) -> &'static str {
     match status {
-        301..=308 => "set the URL to which the endpoint redirects",
+        301..=308 => "the endpoint redirects: use the URL of its target",
         401 | 403 | 404 | 410 => {
             "the webhook was removed or its URL is incomplete: create a new one and store its URL"
         }
-        429 => "the endpoint limits the rate: reduce the number of groups with alerts",
+        429 => "too many requests: reduce the number of groups with alerts (`by` in the settings)",
         500.. => "the endpoint has a problem",
         _ => "compare `format` in [[alert.webhook]] with the endpoint",
     }
@@ -163,7 +163,8 @@ fn body(format: WebhookFormat, message: &Message) -> String {
     }
 }
 
-/// Text in a block of code. A link to the page follows it, because links in a block are not active.
+/// Returns a text as a block of code, shortened. A link to the page belongs outside, because links in a block are not
+/// active.
 fn code_block(text: &str) -> String {
     let text = text.replace("```", "\'\'\'");
     let mut shown: String = text.chars().take(TEXT_CHARS_MAX).collect();

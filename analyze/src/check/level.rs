@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn missing_attempts_are_unknown_for_account_and_counts() {
+    fn missing_attempts_are_unknown_for_accounts_and_for_groups_with_bounces() {
         let level = |count, attempts, scope| assess(count, attempts, BOUNCE, scope).level;
         assert_eq!(level(5, None, ScopeKind::Account), AlertLevel::Unknown);
         assert_eq!(level(5, None, ScopeKind::Group), AlertLevel::Unknown);

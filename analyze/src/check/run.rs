@@ -142,7 +142,7 @@ pub(crate) fn without_feedback(grouping: &Grouping) -> Grouping {
     grouping.with(Dimension::Column(NO_FEEDBACK))
 }
 
-/// Times inside a window at which verdicts start to count, besides the bounds of the window.
+/// Times other than the bounds of a window at which the paces, the previous period and the mature part start or end.
 fn boundaries(timeline: &Timeline, window: &Window, to: i64) -> Vec<i64> {
     let mut boundaries = trend::boundaries(timeline, window, to);
     boundaries.push(to.saturating_sub(MATURE_AFTER_MS));

@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn last_status_of_each_part_of_the_account_counts() {
+    fn newest_status_of_each_account_and_tenant_counts() {
         use EventKind::{SendingDisabled, SendingEnabled};
 
         let (stopped, allowed) = (event(SendingDisabled, 1, None), event(SendingEnabled, 2, None));

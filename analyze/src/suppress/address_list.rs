@@ -53,13 +53,18 @@ impl AddressList {
         }
     }
 
-    /// Adds an address with its reason and time, and returns whether the text is one. An address on hold is not on the
-    /// list.
-    fn add(&mut self, text: &str, reason: Option<&str>, listed_at: Option<i64>) -> bool {
+    /// Adds an address with its reason and the time at which it was listed (epoch milliseconds), and returns its normal
+    /// form; `None` if the text is no address. An address on hold is not on the list.
+    pub fn add(
+        &mut self,
+        text: &str,
+        reason: Option<&str>,
+        listed_at: Option<i64>,
+    ) -> Option<String> {
         let address = normalise(Cow::Borrowed(text)).filter(|address| is_address(address));
-        let Some(address) = address.map(Cow::into_owned) else { return false };
+        let address = address.map(Cow::into_owned)?;
         if reason.is_some_and(|reason| HOLDS.contains(&reason)) {
-            return true;
+            return Some(address);
         }
         if reason.is_some_and(|reason| reason.eq_ignore_ascii_case("complaint")) {
             self.complaints.insert(address.clone());
@@ -67,8 +72,8 @@ impl AddressList {
         if let Some(at) = listed_at {
             self.listed_at.insert(address.clone(), at);
         }
-        self.addresses.insert(address);
-        true
+        self.addresses.insert(address.clone());
+        Some(address)
     }
 }
 
@@ -81,7 +86,7 @@ fn parse_lines(text: &str) -> AddressList {
         }
         let (address, rest) = first_field(line);
         let reason = rest.split(SEPARATORS).next().map(str::trim);
-        let is_address = list.add(&address, reason, None);
+        let is_address = list.add(&address, reason, None).is_some();
         if !is_address && at > 0 {
             list.unreadable += 1;
         }
@@ -143,12 +148,13 @@ fn add_value(value: &Value, list: &mut AddressList) -> bool {
             }
             true
         }
-        Value::String(text) => list.add(text, None, None),
+        Value::String(text) => list.add(text, None, None).is_some(),
         Value::Object(object) => {
             let text = |key: &&str| object.get(*key)?.as_str();
             if let Some(address) = ADDRESS_KEYS.iter().find_map(text) {
                 let listed_at = object.get("LastUpdateTime").and_then(time_ms);
-                return list.add(address, REASON_KEYS.iter().find_map(text), listed_at);
+                let reason = REASON_KEYS.iter().find_map(text);
+                return list.add(address, reason, listed_at).is_some();
             }
             list.is_truncated |= object.get("NextToken").is_some_and(Value::is_string);
             let inner = LIST_KEYS.iter().filter_map(|key| object.get(*key));

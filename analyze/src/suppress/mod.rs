@@ -23,4 +23,4 @@ pub use decision::SoftLimit;
 pub use model::{Releases, Suppressions};
 pub use request::SuppressRequest;
 pub(crate) use run::suppress_scan;
-pub use run::{release, suppress};
+pub use run::{release, suppress, suppress_and_release};

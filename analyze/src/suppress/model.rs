@@ -65,7 +65,8 @@ pub struct Suppressions {
     pub left_out: OmittedCounts,
     /// Minimum number of addresses of a provider incident; 0: not detected.
     pub mass_guard: usize,
-    /// Addresses to mail again only after `expires_at`. They are not in `addresses`, and complete also with a list.
+    /// Addresses to mail again only after `expires_at`. They are not in `addresses`; a list to compare with does not
+    /// filter them.
     pub on_hold: Vec<SuppressedAddress>,
     pub incidents: Vec<ProviderIncident>,
 }
@@ -105,7 +106,7 @@ pub struct AddressWithoutEvidence {
     pub delivered_at: Option<String>,
 }
 
-/// Permanent failures that are not in the list.
+/// What `suppress` does not list, by reason: numbers of addresses, unless a field states otherwise.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct OmittedCounts {
     /// Failures of addresses that were redacted at ingest (`drop`) or forgotten.

@@ -28,6 +28,21 @@ pub fn suppress(
     })
 }
 
+/// Lists addresses that must not be mailed again, and those that can leave the account-level suppression list of SES.
+///
+/// # Errors
+/// If there is no store, or it cannot be read.
+pub fn suppress_and_release(
+    request: &SuppressRequest,
+    classifier: &Classifier,
+) -> Result<(Suppressions, Releases), AnalyzeError> {
+    StoreScan::run(&request.store, Service::Ses, &[], |scan| {
+        let builder = collect(request, None, classifier, scan)?;
+        let releases = builder.releases();
+        Ok((builder.build(), releases))
+    })
+}
+
 /// Lists the addresses of a scan; with `recipients`, only those of them.
 pub(crate) fn suppress_scan(
     request: &SuppressRequest,

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-/// The time by which an event belongs to a window.
+/// Which time of an event assigns it to a window.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Basis {

@@ -36,7 +36,7 @@ pub(crate) enum PointerTarget {
 }
 
 impl PointerTarget {
-    /// Reads a pointer.
+    /// Parses a pointer; `region` is that of the notification.
     pub(crate) fn read(
         wire: &ObjectPointer<'_>,
         encoding: KeyEncoding,
@@ -65,7 +65,8 @@ impl PointerTarget {
     }
 }
 
-/// Decodes `application/x-www-form-urlencoded` text: `+` is a space, `%XX` a byte. `None` if the result is not UTF-8.
+/// Decodes `application/x-www-form-urlencoded` text: `+` is a space, `%XX` a byte. `None` if an escape is
+/// invalid, or the result is not UTF-8.
 fn decode_form_value(text: &str) -> Option<String> {
     let mut decoded = Vec::with_capacity(text.len());
     let mut bytes = text.bytes();
@@ -88,7 +89,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn encoded_key_decodes_to_itself(key in "\\PC{1,20}") {
+        fn decoding_reverses_encoding(key in "\\PC{1,20}") {
             let encoded: String = key.bytes().map(|byte| match byte {
                 b' ' => "+".to_owned(),
                 byte if byte.is_ascii_alphanumeric() => char::from(byte).to_string(),

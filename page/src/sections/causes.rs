@@ -57,7 +57,7 @@ fn rollup_name(rollup: &str) -> String {
     match rollup {
         "list_quality" => "list quality".to_owned(),
         "sender_health" => "sender health".to_owned(),
-        "not_us" => "not the sender".to_owned(),
+        "not_us" => "other".to_owned(),
         other => other.replace('_', " "),
     }
 }

@@ -11,7 +11,7 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use crate::source::logs::error::LogsError;
 use crate::source::receipt::Settlement;
-use bouncewatch_store::shutdown::in_time;
+use bouncewatch_store::shutdown::with_grace_period;
 use bouncewatch_store::{Store, is_json_damaged, json_with_checksum};
 
 /// Folder of the cursors in the store.
@@ -48,7 +48,8 @@ impl Cursor {
     /// Reads the cursor, epoch milliseconds; `None` if the group was never read.
     pub(super) async fn read(&self, stop: watch::Receiver<bool>) -> Result<Option<i64>, LogsError> {
         let path = self.store.path(&self.relative_path);
-        let read = in_time(&self.store, stop, STORE_TIMEOUT, self.store.get(&path)).await?;
+        let read =
+            with_grace_period(&self.store, stop, STORE_TIMEOUT, self.store.get(&path)).await?;
         let Some(bytes) = read else { return Ok(None) };
         let failed = |why: String| LogsError::Cursor {
             path: format!("{}/{}", self.store.name(), self.relative_path),
@@ -78,7 +79,8 @@ impl Cursor {
         let json = serde_json::to_vec(&file).expect("a number and two strings are JSON");
         let bytes = json_with_checksum(json);
         let path = self.store.path(&self.relative_path);
-        Ok(in_time(&self.store, stop, STORE_TIMEOUT, self.store.put(&path, bytes)).await?)
+        Ok(with_grace_period(&self.store, stop, STORE_TIMEOUT, self.store.put(&path, bytes))
+            .await?)
     }
 }
 

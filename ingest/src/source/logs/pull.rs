@@ -24,7 +24,7 @@ use crate::source::logs::group::{LogGroup, LogPage};
 use crate::source::logs::settings::LogsSettings;
 use crate::source::receipt::{Receipt, Settlement};
 use crate::telemetry::gauges::GaugeSlot;
-use bouncewatch_store::shutdown::stopped;
+use bouncewatch_store::shutdown::stop_requested;
 
 /// Overlap of two pulls: an event that arrives later than this after a newer event is missed.
 const OVERLAP_MS: i64 = 15 * 60_000;
@@ -165,7 +165,7 @@ impl LogPuller {
                 continue;
             }
             tokio::select! {
-                () = stopped(&mut stop) => return Ok(()),
+                () = stop_requested(&mut stop) => return Ok(()),
                 () = tokio::time::sleep(POLL_INTERVAL) => {}
             }
         }
@@ -185,7 +185,7 @@ impl LogPuller {
             // a stop interrupts only waiting, never the sending of a page
             let response = tokio::select! {
                 biased;
-                () = stopped(&mut stop) => return Ok(PullEnd::Stopped),
+                () = stop_requested(&mut stop) => return Ok(PullEnd::Stopped),
                 page = self.group.page(since, token.as_deref(), &self.intake.telemetry) => page,
             };
             if lock(&self.ledger).has_lost_page() {
@@ -210,7 +210,7 @@ impl LogPuller {
                 }
             };
             tokio::select! {
-                () = stopped(&mut stop) => return Ok(PullEnd::Stopped),
+                () = stop_requested(&mut stop) => return Ok(PullEnd::Stopped),
                 () = tokio::time::sleep_until(pause_until) => {}
             }
         }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bouncewatch_store::aws::Buckets;
-use bouncewatch_store::shutdown::stopped;
+use bouncewatch_store::shutdown::stop_requested;
 use futures::StreamExt;
 use object_store::ObjectStore;
 use object_store::path::Path;
@@ -134,7 +134,7 @@ impl Objects {
             }
             let next: Option<S3Object> = tokio::select! {
                 biased;
-                () = stopped(&mut stop) => { summary.interrupted = true; None }
+                () = stop_requested(&mut stop) => { summary.interrupted = true; None }
                 next = listed.recv() => next,
             };
             let Some(object) = next else { break };

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use tokio::sync::Semaphore;
 
 use bouncewatch_store::aws::Buckets;
-use bouncewatch_store::shutdown::stopped;
+use bouncewatch_store::shutdown::stop_requested;
 
 use crate::decode::outcome::{QuarantineReason, Rejection};
 use crate::decode::pointers::S3Pointer;
@@ -65,7 +65,7 @@ impl NotificationFollower {
         let permit = tokio::select! {
             biased;
             // drops the receipt unsettled: the message becomes visible again
-            () = stopped(&mut stop) => return,
+            () = stop_requested(&mut stop) => return,
             permit = Arc::clone(&self.permits).acquire_owned() => permit,
         };
         let (follower, intake) = (Arc::clone(self), intake.clone());

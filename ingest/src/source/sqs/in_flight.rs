@@ -119,7 +119,7 @@ mod tests {
     use crate::telemetry::gauges::GaugeSlots;
 
     #[tokio::test(start_paused = true)]
-    async fn messages_expire_until_extended_or_removed() {
+    async fn message_is_due_until_it_is_extended_or_removed() {
         let gauge = std::sync::Arc::<GaugeSlots<i64>>::default();
         let (in_flight, start) = (InFlight::new(gauge.slot()), Instant::now());
         let secs = Duration::from_secs;

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use aws_sdk_sqs::types::{Message, MessageSystemAttributeName};
-use bouncewatch_store::shutdown::stopped;
+use bouncewatch_store::shutdown::stop_requested;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -106,7 +106,7 @@ impl ReceiverPool {
         let mut stop = self.intake.stop.clone();
         loop {
             let permit = tokio::select! {
-                () = stopped(&mut stop) => return Ok(()),
+                () = stop_requested(&mut stop) => return Ok(()),
                 permit = self.permits.acquire() => permit,
             };
             // closed when another receiver ended the run
@@ -139,14 +139,14 @@ impl ReceiverPool {
             // a stop interrupts only waiting, never the sending of messages to the workers
             let received = tokio::select! {
                 biased;
-                () = stopped(&mut stop) => return Ok(PollEnd::Drained),
+                () = stop_requested(&mut stop) => return Ok(PollEnd::Drained),
                 received = self.receive() => received,
             };
             let (messages, received_at) = match received {
                 Ok(received) => received,
                 Err(error) => {
                     tokio::select! {
-                        () = stopped(&mut stop) => return Ok(PollEnd::Drained),
+                        () = stop_requested(&mut stop) => return Ok(PollEnd::Drained),
                         retry = self.pause(&mut backoff, error) => retry?,
                     }
                     continue;
@@ -158,7 +158,7 @@ impl ReceiverPool {
                 empty_responses += 1;
                 let end = tokio::select! {
                     biased;
-                    () = stopped(&mut stop) => return Ok(PollEnd::Drained),
+                    () = stop_requested(&mut stop) => return Ok(PollEnd::Drained),
                     end = self.after_empty_response(empty_responses) => end?,
                 };
                 if let Some(end) = end {

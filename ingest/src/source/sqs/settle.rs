@@ -8,7 +8,7 @@ use std::time::Duration;
 use aws_sdk_sqs::types::{
     ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry,
 };
-use bouncewatch_store::shutdown::overdue;
+use bouncewatch_store::shutdown::grace_period_over;
 use futures::{StreamExt, stream};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinError, JoinSet};
@@ -125,7 +125,7 @@ async fn delete(
     stop: watch::Receiver<bool>,
 ) -> QueueSummary {
     let mut summary = QueueSummary::default();
-    let mut deadline = pin!(overdue(stop, context.settings.last_deletes));
+    let mut deadline = pin!(grace_period_over(stop, context.settings.last_deletes));
     for attempt in 1..=DELETE_ATTEMPTS {
         let before = ids.len();
         let deleted = tokio::select! {

@@ -1,51 +1,118 @@
 //! `bouncewatch suppress`
 
+#[cfg(feature = "doctor")]
+mod push;
+#[cfg(feature = "doctor")]
+mod ses_list;
+
 use anyhow::Context;
 use bouncewatch_analyze::incidents::ProviderIncident;
 use bouncewatch_analyze::suppress::formats::{self, SesImportFile};
 use bouncewatch_analyze::suppress::model::SuppressReason;
 use bouncewatch_analyze::suppress::{
     AddressList, Releases, SoftLimit, SuppressRequest, Suppressions, release, release_formats,
-    suppress,
+    suppress, suppress_and_release,
 };
 
 use super::arguments::mass_guard;
 use super::command_result::CommandResult;
 use super::store_access::analyzed_folder;
 use super::times::time_ms;
-use crate::cli::{SuppressArgs, SuppressFormat};
+use crate::cli::{SuppressArgs, SuppressFormat, Verbosity};
 use crate::config::Config;
 
-pub(super) fn run(args: &SuppressArgs, config: &Config, now: i64) -> anyhow::Result<CommandResult> {
+/// What the command prints.
+enum Answer {
+    Suppressions(Suppressions),
+    Releases(Releases),
+}
+
+#[cfg_attr(
+    not(feature = "doctor"),
+    expect(unused_variables, reason = "only a call of SES shows progress")
+)]
+pub(super) fn run(
+    args: &SuppressArgs,
+    config: &Config,
+    now: i64,
+    verbosity: Verbosity,
+) -> anyhow::Result<CommandResult> {
     let classifier = config.classifier()?;
-    let list = args.diff.as_ref().map(|path| {
-        let flag = || format!("--diff `{}`", path.display());
-        let text = std::fs::read(path).with_context(flag)?;
-        AddressList::parse(&String::from_utf8_lossy(&text)).with_context(flag)
-    });
+    #[cfg(feature = "doctor")]
+    let ses = push::SesSync::read(args, now, verbosity)?;
+    #[cfg(feature = "doctor")]
+    let list_of_ses = ses.as_ref().map(push::SesSync::list);
+    #[cfg(not(feature = "doctor"))]
+    let list_of_ses = None::<AddressList>;
+    let is_list_of_ses = list_of_ses.is_some();
     let request = SuppressRequest {
         store: analyzed_folder(&args.store, &args.aws, &args.cache, config)?,
         at: time_ms("--at", args.as_of.at.as_deref())?.unwrap_or(now),
         soft: SoftLimit { count: usize::from(args.soft), days: args.soft_days },
         mass_guard: mass_guard(args.mass_guard, config),
-        known: list.transpose()?,
+        known: list_of_ses.map_or_else(|| list_of_file(args), |list| Ok(Some(list)))?,
     };
-    let mut result = if args.release {
-        let releases = release(&request, &classifier)?;
-        release_result(&releases, args)?
+    let mut notes = Vec::new();
+    let answer = if args.release {
+        Answer::Releases(release(&request, &classifier)?)
+    } else if is_list_of_ses {
+        let (suppressions, releases) = suppress_and_release(&request, &classifier)?;
+        notes.extend(contradicted_note(&releases));
+        Answer::Suppressions(suppressions)
     } else {
-        suppressions(&suppress(&request, &classifier)?, args.format.unwrap_or(SuppressFormat::Csv))?
+        Answer::Suppressions(suppress(&request, &classifier)?)
     };
+    let mut result = answer.result(args, request.known.is_some())?;
     if let Some(list) = &request.known {
         result.notes.splice(0..0, list_notes(list));
+    }
+    result.notes.append(&mut notes);
+    #[cfg(feature = "doctor")]
+    if let Some(ses) = &ses {
+        ses.apply(&answer.ses_file(), &mut result)?;
     }
     Ok(result)
 }
 
-fn suppressions(
+/// Reads the list of `--diff`.
+fn list_of_file(args: &SuppressArgs) -> anyhow::Result<Option<AddressList>> {
+    let Some(path) = &args.diff else { return Ok(None) };
+    let flag = || format!("--diff `{}`", path.display());
+    let text = std::fs::read(path).with_context(flag)?;
+    Ok(Some(AddressList::parse(&String::from_utf8_lossy(&text)).with_context(flag)?))
+}
+
+fn contradicted_note(releases: &Releases) -> Option<String> {
+    let count = releases.release.len();
+    (count > 0).then(|| {
+        format!(
+            "note: {count} addresses on the list of SES can leave it, because events contradict them (`bouncewatch suppress --release --pull` lists them)"
+        )
+    })
+}
+
+impl Answer {
+    fn result(&self, args: &SuppressArgs, has_list: bool) -> anyhow::Result<CommandResult> {
+        match self {
+            Self::Suppressions(suppressions) => suppressions_result(suppressions, args),
+            Self::Releases(releases) => release_result(releases, args, has_list),
+        }
+    }
+
+    /// The file with which SES changes its list.
+    fn ses_file(&self) -> SesImportFile {
+        match self {
+            Self::Suppressions(suppressions) => formats::ses(suppressions),
+            Self::Releases(releases) => release_formats::ses(releases),
+        }
+    }
+}
+
+fn suppressions_result(
     suppressions: &Suppressions,
-    format: SuppressFormat,
+    args: &SuppressArgs,
 ) -> anyhow::Result<CommandResult> {
+    let format = args.format.unwrap_or(SuppressFormat::Csv);
     let mut result = match format {
         SuppressFormat::Csv => CommandResult::data(formats::csv(suppressions)),
         SuppressFormat::Json => CommandResult::json(suppressions)?,
@@ -58,7 +125,11 @@ fn suppressions(
     Ok(result)
 }
 
-fn release_result(releases: &Releases, args: &SuppressArgs) -> anyhow::Result<CommandResult> {
+fn release_result(
+    releases: &Releases,
+    args: &SuppressArgs,
+    has_list: bool,
+) -> anyhow::Result<CommandResult> {
     let mut result = match args.format.unwrap_or(SuppressFormat::Ses) {
         SuppressFormat::Csv => CommandResult::data(release_formats::csv(releases)),
         SuppressFormat::Json => CommandResult::json(releases)?,
@@ -68,9 +139,10 @@ fn release_result(releases: &Releases, args: &SuppressArgs) -> anyhow::Result<Co
         }
     };
     let (count, kept) = (releases.release.len(), releases.kept);
-    let source = match args.diff {
-        Some(_) => "",
-        None => ", as far as events show; compare with the list itself with --diff",
+    let source = if has_list {
+        ""
+    } else {
+        ", as far as events show; compare with the list itself with --pull or --diff"
     };
     result.notes.push(format!(
         "note: {count} addresses can leave the suppression list of SES, {kept} stay on it{source}"

@@ -1,0 +1,43 @@
+//! An HTTP server that gives prepared answers.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
+use std::thread::JoinHandle;
+
+/// A request: its head, and its body.
+pub(crate) type Request = (String, String);
+
+/// A server that answers one request with each of its answers, then ends.
+pub(crate) struct Endpoint {
+    pub(crate) url: String,
+    pub(crate) requests: JoinHandle<Vec<Request>>,
+}
+
+impl Endpoint {
+    /// Starts it with some answers, each a status and a body. `path` is that of its URL.
+    pub(crate) fn start(path: &str, answers: Vec<(&'static str, &'static str)>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/{path}", listener.local_addr().unwrap());
+        let requests = std::thread::spawn(move || {
+            let answer = |(status, answer): (&str, &str)| {
+                let (mut stream, _) = listener.accept().unwrap();
+                let mut reader = BufReader::new(stream.try_clone().unwrap());
+                let mut head = String::new();
+                while !head.ends_with("\r\n\r\n") {
+                    assert!(reader.read_line(&mut head).unwrap() > 0, "{head}");
+                }
+                let names = head.to_lowercase();
+                let length =
+                    names.split_once("content-length: ").and_then(|(_, rest)| rest.lines().next());
+                let mut body = vec![0; length.map_or(0, |length| length.parse().unwrap())];
+                reader.read_exact(&mut body).unwrap();
+                let length = answer.len();
+                write!(stream, "HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{answer}")
+                    .unwrap();
+                (head, String::from_utf8(body).unwrap())
+            };
+            answers.into_iter().map(answer).collect()
+        });
+        Self { url, requests }
+    }
+}
