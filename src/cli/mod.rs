@@ -239,7 +239,7 @@ pub(crate) enum Command {
     /// content, policy or rate failure never lists an address. A later delivery removes an address from the list (after a hard bounce:
     /// a delivery more than one hour later); a complaint stays.
     ///
-    /// Exit codes: 0 done, 2 failed.
+    /// Exit codes: 0 done, 1 --push did not change all addresses, 2 failed.
     #[cfg(feature = "analyze")]
     Suppress(SuppressArgs),
     /// Find out why mail or events do not arrive (AWS and DNS)

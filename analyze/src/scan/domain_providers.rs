@@ -2,16 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use bouncewatch_schemas::table;
+use bouncewatch_schemas::{provider, table};
 use polars::prelude::*;
 
 use crate::error::AnalyzeError;
 use crate::scan::daily::{AggregateFolder, Measure, TimelineDelta};
 use crate::scan::day_aggregates::of_days;
 use crate::scan::expressions;
-use crate::scan::frames::collect_streaming;
+use crate::scan::frames::fold_batches;
 use crate::scan::store_scan::StoreScan;
-use crate::timeline::{Basis, Dimension};
+use crate::scan::string_interner::{NO_TEXT, StringInterner};
+use crate::timeline::Basis;
 
 /// Provider by recipient domain.
 pub(super) type DomainProviders = BTreeMap<String, String>;
@@ -35,23 +36,49 @@ pub(super) fn domain_providers(scan: &StoreScan, to: i64) -> Result<DomainProvid
     Ok(all)
 }
 
+/// Greatest provider of each domain, by text ID of the domain.
+#[derive(Default)]
+struct ProviderCollector {
+    texts: StringInterner,
+    /// Text ID of the provider, by text ID of the domain.
+    providers: Vec<u32>,
+}
+
+impl ProviderCollector {
+    fn add(&mut self, frame: &DataFrame) -> PolarsResult<()> {
+        let domains = frame.column(table::RECIPIENT_DOMAIN)?.str()?.iter();
+        let providers = frame.column(table::PROVIDER)?.str()?.iter();
+        for (domain, provider) in domains.zip(providers) {
+            let (Some(domain), Some(provider)) = (domain, provider) else { continue };
+            if provider == provider::OTHER {
+                continue;
+            }
+            let domain = self.texts.intern(Some(domain)) as usize;
+            if self.providers.len() <= domain {
+                self.providers.resize(domain + 1, NO_TEXT);
+            }
+            let known = self.texts.get(self.providers[domain]);
+            if known < Some(provider) {
+                self.providers[domain] = self.texts.intern(Some(provider));
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Returns the pairs of domain and provider in the rows of a day, as scopes.
 fn providers_of_day(scan: &StoreScan, day: i64) -> Result<TimelineDelta, AnalyzeError> {
-    let provider = expressions::dimension_value(&Dimension::Column(table::PROVIDER));
-    let pairs = scan
+    let rows = scan
         .rows(day, day)?
         .filter(expressions::is_of(scan.service))
-        .select([col(table::RECIPIENT_DOMAIN), provider])
-        .filter(col(table::PROVIDER).is_not_null().and(col(table::RECIPIENT_DOMAIN).is_not_null()))
-        .group_by([col(table::RECIPIENT_DOMAIN)])
-        .agg([col(table::PROVIDER).max()]);
-    let pairs = collect_streaming(pairs)?;
-    let (domains, providers) =
-        (pairs.column(table::RECIPIENT_DOMAIN)?.str()?, pairs.column(table::PROVIDER)?.str()?);
+        .select([col(table::RECIPIENT_DOMAIN), col(table::PROVIDER)]);
+    let found = fold_batches(rows, ProviderCollector::default(), |batch, found| found.add(batch))?;
     let mut delta = TimelineDelta::default();
-    for pair in domains.iter().zip(providers.iter()) {
-        let values = [pair.0, pair.1].map(|text| text.map(str::to_owned)).to_vec();
-        delta.scopes.entry(values).or_default();
+    for (domain, provider) in (0..).zip(&found.providers) {
+        if *provider != NO_TEXT {
+            let values = [domain, *provider].map(|id| found.texts.get(id).map(str::to_owned));
+            delta.scopes.entry(values.to_vec()).or_default();
+        }
     }
     Ok(delta)
 }

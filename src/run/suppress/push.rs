@@ -1,5 +1,7 @@
 //! `suppress --pull` and `--push`: compares with the account-level suppression list of SES, and changes it.
 
+use std::collections::BTreeSet;
+
 use anyhow::{Context, anyhow, bail};
 use bouncewatch_analyze::suppress::AddressList;
 use bouncewatch_analyze::suppress::formats::{SES_IMPORT_MAX, SesImportFile};
@@ -143,7 +145,12 @@ impl<'a> SesSync<'a> {
         };
         let mut notes = result_notes(&changed, change.action, count, &self.name());
         if change.action == ListAction::Add && changed.done > 0 {
-            notes.extend(without_effect(change, list.reasons_in_force().await));
+            notes.extend(match list.reasons_in_force().await {
+                Ok(in_force) => without_effect(change, &in_force),
+                Err(error) => {
+                    Some(format!("note: whether the entries have an effect is unknown: {error:#}"))
+                }
+            });
         }
         Ok(notes)
     }
@@ -239,11 +246,7 @@ fn result_notes(
 }
 
 /// States that entries have no effect, because the account does not suppress for their reason.
-fn without_effect(
-    change: &ListChange,
-    in_force: Option<std::collections::BTreeSet<String>>,
-) -> Option<String> {
-    let in_force = in_force?;
+fn without_effect(change: &ListChange, in_force: &BTreeSet<String>) -> Option<String> {
     let missing: Vec<&str> =
         change.reasons().into_iter().filter(|reason| !in_force.contains(*reason)).collect();
     (!missing.is_empty()).then(|| {

@@ -231,11 +231,16 @@ impl SesList {
         }
     }
 
-    /// Returns the reasons with which entries have an effect, `None` if they cannot be read.
-    pub(super) async fn reasons_in_force(&mut self) -> Option<BTreeSet<String>> {
-        let account = self.paced(self.client.get_account().send()).await.ok()?;
-        let reasons = account.suppression_attributes()?.suppressed_reasons().iter();
-        Some(reasons.map(|reason| reason.as_str().to_owned()).collect())
+    /// Returns the reasons with which entries have an effect.
+    ///
+    /// # Errors
+    /// If the settings of the account cannot be read.
+    pub(super) async fn reasons_in_force(&mut self) -> anyhow::Result<BTreeSet<String>> {
+        let account = self.paced(self.client.get_account().send()).await;
+        let account = account.map_err(|error| failed("ses:GetAccount", &error))?;
+        let reasons = account.suppression_attributes().map(|all| all.suppressed_reasons());
+        let reasons = reasons.unwrap_or_default().iter();
+        Ok(reasons.map(|reason| reason.as_str().to_owned()).collect())
     }
 
     /// Makes a call as soon as SES accepts it. The future sends nothing before.
@@ -500,6 +505,26 @@ mod tests {
             );
             assert_eq!(import["ImportDataSource"], json!({"S3Url": url, "DataFormat": "CSV"}));
         }
+    }
+
+    #[test]
+    fn recommended_policy_allows_exactly_the_calls() {
+        let policy = include_str!("../../../deploy/policies/suppression.json");
+        let policy: Value = serde_json::from_str(policy).unwrap();
+        let statements = policy["Statement"].as_array().unwrap();
+        let allowed: BTreeSet<&str> = statements
+            .iter()
+            .flat_map(|statement| statement["Action"].as_array().unwrap())
+            .map(|action| action.as_str().unwrap())
+            .collect();
+        let code = concat!(include_str!("ses_list.rs"), include_str!("push.rs"));
+        // other texts with this start are URLs
+        let is_action = |text: &&str| {
+            let name = text.strip_prefix("ses:").or_else(|| text.strip_prefix("s3:"));
+            name.is_some_and(|name| !name.is_empty() && name.chars().all(char::is_alphanumeric))
+        };
+        let called: BTreeSet<&str> = code.split('"').filter(is_action).collect();
+        assert_eq!(allowed, called);
     }
 
     #[tokio::test(start_paused = true)]
