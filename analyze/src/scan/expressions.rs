@@ -125,16 +125,29 @@ pub(super) fn no_feedback() -> Expr {
     when(is_without_feedback.fill_null(lit(false))).then(lit(NO_FEEDBACK)).otherwise(lit(NULL))
 }
 
-/// Channel, recipient and feedback ID of a complaint in one text; null for other events.
+/// Channel, recipient and feedback ID of a complaint in one text; null for other events. Texts of complaints alone are
+/// built: an expression of polars would build one for each row.
 pub(super) fn complaint_report() -> Expr {
-    let text = |c: char| lit(c.to_string());
-    let channel = when(col(table::CHANNEL).eq(lit(Channel::IdentityFeedback.as_str())))
-        .then(text(FEEDBACK))
-        .otherwise(text(PUBLISHED));
-    let known = |column: &str| col(column).fill_null(lit(""));
-    let report =
-        channel + known(table::RECIPIENT) + text(REPORT_SEPARATOR) + known(table::FEEDBACK_ID);
-    when(is_kind(EventKind::Complaint)).then(report).otherwise(lit(NULL)).alias(table::FEEDBACK_ID)
+    let report = |columns: &mut [Column]| {
+        let [kinds, channels, recipients, ids] = columns else {
+            polars_bail!(ComputeError: "too few columns")
+        };
+        let (channels, recipients) = (channels.str()?.iter(), recipients.str()?.iter());
+        let reports = kinds.str()?.iter().zip(channels).zip(recipients.zip(ids.str()?.iter()));
+        let reports = reports.map(|((kind, channel), (recipient, id))| {
+            let is_feedback = channel == Some(Channel::IdentityFeedback.as_str());
+            let channel = if is_feedback { FEEDBACK } else { PUBLISHED };
+            let [recipient, id] = [recipient, id].map(Option::unwrap_or_default);
+            (kind == Some(EventKind::Complaint.as_str()))
+                .then(|| format!("{channel}{recipient}{REPORT_SEPARATOR}{id}"))
+        });
+        let name = ids.name().clone();
+        Ok(StringChunked::from_iter_options(name, reports).into_column())
+    };
+    let field =
+        |_: &Schema, _: &[Field]| Ok(Field::new(table::FEEDBACK_ID.into(), DataType::String));
+    let arguments = [col(table::CHANNEL), col(table::RECIPIENT), col(table::FEEDBACK_ID)];
+    col(table::KIND).map_many(report, &arguments, field).alias(table::FEEDBACK_ID)
 }
 
 /// Fields that determine the outcome of an event.
