@@ -114,10 +114,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn error_of_sns_is_one_line_with_a_hint() {
+    fn error_of_sns_has_a_line_and_a_hint() {
         for (code, expected) in [
             ("NotFound", "NotFound Topic does not exist\n  hint: check region, account and name"),
-            ("ExpiredToken", "ExpiredToken Topic does not exist\n  hint: `aws sts"),
+            ("ExpiredToken", "ExpiredToken Topic does not exist\n  hint: renew the credentials"),
             ("InvalidParameter", "InvalidParameter Topic does not exist\n  hint: test with"),
             (
                 "AuthorizationError",

@@ -100,6 +100,7 @@ impl Answer {
     }
 
     /// The file with which SES changes its list.
+    #[cfg(feature = "doctor")]
     fn ses_file(&self) -> SesImportFile {
         match self {
             Self::Suppressions(suppressions) => formats::ses(suppressions),

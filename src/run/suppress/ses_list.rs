@@ -10,8 +10,8 @@ use aws_sdk_sesv2::Client;
 use aws_sdk_sesv2::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sesv2::operation::get_import_job::GetImportJobOutput;
 use aws_sdk_sesv2::types::{
-    DataFormat, ImportDataSource, ImportDestination, JobStatus, SuppressionListDestination,
-    SuppressionListImportAction, SuppressionListReason,
+    DataFormat, ImportDataSource, ImportDestination, JobStatus, SuppressionAttributes,
+    SuppressionListDestination, SuppressionListImportAction, SuppressionListReason,
 };
 use bouncewatch_analyze::suppress::AddressList;
 use bouncewatch_schemas::aws_error::is_credential_code;
@@ -238,8 +238,8 @@ impl SesList {
     pub(super) async fn reasons_in_force(&mut self) -> anyhow::Result<BTreeSet<String>> {
         let account = self.paced(self.client.get_account().send()).await;
         let account = account.map_err(|error| failed("ses:GetAccount", &error))?;
-        let reasons = account.suppression_attributes().map(|all| all.suppressed_reasons());
-        let reasons = reasons.unwrap_or_default().iter();
+        let reasons = account.suppression_attributes().into_iter();
+        let reasons = reasons.flat_map(SuppressionAttributes::suppressed_reasons);
         Ok(reasons.map(|reason| reason.as_str().to_owned()).collect())
     }
 
