@@ -30,8 +30,8 @@ pub(crate) struct CausesArgs {
     /// Group by columns or tag:NAME [default: cause]
     ///
     /// Columns: cause, fault, rollup (list_quality, sender_health, or not_us for all others), account, region, provider,
-    /// recipient_domain (short: domain), identity and the other columns of `report --by`; campaign is short for tag:campaign. Comma-separated columns form one grouping;
-    /// repeat the flag for more groupings.
+    /// recipient_domain (short: domain), identity and the other columns of `report --by`; campaign is short for
+    /// tag:campaign. Comma-separated columns form one grouping; repeat the flag for more groupings.
     #[arg(long, value_name = "COLUMNS", help_heading = heading::WINDOWS)]
     pub(crate) by: Vec<String>,
     /// Show only the N groups with the most bounces

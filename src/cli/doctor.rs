@@ -21,14 +21,15 @@ Examples:
   bouncewatch doctor --save account.json
   bouncewatch doctor --from account.json --format json")]
 pub(crate) struct DoctorArgs {
-    /// Queue that `ingest` reads (URL or ARN; repeatable)
+    /// Queue that `ingest` reads (repeatable)
     ///
-    /// Events are followed from SES to this queue.
+    /// URL or ARN. Events are followed from SES to this queue.
     #[arg(long, value_name = "QUEUE", help_heading = heading::SOURCE)]
     pub(crate) queue: Vec<String>,
-    /// Configuration set that your software names (repeatable)
+    /// Configuration set of your mail (repeatable)
     ///
-    /// In the header X-SES-CONFIGURATION-SET or in the call. Default sets of identities are found without it.
+    /// The set that your software names in the header X-SES-CONFIGURATION-SET or in the call. Default sets of identities
+    /// are found without it.
     #[arg(long = "configuration-set", alias = "set", value_name = "NAME", help_heading = heading::SOURCE)]
     pub(crate) set: Vec<String>,
     /// Identity to read in detail (repeatable)
@@ -38,16 +39,16 @@ pub(crate) struct DoctorArgs {
     pub(crate) identity: Vec<String>,
     /// Recipient that does not get mail
     ///
-    /// Checks its domain, the suppression list of SES, the limit of the sandbox (verified recipients only) and, with --store, its last events. `-`
-    /// reads the address from stdin.
+    /// Checks its domain, the suppression list of SES, the limit of the sandbox (verified recipients only) and, with
+    /// --store, its last events. `-` reads the address from stdin.
     #[arg(long, value_name = "ADDRESS", help_heading = heading::SOURCE)]
     pub(crate) to: Option<String>,
-    /// IP address of a host that sends outside SES (repeatable)
+    /// Host that sends outside SES (repeatable)
     ///
     /// Checks that its name (PTR record) resolves back to it, and with --sender-domain that SPF allows it.
     #[arg(long, value_name = "IP", help_heading = heading::SOURCE)]
     pub(crate) ip: Vec<IpAddr>,
-    /// Domain for which the hosts of --ip send (repeatable)
+    /// Domain of the mail of --ip (repeatable)
     #[arg(long = "sender-domain", alias = "sender", value_name = "DOMAIN", requires = "ip", help_heading = heading::SOURCE)]
     pub(crate) sender: Vec<String>,
     /// Judge a saved snapshot, without AWS and DNS
@@ -55,7 +56,7 @@ pub(crate) struct DoctorArgs {
     /// `-` reads it from stdin.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["queue", "set", "identity", "to", "ip", "sender", "dns", "no_dns", "endpoint_url"], help_heading = heading::SOURCE)]
     pub(crate) from: Option<PathBuf>,
-    /// DNS server (repeatable); default: those of the system
+    /// DNS server [default: system] (repeatable)
     #[arg(long, value_name = "IP[:PORT]", value_parser = dns_server, conflicts_with = "no_dns", help_heading = heading::SOURCE)]
     pub(crate) dns: Vec<SocketAddr>,
     /// Do not ask DNS servers

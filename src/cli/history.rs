@@ -15,7 +15,8 @@ pub(crate) struct HistoryArgs {
     /// Email address or message ID, or - to read it from stdin
     ///
     /// A text with @ is an address. Any other text is a message ID of SES (the Message-ID header without < and @...) or a
-    /// trace ID of WorkMail. - keeps the text out of the list of processes. Hashed addresses are found with the key of the settings.
+    /// trace ID of WorkMail. - keeps the text out of the list of processes. Hashed addresses are found with the key of
+    /// the settings.
     #[arg(value_name = "ADDRESS-OR-ID")]
     pub(crate) subject: String,
     #[command(flatten)]

@@ -234,10 +234,10 @@ pub(crate) enum Command {
     Explain(ExplainArgs),
     /// List addresses to suppress, with reason and evidence
     ///
-    /// Lists recipients that do not exist, complained, or had several soft bounces. An address that worked before its first
-    /// hard bounce is on hold for 3 days: do not mail it until then; it is listed if it bounces again later. A sender,
-    /// content, policy or rate failure never lists an address. A later delivery removes an address from the list (after a hard bounce:
-    /// a delivery more than one hour later); a complaint stays.
+    /// Lists recipients that do not exist, complained, or had several soft bounces. An address that worked before its
+    /// first hard bounce is on hold for 3 days: do not mail it until then; it is listed if it bounces again later. A
+    /// sender, content, policy or rate failure never lists an address. A later delivery removes an address from the list
+    /// (after a hard bounce: a delivery more than one hour later); a complaint stays.
     ///
     /// Exit codes: 0 done, 1 --push did not change all addresses, 2 failed.
     #[cfg(feature = "analyze")]

@@ -9,7 +9,7 @@ use super::shared_args::{AwsArgs, CacheArgs, StoreArgs};
 #[command(after_help = "\
 Examples:
   bouncewatch serve --store ./store
-  bouncewatch serve --store ./store --listen 0.0.0.0:9465 --allowed-host a.example.com")]
+  bouncewatch serve --store ./store --listen 0.0.0.0:80 --allowed-host a.example")]
 pub(crate) struct ServeArgs {
     #[command(flatten)]
     pub(crate) store: StoreArgs,
@@ -24,7 +24,7 @@ pub(crate) struct ServeArgs {
     /// browser on this machine cannot read the results (DNS rebinding).
     #[arg(long = "allowed-host", alias = "host", value_name = "NAME", help_heading = heading::OUTPUT)]
     pub(crate) host: Vec<String>,
-    /// Compute each result at most once in this time
+    /// Keep each result for this time
     #[arg(long, value_name = "DURATION", default_value = "60s", help_heading = heading::OUTPUT)]
     pub(crate) every: String,
     #[command(flatten)]

@@ -136,7 +136,7 @@ fn result_is_kept_for_the_interval() {
 #[test]
 fn unknown_requests_are_refused() {
     let workspace = workspace();
-    let server = Server::start(&workspace, "--host status.example.com");
+    let server = Server::start(&workspace, "--allowed-host status.example.com");
     for (path, status, text) in [
         ("/nothing", 404, "/check.json"),
         ("/../etc/passwd", 404, "not found"),

@@ -119,7 +119,7 @@ fn rollup_title(rollup: &str) -> String {
     match rollup {
         "list_quality" => "list quality: addresses that should not be mailed".to_owned(),
         "sender_health" => "sender health: receivers reject your mail".to_owned(),
-        "not_us" => "other: network, recipient server, or a single message".to_owned(),
+        "not_us" => "other: network, recipient server, single messages".to_owned(),
         _ => humanize(rollup),
     }
 }

@@ -28,7 +28,7 @@ fn first_line_states_what_to_repair_first() {
     let first = text.lines().next().unwrap();
     assert!(
         first.starts_with(
-            "CRITICAL: repair first: example.com: the identity has no default configuration set"
+            "CRITICAL: fix first: example.com: the identity has no default configuration set"
         ),
         "{text}"
     );

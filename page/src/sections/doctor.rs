@@ -13,7 +13,7 @@ pub(super) fn section(data: &DoctorData) -> Section {
     let mut section = Section::new(
         "doctor",
         "AWS account and DNS",
-        "Findings of the command doctor, those to repair first at the top.",
+        "Findings of the command doctor, those to fix first at the top.",
     );
     section.paragraph(
         Line::of("Account ")
