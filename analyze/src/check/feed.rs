@@ -222,6 +222,10 @@ mod tests {
             // forged sends
             ([1_000, 980], [9_000, 980], Some(8_020)),
             ([1_000, 980], [1_000, 780], Some(220)),
+            // exactly at both limits, and below one of them
+            ([1_000, 1_000], [1_000, 800], Some(200)),
+            ([1_000, 1_000], [1_001, 801], None),
+            ([100, 100], [399, 200], None),
             // the same share as before: a configuration set publishes no deliveries
             ([1_000, 500], [9_000, 4_500], None),
             // few, or deliveries are not published, or there is nothing to compare with
