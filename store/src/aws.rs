@@ -13,7 +13,8 @@ use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvid
 use bouncewatch_schemas::arn::Arn;
 use bouncewatch_schemas::text::error_chain;
 use object_store::aws::{AmazonS3Builder, AwsCredential};
-use object_store::{CredentialProvider, ObjectStore};
+use object_store::path::Path;
+use object_store::{CredentialProvider, ObjectStore, ObjectStoreExt};
 use tokio::sync::{Mutex, OnceCell};
 use tokio::time::Instant;
 
@@ -108,6 +109,29 @@ impl Buckets {
         }
         open.insert(key, Arc::clone(&objects));
         Ok(objects)
+    }
+}
+
+/// Writes and removes single objects.
+impl Buckets {
+    /// Writes an object.
+    ///
+    /// # Errors
+    /// If the bucket cannot be opened or written.
+    pub async fn write(&self, bucket: &str, key: &str, bytes: Vec<u8>) -> Result<(), S3Error> {
+        let failed = |error| S3Error::new(&error, "s3:PutObject");
+        let objects = self.open(bucket).await.map_err(failed)?;
+        objects.put(&Path::from(key), bytes.into()).await.map(drop).map_err(failed)
+    }
+
+    /// Removes an object.
+    ///
+    /// # Errors
+    /// If the bucket cannot be opened or the object cannot be removed.
+    pub async fn remove(&self, bucket: &str, key: &str) -> Result<(), S3Error> {
+        let failed = |error| S3Error::new(&error, "s3:DeleteObject");
+        let objects = self.open(bucket).await.map_err(failed)?;
+        objects.delete(&Path::from(key)).await.map_err(failed)
     }
 }
 

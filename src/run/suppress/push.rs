@@ -7,10 +7,8 @@ use bouncewatch_analyze::suppress::AddressList;
 use bouncewatch_analyze::suppress::formats::{SES_IMPORT_MAX, SesImportFile};
 use bouncewatch_analyze::suppress::release_formats::SES_DELETE_MAX;
 use bouncewatch_store::StoreUrl;
-use bouncewatch_store::aws::{self, Buckets, S3Error};
+use bouncewatch_store::aws::{self, Buckets};
 use indicatif::{ProgressBar, ProgressDrawTarget};
-use object_store::path::Path;
-use object_store::{ObjectStoreExt, PutPayload};
 
 use super::ses_list::{ChangeResult, ListAction, ListChange, SesEntries, SesList};
 use crate::cli::{SuppressArgs, Verbosity};
@@ -191,18 +189,17 @@ impl<'a> SesSync<'a> {
             bail!("`{url}` is not the URL of a bucket");
         };
         let buckets = Buckets::load_on_first_use(self.args.aws.endpoint_url.as_deref());
-        let objects = buckets.open(&bucket).await?;
-        let path = Path::from(format!("{prefix}/{name}"));
-        let written = objects.put(&path, PutPayload::from(lines.join("\n") + "\n")).await;
-        written.map_err(|error| anyhow!(S3Error::new(&error, "s3:PutObject")))?;
+        let key = format!("{prefix}/{name}");
+        let key = key.trim_start_matches('/');
+        let bytes = (lines.join("\n") + "\n").into_bytes();
+        buckets.write(&bucket, key, bytes).await.map_err(|error| anyhow!(error))?;
         let progress = |number| show(&self.bar, "processed", number, Some(lines.len()));
-        let s3_url = format!("s3://{bucket}/{path}");
+        let s3_url = format!("s3://{bucket}/{key}");
         let result = list.import(action, &s3_url, lines.len(), progress).await;
         if let Some(error) = result.error {
             return Err(error.context(format!("the import of {s3_url}, which stays in the bucket")));
         }
-        let removed = objects.delete(&path).await;
-        removed.map_err(|error| anyhow!(S3Error::new(&error, "s3:DeleteObject")))?;
+        buckets.remove(&bucket, key).await.map_err(|error| anyhow!(error))?;
         Ok(result)
     }
 }
