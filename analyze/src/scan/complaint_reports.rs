@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::scan::scope_ids::ScopeGroups;
+
 /// Separator between recipient and feedback ID in the text of a report.
 pub(super) const REPORT_SEPARATOR: char = '\u{1f}';
 /// Start of the text of a report from event publishing. Greater than [`FEEDBACK`], so that it wins among copies.
@@ -12,7 +14,7 @@ pub(super) const FEEDBACK: char = 'f';
 const CHANNEL_SKEW_MAX_MS: i64 = 60_000;
 
 /// A complaint of one recipient in a scope.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug)]
 pub(super) struct Complaint {
     scope: u32,
     message: u64,
@@ -55,23 +57,26 @@ impl Complaint {
 
 /// Returns scope and time of each report. A report counts once, also if it lists several recipients or arrived on two
 /// channels. It is identified by its feedback ID, or by its time if there is none.
-pub(super) fn report_times(mut complaints: Vec<Complaint>) -> Vec<(u32, i64)> {
-    complaints.sort_unstable();
+pub(super) fn report_times(
+    mut complaints: Vec<Complaint>,
+    groups: &ScopeGroups<'_>,
+) -> Vec<(u32, i64)> {
+    let key = |one: &Complaint| (groups.of(one.scope), one.message);
+    complaints.sort_unstable_by_key(key);
     let mut times = Vec::new();
-    for message in
-        complaints.chunk_by(|one, other| (one.scope, one.message) == (other.scope, other.message))
-    {
-        let mut reports: BTreeMap<(Option<&str>, i64), i64> = BTreeMap::new();
+    for message in complaints.chunk_by(|one, other| key(one) == key(other)) {
+        let mut reports: BTreeMap<(Option<&str>, i64), (u32, i64)> = BTreeMap::new();
         for one in message {
             if message.iter().any(|other| one.is_repeated_by(other)) {
                 continue;
             }
             let feedback_id = one.feedback_id.as_deref();
             let at = if feedback_id.is_some() { 0 } else { one.at };
-            let first = reports.entry((feedback_id, at)).or_insert(one.time);
+            let (scope, first) = reports.entry((feedback_id, at)).or_insert((one.scope, one.time));
+            *scope = groups.last(one.scope, *scope);
             *first = one.time.min(*first);
         }
-        times.extend(reports.into_values().map(|time| (message[0].scope, time)));
+        times.extend(reports.into_values());
     }
     times
 }
@@ -79,6 +84,7 @@ pub(super) fn report_times(mut complaints: Vec<Complaint>) -> Vec<(u32, i64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::timeline::ScopeValues;
 
     #[test]
     fn reports_count_by_feedback_id_and_once_over_channels_and_recipients() {
@@ -99,8 +105,12 @@ mod tests {
             (vec![("fa@x|1", 100), ("fa@x|2", 100)], vec![100, 100]),
         ] {
             let complaints = complaints.into_iter().map(|(report, at)| complaint(report, at));
-            let mut times: Vec<i64> =
-                report_times(complaints.collect()).into_iter().map(|(_, time)| time).collect();
+            let scopes = [ScopeValues::new()];
+            let groups = ScopeGroups::new(&scopes, None);
+            let mut times: Vec<i64> = report_times(complaints.collect(), &groups)
+                .into_iter()
+                .map(|(_, time)| time)
+                .collect();
             times.sort_unstable();
             assert_eq!(times, expected);
         }

@@ -80,7 +80,8 @@ impl<'g> TimeCollector<'g> {
 
     /// Adds the collected times to a delta.
     pub(super) fn finish(mut self, delta: &mut TimelineDelta, sign: Sign) {
-        for (scope, time) in report_times(self.complaints) {
+        let groups = self.scopes.groups();
+        for (scope, time) in report_times(self.complaints, &groups) {
             push(&mut self.times, scope, Outcome::Complaint, time);
         }
         for (values, OutcomeTimes(times)) in self.scopes.values.iter().zip(self.times) {
@@ -90,9 +91,19 @@ impl<'g> TimeCollector<'g> {
                 }
             }
         }
-        // a pair counts at its first time
-        self.pairs.sort_unstable();
-        self.pairs.dedup_by_key(|(scope, message, recipient, _)| (*scope, *message, *recipient));
+        // a pair counts once, at its first time
+        let pair = |(scope, message, recipient, _): &(u32, u64, u32, i64)| {
+            (groups.of(*scope), *message, *recipient)
+        };
+        self.pairs.sort_unstable_by_key(|one| (pair(one), one.3));
+        self.pairs.dedup_by(|later, first| {
+            let is_same = pair(later) == pair(first);
+            if is_same {
+                first.0 = groups.last(first.0, later.0);
+            }
+            is_same
+        });
+        self.pairs.sort_by_key(|(scope, ..)| *scope);
         for pairs in self.pairs.chunk_by(|one, other| one.0 == other.0) {
             let times = pairs.iter().map(|(_, _, _, time)| *time).collect();
             let scope = pairs.first().and_then(|pair| self.scopes.values.get(pair.0 as usize));

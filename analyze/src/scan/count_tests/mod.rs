@@ -8,7 +8,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use bouncewatch_schemas::event::{EventKind, Service};
-use bouncewatch_schemas::table;
 use bouncewatch_schemas::time::{DAY_MS, day_of};
 use proptest::prelude::*;
 
@@ -66,14 +65,14 @@ fn groupings() -> [Vec<Grouping>; 2] {
 type Counts = BTreeMap<(ScopeValues, i32), u64>;
 
 /// Counts of the non-empty outcomes and of pairs in `(after, to]` by scope.
-fn counts_of(timelines: &Timelines, after: i64, to: i64, has_pairs: bool) -> Counts {
+fn counts_of(timelines: &Timelines, after: i64, to: i64) -> Counts {
     let mut counts = Counts::new();
     for (values, timeline) in timelines {
         let of_outcome = |outcome: Outcome| (outcome.code(), timeline.of(outcome));
         let all = Outcome::ALL.into_iter().map(of_outcome);
         for (code, times) in all.chain([(PAIRS, &timeline.delivered_or_bounced)]) {
             let count = times.between(after, to);
-            if count > 0 && (has_pairs || code != PAIRS) {
+            if count > 0 {
                 counts.insert((values.clone(), code), count);
             }
         }
@@ -95,10 +94,7 @@ fn assert_counts(scan: &StoreScan, rows: &[TestRow], span: Span) {
                 assert!(timeline.times.values().any(|times| times.number() > 0));
                 assert_eq!(timeline.counted_from, counted_from);
             }
-            // the rows of a pair can name different providers
-            let has_pairs = !grouping.0.contains(&Dimension::Column(table::PROVIDER));
-            let mut times = naive.times(grouping, basis);
-            times.retain(|(_, code), _| has_pairs || *code != PAIRS);
+            let times = naive.times(grouping, basis);
             for (after, until) in [(from, middle), (middle, to), (from, to)] {
                 let is_counted = |time: &&i64| {
                     (after + 1..=until).contains(*time)
@@ -111,7 +107,7 @@ fn assert_counts(scan: &StoreScan, rows: &[TestRow], span: Span) {
                     })
                     .filter(|(_, count)| *count > 0)
                     .collect();
-                let counts = counts_of(timelines, after, until, has_pairs);
+                let counts = counts_of(timelines, after, until);
                 assert_eq!(counts, expected, "{grouping:?} {span:?}");
             }
         }
@@ -159,6 +155,47 @@ fn assert_all(store: &Path, rows: &[TestRow], span: Span, limits: RowLimits) {
     assert_counts(&scan, rows, span);
     assert_failures(&scan, rows, span);
     assert_deliveries(&scan, rows, span);
+}
+
+/// A complaint report of two recipients, and a message that was delivered and then bounced; one row of each names the
+/// provider.
+#[test]
+fn reports_and_pairs_count_once_by_provider() {
+    let row = |key: u64, kind: &'static str, recipient: &'static str, provider| TestRow {
+        service: Some(Service::Ses),
+        message: 1,
+        key,
+        at: START + key.cast_signed(),
+        kind: Some(kind),
+        recipient: Some(recipient),
+        provider,
+        ..TestRow::default()
+    };
+    let complaint = |key, recipient, provider| TestRow {
+        feedback_id: Some("f1"),
+        ..row(key, "complaint", recipient, provider)
+    };
+    let bounce = row(4, "bounce", ADDRESSES[2], None);
+    let rows = [
+        complaint(1, ADDRESSES[0], Some("yahoo")),
+        complaint(2, ADDRESSES[1], None),
+        row(3, "delivery", ADDRESSES[2], Some("yahoo")),
+        TestRow { class: Some("hard"), counts: Some(true), ..bounce },
+    ];
+    let store = tempfile::tempdir().unwrap();
+    publish_all(store.path(), 0, &rows.map(|row| (row, 0)));
+    let (from, middle, to) = (START - 1, START, START + 10);
+    let span =
+        Span { service: Service::Ses, basis: Basis::Event, from, middle, to, counted_from: None };
+    let unlimited = RowLimits { shard: u64::MAX, failure_shard: u64::MAX, batch: u64::MAX };
+    let scan = StoreScan::open(store.path(), Service::Ses, &[], unlimited).unwrap();
+    assert_counts(&scan, &rows, span);
+    let naive = Naive::new(&rows, Service::Ses, to);
+    let by_provider = naive.times(&Grouping::parse("provider").unwrap(), Basis::Event);
+    let number = |code: i32| -> usize {
+        by_provider.iter().filter(|((_, of), _)| *of == code).map(|(_, times)| times.len()).sum()
+    };
+    assert_eq!([number(Outcome::Complaint.code()), number(PAIRS)], [1, 1]);
 }
 
 proptest! {

@@ -13,6 +13,9 @@ use crate::timeline::{Basis, EXCLUSION_REASON, Grouping, NO_FEEDBACK, Outcome, S
 /// Code of attempted pairs.
 pub(super) const PAIRS: i32 = -1;
 
+/// An event in one of its scopes.
+type ScopedEvent<'e> = (&'e Event, ScopeValues);
+
 /// Times by scope and code of an outcome.
 pub(super) type TimesByScope = BTreeMap<(ScopeValues, i32), Vec<i64>>;
 
@@ -79,8 +82,16 @@ impl Naive {
             Basis::Send => event.sent_at.unwrap_or(event.at),
         };
         let mut times = TimesByScope::new();
-        let mut reports: BTreeMap<(ScopeValues, u64), Vec<&Event>> = BTreeMap::new();
-        let mut pairs: BTreeMap<(ScopeValues, u64, &str), i64> = BTreeMap::new();
+        // a report and a pair count once, also if their rows name different providers
+        let provider = grouping.0.iter().position(|one| one.name() == "provider");
+        let other_values = |scope: &ScopeValues| {
+            let other = |(at, value): (usize, &Option<String>)| {
+                (Some(at) != provider).then(|| value.clone())
+            };
+            scope.iter().enumerate().filter_map(other).collect::<ScopeValues>()
+        };
+        let mut reports: BTreeMap<(ScopeValues, u64), Vec<ScopedEvent<'_>>> = BTreeMap::new();
+        let mut pairs: BTreeMap<(ScopeValues, u64, &str), Vec<ScopedEvent<'_>>> = BTreeMap::new();
         let is_attempt = |outcome| {
             Outcome::FINAL_BOUNCES.contains(&outcome)
                 || outcome
@@ -92,25 +103,25 @@ impl Naive {
         for event in self.events.iter().filter(is_wanted) {
             for scope in self.scopes(grouping, event) {
                 if is_attempt(event.outcome) {
-                    let pair = (scope.clone(), event.message, event.recipient);
-                    let first = pairs.entry(pair).or_insert(time(event));
-                    *first = time(event).min(*first);
+                    let pair = (other_values(&scope), event.message, event.recipient);
+                    pairs.entry(pair).or_default().push((event, scope.clone()));
                 }
                 match event.outcome {
                     Outcome::Other => {}
                     Outcome::Complaint => {
-                        reports.entry((scope, event.message)).or_default().push(event);
+                        let of_message = (other_values(&scope), event.message);
+                        reports.entry(of_message).or_default().push((event, scope));
                     }
                     other => times.entry((scope, other.code())).or_default().push(time(event)),
                 }
             }
         }
-        for ((scope, _), complaints) in reports {
-            let of_reports = report_times(&complaints, time);
-            times.entry((scope, Outcome::Complaint.code())).or_default().extend(of_reports);
-        }
-        for ((scope, ..), at) in pairs {
-            times.entry((scope, PAIRS)).or_default().push(at);
+        let of_reports = reports.into_values().flat_map(of_same_reports);
+        let of_reports = of_reports.map(|events| (Outcome::Complaint.code(), events));
+        for (code, events) in of_reports.chain(pairs.into_values().map(|pair| (PAIRS, pair))) {
+            let first = events.iter().map(|(event, _)| time(event)).min().unwrap();
+            let last = events.into_iter().max_by_key(|(event, _)| (event.provider, event.domain));
+            times.entry((last.unwrap().1, code)).or_default().push(first);
         }
         times
     }
@@ -207,22 +218,21 @@ fn exclusion(event: &Event) -> Option<&'static str> {
     }
 }
 
-/// Returns the time of each complaint report of a message. A report can list several recipients. A report from
+/// Returns the complaints of each report about a message. A report can list several recipients. A report from
 /// identity feedback is the same as one from event publishing about the same recipient up to a minute apart.
-fn report_times(complaints: &[&Event], time: impl Fn(&Event) -> i64) -> Vec<i64> {
-    let mut reports: BTreeMap<(Option<&str>, i64), i64> = BTreeMap::new();
-    for one in complaints {
-        let is_same = |other: &&&Event| {
+fn of_same_reports(complaints: Vec<ScopedEvent<'_>>) -> Vec<Vec<ScopedEvent<'_>>> {
+    let mut reports: BTreeMap<(Option<&str>, i64), Vec<ScopedEvent<'_>>> = BTreeMap::new();
+    for (one, scope) in &complaints {
+        let is_same = |(other, _): &ScopedEvent<'_>| {
             other.is_published
                 && other.recipient == one.recipient
                 && (other.at - one.at).abs() <= 60_000
         };
-        if !one.is_published && complaints.iter().any(|other| is_same(&other)) {
+        if !one.is_published && complaints.iter().any(is_same) {
             continue;
         }
         let at = if one.feedback_id.is_some() { 0 } else { one.at };
-        let first = reports.entry((one.feedback_id, at)).or_insert(time(one));
-        *first = time(one).min(*first);
+        reports.entry((one.feedback_id, at)).or_default().push((one, scope.clone()));
     }
     reports.into_values().collect()
 }

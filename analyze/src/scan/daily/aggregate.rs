@@ -20,7 +20,7 @@ use crate::timeline::ScopeValues;
 use crate::timeline::times::{subtract, within_day};
 
 /// First bytes of a file; the last byte is the version of the format.
-const MAGIC: [u8; 8] = *b"bwdaily\x03";
+const MAGIC: [u8; 8] = *b"bwdaily\x04";
 /// Bytes before the index: magic, length of the index, checksum of the index, checksum of the times.
 const HEADER_BYTES: usize = 8 + 3 * 8;
 /// Number of files that this process has staged; makes the names of staged files unique.
