@@ -32,7 +32,7 @@ impl Endpoint {
                 let mut body = vec![0; length.map_or(0, |length| length.parse().unwrap())];
                 reader.read_exact(&mut body).unwrap();
                 let length = answer.len();
-                write!(stream, "HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{answer}")
+                write!(stream, "HTTP/1.1 {status}\r\nETag: \"1\"\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{answer}")
                     .unwrap();
                 (head, String::from_utf8(body).unwrap())
             };

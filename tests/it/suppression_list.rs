@@ -26,12 +26,19 @@ fn workspace() -> Workspace {
     workspace
 }
 
-/// Runs `suppress` with a list that gives some answers; returns also method and path of each request.
+/// Runs `suppress` with a list that gives some answers; returns also method, path and body of each request.
 fn suppress(
     extra: &str,
     answers: Vec<(&'static str, &'static str)>,
 ) -> (CommandOutput, Vec<String>) {
-    let workspace = workspace();
+    suppress_in(&workspace(), extra, answers)
+}
+
+fn suppress_in(
+    workspace: &Workspace,
+    extra: &str,
+    answers: Vec<(&'static str, &'static str)>,
+) -> (CommandOutput, Vec<String>) {
     let endpoint = Endpoint::start("", answers);
     let url = endpoint.url.trim_end_matches('/');
     let arguments = format!("suppress --store STORE --at {NOW} --endpoint-url {url} {extra}");
@@ -93,6 +100,53 @@ fn release_with_push_removes_the_spelling_of_the_list() {
     assert_eq!(requests[1], "DELETE /v2/email/suppression/addresses/C%40example.org");
     let note = "note: 1 of 1 addresses were removed from the suppression list of SES in us-east-1";
     assert!(output.stderr.contains(note), "{output:?}");
+}
+
+/// Answers until an import of 301 addresses is complete.
+const IMPORTED: [(&str, &str); 4] = [
+    ("200 OK", r#"{"SuppressedDestinationSummaries": []}"#),
+    // the file is written
+    DONE,
+    ("200 OK", r#"{"JobId": "job-1"}"#),
+    (
+        "200 OK",
+        r#"{"JobStatus": "COMPLETED", "ProcessedRecordsCount": 301, "FailedRecordsCount": 2}"#,
+    ),
+];
+
+/// Pushes 301 addresses with a bucket; `removal` is the answer to the removal of the file.
+fn push_with_bucket(removal: (&'static str, &'static str)) -> (CommandOutput, Vec<String>) {
+    let workspace = Workspace::new();
+    let dead =
+        |number: usize| bounce(&format!("a{number}@example.org"), HARD, "550 5.1.1 user unknown");
+    workspace.ingest(&(1..=301).map(|number| dead(number).event(number)).collect::<String>());
+    let account = r#"{"SuppressionAttributes": {"SuppressedReasons": ["BOUNCE", "COMPLAINT"]}}"#;
+    let answers = IMPORTED.into_iter().chain([removal, ("200 OK", account)]);
+    suppress_in(&workspace, "--push --import-bucket s3://own-bucket/lists", answers.collect())
+}
+
+#[test]
+fn many_addresses_are_imported_with_a_file_that_is_removed() {
+    let (output, requests) = push_with_bucket(("200 OK", "<DeleteResult></DeleteResult>"));
+    let note = "note: 299 of 301 addresses were added to the suppression list of SES in us-east-1";
+    assert!(output.stderr.contains(note), "{output:?}");
+    assert!(output.stderr.contains("error: SES does not accept 2 addresses"), "{output:?}");
+    assert_eq!(output.exit_code, 1, "{output:?}");
+    let file = requests[1].split(' ').nth(1).unwrap();
+    assert!(file.starts_with("/own-bucket/lists/bouncewatch-suppression-"), "{file}");
+    assert!(requests[1].contains("a1@example.org,BOUNCE\n"), "{}", requests[1]);
+    assert!(requests[2].contains(&format!("s3:/{file}")), "{}", requests[2]);
+    assert_eq!(requests[3], "GET /v2/email/import-jobs/job-1");
+    assert!(requests[4].contains(file.trim_start_matches("/own-bucket/")), "{}", requests[4]);
+}
+
+#[test]
+fn imported_addresses_are_counted_if_the_file_cannot_be_removed() {
+    let (output, _) =
+        push_with_bucket(("403 Forbidden", "<Error><Code>AccessDenied</Code></Error>"));
+    assert_eq!(output.exit_code, 1, "{output:?}");
+    assert!(output.stderr.contains("note: 299 of 301 addresses were added"), "{output:?}");
+    assert!(output.stderr.contains("error: the removal of s3://own-bucket/lists/"), "{output:?}");
 }
 
 #[test]

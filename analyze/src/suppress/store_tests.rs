@@ -392,6 +392,18 @@ fn release_needs_a_sign_after_the_last_one_of_the_list() {
         ("delivered, then stopped", of_ann(&[(1, 40, stopped()), delivery]), None, None),
         ("delivered an hour later", of_ann(&[(1, 51, stopped()), delivery]), None, None),
         (
+            "stopped before and after a delivery",
+            of_ann(&[(1, 80, stopped()), (3, 40, stopped()), delivery]),
+            None,
+            None,
+        ),
+        (
+            "stopped after and before a delivery",
+            of_ann(&[(1, 40, stopped()), (3, 80, stopped()), delivery]),
+            None,
+            None,
+        ),
+        (
             "complaint about a stopped message",
             of_ann(&[(1, 80, stopped()), delivery, (3, 90, about_stopped)]),
             None,

@@ -25,6 +25,8 @@ pub(super) struct SesSync<'a> {
     /// Time of the run, part of the names of import files.
     now: i64,
     bar: ProgressBar,
+    /// Bucket and prefix for import files.
+    import_bucket: Option<(String, String)>,
     region: String,
     entries: SesEntries,
 }
@@ -43,13 +45,14 @@ impl<'a> SesSync<'a> {
         if !options.pull && !options.push {
             return Ok(None);
         }
-        if let Some(url) = &options.import_bucket
-            && !matches!(StoreUrl::parse(url), StoreUrl::Bucket { .. })
-        {
-            bail!(
-                "--import-bucket: `{url}` is not the URL of a bucket\n  hint: write s3://BUCKET/PREFIX"
-            );
-        }
+        let import_bucket = match options.import_bucket.as_deref().map(StoreUrl::parse) {
+            None => None,
+            Some(StoreUrl::Bucket { bucket, prefix }) => Some((bucket, prefix)),
+            Some(StoreUrl::Folder(path)) => bail!(
+                "--import-bucket: `{}` is not the URL of a bucket\n  hint: write s3://BUCKET/PREFIX",
+                path.display()
+            ),
+        };
         let bar = ProgressBar::new_spinner();
         if verbosity == Verbosity::Quiet {
             bar.set_draw_target(ProgressDrawTarget::hidden());
@@ -60,7 +63,7 @@ impl<'a> SesSync<'a> {
             Ok((list.region, entries.context("the suppression list of SES")?))
         })?;
         bar.finish_and_clear();
-        Ok(Some(Self { args, now, bar, region, entries }))
+        Ok(Some(Self { args, now, bar, import_bucket, region, entries }))
     }
 
     /// Returns the list to compare with.
@@ -93,7 +96,7 @@ impl<'a> SesSync<'a> {
             ));
         } else if options.dry_run {
             let how = match self.import_bucket(count) {
-                Some(url) => format!("by an import job with a file in {url}"),
+                Some((bucket, _)) => format!("by an import job with a file in s3://{bucket}"),
                 None => format!("by {count} calls"),
             };
             result
@@ -128,8 +131,8 @@ impl<'a> SesSync<'a> {
     }
 
     /// The bucket for an import of `count` addresses; `None` if they are changed one by one.
-    fn import_bucket(&self, count: usize) -> Option<&str> {
-        self.args.ses_list.import_bucket.as_deref().filter(|_| count > IMPORT_MIN)
+    fn import_bucket(&self, count: usize) -> Option<&(String, String)> {
+        self.import_bucket.as_ref().filter(|_| count > IMPORT_MIN)
     }
 
     /// Changes the list, and describes what was done.
@@ -139,7 +142,7 @@ impl<'a> SesSync<'a> {
         let progress = |number| show(&self.bar, verb(change.action), number, Some(count));
         let changed = match self.import_bucket(count) {
             None => list.change(change, progress).await,
-            Some(url) => self.imported(&mut list, change, url).await,
+            Some(bucket) => self.imported(&mut list, change, bucket).await,
         };
         let mut notes = result_notes(&changed, change.action, count, &self.name());
         if change.action == ListAction::Add && changed.done > 0 {
@@ -153,20 +156,23 @@ impl<'a> SesSync<'a> {
         Ok(notes)
     }
 
-    /// Lets SES import the addresses, in as many files as it needs. A file stays in the bucket if its import failed.
-    async fn imported(&self, list: &mut SesList, change: &ListChange, url: &str) -> ChangeResult {
+    /// Lets SES import the addresses, in as many files as it needs.
+    async fn imported(
+        &self,
+        list: &mut SesList,
+        change: &ListChange,
+        (bucket, prefix): &(String, String),
+    ) -> ChangeResult {
         let maximum = match change.action {
             ListAction::Add => SES_IMPORT_MAX,
             ListAction::Remove => SES_DELETE_MAX,
         };
+        let buckets = Buckets::load_on_first_use(self.args.aws.endpoint_url.as_deref());
         let mut all = ChangeResult::default();
         for (number, lines) in change.lines.chunks(maximum).enumerate() {
-            let name = format!("bouncewatch-suppression-{}-{number}.csv", self.now);
-            let imported = self.import_file(list, change.action, lines, url, &name).await;
-            let one = imported.unwrap_or_else(|error| ChangeResult {
-                error: Some(error),
-                ..ChangeResult::default()
-            });
+            let key = format!("{prefix}/bouncewatch-suppression-{}-{number}.csv", self.now);
+            let file = ImportFile { buckets: &buckets, bucket, key: key.trim_start_matches('/') };
+            let one = self.import_file(list, change.action, lines, file).await;
             all.done += one.done;
             all.refused += one.refused;
             if one.error.is_some() {
@@ -177,31 +183,40 @@ impl<'a> SesSync<'a> {
         all
     }
 
+    /// Lets SES import some addresses. The file stays in the bucket if the import failed.
     async fn import_file(
         &self,
         list: &mut SesList,
         action: ListAction,
         lines: &[String],
-        url: &str,
-        name: &str,
-    ) -> anyhow::Result<ChangeResult> {
-        let StoreUrl::Bucket { bucket, prefix } = StoreUrl::parse(url) else {
-            bail!("`{url}` is not the URL of a bucket");
-        };
-        let buckets = Buckets::load_on_first_use(self.args.aws.endpoint_url.as_deref());
-        let key = format!("{prefix}/{name}");
-        let key = key.trim_start_matches('/');
+        file: ImportFile<'_>,
+    ) -> ChangeResult {
+        let ImportFile { buckets, bucket, key } = file;
         let bytes = (lines.join("\n") + "\n").into_bytes();
-        buckets.write(&bucket, key, bytes).await.map_err(|error| anyhow!(error))?;
-        let progress = |number| show(&self.bar, "processed", number, Some(lines.len()));
-        let s3_url = format!("s3://{bucket}/{key}");
-        let result = list.import(action, &s3_url, lines.len(), progress).await;
-        if let Some(error) = result.error {
-            return Err(error.context(format!("the import of {s3_url}, which stays in the bucket")));
+        if let Err(error) = buckets.write(bucket, key, bytes).await {
+            return ChangeResult { error: Some(anyhow!(error)), ..ChangeResult::default() };
         }
-        buckets.remove(&bucket, key).await.map_err(|error| anyhow!(error))?;
-        Ok(result)
+        let progress = |number| show(&self.bar, "processed", number, Some(lines.len()));
+        let url = format!("s3://{bucket}/{key}");
+        let mut result = list.import(action, &url, lines.len(), progress).await;
+        result.error = match result.error {
+            Some(error) => {
+                Some(error.context(format!("the import of {url}, which stays in the bucket")))
+            }
+            None => buckets.remove(bucket, key).await.err().map(|error| {
+                anyhow!(error).context(format!("the removal of {url}, which was imported"))
+            }),
+        };
+        result
     }
+}
+
+/// A file with addresses in a bucket.
+#[derive(Clone, Copy)]
+struct ImportFile<'a> {
+    buckets: &'a Buckets,
+    bucket: &'a str,
+    key: &'a str,
 }
 
 async fn open(args: &SuppressArgs) -> anyhow::Result<SesList> {
