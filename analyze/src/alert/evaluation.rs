@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::alert::policy::{AlertPolicy, AlertScope};
-use crate::alert::state::{AlertKey, DENOMINATOR, FEED, Peak, SENDING, ScopeMap, Timestamp};
+use crate::alert::state::{AlertKey, DENOMINATOR, FEED, Peak, SENDING, ScopeMap};
+use crate::alert::timestamp::Timestamp;
 use crate::check::level::{AlertLevel, is_reached};
 use crate::check::sending::SendingState;
 use crate::check::{CheckReport, Verdict};

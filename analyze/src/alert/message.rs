@@ -10,8 +10,9 @@ use serde::Serialize;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::alert::notification::{AlertChange, Notification};
-use crate::alert::state::{ScopeMap, Timestamp};
+use crate::alert::state::ScopeMap;
 use crate::alert::text;
+use crate::alert::timestamp::Timestamp;
 use crate::alert::verdicts::VerdictIndex;
 use crate::check::level::AlertLevel;
 use crate::check::{CheckReport, Verdict};

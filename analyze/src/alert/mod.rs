@@ -1,7 +1,7 @@
 //! Alerts: compare a check with the alert state, and notify channels of changes.
 //!
 //! - `policy`: when alerts clear and repeat; which windows and groupings a run evaluates
-//! - `state`, `state_file`: alerts that are remembered between runs, and their file `alerts.json`
+//! - `state`, `timestamp`, `state_file`: alerts that are remembered between runs, and their file `alerts.json`
 //! - `evaluation`: check -> condition of each possible alert
 //! - `transition`: alert state + evaluation -> next alert state
 //! - `notification`: pending notifications of a channel, and their delivery
@@ -19,10 +19,11 @@ pub mod sns;
 pub mod state;
 pub mod state_file;
 #[cfg(test)]
-mod test_data;
+pub(crate) mod test_data;
 #[cfg(test)]
 mod tests;
 mod text;
+pub mod timestamp;
 pub mod transition;
 mod verdicts;
 pub mod webhook;

@@ -9,7 +9,8 @@ use serde::Serialize;
 
 use crate::alert::evaluation::Evaluation;
 use crate::alert::policy::AlertPolicy;
-use crate::alert::state::{Alert, AlertKey, AlertState, ChannelState, Timestamp};
+use crate::alert::state::{Alert, AlertKey, AlertState, ChannelState};
+use crate::alert::timestamp::Timestamp;
 use crate::check::level::AlertLevel;
 
 /// Reason of a notification.

@@ -3,32 +3,14 @@
 
 use std::collections::BTreeMap;
 
-use bouncewatch_schemas::time::{format_ms, parse_ms};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
+use crate::alert::timestamp::Timestamp;
+use crate::brake::state::BrakePhase;
 use crate::check::level::AlertLevel;
 
 /// Version of the file.
 pub const VERSION: u32 = 1;
-
-/// A time: epoch milliseconds, RFC 3339 in the file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Timestamp(pub i64);
-
-impl Serialize for Timestamp {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&format_ms(self.0))
-    }
-}
-
-impl<'de> Deserialize<'de> for Timestamp {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        parse_ms(&text)
-            .map(Self)
-            .ok_or_else(|| serde::de::Error::custom(format!("not a time: `{text}`")))
-    }
-}
 
 /// Dimensions of a scope and their values, independent of the order in the grouping.
 pub type ScopeMap = BTreeMap<String, Option<String>>;
@@ -39,7 +21,7 @@ pub type ScopeMap = BTreeMap<String, Option<String>>;
 pub struct AlertKey {
     /// Service: `ses` or `workmail`.
     pub service: String,
-    /// `bounce_rate`, `complaint_rate`, [`DENOMINATOR`], [`FEED`] or [`SENDING`].
+    /// `bounce_rate`, `complaint_rate`, [`DENOMINATOR`], [`FEED`], [`SENDING`] or [`BRAKE`].
     pub metric: String,
     /// Scope; empty for the feed.
     pub scope: ScopeMap,
@@ -51,6 +33,8 @@ pub const DENOMINATOR: &str = "denominator";
 pub const FEED: &str = "feed";
 /// Metric of an alert about a part of the account that may not send.
 pub const SENDING: &str = "sending";
+/// Metric of an alert about a pause by the brake.
+pub const BRAKE: &str = "brake";
 
 /// Content of the state file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -62,11 +46,14 @@ pub struct AlertState {
     /// Active alerts, and cleared alerts with a channel that is not notified yet; sorted by key.
     #[serde(rename = "alarms")]
     pub alerts: Vec<Alert>,
+    /// Phase of the brake, by what it pauses.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub brake: BTreeMap<String, BrakePhase>,
 }
 
 impl Default for AlertState {
     fn default() -> Self {
-        Self { version: VERSION, runs: BTreeMap::new(), alerts: Vec::new() }
+        Self { version: VERSION, runs: BTreeMap::new(), alerts: Vec::new(), brake: BTreeMap::new() }
     }
 }
 

@@ -12,10 +12,10 @@ use crate::check::{CheckReport, FeedHealth, Verdict};
 use crate::timeline::{Basis, Denominator, Scope};
 
 /// Time of these checks: 2026-11-20T00:00:00Z.
-pub(super) const AT: i64 = 1_795_132_800_000;
+pub(crate) const AT: i64 = 1_795_132_800_000;
 
 /// Account and region, window `24h`.
-pub(super) fn account_scope() -> AlertScope {
+pub(crate) fn account_scope() -> AlertScope {
     AlertScope {
         windows: vec!["24h".into()],
         groupings: vec![vec!["account".into(), "region".into()]],
@@ -23,7 +23,7 @@ pub(super) fn account_scope() -> AlertScope {
 }
 
 /// A verdict of account `1`, region `r`, and a group below it.
-pub(super) fn verdict(
+pub(crate) fn verdict(
     metric: &'static str,
     group: &[(&str, &str)],
     window: &str,
@@ -74,7 +74,7 @@ pub(super) fn verdict(
 }
 
 /// A check with these verdicts and a live feed.
-pub(super) fn check_of(verdicts: Vec<Verdict>) -> CheckReport {
+pub(crate) fn check_of(verdicts: Vec<Verdict>) -> CheckReport {
     let status = verdicts.iter().map(|verdict| verdict.level).max().unwrap_or(AlertLevel::Ok);
     CheckReport {
         version: 1,
@@ -93,6 +93,7 @@ pub(super) fn check_of(verdicts: Vec<Verdict>) -> CheckReport {
         sending: SendingReport::default(),
         verdicts,
         incidents: Vec::new(),
+        brake: None,
         other_service: None,
     }
 }

@@ -6,7 +6,8 @@ use bouncewatch_schemas::time::format_ms;
 
 use crate::alert::evaluation::scope_map;
 use crate::alert::notification::{AlertChange, Notification};
-use crate::alert::state::{DENOMINATOR, FEED, Peak, SENDING, ScopeMap, Timestamp};
+use crate::alert::state::{DENOMINATOR, FEED, Peak, SENDING, ScopeMap};
+use crate::alert::timestamp::Timestamp;
 use crate::alert::verdicts::VerdictIndex;
 use crate::check::contribution::Contributor;
 use crate::check::level::AlertLevel;

@@ -9,8 +9,9 @@ use std::collections::BTreeMap;
 use crate::alert::evaluation::{Condition, Evaluation, FeedState, NO_WINDOW};
 use crate::alert::policy::{AlertPolicy, AlertScope};
 use crate::alert::state::{
-    Alert, AlertKey, AlertState, DENOMINATOR, FEED, Fall, Peak, SENDING, Timestamp, WindowState,
+    Alert, AlertKey, AlertState, DENOMINATOR, FEED, Fall, Peak, SENDING, WindowState,
 };
+use crate::alert::timestamp::Timestamp;
 use crate::check::level::AlertLevel;
 
 /// Alerts that no run evaluated for this time are dropped: the settings no longer name their window or grouping.

@@ -4,6 +4,7 @@ use bouncewatch_schemas::event::Service;
 use bouncewatch_schemas::time::format_ms;
 use serde::Serialize;
 
+use crate::brake::report::BrakeReport;
 use crate::check::contributors::add_contributors;
 use crate::check::feed::{FeedHealth, feed_health, service_with_events};
 use crate::check::level::AlertLevel;
@@ -45,6 +46,9 @@ pub struct CheckReport {
     /// Provider incidents of the last 24 hours, which the caller adds; omitted if there are none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub incidents: Vec<ProviderIncident>,
+    /// The brake, which the caller adds; omitted without `--brake`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub brake: Option<BrakeReport>,
     /// The other service, if the store contains events of it and none of the evaluated one.
     #[serde(skip)]
     pub other_service: Option<Service>,
@@ -133,6 +137,7 @@ pub(crate) fn check_scan(
         sending,
         verdicts,
         incidents: Vec::new(),
+        brake: None,
         other_service,
     })
 }

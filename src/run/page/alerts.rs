@@ -1,7 +1,8 @@
 //! Alerts of the alert state, for a page.
 
-use bouncewatch_analyze::alert::state::{Alert, AlertKey, Timestamp};
+use bouncewatch_analyze::alert::state::{Alert, AlertKey};
 use bouncewatch_analyze::alert::state_file::StateFile;
+use bouncewatch_analyze::alert::timestamp::Timestamp;
 use bouncewatch_analyze::check::level::AlertLevel;
 use serde::Serialize;
 
