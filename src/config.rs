@@ -36,6 +36,7 @@ pub(crate) struct Config {
     pub(crate) threshold: Vec<ScopeThreshold>,
     pub(crate) suppress: SuppressSettings,
     pub(crate) alert: AlertSettings,
+    pub(crate) brake: BrakeSettings,
     pub(crate) page: PageSettings,
     pub(crate) allow: AllowSettings,
     pub(crate) addresses: AddressSettings,
@@ -101,6 +102,20 @@ impl ScopeThreshold {
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct SuppressSettings {
     pub(crate) mass_guard: u32,
+}
+
+/// What `check --brake` pauses, and when.
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct BrakeSettings {
+    pub(crate) target: Option<String>,
+    pub(crate) window: String,
+    pub(crate) minimum_attempts: u64,
+    pub(crate) minimum_bounces: u64,
+    pub(crate) minimum_complaints: u64,
+    pub(crate) confirm_after: String,
+    pub(crate) cool_down: String,
+    pub(crate) release_after: String,
 }
 
 /// Where the page of `page` is published.

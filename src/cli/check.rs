@@ -54,6 +54,9 @@ pub(crate) struct CheckArgs {
     pub(crate) deadline: String,
     #[command(flatten)]
     pub(crate) alert: AlertArgs,
+    #[cfg(feature = "doctor")]
+    #[command(flatten)]
+    pub(crate) brake: BrakeArgs,
     /// table, json, nagios or prometheus
     ///
     /// nagios: one line with performance data, as Nagios plugins print it. prometheus: metrics for the textfile
@@ -103,6 +106,24 @@ pub(crate) struct AlertArgs {
     /// It records which alerts each channel received. Default: alerts.json in the folder of the store.
     #[arg(long, value_name = "FILE", help_heading = heading::ALERTS)]
     pub(crate) alert_state: Option<PathBuf>,
+}
+
+/// Whether sending is paused while a rate is critical.
+#[cfg(feature = "doctor")]
+#[derive(Debug, Args)]
+pub(crate) struct BrakeArgs {
+    /// Pause sending while a rate is critical
+    ///
+    /// Pauses the configuration set or tenant in [brake] of the settings, if its rate is critical and significant in two
+    /// consecutive checks, and the feed is not stale. --dry-run prints the call. `deploy/policies/brake.json` has the
+    /// permissions.
+    #[arg(long, help_heading = heading::BRAKE)]
+    pub(crate) brake: bool,
+    /// Permit the brake to pause the whole account
+    ///
+    /// Needed if the target in [brake] of the settings is the account.
+    #[arg(long, requires = "brake", help_heading = heading::BRAKE)]
+    pub(crate) brake_account: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

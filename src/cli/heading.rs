@@ -13,6 +13,9 @@ pub(super) const THRESHOLDS: &str = "Thresholds";
 /// Where alerts are sent.
 #[cfg(feature = "analyze")]
 pub(super) const ALERTS: &str = "Alerts";
+/// The brake.
+#[cfg(all(feature = "analyze", feature = "doctor"))]
+pub(super) const BRAKE: &str = "Brake";
 /// Format and destination of the result.
 pub(super) const OUTPUT: &str = "Output";
 /// The account-level suppression list of SES.

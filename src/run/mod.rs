@@ -30,6 +30,8 @@ mod report;
 mod schema;
 #[cfg(feature = "analyze")]
 mod serve;
+#[cfg(all(feature = "analyze", feature = "doctor"))]
+mod ses_error;
 mod stdin_argument;
 mod store;
 mod store_access;

@@ -1,7 +1,7 @@
 //! An HTTP server that gives prepared answers.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread::JoinHandle;
 
 /// A request: its head, and its body.
@@ -10,21 +10,26 @@ pub(crate) type Request = (String, String);
 /// A server that answers one request with each of its answers, then ends.
 pub(crate) struct Endpoint {
     pub(crate) url: String,
-    pub(crate) requests: JoinHandle<Vec<Request>>,
+    address: SocketAddr,
+    requests: JoinHandle<Vec<Request>>,
 }
 
 impl Endpoint {
     /// Starts it with some answers, each a status and a body. `path` is that of its URL.
     pub(crate) fn start(path: &str, answers: Vec<(&'static str, &'static str)>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}/{path}", listener.local_addr().unwrap());
+        let address = listener.local_addr().unwrap();
+        let url = format!("http://{address}/{path}");
         let requests = std::thread::spawn(move || {
             let answer = |(status, answer): (&str, &str)| {
                 let (mut stream, _) = listener.accept().unwrap();
                 let mut reader = BufReader::new(stream.try_clone().unwrap());
                 let mut head = String::new();
                 while !head.ends_with("\r\n\r\n") {
-                    assert!(reader.read_line(&mut head).unwrap() > 0, "{head}");
+                    if reader.read_line(&mut head).unwrap() == 0 {
+                        assert_eq!(head, "");
+                        return None;
+                    }
                 }
                 let names = head.to_lowercase();
                 let length =
@@ -34,10 +39,17 @@ impl Endpoint {
                 let length = answer.len();
                 write!(stream, "HTTP/1.1 {status}\r\nETag: \"1\"\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{answer}")
                     .unwrap();
-                (head, String::from_utf8(body).unwrap())
+                Some((head, String::from_utf8(body).unwrap()))
             };
-            answers.into_iter().map(answer).collect()
+            answers.into_iter().map_while(answer).collect()
         });
-        Self { url, requests }
+        Self { url, address, requests }
+    }
+
+    /// Ends it, also if it has answers left, and returns the requests.
+    pub(crate) fn finish(self) -> Vec<Request> {
+        // refused if all answers were given
+        drop(TcpStream::connect(self.address));
+        self.requests.join().unwrap()
     }
 }

@@ -9,6 +9,7 @@
 mod aggregates;
 mod alerts;
 mod aws_settings;
+mod brake;
 mod causes;
 mod check;
 mod command;

@@ -49,7 +49,7 @@ fn webhook_receives_each_alert_once_also_after_a_failure() {
         assert!(output.stderr.contains(expected.unwrap_or_default()), "{output:?}");
         assert!(!output.stderr.contains("part-that-is-secret"), "{output:?}");
     }
-    let requests = endpoint.requests.join().unwrap();
+    let requests = endpoint.finish();
     let messages: Vec<Value> =
         requests.iter().map(|(_, body)| serde_json::from_str(body).unwrap()).collect();
     assert_eq!(messages.len(), 3);
@@ -76,7 +76,7 @@ fn chat_services_get_text_and_a_link_to_the_page() {
         let endpoint = endpoint(&["204 No Content"]);
         let output = check(&workspace, -30, &endpoint.url);
         assert_eq!((output.exit_code, output.stderr.as_str()), (1, ""), "{format}");
-        let requests = endpoint.requests.join().unwrap();
+        let requests = endpoint.finish();
         let (head, body) = &requests[0];
         assert!(!head.contains("bouncewatch-signature"), "{head}");
         let body: Value = serde_json::from_str(body).unwrap();

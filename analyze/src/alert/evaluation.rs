@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 
 use crate::alert::policy::{AlertPolicy, AlertScope};
-use crate::alert::state::{AlertKey, DENOMINATOR, FEED, Peak, SENDING, ScopeMap};
+use crate::alert::state::{AlertKey, BRAKE, DENOMINATOR, FEED, Peak, SENDING, ScopeMap};
 use crate::alert::timestamp::Timestamp;
 use crate::check::level::{AlertLevel, is_reached};
 use crate::check::sending::SendingState;
 use crate::check::{CheckReport, Verdict};
 use crate::timeline::Scope;
 
-/// Window name of the feed and of the sending status, which have no window.
+/// Window name of the feed, the sending status and the brake, which have no window.
 pub const NO_WINDOW: &str = "now";
 
 /// Conditions of all alerts in one run.
@@ -91,6 +91,11 @@ pub fn evaluate(
             SendingState::Enabled => AlertLevel::Ok,
         };
         add(SENDING, scope_map(&one.scope), NO_WINDOW, Condition::level(level));
+    }
+    if let Some(brake) = &check.brake {
+        let is_raised = brake.is_paused() || brake.failed;
+        let level = if is_raised { AlertLevel::Critical } else { AlertLevel::Ok };
+        add(BRAKE, scope_map(&brake.scope), NO_WINDOW, Condition::level(level));
     }
     for verdict in &check.verdicts {
         let scope = scope_map(&verdict.scope);

@@ -6,9 +6,10 @@ use bouncewatch_schemas::time::format_ms;
 
 use crate::alert::evaluation::scope_map;
 use crate::alert::notification::{AlertChange, Notification};
-use crate::alert::state::{DENOMINATOR, FEED, Peak, SENDING, ScopeMap};
+use crate::alert::state::{BRAKE, DENOMINATOR, FEED, Peak, SENDING, ScopeMap};
 use crate::alert::timestamp::Timestamp;
 use crate::alert::verdicts::VerdictIndex;
+use crate::brake::report::BrakeReport;
 use crate::check::contribution::Contributor;
 use crate::check::level::AlertLevel;
 use crate::check::{CheckReport, Verdict};
@@ -34,6 +35,11 @@ pub(super) fn subject(verdicts: &VerdictIndex<'_>, notification: &Notification) 
         FEED => "feed is stale".to_owned(),
         SENDING if is_cleared => format!("sending is allowed again, {scope}"),
         SENDING => format!("SES does not allow sending, {scope}"),
+        BRAKE if is_cleared => format!("the brake no longer pauses sending, {scope}"),
+        BRAKE if verdicts.check.brake.as_ref().is_some_and(BrakeReport::is_paused) => {
+            format!("the brake paused sending, {scope}")
+        }
+        BRAKE => format!("the brake failed, {scope}"),
         DENOMINATOR if is_cleared => format!("denominator known again, {scope}"),
         DENOMINATOR => format!("rate unknown, no denominator, {scope}"),
         metric => match verdicts.worst(notification) {
@@ -76,6 +82,7 @@ pub(super) fn facts(
         (AlertLevel::Ok, _) => history(notification),
         (_, FEED) => stale_feed(check),
         (_, SENDING) => sending_disabled(check, &alert.key.scope),
+        (_, BRAKE) => check.brake.iter().flat_map(brake).collect(),
         (_, DENOMINATOR) => no_denominator(check.service).map(str::to_owned).to_vec(),
         (level, _) => match verdicts.worst(notification) {
             Some(verdict) => rate(check.service, verdict, level, arguments),
@@ -238,6 +245,20 @@ fn sending_disabled(check: &CheckReport, scope: &ScopeMap) -> Vec<String> {
     facts.extend(status.changed_by_text().map(|party| format!("changed by: {party}")));
     facts.extend(status.reason.as_ref().map(|reason| format!("reason: {reason}")));
     facts.push(format!("next: {}", status.remedy()));
+    facts
+}
+
+/// Since when and why the brake paused sending, and how to allow it again.
+fn brake(brake: &BrakeReport) -> Vec<String> {
+    let mut facts = vec![brake.text()];
+    facts.extend(brake.why.as_ref().filter(|_| brake.failed).map(|why| format!("failed: {why}")));
+    if brake.is_paused() {
+        facts.push("mail is refused, not queued".to_owned());
+        facts.push(format!(
+            "next: stop the mail that caused it, then allow sending again: `{}`",
+            brake.release_command
+        ));
+    }
     facts
 }
 

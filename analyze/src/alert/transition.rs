@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use crate::alert::evaluation::{Condition, Evaluation, FeedState, NO_WINDOW};
 use crate::alert::policy::{AlertPolicy, AlertScope};
 use crate::alert::state::{
-    Alert, AlertKey, AlertState, DENOMINATOR, FEED, Fall, Peak, SENDING, WindowState,
+    Alert, AlertKey, AlertState, BRAKE, DENOMINATOR, FEED, Fall, Peak, SENDING, WindowState,
 };
 use crate::alert::timestamp::Timestamp;
 use crate::check::level::AlertLevel;
@@ -85,12 +85,17 @@ fn is_evaluated(key: &AlertKey, evaluation: &Evaluation) -> bool {
         grouping.len() == key.scope.len()
             && grouping.iter().all(|dimension| key.scope.contains_key(dimension))
     };
-    key.service == evaluation.service && (!is_rate(key) || groupings.iter().any(has_dimensions))
+    let is_included = match key.metric.as_str() {
+        // a run without --brake does not evaluate it
+        BRAKE => evaluation.conditions.contains_key(key),
+        _ => !is_rate(key) || groupings.iter().any(has_dimensions),
+    };
+    key.service == evaluation.service && is_included
 }
 
 /// Whether an alert is about a rate, which needs a feed, windows and groupings.
 fn is_rate(key: &AlertKey) -> bool {
-    !matches!(key.metric.as_str(), FEED | SENDING)
+    !matches!(key.metric.as_str(), FEED | SENDING | BRAKE)
 }
 
 fn new_alert(key: &AlertKey, at: i64) -> Alert {

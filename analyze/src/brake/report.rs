@@ -50,7 +50,7 @@ impl BrakeReport {
             BrakePhase::Paused { at, by, cause } => {
                 let by = match by {
                     PausedBy::Brake => "",
-                    PausedBy::Other => " by someone else",
+                    PausedBy::Other => " by another party",
                     PausedBy::Unknown => " (a run of the brake was interrupted)",
                 };
                 format!("PAUSED{by} since {}: {}", since(at), cause_text(cause))

@@ -1,4 +1,4 @@
-//! One run of the brake: phase + check + what AWS says -> next phase. The time of the run is the only clock.
+//! One run of the brake: phase + check + state of sending at SES -> next phase. The time of the run is the only clock.
 
 use crate::alert::timestamp::Timestamp;
 use crate::brake::rule::BrakeRule;
@@ -24,7 +24,7 @@ pub trait SendingSwitch {
     fn set(&mut self, is_allowed: bool) -> Result<(), String>;
 }
 
-/// What SES says about sending.
+/// State of sending at SES.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SwitchState {
     /// Whether sending is allowed.
@@ -36,7 +36,7 @@ pub struct SwitchState {
 /// When it changed last whether sending is allowed, epoch milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LastChange {
-    /// SES does not say.
+    /// SES does not state it.
     Unknown,
     /// It never changed.
     Never,
@@ -141,7 +141,7 @@ impl<S: SendingSwitch> BrakeRun<'_, S> {
             Ok(state) if !state.is_allowed => {
                 return (BrakePhase::Paused { at, by: PausedBy::Other, cause }, None);
             }
-            // also if the state file was lost: someone allowed sending again
+            // also if the state file was lost: sending was allowed again
             Ok(state) if self.is_cooling_down(state.changed) => return (self.released(), None),
             Ok(_) => {}
         }
@@ -182,7 +182,7 @@ impl<S: SendingSwitch> BrakeRun<'_, S> {
         match self.switch.read() {
             Err(error) => return (paused, Some(error)),
             Ok(state) if state.is_allowed => return (self.released(), None),
-            // someone allowed sending and paused it again
+            // sending was allowed, and paused again by another party
             Ok(state) if state.changed.is_later_pause(at) == Some(true) => {
                 return (BrakePhase::Paused { at, by: PausedBy::Other, cause }, None);
             }
@@ -221,7 +221,7 @@ impl<S: SendingSwitch> BrakeRun<'_, S> {
         match state.changed.is_later_pause(paused_at) {
             // the call was not made
             Some(false) => self.while_paused(paused_at, PausedBy::Brake, cause),
-            // it was made, and someone paused again
+            // it was made, and another party paused again
             Some(true) => (BrakePhase::Paused { at, by: PausedBy::Other, cause }, None),
             None => (BrakePhase::Paused { at, by: PausedBy::Unknown, cause }, None),
         }

@@ -25,7 +25,7 @@ pub enum BrakePhase {
     Paused {
         /// Time from which the brake knows it.
         at: Timestamp,
-        /// Who paused it.
+        /// The party that paused it.
         by: PausedBy,
         /// The rate that demanded it.
         cause: BrakeCause,
@@ -61,13 +61,13 @@ pub struct Demanded {
     pub last: Timestamp,
 }
 
-/// Who paused sending.
+/// The party that paused sending.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PausedBy {
     /// The brake.
     Brake,
-    /// Someone else: sending was paused when the brake wanted to pause it.
+    /// Another party: sending was paused when the brake wanted to pause it.
     Other,
     /// Unknown: a run of the brake was interrupted.
     Unknown,

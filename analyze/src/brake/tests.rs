@@ -84,7 +84,7 @@ fn pause_needs_a_critical_rate_of_the_target_with_minimum_numbers_and_complete_e
     assert!(few_bounces.demand(&bounces(120, 1_000)).is_err());
 }
 
-/// What SES says about the time of the last change.
+/// What SES states about the time of the last change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Knowledge {
     Nothing,
@@ -177,7 +177,7 @@ impl World {
         let world = std::cell::RefCell::new(self);
         let mut switch = Switch(&world, rule);
         let mut save = |phase: &BrakePhase| {
-            let world = &mut *world.borrow_mut();
+            let world = &mut **world.borrow_mut();
             world.operation()?;
             world.phase = phase.clone();
             Ok(())
@@ -201,7 +201,7 @@ struct Switch<'w, 'm>(&'w std::cell::RefCell<&'m mut World>, &'w BrakeRule);
 
 impl SendingSwitch for Switch<'_, '_> {
     fn read(&mut self) -> Result<SwitchState, String> {
-        let world = &mut *self.0.borrow_mut();
+        let world = &mut **self.0.borrow_mut();
         world.operation()?;
         let changed = match world.knowledge {
             Knowledge::Nothing => LastChange::Unknown,
@@ -217,7 +217,7 @@ impl SendingSwitch for Switch<'_, '_> {
 
     /// Checks that the brake may make this call.
     fn set(&mut self, is_allowed: bool) -> Result<(), String> {
-        let world = &mut *self.0.borrow_mut();
+        let world = &mut **self.0.borrow_mut();
         world.operation()?;
         if is_allowed {
             let (owner, at) = world.pause.expect("a pause that ends");

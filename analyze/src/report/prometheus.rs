@@ -82,6 +82,13 @@ pub fn check(check: &CheckReport, at: i64) -> String {
         "1 if SES does not allow this part of the account to send, as events of EventBridge reported.",
         &check.sending.statuses.iter().map(status).collect::<Vec<_>>(),
     );
+    if let Some(brake) = &check.brake {
+        let all: Vec<_> = service.iter().cloned().chain(scope_labels(&brake.scope)).collect();
+        let one = |is_set: bool| [(labels(&all), f64::from(u8::from(is_set)))];
+        let paused = "1 if the brake paused sending of this part of the account, or may have.";
+        family(&mut out, "brake_paused", paused, &one(brake.is_paused()));
+        family(&mut out, "brake_failed", "1 if a call of the brake failed.", &one(brake.failed));
+    }
     for (metric, word) in [("bounce_rate", "bounce"), ("complaint_rate", "complaint")] {
         let verdicts = || check.verdicts.iter().filter(|verdict| verdict.metric == metric);
         for (name, help, value) in RATE_GAUGES {

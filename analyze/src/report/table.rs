@@ -8,6 +8,7 @@ use bouncewatch_schemas::event::Service;
 use bouncewatch_schemas::printable::printable;
 use bouncewatch_schemas::text_layout::{TextLayout, level_style};
 
+use crate::brake::report::BrakeReport;
 use crate::check::contribution::Contributor;
 use crate::check::level::AlertLevel;
 use crate::check::reconcile::{ReconciledScope, Reconciliation, ReconciliationStep};
@@ -37,7 +38,7 @@ pub fn check(check: &CheckReport, trends: &Trends, layout: TextLayout) -> String
         "{}  {service}as of {}\n{}\n",
         layout.styled(check.status.as_upper(), level_style(check.status).bold()),
         utc_second(&check.as_of),
-        feed(&check.feed) + &sending(&check.sending)
+        feed(&check.feed) + &sending(&check.sending) + &brake(check.brake.as_ref())
     );
     let mut header = vec![
         "level",
@@ -119,6 +120,20 @@ fn sending(report: &SendingReport) -> String {
         );
     }
     out
+}
+
+/// Returns a line with the phase of the brake.
+fn brake(report: Option<&BrakeReport>) -> String {
+    let line = |one: &BrakeReport| {
+        let why = one.why.as_ref().map_or_else(String::new, |why| format!(" ({why})"));
+        format!(
+            "brake    {}: {}{}\n",
+            printable(&one.scope.to_string()),
+            one.text(),
+            printable(&why)
+        )
+    };
+    report.map_or_else(String::new, line)
 }
 
 fn feed(feed: &FeedHealth) -> String {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::scan::scope_ids::ScopeGroups;
+use crate::scan::scope_groups::ScopeGroups;
 
 /// Separator between recipient and feedback ID in the text of a report.
 pub(super) const REPORT_SEPARATOR: char = '\u{1f}';

@@ -35,6 +35,7 @@ mod merge;
 mod message_keys;
 mod parallel;
 mod read_rows;
+mod scope_groups;
 mod scope_ids;
 mod send_counts;
 mod store_scan;

@@ -83,26 +83,27 @@ impl OpenState {
     }
 }
 
-fn duration(name: &str, text: &str) -> anyhow::Result<i64> {
+/// Parses a duration in a section of the settings.
+pub(super) fn duration(section: &str, name: &str, text: &str) -> anyhow::Result<i64> {
     parse_duration_ms(text).with_context(|| {
         format!(
-            "`{name}` in [alert] of the settings: invalid duration `{text}`\n  hint: write 0s, 90s, 30m or 24h"
+            "`{name}` in [{section}] of the settings: invalid duration `{text}`\n  hint: write 0s, 90s, 30m or 24h"
         )
     })
 }
 
 /// Returns when alerts clear and repeat.
 fn policy(settings: &AlertSettings) -> anyhow::Result<AlertPolicy> {
-    let renotify = duration("renotify_after", &settings.renotify_after)?;
+    let renotify = duration("alert", "renotify_after", &settings.renotify_after)?;
     Ok(AlertPolicy {
-        clear_after_ms: duration("clear_after", &settings.clear_after)?,
+        clear_after_ms: duration("alert", "clear_after", &settings.clear_after)?,
         clear_below: settings.clear_below,
         renotify_after_ms: (renotify > 0).then_some(renotify),
     })
 }
 
 fn exec_timeout(settings: &AlertSettings) -> anyhow::Result<Duration> {
-    let timeout = duration("exec_timeout", &settings.exec_timeout)?;
+    let timeout = duration("alert", "exec_timeout", &settings.exec_timeout)?;
     Ok(Duration::from_millis(timeout.unsigned_abs()))
 }
 
@@ -143,7 +144,7 @@ fn command_arguments(store: Option<&str>, config: Option<&Path>) -> String {
 }
 
 /// Quotes a text for the shell if that is necessary.
-fn shell_word(text: &str) -> Cow<'_, str> {
+pub(super) fn shell_word(text: &str) -> Cow<'_, str> {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%=,".contains(c);
     if !text.is_empty() && text.chars().all(is_plain) {
         return Cow::Borrowed(text);

@@ -1,6 +1,8 @@
 //! `bouncewatch check`
 
 pub(super) mod alert;
+#[cfg(feature = "doctor")]
+mod brake;
 mod channel;
 mod notes;
 
@@ -45,6 +47,8 @@ pub(super) fn run(
     let at = time_ms("--at", args.as_of.at.as_deref())?.unwrap_or(now);
     // report wrong alert settings before a store in S3 is fetched
     let alerts = AlertRun::new(args, config, at, alert::scope(&windows, &groupings))?;
+    #[cfg(feature = "doctor")]
+    let brake = brake::Brake::new(args, config, &windows, &groupings, at)?;
     // two formats print no contributors; they take most of the time if many groups are above a threshold
     let has_contributors = matches!(args.format, CheckFormat::Table | CheckFormat::Json);
     let is_shown = has_contributors || alerts.is_some();
@@ -68,6 +72,16 @@ pub(super) fn run(
     if request.service == Service::Ses {
         report.incidents = recent_incidents(&request.store, config, at)?;
     }
+    let mut notes = Vec::new();
+    #[cfg(feature = "doctor")]
+    if let Some(brake) = brake {
+        match &problem {
+            None => brake.run(&mut report, &mut notes),
+            Some(_) => {
+                notes.push("error: the brake did not run: groups were not evaluated".to_owned());
+            }
+        }
+    }
     let result = match args.format {
         CheckFormat::Table => {
             CommandResult::data(table::check(&report, &trends(&request, &report, layout), layout))
@@ -76,7 +90,7 @@ pub(super) fn run(
         CheckFormat::Nagios => CommandResult::data(nagios::check(&report)),
         CheckFormat::Prometheus => CommandResult::data(prometheus::check(&report, request.at)),
     };
-    let mut notes = notes::notes(&report, request.counted_from);
+    notes.extend(notes::notes(&report, request.counted_from));
     notes.extend(problem.as_ref().map(|problem| format!("error: {problem}")));
     if args.format == CheckFormat::Table {
         notes.extend(notes::table_notes(&report));
@@ -106,7 +120,14 @@ pub(super) fn check_settings(config: &Config, notes: &mut Vec<String>) -> Vec<an
     if let (Ok(groupings), Ok(rules)) = (&groupings, &rules) {
         notes.extend(unused_rules(rules, groupings));
     }
+    #[cfg(feature = "doctor")]
+    let brake = match (windows(&[], &config.windows), &groupings) {
+        (Ok(windows), Ok(groupings)) => brake::check_settings(config, &windows, groupings),
+        _ => Ok(()),
+    };
     let results = [
+        #[cfg(feature = "doctor")]
+        brake,
         windows(&[], &config.windows).map(drop),
         groupings.map(drop),
         own_domains(config, &[]).map(drop),

@@ -14,9 +14,9 @@ use aws_sdk_sesv2::types::{
     SuppressionListDestination, SuppressionListImportAction, SuppressionListReason,
 };
 use bouncewatch_analyze::suppress::AddressList;
-use bouncewatch_schemas::aws_error::is_credential_code;
-use bouncewatch_schemas::text::error_chain;
 use tokio::time::{Instant, sleep, sleep_until};
+
+use crate::run::ses_error::ses_error;
 
 /// Time between two calls: SES accepts one per second (SES developer guide, "Service quotas", API sending quotas).
 const PACE: Duration = Duration::from_millis(1_050);
@@ -277,23 +277,12 @@ where
     (!is_of_address).then(|| failed(action, error))
 }
 
-/// An error of a call. The message of SES is left out: it can contain an address (invariant I-8).
+/// An error of a call.
 fn failed<E, R>(action: &str, error: &SdkError<E, R>) -> anyhow::Error
 where
     SdkError<E, R>: ProvideErrorMetadata + Error,
 {
-    match error.code() {
-        Some(code) if code.starts_with("AccessDenied") || code.starts_with("NotAuthorized") => {
-            anyhow!(
-                "access to {action} is denied\n  hint: deploy/policies/suppression.json allows all calls of `suppress`"
-            )
-        }
-        Some(code) if is_credential_code(code) => anyhow!(
-            "AWS does not accept the credentials: {code}\n  hint: `aws sts get-caller-identity` shows the credentials in use"
-        ),
-        Some(code) => anyhow!("{action} failed: {code}"),
-        None => anyhow!("{action} failed: {}", error_chain(error)),
-    }
+    ses_error(action, "suppression.json", error)
 }
 
 #[cfg(test)]

@@ -116,7 +116,7 @@ impl Naive {
                 }
             }
         }
-        let of_reports = reports.into_values().flat_map(of_same_reports);
+        let of_reports = reports.values().flat_map(|complaints| of_same_reports(complaints));
         let of_reports = of_reports.map(|events| (Outcome::Complaint.code(), events));
         for (code, events) in of_reports.chain(pairs.into_values().map(|pair| (PAIRS, pair))) {
             let first = events.iter().map(|(event, _)| time(event)).min().unwrap();
@@ -220,9 +220,9 @@ fn exclusion(event: &Event) -> Option<&'static str> {
 
 /// Returns the complaints of each report about a message. A report can list several recipients. A report from
 /// identity feedback is the same as one from event publishing about the same recipient up to a minute apart.
-fn of_same_reports(complaints: Vec<ScopedEvent<'_>>) -> Vec<Vec<ScopedEvent<'_>>> {
+fn of_same_reports<'e>(complaints: &[ScopedEvent<'e>]) -> Vec<Vec<ScopedEvent<'e>>> {
     let mut reports: BTreeMap<(Option<&str>, i64), Vec<ScopedEvent<'_>>> = BTreeMap::new();
-    for (one, scope) in &complaints {
+    for (one, scope) in complaints {
         let is_same = |(other, _): &ScopedEvent<'_>| {
             other.is_published
                 && other.recipient == one.recipient
