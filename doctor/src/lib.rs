@@ -12,6 +12,7 @@
 //! | [`finding`] | the checks with their stable IDs; findings, which are those of the package `dns` |
 //! | [`policy`] | whether a resource policy lets a service act: allowed, denied, undecided |
 //! | [`table`], [`json`] | findings as text, worst first, and as JSON |
+//! | [`setup`] | snapshot -> the steps that connect an account, and a settings file |
 //! | `gather` | calls of AWS, paced for the limits of SES; the IAM actions that they need |
 //!
 //! ```
@@ -33,5 +34,6 @@ pub mod gather;
 pub mod json;
 pub mod judge;
 pub mod policy;
+pub mod setup;
 pub mod snapshot;
 pub mod table;

@@ -20,6 +20,7 @@
 //! | [`time`] | timestamps, days, durations |
 //! | [`text`] | percentages, times and durations for people |
 //! | [`text_layout`] | what a text may contain: colors, a width; the colors of levels |
+//! | [`shell`] | arguments of commands that people copy into a shell |
 //! | [`printable`] | escapes control characters before output to a terminal |
 //!
 //! ```
@@ -48,6 +49,7 @@ pub mod level;
 pub mod printable;
 pub mod provider;
 pub mod send_counts;
+pub mod shell;
 pub mod table;
 pub mod text;
 pub mod text_layout;

@@ -18,6 +18,8 @@ mod heading;
 #[cfg(feature = "analyze")]
 mod history;
 mod ingest;
+#[cfg(feature = "doctor")]
+mod init;
 #[cfg(feature = "analyze")]
 mod page;
 #[cfg(feature = "analyze")]
@@ -54,6 +56,8 @@ pub(crate) use generate::{GenerateArgs, GenerateCommand};
 #[cfg(feature = "analyze")]
 pub(crate) use history::HistoryArgs;
 pub(crate) use ingest::{IngestArgs, PoisonArg};
+#[cfg(feature = "doctor")]
+pub(crate) use init::InitArgs;
 #[cfg(feature = "analyze")]
 pub(crate) use page::PageArgs;
 #[cfg(feature = "analyze")]
@@ -252,6 +256,15 @@ pub(crate) enum Command {
     /// Exit codes: 0 no problem, 1 warning, 2 critical, 3 unknown or failed.
     #[cfg(feature = "doctor")]
     Doctor(DoctorArgs),
+    /// Print the steps that connect an SES account; write a settings file
+    ///
+    /// Reads the account, its identities, configuration sets, topics and queues, and prints the commands for this account:
+    /// the template with its parameters, default configuration sets, the first run, the cron line. Nothing is changed in
+    /// AWS. `deploy/policies/doctor.json` has the permissions.
+    ///
+    /// Exit codes: 0 done, 1 something could not be read or needs a decision, 2 failed.
+    #[cfg(feature = "doctor")]
+    Init(InitArgs),
     /// Inspect and maintain the store
     ///
     /// The store is the folder or S3 prefix that `ingest` writes. A segment is one of its Parquet files. The quarantine

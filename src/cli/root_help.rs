@@ -5,7 +5,8 @@ use std::fmt::Write;
 use clap::Command;
 
 /// Commands by purpose.
-const GROUPS: [(&str, &[&str]); 4] = [
+const GROUPS: [(&str, &[&str]); 5] = [
+    ("Set up", &["init"]),
     ("Run", &["ingest", "check", "serve"]),
     ("Analyze", &["page", "report", "causes", "history", "reconcile", "explain", "doctor"]),
     ("Act", &["suppress"]),

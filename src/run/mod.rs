@@ -18,6 +18,8 @@ mod generate;
 #[cfg(feature = "analyze")]
 mod history;
 mod ingest;
+#[cfg(feature = "doctor")]
+mod init;
 mod intake;
 mod output_file;
 #[cfg(feature = "analyze")]
@@ -82,6 +84,8 @@ pub(crate) fn run(cli: Cli, now: i64, out: &mut dyn Write) -> anyhow::Result<Com
         Command::Explain(args) => explain::run(&args, &config, out),
         #[cfg(feature = "doctor")]
         Command::Doctor(args) => doctor::run(&args, &config, now, verbosity, layout),
+        #[cfg(feature = "doctor")]
+        Command::Init(args) => init::run(&args, now, verbosity),
         Command::Store(command) => store::run(command, &config, now),
         Command::Config(command) => config::run(command, &config),
         Command::Schema => Ok(schema::run()),

@@ -20,7 +20,7 @@ mod workmail;
 pub use action::Action;
 pub use call::Progress;
 pub use metrics::bounce_rate;
-pub use request::{GatherError, GatherRequest, SES_PACE};
+pub use request::{GatherError, GatherRequest, GatherScope, SES_PACE};
 
 use aws_config::SdkConfig;
 use bouncewatch_schemas::aws_error::is_credential_code;
@@ -53,12 +53,17 @@ pub async fn gather(
 
     let ses = aws_sdk_sesv2::Client::new(config);
     snapshot.account = account::account(&ses, caller).await;
-    snapshot.send_statistics = account::send_statistics(config, caller).await;
+    if request.scope == GatherScope::All {
+        snapshot.send_statistics = account::send_statistics(config, caller).await;
+    }
     snapshot.identities = identities::identities(config, &ses, request, caller).await;
     snapshot.set_names = sets::names(&ses, caller).await;
     snapshot.sets = sets::sets(&ses, &snapshot, request, caller).await;
     snapshot.topics = topics::topics(config, &snapshot, caller).await;
     snapshot.queues = queues::queues(config, &snapshot, caller).await;
+    if request.scope == GatherScope::EventPath {
+        return Ok(snapshot);
+    }
     snapshot.keys = keys::keys(config, &snapshot, caller).await;
     snapshot.metrics = metrics::metrics(config, &snapshot, caller).await;
     snapshot.tenants = tenants::tenants(&ses, request, caller).await;

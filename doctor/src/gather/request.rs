@@ -7,9 +7,20 @@ use crate::snapshot::time::Time;
 /// SES allows one call per second for all actions except sending; this is a little more.
 pub const SES_PACE: Duration = Duration::from_millis(1_050);
 
+/// How much to gather.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GatherScope {
+    /// Everything.
+    All,
+    /// Account, identities, configuration sets, topics and queues: what connects an account.
+    EventPath,
+}
+
 /// What to gather.
 #[derive(Debug, Clone)]
 pub struct GatherRequest {
+    /// How much.
+    pub scope: GatherScope,
     /// Time of the snapshot.
     pub now: Time,
     /// Time between two calls of SES; [`SES_PACE`] for AWS.
@@ -32,6 +43,7 @@ impl GatherRequest {
     /// Gathers everything at the pace of AWS.
     pub const fn new(now: Time) -> Self {
         Self {
+            scope: GatherScope::All,
             now,
             pace: SES_PACE,
             queues: Vec::new(),

@@ -3,7 +3,6 @@
 //! The state is saved before anything is sent, and updated after each message: a run that is killed repeats one message
 //! at most, and loses none.
 
-use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -21,6 +20,7 @@ use bouncewatch_analyze::alert::{
 use bouncewatch_analyze::check::CheckReport;
 use bouncewatch_analyze::timeline::Window;
 use bouncewatch_analyze::timeline::{Dimension, Grouping};
+use bouncewatch_schemas::shell::shell_word;
 use bouncewatch_schemas::time::{format_ms, parse_duration_ms};
 use bouncewatch_store::StoreUrl;
 
@@ -141,15 +141,6 @@ fn command_arguments(store: Option<&str>, config: Option<&Path>) -> String {
         .iter()
         .filter_map(|(name, value)| Some(format!(" {name} {}", shell_word((*value)?))))
         .collect()
-}
-
-/// Quotes a text for the shell if that is necessary.
-pub(super) fn shell_word(text: &str) -> Cow<'_, str> {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%=,".contains(c);
-    if !text.is_empty() && text.chars().all(is_plain) {
-        return Cow::Borrowed(text);
-    }
-    Cow::Owned(format!("'{}'", text.replace('\'', r"'\''")))
 }
 
 /// Returns the windows and groupings that a run evaluates.

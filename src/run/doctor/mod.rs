@@ -22,7 +22,7 @@ use bouncewatch_schemas::text_layout::TextLayout;
 use bouncewatch_store::aws;
 use indicatif::{ProgressBar, ProgressDrawTarget};
 
-use crate::cli::{BasicFormat, DoctorArgs, Verbosity};
+use crate::cli::{AwsArgs, BasicFormat, DoctorArgs, Verbosity};
 use crate::config::Config;
 use crate::run::command_result::CommandResult;
 use crate::run::output_file::write_file;
@@ -104,23 +104,42 @@ async fn gathered(args: &DoctorArgs, now: i64, verbosity: Verbosity) -> anyhow::
         recipient: recipient.clone(),
         ..GatherRequest::new(Time(now))
     };
+    let mut snapshot = gathered_snapshot(&request, &args.aws, verbosity).await?;
+    snapshot.dns = if args.no_dns {
+        Part::Skipped("--no-dns".to_owned())
+    } else {
+        let bar = progress_bar(verbosity);
+        bar.set_message("DNS records");
+        bar.tick();
+        let records = dns_records(args, &snapshot, recipient).await;
+        bar.finish_and_clear();
+        records
+    };
+    Ok(snapshot)
+}
+
+fn progress_bar(verbosity: Verbosity) -> ProgressBar {
     let bar = ProgressBar::new_spinner();
     if verbosity == Verbosity::Quiet {
         bar.set_draw_target(ProgressDrawTarget::hidden());
     }
-    let config = aws::load(None, args.aws.endpoint_url.as_deref()).await;
+    bar
+}
+
+/// Reads the account, with progress.
+pub(super) async fn gathered_snapshot(
+    request: &GatherRequest,
+    aws: &AwsArgs,
+    verbosity: Verbosity,
+) -> anyhow::Result<Snapshot> {
+    let bar = progress_bar(verbosity);
+    let config = aws::load(None, aws.endpoint_url.as_deref()).await;
     let mut progress = |call: &Progress<'_>| {
         let subject = printable(call.subject);
         bar.set_message(format!("call {}: {} {subject}", call.calls + 1, call.action.as_str()));
         bar.tick();
     };
-    let mut snapshot = gather(&config, &request, &mut progress).await?;
-    if args.no_dns {
-        snapshot.dns = Part::Skipped("--no-dns".to_owned());
-    } else {
-        bar.set_message("DNS records");
-        snapshot.dns = dns_records(args, &snapshot, recipient).await;
-    }
+    let snapshot = gather(&config, request, &mut progress).await?;
     bar.finish_and_clear();
     Ok(snapshot)
 }

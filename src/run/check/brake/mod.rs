@@ -12,9 +12,10 @@ use bouncewatch_analyze::brake::run::{BrakeOutcome, BrakeRun, SendingSwitch};
 use bouncewatch_analyze::brake::state::{BrakeCause, BrakePhase};
 use bouncewatch_analyze::check::CheckReport;
 use bouncewatch_analyze::timeline::{Dimension, Grouping, Window, WindowSpan};
+use bouncewatch_schemas::shell::shell_word;
 
 use self::ses_switch::{SesSwitch, pause_call};
-use super::alert::{duration, shell_word, state_path};
+use super::alert::{duration, state_path};
 use crate::cli::CheckArgs;
 use crate::config::{BrakeSettings, Config};
 use crate::run::store_access::store_location;
