@@ -191,11 +191,13 @@ $(TOOLS_DIR)/engines-venv/.made:
 		pyspark==$(PYSPARK_VERSION) datafusion==$(DATAFUSION_VERSION)
 	@touch $@
 
-engines: system $(TOOLS_DIR)/engines-venv/.made ## filter and join on the keys of a store in DuckDB, DataFusion and Spark (needs Java 17)
+engines: system $(TOOLS_DIR)/engines-venv/.made ## compare queries on a store in DuckDB, DataFusion and Spark with each other and with `report` (needs Java 17)
 	cargo build --package bouncewatch $(DEV_FEATURES) --target-dir $(TARGET)
 	@rm -rf .run/engines && mkdir -p .run
 	$(TARGET)/debug/bouncewatch ingest fixtures/sample --store .run/engines --quiet || test $$? -eq 1
 	$(TOOLS_DIR)/engines-venv/bin/python -B fixtures/referee/engines.py .run/engines
+	for engine in duckdb spark; do \
+		$(TOOLS_DIR)/engines-venv/bin/python -B fixtures/referee/views.py $(TARGET)/debug/bouncewatch .run/engines $$engine || exit 1; done
 
 # an environment of its own: tests do not install the programs that we compare with
 $(TOOLS_DIR)/bench-venv/.made: fixtures/bench/requirements.txt

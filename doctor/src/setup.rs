@@ -359,7 +359,8 @@ mod tests {
 
     /// All commands of a setup.
     fn commands(setup: &Setup) -> String {
-        setup.steps.iter().map(|step| format!("{}\n", step.command)).collect()
+        let commands: Vec<&str> = setup.steps.iter().map(|step| step.command.as_str()).collect();
+        commands.join("\n") + "\n"
     }
 
     #[test]

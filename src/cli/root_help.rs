@@ -10,7 +10,7 @@ const GROUPS: [(&str, &[&str]); 5] = [
     ("Run", &["ingest", "check", "serve"]),
     ("Analyze", &["page", "report", "causes", "history", "reconcile", "explain", "doctor"]),
     ("Act", &["suppress"]),
-    ("Maintain", &["store", "config", "schema", "dashboards", "completions", "help"]),
+    ("Maintain", &["store", "config", "schema", "views", "dashboards", "completions", "help"]),
 ];
 
 /// The subcommand that clap adds.

@@ -35,16 +35,15 @@ pub(super) fn run(
             return Err(error).with_context(|| format!("could not read `{}`", path.display()));
         }
     }
-    let snapshot = match &args.from {
-        Some(file) => read(file)?,
-        None => {
-            let request = GatherRequest {
-                scope: GatherScope::EventPath,
-                sets: args.configuration_set.iter().cloned().collect(),
-                ..GatherRequest::new(Time(now))
-            };
-            block_on(gathered_snapshot(&request, &args.aws, verbosity))?
-        }
+    let snapshot = if let Some(file) = &args.from {
+        read(file)?
+    } else {
+        let request = GatherRequest {
+            scope: GatherScope::EventPath,
+            sets: args.configuration_set.iter().cloned().collect(),
+            ..GatherRequest::new(Time(now))
+        };
+        block_on(gathered_snapshot(&request, &args.aws, verbosity))?
     };
     let path = &std::path::absolute(path).context("the settings file")?;
     let options = SetupOptions {

@@ -40,6 +40,8 @@ mod store_access;
 #[cfg(feature = "analyze")]
 mod suppress;
 mod times;
+#[cfg(feature = "analyze")]
+mod views;
 
 use std::io::Write;
 #[cfg(any(feature = "analyze", feature = "doctor"))]
@@ -84,6 +86,8 @@ pub(crate) fn run(cli: Cli, now: i64, out: &mut dyn Write) -> anyhow::Result<Com
         Command::Explain(args) => explain::run(&args, &config, out),
         #[cfg(feature = "doctor")]
         Command::Doctor(args) => doctor::run(&args, &config, now, verbosity, layout),
+        #[cfg(feature = "analyze")]
+        Command::Views(args) => views::run(&args, &config),
         #[cfg(feature = "doctor")]
         Command::Init(args) => init::run(&args, now, verbosity),
         Command::Store(command) => store::run(command, &config, now),

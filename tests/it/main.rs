@@ -45,5 +45,6 @@ mod suppression_list;
 mod telemetry;
 mod terminal;
 mod thresholds;
+mod views;
 mod webhooks;
 mod workmail;

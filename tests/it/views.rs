@@ -1,0 +1,60 @@
+//! `views`: DuckDB gives the numbers of `report` with the printed views; the text for each dialect.
+
+use std::path::Path;
+use std::process::Command;
+
+use bouncewatch_fixtures::traffic::{Envelope, Options, Scenario, Traffic};
+
+use crate::command::{CommandOutput, Workspace, tool};
+
+/// Compares the views on the store of a workspace with the command.
+fn compare(workspace: &Workspace, options: &[&str]) {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/referee/views.py");
+    let mut command = Command::new(tool("venv/bin/python"));
+    command.arg("-B").arg(script).arg(env!("CARGO_BIN_EXE_bouncewatch")).arg(workspace.store());
+    let output = command.arg("duckdb").args(options).output().unwrap();
+    assert!(output.status.success(), "{:?}", CommandOutput::from(output));
+}
+
+#[test]
+fn views_in_duckdb_give_the_numbers_of_report() {
+    // copies, identity feedback beside event publishing, late bounces, tags
+    let options = Options { events: 6_000, envelope: Envelope::Raw, ..Options::default() };
+    for scenario in [Scenario::Mixed, Scenario::Storm] {
+        let traffic = Traffic::new(&Options { scenario, ..options.clone() }).unwrap();
+        let workspace = Workspace::new();
+        let events: Vec<String> = traffic.collect();
+        std::fs::write(workspace.path("events.ndjson"), events.join("\n")).unwrap();
+        for _ in 0..2 {
+            // the second time, every event has a copy in another segment
+            assert!(workspace.run("ingest events.ndjson --store STORE").exit_code < 2);
+        }
+        compare(&workspace, &[]);
+        compare(&workspace, &["--own-domain", "gmail.com"]);
+    }
+}
+
+#[test]
+fn views_on_the_sample_give_the_numbers_of_report() {
+    let workspace = Workspace::new();
+    let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/sample");
+    let output = workspace.run(&format!("ingest {} --store STORE", sample.display()));
+    assert_eq!(output.exit_code, 1, "{output:?}");
+    compare(&workspace, &[]);
+}
+
+/// A new column of the event table changes these texts.
+#[test]
+fn text_of_each_dialect() {
+    for dialect in ["duckdb", "spark"] {
+        let arguments = format!(
+            "views --store s3://bucket/it's/ --dialect {dialect} --prefix ses_ --own-domain Example.com"
+        );
+        let output = Workspace::new().run(&arguments);
+        assert_eq!(output.exit_code, 0, "{output:?}");
+        let text = output.stdout.replace(env!("CARGO_PKG_VERSION"), "VERSION");
+        insta::assert_snapshot!(format!("views_{dialect}"), text);
+    }
+    let output = Workspace::new().run("views --store s3://bucket --prefix a-b");
+    assert!(output.stderr.contains("use lower-case letters, digits and _"), "{output:?}");
+}
