@@ -217,4 +217,26 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn delivery_at_the_end_counts_and_a_later_one_does_not() {
+        let store = tempfile::tempdir().unwrap();
+        let row = |message: u64| TestRow {
+            message,
+            at: TIME + message.cast_signed(),
+            recipient: Some("anna@example.org"),
+            kind: Some("delivery"),
+            ..TestRow::default()
+        };
+        publish(store.path(), "a.parquet", &[row(1), row(2), row(3)]);
+        let limits = RowLimits { shard: 1_000, failure_shard: 1, batch: 1 };
+        let scan = StoreScan::open(store.path(), Service::Ses, &[], limits).unwrap();
+        let mut found = Vec::new();
+        let recipients = vec!["anna@example.org"];
+        scan.deliveries(recipients, TIME, TIME + 2, |_, message, _| found.push(message)).unwrap();
+        found.sort_unstable();
+        assert_eq!(found, [1, 2]);
+        let counts = scan.outcomes_by_slot(&[TIME / HOUR].into(), HOUR, TIME + 2).unwrap();
+        assert_eq!(counts.values().map(|one| one.delivered).collect::<Vec<_>>(), [2]);
+    }
 }
