@@ -20,6 +20,8 @@ GRAFANA_SDK_VERSION := 1769699379!11.6.0
 PYSPARK_VERSION := 4.3.0
 DATAFUSION_VERSION := 55.0.0
 DENY_VERSION := 0.20.2
+DEB_VERSION := 3.8.0
+MATURIN_VERSION := 1.16.0
 MDBOOK_VERSION := 0.5.4
 FUZZ_VERSION := 0.13.1
 EMULATOR := $(TOOLS_DIR)/bin/rustack
@@ -27,6 +29,7 @@ PROMETHEUS := $(TOOLS_DIR)/prometheus/usr/bin/prometheus
 DENY := $(TOOLS_DIR)/bin/cargo-deny
 MDBOOK := $(TOOLS_DIR)/bin/mdbook
 FUZZ := $(TOOLS_DIR)/bin/cargo-fuzz
+DEB := $(TOOLS_DIR)/bin/cargo-deb
 PYTHON := $(TOOLS_DIR)/venv/bin/python
 BENCH_PYTHON := $(TOOLS_DIR)/bench-venv/bin/python
 BENCH_SCALE ?= full
@@ -58,7 +61,7 @@ export CARGO_TERM_COLOR ?= auto
 PAGE_TOOLS := $(TOOLS_DIR)/page-test
 PAGES := $(abspath $(TARGET))/pages
 
-.PHONY: help run test test-referee page-test page-browser picture ci fmt lint msrv deny doc docs man reference tools system referee engines bench sisimai fuzz kill-test alert-kill-test soak flip-test clean
+.PHONY: help run test test-referee page-test page-browser picture ci fmt lint msrv deny doc docs man reference tools system referee engines deb wheel bench sisimai fuzz kill-test alert-kill-test soak flip-test clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -198,6 +201,20 @@ engines: system $(TOOLS_DIR)/engines-venv/.made ## compare queries on a store in
 	$(TOOLS_DIR)/engines-venv/bin/python -B fixtures/referee/engines.py .run/engines
 	for engine in duckdb spark; do \
 		$(TOOLS_DIR)/engines-venv/bin/python -B fixtures/referee/views.py $(TARGET)/debug/bouncewatch .run/engines $$engine || exit 1; done
+
+deb: $(DEB) tools ## build the Debian package in $(TARGET)/debian and test it on an empty system (needs root and debootstrap)
+	cargo build --release --locked --package bouncewatch --target-dir $(TARGET)
+	CARGO_TARGET_DIR=$(TARGET) $(DEB) --no-build --package bouncewatch
+	$(PYTHON) -B fixtures/deploy/test_debian.py $(TARGET)/debian/bouncewatch_*.deb $(EMULATOR)
+
+$(DEB): | system
+	@echo "== installing cargo-deb $(DEB_VERSION)"
+	cargo install cargo-deb --version $(DEB_VERSION) --locked --root $(TOOLS_DIR) --target-dir $(TOOLS_TARGET)
+
+wheel: system $(VENV) ## build the Python wheel in $(TARGET)/wheels, install it into an empty environment and test it
+	$(TOOLS_DIR)/venv/bin/pip install --quiet maturin==$(MATURIN_VERSION)
+	$(TOOLS_DIR)/venv/bin/maturin build --release --locked --target-dir $(TARGET) --out $(TARGET)/wheels
+	$(PYTHON) -B python/test_wheel.py $(TARGET)/wheels/bouncewatch-*.whl
 
 # an environment of its own: tests do not install the programs that we compare with
 $(TOOLS_DIR)/bench-venv/.made: fixtures/bench/requirements.txt

@@ -23,28 +23,31 @@ def _program():
     return found
 
 
+def _run(command):
+    return subprocess.run([_program(), *command], stdout=subprocess.PIPE, text=True)
+
+
 def check(store, *arguments):
     """Returns the JSON of `bouncewatch check` as a dict. The exit codes 0 to 3 are the status, not failures.
 
     `arguments` are further options, such as "--at", "2026-11-20T00:00:00Z".
     """
-    command = [_program(), "check", "--store", str(store), "--format", "json", *map(str, arguments)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
+    done = _run(["check", "--store", str(store), "--format", "json", *map(str, arguments)])
     if not done.stdout:
-        raise subprocess.CalledProcessError(done.returncode, command)
+        # the reason is on stderr
+        raise subprocess.CalledProcessError(done.returncode, done.args)
     return json.loads(done.stdout)
 
 
-def connect(store):
-    """Returns a DuckDB connection with the views of a store in a folder: `stored`, `unique_events`, `events`, and others.
+def connect(store, *arguments):
+    """Returns a DuckDB connection with the views of `bouncewatch views`: `bw_events`, `bw_rates_24h` and others.
 
-    The views are those of the guide, "Query the store with SQL". Needs DuckDB: pip install bouncewatch[duckdb].
+    `arguments` are further options, such as "--own-domain", "example.com". Needs DuckDB: pip install bouncewatch[duckdb].
     """
     import duckdb
 
-    events = Path(store).absolute() / "events"
-    if not events.is_dir():
-        raise FileNotFoundError(f"no store in {store}: the folder {events} does not exist")
+    done = _run(["views", "--store", str(store), *map(str, arguments)])
+    done.check_returncode()
     connection = duckdb.connect()
-    connection.execute((Path(__file__).parent / "views.sql").read_text().replace("STORE", str(events.parent).replace("'", "''")))
+    connection.execute(done.stdout)
     return connection

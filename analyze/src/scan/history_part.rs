@@ -465,6 +465,8 @@ mod tests {
         let limits = RowLimits { shard: 25, failure_shard: 25, batch: u64::MAX };
         let history = history(&open(store.path(), limits));
         let messages = u64::try_from(DAYS).unwrap() * MESSAGES;
+        let account = history.by_grouping[0].values().next().unwrap();
+        assert_eq!((account.first_send, account.first_delivery), (Some(START), Some(START + HOUR)));
         for (grouping, scopes) in history.by_grouping.iter().zip([1, 2]) {
             assert_eq!(grouping.len(), scopes);
             let number =
