@@ -24,11 +24,15 @@ pub(crate) struct InitArgs {
     /// `-` reads it from stdin.
     #[arg(long, value_name = "FILE", help_heading = heading::SOURCE)]
     pub(crate) from: Option<PathBuf>,
-    /// Folder or s3:// URL of the store
-    #[arg(long, value_name = "DIR", default_value = "/var/lib/bouncewatch", help_heading = heading::STORE)]
+    /// Store [default: /var/lib/bouncewatch]
+    ///
+    /// A folder, or s3://BUCKET/PREFIX.
+    #[arg(long, value_name = "DIR", default_value = "/var/lib/bouncewatch", hide_default_value = true, help_heading = heading::STORE)]
     pub(crate) store: String,
-    /// Settings file to write; it must not exist
-    #[arg(long, value_name = "FILE", default_value = "bouncewatch.toml", help_heading = heading::OUTPUT)]
+    /// Settings file to write [default: bouncewatch.toml]
+    ///
+    /// It must not exist.
+    #[arg(long, value_name = "FILE", default_value = "bouncewatch.toml", hide_default_value = true, help_heading = heading::OUTPUT)]
     pub(crate) settings: PathBuf,
     /// Print the CloudFormation template, and nothing else
     #[arg(long, conflicts_with_all = ["configuration_set", "from"], help_heading = heading::OUTPUT)]

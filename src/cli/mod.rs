@@ -260,11 +260,11 @@ pub(crate) enum Command {
     /// Exit codes: 0 no problem, 1 warning, 2 critical, 3 unknown or failed.
     #[cfg(feature = "doctor")]
     Doctor(DoctorArgs),
-    /// Print the steps that connect an SES account; write a settings file
+    /// Print the steps that connect an SES account
     ///
     /// Reads the account, its identities, configuration sets, topics and queues, and prints the commands for this account:
-    /// the template with its parameters, default configuration sets, the first run, the cron line. Nothing is changed in
-    /// AWS. `deploy/policies/doctor.json` has the permissions.
+    /// the template with its parameters, default configuration sets, the first run, the cron line. Writes a settings file.
+    /// Nothing is changed in AWS. `deploy/policies/doctor.json` has the permissions.
     ///
     /// Exit codes: 0 done, 1 something could not be read or needs a decision, 2 failed.
     #[cfg(feature = "doctor")]
