@@ -95,7 +95,7 @@ pub fn setup_text(setup: &Setup) -> String {
 /// Describes the parts that could not be read.
 fn missing_parts(snapshot: &Snapshot) -> Vec<String> {
     let part = |name: &str, why: Option<String>| why.map(|why| format!("{name}: {why}"));
-    let sets = snapshot.sets.values().map(|set| reason(&set.destinations)).find_map(|why| why);
+    let sets = snapshot.sets.values().find_map(|set| reason(&set.destinations));
     let all = [
         part("the account", reason(&snapshot.account)),
         part("identities", reason(&snapshot.identities)),

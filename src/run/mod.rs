@@ -24,6 +24,8 @@ mod intake;
 mod output_file;
 #[cfg(feature = "analyze")]
 mod page;
+#[cfg(feature = "doctor")]
+mod progress;
 #[cfg(feature = "analyze")]
 mod reconcile;
 mod reference;

@@ -130,9 +130,13 @@ fn no_events(location: &str) -> String {
 
 /// Runs a future on a runtime of its own.
 pub(super) fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    runtime()?.block_on(work)
+}
+
+/// Starts an async runtime. Connections belong to the runtime on which they were opened.
+pub(super) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .context("could not start the async runtime")?
-        .block_on(work)
+        .context("could not start the async runtime")
 }

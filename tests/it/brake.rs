@@ -49,12 +49,7 @@ fn check(
         format!("check --store STORE --config settings.toml --endpoint-url {url} --brake {extra}");
     let mut command = workspace.command(&arguments);
     let output = command.args(ALERT).envs(CREDENTIALS).output().unwrap();
-    let requests = endpoint.finish();
-    let lines = requests.iter().map(|(head, body)| {
-        let line = head.lines().next().unwrap().trim_end_matches(" HTTP/1.1");
-        format!("{line} {body}").trim_end().to_owned()
-    });
-    (CommandOutput::from(output), lines.collect())
+    (CommandOutput::from(output), endpoint.finish_lines())
 }
 
 /// The part of the JSON about the brake.
@@ -160,6 +155,9 @@ fn tenant_and_account_are_paused_by_their_own_calls() {
     let (output, requests) = check(&account, "--brake-account --format json", answers);
     assert_eq!(brake(&output)["phase"], "paused", "{output:?}");
     assert_eq!(requests[2], r#"PUT /v2/email/account/sending {"SendingEnabled":false}"#);
+    let (output, _) = check(&account, "--brake-account", vec![IDENTITY, DENIED]);
+    let error = "access to ses:GetAccount is denied\n  hint: deploy/policies/brake-account.json";
+    assert!(output.stderr.contains(error), "{output:?}");
 }
 
 #[test]

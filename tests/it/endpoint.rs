@@ -52,4 +52,13 @@ impl Endpoint {
         drop(TcpStream::connect(self.address));
         self.requests.join().unwrap()
     }
+
+    /// Ends it, and returns method, path and body of each request in one line.
+    pub(crate) fn finish_lines(self) -> Vec<String> {
+        let line = |(head, body): &Request| {
+            let line = head.lines().next().unwrap().trim_end_matches(" HTTP/1.1");
+            format!("{line} {body}").trim_end().to_owned()
+        };
+        self.finish().iter().map(line).collect()
+    }
 }

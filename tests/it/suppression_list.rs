@@ -43,13 +43,7 @@ fn suppress_in(
     let url = endpoint.url.trim_end_matches('/');
     let arguments = format!("suppress --store STORE --at {NOW} --endpoint-url {url} {extra}");
     let output = workspace.command(&arguments).envs(CREDENTIALS).output().unwrap();
-    let output = CommandOutput::from(output);
-    let requests = endpoint.finish();
-    let lines = requests.iter().map(|(head, body)| {
-        let line = head.lines().next().unwrap().trim_end_matches(" HTTP/1.1");
-        format!("{line} {body}").trim_end().to_owned()
-    });
-    (output, lines.collect())
+    (CommandOutput::from(output), endpoint.finish_lines())
 }
 
 #[test]

@@ -118,6 +118,15 @@ pub(in crate::run) fn state_path(state: Option<PathBuf>, store: &str) -> anyhow:
     }
 }
 
+/// Returns the file of the alert state of a check.
+///
+/// # Errors
+/// If there is none.
+pub(super) fn alert_state(args: &CheckArgs, config: &Config) -> anyhow::Result<PathBuf> {
+    let state = args.alert.alert_state.clone().or_else(|| config.alert.state.clone());
+    state_path(state, &store_location(&args.store, config)?)
+}
+
 /// Converts the settings of alerts as a run does.
 ///
 /// # Errors
@@ -178,8 +187,7 @@ impl AlertRun {
         if channels.is_empty() {
             return Ok(None);
         }
-        let state = arguments.alert_state.clone().or_else(|| settings.state.clone());
-        let state = state_path(state, &store_location(&args.store, config)?)?;
+        let state = alert_state(args, config)?;
         Ok(Some(Self {
             channels,
             state,

@@ -115,20 +115,20 @@ pub(super) fn run(
 /// # Errors
 /// Of each section that is invalid. Notes on rules without effect are added to `notes`.
 pub(super) fn check_settings(config: &Config, notes: &mut Vec<String>) -> Vec<anyhow::Error> {
-    let groupings = groupings(&[], &config.by);
+    let (windows, groupings) = (windows(&[], &config.windows), groupings(&[], &config.by));
     let rules = threshold_rules(None, config);
     if let (Ok(groupings), Ok(rules)) = (&groupings, &rules) {
         notes.extend(unused_rules(rules, groupings));
     }
     #[cfg(feature = "doctor")]
-    let brake = match (windows(&[], &config.windows), &groupings) {
-        (Ok(windows), Ok(groupings)) => brake::check_settings(config, &windows, groupings),
+    let brake = match (&windows, &groupings) {
+        (Ok(windows), Ok(groupings)) => brake::check_settings(config, windows, groupings),
         _ => Ok(()),
     };
     let results = [
         #[cfg(feature = "doctor")]
         brake,
-        windows(&[], &config.windows).map(drop),
+        windows.map(drop),
         groupings.map(drop),
         own_domains(config, &[]).map(drop),
         counted_from(None, config).map(drop),

@@ -20,12 +20,12 @@ use bouncewatch_doctor::table;
 use bouncewatch_schemas::printable::printable;
 use bouncewatch_schemas::text_layout::TextLayout;
 use bouncewatch_store::aws;
-use indicatif::{ProgressBar, ProgressDrawTarget};
 
 use crate::cli::{AwsArgs, BasicFormat, DoctorArgs, Verbosity};
 use crate::config::Config;
 use crate::run::command_result::CommandResult;
 use crate::run::output_file::write_file;
+use crate::run::progress::spinner;
 use crate::run::stdin_argument::argument_or_stdin;
 use crate::run::store_access::block_on;
 
@@ -108,7 +108,7 @@ async fn gathered(args: &DoctorArgs, now: i64, verbosity: Verbosity) -> anyhow::
     snapshot.dns = if args.no_dns {
         Part::Skipped("--no-dns".to_owned())
     } else {
-        let bar = progress_bar(verbosity);
+        let bar = spinner(verbosity);
         bar.set_message("DNS records");
         bar.tick();
         let records = dns_records(args, &snapshot, recipient).await;
@@ -118,21 +118,13 @@ async fn gathered(args: &DoctorArgs, now: i64, verbosity: Verbosity) -> anyhow::
     Ok(snapshot)
 }
 
-fn progress_bar(verbosity: Verbosity) -> ProgressBar {
-    let bar = ProgressBar::new_spinner();
-    if verbosity == Verbosity::Quiet {
-        bar.set_draw_target(ProgressDrawTarget::hidden());
-    }
-    bar
-}
-
 /// Reads the account, with progress.
 pub(super) async fn gathered_snapshot(
     request: &GatherRequest,
     aws: &AwsArgs,
     verbosity: Verbosity,
 ) -> anyhow::Result<Snapshot> {
-    let bar = progress_bar(verbosity);
+    let bar = spinner(verbosity);
     let config = aws::load(None, aws.endpoint_url.as_deref()).await;
     let mut progress = |call: &Progress<'_>| {
         let subject = printable(call.subject);

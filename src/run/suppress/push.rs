@@ -8,12 +8,13 @@ use bouncewatch_analyze::suppress::formats::{SES_IMPORT_MAX, SesImportFile};
 use bouncewatch_analyze::suppress::release_formats::SES_DELETE_MAX;
 use bouncewatch_store::StoreUrl;
 use bouncewatch_store::aws::{self, Buckets};
-use indicatif::{ProgressBar, ProgressDrawTarget};
+use indicatif::ProgressBar;
 
 use super::ses_list::{ChangeResult, ListAction, ListChange, SesEntries, SesList};
 use crate::cli::{SuppressArgs, Verbosity};
 use crate::exit_code;
 use crate::run::command_result::CommandResult;
+use crate::run::progress::spinner;
 use crate::run::store_access::block_on;
 
 /// Number of addresses from which a file is imported if there is a bucket for it: about five minutes of single calls.
@@ -53,10 +54,7 @@ impl<'a> SesSync<'a> {
                 path.display()
             ),
         };
-        let bar = ProgressBar::new_spinner();
-        if verbosity == Verbosity::Quiet {
-            bar.set_draw_target(ProgressDrawTarget::hidden());
-        }
+        let bar = spinner(verbosity);
         let (region, entries) = block_on(async {
             let mut list = open(args).await?;
             let entries = list.read(|number| show(&bar, "read", number, None)).await;

@@ -1,4 +1,7 @@
 
+-- The rows as they are stored; copies of an event are rows of their own. Never count them.
+CREATE OR REPLACE @VIEW@ @P@raw_events @SOURCE@;
+
 -- One row per event: copies merged (earliest time, known values), values of the message filled in. Without the mailbox
 -- simulator and own domains. `report` identifies a complaint report; it counts once, whatever number of recipients it lists.
 CREATE OR REPLACE @VIEW@ @P@events AS

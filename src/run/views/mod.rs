@@ -4,6 +4,7 @@
 
 use std::fmt::Write;
 
+use bouncewatch_schemas::printable::printable;
 use bouncewatch_schemas::table::{COLUMNS, EVENTS};
 use bouncewatch_store::StoreUrl;
 
@@ -22,121 +23,115 @@ pub(super) fn run(args: &ViewsArgs, config: &Config) -> anyhow::Result<CommandRe
         StoreUrl::Bucket { .. } => location.trim_end_matches('/').to_owned(),
     };
     let own_domains = own_domains(config, &args.own_domains.own_domain)?;
-    let views = Views { dialect: args.dialect, prefix: &args.prefix, location: &location };
-    Ok(CommandResult::data(views.text(&own_domains)))
+    let engine = match args.dialect {
+        SqlDialect::Duckdb => DUCKDB,
+        SqlDialect::Spark => SPARK,
+    };
+    Ok(CommandResult::data(views(&engine, &args.prefix, &location, &own_domains)))
 }
 
-/// What the text depends on.
-struct Views<'a> {
-    dialect: SqlDialect,
-    prefix: &'a str,
-    location: &'a str,
+/// What differs between the dialects.
+struct Engine {
+    name: &'static str,
+    time_zone: &'static str,
+    view: &'static str,
+    /// Definition of the view of stored rows; `@PATH@` is the folder of the events.
+    source: &'static str,
+    millis: &'static str,
+    text: &'static str,
+    unnest: &'static str,
+    timestamp: &'static str,
+    /// Characters of a string literal that are escaped, with what stands for them.
+    escapes: &'static [(&'static str, &'static str)],
 }
 
-impl Views<'_> {
-    fn text(&self, own_domains: &[String]) -> String {
-        let mut out = self.header(own_domains);
-        out += &self.source();
-        let (millis, text, unnest, timestamp) = match self.dialect {
-            SqlDialect::Duckdb => {
-                ("epoch_ms", "VARCHAR", "unnest", "make_timestamptz(to_ms * 1000)")
-            }
-            SqlDialect::Spark => ("unix_millis", "STRING", "explode", "timestamp_millis(to_ms)"),
-        };
-        let rates = ["bounce", "complaint"].map(|name| rates(&format!("{name}s"), name));
-        let values = [
-            ("@VIEW@", self.view()),
-            ("@P@", self.prefix),
-            ("@EXCLUDED@", &excluded(own_domains)),
-            ("@MILLIS@", millis),
-            ("@TEXT@", text),
-            ("@UNNEST@", unnest),
-            ("@TIMESTAMP@", timestamp),
-            ("@RATES@", &rates.join(",\n  ")),
-        ];
-        out +=
-            &values.iter().fold(BODY.to_owned(), |text, (name, value)| text.replace(name, value));
-        out
-    }
+const DUCKDB: Engine = Engine {
+    name: "DuckDB",
+    time_zone: "SET TimeZone = 'UTC';",
+    view: "VIEW",
+    source: "AS\nSELECT @COLUMNS@\nFROM read_parquet('@PATH@/*/*.parquet', union_by_name = true, hive_partitioning = false)",
+    millis: "epoch_ms",
+    text: "VARCHAR",
+    unnest: "unnest",
+    timestamp: "make_timestamptz(to_ms * 1000)",
+    escapes: &[("'", "''")],
+};
 
-    const fn view(&self) -> &'static str {
-        match self.dialect {
-            SqlDialect::Duckdb => "VIEW",
-            SqlDialect::Spark => "TEMPORARY VIEW",
-        }
-    }
+const SPARK: Engine = Engine {
+    name: "Spark",
+    time_zone: "SET TIME ZONE 'UTC';",
+    view: "TEMPORARY VIEW",
+    source: "USING parquet\nOPTIONS (path '@PATH@', mergeSchema 'true')",
+    millis: "unix_millis",
+    text: "STRING",
+    unnest: "explode",
+    timestamp: "timestamp_millis(to_ms)",
+    // before version 4, two quotes are the end of one literal and the start of another
+    escapes: &[("\\", r"\\"), ("'", r"\'")],
+};
 
-    fn header(&self, own_domains: &[String]) -> String {
-        let (name, time_zone) = match self.dialect {
-            SqlDialect::Duckdb => ("DuckDB", "SET TimeZone = 'UTC';"),
-            SqlDialect::Spark => ("Spark", "SET TIME ZONE 'UTC';"),
-        };
-        let domains =
-            if own_domains.is_empty() { "none".to_owned() } else { own_domains.join(", ") };
-        format!(
-            "-- Views of bouncewatch {version} on {store}, for {name}. Own domains: {domains}.\n\
-             -- Print them again after an upgrade, and if the own domains change; new files need nothing.\n\
-             -- Other than in `bouncewatch check`: attempts are sends (no fallback to deliveries, no imported send counts),\n\
-             -- causes are those of the day on which the events were stored, and there are no windows of attempts.\n\
-             {time_zone}\n",
-            version = env!("CARGO_PKG_VERSION"),
-            store = comment(self.location),
-        )
-    }
-
-    /// The rows as they are stored, with the columns of this version.
-    fn source(&self) -> String {
-        let (view, prefix) = (self.view(), self.prefix);
-        let path = literal(&format!("{}/{EVENTS}", self.location));
-        let columns: Vec<&str> = COLUMNS.iter().map(|column| column.name).collect();
-        let columns = columns.join(", ");
-        match self.dialect {
-            SqlDialect::Duckdb => {
-                let glob = literal(&format!("{}/{EVENTS}/*/*.parquet", self.location));
-                format!(
-                    "\n-- The rows as they are stored; copies of an event are rows of their own. Never count them.\n\
-                     CREATE OR REPLACE {view} {prefix}raw_events AS\nSELECT {columns}\n\
-                     FROM read_parquet({glob}, union_by_name = true, hive_partitioning = false);\n"
-                )
-            }
-            SqlDialect::Spark => format!(
-                "\n-- The rows as they are stored; copies of an event are rows of their own. Never count them.\n\
-                 CREATE OR REPLACE {view} {prefix}raw_events USING parquet\n\
-                 OPTIONS (path {path}, mergeSchema 'true');\n"
-            ),
-        }
+impl Engine {
+    /// Escapes a text for a string literal.
+    fn escaped(&self, text: &str) -> String {
+        self.escapes.iter().fold(text.to_owned(), |text, (from, to)| text.replace(from, to))
     }
 }
 
-/// A string literal. A backslash starts an escape sequence in Spark.
-fn literal(text: &str) -> String {
-    format!("'{}'", text.replace('\\', r"\\").replace('\'', "''"))
+fn views(engine: &Engine, prefix: &str, location: &str, own_domains: &[String]) -> String {
+    let columns: Vec<&str> = COLUMNS.iter().map(|column| column.name).collect();
+    let rates = ["bounce", "complaint"].map(rates);
+    // the location is last: it can contain any text
+    let values = [
+        ("@VIEW@", engine.view),
+        ("@SOURCE@", engine.source),
+        ("@P@", prefix),
+        ("@EXCLUDED@", &excluded(engine, own_domains)),
+        ("@MILLIS@", engine.millis),
+        ("@TEXT@", engine.text),
+        ("@UNNEST@", engine.unnest),
+        ("@TIMESTAMP@", engine.timestamp),
+        ("@RATES@", &rates.join(",\n  ")),
+        ("@COLUMNS@", &columns.join(", ")),
+        ("@PATH@", &engine.escaped(&format!("{location}/{EVENTS}"))),
+    ];
+    let body = values.iter().fold(BODY.to_owned(), |text, (name, value)| text.replace(name, value));
+    header(engine, location, own_domains) + &body
 }
 
-/// A text in a comment: a line break would end it.
-fn comment(text: &str) -> String {
-    bouncewatch_schemas::printable::printable(text).into_owned()
+fn header(engine: &Engine, location: &str, own_domains: &[String]) -> String {
+    let domains = if own_domains.is_empty() { "none".to_owned() } else { own_domains.join(", ") };
+    format!(
+        "-- Views of bouncewatch {version} on {store}, for {name}. Own domains: {domains}.\n\
+         -- Print them again after an upgrade, and if the own domains change; new files need nothing.\n\
+         -- Other than in `bouncewatch check`: attempts are sends (no fallback to deliveries, no imported send counts),\n\
+         -- causes are those of the day on which the events were stored, and there are no windows of attempts.\n\
+         {time_zone}\n",
+        version = env!("CARGO_PKG_VERSION"),
+        store = printable(location),
+        name = engine.name,
+        time_zone = engine.time_zone,
+    )
 }
 
 /// Conditions that exclude mail which SES does not count.
-fn excluded(own_domains: &[String]) -> String {
-    let mut out = String::new();
+fn excluded(engine: &Engine, own_domains: &[String]) -> String {
     let domain = "lower(coalesce(recipient_domain, ''))";
+    let mut out = format!("\n    AND {domain} <> 'simulator.amazonses.com'");
     for own in own_domains {
-        let (own, subdomains) = (literal(own), format!(".{own}"));
+        let (own, length) = (engine.escaped(own), own.chars().count() + 1);
         // writing to a String cannot fail
         _ = write!(
             out,
-            "\n    AND {domain} <> {own} AND substr({domain}, -{}) <> {}",
-            subdomains.chars().count(),
-            literal(&subdomains)
+            "\n    AND {domain} <> '{own}' AND substr({domain}, -{length}) <> '.{own}'"
         );
     }
-    format!("\n    AND {domain} <> 'simulator.amazonses.com'{out}")
+    out
 }
 
-/// Rate and 95 % Wilson interval of a count. As in `check`, a count above the attempts has the interval of 100 %.
-fn rates(count: &str, name: &str) -> String {
+/// Rate and 95 % Wilson interval of bounces or complaints. As in `check`, a count above the attempts has the interval of
+/// 100 %.
+fn rates(name: &str) -> String {
+    let count = format!("{name}s");
     let n = "CAST(attempts AS DOUBLE)";
     let p = format!(
         "(CAST(CASE WHEN {count} > attempts THEN attempts ELSE {count} END AS DOUBLE) / {n})"

@@ -12,13 +12,11 @@ use bouncewatch_analyze::brake::run::{BrakeOutcome, BrakeRun, SendingSwitch};
 use bouncewatch_analyze::brake::state::{BrakeCause, BrakePhase};
 use bouncewatch_analyze::check::CheckReport;
 use bouncewatch_analyze::timeline::{Dimension, Grouping, Window, WindowSpan};
-use bouncewatch_schemas::shell::shell_word;
 
-use self::ses_switch::{SesSwitch, pause_call};
-use super::alert::{duration, state_path};
+use self::ses_switch::SesSwitch;
+use super::alert::{alert_state, duration};
 use crate::cli::CheckArgs;
 use crate::config::{BrakeSettings, Config};
-use crate::run::store_access::store_location;
 
 /// The brake of a run.
 #[derive(Debug)]
@@ -125,11 +123,11 @@ impl Brake {
         );
         let mut rule = rule(&config.brake, target)?;
         check_rate(&rule, windows, groupings)?;
-        let state = args.alert.alert_state.clone().or_else(|| config.alert.state.clone());
-        let state = state_path(state, &store_location(&args.store, config)?)?;
-        let switch = SesSwitch::new(rule.target.clone(), args.aws.endpoint_url.as_deref())
-            .context("the brake")?;
-        (rule.account, rule.region) = (switch.account.clone(), switch.region.clone());
+        let state = alert_state(args, config)?;
+        let endpoint_url = args.aws.endpoint_url.as_deref();
+        let switch;
+        (switch, rule.account, rule.region) =
+            SesSwitch::new(rule.target.clone(), endpoint_url).context("the brake")?;
         Ok(Some(Self { rule, switch, state, is_dry_run: args.alert.dry_run, at }))
     }
 
@@ -145,7 +143,8 @@ impl Brake {
         if let Some(error) = &error {
             notes.push(format!("error: the brake: {error}"));
         }
-        let (scope, release_command) = (self.rule.scope(), self.release_command());
+        let (scope, release_command) =
+            (self.rule.scope(), self.switch.release_command(&self.rule.region));
         let failed = error.is_some();
         let why = error.or(why);
         check.brake = Some(BrakeReport { scope, phase, why, failed, release_command });
@@ -173,7 +172,7 @@ impl Brake {
 
     /// What the brake would do.
     fn dry_run(&mut self, demand: Result<String, &&str>) -> String {
-        let call = pause_call(&self.rule.target);
+        let call = self.switch.pause_call();
         let status = match self.switch.read() {
             Ok(state) if state.is_allowed => "it may send now".to_owned(),
             Ok(_) => "it is paused now".to_owned(),
@@ -185,24 +184,6 @@ impl Brake {
             ),
             Err(why) => format!(
                 "note: dry run of the brake: no pause, {why}; the call would be {call} ({status})"
-            ),
-        }
-    }
-
-    /// Command that allows sending again.
-    fn release_command(&self) -> String {
-        let region = &self.rule.region;
-        match &self.rule.target {
-            BrakeTarget::ConfigurationSet(name) => format!(
-                "aws sesv2 put-configuration-set-sending-options --region {region} --configuration-set-name {} --sending-enabled",
-                shell_word(name)
-            ),
-            BrakeTarget::Tenant(name) => format!(
-                "aws sesv2 update-reputation-entity-customer-managed-status --region {region} --reputation-entity-type RESOURCE --reputation-entity-reference {} --sending-status ENABLED",
-                shell_word(self.switch.tenant_arn.as_deref().unwrap_or(name))
-            ),
-            BrakeTarget::Account => format!(
-                "aws sesv2 put-account-sending-attributes --region {region} --sending-enabled"
             ),
         }
     }

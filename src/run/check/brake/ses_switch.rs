@@ -5,39 +5,41 @@ use aws_sdk_sesv2::Client;
 use aws_sdk_sesv2::types::{ReputationEntityType, SendingOptions, SendingStatus};
 use bouncewatch_analyze::brake::rule::BrakeTarget;
 use bouncewatch_analyze::brake::run::{LastChange, SendingSwitch, SwitchState};
+use bouncewatch_schemas::shell::shell_word;
 use bouncewatch_store::aws;
 use tokio::runtime::Runtime;
 
 use crate::run::ses_error::ses_error;
+use crate::run::store_access::runtime;
 
-/// File with the permissions.
+/// Files with the permissions: for a configuration set or a tenant, and for the whole account.
 const POLICY: &str = "brake.json";
+const ACCOUNT_POLICY: &str = "brake-account.json";
+/// Actions that change whether sending is allowed.
+const SET_ACTION: &str = "ses:PutConfigurationSetSendingOptions";
+const TENANT_ACTION: &str = "ses:UpdateReputationEntityCustomerManagedStatus";
+const ACCOUNT_ACTION: &str = "ses:PutAccountSendingAttributes";
 
 /// Sending in the region of the settings.
 #[derive(Debug)]
 pub(super) struct SesSwitch {
-    /// All calls are on one runtime: connections belong to it.
     runtime: Runtime,
     client: Client,
     target: BrakeTarget,
-    /// Account of the credentials.
-    pub(super) account: String,
-    /// Region of the calls.
-    pub(super) region: String,
     /// ARN of a tenant, known after the first call.
-    pub(super) tenant_arn: Option<String>,
+    tenant_arn: Option<String>,
 }
 
 impl SesSwitch {
-    /// Loads the settings of AWS, and asks for the account of the credentials.
+    /// Loads the settings of AWS, and returns also the account of the credentials, and the region of the calls.
     ///
     /// # Errors
     /// If there are no valid credentials, or no region.
-    pub(super) fn new(target: BrakeTarget, endpoint_url: Option<&str>) -> anyhow::Result<Self> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .context("could not start the async runtime")?;
+    pub(super) fn new(
+        target: BrakeTarget,
+        endpoint_url: Option<&str>,
+    ) -> anyhow::Result<(Self, String, String)> {
+        let runtime = runtime()?;
         let (account, region, client) = runtime.block_on(async {
             let config = aws::load(None, endpoint_url).await;
             let region = config.region().context("no region\n  hint: set AWS_REGION")?.to_string();
@@ -47,7 +49,37 @@ impl SesSwitch {
             let account = identity.account.context("sts:GetCallerIdentity returned no account")?;
             anyhow::Ok((account, region, Client::new(&config)))
         })?;
-        Ok(Self { runtime, client, target, account, region, tenant_arn: None })
+        Ok((Self { runtime, client, target, tenant_arn: None }, account, region))
+    }
+
+    /// The call that pauses the target, as text.
+    pub(super) fn pause_call(&self) -> String {
+        match &self.target {
+            BrakeTarget::ConfigurationSet(name) => {
+                format!("{SET_ACTION} ConfigurationSetName={name} SendingEnabled=false")
+            }
+            BrakeTarget::Tenant(name) => {
+                format!("{TENANT_ACTION} of the tenant {name} SendingStatus=DISABLED")
+            }
+            BrakeTarget::Account => format!("{ACCOUNT_ACTION} SendingEnabled=false"),
+        }
+    }
+
+    /// Command that allows sending again.
+    pub(super) fn release_command(&self, region: &str) -> String {
+        match &self.target {
+            BrakeTarget::ConfigurationSet(name) => format!(
+                "aws sesv2 put-configuration-set-sending-options --region {region} --configuration-set-name {} --sending-enabled",
+                shell_word(name)
+            ),
+            BrakeTarget::Tenant(name) => format!(
+                "aws sesv2 update-reputation-entity-customer-managed-status --region {region} --reputation-entity-type RESOURCE --reputation-entity-reference {} --sending-status ENABLED",
+                shell_word(self.tenant_arn.as_deref().unwrap_or(name))
+            ),
+            BrakeTarget::Account => format!(
+                "aws sesv2 put-account-sending-attributes --region {region} --sending-enabled"
+            ),
+        }
     }
 
     fn tenant_arn(&mut self, name: &str) -> anyhow::Result<String> {
@@ -69,8 +101,8 @@ impl SesSwitch {
             BrakeTarget::Tenant(name) => self.read_tenant(&name),
             BrakeTarget::Account => {
                 let response = self.runtime.block_on(self.client.get_account().send());
-                let account =
-                    response.map_err(|error| ses_error("ses:GetAccount", POLICY, &error))?;
+                let account = response
+                    .map_err(|error| ses_error("ses:GetAccount", ACCOUNT_POLICY, &error))?;
                 let is_allowed = account.sending_enabled();
                 Ok(SwitchState { is_allowed, changed: LastChange::Unknown })
             }
@@ -134,13 +166,6 @@ impl SesSwitch {
     }
 }
 
-/// Actions that change whether sending is allowed.
-const SET_ACTION: &str = "ses:PutConfigurationSetSendingOptions";
-const TENANT_ACTION: &str = "ses:UpdateReputationEntityCustomerManagedStatus";
-const ACCOUNT_ACTION: &str = "ses:PutAccountSendingAttributes";
-/// File with the permission to pause the whole account.
-const ACCOUNT_POLICY: &str = "brake-account.json";
-
 fn status(is_allowed: bool) -> SendingStatus {
     if is_allowed { SendingStatus::Enabled } else { SendingStatus::Disabled }
 }
@@ -152,18 +177,5 @@ impl SendingSwitch for SesSwitch {
 
     fn set(&mut self, is_allowed: bool) -> Result<(), String> {
         self.set_target(is_allowed).map_err(|error| format!("{error:#}"))
-    }
-}
-
-/// The call that pauses a target, as text.
-pub(super) fn pause_call(target: &BrakeTarget) -> String {
-    match target {
-        BrakeTarget::ConfigurationSet(name) => {
-            format!("{SET_ACTION} ConfigurationSetName={name} SendingEnabled=false")
-        }
-        BrakeTarget::Tenant(name) => {
-            format!("{TENANT_ACTION} of the tenant {name} SendingStatus=DISABLED")
-        }
-        BrakeTarget::Account => format!("{ACCOUNT_ACTION} SendingEnabled=false"),
     }
 }
