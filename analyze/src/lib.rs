@@ -10,6 +10,7 @@ pub mod causes;
 pub mod check;
 mod csv_output;
 pub mod error;
+pub mod forecast;
 pub mod history;
 pub mod incidents;
 pub mod page;
