@@ -8,7 +8,7 @@ use clap::Command;
 const GROUPS: [(&str, &[&str]); 4] = [
     ("Run", &["ingest", "check", "serve"]),
     ("Analyze", &["page", "report", "causes", "history", "reconcile", "explain", "doctor"]),
-    ("Act", &["suppress"]),
+    ("Act", &["forecast", "suppress"]),
     ("Maintain", &["store", "config", "schema", "dashboards", "completions", "help"]),
 ];
 

@@ -11,7 +11,7 @@ pub(crate) const AGE_DAYS: [u32; 5] = [7, 30, 90, 180, 365];
 /// History of an address before an attempt. Attempts of one class have one rate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
-pub enum AddressClass {
+pub(crate) enum AddressClass {
     /// No mail to it is known.
     New,
     /// Its last result is a delivery, at most 7 days ago.
@@ -40,7 +40,7 @@ pub enum AddressClass {
 
 impl AddressClass {
     /// All classes.
-    pub const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::New,
         Self::Delivered7d,
         Self::Delivered30d,
@@ -56,7 +56,7 @@ impl AddressClass {
     ];
 
     /// Returns the value in output.
-    pub const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::New => "new",
             Self::Delivered7d => "delivered_7d",

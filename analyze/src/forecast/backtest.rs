@@ -31,8 +31,11 @@ pub fn backtest(request: &BacktestRequest) -> Result<BacktestReport, AnalyzeErro
     StoreScan::run(&check.store, check.service, &check.own_domains, |scan| {
         let mut texts = MailTexts::default();
         let known = domain_providers(scan, check.at)?;
-        let mut replay =
-            Replay::new(known, RecipientHashes::default(), check.at.saturating_sub(MATURE_AFTER_MS));
+        let mut replay = Replay::new(
+            known,
+            RecipientHashes::default(),
+            check.at.saturating_sub(MATURE_AFTER_MS),
+        );
         let mut hidden = HiddenMailings::new(request);
         scan.mail_by_day(&request.campaign, check.at, &mut texts, |texts, day, events| {
             replay.add(texts, day, events, &mut hidden);
@@ -205,7 +208,8 @@ impl<'a> HiddenMailings<'a> {
         };
         let number = mailings.len();
         let share = |count: usize| (number > 0).then(|| ratio(count, number));
-        let has_complaints = |one: &&MailingBacktest| is_in(one.complaints, one.complaints_observed);
+        let has_complaints =
+            |one: &&MailingBacktest| is_in(one.complaints, one.complaints_observed);
         BacktestReport {
             version: 1,
             as_of: format_ms(self.request.check.at),
@@ -234,6 +238,12 @@ impl<'a> HiddenMailings<'a> {
         let kept_bounces = attempts().filter(|one| one.is_kept && one.has_bounced).count();
         let complaints_observed = attempts().filter(|one| one.has_complained).count() as u64;
         let count = forecast.positions.len();
+        // an oracle holds the same addresses in any case, then those that bounce
+        let free = || attempts().filter(|one| !one.rated.is_held);
+        let free_bounces = free().filter(|one| one.has_bounced).count();
+        let further = oracle(free_bounces, free().count(), self.request.keep_below);
+        let fixed = count - free().count();
+        let is_above = ratio(observed, count) >= self.request.keep_below;
         MailingBacktest {
             campaign: texts.campaigns.get(mailing.campaign).map(str::to_owned),
             day: format_day(mailing.day),
@@ -244,7 +254,8 @@ impl<'a> HiddenMailings<'a> {
             complaints: forecast.complaints,
             complaints_observed,
             held: (count - kept) as u64,
-            oracle: oracle(observed, count, self.request.keep_below) as u64,
+            oracle: (further + fixed) as u64,
+            is_above,
             kept_rate: (kept > 0).then(|| ratio(kept_bounces, kept)),
         }
     }
@@ -307,7 +318,7 @@ fn split(mailings: &[MailingBacktest], keep_below: f64) -> SplitBacktest {
     for one in mailings {
         sums.mailings += 1;
         sums.below += u64::from(one.kept_rate.is_none_or(|rate| rate < keep_below));
-        if one.oracle > 0 {
+        if one.is_above {
             sums.above_without += 1;
             sums.held += one.held;
             sums.oracle += one.oracle;
@@ -323,7 +334,8 @@ mod tests {
 
     #[test]
     fn oracle_holds_the_fewest_bounces() {
-        for (bounces, attempts, expected) in [(3, 100, 0), (4, 100, 1), (50, 100, 48), (10, 10, 10)] {
+        for (bounces, attempts, expected) in [(3, 100, 0), (4, 100, 1), (50, 100, 48), (10, 10, 10)]
+        {
             assert_eq!(oracle(bounces, attempts, 0.04), expected, "{bounces} of {attempts}");
         }
     }

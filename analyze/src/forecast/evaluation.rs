@@ -104,7 +104,9 @@ impl Evaluator<'_> {
 
 /// Whether SES counts no mail to a domain.
 fn is_excluded(name: &str, own_domains: &[String]) -> bool {
-    let is_own = |own: &String| name == own || name.strip_suffix(own.as_str()).is_some_and(|rest| rest.ends_with('.'));
+    let is_own = |own: &String| {
+        name == own || name.strip_suffix(own.as_str()).is_some_and(|rest| rest.ends_with('.'))
+    };
     name == SIMULATOR_DOMAIN || own_domains.iter().any(is_own)
 }
 

@@ -5,7 +5,7 @@ const Z: f64 = 1.644_853_626_951_472_6;
 
 /// Returns the 90 % interval of a count with a mean and a variance, out of `n`.
 ///
-/// The count is gamma distributed with these moments, rounded down: for a variance equal to the mean this is close to a
+/// The count is gamma distributed with these moments, rounded to whole numbers: for a variance equal to the mean this is close to a
 /// Poisson distribution, for a greater one to a negative binomial distribution. Quantiles by E. B. Wilson and M. M.
 /// Hilferty, "The distribution of chi-square", 1931.
 pub(crate) fn count_interval(mean: f64, variance: f64, n: f64) -> [f64; 2] {
@@ -15,9 +15,9 @@ pub(crate) fn count_interval(mean: f64, variance: f64, n: f64) -> [f64; 2] {
     let shape = mean * mean / variance;
     let quantile = |z: f64| {
         let root = 1.0 - 1.0 / (9.0 * shape) + z / (3.0 * shape.sqrt());
-        (mean * root.max(0.0).powi(3)).floor().min(n)
+        mean * root.max(0.0).powi(3)
     };
-    [quantile(-Z), quantile(Z)]
+    [(quantile(-Z) + 0.5).floor().min(n), quantile(Z).floor().min(n)]
 }
 
 #[cfg(test)]
@@ -35,7 +35,8 @@ mod tests {
             (100.0, [84.0, 117.0]),
         ] {
             let found = count_interval(mean, mean, 1e6);
-            let is_close = found.iter().zip(expected).all(|(one, other)| (one - other).abs() <= 1.0);
+            let is_close =
+                found.iter().zip(expected).all(|(one, other)| (one - other).abs() <= 1.0);
             assert!(is_close, "{mean}: {found:?}");
         }
         assert_eq!(count_interval(5.0, 0.0, 10.0), [5.0, 5.0]);

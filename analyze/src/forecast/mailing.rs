@@ -4,10 +4,15 @@ use crate::forecast::totals::CampaignSpread;
 
 /// Fewest attempts of a mailing that is judged.
 const ATTEMPTS_MIN: f64 = 50.0;
-/// Relative difference of campaigns that is assumed without mailings of the past: a standard deviation of 25 %.
+/// Relative variance of campaigns that is assumed without mailings of the past: a standard deviation of 25 %.
 const PRIOR_SPREAD: f64 = 0.25 * 0.25;
-/// Sum of the squared expected numbers that weighs as much as this assumption: one mailing with 10 bounces.
-const PRIOR_WEIGHT: f64 = 100.0;
+/// Mailings from which the assumption no longer counts.
+const MAILINGS_MIN: f64 = 20.0;
+/// Median of the square of a standard normal variable.
+const MEDIAN_SQUARE: f64 = 0.454_936_423_119_572_8;
+/// Greatest relative variance, and steps that find it.
+const SPREAD_MAX: f64 = 4.0;
+const STEPS: usize = 30;
 
 /// The mail of one campaign on one day (UTC).
 #[derive(Debug, Clone, Copy, Default)]
@@ -26,41 +31,68 @@ pub(crate) struct Mailing {
     pub(crate) complaints: f64,
 }
 
-/// Estimates how much campaigns differ: the method of moments for a factor with mean 1 on the expected number of each
-/// mailing; its squared deviation is that of chance plus `spread * expected^2`.
+/// Estimates how much campaigns differ from what is expected of them, beyond chance.
 pub(crate) fn campaign_spread<'m>(mailings: impl Iterator<Item = &'m Mailing>) -> CampaignSpread {
-    let (mut bounces, mut complaints) = (SpreadSums::default(), SpreadSums::default());
+    let (mut bounces, mut complaints) = (Vec::new(), Vec::new());
     for one in mailings.filter(|one| one.is_judged && one.attempts >= ATTEMPTS_MIN) {
-        bounces.add(one.bounces, one.expected, one.binomial);
-        complaints.add(one.complaints, one.expected_complaints, one.expected_complaints);
+        bounces.push(Deviation::new(one.bounces, one.expected, one.binomial));
+        let expected = one.expected_complaints;
+        complaints.push(Deviation::new(one.complaints, expected, expected));
     }
-    CampaignSpread { bounces: bounces.spread(), complaints: complaints.spread() }
+    CampaignSpread { bounces: spread(&bounces), complaints: spread(&complaints) }
 }
 
-/// Sums over mailings.
-#[derive(Debug, Default)]
-struct SpreadSums {
-    excess: f64,
-    squares: f64,
+/// Difference of a mailing from what was expected.
+#[derive(Debug, Clone, Copy)]
+struct Deviation {
+    square: f64,
+    /// Variance by chance.
+    chance: f64,
+    expected: f64,
 }
 
-impl SpreadSums {
-    fn add(&mut self, observed: f64, expected: f64, variance: f64) {
-        self.excess += (observed - expected).powi(2) - variance;
-        self.squares += expected * expected;
+impl Deviation {
+    fn new(observed: f64, expected: f64, chance: f64) -> Self {
+        Self { square: (observed - expected).powi(2), chance, expected }
     }
+}
 
-    fn spread(&self) -> f64 {
-        let prior = PRIOR_SPREAD * PRIOR_WEIGHT;
-        ((prior + self.excess) / (PRIOR_WEIGHT + self.squares)).max(0.0)
+/// Returns the relative variance of a factor on the expected number of each mailing, for which the median of the squared
+/// standardised differences is that of a normal distribution. A median, because single incidents are no measure of usual
+/// campaigns. Mailings that are missing count with [`PRIOR_SPREAD`].
+fn spread(mailings: &[Deviation]) -> f64 {
+    let median_at = |spread: f64| {
+        let standardised = |one: &Deviation| {
+            one.square / (one.chance + spread * one.expected * one.expected).max(f64::MIN_POSITIVE)
+        };
+        let mut squares: Vec<f64> = mailings.iter().map(standardised).collect();
+        let middle = squares.len() / 2;
+        *squares.select_nth_unstable_by(middle, f64::total_cmp).1
+    };
+    if mailings.is_empty() {
+        return PRIOR_SPREAD;
     }
+    let (mut low, mut high) = (0.0, SPREAD_MAX);
+    if median_at(0.0) > MEDIAN_SQUARE {
+        for _ in 0..STEPS {
+            let middle = f64::midpoint(low, high);
+            if median_at(middle) > MEDIAN_SQUARE {
+                low = middle;
+            } else {
+                high = middle;
+            }
+        }
+    }
+    let count = f64::from(u32::try_from(mailings.len()).unwrap_or(u32::MAX));
+    let missing = (1.0 - count / MAILINGS_MIN).max(0.0);
+    low * (1.0 - missing) + PRIOR_SPREAD * missing
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn spread(bounces: &[f64]) -> f64 {
+    fn spread_of(bounces: &[f64]) -> f64 {
         let mailing = |bounces: &f64| Mailing {
             is_judged: true,
             attempts: 10_000.0,
@@ -75,10 +107,13 @@ mod tests {
 
     #[test]
     fn spread_is_what_chance_does_not_explain() {
-        assert!((spread(&[]) - PRIOR_SPREAD).abs() < 1e-12);
-        assert!(spread(&[200.0, 205.0, 195.0]).abs() < 1e-12);
-        // a standard deviation of a half
-        let found = spread(&[100.0, 300.0, 100.0, 300.0]);
-        assert!((0.24..0.26).contains(&found), "{found}");
+        assert!((spread_of(&[]) - PRIOR_SPREAD).abs() < 1e-12);
+        assert!((spread_of(&[200.0; 10]) - PRIOR_SPREAD / 2.0).abs() < 1e-12);
+        assert!(spread_of(&[200.0; 20]).abs() < 1e-12);
+        // half of the mailings differ by less than 0.67 standard deviations: 34 of 200
+        let found = spread_of(&[[166.0; 10], [234.0; 10]].concat());
+        assert!((0.055..0.065).contains(&found), "{found}");
+        // an incident changes nothing
+        assert!(spread_of(&[&[200.0; 19][..], &[5_000.0]].concat()).abs() < 1e-12);
     }
 }

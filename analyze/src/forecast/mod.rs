@@ -4,6 +4,7 @@
 mod address_state;
 mod after_send;
 mod backtest;
+pub mod csv;
 mod evaluation;
 mod interval;
 mod mailing;
@@ -16,6 +17,7 @@ mod request;
 mod run;
 mod shrinkage;
 mod split;
+pub mod table;
 mod tallies;
 mod totals;
 

@@ -189,8 +189,10 @@ pub struct MailingBacktest {
     pub complaints_observed: u64,
     /// Addresses that the split holds.
     pub held: u64,
-    /// Addresses that an oracle holds.
+    /// Addresses that an oracle holds: suppressed ones, and the fewest others.
     pub oracle: u64,
+    /// Whether the real rate without a split is at or above the bound.
+    pub is_above: bool,
     /// Real rate of the addresses that the split keeps; null if it keeps none.
     pub kept_rate: Option<f64>,
 }

@@ -57,8 +57,7 @@ pub(crate) fn parts(
     add("recipient_domain", &|_, one| domain(one.rated.attempt.domain), top);
     for column in &names.request.columns {
         let Some(position) = names.list.column(column) else { continue };
-        let value =
-            |at: usize| names.list.fields(at).into_iter().nth(position).unwrap_or_default();
+        let value = |at: usize| names.list.fields(at).into_iter().nth(position).unwrap_or_default();
         add(column, &|at, _| value(at), top);
     }
     parts

@@ -2,7 +2,7 @@
 
 use crate::forecast::address_state::AddressClass;
 use crate::forecast::shrinkage::{BetaRate, common_weight};
-use crate::forecast::tallies::{Attempt, ProviderTable, Tallies, WeightedCounts};
+use crate::forecast::tallies::{Attempt, ProviderTable, RateRatio, Tallies, WeightedCounts};
 
 /// First attempts of an account without history: 5 %, with a 90 % interval from nearly 0 to 18 %.
 const NEW_PRIOR: BetaRate = BetaRate { mean: 0.05, weight: 10.0 };
@@ -31,7 +31,7 @@ const fn prior(class: AddressClass) -> BetaRate {
         AddressClass::NotDelivered => (0.1, 10.0),
         AddressClass::Bounced => (0.8, 5.0),
         AddressClass::BouncedAgain => (0.95, 5.0),
-        AddressClass::OnSesList => (0.02, 20.0),
+        AddressClass::OnSesList => (0.02, 5.0),
         AddressClass::Complained => (0.01, 20.0),
     };
     BetaRate { mean, weight }
@@ -48,8 +48,8 @@ pub(crate) struct RateModel {
     pub(crate) domain_weights: Vec<f64>,
     /// Weight of the account for its providers.
     pub(crate) provider_weight: f64,
-    /// Addresses with a delivery: how much more often those of a provider bounce than all.
-    delivered_ratios: Vec<f64>,
+    /// How much more often than expected attempts to a provider bounced recently.
+    recent_ratios: Vec<[RateRatio; 2]>,
     role_ratio: f64,
     pub(crate) complaints: Vec<BetaRate>,
 }
@@ -98,8 +98,12 @@ impl RateModel {
             providers,
             domain_weights,
             provider_weight,
-            delivered_ratios: tallies.delivered.iter().map(|one| one.ratio(scale)).collect(),
-            role_ratio: tallies.roles.ratio(scale),
+            recent_ratios: tallies
+                .recent
+                .iter()
+                .map(|kinds| kinds.map(|one| one.ratio(tallies.recent_scale)))
+                .collect(),
+            role_ratio: tallies.roles.ratio(scale).mean,
             complaints: complaint_rates(tallies),
         }
     }
@@ -119,24 +123,31 @@ impl RateModel {
         self.domains.get(domain as usize).copied().unwrap_or_else(unknown)
     }
 
+    /// Returns how much more often attempts to a provider bounced recently.
+    pub(crate) fn recent_ratio(&self, attempt: Attempt, provider: usize) -> RateRatio {
+        let of_provider = self.recent_ratios.get(provider);
+        let ratio = of_provider.zip(attempt.ratio_kind()).map(|(kinds, kind)| kinds[kind]);
+        ratio.unwrap_or(RateRatio::ONE)
+    }
+
     /// Returns how much more often an attempt bounces than its class or domain.
     pub(crate) fn ratio(&self, attempt: Attempt, provider: usize) -> f64 {
-        if attempt.class.is_delivered() {
-            self.delivered_ratios.get(provider).copied().unwrap_or(1.0)
-        } else if attempt.class == AddressClass::New && attempt.is_role {
-            self.role_ratio
-        } else {
-            1.0
-        }
+        let is_new_role = attempt.class == AddressClass::New && attempt.is_role;
+        let role = if is_new_role { self.role_ratio } else { 1.0 };
+        self.recent_ratio(attempt, provider).mean * role
     }
 
     /// Returns the probability that an attempt is a hard bounce.
     pub(crate) fn bounce(&self, attempt: Attempt, provider: usize) -> f64 {
-        let base = match attempt.class {
-            AddressClass::New => self.domain(attempt.domain, provider),
-            class => self.classes[class as usize],
-        };
-        (base.mean * self.ratio(attempt, provider)).min(1.0)
+        (self.base(attempt, provider) * self.ratio(attempt, provider)).min(1.0)
+    }
+
+    /// Returns the rate of the class of an attempt, or that of its domain for a first attempt.
+    pub(crate) fn base(&self, attempt: Attempt, provider: usize) -> f64 {
+        match attempt.class {
+            AddressClass::New => self.domain(attempt.domain, provider).mean,
+            class => self.classes[class as usize].mean,
+        }
     }
 
     /// Returns the complaint rate of a provider.

@@ -115,6 +115,11 @@ impl RecipientList {
         domains
     }
 
+    /// Whether it has a column, given by its name or its number from 1.
+    pub fn has_column(&self, name: &str) -> bool {
+        self.column(name).is_some()
+    }
+
     /// Returns the address of a record in normal form.
     pub(crate) fn address(&self, number: usize) -> String {
         usable(self.record(number)).ok().flatten().unwrap_or_default()
@@ -136,9 +141,10 @@ impl RecipientList {
 
     /// Returns the position of a column, given by its name or its number from 1.
     pub(crate) fn column(&self, name: &str) -> Option<usize> {
-        let named = self.header.as_ref().and_then(|header| {
-            header.iter().position(|one| one.trim().eq_ignore_ascii_case(name))
-        });
+        let named = self
+            .header
+            .as_ref()
+            .and_then(|header| header.iter().position(|one| one.trim().eq_ignore_ascii_case(name)));
         named.or_else(|| name.parse::<usize>().ok()?.checked_sub(1))
     }
 
@@ -267,7 +273,11 @@ mod tests {
         check(b"ann@a.example,\"two\nlines, of text\"\nbob@b.example\n", &both, &[]);
         check(b"ann@a.example\n\xff\xfe@x\nbob@b.example\n", &both, &[2]);
         check(b"ann@a.example\na\0b@b.example\nbob@b.example\n", &both, &[2]);
-        check(&[b"ann@a.example\n".as_slice(), &[b'x'; 10_000_000], b"\nbob@b.example"].concat(), &both, &[2]);
+        check(
+            &[b"ann@a.example\n".as_slice(), &[b'x'; 10_000_000], b"\nbob@b.example"].concat(),
+            &both,
+            &[2],
+        );
         let long = format!("ann@a.example\n{}@b.example\nbob@b.example\n", "x".repeat(65));
         check(long.as_bytes(), &both, &[2]);
         check(b"ann@a.example\nANN@a.example\nbob@b.example", &both, &[]);
@@ -282,9 +292,15 @@ mod tests {
         let list = RecipientList::parse(b"mail;tag;note\nann@a.example;x;\"a;\"\"b\"\"\nc\"\n");
         assert_eq!(list.columns(), ["mail", "tag", "note"]);
         assert_eq!(list.fields(0), ["ann@a.example", "x", "a;\"b\"\nc"]);
-        assert_eq!([list.column("Tag"), list.column("3"), list.column("x")], [Some(1), Some(2), None]);
+        assert_eq!(
+            [list.column("Tag"), list.column("3"), list.column("x")],
+            [Some(1), Some(2), None]
+        );
         let list = RecipientList::parse(b"ann@a.example,x\nann@a.example\n");
-        assert_eq!((list.columns(), list.duplicates), (vec!["address".to_owned(), "2".to_owned()], 1));
+        assert_eq!(
+            (list.columns(), list.duplicates),
+            (vec!["address".to_owned(), "2".to_owned()], 1)
+        );
     }
 
     proptest::proptest! {

@@ -193,7 +193,7 @@ impl Replay {
             observer.attempt(event, &predicted);
             state.start(event, class, predicted.mailing);
             if is_mature {
-                let expected = self.model.bounce(attempt(class), provider);
+                let expected = self.model.base(attempt(class), provider);
                 self.tallies.add_attempt(attempt(class), provider, expected);
             }
         }

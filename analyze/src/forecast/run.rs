@@ -193,9 +193,7 @@ impl Summary<'_> {
             kept
         };
         let steps: [(&str, &dyn Fn(usize, &AddressForecast) -> bool); 4] = [
-            ("suppressed addresses", &|_, one| {
-                one.hold.is_some() && !one.rated.accepts_no_mail
-            }),
+            ("suppressed addresses", &|_, one| one.hold.is_some() && !one.rated.accepts_no_mail),
             ("domains that accept no mail", &|_, one| one.rated.accepts_no_mail),
             ("mistyped domains", &|_, one| one.evidence == "mistyped_domain"),
             ("riskiest addresses", &|at, _| !is_kept[at]),

@@ -28,10 +28,7 @@ const GROUPS_MIN: f64 = 5.0;
 /// Estimates the weight of the common mean of groups from their counts and attempts: the method of moments for the
 /// beta-binomial distribution (J. C. Kleinman, "Proportions with extraneous variance", 1973). `default` if there are too
 /// few groups.
-pub(crate) fn common_weight(
-    groups: impl Iterator<Item = (f64, f64)> + Clone,
-    default: f64,
-) -> f64 {
+pub(crate) fn common_weight(groups: impl Iterator<Item = (f64, f64)> + Clone, default: f64) -> f64 {
     let (mut number, mut count, mut attempts, mut squares) = (0.0, 0.0, 0.0, 0.0);
     let known = groups.filter(|(_, attempts)| *attempts > 0.0);
     for (of_group, n) in known.clone() {

@@ -8,8 +8,10 @@ use bouncewatch_schemas::provider;
 use crate::forecast::address_state::AddressClass;
 use crate::scan::StringInterner;
 
-/// Days after which an event weighs half: rates of lists and providers change within months.
-pub(crate) const HALF_LIFE_DAYS: f64 = 90.0;
+/// Days after which an event weighs half in rates: lists and domains change within months.
+const HALF_LIFE_DAYS: f64 = 30.0;
+/// The same in the ratios of providers: a provider that blocks mail does so for days.
+const RECENT_HALF_LIFE_DAYS: f64 = 7.0;
 /// Group of the domains that resemble the domain of a large provider.
 pub(crate) const MISTYPED: &str = "mistyped";
 
@@ -24,17 +26,41 @@ pub(crate) struct WeightedCounts {
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct ExpectedCounts {
     pub(crate) expected: f64,
+    /// Variance of the observed number if rates were known.
+    pub(crate) binomial: f64,
     pub(crate) observed: f64,
 }
 
 impl ExpectedCounts {
     /// Expected bounces that weigh as much as the assumption that observed and expected numbers are equal.
-    const PRIOR: f64 = 5.0;
+    const PRIOR: f64 = 10.0;
 
-    /// Returns observed / expected, drawn to 1; `scale` is the weight of an event now.
-    pub(crate) fn ratio(self, scale: f64) -> f64 {
-        (self.observed / scale + Self::PRIOR) / (self.expected / scale + Self::PRIOR)
+    /// Adds an attempt.
+    fn add(&mut self, expected: f64, weight: f64) {
+        self.expected += weight * expected;
+        self.binomial += weight * expected * (1.0 - expected);
     }
+
+    /// Returns observed / expected, drawn to 1: the posterior of a factor on a Poisson number with a gamma prior, with less
+    /// variance if rates are high. `scale` is the weight of an event now.
+    pub(crate) fn ratio(self, scale: f64) -> RateRatio {
+        let weight = self.expected / scale + Self::PRIOR;
+        let mean = (self.observed / scale + Self::PRIOR) / weight;
+        let binomial = self.binomial / scale + Self::PRIOR;
+        RateRatio { mean, variance: mean * binomial / (weight * weight) }
+    }
+}
+
+/// A factor on rates.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RateRatio {
+    pub(crate) mean: f64,
+    pub(crate) variance: f64,
+}
+
+impl RateRatio {
+    /// No change.
+    pub(crate) const ONE: Self = Self { mean: 1.0, variance: 0.0 };
 }
 
 /// Providers of domains, by the IDs of the domains.
@@ -99,6 +125,17 @@ pub(crate) struct Attempt {
     pub(crate) is_role: bool,
 }
 
+impl Attempt {
+    /// Returns the ratio of the provider that applies to it: for first attempts, or for those to addresses with a
+    /// delivery.
+    pub(crate) fn ratio_kind(self) -> Option<usize> {
+        match self.class {
+            AddressClass::New => Some(0),
+            class => class.is_delivered().then_some(1),
+        }
+    }
+}
+
 /// Weighted counts of all attempts so far.
 #[derive(Debug)]
 pub(crate) struct Tallies {
@@ -110,8 +147,10 @@ pub(crate) struct Tallies {
     pub(crate) classes: [WeightedCounts; AddressClass::ALL.len()],
     /// First attempts to addresses, by domain.
     pub(crate) new_by_domain: Vec<WeightedCounts>,
-    /// Attempts to addresses with a delivery, by provider.
-    pub(crate) delivered: Vec<ExpectedCounts>,
+    /// First attempts and attempts to addresses with a delivery, by provider.
+    pub(crate) recent: Vec<[ExpectedCounts; 2]>,
+    /// Weight of an event of the current day in `recent`.
+    pub(crate) recent_scale: f64,
     /// Complaints, by provider.
     pub(crate) complaints: Vec<WeightedCounts>,
     /// First attempts to role addresses.
@@ -126,7 +165,8 @@ impl Default for Tallies {
             attempts: 0,
             classes: Default::default(),
             new_by_domain: Vec::new(),
-            delivered: Vec::new(),
+            recent: Vec::new(),
+            recent_scale: 1.0,
             complaints: Vec::new(),
             roles: ExpectedCounts::default(),
         }
@@ -139,12 +179,14 @@ impl Tallies {
         let first = *self.first_day.get_or_insert(day);
         let days = i32::try_from(day.saturating_sub(first)).unwrap_or(i32::MAX);
         self.scale = (f64::from(days) / HALF_LIFE_DAYS).exp2();
+        // the weights of 20 years fit into a float
+        self.recent_scale = (f64::from(days) / RECENT_HALF_LIFE_DAYS).min(1_000.0).exp2();
         self.new_by_domain.resize(providers.domains(), WeightedCounts::default());
-        self.delivered.resize(providers.len(), ExpectedCounts::default());
+        self.recent.resize(providers.len(), Default::default());
         self.complaints.resize(providers.len(), WeightedCounts::default());
     }
 
-    /// Adds an attempt with the bounce probability that was expected.
+    /// Adds an attempt with the bounce probability that was expected without the ratio of the provider.
     pub(crate) fn add_attempt(&mut self, attempt: Attempt, provider: usize, expected: f64) {
         let scale = self.scale;
         self.attempts += 1;
@@ -153,10 +195,11 @@ impl Tallies {
         if attempt.class == AddressClass::New {
             self.new_by_domain[attempt.domain as usize].attempts += scale;
             if attempt.is_role {
-                self.roles.expected += scale * expected;
+                self.roles.add(expected, scale);
             }
-        } else if attempt.class.is_delivered() {
-            self.delivered[provider].expected += scale * expected;
+        }
+        if let Some(kind) = attempt.ratio_kind() {
+            self.recent[provider][kind].add(expected, self.recent_scale);
         }
     }
 
@@ -169,8 +212,9 @@ impl Tallies {
             if attempt.is_role {
                 self.roles.observed += scale;
             }
-        } else if attempt.class.is_delivered() {
-            self.delivered[provider].observed += scale;
+        }
+        if let Some(kind) = attempt.ratio_kind() {
+            self.recent[provider][kind].observed += self.recent_scale;
         }
     }
 

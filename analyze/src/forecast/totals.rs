@@ -56,6 +56,8 @@ pub(crate) struct ListTotals<'m> {
     no_mail: f64,
     /// Addresses by provider, for complaints.
     providers: Vec<f64>,
+    /// Sum of the rates to which the ratio of the provider applies, with the variance of the ratio.
+    recent: Vec<[(f64, f64); 2]>,
 }
 
 impl<'m> ListTotals<'m> {
@@ -70,6 +72,7 @@ impl<'m> ListTotals<'m> {
             domains: vec![0.0; table.domains()],
             no_mail: 0.0,
             providers: vec![0.0; table.len()],
+            recent: vec![Default::default(); table.len()],
         }
     }
 
@@ -86,6 +89,12 @@ impl<'m> ListTotals<'m> {
             self.no_mail += 1.0;
             return;
         }
+        if let Some(kind) = attempt.ratio_kind()
+            && let Some(kinds) = self.recent.get_mut(provider)
+        {
+            kinds[kind].0 += self.model.base(attempt, provider);
+            kinds[kind].1 = self.model.recent_ratio(attempt, provider).variance;
+        }
         let ratio = self.model.ratio(attempt, provider);
         match self.domains.get_mut(attempt.domain as usize) {
             Some(of_domain) if attempt.class == AddressClass::New => *of_domain += ratio,
@@ -95,24 +104,30 @@ impl<'m> ListTotals<'m> {
 
     /// Returns the expected number of hard bounces.
     pub(crate) fn expected_bounces(&self, spread: CampaignSpread) -> ExpectedCount {
+        // not their sum: the differences of campaigns in the past contain the errors of rates
         let campaign = spread.bounces * self.bounces * self.bounces;
-        let variance = self.binomial + self.rate_variance() + campaign;
+        let variance = self.binomial + self.rate_variance().max(campaign);
         ExpectedCount::new(self.bounces, variance, self.addresses)
     }
 
-    /// Variance because rates are estimates: each rate is shared by all addresses that use it.
+    /// Variance because rates are estimates: each rate is shared by all addresses that use it. The variance of a single
+    /// address is complete without it.
     fn rate_variance(&self) -> f64 {
         let model = self.model;
-        let mut variance = self.no_mail.powi(2) * NO_MAIL_PRIOR.variance();
+        let pairs = |sum: f64| sum * (sum - 1.0).max(0.0);
+        let mut variance = pairs(self.no_mail) * NO_MAIL_PRIOR.variance();
+        for (sum, of_ratio) in self.recent.iter().flatten() {
+            variance += sum * sum * of_ratio;
+        }
         for (sum, rate) in self.classes.iter().zip(&model.classes) {
-            variance += sum * sum * rate.variance();
+            variance += pairs(*sum) * rate.variance();
         }
         // shares of the rates of domains that come from their provider, and from the account
         let mut of_providers = vec![0.0; self.table.len()];
         for (domain, sum) in (0_u32..).zip(&self.domains).filter(|(_, sum)| **sum > 0.0) {
             let provider = self.table.number(domain);
             let rate = model.domain(domain, provider);
-            variance += sum * sum * rate.variance();
+            variance += pairs(*sum) * rate.variance();
             let weight = model.domain_weights.get(provider).copied().unwrap_or(rate.weight);
             of_providers[provider] += sum * weight / rate.weight;
         }
@@ -130,13 +145,13 @@ impl<'m> ListTotals<'m> {
 
     /// Returns the expected number of complaints.
     pub(crate) fn expected_complaints(&self, spread: CampaignSpread) -> ExpectedCount {
-        let (mut expected, mut variance) = (0.0, 0.0);
+        let (mut expected, mut of_rates) = (0.0, 0.0);
         for (provider, addresses) in self.providers.iter().enumerate() {
             let rate = self.model.complaint(provider);
             expected += addresses * rate.mean;
-            variance += addresses * rate.mean + addresses * addresses * rate.variance();
+            of_rates += addresses * addresses * rate.variance();
         }
-        variance += spread.complaints * expected * expected;
+        let variance = expected + of_rates.max(spread.complaints * expected * expected);
         ExpectedCount::new(expected, variance, self.addresses)
     }
 }

@@ -18,10 +18,7 @@ use crate::timeline::Basis;
 pub(crate) type DomainProviders = BTreeMap<String, String>;
 
 /// Returns the provider of each domain for which a row of the complete history names one.
-pub(crate) fn domain_providers(
-    scan: &StoreScan,
-    to: i64,
-) -> Result<DomainProviders, AnalyzeError> {
+pub(crate) fn domain_providers(scan: &StoreScan, to: i64) -> Result<DomainProviders, AnalyzeError> {
     let of = (Basis::Event, scan.service);
     let folder = AggregateFolder::new(&scan.store, Measure::DomainProviders, of, &[], &[]);
     let mut all = DomainProviders::new();

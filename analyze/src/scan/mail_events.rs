@@ -22,6 +22,8 @@ use crate::scan::store_scan::StoreScan;
 use crate::scan::string_interner::StringInterner;
 use crate::timeline::{Dimension, Outcome};
 
+/// Maximum time by which the result of a message can be stamped before its send, by another clock.
+const RESULT_SLACK_MS: i64 = 60_000;
 /// Hash of a recipient that is different in each message (policy `drop`).
 pub(crate) const NO_RECIPIENT: u64 = 0;
 
@@ -40,6 +42,13 @@ pub(crate) struct MailEvent {
     pub(crate) outcome: Outcome,
     /// Whether the address belongs to a role; false for a hashed address.
     pub(crate) is_role: bool,
+}
+
+impl MailEvent {
+    /// Returns the time by which events are sorted: a result comes after its send.
+    fn order(&self) -> i64 {
+        self.at + if self.outcome == Outcome::Send { 0 } else { RESULT_SLACK_MS }
+    }
 }
 
 /// Texts of events.
@@ -118,7 +127,7 @@ impl StoreScan {
                         late_today.insert(keys);
                     }
                 });
-                events.sort_unstable_by_key(|one| (one.at, one.message, one.outcome));
+                events.sort_unstable_by_key(|one| (one.order(), one.message, one.outcome));
                 each(texts, day, &events);
             }
             late = late_today;
@@ -133,8 +142,7 @@ impl StoreScan {
         shard: Shard,
         texts: &mut MailTexts,
     ) -> Result<EventRows<MailFields>, AnalyzeError> {
-        let kinds =
-            [EventKind::Send, EventKind::Delivery, EventKind::Bounce, EventKind::Complaint];
+        let kinds = [EventKind::Send, EventKind::Delivery, EventKind::Bounce, EventKind::Complaint];
         let is_wanted = kinds.into_iter().map(expressions::is_kind).fold(lit(false), Expr::or);
         let mut columns = event_columns(&[]);
         columns.extend([col(table::RECIPIENT), col(table::RECIPIENT_DOMAIN)]);

@@ -49,9 +49,9 @@ mod upgrade;
 pub(crate) use account_events::AccountEvent;
 pub(crate) use address_event::{AddressEvent, MailSelection};
 pub(crate) use deliveries::OutcomeCounts;
-pub(crate) use domain_providers::domain_providers;
 #[cfg(test)]
 pub(crate) use deliveries::SlotCounts;
+pub(crate) use domain_providers::domain_providers;
 pub(crate) use expressions::TAG_SEPARATOR;
 pub(crate) use failure::{Failure, FailureQuery};
 pub(crate) use history_part::{HistoryPart, HistoryQuery};
