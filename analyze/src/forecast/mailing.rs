@@ -8,8 +8,10 @@ const ATTEMPTS_MIN: f64 = 50.0;
 const PRIOR_SPREAD: f64 = 0.25 * 0.25;
 /// Mailings from which the assumption no longer counts.
 const MAILINGS_MIN: f64 = 20.0;
-/// Median of the square of a standard normal variable.
-const MEDIAN_SQUARE: f64 = 0.454_936_423_119_572_8;
+/// Share of the mailings that differ most, and are left out.
+const TRIMMED: f64 = 0.1;
+/// Mean square of a standard normal variable without the tenth of its values that are greatest.
+const TRIMMED_MEAN_SQUARE: f64 = 0.622_974;
 /// Greatest relative variance, and steps that find it.
 const SPREAD_MAX: f64 = 4.0;
 const STEPS: usize = 30;
@@ -57,35 +59,50 @@ impl Deviation {
     }
 }
 
-/// Returns the relative variance of a factor on the expected number of each mailing, for which the median of the squared
-/// standardised differences is that of a normal distribution. A median, because single incidents are no measure of usual
-/// campaigns. Mailings that are missing count with [`PRIOR_SPREAD`].
+/// Returns the relative variance of a factor on the expected number of each mailing, for which the trimmed mean of the
+/// squared standardised differences is that of a normal distribution. It is trimmed, because single incidents are no
+/// measure of usual campaigns. Mailings that are missing count with [`PRIOR_SPREAD`].
 fn spread(mailings: &[Deviation]) -> f64 {
-    let median_at = |spread: f64| {
+    // the rates of the earlier half were less certain
+    let mailings = mailings.split_at(mailings.len() / 2).1;
+    let (kept, count) = kept(mailings.len());
+    let trimmed_mean = |spread: f64| {
         let standardised = |one: &Deviation| {
             one.square / (one.chance + spread * one.expected * one.expected).max(f64::MIN_POSITIVE)
         };
         let mut squares: Vec<f64> = mailings.iter().map(standardised).collect();
-        let middle = squares.len() / 2;
-        *squares.select_nth_unstable_by(middle, f64::total_cmp).1
+        squares.sort_unstable_by(f64::total_cmp);
+        squares.truncate(kept);
+        squares.iter().sum::<f64>() / count
     };
     if mailings.is_empty() {
         return PRIOR_SPREAD;
     }
     let (mut low, mut high) = (0.0, SPREAD_MAX);
-    if median_at(0.0) > MEDIAN_SQUARE {
+    if trimmed_mean(0.0) > TRIMMED_MEAN_SQUARE {
         for _ in 0..STEPS {
             let middle = f64::midpoint(low, high);
-            if median_at(middle) > MEDIAN_SQUARE {
+            if trimmed_mean(middle) > TRIMMED_MEAN_SQUARE {
                 low = middle;
             } else {
                 high = middle;
             }
         }
     }
-    let count = f64::from(u32::try_from(mailings.len()).unwrap_or(u32::MAX));
-    let missing = (1.0 - count / MAILINGS_MIN).max(0.0);
+    let missing = (1.0 - count / (1.0 - TRIMMED) / MAILINGS_MIN).max(0.0);
     low * (1.0 - missing) + PRIOR_SPREAD * missing
+}
+
+/// Returns how many of `count` mailings are not left out, at least one.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    reason = "a part of a count"
+)]
+fn kept(count: usize) -> (usize, f64) {
+    let kept = (count as f64 * (1.0 - TRIMMED)).round().max(1.0);
+    (kept as usize, kept)
 }
 
 #[cfg(test)]
@@ -108,12 +125,12 @@ mod tests {
     #[test]
     fn spread_is_what_chance_does_not_explain() {
         assert!((spread_of(&[]) - PRIOR_SPREAD).abs() < 1e-12);
-        assert!((spread_of(&[200.0; 10]) - PRIOR_SPREAD / 2.0).abs() < 1e-12);
-        assert!(spread_of(&[200.0; 20]).abs() < 1e-12);
-        // half of the mailings differ by less than 0.67 standard deviations: 34 of 200
-        let found = spread_of(&[[166.0; 10], [234.0; 10]].concat());
-        assert!((0.055..0.065).contains(&found), "{found}");
+        assert!((spread_of(&[200.0; 20]) - PRIOR_SPREAD / 2.0).abs() < 1e-12);
+        assert!(spread_of(&[200.0; 40]).abs() < 1e-12);
+        // 90 % of the mailings differ by less than 1.64 standard deviations, here by 40 of 200
+        let found = spread_of(&[[160.0; 30], [240.0; 30]].concat());
+        assert!((0.05..0.07).contains(&found), "{found}");
         // an incident changes nothing
-        assert!(spread_of(&[&[200.0; 19][..], &[5_000.0]].concat()).abs() < 1e-12);
+        assert!(spread_of(&[&[200.0; 39][..], &[5_000.0]].concat()).abs() < 1e-12);
     }
 }
