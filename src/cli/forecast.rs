@@ -52,8 +52,8 @@ pub(crate) struct ForecastArgs {
     pub(crate) own_domains: OwnDomainArgs,
     /// Hold addresses so that the bounce rate stays below RATE
     ///
-    /// For example 4%. Writes send.csv (best first, in ten batches) and hold.csv (with a reason each). The upper end of the
-    /// 90 % interval of the rest is below RATE. Suppressed addresses are always held.
+    /// For example 4%. Writes send.csv (best first, in ten batches) and hold.csv (with a reason each). The
+    /// rate of the others is below RATE in 99 of 100 cases. Suppressed addresses are always held.
     #[arg(long, value_name = "RATE", help_heading = heading::THRESHOLDS)]
     pub(crate) keep_below: Option<String>,
     /// Folder for send.csv and hold.csv

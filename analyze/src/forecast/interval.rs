@@ -3,6 +3,9 @@
 /// 95 % quantile of the standard normal distribution, for a two-sided 90 % interval.
 const Z: f64 = 1.644_853_626_951_472_6;
 
+/// 99 % quantile, for a one-sided bound.
+const Z_BOUND: f64 = 2.326_347_874_040_840_7;
+
 /// Returns the 90 % interval of a count with a mean and a variance, out of `n`.
 ///
 /// The count is gamma distributed with these moments, rounded to whole numbers: for a variance equal to the mean this is close to a
@@ -12,12 +15,19 @@ pub(crate) fn count_interval(mean: f64, variance: f64, n: f64) -> [f64; 2] {
     if mean <= 0.0 || variance <= 0.0 {
         return [mean.max(0.0).min(n); 2];
     }
+    let [low, high] = [-Z, Z].map(|z| gamma_quantile(mean, variance, z));
+    [(low + 0.5).floor().min(n), high.floor().min(n)]
+}
+
+/// Returns the number that a count exceeds in one of 100 cases.
+pub(crate) fn count_bound(mean: f64, variance: f64) -> f64 {
+    if mean > 0.0 && variance > 0.0 { gamma_quantile(mean, variance, Z_BOUND) } else { mean }
+}
+
+fn gamma_quantile(mean: f64, variance: f64, z: f64) -> f64 {
     let shape = mean * mean / variance;
-    let quantile = |z: f64| {
-        let root = 1.0 - 1.0 / (9.0 * shape) + z / (3.0 * shape.sqrt());
-        mean * root.max(0.0).powi(3)
-    };
-    [(quantile(-Z) + 0.5).floor().min(n), quantile(Z).floor().min(n)]
+    let root = 1.0 - 1.0 / (9.0 * shape) + z / (3.0 * shape.sqrt());
+    mean * root.max(0.0).powi(3)
 }
 
 #[cfg(test)]

@@ -19,6 +19,8 @@ mod shrinkage;
 mod split;
 pub mod table;
 mod tallies;
+#[cfg(test)]
+mod tests;
 mod totals;
 
 pub use backtest::backtest;

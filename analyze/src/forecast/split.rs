@@ -27,8 +27,8 @@ pub(crate) fn totals<'m>(
     totals
 }
 
-/// The numbers of the addresses to send to, best first: as many as keep the upper end of the 90 % interval of their
-/// bounce rate below `bound`.
+/// The numbers of the addresses to send to, best first: as many as keep their bounce rate below `bound` in 99 of 100
+/// cases.
 pub(crate) fn addresses_to_send(
     model: &RateModel,
     table: &ProviderTable,
@@ -43,8 +43,7 @@ pub(crate) fn addresses_to_send(
     });
     let is_below = |count: usize| {
         let part = order.iter().take(count).map(|at| addresses[*at]);
-        let bounces = totals(model, table, part).expected_bounces(spread);
-        bounces.rate_interval.is_none_or(|[_, upper]| upper < bound)
+        totals(model, table, part).bounce_rate_bound(spread) < bound
     };
     if is_below(order.len()) {
         return order;

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::forecast::address_state::AddressClass;
-use crate::forecast::interval::count_interval;
+use crate::forecast::interval::{count_bound, count_interval};
 use crate::forecast::rate_model::{NO_MAIL_PRIOR, RateModel};
 use crate::forecast::tallies::{Attempt, ProviderTable};
 
@@ -104,10 +104,18 @@ impl<'m> ListTotals<'m> {
 
     /// Returns the expected number of hard bounces.
     pub(crate) fn expected_bounces(&self, spread: CampaignSpread) -> ExpectedCount {
+        ExpectedCount::new(self.bounces, self.variance(spread), self.addresses)
+    }
+
+    /// Returns the bounce rate that is exceeded in one of 100 cases.
+    pub(crate) fn bounce_rate_bound(&self, spread: CampaignSpread) -> f64 {
+        count_bound(self.bounces, self.variance(spread)) / self.addresses.max(1.0)
+    }
+
+    fn variance(&self, spread: CampaignSpread) -> f64 {
         // not their sum: the differences of campaigns in the past contain the errors of rates
         let campaign = spread.bounces * self.bounces * self.bounces;
-        let variance = self.binomial + self.rate_variance().max(campaign);
-        ExpectedCount::new(self.bounces, variance, self.addresses)
+        self.binomial + self.rate_variance().max(campaign)
     }
 
     /// Variance because rates are estimates: each rate is shared by all addresses that use it. The variance of a single
