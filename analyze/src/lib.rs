@@ -2,8 +2,8 @@
 //!
 //! `scan` reads the store (polars is used there and in one report file), `timeline` contains sorted event times by
 //! scope, `check` computes verdicts, `report` formats them, `alert` notifies. `causes` groups failures by cause,
-//! `incidents` finds provider incidents, `suppress` lists addresses to suppress, `history` lists the events of one
-//! address or message, `page` runs the analyses of a page on one listing of the store.
+//! `incidents` finds provider incidents, `suppress` lists addresses to suppress, `forecast` estimates the bounces of a
+//! list, `history` lists the events of one address or message, `page` runs the analyses of a page on one listing of the store.
 
 pub mod alert;
 pub mod causes;

@@ -21,6 +21,7 @@ mod documents;
 mod emulator;
 mod endpoint;
 mod explain;
+mod forecast;
 mod history;
 mod integrity;
 mod maintenance;

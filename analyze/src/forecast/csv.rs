@@ -60,7 +60,9 @@ pub fn hold(list: &RecipientList, forecast: &ListForecast, out: &mut dyn Write) 
     let mut header = columns.clone();
     header.extend(["bounce_probability".to_owned(), "reason".to_owned()]);
     let mut is_sent = vec![false; list.len()];
-    forecast.send.iter().for_each(|at| is_sent[*at] = true);
+    for at in &forecast.send {
+        is_sent[*at] = true;
+    }
     let held = (0..list.len()).filter(|at| !is_sent[*at]);
     let rows = held.map(|at| {
         let one = &forecast.addresses[at];

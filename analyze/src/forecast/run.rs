@@ -19,7 +19,7 @@ use crate::forecast::recipient_list::RecipientList;
 use crate::forecast::replay::{NoObserver, RecipientHashes, Replay};
 use crate::forecast::request::ForecastRequest;
 use crate::forecast::split::{RatedAddress, addresses_to_send, totals};
-use crate::forecast::totals::{CampaignSpread, ExpectedCount};
+use crate::forecast::totals::CampaignSpread;
 use crate::scan::{MailTexts, StoreScan, domain_providers};
 use crate::suppress::suppress_scan;
 
@@ -79,6 +79,9 @@ fn replay(
     })?;
     Ok(replay)
 }
+
+/// Whether a step removes an address, given its number and forecast.
+type RemovedAddress<'s> = dyn Fn(usize, &AddressForecast) -> bool + 's;
 
 /// Sums up a list.
 struct Summary<'a> {
@@ -187,12 +190,11 @@ impl Summary<'_> {
 
     /// Returns what remains of the list after steps that each remove more.
     fn remaining(&self, send: &[usize]) -> Vec<RemainingList> {
-        let is_kept: Vec<bool> = {
-            let mut kept = vec![false; self.addresses.len()];
-            send.iter().for_each(|at| kept[*at] = true);
-            kept
-        };
-        let steps: [(&str, &dyn Fn(usize, &AddressForecast) -> bool); 4] = [
+        let mut is_kept = vec![false; self.addresses.len()];
+        for at in send {
+            is_kept[*at] = true;
+        }
+        let steps: [(&str, &RemovedAddress); 4] = [
             ("suppressed addresses", &|_, one| one.hold.is_some() && !one.rated.accepts_no_mail),
             ("domains that accept no mail", &|_, one| one.rated.accepts_no_mail),
             ("mistyped domains", &|_, one| one.evidence == "mistyped_domain"),
@@ -210,7 +212,7 @@ impl Summary<'_> {
                     removed,
                     count: (before - left.len()) as u64,
                     addresses: left.len() as u64,
-                    bounces: ExpectedCount { ..planned.bounces },
+                    bounces: planned.bounces,
                 });
             }
         }
