@@ -15,7 +15,7 @@ use super::shared_args::{
 #[command(after_help = "\
 Examples:
   bouncewatch forecast list.csv --store ./store --over 4h
-  bouncewatch forecast list.csv --store ./store --keep-below 4% --split-dir ./out
+  bouncewatch forecast list.csv --store ./store --keep-below 4%
   bouncewatch forecast --backtest --store ./store --by tag:campaign")]
 pub(crate) struct ForecastArgs {
     /// List of addresses: CSV with the address first, text, or - for stdin
@@ -26,20 +26,20 @@ pub(crate) struct ForecastArgs {
     pub(crate) list: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) store: StoreArgs,
-    /// Duration over which the list is sent [default: at once]
+    /// Duration of the send [default: at once]
     ///
     /// Events that are older than a window at the end of the send leave it.
     #[arg(long, value_name = "DURATION", help_heading = heading::WINDOWS)]
     pub(crate) over: Option<String>,
     #[command(flatten)]
     pub(crate) window: WindowArgs,
-    /// Column or tag:NAME that names a campaign in the store
+    /// Column or tag:NAME of campaigns
     ///
-    /// Mail of one campaign on one day (UTC) is a mailing. How much mailings of the past differ from their forecasts
+    /// Names the campaign of stored mail. Mail of one campaign on one day (UTC) is a mailing. How much mailings of the past differ from their forecasts
     /// determines the interval.
     #[arg(long, value_name = "COLUMN", default_value = "tag:campaign", help_heading = heading::WINDOWS)]
     pub(crate) by: String,
-    /// Column of LIST by which bounces are listed (repeatable)
+    /// Group bounces by a column of LIST (repeatable)
     ///
     /// Name in the header, or number from 1.
     #[arg(long, value_name = "NAME", help_heading = heading::WINDOWS)]
@@ -50,7 +50,7 @@ pub(crate) struct ForecastArgs {
     pub(crate) counted_from: CountedFromArgs,
     #[command(flatten)]
     pub(crate) own_domains: OwnDomainArgs,
-    /// Hold addresses so that the bounce rate stays below RATE
+    /// Hold addresses to keep the bounce rate below RATE
     ///
     /// For example 4%. Writes send.csv (best first, in ten batches) and hold.csv (with a reason each). The
     /// rate of the others is below RATE in 99 of 100 cases. Suppressed addresses are always held.

@@ -1,5 +1,7 @@
 //! `forecast`: what is printed and written for a list, and the exit code.
 
+use std::fmt::Write;
+
 use crate::causes::{Bounce, HARD, bounce};
 use crate::command::{CommandOutput, Workspace};
 use crate::messages::{Message, NOW, message};
@@ -40,7 +42,7 @@ fn list() -> String {
             56..98 => (format!("n{number}@gmial.com"), "import"),
             _ => (format!("u{}@example.org", number % 1_200 + 60), "news"),
         };
-        list.push_str(&format!("{address},\"=1+1 {source}\"\n"));
+        writeln!(list, "{address},\"=1+1 {source}\"").unwrap();
     }
     list + "=cmd|' /C calc'!A0\n"
 }

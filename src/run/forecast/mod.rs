@@ -222,5 +222,5 @@ fn output(
             CommandResult::streamed(move |out| csv::addresses(&list, &result, out))
         }
     };
-    Ok(CommandResult { exit_code, notes, ..output })
+    Ok(CommandResult { notes, exit_code, ..output })
 }
