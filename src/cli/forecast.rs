@@ -33,7 +33,7 @@ pub(crate) struct ForecastArgs {
     pub(crate) over: Option<String>,
     #[command(flatten)]
     pub(crate) window: WindowArgs,
-    /// Column or tag:NAME of campaigns
+    /// Column or tag of campaigns
     ///
     /// Names the campaign of stored mail. Mail of one campaign on one day (UTC) is a mailing. How much mailings of the past differ from their forecasts
     /// determines the interval.
