@@ -49,7 +49,8 @@ mod tests {
                 found.iter().zip(expected).all(|(one, other)| (one - other).abs() <= 1.0);
             assert!(is_close, "{mean}: {found:?}");
         }
-        assert_eq!(count_interval(5.0, 0.0, 10.0), [5.0, 5.0]);
+        let fixed = count_interval(5.0, 0.0, 10.0);
+        assert!(fixed.iter().all(|one| (one - 5.0).abs() < 1e-12), "{fixed:?}");
         assert!(count_interval(9.0, 400.0, 10.0)[1] <= 10.0);
     }
 }

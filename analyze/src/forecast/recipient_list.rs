@@ -249,7 +249,7 @@ mod tests {
     /// Addresses, and lines with errors.
     fn check(bytes: &[u8], addresses: &[&str], errors: &[u64]) {
         let list = RecipientList::parse(bytes);
-        let text = String::from_utf8_lossy(bytes.get(..bytes.len().min(80)).unwrap()).into_owned();
+        let text = String::from_utf8_lossy(&bytes[..bytes.len().min(80)]).into_owned();
         assert_eq!(list.addresses().collect::<Vec<_>>(), addresses, "{text:?}");
         let lines: Vec<u64> = list.errors.iter().map(|error| error.line).collect();
         assert_eq!(lines, errors, "{text:?} {:?}", list.errors);
@@ -274,7 +274,7 @@ mod tests {
         check(b"ann@a.example\n\xff\xfe@x\nbob@b.example\n", &both, &[2]);
         check(b"ann@a.example\na\0b@b.example\nbob@b.example\n", &both, &[2]);
         check(
-            &[b"ann@a.example\n".as_slice(), &[b'x'; 10_000_000], b"\nbob@b.example"].concat(),
+            &[b"ann@a.example\n".as_slice(), &vec![b'x'; 10_000_000], b"\nbob@b.example"].concat(),
             &both,
             &[2],
         );

@@ -24,7 +24,7 @@ const AT: i64 = 1_795_132_800_000;
 const HOUR: i64 = 3_600_000;
 const KEY: &[u8] = b"0123456789abcdef";
 
-/// A stream of numbers (SplitMix64).
+/// A stream of numbers (`SplitMix64`).
 struct Random(u64);
 
 impl Random {
@@ -142,6 +142,12 @@ fn forecast_of(request: &ForecastRequest, list: &str) -> ListForecast {
     forecast(request, &RecipientList::parse(list.as_bytes()), Classifier::builtin()).unwrap()
 }
 
+/// New addresses at a domain.
+fn numbered(count: usize, domain: &str) -> String {
+    let lines: Vec<String> = (0..count).map(|number| format!("n{number}@{domain}\n")).collect();
+    lines.concat()
+}
+
 /// Evidence and hold of each address.
 fn results(forecast: &ListForecast) -> Vec<(&str, Option<&str>)> {
     forecast.addresses.iter().map(|one| (one.evidence, one.hold)).collect()
@@ -209,7 +215,7 @@ fn hashed_addresses_are_found_with_the_key() {
 fn account_without_history_is_never_ok_and_its_interval_is_wide() {
     let mut rows = Rows::default();
     rows.send("a@good.example", AT - HOUR, "news", false);
-    let list: String = (0..2_000).map(|number| format!("n{number}@new.example\n")).collect();
+    let list = numbered(2_000, "new.example");
     let summary = forecast_of(&request(rows.store().path()), &list).summary;
     let [low, high] = summary.bounces.rate_interval.unwrap();
     assert!(low < 0.01 && high > 0.12, "{low} {high}");
@@ -224,7 +230,7 @@ fn windows_after_the_send_contain_the_list_and_lose_what_is_older() {
     use AlertLevel::Critical;
 
     let store = history(|address| address).store();
-    let list: String = (0..500).map(|number| format!("n{number}@bad.example\n")).collect();
+    let list = numbered(500, "bad.example");
     let windows = |over_ms| {
         let summary =
             forecast_of(&ForecastRequest { over_ms, ..request(store.path()) }, &list).summary;
@@ -244,9 +250,7 @@ fn windows_after_the_send_contain_the_list_and_lose_what_is_older() {
 #[test]
 fn split_holds_suppressed_addresses_and_the_riskiest() {
     let store = history(|address| address).store();
-    let good = (0..900).map(|number| format!("n{number}@good.example\n"));
-    let bad = (0..100).map(|number| format!("n{number}@bad.example\n"));
-    let list: String = good.chain(bad).collect::<String>() + "u20@bad.example\n";
+    let list = numbered(900, "good.example") + &numbered(100, "bad.example") + "u20@bad.example\n";
     let found =
         forecast_of(&ForecastRequest { keep_below: Some(0.04), ..request(store.path()) }, &list);
     let split = found.summary.split.as_ref().unwrap();
@@ -290,7 +294,7 @@ fn random_campaigns(seed: u64) -> BacktestReport {
 #[test]
 fn backtest_of_random_campaigns_is_calibrated_and_beats_the_rates_of_account_and_domain() {
     let reports: Vec<BacktestReport> = (1..=2).map(random_campaigns).collect();
-    let (mut covered, mut below, mut all) = (0.0, 0.0, 0.0);
+    let (mut covered, mut below, mut all) = (0, 0, 0);
     for report in &reports {
         assert!(report.mailings.len() >= 23, "{}", report.mailings.len());
         let brier = report.brier;
@@ -298,11 +302,10 @@ fn backtest_of_random_campaigns_is_calibrated_and_beats_the_rates_of_account_and
             brier.forecast < brier.account_rate && brier.forecast < brier.domain_rate,
             "{brier:?}"
         );
-        covered += report.coverage.unwrap();
-        below += report.split.below as f64;
-        all += report.split.mailings as f64;
+        covered += report.mailings.iter().filter(|one| one.is_covered).count();
+        below += report.split.below;
+        all += report.split.mailings;
     }
-    let coverage = covered / reports.len() as f64;
-    assert!((0.80..=1.0).contains(&coverage), "{coverage}");
-    assert!(below / all >= 0.85, "{below} of {all}");
+    assert!(covered as u64 * 100 >= all * 80, "{covered} of {all}");
+    assert!(below * 100 >= all * 85, "{below} of {all}");
 }
