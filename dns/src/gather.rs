@@ -1,5 +1,6 @@
 //! Live lookups: asks a resolver until a request can be judged, and records every answer.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -14,7 +15,8 @@ use hickory_resolver::proto::rr;
 use hickory_resolver::{Resolver as HickoryResolver, TokioResolver};
 use tokio::time::Instant;
 
-use crate::answer::{Answer, Mx, Question, Record, RecordType};
+use crate::answer::{Answer, Lookup, Mx, Question, Record, RecordType};
+use crate::checks::recipient::{NoMailReason, no_mail_reason};
 use crate::judge::judge;
 use crate::name;
 use crate::request::Request;
@@ -198,10 +200,53 @@ pub async fn gather(resolver: &Resolver, request: &Request) -> Answers {
 /// The checks themselves name the questions: they run with the answers so far, their unanswered questions are asked at
 /// the same time, and they run again, until none is left.
 pub async fn gather_with(request: &Request, ask: impl AsyncFn(&Question) -> Answer) -> Answers {
+    let check = |lookup: &dyn Lookup| drop(judge(lookup, request));
+    gather_until_complete(check, ask).await
+}
+
+/// Which domains accept no mail.
+#[derive(Debug, Default)]
+pub struct NoMailDomains {
+    /// These domains, with the reason.
+    pub domains: BTreeMap<String, NoMailReason>,
+    /// Number of domains for which a question had no answer: they may accept mail.
+    pub unanswered: usize,
+}
+
+/// Asks which domains accept no mail, `per_second` domains per second.
+pub async fn no_mail_domains(
+    resolver: &Resolver,
+    domains: Vec<String>,
+    per_second: u32,
+) -> NoMailDomains {
+    let (start, pause) = (Instant::now(), Duration::from_secs(1) / per_second.max(1));
+    let asked = (0_u32..).zip(domains).map(async |(number, domain)| {
+        tokio::time::sleep_until(start + pause * number).await;
+        let check = |lookup: &dyn Lookup| _ = no_mail_reason(lookup, &domain);
+        let ask = async |question: &Question| resolver.ask(question).await;
+        let answers = gather_until_complete(check, ask).await;
+        let reason = no_mail_reason(&answers, &domain);
+        (domain, reason, answers.iter().any(|(_, answer)| answer.failure().is_some()))
+    });
+    let mut asked = futures::stream::iter(asked).buffer_unordered(CONCURRENT_MAX);
+    let mut found = NoMailDomains::default();
+    while let Some((domain, reason, has_failed)) = asked.next().await {
+        found.unanswered += usize::from(has_failed && reason.is_none());
+        if let Some(reason) = reason {
+            found.domains.insert(domain, reason);
+        }
+    }
+    found
+}
+
+async fn gather_until_complete(
+    check: impl Fn(&dyn Lookup),
+    ask: impl AsyncFn(&Question) -> Answer,
+) -> Answers {
     let mut answers = Answers::default();
     loop {
         let lookup = MissingQuestions::new(&answers);
-        judge(&lookup, request);
+        check(&lookup);
         let room = QUESTIONS_MAX.saturating_sub(answers.len());
         // a question that was asked and has no answer is not asked again
         let missing = lookup.into_questions().into_iter().filter(|one| !answers.contains(one));

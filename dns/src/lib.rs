@@ -50,9 +50,12 @@ mod tags;
 
 pub use answer::{Answer, Lookup, Mx, Question, Record, RecordType, Unanswered};
 pub use catalogue::FINDING_KINDS;
+pub use checks::recipient::NoMailReason;
 pub use dkim_key::{DkimKey, DkimKeyRecord};
 pub use finding::{Finding, FindingKind, FindingLevel};
-pub use gather::{Resolver, ResolverError, ResolverSettings, gather, gather_with};
+pub use gather::{
+    NoMailDomains, Resolver, ResolverError, ResolverSettings, gather, gather_with, no_mail_domains,
+};
 pub use judge::judge;
 pub use name::{is_within, reverse_name};
 pub use request::{

@@ -140,6 +140,50 @@ pub fn domain(address: &str) -> Option<&str> {
     split_at_byte(address, at).map(|(_, domain)| domain).filter(|domain| !domain.is_empty())
 }
 
+/// Local parts of addresses of a role, not of a person: those of RFC 2142, and others that are common.
+const ROLES: [&str; 34] = [
+    "abuse",
+    "accounting",
+    "accounts",
+    "admin",
+    "administrator",
+    "billing",
+    "careers",
+    "contact",
+    "customerservice",
+    "enquiries",
+    "feedback",
+    "finance",
+    "ftp",
+    "hello",
+    "help",
+    "hostmaster",
+    "hr",
+    "info",
+    "jobs",
+    "mail",
+    "marketing",
+    "no-reply",
+    "noc",
+    "noreply",
+    "office",
+    "orders",
+    "postmaster",
+    "root",
+    "sales",
+    "security",
+    "service",
+    "support",
+    "webmaster",
+    "www",
+];
+
+/// Whether a normalised address belongs to a role, such as `info@` or `sales@`.
+pub fn is_role(address: &str) -> bool {
+    let local = split_at_byte(address, address.bytes().position(|byte| byte == b'@'));
+    local.is_some_and(|(local, _)| ROLES.binary_search(&local).is_ok())
+}
+
 /// The text before and after the ASCII byte at `at`. Callers find the byte with `position`, which is faster than the
 /// search of `str` on texts as short as an address.
 fn split_at_byte(text: &str, at: Option<usize>) -> Option<(&str, &str)> {
@@ -188,6 +232,20 @@ mod tests {
             ("  ", None),
         ] {
             assert_eq!(normalise(Cow::Borrowed(text)).as_deref(), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn role_addresses_are_found_by_their_local_part() {
+        assert!(ROLES.is_sorted());
+        for (address, expected) in [
+            ("info@example.org", true),
+            ("no-reply@example.org", true),
+            ("information@example.org", false),
+            ("jane@info.example", false),
+            ("info", false),
+        ] {
+            assert_eq!(is_role(address), expected, "{address}");
         }
     }
 

@@ -6,12 +6,9 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::heading;
-use super::shared_args::{AwsArgs, FormatArgs};
+use super::shared_args::{AwsArgs, FormatArgs, dns_server};
 #[cfg(feature = "analyze")]
 use super::shared_args::{CacheArgs, StoreArgs};
-
-/// Port of DNS servers.
-const DNS_PORT: u16 = 53;
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -83,11 +80,4 @@ pub(crate) struct DoctorArgs {
     /// Leave out the findings of a check (repeatable)
     #[arg(long, value_name = "ID", help_heading = heading::OUTPUT)]
     pub(crate) skip: Vec<String>,
-}
-
-fn dns_server(text: &str) -> Result<SocketAddr, &'static str> {
-    let address = text.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, DNS_PORT));
-    address
-        .or_else(|_| text.parse())
-        .map_err(|_| "write 192.0.2.1, 192.0.2.1:53 or [2001:db8::1]:53")
 }

@@ -10,6 +10,9 @@ pub(super) const WINDOWS: &str = "Windows and grouping";
 /// When a rate reaches a level.
 #[cfg(feature = "analyze")]
 pub(super) const THRESHOLDS: &str = "Thresholds";
+/// Forecasts of the past.
+#[cfg(feature = "analyze")]
+pub(super) const BACKTEST: &str = "Backtest";
 /// Where alerts are sent.
 #[cfg(feature = "analyze")]
 pub(super) const ALERTS: &str = "Alerts";

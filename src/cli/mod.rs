@@ -13,6 +13,8 @@ mod dashboards;
 #[cfg(feature = "doctor")]
 mod doctor;
 mod explain;
+#[cfg(feature = "analyze")]
+mod forecast;
 mod generate;
 mod heading;
 #[cfg(feature = "analyze")]
@@ -54,6 +56,8 @@ pub(crate) use dashboards::{DashboardName, DashboardsArgs};
 #[cfg(feature = "doctor")]
 pub(crate) use doctor::DoctorArgs;
 pub(crate) use explain::ExplainArgs;
+#[cfg(feature = "analyze")]
+pub(crate) use forecast::{ForecastArgs, ForecastFormat};
 pub(crate) use generate::{GenerateArgs, GenerateCommand};
 #[cfg(feature = "analyze")]
 pub(crate) use history::HistoryArgs;
@@ -228,6 +232,16 @@ pub(crate) enum Command {
     /// Exit codes: 0 done, 2 failed.
     #[cfg(feature = "analyze")]
     Causes(CausesArgs),
+    /// Forecast the bounce rate of a list before it is sent
+    ///
+    /// Estimates for each address the probabilities of a hard bounce and of a complaint, from its own history, the rates
+    /// of its domain and provider, and the first attempts of the account. Prints the expected bounces with a 90 %
+    /// interval, and what the windows of the account become if the list is sent.
+    ///
+    /// Exit codes are the level that the account would reach: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN (the store knows too
+    /// little, or failure). With --backtest: 0 done.
+    #[cfg(feature = "analyze")]
+    Forecast(ForecastArgs),
     /// Print the events of one address or message, in order of time
     ///
     /// Lists sends, delays, bounces, deliveries, complaints, opens and clicks of SES and WorkMail, each once, and
@@ -336,7 +350,7 @@ pub(crate) fn parse() -> Result<Cli, clap::Error> {
 pub(crate) fn usage_error_code() -> u8 {
     let matches = Cli::command().ignore_errors(true).try_get_matches_from(std::env::args_os());
     match matches.ok().as_ref().and_then(clap::ArgMatches::subcommand_name) {
-        Some("check" | "page" | "doctor") => exit_code::UNKNOWN,
+        Some("check" | "page" | "doctor" | "forecast") => exit_code::UNKNOWN,
         _ => exit_code::FAILED,
     }
 }
@@ -377,6 +391,8 @@ impl Command {
             #[cfg(feature = "analyze")]
             Self::History(args) => args.output.output.as_ref(),
             #[cfg(feature = "analyze")]
+            Self::Forecast(args) => args.output.output.as_ref(),
+            #[cfg(feature = "analyze")]
             Self::Suppress(args) => args.output.output.as_ref(),
             #[cfg(feature = "analyze")]
             Self::Views(args) => args.output.output.as_ref(),
@@ -398,7 +414,7 @@ impl Command {
     pub(crate) fn failure_code(&self) -> u8 {
         match self {
             #[cfg(feature = "analyze")]
-            Self::Check(_) | Self::Page(_) => exit_code::UNKNOWN,
+            Self::Check(_) | Self::Page(_) | Self::Forecast(_) => exit_code::UNKNOWN,
             #[cfg(feature = "doctor")]
             Self::Doctor(_) => exit_code::UNKNOWN,
             _ => exit_code::FAILED,

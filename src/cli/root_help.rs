@@ -9,7 +9,7 @@ const GROUPS: [(&str, &[&str]); 5] = [
     ("Set up", &["init"]),
     ("Run", &["ingest", "check", "serve"]),
     ("Analyze", &["page", "report", "causes", "history", "reconcile", "explain", "doctor"]),
-    ("Act", &["suppress"]),
+    ("Act", &["forecast", "suppress"]),
     ("Maintain", &["store", "config", "schema", "views", "dashboards", "completions", "help"]),
 ];
 

@@ -1,11 +1,29 @@
 //! Groups of arguments that several commands have.
 
+#[cfg(any(feature = "analyze", feature = "doctor"))]
+use std::net::{IpAddr, SocketAddr};
 #[cfg(feature = "analyze")]
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
 use super::heading;
+
+/// Port of DNS servers.
+#[cfg(any(feature = "analyze", feature = "doctor"))]
+const DNS_PORT: u16 = 53;
+
+/// Parses the address of a DNS server.
+///
+/// # Errors
+/// If the text is neither an IP address nor one with a port.
+#[cfg(any(feature = "analyze", feature = "doctor"))]
+pub(super) fn dns_server(text: &str) -> Result<SocketAddr, &'static str> {
+    let address = text.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, DNS_PORT));
+    address
+        .or_else(|_| text.parse())
+        .map_err(|_| "write 192.0.2.1, 192.0.2.1:53 or [2001:db8::1]:53")
+}
 
 /// The store.
 #[derive(Debug, Clone, Args)]

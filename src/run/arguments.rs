@@ -33,6 +33,23 @@ pub(super) fn positive_duration_ms(name: &str, text: &str) -> anyhow::Result<i64
     })
 }
 
+/// Parses a rate such as `6.2%` or `0.062`. `name` is the flag, for the error.
+///
+/// # Errors
+/// If the text is no rate.
+pub(super) fn fraction(name: &str, text: Option<&str>) -> anyhow::Result<Option<f64>> {
+    let parse = |text: &str| {
+        let (number, scale) = match text.trim().strip_suffix('%') {
+            Some(percent) => (percent.trim(), 100.0),
+            None => (text.trim(), 1.0),
+        };
+        let rate = number.parse::<f64>().ok().map(|rate| rate / scale);
+        rate.filter(|rate| (0.0..=1.0).contains(rate))
+            .with_context(|| format!("{name}: invalid rate `{text}`\n  hint: write 6.2% or 0.062"))
+    };
+    text.map(parse).transpose()
+}
+
 /// Returns the own domains of settings and arguments, in the form of the event table.
 ///
 /// # Errors

@@ -14,6 +14,8 @@ mod dashboards;
 #[cfg(feature = "doctor")]
 mod doctor;
 mod explain;
+#[cfg(feature = "analyze")]
+mod forecast;
 mod generate;
 #[cfg(feature = "analyze")]
 mod history;
@@ -81,6 +83,8 @@ pub(crate) fn run(cli: Cli, now: i64, out: &mut dyn Write) -> anyhow::Result<Com
         Command::Reconcile(args) => reconcile::run(&args, &config, now, layout),
         #[cfg(feature = "analyze")]
         Command::Causes(args) => causes::run(&args, &config, now, layout),
+        #[cfg(feature = "analyze")]
+        Command::Forecast(args) => forecast::run(&args, &config, now, layout),
         #[cfg(feature = "analyze")]
         Command::History(args) => history::run(&args, &config, now, layout),
         #[cfg(feature = "analyze")]

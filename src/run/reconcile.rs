@@ -1,11 +1,10 @@
 //! `bouncewatch reconcile`
 
-use anyhow::Context;
 use bouncewatch_analyze::check::reconcile::{ReconcileRequest, reconcile};
 use bouncewatch_analyze::report::table;
 use bouncewatch_schemas::text_layout::TextLayout;
 
-use super::arguments::{counted_from, groupings, no_events_hint, own_domains, windows};
+use super::arguments::{counted_from, fraction, groupings, no_events_hint, own_domains, windows};
 use super::command_result::CommandResult;
 use super::store_access::analyzed_folder;
 use super::times::time_ms;
@@ -51,19 +50,5 @@ fn aws_rate(args: &ReconcileArgs, at: i64) -> anyhow::Result<(Option<f64>, Optio
         return Ok((Some(point.value), Some(super::aws_rate::note(point, at))));
     }
     _ = at;
-    Ok((args.aws_rate.as_deref().map(fraction).transpose()?, None))
-}
-
-/// Parses `6.2%` or `0.062`.
-pub(super) fn fraction(text: &str) -> anyhow::Result<f64> {
-    let (number, scale) = match text.trim().strip_suffix('%') {
-        Some(percent) => (percent.trim(), 100.0),
-        None => (text.trim(), 1.0),
-    };
-    let rate = number.parse::<f64>().ok().map(|rate| rate / scale);
-    rate.filter(|rate| (0.0..=1.0).contains(rate)).with_context(|| {
-        format!(
-            "--aws-rate: invalid rate `{text}`\n  hint: write 6.2% or 0.062, as in the SES console"
-        )
-    })
+    Ok((fraction("--aws-rate", args.aws_rate.as_deref())?, None))
 }

@@ -22,6 +22,7 @@ mod documents;
 mod emulator;
 mod endpoint;
 mod explain;
+mod forecast;
 mod history;
 mod integrity;
 mod maintenance;

@@ -15,10 +15,10 @@ use crate::scan::string_interner::{NO_TEXT, StringInterner};
 use crate::timeline::Basis;
 
 /// Provider by recipient domain.
-pub(super) type DomainProviders = BTreeMap<String, String>;
+pub(crate) type DomainProviders = BTreeMap<String, String>;
 
 /// Returns the provider of each domain for which a row of the complete history names one.
-pub(super) fn domain_providers(scan: &StoreScan, to: i64) -> Result<DomainProviders, AnalyzeError> {
+pub(crate) fn domain_providers(scan: &StoreScan, to: i64) -> Result<DomainProviders, AnalyzeError> {
     let of = (Basis::Event, scan.service);
     let folder = AggregateFolder::new(&scan.store, Measure::DomainProviders, of, &[], &[]);
     let mut all = DomainProviders::new();

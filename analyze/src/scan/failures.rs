@@ -193,7 +193,7 @@ impl StoreScan {
     }
 
     /// Whether mail is of the service of the query and counted by SES.
-    fn is_counted_mail(&self) -> Expr {
+    pub(super) fn is_counted_mail(&self) -> Expr {
         expressions::is_of(self.service).and(expressions::is_counted_mail(&self.own_domains))
     }
 }

@@ -11,7 +11,7 @@ use crate::scan::frames::only;
 
 /// Hasher that returns the key itself: message and event keys are hashes already.
 #[derive(Debug, Default, Clone, Copy)]
-pub(super) struct IdentityHasher(u64);
+pub(crate) struct IdentityHasher(u64);
 
 impl Hasher for IdentityHasher {
     fn finish(&self) -> u64 {

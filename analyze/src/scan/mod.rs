@@ -8,7 +8,7 @@
 //!
 //! `store_scan` lists segments, `delta_builder` computes the changes of a range of days from rows (`event_rows`),
 //! `history_part` combines the days that a query needs, `merge` builds timelines from changes, `failures`,
-//! `deliveries`, `address_events` and `account_events` return single events.
+//! `deliveries`, `mail_events`, `address_events` and `account_events` return single events.
 
 mod account_events;
 mod address_event;
@@ -31,6 +31,7 @@ mod failures;
 mod frames;
 mod history_part;
 mod load;
+mod mail_events;
 mod merge;
 mod message_keys;
 mod parallel;
@@ -51,10 +52,13 @@ pub(crate) use address_event::{AddressEvent, MailSelection};
 pub(crate) use deliveries::OutcomeCounts;
 #[cfg(test)]
 pub(crate) use deliveries::SlotCounts;
+pub(crate) use domain_providers::domain_providers;
 pub(crate) use expressions::TAG_SEPARATOR;
 pub(crate) use failure::{Failure, FailureQuery};
 pub(crate) use history_part::{HistoryPart, HistoryQuery};
 pub(crate) use load::{LoadRequest, load_history};
+pub(crate) use mail_events::{MailEvent, MailTexts, NO_RECIPIENT, recipient_hash};
+pub(crate) use message_keys::IdentityHasher;
 pub(crate) use store_scan::StoreScan;
 pub(crate) use string_interner::StringInterner;
 pub(crate) use timelines::{ExactDays, History, Timelines};

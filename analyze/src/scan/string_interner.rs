@@ -57,7 +57,7 @@ impl StringInterner {
     }
 
     /// Number of texts.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.positions.len()
     }
 }

@@ -22,7 +22,7 @@ const HOLDS: [&str; 2] =
 const LIST_KEYS: [&str; 2] = ["SuppressedDestinationSummaries", "addresses"];
 
 /// Separators of the fields of a line.
-const SEPARATORS: [char; 3] = [',', ';', '\t'];
+pub(crate) const SEPARATORS: [char; 3] = [',', ';', '\t'];
 
 /// A list of addresses.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -96,7 +96,7 @@ fn parse_lines(text: &str) -> AddressList {
 
 /// Returns the first field of a line of CSV, without the `'` that keeps a spreadsheet from running it as a formula, and
 /// the text after its separator.
-fn first_field(line: &str) -> (String, &str) {
+pub(crate) fn first_field(line: &str) -> (String, &str) {
     let (field, rest) = if let Some(quoted) = line.strip_prefix('"') {
         let mut field = String::new();
         let mut characters = quoted.chars();

@@ -6,7 +6,7 @@
 
 pub(crate) mod address_deliveries;
 pub(crate) mod address_evidence;
-mod address_list;
+pub(crate) mod address_list;
 mod decision;
 pub mod formats;
 pub mod model;

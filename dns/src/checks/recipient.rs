@@ -51,6 +51,43 @@ fn unknown(domain: &str, failure: &Unanswered) -> Finding {
     kinds::RECIPIENT_LOOKUP_FAILED.unanswered(what).with(failure)
 }
 
+/// Why a domain accepts no mail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoMailReason {
+    /// It does not exist (NXDOMAIN).
+    NoDomain,
+    /// Its only MX record is null (RFC 7505).
+    NullMx,
+    /// It has neither MX records nor addresses (RFC 5321, section 5.1).
+    NoHost,
+}
+
+impl NoMailReason {
+    /// Returns the reason as text.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NoDomain => "no such domain",
+            Self::NullMx => "null MX record",
+            Self::NoHost => "no MX record and no address",
+        }
+    }
+}
+
+/// Returns why a domain accepts no mail; `None` if it may accept mail, also if the DNS gave no answer.
+pub(crate) fn no_mail_reason(lookup: &dyn Lookup, domain: &str) -> Option<NoMailReason> {
+    let question = Question::new(domain, RecordType::Mx)?;
+    let answer = lookup.answer(&question);
+    if answer.failure().is_some() {
+        return None;
+    }
+    match lookup.exchangers(domain).unwrap_or_default().as_slice() {
+        [] if answer == Answer::NxDomain => Some(NoMailReason::NoDomain),
+        [] => lookup.addresses(domain).ok()?.is_empty().then_some(NoMailReason::NoHost),
+        [only] => only.is_null().then_some(NoMailReason::NullMx),
+        _ => None,
+    }
+}
+
 fn check_domain(lookup: &dyn Lookup, domain: &str) -> Vec<Finding> {
     let Some(question) = Question::new(domain, RecordType::Mx) else { return Vec::new() };
     let answer = lookup.answer(&question);
@@ -59,17 +96,22 @@ fn check_domain(lookup: &dyn Lookup, domain: &str) -> Vec<Finding> {
     }
     let exchangers = lookup.exchangers(domain).unwrap_or_default();
     let evidence = exchangers.iter().map(|mx| format!("MX {domain}: {mx}"));
-    let findings = match exchangers.as_slice() {
-        [] if answer == Answer::NxDomain => {
+    let findings = match no_mail_reason(lookup, domain) {
+        Some(NoMailReason::NoDomain) => {
             let what = format!("{domain} does not exist");
             vec![kinds::RECIPIENT_NO_DOMAIN.found(what, "Correct the address").with("NXDOMAIN")]
         }
-        [] => without_exchangers(lookup, domain),
-        [only] if only.is_null() => {
+        Some(NoMailReason::NullMx) => {
             let what = format!("{domain} accepts no mail: it has a null MX record");
             vec![kinds::RECIPIENT_NULL_MX.found(what, "Remove the address")]
         }
-        exchangers => check_exchangers(lookup, domain, exchangers),
+        Some(NoMailReason::NoHost) => {
+            let what =
+                format!("{domain} has neither MX records nor addresses: it cannot receive mail");
+            vec![kinds::RECIPIENT_NO_HOST.found(what, "Correct the address")]
+        }
+        None if exchangers.is_empty() => without_exchangers(lookup, domain),
+        None => check_exchangers(lookup, domain, &exchangers),
     };
     let evidence: Vec<String> = evidence.collect();
     findings.into_iter().map(|finding| finding.with_all(&evidence)).collect()
@@ -79,11 +121,6 @@ fn check_domain(lookup: &dyn Lookup, domain: &str) -> Vec<Finding> {
 fn without_exchangers(lookup: &dyn Lookup, domain: &str) -> Vec<Finding> {
     match lookup.addresses(domain) {
         Err(failure) => vec![unknown(domain, &failure)],
-        Ok(addresses) if addresses.is_empty() => {
-            let what =
-                format!("{domain} has neither MX records nor addresses: it cannot receive mail");
-            vec![kinds::RECIPIENT_NO_HOST.found(what, "Correct the address")]
-        }
         Ok(addresses) => {
             let what = format!(
                 "{domain} has no MX record: mail goes to its web or other host, which often refuses it"

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bouncewatch_dns::{
-    Answer, Answers, FindingLevel, Lookup, Question, Record, RecordType, Request, Resolver,
-    ResolverSettings, gather, gather_with, judge,
+    Answer, Answers, FindingLevel, Lookup, NoMailReason, Question, Record, RecordType, Request,
+    Resolver, ResolverSettings, gather, gather_with, judge, no_mail_domains,
 };
 use hickory_server::Server;
 use hickory_server::net::runtime::Time;
@@ -194,6 +194,33 @@ async fn silent_server_is_a_timeout() {
     let resolver = running.resolver(Duration::from_millis(50));
     let question = Question::new("example.com", RecordType::A).unwrap();
     assert_eq!(resolver.ask(&question).await, Answer::Timeout);
+}
+
+#[tokio::test]
+async fn only_a_definite_answer_makes_a_domain_one_that_accepts_no_mail() {
+    let zone = zone(
+        r#"{
+            "good.example": {"MX": ["10 mx.good.example"]}, "implicit.example": {"A": ["192.0.2.1"]},
+            "null.example": {"MX": ["0 ."]}, "empty.example": {"TXT": ["x"]},
+            "failed.example": {"MX": "servfail"}, "silent.example": {"MX": "timeout"},
+            "refused.example": {"MX": "refused"},
+            "half.example": {"A": "timeout", "TXT": ["x"]}
+        }"#,
+    );
+    let running = Running::start(zone).await;
+    let resolver = running.resolver(Duration::from_millis(500));
+    let names = "good implicit null empty failed silent refused half gone";
+    let domains = names.split(' ').map(|name| format!("{name}.example")).collect();
+    let found = no_mail_domains(&resolver, domains, 1_000).await;
+    let expected = [
+        ("empty.example", NoMailReason::NoHost),
+        ("gone.example", NoMailReason::NoDomain),
+        ("null.example", NoMailReason::NullMx),
+    ];
+    let domains: Vec<_> =
+        found.domains.iter().map(|(domain, reason)| (domain.as_str(), *reason)).collect();
+    assert_eq!(domains, expected);
+    assert_eq!(found.unanswered, 4);
 }
 
 #[tokio::test]

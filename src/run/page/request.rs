@@ -14,11 +14,10 @@ use bouncewatch_schemas::time::DAY_MS;
 use crate::cli::PageArgs;
 use crate::config::Config;
 use crate::run::arguments::{
-    basis, contributors, counted_from, groupings, mass_guard, own_domains, positive_duration_ms,
-    service, windows,
+    basis, contributors, counted_from, fraction, groupings, mass_guard, own_domains,
+    positive_duration_ms, service, windows,
 };
 use crate::run::check::{stale_after, threshold_rules, thresholds};
-use crate::run::reconcile::fraction;
 use crate::run::store_access::analyzed_folder;
 use crate::run::times::time_ms;
 
@@ -83,7 +82,7 @@ pub(super) fn request(args: &PageArgs, config: &Config, now: i64) -> anyhow::Res
         own_domains: check.own_domains.clone(),
         counted_from: check.counted_from,
         aws_account: None,
-        aws_rate: args.aws_rate.as_deref().map(fraction).transpose()?,
+        aws_rate: fraction("--aws-rate", args.aws_rate.as_deref())?,
     };
     let suppress = SuppressRequest {
         store: check.store.clone(),

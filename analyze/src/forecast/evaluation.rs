@@ -1,0 +1,120 @@
+//! The forecast of each address of a list. No I/O besides the scan that the caller made.
+
+use std::collections::{BTreeMap, HashMap};
+use std::hash::BuildHasherDefault;
+
+use bouncewatch_schemas::address::{domain, is_role};
+use bouncewatch_schemas::bounce::SIMULATOR_DOMAIN;
+
+use crate::forecast::address_state::AddressClass;
+use crate::forecast::recipient_list::RecipientList;
+use crate::forecast::replay::Replay;
+use crate::forecast::request::ForecastRequest;
+use crate::forecast::split::RatedAddress;
+use crate::forecast::tallies::{Attempt, MISTYPED};
+use crate::scan::{IdentityHasher, MailTexts, recipient_hash};
+use crate::suppress::Suppressions;
+
+/// Why an address is held.
+pub(crate) type HoldReasons = HashMap<u64, &'static str, BuildHasherDefault<IdentityHasher>>;
+
+/// The forecast of one address.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct AddressForecast {
+    pub(crate) rated: RatedAddress,
+    /// What the probability is based on.
+    pub(crate) evidence: &'static str,
+    /// Why it is held in any case.
+    pub(crate) hold: Option<&'static str>,
+    /// Whether SES counts mail to it.
+    pub(crate) is_counted: bool,
+}
+
+/// Returns the suppressed addresses with their reasons.
+pub(crate) fn hold_reasons(suppressions: &Suppressions) -> HoldReasons {
+    let all = suppressions.addresses.iter().chain(&suppressions.on_hold);
+    all.map(|one| (recipient_hash(&one.address), one.reason.as_str())).collect()
+}
+
+/// Returns the hashes by which a store can name an address: as it is, and hashed with the key.
+pub(crate) fn store_hashes(
+    request: &ForecastRequest,
+    address: &str,
+) -> impl Iterator<Item = u64> + use<> {
+    let hashed = request.hasher.as_ref().map(|hasher| hasher.hashes(address)).unwrap_or_default();
+    let hashed: Vec<u64> = hashed.iter().map(|one| recipient_hash(one)).collect();
+    std::iter::once(recipient_hash(address)).chain(hashed)
+}
+
+/// Forecasts the addresses of lists with the rates of a replay.
+pub(crate) struct Evaluator<'a> {
+    pub(crate) request: &'a ForecastRequest,
+    pub(crate) replay: &'a Replay,
+    pub(crate) holds: &'a HoldReasons,
+    /// IDs of domains, those of the list included.
+    pub(crate) domains: &'a BTreeMap<String, u32>,
+}
+
+impl Evaluator<'_> {
+    /// Returns the forecast of each address, in the order of the list.
+    pub(crate) fn evaluate(&self, list: &RecipientList) -> Vec<AddressForecast> {
+        list.addresses().map(|address| self.forecast(&address)).collect()
+    }
+
+    fn forecast(&self, address: &str) -> AddressForecast {
+        let Self { request, replay, .. } = *self;
+        let hashes: Vec<u64> = store_hashes(request, address).collect();
+        let class_of = |hash: &u64| replay.class_at(*hash, request.check.at);
+        let known = hashes.iter().map(class_of).find(|class| *class != AddressClass::New);
+        let class = known.unwrap_or(AddressClass::New);
+        let name = domain(address).unwrap_or_default();
+        let id = self.domains.get(name).copied().unwrap_or_default();
+        let attempt = Attempt { class, domain: id, is_role: is_role(address) };
+        let provider = replay.providers.number(id);
+        let is_listed = request.ses_list.as_ref().is_some_and(|l| l.addresses.contains(address));
+        let accepts_no_mail = request.no_mail_domains.contains_key(name);
+        let is_counted = !is_excluded(name, &request.check.own_domains);
+        let hold = hashes.iter().find_map(|hash| self.holds.get(hash).copied());
+        let hold = match hold {
+            _ if is_listed || class == AddressClass::OnSesList => Some("on_ses_list"),
+            Some(reason) => Some(reason),
+            None if class == AddressClass::Complained => Some("complaint"),
+            None if accepts_no_mail => Some("no_mail_domain"),
+            None => None,
+        };
+        let probability = if is_listed && class != AddressClass::OnSesList {
+            // SES sends nothing, and does not count it
+            replay.model.classes[AddressClass::OnSesList as usize].mean
+        } else if accepts_no_mail {
+            crate::forecast::rate_model::NO_MAIL_PRIOR.mean
+        } else {
+            replay.model.bounce(attempt, provider)
+        };
+        let evidence = match class {
+            _ if is_listed => AddressClass::OnSesList.as_str(),
+            _ if accepts_no_mail => "no_mail_domain",
+            AddressClass::New if replay.providers.name(provider) == MISTYPED => "mistyped_domain",
+            AddressClass::New if attempt.is_role => "new_role",
+            class => class.as_str(),
+        };
+        let rated = RatedAddress { attempt, probability, accepts_no_mail, is_held: hold.is_some() };
+        AddressForecast { rated, evidence, hold, is_counted }
+    }
+}
+
+/// Whether SES counts no mail to a domain.
+fn is_excluded(name: &str, own_domains: &[String]) -> bool {
+    let is_own = |own: &String| {
+        name == own || name.strip_suffix(own.as_str()).is_some_and(|rest| rest.ends_with('.'))
+    };
+    name == SIMULATOR_DOMAIN || own_domains.iter().any(is_own)
+}
+
+/// Returns the IDs of the domains of a list; adds those that the store does not have.
+pub(crate) fn domain_ids(list: &RecipientList, texts: &mut MailTexts) -> BTreeMap<String, u32> {
+    let id = |name: String| {
+        let id = texts.domains.intern(Some(&name));
+        (name, id)
+    };
+    list.domains().into_iter().map(id).collect()
+}

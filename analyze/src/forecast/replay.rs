@@ -1,0 +1,251 @@
+//! Replays the mail of a store in order of time: the state of each address, counts for rates, and how well each mailing
+//! was predicted by the rates of the day before it. No I/O.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::hash::BuildHasherDefault;
+
+use bouncewatch_schemas::time::{DAY_MS, day_of};
+
+use crate::forecast::address_state::{AddressClass, AddressState, KnownKinds, NO_MAILING};
+use crate::forecast::mailing::{Mailing, campaign_spread};
+use crate::forecast::rate_model::RateModel;
+use crate::forecast::tallies::{Attempt, ProviderTable, Tallies};
+use crate::forecast::totals::CampaignSpread;
+use crate::scan::{IdentityHasher, MailEvent, MailTexts, NO_RECIPIENT};
+use crate::timeline::Outcome;
+
+/// Most addresses with a state. If there are more, only those of the list and a sample of the others have one.
+const ADDRESSES_MAX: usize = 7_000_000;
+/// Attempts after which the rates are good enough to judge mailings by them.
+const ATTEMPTS_MIN: u64 = 1_000;
+
+/// A set of recipients.
+pub(crate) type RecipientHashes = HashSet<u64, BuildHasherDefault<IdentityHasher>>;
+
+/// An attempt and what was expected of it on the day before.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PredictedAttempt {
+    pub(crate) attempt: Attempt,
+    /// Number of the mailing.
+    pub(crate) mailing: u32,
+    pub(crate) probability: f64,
+}
+
+/// Observes a replay.
+pub(crate) trait ReplayObserver {
+    /// A day starts.
+    fn start_day(&mut self, day: i64);
+    /// An attempt was made.
+    fn attempt(&mut self, event: &MailEvent, predicted: &PredictedAttempt);
+    /// A hard bounce or a complaint was reported.
+    fn result(&mut self, event: &MailEvent);
+    /// A day ends; `replay` has the rates at its start.
+    fn end_day(&mut self, replay: &Replay);
+}
+
+/// Observes nothing.
+pub(crate) struct NoObserver;
+
+impl ReplayObserver for NoObserver {
+    fn start_day(&mut self, _: i64) {}
+    fn attempt(&mut self, _: &MailEvent, _: &PredictedAttempt) {}
+    fn result(&mut self, _: &MailEvent) {}
+    fn end_day(&mut self, _: &Replay) {}
+}
+
+/// State of a replay after some days.
+#[derive(Debug)]
+pub(crate) struct Replay {
+    states: HashMap<u64, AddressState, BuildHasherDefault<IdentityHasher>>,
+    /// Recipients that keep their state in any case.
+    wanted: RecipientHashes,
+    /// Of other recipients, one in `2^sample_bits` has a state.
+    sample_bits: u32,
+    pub(crate) kinds: KnownKinds,
+    pub(crate) tallies: Tallies,
+    pub(crate) providers: ProviderTable,
+    /// Rates at the start of the current day.
+    pub(crate) model: RateModel,
+    pub(crate) mailings: Vec<Mailing>,
+    /// Mailings of the current day by campaign.
+    today: HashMap<u32, u32>,
+    day: Option<i64>,
+    /// Messages with a complaint: the recipients that a report lists are candidates, it counts once.
+    complained: HashSet<u64, BuildHasherDefault<IdentityHasher>>,
+    /// Attempts after this time are too young for their results.
+    mature_until: i64,
+}
+
+impl Replay {
+    /// Returns the state before the first day. Attempts after `mature_until` give no rates.
+    pub(crate) fn new(
+        known_providers: BTreeMap<String, String>,
+        wanted: RecipientHashes,
+        mature_until: i64,
+    ) -> Self {
+        let (tallies, providers) = (Tallies::default(), ProviderTable::new(known_providers));
+        Self {
+            model: RateModel::new(&tallies, &providers),
+            states: HashMap::default(),
+            wanted,
+            sample_bits: 0,
+            kinds: KnownKinds::default(),
+            tallies,
+            providers,
+            mailings: Vec::new(),
+            today: HashMap::new(),
+            day: None,
+            complained: HashSet::default(),
+            mature_until,
+        }
+    }
+
+    /// Adds events of a day, sorted by time; a part of a day has all events of its recipients.
+    pub(crate) fn add(
+        &mut self,
+        texts: &MailTexts,
+        day: i64,
+        events: &[MailEvent],
+        observer: &mut impl ReplayObserver,
+    ) {
+        if self.day != Some(day) {
+            if self.day.is_some() {
+                observer.end_day(self);
+            }
+            self.start_day(texts, day);
+            observer.start_day(day);
+        }
+        self.providers.extend(&texts.domains);
+        self.tallies.start_day(day, &self.providers);
+        let has = |outcome| events.iter().any(|one| one.outcome == outcome);
+        self.kinds.has_sends |= has(Outcome::Send);
+        self.kinds.has_deliveries |= has(Outcome::Delivery);
+        // what is predicted may depend on the days before only
+        let start = day.saturating_mul(DAY_MS);
+        let class = |one: &MailEvent| self.class_at(one.recipient, start.max(one.at));
+        let classes: Vec<AddressClass> = events.iter().map(class).collect();
+        for (event, class) in events.iter().zip(classes) {
+            self.add_event(event, class, observer);
+        }
+        self.limit_states();
+    }
+
+    /// Returns the class of an attempt at `at`.
+    pub(crate) fn class_at(&self, recipient: u64, at: i64) -> AddressClass {
+        let state = self.states.get(&recipient).copied().unwrap_or_default();
+        state.class_at(at, self.kinds)
+    }
+
+    /// Updates the rates after the last day.
+    pub(crate) fn finish(&mut self, texts: &MailTexts) {
+        self.start_day(texts, self.day.unwrap_or_default());
+    }
+
+    /// Returns how much campaigns differ, from mailings up to two days before `day`.
+    pub(crate) fn spread(&self, day: i64) -> CampaignSpread {
+        campaign_spread(self.mailings.iter().filter(|one| one.day < day - 1))
+    }
+
+    /// Number of addresses with a state.
+    pub(crate) fn addresses(&self) -> usize {
+        self.states.len()
+    }
+
+    fn start_day(&mut self, texts: &MailTexts, day: i64) {
+        self.providers.extend(&texts.domains);
+        self.tallies.start_day(day, &self.providers);
+        self.model = RateModel::new(&self.tallies, &self.providers);
+        self.today.clear();
+        self.day = Some(day);
+    }
+
+    fn is_tracked(&self, recipient: u64) -> bool {
+        self.sample_bits == 0
+            || recipient.leading_zeros() >= self.sample_bits
+            || self.wanted.contains(&recipient)
+    }
+
+    fn limit_states(&mut self) {
+        while self.states.len() > ADDRESSES_MAX {
+            self.sample_bits += 1;
+            let (bits, wanted) = (self.sample_bits, &self.wanted);
+            self.states.retain(|hash, _| hash.leading_zeros() >= bits || wanted.contains(hash));
+            self.states.shrink_to_fit();
+        }
+    }
+
+    fn add_event(
+        &mut self,
+        event: &MailEvent,
+        class_of_day: AddressClass,
+        observer: &mut impl ReplayObserver,
+    ) {
+        if !self.is_tracked(event.recipient) {
+            return;
+        }
+        let mut state = self.states.get(&event.recipient).copied().unwrap_or_default();
+        let provider = self.providers.number(event.domain);
+        let attempt = |class| Attempt { class, domain: event.domain, is_role: event.is_role };
+        let is_mature = event.at <= self.mature_until;
+        if state.is_attempt(event, self.kinds) {
+            let class = state.class_at(event.at, self.kinds);
+            let predicted = self.predict(attempt(class_of_day), provider, event);
+            observer.attempt(event, &predicted);
+            state.start(event, class, predicted.mailing);
+            if is_mature {
+                let expected = self.model.base(attempt(class), provider);
+                self.tallies.add_attempt(attempt(class), provider, expected);
+            }
+        }
+        match event.outcome {
+            Outcome::Hard | Outcome::SuppressedCounted => {
+                observer.result(event);
+                if let Some(mailing) = self.mailings.get_mut(state.mailing as usize) {
+                    mailing.bounces += 1.0;
+                }
+                if is_mature {
+                    self.tallies.add_bounce(attempt(state.last_class()), provider);
+                }
+            }
+            Outcome::Complaint if self.complained.insert(event.message) => {
+                observer.result(event);
+                if let Some(mailing) = self.mailings.get_mut(state.mailing as usize) {
+                    mailing.complaints += 1.0;
+                }
+                self.tallies.add_complaint(provider);
+            }
+            _ => {}
+        }
+        state.record(event);
+        if event.recipient != NO_RECIPIENT {
+            self.states.insert(event.recipient, state);
+        }
+    }
+
+    /// Predicts an attempt, and adds it to its mailing: the mail of a campaign on a day.
+    fn predict(
+        &mut self,
+        attempt: Attempt,
+        provider: usize,
+        event: &MailEvent,
+    ) -> PredictedAttempt {
+        let probability = self.model.bounce(attempt, provider);
+        let next = u32::try_from(self.mailings.len()).unwrap_or(NO_MAILING);
+        let mailing = *self.today.entry(event.campaign).or_insert(next);
+        if mailing == next {
+            self.mailings.push(Mailing {
+                day: day_of(event.at),
+                campaign: event.campaign,
+                is_judged: self.tallies.attempts >= ATTEMPTS_MIN,
+                ..Mailing::default()
+            });
+        }
+        if let Some(one) = self.mailings.get_mut(mailing as usize) {
+            one.attempts += 1.0;
+            one.expected += probability;
+            one.binomial += probability * (1.0 - probability);
+            one.expected_complaints += self.model.complaint(provider).mean;
+        }
+        PredictedAttempt { attempt, mailing, probability }
+    }
+}

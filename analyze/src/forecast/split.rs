@@ -1,0 +1,62 @@
+//! Which addresses to hold so that the bounce rate of the others stays below a bound. No I/O.
+
+use crate::forecast::rate_model::RateModel;
+use crate::forecast::tallies::{Attempt, ProviderTable};
+use crate::forecast::totals::{CampaignSpread, ListTotals};
+
+/// An address, as far as a split depends on it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RatedAddress {
+    pub(crate) attempt: Attempt,
+    pub(crate) probability: f64,
+    pub(crate) accepts_no_mail: bool,
+    /// Whether it is held in any case.
+    pub(crate) is_held: bool,
+}
+
+/// Returns the totals of some addresses.
+pub(crate) fn totals<'m>(
+    model: &'m RateModel,
+    table: &'m ProviderTable,
+    addresses: impl Iterator<Item = RatedAddress>,
+) -> ListTotals<'m> {
+    let mut totals = ListTotals::new(model, table);
+    for one in addresses {
+        totals.add(one.attempt, one.probability, one.accepts_no_mail);
+    }
+    totals
+}
+
+/// The numbers of the addresses to send to, best first: as many as keep their bounce rate below `bound` in 99 of 100
+/// cases.
+pub(crate) fn addresses_to_send(
+    model: &RateModel,
+    table: &ProviderTable,
+    spread: CampaignSpread,
+    addresses: &[RatedAddress],
+    bound: f64,
+) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..addresses.len()).filter(|at| !addresses[*at].is_held).collect();
+    // a stable sort: addresses with the same risk stay in the order of the list
+    order.sort_by(|one, other| {
+        addresses[*one].probability.total_cmp(&addresses[*other].probability)
+    });
+    let is_below = |count: usize| {
+        let part = order.iter().take(count).map(|at| addresses[*at]);
+        totals(model, table, part).bounce_rate_bound(spread) < bound
+    };
+    if is_below(order.len()) {
+        return order;
+    }
+    let (mut kept, mut too_many) = (0, order.len());
+    while too_many - kept > 1 {
+        let middle = usize::midpoint(kept, too_many);
+        if is_below(middle) {
+            kept = middle;
+        } else {
+            too_many = middle;
+        }
+    }
+    order.truncate(kept);
+    order
+}
