@@ -23,7 +23,7 @@ pub fn addresses(
     let rows = forecast.addresses.iter().zip(&forecast.complaint_rates).enumerate();
     let rows = rows.map(|(at, (one, complaint))| {
         vec![
-            list.address(at),
+            list.address(at).to_owned(),
             probability(one.rated.probability),
             format!("{complaint:.6}"),
             one.evidence.to_owned(),

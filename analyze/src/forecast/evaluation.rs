@@ -6,14 +6,18 @@ use std::hash::BuildHasherDefault;
 use bouncewatch_schemas::address::{domain, is_role};
 use bouncewatch_schemas::bounce::SIMULATOR_DOMAIN;
 
+use crate::error::AnalyzeError;
 use crate::forecast::address_state::AddressClass;
 use crate::forecast::recipient_list::RecipientList;
 use crate::forecast::replay::Replay;
 use crate::forecast::request::ForecastRequest;
 use crate::forecast::split::RatedAddress;
 use crate::forecast::tallies::{Attempt, MISTYPED};
-use crate::scan::{IdentityHasher, MailTexts, recipient_hash};
+use crate::scan::{IdentityHasher, MailTexts, parallel_map, recipient_hash};
 use crate::suppress::Suppressions;
+
+/// Addresses that are evaluated at a time.
+const CHUNK: usize = 50_000;
 
 /// Why an address is held.
 pub(crate) type HoldReasons = HashMap<u64, &'static str, BuildHasherDefault<IdentityHasher>>;
@@ -57,8 +61,18 @@ pub(crate) struct Evaluator<'a> {
 
 impl Evaluator<'_> {
     /// Returns the forecast of each address, in the order of the list.
-    pub(crate) fn evaluate(&self, list: &RecipientList) -> Vec<AddressForecast> {
-        list.addresses().map(|address| self.forecast(&address)).collect()
+    pub(crate) fn evaluate(
+        &self,
+        list: &RecipientList,
+    ) -> Result<Vec<AddressForecast>, AnalyzeError> {
+        let starts = (0..list.len()).step_by(CHUNK);
+        let evaluate = |start: usize| {
+            let numbers = start..list.len().min(start + CHUNK);
+            Ok(numbers.map(|number| self.forecast(list.address(number))).collect())
+        };
+        let chunks: Result<Vec<Vec<AddressForecast>>, _> =
+            parallel_map(starts, evaluate).into_iter().collect();
+        Ok(chunks?.concat())
     }
 
     fn forecast(&self, address: &str) -> AddressForecast {

@@ -2,6 +2,7 @@
 //! domain. `docs/src/forecast.md` describes the model.
 
 mod address_state;
+mod address_table;
 mod after_send;
 mod backtest;
 pub mod csv;

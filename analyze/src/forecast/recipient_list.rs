@@ -35,11 +35,21 @@ struct RecordRange {
     end: usize,
 }
 
+/// A record of the list.
+#[derive(Debug, Clone, Copy)]
+struct Record {
+    range: RecordRange,
+    /// End of its address in the addresses.
+    address_end: usize,
+}
+
 /// A list of recipients.
 #[derive(Debug, Default)]
 pub struct RecipientList {
     text: String,
-    records: Vec<RecordRange>,
+    records: Vec<Record>,
+    /// The addresses in normal form, concatenated.
+    addresses: String,
     /// Names of the columns, if there is a header.
     header: Option<Vec<String>>,
     separator: Option<char>,
@@ -67,7 +77,8 @@ impl RecipientList {
                     is_open = has_odd_quotes;
                     list.separator = list.separator.or_else(|| separator(line));
                     if known.insert(recipient_hash(&address)) {
-                        list.records.push(range);
+                        list.addresses.push_str(&address);
+                        list.records.push(Record { range, address_end: list.addresses.len() });
                     } else {
                         list.duplicates += 1;
                     }
@@ -80,7 +91,7 @@ impl RecipientList {
                 Err("not an address") if is_open => {
                     is_open = !has_odd_quotes;
                     if let Some(last) = list.records.last_mut() {
-                        last.end = range.end;
+                        last.range.end = range.end;
                     }
                 }
                 Err(error) => list.add_error(number, error),
@@ -102,15 +113,14 @@ impl RecipientList {
     }
 
     /// Returns the addresses in normal form, in the order of the list.
-    pub fn addresses(&self) -> impl Iterator<Item = String> {
+    pub fn addresses(&self) -> impl Iterator<Item = &str> {
         (0..self.len()).map(|number| self.address(number))
     }
 
     /// Returns the domains, each once, in alphabetical order.
     pub fn domains(&self) -> Vec<String> {
-        let domains: HashSet<String> =
-            self.addresses().filter_map(|address| domain(&address).map(str::to_owned)).collect();
-        let mut domains: Vec<String> = domains.into_iter().collect();
+        let domains: HashSet<&str> = self.addresses().filter_map(domain).collect();
+        let mut domains: Vec<String> = domains.into_iter().map(str::to_owned).collect();
         domains.sort_unstable();
         domains
     }
@@ -121,8 +131,10 @@ impl RecipientList {
     }
 
     /// Returns the address of a record in normal form.
-    pub(crate) fn address(&self, number: usize) -> String {
-        usable(self.record(number)).ok().flatten().unwrap_or_default()
+    pub(crate) fn address(&self, number: usize) -> &str {
+        let end = |number: usize| self.records.get(number).map(|record| record.address_end);
+        let start = number.checked_sub(1).and_then(end).unwrap_or_default();
+        end(number).and_then(|end| self.addresses.get(start..end)).unwrap_or_default()
     }
 
     /// Returns all fields of a record.
@@ -149,7 +161,7 @@ impl RecipientList {
     }
 
     fn record(&self, number: usize) -> &str {
-        let range = self.records.get(number);
+        let range = self.records.get(number).map(|record| record.range);
         range.and_then(|range| self.text.get(range.start..range.end)).unwrap_or_default()
     }
 
@@ -308,9 +320,9 @@ mod tests {
         fn a_good_line_is_never_lost(before in "\\PC{0,60}", after in "\\PC{0,60}") {
             let text = format!("email\n{before}\nann@a.example,x\n{after}\nbob@b.example\n");
             let list = RecipientList::parse(text.as_bytes());
-            let found: Vec<String> = list.addresses().collect();
+            let found: Vec<&str> = list.addresses().collect();
             for address in ["ann@a.example", "bob@b.example"] {
-                proptest::prop_assert!(found.iter().any(|one| one == address), "{text}");
+                proptest::prop_assert!(found.contains(&address), "{text}");
             }
         }
     }

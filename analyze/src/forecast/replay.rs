@@ -6,7 +6,8 @@ use std::hash::BuildHasherDefault;
 
 use bouncewatch_schemas::time::{DAY_MS, day_of};
 
-use crate::forecast::address_state::{AddressClass, AddressState, KnownKinds, NO_MAILING};
+use crate::forecast::address_state::{AddressClass, KnownKinds, NO_MAILING};
+use crate::forecast::address_table::AddressTable;
 use crate::forecast::mailing::{Mailing, campaign_spread};
 use crate::forecast::rate_model::RateModel;
 use crate::forecast::tallies::{Attempt, ProviderTable, Tallies};
@@ -56,7 +57,7 @@ impl ReplayObserver for NoObserver {
 /// State of a replay after some days.
 #[derive(Debug)]
 pub(crate) struct Replay {
-    states: HashMap<u64, AddressState, BuildHasherDefault<IdentityHasher>>,
+    states: AddressTable,
     /// Recipients that keep their state in any case.
     wanted: RecipientHashes,
     /// Of other recipients, one in `2^sample_bits` has a state.
@@ -86,7 +87,7 @@ impl Replay {
         let (tallies, providers) = (Tallies::default(), ProviderTable::new(known_providers));
         Self {
             model: RateModel::new(&tallies, &providers),
-            states: HashMap::default(),
+            states: AddressTable::default(),
             wanted,
             sample_bits: 0,
             kinds: KnownKinds::default(),
@@ -122,7 +123,11 @@ impl Replay {
         self.kinds.has_deliveries |= has(Outcome::Delivery);
         // what is predicted may depend on the days before only
         let start = day.saturating_mul(DAY_MS);
-        let class = |one: &MailEvent| self.class_at(one.recipient, start.max(one.at));
+        let class = |one: &MailEvent| match one.outcome {
+            // no attempt
+            outcome if self.kinds.has_sends && outcome != Outcome::Send => AddressClass::New,
+            _ => self.class_at(one.recipient, start.max(one.at)),
+        };
         let classes: Vec<AddressClass> = events.iter().map(class).collect();
         for (event, class) in events.iter().zip(classes) {
             self.add_event(event, class, observer);
@@ -132,8 +137,8 @@ impl Replay {
 
     /// Returns the class of an attempt at `at`.
     pub(crate) fn class_at(&self, recipient: u64, at: i64) -> AddressClass {
-        let state = self.states.get(&recipient).copied().unwrap_or_default();
-        state.class_at(at, self.kinds)
+        let state = self.states.find(recipient).map(|at| self.states.get(at));
+        state.unwrap_or_default().class_at(at, self.kinds)
     }
 
     /// Updates the rates after the last day.
@@ -169,8 +174,7 @@ impl Replay {
         while self.states.len() > ADDRESSES_MAX {
             self.sample_bits += 1;
             let (bits, wanted) = (self.sample_bits, &self.wanted);
-            self.states.retain(|hash, _| hash.leading_zeros() >= bits || wanted.contains(hash));
-            self.states.shrink_to_fit();
+            self.states.retain(|hash| hash.leading_zeros() >= bits || wanted.contains(&hash));
         }
     }
 
@@ -183,7 +187,9 @@ impl Replay {
         if !self.is_tracked(event.recipient) {
             return;
         }
-        let mut state = self.states.get(&event.recipient).copied().unwrap_or_default();
+        let known =
+            (event.recipient != NO_RECIPIENT).then(|| self.states.find_or_add(event.recipient));
+        let mut state = known.map(|at| self.states.get(at)).unwrap_or_default();
         let provider = self.providers.number(event.domain);
         let attempt = |class| Attempt { class, domain: event.domain, is_role: event.is_role };
         let is_mature = event.at <= self.mature_until;
@@ -217,8 +223,8 @@ impl Replay {
             _ => {}
         }
         state.record(event);
-        if event.recipient != NO_RECIPIENT {
-            self.states.insert(event.recipient, state);
+        if let Some(at) = known {
+            self.states.set(at, state);
         }
     }
 

@@ -57,7 +57,7 @@ pub fn forecast(
         let domains = domain_ids(list, &mut texts);
         replay.finish(&texts);
         let evaluator = Evaluator { request, replay: &replay, holds: &holds, domains: &domains };
-        let addresses = evaluator.evaluate(list);
+        let addresses = evaluator.evaluate(list)?;
         Summary { request, list, replay: &replay, addresses }.build(scan, &texts)
     })
 }
@@ -71,7 +71,7 @@ fn replay(
 ) -> Result<Replay, AnalyzeError> {
     let at = request.check.at;
     let wanted: RecipientHashes =
-        list.addresses().flat_map(|address| store_hashes(request, &address)).collect();
+        list.addresses().flat_map(|address| store_hashes(request, address)).collect();
     let known: BTreeMap<String, String> = domain_providers(scan, at)?;
     let mut replay = Replay::new(known, wanted, at.saturating_sub(MATURE_AFTER_MS));
     scan.mail_by_day(&request.campaign, at, texts, |texts, day, events| {

@@ -36,19 +36,18 @@ pub(crate) fn addresses_to_send(
     addresses: &[RatedAddress],
     bound: f64,
 ) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..addresses.len()).filter(|at| !addresses[*at].is_held).collect();
+    let all = addresses.iter().copied().enumerate();
+    let mut order: Vec<(usize, RatedAddress)> = all.filter(|(_, one)| !one.is_held).collect();
     // a stable sort: addresses with the same risk stay in the order of the list
-    order.sort_by(|one, other| {
-        addresses[*one].probability.total_cmp(&addresses[*other].probability)
-    });
+    order.sort_by(|(_, one), (_, other)| one.probability.total_cmp(&other.probability));
     let is_below = |count: usize| {
-        let part = order.iter().take(count).map(|at| addresses[*at]);
+        let part = order.iter().take(count).map(|(_, one)| *one);
         totals(model, table, part).bounce_rate_bound(spread) < bound
     };
-    if is_below(order.len()) {
-        return order;
-    }
     let (mut kept, mut too_many) = (0, order.len());
+    if is_below(too_many) {
+        kept = too_many;
+    }
     while too_many - kept > 1 {
         let middle = usize::midpoint(kept, too_many);
         if is_below(middle) {
@@ -58,5 +57,5 @@ pub(crate) fn addresses_to_send(
         }
     }
     order.truncate(kept);
-    order
+    order.into_iter().map(|(at, _)| at).collect()
 }

@@ -1,23 +1,28 @@
-//! Deliveries to some recipients, and numbers of deliveries and bounces in some time slots.
+//! Deliveries to some recipients, and numbers of deliveries and bounces in some time slots. Days are read in parallel.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::hash::BuildHasherDefault;
+use std::sync::Arc;
 
 use bouncewatch_schemas::event::EventKind;
 use bouncewatch_schemas::table;
-use bouncewatch_schemas::time::day_of;
+use bouncewatch_schemas::time::{DAY_MS, day_of};
 use polars::prelude::*;
 
 use crate::error::AnalyzeError;
-use crate::scan::domain_providers::domain_providers;
+use crate::scan::domain_providers::{DomainProviders, domain_providers};
+use crate::scan::event::CLOCK_SLACK_MS;
+use crate::scan::event_rows::{EventRows, RowFields};
 use crate::scan::expressions;
-use crate::scan::frames::{collect_streaming, concat_rows, count_rows};
-use crate::scan::read_rows::shard_of;
+use crate::scan::frames::fold_batches;
+use crate::scan::mail_events::recipient_hash;
+use crate::scan::message_keys::IdentityHasher;
+use crate::scan::parallel::parallel_map;
 use crate::scan::store_scan::StoreScan;
 
 /// Names of computed columns.
-const SLOT: &str = "slot";
-const COUNT: &str = "count";
-const BOUNCES: &str = "bounces";
+const IS_DELIVERY: &str = "is_delivery";
+const IS_BOUNCE: &str = "is_bounce";
 
 /// Numbers of events of a provider in a slot.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -27,46 +32,139 @@ pub(crate) struct SlotCounts {
     pub(crate) bounced: u64,
 }
 
+impl SlotCounts {
+    fn add(&mut self, is_bounce: bool) {
+        self.bounced += u64::from(is_bounce);
+        self.delivered += u64::from(!is_bounce);
+    }
+}
+
 /// Numbers of events by provider and slot.
 pub(crate) type OutcomeCounts = BTreeMap<(String, i64), SlotCounts>;
+
+/// A row of a delivery to a wanted recipient.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct DeliveryRow {
+    /// Message key and event key.
+    keys: (i64, i64),
+    at: i64,
+    /// Index of the recipient.
+    recipient: usize,
+}
+
+/// Time slots.
+#[derive(Debug)]
+struct Slots {
+    slot_ms: i64,
+    /// Slots of the query.
+    wanted: BTreeSet<i64>,
+    /// Slots that are read: the earliest copy of an event can be in the slot before.
+    read: HashSet<i64>,
+    /// Last time of the query.
+    to: i64,
+}
+
+impl Slots {
+    fn of(&self, at: i64) -> i64 {
+        at.div_euclid(self.slot_ms)
+    }
+
+    fn is_wanted(&self, at: i64) -> bool {
+        at <= self.to && self.wanted.contains(&self.of(at))
+    }
+}
+
+/// A row of a delivery or bounce; its text is the recipient domain.
+#[derive(Debug, Clone, Copy)]
+struct OutcomeFields {
+    message: u64,
+    key: u64,
+    at: i64,
+    is_bounce: bool,
+}
+
+impl RowFields for OutcomeFields {
+    fn keys(&self) -> (u64, u64) {
+        (self.message, self.key)
+    }
+
+    fn merge(&mut self, copy: Self) {
+        self.at = self.at.min(copy.at);
+        self.is_bounce |= copy.is_bounce;
+    }
+}
+
+/// An event near the start of a day.
+#[derive(Debug)]
+struct EarlyOutcome {
+    /// Message key and event key.
+    keys: (u64, u64),
+    provider_and_slot: (String, i64),
+    is_bounce: bool,
+}
+
+/// Deliveries and bounces of a day. Those near midnight can have copies on the other day.
+#[derive(Debug, Default)]
+struct DayOutcomes {
+    day: i64,
+    counts: OutcomeCounts,
+    /// Events near its start, which are not in the counts.
+    first: Vec<EarlyOutcome>,
+    /// Events near its end.
+    last: HashSet<(u64, u64)>,
+}
 
 impl StoreScan {
     /// Calls `each` with recipient, message key and time of every delivery to some recipients, in arbitrary order.
     pub(crate) fn deliveries(
         &self,
-        recipients: Vec<&str>,
+        recipients: &[&str],
         from: i64,
         to: i64,
         mut each: impl FnMut(&str, u64, i64),
     ) -> Result<(), AnalyzeError> {
-        let wanted = DataFrame::new(
-            recipients.len(),
-            vec![Column::new(table::RECIPIENT.into(), recipients)],
-        )?;
-        let key = || [col(table::RECIPIENT)];
-        let time = || col(table::EVENT_AT);
-        let delivered = self
-            .rows(day_of(from).saturating_sub(1), day_of(to).saturating_add(1))?
-            .filter(expressions::is_of(self.service).and(expressions::is_kind(EventKind::Delivery)))
-            .select([
+        let index: HashMap<u64, usize, BuildHasherDefault<IdentityHasher>> =
+            (0..).zip(recipients).map(|(at, one)| (recipient_hash(one), at)).collect();
+        let index = Arc::new(index);
+        let read = |day| {
+            let index = Arc::clone(&index);
+            let rows = self.rows(day, day)?.select([
+                self.is_of_kind(EventKind::Delivery).alias(IS_DELIVERY),
+                col(table::RECIPIENT),
                 col(table::MESSAGE_KEY),
                 col(table::EVENT_KEY),
-                col(table::RECIPIENT),
-                time().cast(DataType::Int64),
-            ])
-            .join(wanted.lazy(), key(), key(), JoinArgs::new(JoinType::Semi))
-            .group_by([col(table::MESSAGE_KEY), col(table::EVENT_KEY)])
-            .agg([col(table::RECIPIENT).max(), time().min()])
-            .filter(time().lt_eq(lit(to)));
-        let delivered = collect_streaming(delivered)?;
-        let recipients = delivered.column(table::RECIPIENT)?.str()?;
-        let messages = delivered.column(table::MESSAGE_KEY)?.i64()?;
-        let times = delivered.column(table::EVENT_AT)?.i64()?;
-        for row in 0..delivered.height() {
-            if let (Some(recipient), Some(message), Some(at)) =
-                (recipients.get(row), messages.get(row), times.get(row))
+                col(table::EVENT_AT).cast(DataType::Int64),
+            ]);
+            fold_batches(rows, Vec::new(), move |batch, found| {
+                let is_delivery = batch.column(IS_DELIVERY)?.bool()?;
+                let recipients = batch.column(table::RECIPIENT)?.str()?;
+                let messages = batch.column(table::MESSAGE_KEY)?.i64()?;
+                let keys = batch.column(table::EVENT_KEY)?.i64()?;
+                let times = batch.column(table::EVENT_AT)?.i64()?;
+                let rows = is_delivery.iter().zip(recipients.iter()).enumerate();
+                for (row, (_, recipient)) in rows.filter(|(_, one)| one.0 == Some(true)) {
+                    let recipient = recipient.and_then(|one| index.get(&recipient_hash(one)));
+                    if let (Some(recipient), Some(message), Some(key), Some(at)) =
+                        (recipient, messages.get(row), keys.get(row), times.get(row))
+                    {
+                        found.push(DeliveryRow { keys: (message, key), at, recipient: *recipient });
+                    }
+                }
+                Ok(())
+            })
+        };
+        let days = self.days(day_of(from).saturating_sub(1), day_of(to).saturating_add(1));
+        let mut rows = Vec::new();
+        for of_day in parallel_map(days, read) {
+            rows.append(&mut of_day?);
+        }
+        rows.sort_unstable();
+        for copies in rows.chunk_by(|one, next| one.keys == next.keys) {
+            let recipient = copies.iter().map(|one| recipients[one.recipient]).max();
+            if let (Some(first), Some(recipient)) = (copies.first(), recipient)
+                && first.at <= to
             {
-                each(recipient, message.cast_unsigned(), at);
+                each(recipient, first.keys.0.cast_unsigned(), first.at);
             }
         }
         Ok(())
@@ -85,72 +183,117 @@ impl StoreScan {
             return Ok(outcomes);
         }
         let providers = domain_providers(self, to)?;
-        // the earliest copy of an event can be in the slot before
-        let read: BTreeSet<i64> = slots.iter().flat_map(|slot| [slot - 1, *slot]).collect();
-        let days: BTreeSet<i64> = read.iter().map(|slot| day_of(slot * slot_ms)).collect();
-        let days: Vec<i64> = days.into_iter().collect();
-        for range in days.chunk_by(|day, next| next - day == 1) {
-            let (Some(first), Some(last)) = (range.first(), range.last()) else { continue };
-            let of_version = |rows: LazyFrame| {
-                let is_bounce = || expressions::is_kind(EventKind::Bounce);
-                let is_outcome = expressions::is_kind(EventKind::Delivery).or(is_bounce());
-                let rows = rows
-                    .filter(expressions::is_of(self.service).and(is_outcome))
-                    .with_column(is_bounce().alias(BOUNCES));
-                in_slots(rows, &read, slot_ms)
-            };
-            let parts = || -> Result<Vec<LazyFrame>, AnalyzeError> {
-                self.rows_by_version(*first, *last)?.into_iter().map(of_version).collect()
-            };
-            let shards = count_rows(parts()?)?.div_ceil(self.limits.shard).max(1);
-            for shard in 0..shards {
-                let events = shard_of(concat_rows(parts()?)?, shard, shards)
-                    .group_by([col(table::MESSAGE_KEY), col(table::EVENT_KEY)])
-                    .agg([
-                        col(table::RECIPIENT_DOMAIN).max(),
-                        col(table::EVENT_AT).cast(DataType::Int64).min(),
-                        col(BOUNCES).max(),
-                    ])
-                    .filter(col(table::EVENT_AT).lt_eq(lit(to)));
-                let counts = in_slots(events, slots, slot_ms)?
-                    .group_by([col(table::RECIPIENT_DOMAIN), col(SLOT)])
-                    .agg([
-                        len().cast(DataType::Int64).alias(COUNT),
-                        col(BOUNCES).cast(DataType::Int64).sum(),
-                    ]);
-                let counts = collect_streaming(counts)?;
-                let domains = counts.column(table::RECIPIENT_DOMAIN)?.str()?;
-                let numbers = |name| -> Result<_, AnalyzeError> { Ok(counts.column(name)?.i64()?) };
-                let (slots, all, bounced) = (numbers(SLOT)?, numbers(COUNT)?, numbers(BOUNCES)?);
-                for row in 0..counts.height() {
-                    if let (Some(domain), Some(slot), Some(all), Some(bounced)) =
-                        (domains.get(row), slots.get(row), all.get(row), bounced.get(row))
-                    {
-                        let provider = providers.get(domain).map_or(domain, String::as_str);
-                        let bounced = bounced.cast_unsigned();
-                        let of_slot = outcomes.entry((provider.to_owned(), slot / slot_ms));
-                        let counts = of_slot.or_default();
-                        counts.bounced += bounced;
-                        counts.delivered += all.cast_unsigned() - bounced;
-                    }
+        let read = slots.iter().flat_map(|slot| [slot - 1, *slot]).collect();
+        let slots = Arc::new(Slots { slot_ms, wanted: slots.clone(), read, to });
+        let days: BTreeSet<i64> = slots.read.iter().map(|slot| day_of(slot * slot_ms)).collect();
+        let mut previous = DayOutcomes { day: i64::MIN, ..DayOutcomes::default() };
+        for of_day in parallel_map(days, |day| self.outcomes_of_day(day, &slots, &providers)) {
+            let mut of_day = of_day?;
+            for one in of_day.first.drain(..) {
+                if of_day.day != previous.day + 1 || !previous.last.contains(&one.keys) {
+                    outcomes.entry(one.provider_and_slot).or_default().add(one.is_bounce);
                 }
             }
+            for (provider_and_slot, counts) in std::mem::take(&mut of_day.counts) {
+                let sum = outcomes.entry(provider_and_slot).or_default();
+                sum.delivered += counts.delivered;
+                sum.bounced += counts.bounced;
+            }
+            previous = of_day;
         }
         Ok(outcomes)
     }
-}
 
-/// Returns the rows in some slots, with the start of their slot.
-fn in_slots(
-    rows: LazyFrame,
-    slots: &BTreeSet<i64>,
-    slot_ms: i64,
-) -> Result<LazyFrame, AnalyzeError> {
-    let wanted: Vec<i64> = slots.iter().map(|slot| slot * slot_ms).collect();
-    let wanted = DataFrame::new(wanted.len(), vec![Column::new(SLOT.into(), wanted)])?.lazy();
-    let time = || col(table::EVENT_AT).cast(DataType::Int64);
-    let slot = (time() - time() % lit(slot_ms)).alias(SLOT);
-    Ok(rows.with_column(slot).join(wanted, [col(SLOT)], [col(SLOT)], JoinArgs::new(JoinType::Semi)))
+    fn outcomes_of_day(
+        &self,
+        day: i64,
+        slots: &Arc<Slots>,
+        providers: &DomainProviders,
+    ) -> Result<DayOutcomes, AnalyzeError> {
+        let mut found = DayOutcomes { day, ..DayOutcomes::default() };
+        let (start, end) = (day.saturating_mul(DAY_MS), (day + 1).saturating_mul(DAY_MS));
+        let shards = self.stored_rows(day, day)?.div_ceil(self.limits.shard).max(1);
+        for shard in 0..shards {
+            let rows = self.outcome_rows(day, slots, (shard, shards))?;
+            // by ID of the domain, and slot
+            let mut counts: BTreeMap<(u32, i64), SlotCounts> = BTreeMap::new();
+            let provider = |id| {
+                let domain = rows.text(id)?;
+                Some(providers.get(domain).map_or(domain, String::as_str).to_owned())
+            };
+            rows.for_each_event(|fields, ids| {
+                if fields.at >= end - CLOCK_SLACK_MS {
+                    found.last.insert(fields.keys());
+                }
+                if !slots.is_wanted(fields.at) {
+                    return;
+                }
+                let slot = slots.of(fields.at);
+                if fields.at >= start + CLOCK_SLACK_MS {
+                    counts.entry((ids[0], slot)).or_default().add(fields.is_bounce);
+                } else if let Some(provider) = provider(ids[0]) {
+                    let provider_and_slot = (provider, slot);
+                    let (keys, is_bounce) = (fields.keys(), fields.is_bounce);
+                    found.first.push(EarlyOutcome { keys, provider_and_slot, is_bounce });
+                }
+            });
+            for ((id, slot), counts) in counts {
+                if let Some(provider) = provider(id) {
+                    let sum = found.counts.entry((provider, slot)).or_default();
+                    sum.delivered += counts.delivered;
+                    sum.bounced += counts.bounced;
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// Returns one of `shards` shards of the rows of a day, in the slots that are read.
+    fn outcome_rows(
+        &self,
+        day: i64,
+        slots: &Arc<Slots>,
+        (shard, shards): (u64, u64),
+    ) -> Result<EventRows<OutcomeFields>, AnalyzeError> {
+        let slots = Arc::clone(slots);
+        let rows = self.rows(day, day)?.select([
+            self.is_of_kind(EventKind::Delivery).alias(IS_DELIVERY),
+            self.is_of_kind(EventKind::Bounce).alias(IS_BOUNCE),
+            col(table::RECIPIENT_DOMAIN),
+            col(table::MESSAGE_KEY),
+            col(table::EVENT_KEY),
+            col(table::EVENT_AT).cast(DataType::Int64),
+        ]);
+        fold_batches(rows, EventRows::new(1), move |batch, target| {
+            let is_delivery = batch.column(IS_DELIVERY)?.bool()?.iter();
+            let is_bounce = batch.column(IS_BOUNCE)?.bool()?.iter();
+            let messages = batch.column(table::MESSAGE_KEY)?.i64()?.iter();
+            let keys = batch.column(table::EVENT_KEY)?.i64()?.iter();
+            let times = batch.column(table::EVENT_AT)?.i64()?.iter();
+            let domains = batch.column(table::RECIPIENT_DOMAIN)?.str()?.iter();
+            let is_outcome = is_delivery.zip(is_bounce);
+            for ((is_outcome, domain), ((message, key), at)) in
+                is_outcome.zip(domains).zip(messages.zip(keys).zip(times))
+            {
+                let is_bounce = is_outcome.1 == Some(true);
+                let (Some(message), Some(key), Some(at)) = (message, key, at) else { continue };
+                let (message, key) = (message.cast_unsigned(), key.cast_unsigned());
+                let is_wanted = (is_bounce || is_outcome.0 == Some(true))
+                    && message % shards == shard
+                    && slots.read.contains(&slots.of(at));
+                if is_wanted {
+                    let fields = OutcomeFields { message, key, at, is_bounce };
+                    target.extend(std::iter::once(fields), [std::iter::once(domain)].into_iter());
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// Whether an event is of a kind and of the service.
+    fn is_of_kind(&self, kind: EventKind) -> Expr {
+        expressions::is_of(self.service).and(expressions::is_kind(kind))
+    }
 }
 
 #[cfg(test)]
@@ -232,8 +375,7 @@ mod tests {
         let limits = RowLimits { shard: 1_000, failure_shard: 1, batch: 1 };
         let scan = StoreScan::open(store.path(), Service::Ses, &[], limits).unwrap();
         let mut found = Vec::new();
-        let recipients = vec!["anna@example.org"];
-        scan.deliveries(recipients, TIME, TIME + 2, |_, message, _| found.push(message)).unwrap();
+        scan.deliveries(&["anna@example.org"], TIME, TIME + 2, |_, message, _| found.push(message)).unwrap();
         found.sort_unstable();
         assert_eq!(found, [1, 2]);
         let counts = scan.outcomes_by_slot(&[TIME / HOUR].into(), HOUR, TIME + 2).unwrap();

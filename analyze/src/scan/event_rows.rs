@@ -60,12 +60,16 @@ impl<F: RowFields> EventRows<F> {
     }
 
     /// Adds the rows of `other` for which `is_wanted` is true.
-    pub(super) fn append(&mut self, other: &Self, is_wanted: impl Fn(&F) -> bool) {
+    pub(super) fn append(&mut self, other: &Self, mut is_wanted: impl FnMut(&F) -> bool) {
         self.append_rows(other, |fields, _| is_wanted(fields));
     }
 
     /// Adds the rows of `other` for which `is_wanted` is true, given their fields and the IDs of their texts.
-    pub(super) fn append_rows(&mut self, other: &Self, is_wanted: impl Fn(&F, &[u32]) -> bool) {
+    pub(super) fn append_rows(
+        &mut self,
+        other: &Self,
+        mut is_wanted: impl FnMut(&F, &[u32]) -> bool,
+    ) {
         // own IDs by ID in `other`
         let mut own_ids = vec![NO_TEXT; other.texts.len() + 1];
         for (fields, ids) in other.rows().filter(|(fields, ids)| is_wanted(fields, ids)) {

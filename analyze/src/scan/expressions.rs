@@ -218,22 +218,82 @@ pub(super) fn dimension_value(dimension: &Dimension) -> Expr {
             .alias(name),
         Dimension::Column(column) => col(*column).alias(name),
         Dimension::Tag(tag) => {
-            let field = |name: &str| element().struct_().field_by_name(name);
-            let values = col(table::TAGS).list().eval(
-                field("value")
-                    .filter(field("key").eq(lit(tag.clone())))
-                    .unique()
-                    .sort(SortOptions::default()),
-            );
-            let joined = values.list().join(lit(TAG_SEPARATOR), true);
-            when(joined.clone().eq(lit(""))).then(lit(NULL)).otherwise(joined).alias(name)
+            let tag = tag.clone();
+            let values = move |tags: Column| tag_values(&tags, &tag);
+            let field = |_: &Schema, field: &Field| Ok(field.clone().with_dtype(DataType::String));
+            col(table::TAGS).map(values, field).alias(name)
         }
     }
+}
+
+/// Returns the joined values of a tag. An expression of polars for this takes several times as long.
+fn tag_values(tags: &Column, tag: &str) -> PolarsResult<Column> {
+    let lists = tags.list()?.rechunk();
+    let (tags, offsets) = (lists.get_inner(), lists.offsets()?);
+    let (names, values) =
+        (tags.struct_()?.field_by_name("key")?, tags.struct_()?.field_by_name("value")?);
+    let (names, values) = (names.str()?.downcast_as_array(), values.str()?.downcast_as_array());
+    let validity = lists.downcast_as_array().validity();
+    let mut joined = StringChunkedBuilder::new(lists.name().clone(), lists.len());
+    let mut of_row: Vec<&str> = Vec::new();
+    for row in 0..lists.len() {
+        let (start, end) = offsets.start_end(row);
+        let is_known = validity.is_none_or(|validity| validity.get_bit(row));
+        let found = (start..end).filter(|at| is_known && names.get(*at) == Some(tag));
+        of_row.clear();
+        of_row.extend(found.filter_map(|at| values.get(at)));
+        of_row.sort_unstable();
+        of_row.dedup();
+        match of_row.as_slice() {
+            [] | [""] => joined.append_null(),
+            [value] => joined.append_value(value),
+            several => joined.append_value(several.join(TAG_SEPARATOR)),
+        }
+    }
+    Ok(joined.finish().into_column())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn value_of_a_tag_is_the_sorted_list_of_its_values() {
+        let rows: [Option<&[(&str, &str)]>; 6] = [
+            Some(&[("team", "x"), ("campaign", "b"), ("campaign", "a"), ("campaign", "b")]),
+            None,
+            Some(&[]),
+            Some(&[("campaign", "")]),
+            Some(&[("campaign", "c")]),
+            Some(&[("other", "c")]),
+        ];
+        let list = |row: &[(&str, &str)]| {
+            let text = |at: fn(&(&str, &str)) -> String| row.iter().map(at).collect::<Vec<_>>();
+            let fields = [
+                Column::new("key".into(), text(|tag| tag.0.to_owned())),
+                Column::new("value".into(), text(|tag| tag.1.to_owned())),
+            ];
+            StructChunked::from_columns("".into(), row.len(), &fields).unwrap().into_series()
+        };
+        let lists: Vec<Option<Series>> = rows.map(|row| row.map(list)).to_vec();
+        let tags = Column::new(table::TAGS.into(), lists);
+        let value = dimension_value(&Dimension::Tag("campaign".to_owned()));
+        // a slice starts within the values
+        for first in 0..rows.len() {
+            let tags = DataFrame::new(rows.len(), vec![tags.clone()]).unwrap();
+            let tags = tags.slice(i64::try_from(first).unwrap(), rows.len());
+            let found = tags.lazy().select([value.clone()]).collect().unwrap();
+            let found: Vec<Option<String>> = found.columns()[0]
+                .str()
+                .unwrap()
+                .iter()
+                .map(|value| value.map(str::to_owned))
+                .collect();
+            let expected = ["a\u{1f}b", "", "", "", "c", ""];
+            let expected = expected.map(|text| (!text.is_empty()).then(|| text.to_owned()));
+            assert_eq!(found, expected[first..], "{first}");
+        }
+    }
 
     #[test]
     fn event_more_than_a_day_after_its_arrival_is_from_the_future() {

@@ -3,6 +3,7 @@
 //! Memory depends on the events of one day, not on the store. A day with many rows is read in shards by recipient.
 
 use std::collections::HashSet;
+use std::sync::mpsc::SyncSender;
 
 use bouncewatch_schemas::address::is_role;
 use bouncewatch_schemas::event::EventKind;
@@ -24,6 +25,8 @@ use crate::timeline::{Dimension, Outcome};
 
 /// Maximum time by which the result of a message can be stamped before its send, by another clock.
 const RESULT_SLACK_MS: i64 = 60_000;
+/// Name of a computed column.
+const IS_WANTED: &str = "is_wanted";
 /// Hash of a recipient that is different in each message (policy `drop`).
 pub(crate) const NO_RECIPIENT: u64 = 0;
 
@@ -58,6 +61,29 @@ pub(crate) struct MailTexts {
     pub(crate) campaigns: StringInterner,
 }
 
+impl MailTexts {
+    /// Adds the texts of a part, and replaces the IDs in its events.
+    fn adopt(&mut self, part: &mut DayPart) {
+        let ids = |own: &mut StringInterner, texts: &StringInterner| -> Vec<u32> {
+            let ids = 0..=u32::try_from(texts.len()).unwrap_or(u32::MAX);
+            ids.map(|id| own.intern(texts.get(id))).collect()
+        };
+        let domains = ids(&mut self.domains, &part.texts.domains);
+        let campaigns = ids(&mut self.campaigns, &part.texts.campaigns);
+        for event in &mut part.events {
+            event.domain = domains[event.domain as usize];
+            event.campaign = campaigns[event.campaign as usize];
+        }
+    }
+}
+
+/// Events of a day, or of some of its recipients, sorted by time.
+struct DayPart {
+    day: i64,
+    events: Vec<MailEvent>,
+    texts: MailTexts,
+}
+
 /// Returns the hash by which events name a recipient.
 pub(crate) fn recipient_hash(recipient: &str) -> u64 {
     xxh3_64(recipient.as_bytes()).max(NO_RECIPIENT + 1)
@@ -85,7 +111,7 @@ impl RowFields for MailFields {
     }
 }
 
-/// Rows of a day, and the texts of all days.
+/// Rows of a part of a day, and their texts.
 struct MailRows {
     rows: EventRows<MailFields>,
     texts: MailTexts,
@@ -108,16 +134,35 @@ impl StoreScan {
         texts: &mut MailTexts,
         mut each: impl FnMut(&MailTexts, i64, &[MailEvent]),
     ) -> Result<(), AnalyzeError> {
+        // the next part is read meanwhile
+        let (sender, parts) = std::sync::mpsc::sync_channel(1);
+        std::thread::scope(|scope| {
+            let reader = scope.spawn(move || self.read_mail(campaign, to, &sender));
+            for mut part in parts {
+                texts.adopt(&mut part);
+                each(texts, part.day, &part.events);
+            }
+            reader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        })
+    }
+
+    /// Sends the parts of each day, until nobody receives them.
+    fn read_mail(
+        &self,
+        campaign: &Dimension,
+        to: i64,
+        sender: &SyncSender<DayPart>,
+    ) -> Result<(), AnalyzeError> {
         // copies of an event differ by seconds, also across midnight
         let mut late: HashSet<(u64, u64)> = HashSet::new();
         for day in self.days(i64::MIN, day_of(to)) {
-            let count = self.stored_rows(day, day)?.div_ceil(self.limits.failure_shard).max(1);
+            let count = self.stored_rows(day, day)?.div_ceil(self.limits.shard).max(1);
             let mut late_today = HashSet::new();
             let start = day.saturating_mul(DAY_MS);
             for number in 0..count {
-                let rows = self.mail_of_day(campaign, day, Shard { number, count }, texts)?;
+                let mail = self.mail_of_day(campaign, day, Shard { number, count })?;
                 let mut events = Vec::new();
-                rows.for_each_event(|MailFields { key, event }, _| {
+                mail.rows.for_each_event(|MailFields { key, event }, _| {
                     let keys = (event.message, key);
                     let is_copy = event.at < start + CLOCK_SLACK_MS && late.contains(&keys);
                     if event.at <= to && !is_copy {
@@ -128,7 +173,9 @@ impl StoreScan {
                     }
                 });
                 events.sort_unstable_by_key(|one| (one.order(), one.message, one.outcome));
-                each(texts, day, &events);
+                if sender.send(DayPart { day, events, texts: mail.texts }).is_err() {
+                    return Ok(());
+                }
             }
             late = late_today;
         }
@@ -140,8 +187,7 @@ impl StoreScan {
         campaign: &Dimension,
         day: i64,
         shard: Shard,
-        texts: &mut MailTexts,
-    ) -> Result<EventRows<MailFields>, AnalyzeError> {
+    ) -> Result<MailRows, AnalyzeError> {
         let kinds = [EventKind::Send, EventKind::Delivery, EventKind::Bounce, EventKind::Complaint];
         let is_wanted = kinds.into_iter().map(expressions::is_kind).fold(lit(false), Expr::or);
         let mut columns = event_columns(&[]);
@@ -150,14 +196,18 @@ impl StoreScan {
         if !columns.contains(&col(name.as_str())) {
             columns.push(expressions::dimension_value(campaign));
         }
-        let frame = self
-            .rows(day, day)?
-            .filter(is_wanted.and(self.is_counted_mail()))
-            .filter(col(table::RECIPIENT).is_not_null().and(col(table::EVENT_AT).is_not_null()))
-            .select(columns);
-        let target = MailRows { rows: EventRows::new(0), texts: std::mem::take(texts) };
+        // not a filter: most rows match, and polars would copy them
+        columns.push(
+            is_wanted
+                .and(self.is_counted_mail())
+                .and(col(table::RECIPIENT).is_not_null())
+                .and(col(table::EVENT_AT).is_not_null())
+                .alias(IS_WANTED),
+        );
+        let frame = self.rows(day, day)?.select(columns);
+        let target = MailRows { rows: EventRows::new(0), texts: MailTexts::default() };
         let service = self.service;
-        let read = fold_batches(frame, target, move |batch, target| {
+        fold_batches(frame, target, move |batch, target| {
             let texts = &mut target.texts;
             let mut recipients = batch.column(table::RECIPIENT)?.str()?.iter();
             let mut domains = batch.column(table::RECIPIENT_DOMAIN)?.str()?.iter();
@@ -178,10 +228,12 @@ impl StoreScan {
                 };
                 MailFields { key: event.key, event: mail }
             })?;
-            target.rows.append(&rows, |one| one.event.recipient % shard.count == shard.number);
+            let mut is_wanted = batch.column(IS_WANTED)?.bool()?.iter();
+            target.rows.append(&rows, |one| {
+                is_wanted.next().flatten() == Some(true)
+                    && one.event.recipient % shard.count == shard.number
+            });
             Ok(())
-        })?;
-        *texts = read.texts;
-        Ok(read.rows)
+        })
     }
 }

@@ -59,6 +59,7 @@ pub(crate) use history_part::{HistoryPart, HistoryQuery};
 pub(crate) use load::{LoadRequest, load_history};
 pub(crate) use mail_events::{MailEvent, MailTexts, NO_RECIPIENT, recipient_hash};
 pub(crate) use message_keys::IdentityHasher;
+pub(crate) use parallel::parallel_map;
 pub(crate) use store_scan::StoreScan;
 pub(crate) use string_interner::StringInterner;
 pub(crate) use timelines::{ExactDays, History, Timelines};

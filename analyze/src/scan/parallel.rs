@@ -6,7 +6,7 @@ use crate::error::AnalyzeError;
 
 /// Calls `run` for each item, on as many threads as there are processors, and returns the results in the order of the
 /// items.
-pub(super) fn parallel_map<T: Send, A: Send>(
+pub(crate) fn parallel_map<T: Send, A: Send>(
     items: impl IntoIterator<Item = T>,
     run: impl Fn(T) -> Result<A, AnalyzeError> + Sync,
 ) -> Vec<Result<A, AnalyzeError>> {

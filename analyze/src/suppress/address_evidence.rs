@@ -208,7 +208,8 @@ impl EvidenceCollector {
         if wanted.is_empty() {
             return Ok(deliveries);
         }
-        scan.deliveries(wanted.into_iter().collect(), from, to, |recipient, message, at| {
+        let wanted: Vec<&str> = wanted.into_iter().collect();
+        scan.deliveries(&wanted, from, to, |recipient, message, at| {
             let evidence = self.addresses.get(recipient);
             // a server can accept a message and return it later
             let has_bounced = evidence

@@ -139,7 +139,7 @@ fn assert_deliveries(scan: &StoreScan, rows: &[TestRow], span: Span) {
     let naive = Naive::new(rows, span.service, span.to);
     let recipients = &ADDRESSES[1..];
     let mut found = BTreeSet::new();
-    scan.deliveries(recipients.to_vec(), span.from, span.to, |recipient, message, at| {
+    scan.deliveries(recipients, span.from, span.to, |recipient, message, at| {
         // the result can contain earlier deliveries
         if at >= span.from {
             found.insert((recipient.to_owned(), message, at));
