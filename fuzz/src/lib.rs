@@ -1,6 +1,7 @@
 //! What the fuzz targets share. Settings and alert state are modules of crates that build the command or polars: they
 //! are compiled here from their files.
-#![allow(dead_code, missing_docs, clippy::all)]
+#![allow(dead_code, missing_docs, unexpected_cfgs, unfulfilled_lint_expectations)]
+#![allow(clippy::all, clippy::pedantic, clippy::nursery, clippy::restriction)]
 
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
@@ -32,6 +33,12 @@ pub mod check {
 pub mod alert {
     pub mod state;
     pub mod state_file;
+    pub mod timestamp;
+}
+
+#[path = "../../analyze/src/brake"]
+pub mod brake {
+    pub mod state;
 }
 
 /// Reads a settings file and builds its rules.
@@ -43,6 +50,7 @@ pub fn read_settings(path: &Path) {
 }
 
 /// A file in memory that is removed when it is dropped.
+#[derive(Debug)]
 pub struct TemporaryFile(PathBuf);
 
 impl TemporaryFile {

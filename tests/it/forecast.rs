@@ -9,15 +9,15 @@ use crate::messages::{Message, NOW, message};
 /// Ten days ago.
 const EARLIER: &str = "2026-11-08T12:00:00.000Z";
 
-/// A store with 1,200 deliveries and 60 hard bounces.
+/// A store with 1,200 deliveries and 200 hard bounces.
 fn workspace() -> Workspace {
     let workspace = Workspace::new();
     let mut events = String::new();
-    for number in 0..1_260 {
+    for number in 0..1_400 {
         let to = format!("u{number}@example.org");
         let sent = Message { to: to.clone(), at: EARLIER, ..message(number) };
         events.push_str(&sent.send());
-        if number < 60 {
+        if number < 200 {
             let of = bounce(&to, HARD, "550 5.1.1 user unknown");
             events.push_str(&Bounce { at: EARLIER, ..of }.event(number));
         } else {
@@ -33,14 +33,14 @@ fn forecast(workspace: &Workspace, list: &str, arguments: &str) -> CommandOutput
     workspace.run_with_stdin(&arguments, list)
 }
 
-/// 3 % mistyped domains, 4 % known invalid addresses, and a hostile line.
+/// 5,000 addresses, of which 3 % have mistyped domains and 4 % are known to be invalid, and a hostile line.
 fn list() -> String {
     let mut list = "email,source\n".to_owned();
-    for number in 0..1_400 {
+    for number in 0..5_000 {
         let (address, source) = match number {
-            0..56 => (format!("u{number}@example.org"), "old"),
-            56..98 => (format!("n{number}@gmial.com"), "import"),
-            _ => (format!("u{}@example.org", number % 1_200 + 60), "news"),
+            0..200 => (format!("u{number}@example.org"), "old"),
+            200..350 => (format!("n{number}@gmial.com"), "import"),
+            _ => (format!("u{number}@example.org"), "news"),
         };
         writeln!(list, "{address},\"=1+1 {source}\"").unwrap();
     }
@@ -57,7 +57,7 @@ fn forecast_reports_mistyped_and_invalid_addresses_and_what_remains() {
         let found = parts.iter().find(|one| one["by"] == "evidence" && one["value"] == value);
         found.map(|one| one["addresses"].as_u64().unwrap())
     };
-    assert_eq!((part("bounced"), part("mistyped_domain")), (Some(56), Some(42)));
+    assert_eq!((part("bounced"), part("mistyped_domain")), (Some(200), Some(150)));
     let removed: Vec<&str> = json["remaining"]
         .as_array()
         .unwrap()
@@ -65,12 +65,13 @@ fn forecast_reports_mistyped_and_invalid_addresses_and_what_remains() {
         .map(|one| one["removed"].as_str().unwrap())
         .collect();
     assert_eq!(removed[..2], ["suppressed addresses", "mistyped domains"]);
-    assert_eq!(json["errors"][0]["line"], 1_402);
+    assert_eq!(json["remaining"][1]["addresses"], 5_000 - 200 - 150);
+    assert_eq!(json["errors"][0]["line"], 5_002);
     assert_eq!(
         output.exit_code,
         i32::from(u8::try_from(json["exit_code"].as_u64().unwrap()).unwrap())
     );
-    assert!(output.stderr.contains("line 1402: not an address"), "{}", output.stderr);
+    assert!(output.stderr.contains("line 5002: not an address"), "{}", output.stderr);
 }
 
 #[test]
@@ -86,7 +87,7 @@ fn split_writes_both_files_with_escaped_columns() {
         "{hold}"
     );
     assert!(!send.contains("u0@example.org"));
-    assert_eq!(send.lines().count() + hold.lines().count(), 1_400 - 102 + 2);
+    assert_eq!(send.lines().count() + hold.lines().count(), 5_000 + 2);
 }
 
 #[test]

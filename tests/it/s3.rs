@@ -153,6 +153,9 @@ fn s3_store_and_local_store_give_equal_results() {
     let check = format!("check --at {NOW} --window 24h,volume:100 --by tag:campaign --format json");
     take(&sent_and_bounced(1_000, 62));
     assert_eq!(same(&check)["status"], "warning");
+    std::fs::write(workspace.path("list.csv"), "user1@example.org\nnew@example.org\n").unwrap();
+    let forecast = same(&format!("forecast list.csv --at {NOW} --format json"));
+    assert_eq!(forecast["knowledge"]["attempts"], 1_000);
     let first = cached(&workspace);
     assert_eq!(first.len(), 1);
 

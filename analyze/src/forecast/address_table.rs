@@ -38,7 +38,7 @@ impl AddressTable {
         self.states[at as usize].1 = state;
     }
 
-    /// Removes the addresses for whose hash `is_kept` is false.
+    /// Removes the addresses with a hash for which `is_kept` is false.
     pub(crate) fn retain(&mut self, is_kept: impl Fn(u64) -> bool) {
         let states = std::mem::take(&mut self.states);
         self.positions = HashTable::new();

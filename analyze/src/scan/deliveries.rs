@@ -308,55 +308,59 @@ mod tests {
     const TIME: i64 = 1_795_082_400_000;
     const HOUR: i64 = 3_600_000;
 
+    /// 2026-11-19 00:00 UTC: the earlier copies are in another day.
+    const MIDNIGHT: i64 = TIME - 10 * HOUR;
+
     #[test]
     fn outcome_counts_in_the_slot_of_its_earliest_copy() {
-        let store = tempfile::tempdir().unwrap();
-        let row = |message, recipient, at| TestRow {
-            message,
-            at,
-            recipient: Some(recipient),
-            kind: Some("delivery"),
-            ..TestRow::default()
-        };
-        publish(store.path(), "a.parquet", &[row(1, "anna@example.org", TIME + 1_000)]);
-        publish(
-            store.path(),
-            "b.parquet",
-            &[
-                row(1, "anna@example.org", TIME - 1_000),
-                row(2, "bob@example.org", TIME - 1_000),
-                row(3, "carl@example.com", TIME),
-                row(4, "carl@example.com", TIME + HOUR),
-                TestRow { kind: Some("send"), ..row(5, "bob@example.org", TIME) },
-                TestRow { kind: Some("bounce"), ..row(6, "bob@example.org", TIME - 1_000) },
-                TestRow { kind: Some("bounce"), ..row(6, "bob@example.org", TIME - 2_000) },
-            ],
-        );
-        let slot = TIME / HOUR;
-        for shard in [1, 1_000] {
-            let limits = RowLimits { shard, failure_shard: 1, batch: 1 };
-            let scan = StoreScan::open(store.path(), Service::Ses, &[], limits).unwrap();
-            for (slots, expected) in [
-                (vec![slot - 1], vec![("example.org", slot - 1, 2, 1)]),
-                (vec![slot], vec![("example.com", slot, 1, 0)]),
-                (
-                    vec![slot - 1, slot, slot + 1],
-                    vec![
-                        ("example.com", slot, 1, 0),
-                        ("example.com", slot + 1, 1, 0),
-                        ("example.org", slot - 1, 2, 1),
-                    ],
-                ),
-            ] {
-                let slots = slots.into_iter().collect();
-                let found = scan.outcomes_by_slot(&slots, HOUR, i64::MAX / 2).unwrap();
-                let found: Vec<_> = found
-                    .iter()
-                    .map(|((domain, slot), counts)| {
-                        (domain.as_str(), *slot, counts.delivered, counts.bounced)
-                    })
-                    .collect();
-                assert_eq!(found, expected, "{slots:?} {shard}");
+        for time in [TIME, MIDNIGHT] {
+            let store = tempfile::tempdir().unwrap();
+            let row = |message, recipient, at| TestRow {
+                message,
+                at: time + at,
+                recipient: Some(recipient),
+                kind: Some("delivery"),
+                ..TestRow::default()
+            };
+            let rows = [
+                row(1, "anna@example.org", 1_000),
+                row(1, "anna@example.org", -1_000),
+                row(2, "bob@example.org", -1_000),
+                row(3, "carl@example.com", 0),
+                row(4, "carl@example.com", HOUR),
+                TestRow { kind: Some("send"), ..row(5, "bob@example.org", 0) },
+                TestRow { kind: Some("bounce"), ..row(6, "bob@example.org", -1_000) },
+                TestRow { kind: Some("bounce"), ..row(6, "bob@example.org", -2_000) },
+            ];
+            for (number, row) in rows.into_iter().enumerate() {
+                publish(store.path(), &format!("{number}.parquet"), &[row]);
+            }
+            let slot = time / HOUR;
+            for shard in [1, 1_000] {
+                let limits = RowLimits { shard, failure_shard: 1, batch: 1 };
+                let scan = StoreScan::open(store.path(), Service::Ses, &[], limits).unwrap();
+                for (slots, expected) in [
+                    (vec![slot - 1], vec![("example.org", slot - 1, 2, 1)]),
+                    (vec![slot], vec![("example.com", slot, 1, 0)]),
+                    (
+                        vec![slot - 1, slot, slot + 1],
+                        vec![
+                            ("example.com", slot, 1, 0),
+                            ("example.com", slot + 1, 1, 0),
+                            ("example.org", slot - 1, 2, 1),
+                        ],
+                    ),
+                ] {
+                    let slots = slots.into_iter().collect();
+                    let found = scan.outcomes_by_slot(&slots, HOUR, i64::MAX / 2).unwrap();
+                    let found: Vec<_> = found
+                        .iter()
+                        .map(|((domain, slot), counts)| {
+                            (domain.as_str(), *slot, counts.delivered, counts.bounced)
+                        })
+                        .collect();
+                    assert_eq!(found, expected, "{slots:?} {shard} {time}");
+                }
             }
         }
     }
@@ -375,7 +379,8 @@ mod tests {
         let limits = RowLimits { shard: 1_000, failure_shard: 1, batch: 1 };
         let scan = StoreScan::open(store.path(), Service::Ses, &[], limits).unwrap();
         let mut found = Vec::new();
-        scan.deliveries(&["anna@example.org"], TIME, TIME + 2, |_, message, _| found.push(message)).unwrap();
+        scan.deliveries(&["anna@example.org"], TIME, TIME + 2, |_, message, _| found.push(message))
+            .unwrap();
         found.sort_unstable();
         assert_eq!(found, [1, 2]);
         let counts = scan.outcomes_by_slot(&[TIME / HOUR].into(), HOUR, TIME + 2).unwrap();

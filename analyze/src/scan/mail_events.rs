@@ -146,7 +146,7 @@ impl StoreScan {
         })
     }
 
-    /// Sends the parts of each day, until nobody receives them.
+    /// Sends the parts of each day, until the receiver is dropped.
     fn read_mail(
         &self,
         campaign: &Dimension,
