@@ -65,9 +65,8 @@ impl CheckReport {
         let minimum =
             if feed.stale || verdicts.is_empty() { AlertLevel::Unknown } else { AlertLevel::Ok };
         // a group without sends is normal: mail was forwarded, or its sends lack the dimension
-        let counts = |verdict: &&Verdict| {
-            verdict.level != AlertLevel::Unknown || verdict.scope.is_account()
-        };
+        let counts =
+            |verdict: &&Verdict| verdict.level != AlertLevel::Unknown || verdict.scope.is_account();
         let levels = verdicts.iter().filter(counts).map(|verdict| verdict.level);
         let status = levels.fold(minimum.max(sending.level()), AlertLevel::max);
         Self {

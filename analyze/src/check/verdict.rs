@@ -206,8 +206,8 @@ impl ScopeWindow<'_> {
         let count = rate.count;
         // by send time, recent mail has not bounced yet: neither pace nor previous period are comparable
         let is_event_time = request.basis == Basis::Event;
-        let pace = pace(timeline, measured, to, metric.count, rate.critical)
-            .filter(|_| is_event_time);
+        let pace =
+            pace(timeline, measured, to, metric.count, rate.critical).filter(|_| is_event_time);
         let crosses_at = |threshold: f64| {
             let length_ms = to.saturating_sub(measured.from?);
             let totals = WindowTotals { count, attempts: rate.attempts?, length_ms, to };

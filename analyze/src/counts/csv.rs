@@ -10,27 +10,33 @@ use crate::counts::value::Value;
 pub(super) fn read(text: &[u8], rows: &mut CountsBuilder) -> Result<(), CountsError> {
     let mut reader = ReaderBuilder::new().from_reader(text);
     let utf8 = |bytes: &[u8], rows: &CountsBuilder, line: u64| {
-        std::str::from_utf8(bytes).map(|text| text.trim().to_owned()).map_err(|_| {
-            rows.error(line, RowProblem::new("the text is not UTF-8", "write UTF-8"))
-        })
+        std::str::from_utf8(bytes)
+            .map(|text| text.trim().to_owned())
+            .map_err(|_| rows.error(line, RowProblem::new("the text is not UTF-8", "write UTF-8")))
     };
     let header = reader.byte_headers().cloned().unwrap_or_default();
     let names: Vec<String> =
         header.iter().map(|name| utf8(name, rows, 1)).collect::<Result<_, _>>()?;
     let mut record = ByteRecord::new();
     loop {
-        let line = reader.position().line();
+        let line = line_of_record(text, reader.position());
         match reader.read_byte_record(&mut record) {
             Ok(true) => {}
             Ok(false) => return Ok(()),
             Err(error) => return Err(rows.error(line, problem(&error))),
         }
-        let line = record.position().map_or(line, csv::Position::line);
         let values = record.iter().map(|value| Ok(Value::text(&utf8(value, rows, line)?)));
         let values: Vec<Value> = values.collect::<Result<_, CountsError>>()?;
         let fields = names.iter().map(String::as_str).zip(values).collect();
         rows.add(line, &Fields(fields))?;
     }
+}
+
+/// Line of the record at or after a position: the parser skips empty lines.
+fn line_of_record(text: &[u8], position: &csv::Position) -> u64 {
+    let rest = usize::try_from(position.byte()).ok().and_then(|start| text.get(start..));
+    let skipped = rest.into_iter().flatten().take_while(|byte| matches!(byte, b'\r' | b'\n'));
+    position.line() + skipped.filter(|byte| **byte == b'\n').count() as u64
 }
 
 /// The text of an error of the parser contains no value.

@@ -13,9 +13,8 @@ pub(super) fn read(bytes: Vec<u8>, rows: &mut CountsBuilder) -> Result<(), Count
     let frame = ParquetReader::new(Cursor::new(bytes)).finish().map_err(damaged)?;
     for at in 0..frame.height() {
         let columns = frame.columns().iter();
-        let fields = columns.map(|column| {
-            Ok((column.name().as_str(), value(&column.get(at).map_err(damaged)?)))
-        });
+        let fields = columns
+            .map(|column| Ok((column.name().as_str(), value(&column.get(at).map_err(damaged)?))));
         let fields = fields.collect::<Result<_, CountsError>>()?;
         rows.add(at as u64 + 1, &Fields(fields))?;
     }
@@ -37,6 +36,7 @@ fn value(value: &AnyValue<'_>) -> Value {
         AnyValue::Float32(number) => Value::Float(f64::from(*number)),
         AnyValue::Float64(number) => Value::Float(*number),
         AnyValue::Datetime(time, unit, _) => Value::Time(millis(*time, *unit)),
+        AnyValue::DatetimeOwned(time, unit, _) => Value::Time(millis(*time, *unit)),
         AnyValue::Boolean(_) => Value::Other("true or false"),
         other if other.is_integer() => {
             other.extract::<i128>().map_or(Value::Other("a number"), Value::Integer)

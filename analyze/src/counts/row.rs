@@ -8,8 +8,7 @@ use crate::counts::error::RowProblem;
 use crate::counts::table::CountsContext;
 use crate::counts::value::Value;
 use crate::timeline::{
-    Denominator, Dimension, Grouping, MeasuredWindow, ScopeValues, Window, WindowCounts,
-    WindowSpan,
+    Denominator, Dimension, Grouping, MeasuredWindow, ScopeValues, Window, WindowCounts, WindowSpan,
 };
 
 /// Columns that every row must have.
@@ -78,10 +77,10 @@ impl Fields<'_> {
 
     /// Reports a missing or unknown column. An unknown one can be a wrong name of one that is optional.
     fn check_names(&self) -> Result<(), RowProblem> {
-        let is_known = |name: &str| {
-            REQUIRED.contains(&name) || OPTIONAL.contains(&name) || is_scope_key(name)
-        };
-        if let Some(missing) = REQUIRED.iter().find(|name| !self.0.iter().any(|(one, _)| one == *name))
+        let is_known =
+            |name: &str| REQUIRED.contains(&name) || OPTIONAL.contains(&name) || is_scope_key(name);
+        if let Some(missing) =
+            REQUIRED.iter().find(|name| !self.0.iter().any(|(one, _)| one == *name))
         {
             let hint = format!("each row needs {}", REQUIRED.join(", "));
             return Err(RowProblem::new(format!("no column `{missing}`"), hint));

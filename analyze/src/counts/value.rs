@@ -61,7 +61,7 @@ impl Value {
             Self::Null => return Ok(None),
             Self::Time(ms) => parse_ms(&ms.to_string()),
             Self::Integer(number) => parse_ms(&number.to_string()),
-            Self::Text(text) => parse_ms(text),
+            Self::Text(text) => time(text),
             Self::Float(_) | Self::Other(_) => None,
         };
         time.map(Some).ok_or_else(|| {
@@ -101,6 +101,12 @@ impl Value {
             Self::Other(name) => format!(": it is {name}"),
         }
     }
+}
+
+/// Parses a time as the project does, and as DuckDB (`+00`) and Athena (` UTC`) print it.
+fn time(text: &str) -> Option<i64> {
+    let text = text.strip_suffix(" UTC").unwrap_or(text);
+    parse_ms(text).or_else(|| parse_ms(&format!("{text}:00")))
 }
 
 /// The whole number that a float holds. Some engines write sums as floats: `957.0`.

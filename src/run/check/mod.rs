@@ -4,14 +4,16 @@ pub(super) mod alert;
 #[cfg(feature = "doctor")]
 mod brake;
 mod channel;
+mod counts;
 mod notes;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::time::Duration;
 
 use bouncewatch_analyze::check::thresholds::{Limits, ThresholdRule, ThresholdRules, Thresholds};
 use bouncewatch_analyze::check::{CheckReport, CheckRequest, check};
+use bouncewatch_analyze::counts::{CountsContext, check_counts};
 use bouncewatch_analyze::incidents::{ProviderIncident, incidents};
 use bouncewatch_analyze::report::trend::Trends;
 use bouncewatch_analyze::report::{nagios, prometheus, table};
@@ -21,6 +23,7 @@ use bouncewatch_schemas::text_layout::TextLayout;
 use bouncewatch_schemas::time::DAY_MS;
 
 use self::alert::AlertRun;
+use self::counts::{above_attempts, read_counts};
 use super::arguments::{
     basis, contributors, counted_from, groupings, mass_guard, own_domains, positive_duration_ms,
     service, windows,
@@ -42,9 +45,18 @@ pub(super) fn run(
     now: i64,
     layout: TextLayout,
 ) -> anyhow::Result<CommandResult> {
-    let windows = windows(&args.window.window, &config.windows)?;
-    let groupings = groupings(&args.grouping.by, &config.by)?;
     let at = time_ms("--at", args.as_of.at.as_deref())?.unwrap_or(now);
+    let counted_from = counted_from(args.counted_from.counted_from.as_deref(), config)?;
+    let service = service(args.service.service);
+    let context = CountsContext { service, at, counted_from };
+    let counts = args.counts.as_deref().map(|path| read_counts(path, context)).transpose()?;
+    let (windows, groupings) = match &counts {
+        Some(counts) => (counts.windows(), counts.groupings()),
+        None => (
+            windows(&args.window.window, &config.windows)?,
+            groupings(&args.grouping.by, &config.by)?,
+        ),
+    };
     // report wrong alert settings before a store in S3 is fetched
     let alerts = AlertRun::new(args, config, at, alert::scope(&windows, &groupings))?;
     #[cfg(feature = "doctor")]
@@ -53,13 +65,16 @@ pub(super) fn run(
     let has_contributors = matches!(args.format, CheckFormat::Table | CheckFormat::Json);
     let is_shown = has_contributors || alerts.is_some();
     let request = CheckRequest {
-        store: analyzed_folder(&args.store, &args.aws, &args.cache, config)?,
-        service: service(args.service.service),
+        store: match &counts {
+            Some(_) => PathBuf::new(),
+            None => analyzed_folder(&args.store, &args.aws, &args.cache, config)?,
+        },
+        service,
         at,
         windows,
         basis: basis(args.basis.basis),
         groupings,
-        counted_from: counted_from(args.counted_from.counted_from.as_deref(), config)?,
+        counted_from,
         contributors: if is_shown { contributors(config)? } else { Vec::new() },
         own_domains: own_domains(config, &args.own_domains.own_domain)?,
         bounce: thresholds(config.bounce),
@@ -68,11 +83,14 @@ pub(super) fn run(
         rules: threshold_rules(args.minimum_volume, config)?,
         stale_after: stale_after(args.stale_after.as_deref(), config)?,
     };
-    let InTime { mut report, problem } = check_in_time(&request, &args.deadline)?;
-    if request.service == Service::Ses {
+    let InTime { mut report, problem } = match &counts {
+        Some(counts) => InTime { report: check_counts(&request, counts), problem: None },
+        None => check_in_time(&request, &args.deadline)?,
+    };
+    if request.service == Service::Ses && counts.is_none() {
         report.incidents = recent_incidents(&request.store, config, at)?;
     }
-    let mut notes = Vec::new();
+    let mut notes: Vec<String> = counts.as_ref().and_then(above_attempts).into_iter().collect();
     #[cfg(feature = "doctor")]
     if let Some(brake) = brake {
         match &problem {
@@ -84,7 +102,11 @@ pub(super) fn run(
     }
     let result = match args.format {
         CheckFormat::Table => {
-            CommandResult::data(table::check(&report, &trends(&request, &report, layout), layout))
+            let trends = match &counts {
+                Some(_) => Trends::default(),
+                None => trends(&request, &report, layout),
+            };
+            CommandResult::data(table::check(&report, &trends, layout))
         }
         CheckFormat::Json => CommandResult::json(&report)?,
         CheckFormat::Nagios => CommandResult::data(nagios::check(&report)),
