@@ -46,15 +46,22 @@ fn views_on_the_sample_give_the_numbers_of_report_with_a_quote_in_the_path() {
 /// A new column of the event table changes these texts.
 #[test]
 fn text_of_each_dialect() {
-    for dialect in ["duckdb", "spark"] {
+    for dialect in ["duckdb", "spark", "datafusion", "athena", "trino", "bigquery"] {
         let arguments = format!(
-            "views --store s3://bucket/it's/ --dialect {dialect} --prefix ses_ --own-domain Example.com"
+            "views --store s3://bucket/it's/ --dialect {dialect} --prefix ses_ --own-domain Example.com \
+             --by identity,tag:campaign --by provider --counted-from 2026-11-01"
         );
         let output = Workspace::new().run(&arguments);
         assert_eq!(output.exit_code, 0, "{output:?}");
         let text = output.stdout.replace(env!("CARGO_PKG_VERSION"), "VERSION");
         insta::assert_snapshot!(format!("views_{dialect}"), text);
     }
-    let output = Workspace::new().run("views --store s3://bucket --prefix a-b");
-    assert!(output.stderr.contains("use lower-case letters, digits and _"), "{output:?}");
+    for (arguments, expected) in [
+        ("--prefix a-b", "use lower-case letters, digits and _"),
+        ("--by tag:it's", "cannot group by `tag:it's` in SQL"),
+        ("--window volume:100", "use --window with a duration"),
+    ] {
+        let output = Workspace::new().run(&format!("views --store s3://bucket {arguments}"));
+        assert!(output.stderr.contains(expected), "{output:?}");
+    }
 }

@@ -77,9 +77,7 @@ impl Value {
         match self {
             Self::Null => Ok(None),
             Self::Text(text) => Ok(Some(text.clone())),
-            // an account ID can be read as a number
-            Self::Integer(number) => Ok(Some(number.to_string())),
-            Self::Float(_) | Self::Time(_) | Self::Other(_) => Err(RowProblem::new(
+            _ => Err(RowProblem::new(
                 format!("`{column}` is not a text{}", self.shown()),
                 "write it as a text: a number loses leading zeros",
             )),
