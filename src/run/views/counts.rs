@@ -98,7 +98,7 @@ impl CountsShape {
         }
         format!(
             "  SELECT '{by}' AS scope_by, e.account, e.region{columns},\n    \
-             e.kind, e.provider AS mailbox_provider, e.event_ms, e.counted_bounce, e.counted_complaint, e.report\n  \
+             e.kind, e.without_feedback, e.event_ms, e.counted_bounce, e.counted_complaint, e.report\n  \
              FROM {prefix}events AS e{joins}",
             by = names.join(",")
         )

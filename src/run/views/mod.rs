@@ -109,7 +109,7 @@ impl ViewsRequest {
         let start = self.counted_from.map_or_else(none, format_ms);
         format!(
             "-- Views of bouncewatch {version} on {store}, for {name}.\n\
-             -- Own domains: {domains}. Start of counting: {start}.\n\
+             -- Own domains: {domains}. Start of counting: {start}. Stored rows: {columns} columns, the last one `{last}`.\n\
              -- Print them again after an upgrade, and if these settings change; new files need nothing.\n\
              -- Other than in `bouncewatch check`: attempts are sends (no fallback to deliveries, no imported send counts),\n\
              -- causes are those of the day on which the events were stored, and there are no windows of attempts.\n\
@@ -117,6 +117,8 @@ impl ViewsRequest {
             version = env!("CARGO_PKG_VERSION"),
             store = printable(&self.location),
             name = self.engine.name,
+            columns = COLUMNS.len(),
+            last = COLUMNS.last().map_or("", |column| column.name),
             notes = self.engine.notes,
             setup = self.engine.setup,
         )
