@@ -15,10 +15,10 @@ Examples:
 pub(crate) struct ViewsArgs {
     #[command(flatten)]
     pub(crate) store: StoreArgs,
-    /// SQL dialect, such as duckdb or spark
+    /// SQL dialect, e.g. duckdb or spark
     ///
-    /// duckdb, spark and datafusion are tested. athena, trino and bigquery are not run by us.
-    #[arg(long, value_enum, default_value = "duckdb", help_heading = heading::OUTPUT)]
+    /// duckdb, spark and datafusion are tested. athena, trino and bigquery are not.
+    #[arg(long, value_enum, default_value = "duckdb", hide_possible_values = true, help_heading = heading::OUTPUT)]
     pub(crate) dialect: SqlDialect,
     /// Start of the names of the views
     #[arg(long, value_name = "TEXT", default_value = "bw_", value_parser = prefix, help_heading = heading::OUTPUT)]

@@ -28,7 +28,7 @@ fn verdicts(request: &CheckRequest, counts: &Counts) -> Vec<Verdict> {
                     rate: confidence::rate(verdict.count, attempts),
                 });
                 let incoming_bounces = one.counts.incoming_bounces;
-                verdicts.push(Verdict { with_feedback, incoming_bounces, ..verdict });
+                verdicts.push(Verdict { incoming_bounces, with_feedback, ..verdict });
             }
         }
     }

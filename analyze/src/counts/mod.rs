@@ -22,4 +22,5 @@ mod value;
 pub use check::check_counts;
 pub use error::CountsError;
 pub use parse::parse;
-pub use table::{Counts, CountsContext};
+pub use row::CountsContext;
+pub use table::Counts;

@@ -1,7 +1,8 @@
 //! Bytes to counts: finds the format by the content. No I/O.
 
 use crate::counts::error::CountsError;
-use crate::counts::table::{Counts, CountsBuilder, CountsContext};
+use crate::counts::row::CountsContext;
+use crate::counts::table::{Counts, CountsBuilder};
 use crate::counts::{csv, ndjson, parquet};
 
 /// First bytes of a Parquet file.

@@ -5,7 +5,6 @@ use bouncewatch_schemas::send_counts::is_scope_key;
 use bouncewatch_schemas::time::format_ms;
 
 use crate::counts::error::RowProblem;
-use crate::counts::table::CountsContext;
 use crate::counts::value::Value;
 use crate::timeline::{
     Denominator, Dimension, Grouping, MeasuredWindow, ScopeValues, Window, WindowCounts, WindowSpan,
@@ -32,6 +31,17 @@ const OPTIONAL: [&str; 3] = [BY, "attempts_with_feedback", "incoming_bounces"];
 
 /// Latest end of a window after the time of evaluation: clocks of two machines differ.
 const CLOCK_SKEW_MS_MAX: i64 = 5 * 60_000;
+
+/// What rows must agree with.
+#[derive(Debug, Clone, Copy)]
+pub struct CountsContext {
+    /// Service to evaluate.
+    pub service: Service,
+    /// Time of the evaluation, epoch milliseconds.
+    pub at: i64,
+    /// Events before this time were not counted, epoch milliseconds.
+    pub counted_from: Option<i64>,
+}
 
 /// Counts of one scope in one window.
 #[derive(Debug, Clone)]
@@ -142,15 +152,8 @@ impl Fields<'_> {
         Ok((grouping, values))
     }
 
-    /// Returns a value of a column that must not be empty.
-    fn required<T>(&self, column: &str, value: Option<T>) -> Result<T, RowProblem> {
-        value.ok_or_else(|| {
-            RowProblem::new(format!("`{column}` is empty"), format!("each row needs a `{column}`"))
-        })
-    }
-
     fn window(&self) -> Result<Window, RowProblem> {
-        let text = self.required("window", self.text("window")?)?;
+        let text = required("window", self.text("window")?)?;
         text.parse().map_err(|_| {
             RowProblem::new(
                 format!("`window` is not a window{}", self.value("window").shown()),
@@ -180,6 +183,13 @@ impl Fields<'_> {
         }
         Ok((attempts, denominator))
     }
+}
+
+/// Returns a value of a column that must not be empty.
+fn required<T>(column: &str, value: Option<T>) -> Result<T, RowProblem> {
+    value.ok_or_else(|| {
+        RowProblem::new(format!("`{column}` is empty"), format!("each row needs a `{column}`"))
+    })
 }
 
 fn denominators(service: Service) -> &'static [Denominator] {
@@ -221,11 +231,11 @@ pub(super) fn counts_row(
     }
     let (grouping, values) = fields.scope()?;
     let window = fields.window()?;
-    let to = fields.required("to", fields.time("to")?)?;
-    let newest_event_at = fields.required("newest_event_at", fields.time("newest_event_at")?)?;
+    let to = required("to", fields.time("to")?)?;
+    let newest_event_at = required("newest_event_at", fields.time("newest_event_at")?)?;
     let (attempts, denominator) = fields.attempts(context.service)?;
-    let bounces = fields.required("bounces", fields.count("bounces")?)?;
-    let complaints = fields.required("complaints", fields.count("complaints")?)?;
+    let bounces = required("bounces", fields.count("bounces")?)?;
+    let complaints = required("complaints", fields.count("complaints")?)?;
     let attempts_with_feedback = fields.count("attempts_with_feedback")?;
     let incoming_bounces = fields.count("incoming_bounces")?;
     if to > context.at.saturating_add(CLOCK_SKEW_MS_MAX) {
@@ -253,7 +263,7 @@ pub(super) fn counts_row(
         ));
     }
     let from = start(&window, fields.time("from")?, to, attempts, context)?;
-    let counts = WindowCounts { bounces, complaints, attempts, ..WindowCounts::default() };
+    let counts = WindowCounts { complaints, bounces, attempts, ..WindowCounts::default() };
     let measured = MeasuredWindow { from, after: from.unwrap_or(i64::MIN), counts, denominator };
     let counts = ScopeCounts { measured, attempts_with_feedback, incoming_bounces };
     Ok(CountsRow { grouping, values, window, to, newest_event_at, counts })

@@ -3,26 +3,14 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
-use bouncewatch_schemas::event::Service;
 use bouncewatch_schemas::time::format_ms;
 
 use crate::counts::error::{CountsError, RowProblem};
-use crate::counts::row::{CountsRow, Fields, ScopeCounts, counts_row};
+use crate::counts::row::{CountsContext, CountsRow, Fields, ScopeCounts, counts_row};
 use crate::timeline::{ACCOUNT_COLUMNS, Dimension, Grouping, ScopeValues, Window, WindowSpan};
 
 /// Most rows; more need too much memory.
 const ROWS_MAX: usize = 1_000_000;
-
-/// What rows must agree with.
-#[derive(Debug, Clone, Copy)]
-pub struct CountsContext {
-    /// Service to evaluate.
-    pub service: Service,
-    /// Time of the evaluation, epoch milliseconds.
-    pub at: i64,
-    /// Events before this time were not counted, epoch milliseconds.
-    pub counted_from: Option<i64>,
-}
 
 /// Position of a window in output: durations by length, then numbers of attempts.
 type WindowOrder = (bool, u64, String);

@@ -38,7 +38,7 @@ impl CountsShape {
             let is_plain = |c: char| c.is_ascii_alphanumeric() || "_-.:".contains(c);
             ensure!(
                 name.chars().all(is_plain),
-                "cannot group by `{name}` in SQL\n  hint: use a tag whose name has letters, digits, _, -, . and : only"
+                "cannot group by `{name}` in SQL\n  hint: use a tag with letters, digits, _, -, . and : only in its name"
             );
             if !dimensions.contains(dimension) {
                 dimensions.push(dimension.clone());

@@ -110,9 +110,9 @@ const DATAFUSION: Engine = Engine {
     name: "DataFusion",
     setup: "SET datafusion.execution.time_zone = '+00:00';\n",
     raw_events: "CREATE EXTERNAL TABLE IF NOT EXISTS @P@raw_events STORED AS PARQUET LOCATION '@PATH@/';",
-    event_ms: "CAST(arrow_cast(event_at, 'Timestamp(Millisecond, None)') AS BIGINT)",
-    now_ms: "CAST(arrow_cast(now(), 'Timestamp(Millisecond, None)') AS BIGINT)",
-    timestamp: "arrow_cast(to_ms, 'Timestamp(Millisecond, Some(\"+00:00\"))')",
+    event_ms: "CAST(CAST(event_at AS TIMESTAMP(3)) AS BIGINT)",
+    now_ms: "CAST(CAST(now() AS TIMESTAMP(3)) AS BIGINT)",
+    timestamp: "to_timestamp_millis(to_ms)",
     tags: "SELECT DISTINCT message_key, tag['key'] AS key, tag['value'] AS value\nFROM (SELECT message_key, unnest(tags) AS tag FROM @P@raw_events)",
     ..DUCKDB
 };
