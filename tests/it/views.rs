@@ -56,6 +56,8 @@ fn text_of_each_dialect() {
         let text = output.stdout.replace(env!("CARGO_PKG_VERSION"), "VERSION");
         insta::assert_snapshot!(format!("views_{dialect}"), text);
     }
+    let output = Workspace::new().run("views --store s3a://bucket/prefix/ --dialect spark");
+    assert!(output.stdout.contains("(path 's3a://bucket/prefix/events',"), "{output:?}");
     for (arguments, expected) in [
         ("--prefix a-b", "use lower-case letters, digits and _"),
         ("--by tag:it's", "cannot group by `tag:it's` in SQL"),
@@ -64,4 +66,21 @@ fn text_of_each_dialect() {
         let output = Workspace::new().run(&format!("views --store s3://bucket {arguments}"));
         assert!(output.stderr.contains(expected), "{output:?}");
     }
+}
+
+/// A new column of the event table must be added to the template.
+#[test]
+fn template_of_athena_has_the_columns_of_the_view() {
+    let template = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/athena.yaml");
+    let template = std::fs::read_to_string(template).unwrap();
+    let listed = template.split_once("          Columns:\n").unwrap().1;
+    let listed: Vec<String> = listed.lines().map(|line| line.replace('"', "")).collect();
+    let output = Workspace::new().run("views --store s3://bucket/prefix --dialect athena");
+    let columns = output.stdout.split_once("raw_events (\n  ").unwrap().1;
+    let columns = columns.split_once("\n)\n").unwrap().0.split(",\n  ");
+    let expected: Vec<String> = columns
+        .map(|column| column.split_once(' ').unwrap())
+        .map(|(name, column_type)| format!("            - {{Name: {name}, Type: {column_type}}}"))
+        .collect();
+    assert_eq!(listed, expected);
 }

@@ -40,9 +40,12 @@ struct ViewsRequest {
 
 pub(super) fn run(args: &ViewsArgs, config: &Config) -> anyhow::Result<CommandResult> {
     let location = store_location(&args.store, config)?;
+    // an engine can have its own scheme: s3a:// of Spark, gs:// of BigQuery
     let location = match StoreUrl::parse(&location) {
-        StoreUrl::Folder(folder) => std::path::absolute(folder)?.to_string_lossy().into_owned(),
-        StoreUrl::Bucket { .. } => location.trim_end_matches('/').to_owned(),
+        StoreUrl::Folder(folder) if !location.contains("://") => {
+            std::path::absolute(folder)?.to_string_lossy().into_owned()
+        }
+        _ => location.trim_end_matches('/').to_owned(),
     };
     let windows = windows(&args.window.window, &config.windows)?;
     let request = ViewsRequest {
