@@ -7,6 +7,8 @@ use bouncewatch_fixtures::traffic::{Envelope, Options, Scenario, Traffic};
 use serde_json::{Map, Value, json};
 
 use crate::command::{CommandOutput, Workspace};
+use crate::messages::sent_and_bounced;
+use crate::workmail::one_message_each;
 
 const AT: &str = "2026-11-20T00:00:00Z";
 /// Keys of a verdict that counts do not contain, see `docs/src/counts.md`.
@@ -121,6 +123,34 @@ fn check_of_counts_equals_check_with_two_accounts_and_late_feedback() {
     std::fs::write(workspace.path("events.ndjson"), events.join("\n")).unwrap();
     assert!(workspace.run("ingest events.ndjson --store STORE").exit_code < 2);
     assert_same(&workspace, "", "--by tag:campaign --by recipient_domain");
+}
+
+#[test]
+fn check_of_counts_equals_check_with_imported_send_counts() {
+    let workspace = Workspace::new();
+    workspace.ingest(&sent_and_bounced(0, 10));
+    // without a denominator
+    let unknown = assert_same(&workspace, "", "--window 24h,volume:150 --by identity");
+    assert_eq!(unknown["status"], "unknown");
+    let volumes = "from,to,attempts,account\n\
+        2026-11-19T00:00:00Z,2026-11-19T00:15:00Z,40,123456789012\n\
+        2026-11-19T23:45:00Z,2026-11-20T00:00:00Z,160,123456789012\n";
+    std::fs::write(workspace.path("volumes.csv"), volumes).unwrap();
+    assert_eq!(workspace.run("ingest volumes.csv --store STORE").exit_code, 0);
+    let known = assert_same(&workspace, "", "--window 24h,volume:150");
+    assert!(known.to_string().contains("\"volumes\""), "{known}");
+    workspace.ingest(&sent_and_bounced(5, 0));
+    let mixed = assert_same(&workspace, "", "--window 24h,volume:150");
+    assert!(mixed.to_string().contains("\"volumes_and_sends\""), "{mixed}");
+}
+
+#[test]
+fn check_of_counts_equals_check_of_workmail() {
+    let workspace = Workspace::new();
+    workspace.ingest(&one_message_each(1_000, 60));
+    let check = assert_same(&workspace, "--service workmail", "--window 24h,volume:500");
+    assert_eq!(check["verdicts"][0]["denominator"], "sent_and_bounced", "{check}");
+    assert!(check["verdicts"][0]["incoming_bounces"].is_number(), "{check}");
 }
 
 /// The counts of an account above the critical threshold.

@@ -89,7 +89,7 @@ SELECT
   kind = 'bounce' AND counts = 1 AS counted_bounce,
   kind = 'complaint' AND complaint_counts = 1 AND (published = 1 OR has_published_report = 0) AS counted_complaint,
   concat(CAST(message_key AS @TEXT@), '/', coalesce(feedback_id, CAST(@EVENT_MS@ AS @TEXT@))) AS report,
-  coalesce(provider, 'other') IN (@WITHOUT_FEEDBACK@) AS without_feedback,
+  provider IN (@WITHOUT_FEEDBACK@) AS without_feedback,
   bounce_type, bounce_subtype, delay_type, cause, diagnostic
 FROM filled@COUNTED@;
 
@@ -170,7 +170,7 @@ scoped AS (
 counted AS (
   SELECT scope_by, account, region@DIMENSIONS@, name, width,
     sum(CASE WHEN kind = 'send' AND event_ms > @START@ THEN 1 ELSE 0 END) AS sends,
-    sum(CASE WHEN kind = 'send' AND event_ms > @START@ AND NOT without_feedback THEN 1 ELSE 0 END) AS sends_with_feedback,
+    sum(CASE WHEN without_feedback THEN 0 WHEN kind = 'send' AND event_ms > @START@ THEN 1 ELSE 0 END) AS sends_with_feedback,
     sum(CASE WHEN kind = 'delivery' AND event_ms > @START@ THEN 1 ELSE 0 END) AS deliveries,
     sum(CASE WHEN kind = 'send' THEN 1 ELSE 0 END) AS known_sends,
     sum(CASE WHEN counted_bounce AND event_ms > @START@ THEN 1 ELSE 0 END) AS bounces,
