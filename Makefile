@@ -194,13 +194,9 @@ $(TOOLS_DIR)/engines-venv/.made:
 		pyspark==$(PYSPARK_VERSION) datafusion==$(DATAFUSION_VERSION)
 	@touch $@
 
-engines: system $(TOOLS_DIR)/engines-venv/.made ## compare queries on a store in DuckDB, DataFusion and Spark with each other and with `report` (needs Java 17)
-	cargo build --package bouncewatch $(DEV_FEATURES) --target-dir $(TARGET)
-	@rm -rf .run/engines && mkdir -p .run
-	$(TARGET)/debug/bouncewatch ingest fixtures/sample --store .run/engines --quiet || test $$? -eq 1
-	$(TOOLS_DIR)/engines-venv/bin/python -B fixtures/referee/engines.py .run/engines
-	for engine in duckdb spark; do \
-		$(TOOLS_DIR)/engines-venv/bin/python -B fixtures/referee/views.py $(TARGET)/debug/bouncewatch .run/engines $$engine || exit 1; done
+engines: system $(TOOLS_DIR)/engines-venv/.made ## compare the views in DuckDB, DataFusion and Spark with `report` and `check` (needs Java 17; ENGINES= ENGINE_SCENARIOS= ENGINE_EVENTS=)
+	cargo build --package bouncewatch --package bouncewatch-fixtures $(ALL_FEATURES) --target-dir $(TARGET)
+	TARGET=$(TARGET) PYTHON=$(TOOLS_DIR)/engines-venv/bin/python bash fixtures/referee/engines.sh
 
 deb: $(DEB) tools ## build the Debian package in $(TARGET)/debian and test it on an empty system (needs root and debootstrap)
 	cargo build --release --locked --package bouncewatch --target-dir $(TARGET)

@@ -15,10 +15,22 @@ use super::shared_args::{
 Examples:
   bouncewatch check --store ./store
   bouncewatch check --store ./store --window 1h,24h --by identity,tag:campaign
+  duckdb rates.db -csv -c 'FROM bw_counts' | bouncewatch check --counts -
   bouncewatch check --store ./store --alert-exec /usr/local/bin/send-alert")]
 pub(crate) struct CheckArgs {
     #[command(flatten)]
     pub(crate) store: StoreArgs,
+    /// Check counts of another engine; - for stdin
+    ///
+    /// CSV with a header, NDJSON or Parquet, one row per scope and window, as the view bw_counts of `bouncewatch views` has
+    /// them. Windows and groupings are those of the rows. No store is read.
+    #[arg(
+        long,
+        value_name = "FILE",
+        conflicts_with_all = ["window", "by", "own_domain", "deadline", "cache"],
+        help_heading = heading::STORE
+    )]
+    pub(crate) counts: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) window: WindowArgs,
     #[command(flatten)]
@@ -117,7 +129,7 @@ pub(crate) struct BrakeArgs {
     /// Pauses the configuration set or tenant in [brake] of the settings, if its rate is critical and significant in two
     /// consecutive checks, and the feed is not stale. --dry-run prints the call. `deploy/policies/brake.json` has the
     /// permissions.
-    #[arg(long, help_heading = heading::BRAKE)]
+    #[arg(long, conflicts_with = "counts", help_heading = heading::BRAKE)]
     pub(crate) brake: bool,
     /// Permit the brake to pause the whole account
     ///

@@ -3,7 +3,9 @@
 use clap::{Args, ValueEnum};
 
 use super::heading;
-use super::shared_args::{OutputArgs, OwnDomainArgs, StoreArgs};
+use super::shared_args::{
+    AsOfArgs, CountedFromArgs, GroupingArgs, OutputArgs, OwnDomainArgs, StoreArgs, WindowArgs,
+};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -13,12 +15,22 @@ Examples:
 pub(crate) struct ViewsArgs {
     #[command(flatten)]
     pub(crate) store: StoreArgs,
-    /// SQL dialect: duckdb or spark
+    /// SQL dialect, e.g. duckdb or spark
+    ///
+    /// duckdb, spark and datafusion are tested. athena, trino and bigquery are not.
     #[arg(long, value_enum, default_value = "duckdb", hide_possible_values = true, help_heading = heading::OUTPUT)]
     pub(crate) dialect: SqlDialect,
     /// Start of the names of the views
     #[arg(long, value_name = "TEXT", default_value = "bw_", value_parser = prefix, help_heading = heading::OUTPUT)]
     pub(crate) prefix: String,
+    #[command(flatten)]
+    pub(crate) window: WindowArgs,
+    #[command(flatten)]
+    pub(crate) grouping: GroupingArgs,
+    #[command(flatten)]
+    pub(crate) as_of: AsOfArgs,
+    #[command(flatten)]
+    pub(crate) counted_from: CountedFromArgs,
     #[command(flatten)]
     pub(crate) own_domains: OwnDomainArgs,
     #[command(flatten)]
@@ -30,6 +42,10 @@ pub(crate) struct ViewsArgs {
 pub(crate) enum SqlDialect {
     Duckdb,
     Spark,
+    Datafusion,
+    Athena,
+    Trino,
+    Bigquery,
 }
 
 /// Accepts names that need no quotes.

@@ -15,6 +15,7 @@ mod check;
 mod command;
 mod concurrency;
 mod counting;
+mod counts;
 mod dashboards;
 mod deploy;
 mod doctor;

@@ -269,7 +269,7 @@ print(json.dumps({domain: [tried, bounced] for domain, tried, bounced in rows}))
 }
 
 /// Returns one message for each recipient, one hour before [`NOW`], at two domains in turn; the first `bounces` bounce.
-fn one_message_each(recipients: usize, bounces: usize) -> String {
+pub(crate) fn one_message_each(recipients: usize, bounces: usize) -> String {
     let at = NOW_MS - HOUR_MS;
     let line = |number: usize| {
         let (trace, to) = (

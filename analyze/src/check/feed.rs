@@ -70,14 +70,25 @@ pub(super) fn feed_health(
     accounts: Option<&Timelines>,
 ) -> Result<FeedHealth, AnalyzeError> {
     let newest = scan.newest_event(scan.service(), request.at)?;
-    let silent_ms = newest.map(|newest| request.at - newest);
     Ok(FeedHealth {
-        newest_event_at: newest.map(format_ms),
-        silent_seconds: silent_ms.map(|ms| ms / 1_000),
-        stale: silent_ms.is_none_or(|ms| ms > request.stale_after),
         missing: missing_event_types(scan.service(), accounts),
         sends_without_outcome: sends_without_outcome(&request.windows, request.at, accounts),
+        ..FeedHealth::of_newest(newest, request)
     })
+}
+
+impl FeedHealth {
+    /// The health of a feed by its newest event; whether event types are missing is not known.
+    pub(crate) fn of_newest(newest: Option<i64>, request: &CheckRequest) -> Self {
+        let silent_ms = newest.map(|newest| request.at - newest);
+        Self {
+            newest_event_at: newest.map(format_ms),
+            silent_seconds: silent_ms.map(|ms| ms / 1_000),
+            stale: silent_ms.is_none_or(|ms| ms > request.stale_after),
+            missing: Vec::new(),
+            sends_without_outcome: Vec::new(),
+        }
+    }
 }
 
 /// Returns the windows of accounts in which the share of sends without an outcome jumped. Only accounts with deliveries

@@ -55,6 +55,36 @@ pub struct CheckReport {
 }
 
 impl CheckReport {
+    /// The report of verdicts, feed and sending, with the status of all of them.
+    pub(crate) fn new(
+        request: &CheckRequest,
+        feed: FeedHealth,
+        sending: SendingReport,
+        verdicts: Vec<Verdict>,
+    ) -> Self {
+        let minimum =
+            if feed.stale || verdicts.is_empty() { AlertLevel::Unknown } else { AlertLevel::Ok };
+        // a group without sends is normal: mail was forwarded, or its sends lack the dimension
+        let counts =
+            |verdict: &&Verdict| verdict.level != AlertLevel::Unknown || verdict.scope.is_account();
+        let levels = verdicts.iter().filter(counts).map(|verdict| verdict.level);
+        let status = levels.fold(minimum.max(sending.level()), AlertLevel::max);
+        Self {
+            version: 1,
+            as_of: format_ms(request.at),
+            service: request.service,
+            status,
+            exit_code: status.exit_code(),
+            feed,
+            incomplete_days: Vec::new(),
+            sending,
+            verdicts,
+            incidents: Vec::new(),
+            brake: None,
+            other_service: None,
+        }
+    }
+
     /// The report of a run that could not evaluate everything: its status is at least unknown.
     #[must_use]
     pub fn incomplete(self) -> Self {
@@ -114,32 +144,14 @@ pub(crate) fn check_scan(
     }
     let feed = feed_health(request, scan, history.by_grouping.first())?;
     let sending = sending_report(scan, request.at)?;
-    let minimum =
-        if feed.stale || verdicts.is_empty() { AlertLevel::Unknown } else { AlertLevel::Ok };
     let other_service = match (&feed.newest_event_at, request.service) {
         (None, Service::Ses) => service_with_events(scan, Service::WorkMail, request.at)?,
         (None, Service::WorkMail) => service_with_events(scan, Service::Ses, request.at)?,
         (Some(_), _) => None,
     };
-    // a group without sends is normal: mail was forwarded, or its sends lack the dimension
-    let counts =
-        |verdict: &&Verdict| verdict.level != AlertLevel::Unknown || verdict.scope.is_account();
-    let levels = verdicts.iter().filter(counts).map(|verdict| verdict.level);
-    let status = levels.fold(minimum.max(sending.level()), AlertLevel::max);
-    Ok(CheckReport {
-        version: 1,
-        as_of: format_ms(request.at),
-        service: request.service,
-        status,
-        exit_code: status.exit_code(),
-        feed,
-        incomplete_days: scan.incomplete_days()?,
-        sending,
-        verdicts,
-        incidents: Vec::new(),
-        brake: None,
-        other_service,
-    })
+    let incomplete_days = scan.incomplete_days()?;
+    let report = CheckReport::new(request, feed, sending, verdicts);
+    Ok(CheckReport { incomplete_days, other_service, ..report })
 }
 
 /// Returns the grouping of the mail to providers that send no complaint feedback.

@@ -93,6 +93,13 @@ pub(crate) struct Metric {
     pub(crate) thresholds: fn(&CheckRequest) -> Thresholds,
 }
 
+impl Metric {
+    /// Whether it is the complaint rate.
+    pub(crate) fn is_complaints(&self) -> bool {
+        self.name == COMPLAINTS.name
+    }
+}
+
 /// Bounce rate.
 pub(crate) const BOUNCES: Metric = Metric {
     name: "bounce_rate",
@@ -111,6 +118,65 @@ pub(crate) fn metrics(service: Service) -> &'static [Metric] {
     match service {
         Service::Ses => &[BOUNCES, COMPLAINTS],
         Service::WorkMail => &[BOUNCES],
+    }
+}
+
+/// A scope and a window that ends at `to`.
+pub(crate) struct RateScope<'a> {
+    pub(crate) request: &'a CheckRequest,
+    pub(crate) grouping: &'a Grouping,
+    pub(crate) values: &'a ScopeValues,
+    pub(crate) window: &'a Window,
+    pub(crate) to: i64,
+}
+
+/// Assesses the counts of a scope in a window. What depends on other times of the scope is unknown.
+pub(crate) fn rate_verdict(
+    rate_scope: &RateScope<'_>,
+    metric: &Metric,
+    measured: &MeasuredWindow,
+) -> Verdict {
+    let RateScope { request, grouping, values, window, to } = *rate_scope;
+    let (count, attempts) = ((metric.count)(&measured.counts), measured.counts.attempts);
+    let scope = Scope::new(grouping, values);
+    let default =
+        Limits { thresholds: (metric.thresholds)(request), minimum_volume: request.minimum_volume };
+    let limits = request.rules.limits(metric.name, &scope, default);
+    let Limits { thresholds, minimum_volume } = limits;
+    let kind = if grouping.is_account() { ScopeKind::Account } else { ScopeKind::Group };
+    let Assessment { level, rate, interval, significant } = assess(count, attempts, limits, kind);
+    let headroom = attempts.filter(|attempts| *attempts > 0).map(|attempts| Headroom {
+        warning: confidence::headroom(count, attempts, thresholds.warning),
+        critical: confidence::headroom(count, attempts, thresholds.critical),
+    });
+    Verdict {
+        metric: metric.name,
+        level,
+        scope,
+        window: window.to_string(),
+        basis: request.basis,
+        from: measured.from.map(format_ms),
+        to: format_ms(to),
+        after: measured.after,
+        count,
+        attempts,
+        denominator: measured.denominator,
+        rate,
+        interval,
+        warning: thresholds.warning,
+        critical: thresholds.critical,
+        minimum_volume,
+        minimum_count: thresholds.minimum_count,
+        significant,
+        headroom,
+        incoming_bounces: None,
+        mature: None,
+        with_feedback: None,
+        before: None,
+        pace: None,
+        crosses_warning_at: None,
+        crosses_critical_at: None,
+        contributors: Vec::new(),
     }
 }
 
@@ -133,58 +199,28 @@ impl ScopeWindow<'_> {
     }
 
     fn verdict(&self, metric: &Metric, measured: &MeasuredWindow) -> Verdict {
-        let Self { request, timeline, window, .. } = *self;
-        let (to, count) = (request.at, (metric.count)(&measured.counts));
-        let attempts = measured.counts.attempts;
-        let scope = Scope::new(self.grouping, self.values);
-        let default = Limits {
-            thresholds: (metric.thresholds)(request),
-            minimum_volume: request.minimum_volume,
-        };
-        let limits = request.rules.limits(metric.name, &scope, default);
-        let Limits { thresholds, minimum_volume } = limits;
-        let kind = if self.grouping.is_account() { ScopeKind::Account } else { ScopeKind::Group };
-        let Assessment { level, rate, interval, significant } =
-            assess(count, attempts, limits, kind);
-        let headroom = attempts.filter(|attempts| *attempts > 0).map(|attempts| Headroom {
-            warning: confidence::headroom(count, attempts, thresholds.warning),
-            critical: confidence::headroom(count, attempts, thresholds.critical),
-        });
+        let Self { request, grouping, values, timeline, window, .. } = *self;
+        let to = request.at;
+        let rate =
+            rate_verdict(&RateScope { request, grouping, values, window, to }, metric, measured);
+        let count = rate.count;
         // by send time, recent mail has not bounced yet: neither pace nor previous period are comparable
         let is_event_time = request.basis == Basis::Event;
-        let pace = pace(timeline, measured, to, metric.count, thresholds.critical)
-            .filter(|_| is_event_time);
+        let pace =
+            pace(timeline, measured, to, metric.count, rate.critical).filter(|_| is_event_time);
         let crosses_at = |threshold: f64| {
             let length_ms = to.saturating_sub(measured.from?);
-            let totals = WindowTotals { count, attempts: attempts?, length_ms, to };
+            let totals = WindowTotals { count, attempts: rate.attempts?, length_ms, to };
             projected_crossing(&totals, &pace.as_ref()?.long, threshold).map(format_ms)
         };
         let (crosses_warning_at, crosses_critical_at) =
-            (crosses_at(thresholds.warning), crosses_at(thresholds.critical));
+            (crosses_at(rate.warning), crosses_at(rate.critical));
         Verdict {
-            metric: metric.name,
-            level,
-            scope,
-            window: window.to_string(),
-            basis: request.basis,
-            from: measured.from.map(format_ms),
-            to: format_ms(to),
-            after: measured.after,
-            count,
-            attempts,
-            denominator: measured.denominator,
-            rate,
-            interval,
-            warning: thresholds.warning,
-            critical: thresholds.critical,
-            minimum_volume,
-            minimum_count: thresholds.minimum_count,
-            significant,
-            headroom,
             incoming_bounces: (request.service == Service::WorkMail)
                 .then_some(measured.counts.incoming_bounces),
             mature: self.mature(measured),
-            with_feedback: (metric.name == COMPLAINTS.name)
+            with_feedback: metric
+                .is_complaints()
                 .then(|| self.with_feedback(measured, count))
                 .flatten(),
             before: previous_period(timeline, window, measured, to, metric.count)
@@ -192,7 +228,7 @@ impl ScopeWindow<'_> {
             pace,
             crosses_warning_at,
             crosses_critical_at,
-            contributors: Vec::new(),
+            ..rate
         }
     }
 

@@ -124,7 +124,14 @@ pub(in crate::run) fn state_path(state: Option<PathBuf>, store: &str) -> anyhow:
 /// If there is none.
 pub(super) fn alert_state(args: &CheckArgs, config: &Config) -> anyhow::Result<PathBuf> {
     let state = args.alert.alert_state.clone().or_else(|| config.alert.state.clone());
-    state_path(state, &store_location(&args.store, config)?)
+    match (state, &args.counts, store_location(&args.store, config)) {
+        // counts need no store
+        (Some(state), Some(_), _) => Ok(state),
+        (None, Some(_), Err(_)) => anyhow::bail!(
+            "no file for the alert state: counts have no store\n  hint: use --alert-state FILE, or set `state` in [alert] of the settings"
+        ),
+        (state, _, store) => state_path(state, &store?),
+    }
 }
 
 /// Converts the settings of alerts as a run does.

@@ -4,23 +4,26 @@ pub(super) mod alert;
 #[cfg(feature = "doctor")]
 mod brake;
 mod channel;
+mod counts;
 mod notes;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::time::Duration;
 
 use bouncewatch_analyze::check::thresholds::{Limits, ThresholdRule, ThresholdRules, Thresholds};
 use bouncewatch_analyze::check::{CheckReport, CheckRequest, check};
+use bouncewatch_analyze::counts::{Counts, CountsContext, check_counts};
 use bouncewatch_analyze::incidents::{ProviderIncident, incidents};
 use bouncewatch_analyze::report::trend::Trends;
 use bouncewatch_analyze::report::{nagios, prometheus, table};
-use bouncewatch_analyze::timeline::Grouping;
+use bouncewatch_analyze::timeline::{Grouping, Window};
 use bouncewatch_schemas::event::Service;
 use bouncewatch_schemas::text_layout::TextLayout;
 use bouncewatch_schemas::time::DAY_MS;
 
 use self::alert::AlertRun;
+use self::counts::{above_attempts, read_counts};
 use super::arguments::{
     basis, contributors, counted_from, groupings, mass_guard, own_domains, positive_duration_ms,
     service, windows,
@@ -42,37 +45,23 @@ pub(super) fn run(
     now: i64,
     layout: TextLayout,
 ) -> anyhow::Result<CommandResult> {
-    let windows = windows(&args.window.window, &config.windows)?;
-    let groupings = groupings(&args.grouping.by, &config.by)?;
-    let at = time_ms("--at", args.as_of.at.as_deref())?.unwrap_or(now);
+    let input = CheckInput::new(args, config, now)?;
+    let (at, counts) = (input.at, input.counts.as_ref());
     // report wrong alert settings before a store in S3 is fetched
-    let alerts = AlertRun::new(args, config, at, alert::scope(&windows, &groupings))?;
+    let alerts = AlertRun::new(args, config, at, alert::scope(&input.windows, &input.groupings))?;
     #[cfg(feature = "doctor")]
-    let brake = brake::Brake::new(args, config, &windows, &groupings, at)?;
+    let brake = brake::Brake::new(args, config, &input.windows, &input.groupings, at)?;
     // two formats print no contributors; they take most of the time if many groups are above a threshold
     let has_contributors = matches!(args.format, CheckFormat::Table | CheckFormat::Json);
-    let is_shown = has_contributors || alerts.is_some();
-    let request = CheckRequest {
-        store: analyzed_folder(&args.store, &args.aws, &args.cache, config)?,
-        service: service(args.service.service),
-        at,
-        windows,
-        basis: basis(args.basis.basis),
-        groupings,
-        counted_from: counted_from(args.counted_from.counted_from.as_deref(), config)?,
-        contributors: if is_shown { contributors(config)? } else { Vec::new() },
-        own_domains: own_domains(config, &args.own_domains.own_domain)?,
-        bounce: thresholds(config.bounce),
-        complaint: thresholds(config.complaint),
-        minimum_volume: args.minimum_volume.unwrap_or(config.minimum_volume),
-        rules: threshold_rules(args.minimum_volume, config)?,
-        stale_after: stale_after(args.stale_after.as_deref(), config)?,
+    let request = check_request(args, config, &input, has_contributors || alerts.is_some())?;
+    let InTime { mut report, problem } = match counts {
+        Some(counts) => InTime { report: check_counts(&request, counts), problem: None },
+        None => check_in_time(&request, &args.deadline)?,
     };
-    let InTime { mut report, problem } = check_in_time(&request, &args.deadline)?;
-    if request.service == Service::Ses {
+    if request.service == Service::Ses && counts.is_none() {
         report.incidents = recent_incidents(&request.store, config, at)?;
     }
-    let mut notes = Vec::new();
+    let mut notes: Vec<String> = counts.and_then(above_attempts).into_iter().collect();
     #[cfg(feature = "doctor")]
     if let Some(brake) = brake {
         match &problem {
@@ -84,7 +73,11 @@ pub(super) fn run(
     }
     let result = match args.format {
         CheckFormat::Table => {
-            CommandResult::data(table::check(&report, &trends(&request, &report, layout), layout))
+            let trends = match counts {
+                Some(_) => Trends::default(),
+                None => trends(&request, &report, layout),
+            };
+            CommandResult::data(table::check(&report, &trends, layout))
         }
         CheckFormat::Json => CommandResult::json(&report)?,
         CheckFormat::Nagios => CommandResult::data(nagios::check(&report)),
@@ -108,6 +101,61 @@ pub(super) fn run(
         },
         None => Ok(result),
     }
+}
+
+/// What a check evaluates: counts of another engine, or a store if there are none.
+struct CheckInput {
+    service: Service,
+    at: i64,
+    counted_from: Option<i64>,
+    counts: Option<Counts>,
+    windows: Vec<Window>,
+    groupings: Vec<Grouping>,
+}
+
+impl CheckInput {
+    fn new(args: &CheckArgs, config: &Config, now: i64) -> anyhow::Result<Self> {
+        let service = service(args.service.service);
+        let at = time_ms("--at", args.as_of.at.as_deref())?.unwrap_or(now);
+        let counted_from = counted_from(args.counted_from.counted_from.as_deref(), config)?;
+        let context = CountsContext { service, at, counted_from };
+        let counts = args.counts.as_deref().map(|path| read_counts(path, context)).transpose()?;
+        let (windows, groupings) = match &counts {
+            Some(counts) => (counts.windows(), counts.groupings()),
+            None => (
+                windows(&args.window.window, &config.windows)?,
+                groupings(&args.grouping.by, &config.by)?,
+            ),
+        };
+        Ok(Self { service, at, counted_from, counts, windows, groupings })
+    }
+}
+
+fn check_request(
+    args: &CheckArgs,
+    config: &Config,
+    input: &CheckInput,
+    has_contributors: bool,
+) -> anyhow::Result<CheckRequest> {
+    Ok(CheckRequest {
+        store: match &input.counts {
+            Some(_) => PathBuf::new(),
+            None => analyzed_folder(&args.store, &args.aws, &args.cache, config)?,
+        },
+        service: input.service,
+        at: input.at,
+        windows: input.windows.clone(),
+        basis: basis(args.basis.basis),
+        groupings: input.groupings.clone(),
+        counted_from: input.counted_from,
+        contributors: if has_contributors { contributors(config)? } else { Vec::new() },
+        own_domains: own_domains(config, &args.own_domains.own_domain)?,
+        bounce: thresholds(config.bounce),
+        complaint: thresholds(config.complaint),
+        minimum_volume: args.minimum_volume.unwrap_or(config.minimum_volume),
+        rules: threshold_rules(args.minimum_volume, config)?,
+        stale_after: stale_after(args.stale_after.as_deref(), config)?,
+    })
 }
 
 /// Converts the settings of checks and analyses as the commands do.

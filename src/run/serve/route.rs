@@ -104,7 +104,7 @@ mod tests {
             "--counted-from=2026-11-01"
         );
         assert_eq!(arguments(check, "by=--alert-exec=rm").unwrap()[2], "--by=--alert-exec=rm");
-        for query in ["store=/etc", "output=x", "alert_exec=x", "=x", "format=table", "data=x"] {
+        for query in ["store=/etc", "output=x", "alert_exec=x", "=x", "format=table", "counts=x"] {
             assert!(arguments(check, query).is_err(), "{query}");
         }
     }

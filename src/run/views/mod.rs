@@ -2,115 +2,135 @@
 //!
 //! All dialects share one text, `body.sql`; only what is between `@` differs.
 
+mod counts;
+mod engine;
+
 use std::fmt::Write;
 
+use bouncewatch_schemas::event::EventKind;
 use bouncewatch_schemas::printable::printable;
 use bouncewatch_schemas::table::{COLUMNS, EVENTS};
+use bouncewatch_schemas::time::format_ms;
 use bouncewatch_store::StoreUrl;
 
-use super::arguments::own_domains;
+use self::counts::{CountsShape, providers_without_feedback};
+use self::engine::Engine;
+use super::arguments::{counted_from, groupings, own_domains, windows};
 use super::command_result::CommandResult;
 use super::store_access::store_location;
-use crate::cli::{SqlDialect, ViewsArgs};
+use super::times::time_ms;
+use crate::cli::ViewsArgs;
 use crate::config::Config;
 
 const BODY: &str = include_str!("body.sql");
 
+/// What the views are about.
+struct ViewsRequest {
+    engine: &'static Engine,
+    prefix: String,
+    /// Folder or URL of the store.
+    location: String,
+    own_domains: Vec<String>,
+    /// Time at which the windows of current rates end; `None` for the time of the query.
+    at: Option<i64>,
+    /// Events before this time are left out.
+    counted_from: Option<i64>,
+    shape: CountsShape,
+}
+
 pub(super) fn run(args: &ViewsArgs, config: &Config) -> anyhow::Result<CommandResult> {
     let location = store_location(&args.store, config)?;
+    // an engine can have its own scheme: s3a:// of Spark, gs:// of BigQuery
     let location = match StoreUrl::parse(&location) {
-        StoreUrl::Folder(folder) => std::path::absolute(folder)?.to_string_lossy().into_owned(),
-        StoreUrl::Bucket { .. } => location.trim_end_matches('/').to_owned(),
+        StoreUrl::Folder(folder) if !location.contains("://") => {
+            std::path::absolute(folder)?.to_string_lossy().into_owned()
+        }
+        _ => location.trim_end_matches('/').to_owned(),
     };
-    let own_domains = own_domains(config, &args.own_domains.own_domain)?;
-    let engine = match args.dialect {
-        SqlDialect::Duckdb => DUCKDB,
-        SqlDialect::Spark => SPARK,
+    let windows = windows(&args.window.window, &config.windows)?;
+    let request = ViewsRequest {
+        engine: Engine::of(args.dialect),
+        prefix: args.prefix.clone(),
+        location,
+        own_domains: own_domains(config, &args.own_domains.own_domain)?,
+        at: time_ms("--at", args.as_of.at.as_deref())?,
+        counted_from: counted_from(args.counted_from.counted_from.as_deref(), config)?,
+        shape: CountsShape::new(&windows, groupings(&args.grouping.by, &config.by)?)?,
     };
-    Ok(CommandResult::data(views(&engine, &args.prefix, &location, &own_domains)))
+    Ok(CommandResult::data(request.header() + &request.body()))
 }
 
-/// What differs between the dialects.
-struct Engine {
-    name: &'static str,
-    time_zone: &'static str,
-    view: &'static str,
-    /// Definition of the view of stored rows; `@PATH@` is the folder of the events.
-    source: &'static str,
-    millis: &'static str,
-    text: &'static str,
-    unnest: &'static str,
-    timestamp: &'static str,
-    /// Characters of a string literal that are escaped, with what stands for them.
-    escapes: &'static [(&'static str, &'static str)],
-}
+impl ViewsRequest {
+    fn body(&self) -> String {
+        let Self { engine, shape, .. } = self;
+        let columns: Vec<&str> = COLUMNS.iter().map(|column| column.name).collect();
+        let rates = ["bounce", "complaint"].map(rates);
+        let now = self.at.map_or_else(|| engine.now_ms.to_owned(), |at| at.to_string());
+        // events after this time count, as in `check`
+        let start = match self.counted_from {
+            Some(from) => format!("greatest({now} - width, {})", from.saturating_sub(1)),
+            None => format!("{now} - width"),
+        };
+        let counted = self
+            .counted_from
+            .map_or_else(String::new, |from| format!("\nWHERE {} >= {from}", engine.event_ms));
+        // the location is last: it can contain any text
+        let values = [
+            ("@RAW_EVENTS@", engine.raw_events),
+            ("@VIEW@", engine.view),
+            ("@TAGS@", engine.tags),
+            ("@EXCLUDED@", &excluded(engine, &self.own_domains)),
+            ("@COUNTED@", &counted),
+            ("@RATES@", &rates.join(",\n  ")),
+            ("@WINDOWS@", &shape.windows()),
+            ("@SCOPED@", &shape.scoped(engine, &self.prefix)),
+            ("@DIMENSIONS@", &shape.dimensions(engine)),
+            ("@LOOKBACK@", &shape.lookback_ms().to_string()),
+            ("@WITHOUT_FEEDBACK@", &providers_without_feedback()),
+            ("@OF_ACCOUNT@", &kinds_of_account()),
+            ("@START@", &start),
+            ("@NOW@", &now),
+            ("@P@", &self.prefix),
+            ("@EVENT_MS@", engine.event_ms),
+            ("@HOUR@", engine.hour),
+            ("@DAY@", engine.day),
+            ("@TIMESTAMP@", engine.timestamp),
+            ("@TEXT@", engine.text),
+            ("@DOUBLE@", engine.double),
+            ("@Q@", engine.quote),
+            ("@TYPED_COLUMNS@", &engine.typed_columns()),
+            ("@COLUMNS@", &columns.join(", ")),
+            ("@PATH@", &engine.escaped(&format!("{}/{EVENTS}", self.location))),
+        ];
+        values.iter().fold(BODY.to_owned(), |text, (name, value)| text.replace(name, value))
+    }
 
-const DUCKDB: Engine = Engine {
-    name: "DuckDB",
-    time_zone: "SET TimeZone = 'UTC';",
-    view: "VIEW",
-    source: "AS\nSELECT @COLUMNS@\nFROM read_parquet('@PATH@/*/*.parquet', union_by_name = true, hive_partitioning = false)",
-    millis: "epoch_ms",
-    text: "VARCHAR",
-    unnest: "unnest",
-    timestamp: "make_timestamptz(to_ms * 1000)",
-    escapes: &[("'", "''")],
-};
-
-const SPARK: Engine = Engine {
-    name: "Spark",
-    time_zone: "SET TIME ZONE 'UTC';",
-    view: "TEMPORARY VIEW",
-    source: "USING parquet\nOPTIONS (path '@PATH@', mergeSchema 'true')",
-    millis: "unix_millis",
-    text: "STRING",
-    unnest: "explode",
-    timestamp: "timestamp_millis(to_ms)",
-    // before version 4, two quotes are the end of one literal and the start of another
-    escapes: &[("\\", r"\\"), ("'", r"\'")],
-};
-
-impl Engine {
-    /// Escapes a text for a string literal.
-    fn escaped(&self, text: &str) -> String {
-        self.escapes.iter().fold(text.to_owned(), |text, (from, to)| text.replace(from, to))
+    fn header(&self) -> String {
+        let none = || "none".to_owned();
+        let domains =
+            if self.own_domains.is_empty() { none() } else { self.own_domains.join(", ") };
+        let start = self.counted_from.map_or_else(none, format_ms);
+        format!(
+            "-- Views of bouncewatch {version} on {store}, for {name}.\n\
+             -- Own domains: {domains}. Start of counting: {start}. Stored rows: {columns} columns, the last one `{last}`.\n\
+             -- Print them again after an upgrade, and if these settings change; new files need nothing.\n\
+             -- Other than in `bouncewatch check`: attempts are sends (no fallback to deliveries, no imported send counts),\n\
+             -- causes are those of the day on which the events were stored, and there are no windows of attempts.\n\
+             {notes}{setup}\n",
+            version = env!("CARGO_PKG_VERSION"),
+            store = printable(&self.location),
+            name = self.engine.name,
+            columns = COLUMNS.len(),
+            last = COLUMNS.last().map_or("", |column| column.name),
+            notes = self.engine.notes,
+            setup = self.engine.setup,
+        )
     }
 }
 
-fn views(engine: &Engine, prefix: &str, location: &str, own_domains: &[String]) -> String {
-    let columns: Vec<&str> = COLUMNS.iter().map(|column| column.name).collect();
-    let rates = ["bounce", "complaint"].map(rates);
-    // the location is last: it can contain any text
-    let values = [
-        ("@VIEW@", engine.view),
-        ("@SOURCE@", engine.source),
-        ("@P@", prefix),
-        ("@EXCLUDED@", &excluded(engine, own_domains)),
-        ("@MILLIS@", engine.millis),
-        ("@TEXT@", engine.text),
-        ("@UNNEST@", engine.unnest),
-        ("@TIMESTAMP@", engine.timestamp),
-        ("@RATES@", &rates.join(",\n  ")),
-        ("@COLUMNS@", &columns.join(", ")),
-        ("@PATH@", &engine.escaped(&format!("{location}/{EVENTS}"))),
-    ];
-    let body = values.iter().fold(BODY.to_owned(), |text, (name, value)| text.replace(name, value));
-    header(engine, location, own_domains) + &body
-}
-
-fn header(engine: &Engine, location: &str, own_domains: &[String]) -> String {
-    let domains = if own_domains.is_empty() { "none".to_owned() } else { own_domains.join(", ") };
-    format!(
-        "-- Views of bouncewatch {version} on {store}, for {name}. Own domains: {domains}.\n\
-         -- Print them again after an upgrade, and if the own domains change; new files need nothing.\n\
-         -- Other than in `bouncewatch check`: attempts are sends (no fallback to deliveries, no imported send counts),\n\
-         -- causes are those of the day on which the events were stored, and there are no windows of attempts.\n\
-         {time_zone}\n",
-        version = env!("CARGO_PKG_VERSION"),
-        store = printable(location),
-        name = engine.name,
-        time_zone = engine.time_zone,
-    )
+/// The kinds of events that are about no mail, as string literals.
+fn kinds_of_account() -> String {
+    EventKind::OF_ACCOUNT.map(|kind| format!("'{}'", kind.as_str())).join(", ")
 }
 
 /// Conditions that exclude mail which SES does not count.
@@ -132,9 +152,9 @@ fn excluded(engine: &Engine, own_domains: &[String]) -> String {
 /// 100 %.
 fn rates(name: &str) -> String {
     let count = format!("{name}s");
-    let n = "CAST(attempts AS DOUBLE)";
+    let n = "CAST(attempts AS @DOUBLE@)";
     let p = format!(
-        "(CAST(CASE WHEN {count} > attempts THEN attempts ELSE {count} END AS DOUBLE) / {n})"
+        "(CAST(CASE WHEN {count} > attempts THEN attempts ELSE {count} END AS @DOUBLE@) / {n})"
     );
     let z2 = "3.8414588206941236e0";
     let spread =
@@ -142,7 +162,7 @@ fn rates(name: &str) -> String {
     let bound =
         |sign: char| format!("({p} + {z2} / (2e0 * {n}) {sign} {spread}) / (1e0 + {z2} / {n})");
     format!(
-        "CASE WHEN attempts > 0 THEN CAST({count} AS DOUBLE) / {n} END AS {name}_rate,\n  \
+        "CASE WHEN attempts > 0 THEN CAST({count} AS @DOUBLE@) / {n} END AS {name}_rate,\n  \
          CASE WHEN attempts > 0 AND {count} = 0 THEN 0e0 WHEN attempts > 0 THEN {} END AS {name}_rate_low,\n  \
          CASE WHEN attempts > 0 AND {count} >= attempts THEN 1e0 WHEN attempts > 0 THEN {} END AS {name}_rate_high",
         bound('-'),

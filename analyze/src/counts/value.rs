@@ -1,0 +1,120 @@
+//! One value of a row: to a count, a time or a text. No I/O.
+
+use bouncewatch_schemas::printable::printable;
+use bouncewatch_schemas::time::parse_ms;
+
+use crate::counts::error::RowProblem;
+
+/// Largest count: beyond it, not every whole number is a floating-point number.
+const COUNT_MAX: u64 = 1 << 53;
+/// Most characters of a value that an error contains.
+const SHOWN_CHARS_MAX: usize = 40;
+
+/// One value of a row.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Value {
+    /// No value.
+    Null,
+    /// Text, also of a number in CSV. Never empty.
+    Text(String),
+    /// A whole number.
+    Integer(i128),
+    /// Another number.
+    Float(f64),
+    /// A time, epoch milliseconds.
+    Time(i64),
+    /// A value of another type, with its name.
+    Other(&'static str),
+}
+
+impl Value {
+    /// Returns a text without spaces around it; no value if it is empty.
+    pub(super) fn text(text: &str) -> Self {
+        match text.trim() {
+            "" => Self::Null,
+            text => Self::Text(text.to_owned()),
+        }
+    }
+
+    /// Returns a count; `None` without a value.
+    pub(super) fn to_count(&self, column: &str) -> Result<Option<u64>, RowProblem> {
+        let count = match self {
+            Self::Null => return Ok(None),
+            Self::Integer(number) => u64::try_from(*number).ok(),
+            Self::Float(number) => whole(*number),
+            Self::Text(text) => {
+                text.parse().ok().or_else(|| text.parse::<f64>().ok().and_then(whole))
+            }
+            Self::Time(_) | Self::Other(_) => None,
+        };
+        count.filter(|count| *count <= COUNT_MAX).map(Some).ok_or_else(|| {
+            RowProblem::new(
+                format!("`{column}` is not a count{}", self.shown()),
+                "write a whole number from 0",
+            )
+        })
+    }
+
+    /// Returns a time, epoch milliseconds; `None` without a value.
+    pub(super) fn to_time(&self, column: &str) -> Result<Option<i64>, RowProblem> {
+        let time = match self {
+            Self::Null => return Ok(None),
+            Self::Time(ms) => parse_ms(&ms.to_string()),
+            Self::Integer(number) => parse_ms(&number.to_string()),
+            Self::Text(text) => time(text),
+            Self::Float(_) | Self::Other(_) => None,
+        };
+        time.map(Some).ok_or_else(|| {
+            RowProblem::new(
+                format!("`{column}` is not a time{}", self.shown()),
+                "write 2026-11-20T00:00:00Z, or milliseconds since 1970",
+            )
+        })
+    }
+
+    /// Returns a text; `None` without a value.
+    pub(super) fn to_text(&self, column: &str) -> Result<Option<String>, RowProblem> {
+        match self {
+            Self::Null => Ok(None),
+            Self::Text(text) => Ok(Some(text.clone())),
+            _ => Err(RowProblem::new(
+                format!("`{column}` is not a text{}", self.shown()),
+                "write it as a text: a number loses leading zeros",
+            )),
+        }
+    }
+
+    /// The value for an error; nothing if it can be an email address.
+    pub(super) fn shown(&self) -> String {
+        match self {
+            Self::Null => ": it is empty".to_owned(),
+            Self::Text(text) if text.contains('@') => String::new(),
+            Self::Text(text) => {
+                let start: String = text.chars().take(SHOWN_CHARS_MAX).collect();
+                format!(": `{}`", printable(&start))
+            }
+            Self::Integer(number) => format!(": `{number}`"),
+            Self::Float(number) => format!(": `{number}`"),
+            Self::Time(_) => ": it is a time".to_owned(),
+            Self::Other(name) => format!(": it is {name}"),
+        }
+    }
+}
+
+/// Parses a time as the project does, and as DuckDB (`+00`) and Athena (` UTC`) print it.
+fn time(text: &str) -> Option<i64> {
+    let text = text.strip_suffix(" UTC").unwrap_or(text);
+    parse_ms(text).or_else(|| parse_ms(&format!("{text}:00")))
+}
+
+/// The whole number that a float holds. Some engines write sums as floats: `957.0`.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_precision_loss,
+    reason = "the range was checked"
+)]
+fn whole(number: f64) -> Option<u64> {
+    let is_count = number.fract() == 0.0 && (0.0..=COUNT_MAX as f64).contains(&number);
+    is_count.then_some(number as u64)
+}
