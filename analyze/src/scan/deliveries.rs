@@ -43,13 +43,24 @@ impl SlotCounts {
 pub(crate) type OutcomeCounts = BTreeMap<(String, i64), SlotCounts>;
 
 /// A row of a delivery to a wanted recipient.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct DeliveryRow {
-    /// Message key and event key.
-    keys: (i64, i64),
+#[derive(Debug, Clone, Copy)]
+struct DeliveryFields {
+    message: u64,
+    key: u64,
     at: i64,
     /// Index of the recipient.
     recipient: usize,
+}
+
+impl RowFields for DeliveryFields {
+    fn keys(&self) -> (u64, u64) {
+        (self.message, self.key)
+    }
+
+    fn merge(&mut self, copy: Self) {
+        self.at = self.at.min(copy.at);
+        self.recipient = self.recipient.max(copy.recipient);
+    }
 }
 
 /// Time slots.
@@ -135,38 +146,36 @@ impl StoreScan {
                 col(table::EVENT_KEY),
                 col(table::EVENT_AT).cast(DataType::Int64),
             ]);
-            fold_batches(rows, Vec::new(), move |batch, found| {
+            fold_batches(rows, EventRows::new(0), move |batch, found| {
                 let is_delivery = batch.column(IS_DELIVERY)?.bool()?;
                 let recipients = batch.column(table::RECIPIENT)?.str()?;
                 let messages = batch.column(table::MESSAGE_KEY)?.i64()?;
                 let keys = batch.column(table::EVENT_KEY)?.i64()?;
                 let times = batch.column(table::EVENT_AT)?.i64()?;
                 let rows = is_delivery.iter().zip(recipients.iter()).enumerate();
-                for (row, (_, recipient)) in rows.filter(|(_, one)| one.0 == Some(true)) {
-                    let recipient = recipient.and_then(|one| index.get(&recipient_hash(one)));
-                    if let (Some(recipient), Some(message), Some(key), Some(at)) =
-                        (recipient, messages.get(row), keys.get(row), times.get(row))
-                    {
-                        found.push(DeliveryRow { keys: (message, key), at, recipient: *recipient });
-                    }
-                }
+                let rows = rows.filter(|(_, (is_delivery, _))| *is_delivery == Some(true));
+                let fields = rows.filter_map(|(row, (_, recipient))| {
+                    Some(DeliveryFields {
+                        recipient: *index.get(&recipient_hash(recipient?))?,
+                        message: messages.get(row)?.cast_unsigned(),
+                        key: keys.get(row)?.cast_unsigned(),
+                        at: times.get(row)?,
+                    })
+                });
+                found.extend(fields, std::iter::empty::<std::iter::Empty<_>>());
                 Ok(())
             })
         };
         let days = self.days(day_of(from).saturating_sub(1), day_of(to).saturating_add(1));
-        let mut rows = Vec::new();
+        let mut rows = EventRows::new(0);
         for of_day in parallel_map(days, read) {
-            rows.append(&mut of_day?);
+            rows.append(&of_day?, |_| true);
         }
-        rows.sort_unstable();
-        for copies in rows.chunk_by(|one, next| one.keys == next.keys) {
-            let recipient = copies.iter().map(|one| recipients[one.recipient]).max();
-            if let (Some(first), Some(recipient)) = (copies.first(), recipient)
-                && first.at <= to
-            {
-                each(recipient, first.keys.0.cast_unsigned(), first.at);
+        rows.for_each_event(|fields, _| {
+            if fields.at <= to {
+                each(recipients[fields.recipient], fields.message, fields.at);
             }
-        }
+        });
         Ok(())
     }
 
