@@ -187,7 +187,7 @@ impl<'a> HiddenMailings<'a> {
             let sums = totals(&replay.model, &replay.providers, rated.iter().copied());
             let (model, table) = (&replay.model, &replay.providers);
             let keep_below = self.request.keep_below;
-            for kept in addresses_to_send(model, table, spread, &rated, keep_below) {
+            for kept in addresses_to_send(model, table, spread, rated.iter().copied(), keep_below) {
                 self.attempts[positions[kept]].is_kept = true;
             }
             self.forecasts.push(MailingForecast {

@@ -70,9 +70,12 @@ impl Evaluator<'_> {
             let numbers = start..list.len().min(start + CHUNK);
             Ok(numbers.map(|number| self.forecast(list.address(number))).collect())
         };
-        let chunks: Result<Vec<Vec<AddressForecast>>, _> =
-            parallel_map(starts, evaluate).into_iter().collect();
-        Ok(chunks?.concat())
+        let mut all = Vec::with_capacity(list.len());
+        for chunk in parallel_map(starts, evaluate) {
+            let mut chunk: Vec<AddressForecast> = chunk?;
+            all.append(&mut chunk);
+        }
+        Ok(all)
     }
 
     fn forecast(&self, address: &str) -> AddressForecast {

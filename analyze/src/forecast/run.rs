@@ -155,10 +155,10 @@ impl Summary<'_> {
 
     /// Returns the addresses to send to, best first.
     fn send(&self) -> Vec<usize> {
-        let rated: Vec<RatedAddress> = self.addresses.iter().map(|one| one.rated).collect();
+        let rated = self.addresses.iter().map(|one| one.rated);
         let bound = self.request.keep_below.unwrap_or(self.request.check.bounce.warning);
         let Replay { model, providers, .. } = self.replay;
-        addresses_to_send(model, providers, self.spread(), &rated, bound)
+        addresses_to_send(model, providers, self.spread(), rated, bound)
     }
 
     fn split(

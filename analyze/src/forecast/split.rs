@@ -33,11 +33,11 @@ pub(crate) fn addresses_to_send(
     model: &RateModel,
     table: &ProviderTable,
     spread: CampaignSpread,
-    addresses: &[RatedAddress],
+    addresses: impl Iterator<Item = RatedAddress>,
     bound: f64,
 ) -> Vec<usize> {
-    let all = addresses.iter().copied().enumerate();
-    let mut order: Vec<(usize, RatedAddress)> = all.filter(|(_, one)| !one.is_held).collect();
+    let mut order: Vec<(usize, RatedAddress)> =
+        addresses.enumerate().filter(|(_, one)| !one.is_held).collect();
     // a stable sort: addresses with the same risk stay in the order of the list
     order.sort_by(|(_, one), (_, other)| one.probability.total_cmp(&other.probability));
     let is_below = |count: usize| {

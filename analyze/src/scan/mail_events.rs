@@ -62,26 +62,14 @@ pub(crate) struct MailTexts {
 }
 
 impl MailTexts {
-    /// Adds the texts of a part, and replaces the IDs in its events.
-    fn adopt(&mut self, part: &mut DayPart) {
-        let ids = |own: &mut StringInterner, texts: &StringInterner| -> Vec<u32> {
+    /// Adds the texts of a day, and returns the own IDs of its domains and campaigns by ID.
+    fn adopt(&mut self, day: &Self) -> (Vec<u32>, Vec<u32>) {
+        let ids = |own: &mut StringInterner, texts: &StringInterner| {
             let ids = 0..=u32::try_from(texts.len()).unwrap_or(u32::MAX);
             ids.map(|id| own.intern(texts.get(id))).collect()
         };
-        let domains = ids(&mut self.domains, &part.texts.domains);
-        let campaigns = ids(&mut self.campaigns, &part.texts.campaigns);
-        for event in &mut part.events {
-            event.domain = domains[event.domain as usize];
-            event.campaign = campaigns[event.campaign as usize];
-        }
+        (ids(&mut self.domains, &day.domains), ids(&mut self.campaigns, &day.campaigns))
     }
-}
-
-/// Events of a day, or of some of its recipients, sorted by time.
-struct DayPart {
-    day: i64,
-    events: Vec<MailEvent>,
-    texts: MailTexts,
 }
 
 /// Returns the hash by which events name a recipient.
@@ -111,8 +99,9 @@ impl RowFields for MailFields {
     }
 }
 
-/// Rows of a part of a day, and their texts.
-struct MailRows {
+/// Rows of a day, or of some of its recipients, and their texts.
+struct DayMail {
+    day: i64,
     rows: EventRows<MailFields>,
     texts: MailTexts,
 }
@@ -138,46 +127,52 @@ impl StoreScan {
         let (sender, parts) = std::sync::mpsc::sync_channel(1);
         std::thread::scope(|scope| {
             let reader = scope.spawn(move || self.read_mail(campaign, to, &sender));
-            for mut part in parts {
-                texts.adopt(&mut part);
-                each(texts, part.day, &part.events);
-            }
-            reader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-        })
-    }
-
-    /// Sends the parts of each day, until the receiver is dropped.
-    fn read_mail(
-        &self,
-        campaign: &Dimension,
-        to: i64,
-        sender: &SyncSender<DayPart>,
-    ) -> Result<(), AnalyzeError> {
-        // copies of an event differ by seconds, also across midnight
-        let mut late: HashSet<(u64, u64)> = HashSet::new();
-        for day in self.days(i64::MIN, day_of(to)) {
-            let count = self.stored_rows(day, day)?.div_ceil(self.limits.shard).max(1);
-            let mut late_today = HashSet::new();
-            let start = day.saturating_mul(DAY_MS);
-            for number in 0..count {
-                let mail = self.mail_of_day(campaign, day, Shard { number, count })?;
+            // copies of an event differ by seconds, also across midnight
+            let (mut late, mut late_today) = (HashSet::new(), HashSet::new());
+            let mut today = i64::MIN;
+            for part in parts {
+                if part.day != today {
+                    today = part.day;
+                    late = std::mem::take(&mut late_today);
+                }
+                let start = today.saturating_mul(DAY_MS);
+                let (domains, campaigns) = texts.adopt(&part.texts);
                 let mut events = Vec::new();
-                mail.rows.for_each_event(|MailFields { key, event }, _| {
+                part.rows.for_each_event(|MailFields { key, event }, _| {
                     let keys = (event.message, key);
                     let is_copy = event.at < start + CLOCK_SLACK_MS && late.contains(&keys);
                     if event.at <= to && !is_copy {
-                        events.push(event);
+                        let domain = domains[event.domain as usize];
+                        let campaign = campaigns[event.campaign as usize];
+                        events.push(MailEvent { domain, campaign, ..event });
                     }
                     if event.at >= start + DAY_MS - CLOCK_SLACK_MS {
                         late_today.insert(keys);
                     }
                 });
+                drop(part);
                 events.sort_unstable_by_key(|one| (one.order(), one.message, one.outcome));
-                if sender.send(DayPart { day, events, texts: mail.texts }).is_err() {
+                each(texts, today, &events);
+            }
+            reader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        })
+    }
+
+    /// Sends the mail of each day, until the receiver is dropped.
+    fn read_mail(
+        &self,
+        campaign: &Dimension,
+        to: i64,
+        sender: &SyncSender<DayMail>,
+    ) -> Result<(), AnalyzeError> {
+        for day in self.days(i64::MIN, day_of(to)) {
+            let count = self.stored_rows(day, day)?.div_ceil(self.limits.shard).max(1);
+            for number in 0..count {
+                let mail = self.mail_of_day(campaign, day, Shard { number, count })?;
+                if sender.send(mail).is_err() {
                     return Ok(());
                 }
             }
-            late = late_today;
         }
         Ok(())
     }
@@ -187,7 +182,7 @@ impl StoreScan {
         campaign: &Dimension,
         day: i64,
         shard: Shard,
-    ) -> Result<MailRows, AnalyzeError> {
+    ) -> Result<DayMail, AnalyzeError> {
         let kinds = [EventKind::Send, EventKind::Delivery, EventKind::Bounce, EventKind::Complaint];
         let is_wanted = kinds.into_iter().map(expressions::is_kind).fold(lit(false), Expr::or);
         let mut columns = event_columns(&[]);
@@ -205,7 +200,7 @@ impl StoreScan {
                 .alias(IS_WANTED),
         );
         let frame = self.rows(day, day)?.select(columns);
-        let target = MailRows { rows: EventRows::new(0), texts: MailTexts::default() };
+        let target = DayMail { day, rows: EventRows::new(0), texts: MailTexts::default() };
         let service = self.service;
         fold_batches(frame, target, move |batch, target| {
             let texts = &mut target.texts;
