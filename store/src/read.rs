@@ -15,7 +15,9 @@ use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ArrowReaderOptions;
 use parquet::arrow::async_reader::{AsyncFileReader, ParquetRecordBatchStreamBuilder};
 use parquet::errors::ParquetError;
-use parquet::file::metadata::{FileMetaData, ParquetMetaData, ParquetMetaDataReader};
+use parquet::file::metadata::{
+    FileMetaData, ParquetMetaData, ParquetMetaDataReader, RowGroupMetaData,
+};
 
 use crate::checksum::{Integrity, check_file, check_object};
 use crate::error::StoreError;
@@ -24,6 +26,7 @@ use crate::schema::table_schema;
 
 /// Why a segment with a checksum is refused.
 const MISMATCH: &str = "its content does not match its checksum";
+const OUTSIDE: &str = "its footer names columns outside of the file";
 
 /// A segment after its footer was read and checked.
 pub(crate) type OpenedSegment = ParquetRecordBatchStreamBuilder<SegmentReader>;
@@ -86,6 +89,9 @@ impl Store {
         };
         check_footer(opened.metadata().file_metadata(), table)
             .map_err(|why| self.read_error(segment, &why))?;
+        if !has_all_columns(opened.metadata(), segment.bytes) {
+            return Err(self.damaged(segment, &OUTSIDE));
+        }
         Ok(opened)
     }
 
@@ -218,11 +224,25 @@ pub fn check_segment_file(path: &FilePath, table: &str) -> Result<SegmentFacts, 
     let footer = metadata.file_metadata();
     let version = check_footer(footer, table).map_err(failed)?;
     let facts = SegmentFacts { version, rows: row_count_of(footer) };
+    let bytes = file.metadata().map_err(|error| failed(error.to_string()))?.len();
+    if !has_all_columns(&metadata, bytes) {
+        return Err(damaged(OUTSIDE.to_owned()));
+    }
     match check_file(&mut file) {
         Ok(Integrity::Damaged) => Err(damaged(MISMATCH.to_owned())),
         Ok(Integrity::Intact | Integrity::NoChecksum) => Ok(facts),
         Err(error) => Err(failed(error.to_string())),
     }
+}
+
+/// Whether all column chunks are within a file of `bytes` bytes. Readers of Parquet panic if a position is negative; the
+/// segments of the first releases have no checksum that finds this.
+fn has_all_columns(metadata: &ParquetMetaData, bytes: u64) -> bool {
+    metadata.row_groups().iter().flat_map(RowGroupMetaData::columns).all(|column| {
+        let start = column.dictionary_page_offset().unwrap_or_else(|| column.data_page_offset());
+        let end = u64::try_from(start).ok().zip(u64::try_from(column.compressed_size()).ok());
+        end.and_then(|(start, length)| start.checked_add(length)).is_some_and(|end| end <= bytes)
+    })
 }
 
 /// Number of rows of a segment, by its footer.

@@ -186,6 +186,25 @@ fn damaged_compacted_segment_does_not_replace_its_inputs() {
     assert_eq!(workspace.run(&commands()[0]).stdout, expected.stdout);
 }
 
+/// Segments of the first releases have no checksum. Each file was found by fuzzing.
+#[test]
+fn damaged_segment_without_checksum_is_an_error() {
+    let damaged = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/segments/damaged");
+    for path in files(&damaged) {
+        let workspace = Workspace::new();
+        let folder = workspace.store().join("quarantine/date=2026-11-01");
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::copy(&path, folder.join("1793491200000-0011223344556677.parquet")).unwrap();
+        for (command, exit_code) in [("store verify", 1), ("store quarantine list", 2)] {
+            let output = workspace.run(&format!("{command} --store STORE"));
+            assert_eq!(output.exit_code, exit_code, "{command} {}: {output:?}", path.display());
+            let transcript = output.transcript();
+            assert!(transcript.contains("columns outside of the file"), "{transcript}");
+            assert!(!transcript.contains("panicked"), "{transcript}");
+        }
+    }
+}
+
 #[test]
 fn segment_without_checksum_is_read_and_counted() {
     let workspace = Workspace::new();
