@@ -47,7 +47,7 @@ impl BrakeReport {
             BrakePhase::Pausing { at, cause } => {
                 format!("PAUSING since {}, state unknown: {}", since(at), cause_text(cause))
             }
-            BrakePhase::Paused { at, by, cause } => {
+            BrakePhase::Paused { at, by, cause, .. } => {
                 let by = match by {
                     PausedBy::Brake => "",
                     PausedBy::Other => " by another party",

@@ -58,11 +58,23 @@ impl LastChange {
         }
     }
 
-    /// For sending that is paused: whether the pause is a later one than that of `at`. `None` if that is unknown.
-    fn is_later_pause(self, at: Timestamp) -> Option<bool> {
+    /// For sending that is paused: whether the pause is a later one than that of `at`, after which SES stated `stated`.
+    /// `None` if that is unknown.
+    fn is_later_pause(self, at: Timestamp, stated: Option<Timestamp>) -> Option<bool> {
+        match (self.time(), stated) {
+            // both by the clock of SES
+            (Some(changed), Some(stated)) => Some(changed > stated),
+            _ => match self {
+                Self::Either(changed) => Some(changed > at.0 + CLOCK_DIFFERENCE_MAX_MS),
+                other => other.is_allowed_after(at),
+            },
+        }
+    }
+
+    fn time(self) -> Option<Timestamp> {
         match self {
-            Self::Either(changed) => Some(changed > at.0 + CLOCK_DIFFERENCE_MAX_MS),
-            other => other.is_allowed_after(at),
+            Self::Unknown | Self::Never => None,
+            Self::Allowed(at) | Self::Either(at) => Some(Timestamp(at)),
         }
     }
 }
@@ -91,7 +103,9 @@ impl<S: SendingSwitch> BrakeRun<'_, S> {
         match phase {
             BrakePhase::Watching { demanded } => self.watch(demanded),
             BrakePhase::Pausing { at, cause } => self.after_interrupted_pause(at, cause),
-            BrakePhase::Paused { at, by, cause } => self.while_paused(at, by, cause),
+            BrakePhase::Paused { at, by, cause, stated } => {
+                self.while_paused(at, by, cause, stated)
+            }
             BrakePhase::Resuming { at, paused_at, cause } => {
                 self.after_interrupted_end(at, paused_at, cause)
             }
@@ -139,7 +153,8 @@ impl<S: SendingSwitch> BrakeRun<'_, S> {
         match self.switch.read() {
             Err(error) => return (before, Some(error)),
             Ok(state) if !state.is_allowed => {
-                return (BrakePhase::Paused { at, by: PausedBy::Other, cause }, None);
+                let by = PausedBy::Other;
+                return (BrakePhase::Paused { at, by, cause, stated: None }, None);
             }
             // also if the state file was lost: sending was allowed again
             Ok(state) if self.is_cooling_down(state.changed) => return (self.released(), None),
@@ -152,7 +167,8 @@ impl<S: SendingSwitch> BrakeRun<'_, S> {
         let called = self.switch.set(false);
         match self.switch.read() {
             Ok(state) if !state.is_allowed => {
-                (BrakePhase::Paused { at, by: PausedBy::Brake, cause }, None)
+                let stated = state.changed.time();
+                (BrakePhase::Paused { at, by: PausedBy::Brake, cause, stated }, None)
             }
             Ok(_) => (before, Some(without_effect(called))),
             Err(error) => (pausing, Some(called.err().unwrap_or(error))),
@@ -166,7 +182,8 @@ impl<S: SendingSwitch> BrakeRun<'_, S> {
             Ok(state) => state,
         };
         if !state.is_allowed {
-            return (BrakePhase::Paused { at, by: PausedBy::Unknown, cause }, None);
+            let by = PausedBy::Unknown;
+            return (BrakePhase::Paused { at, by, cause, stated: None }, None);
         }
         match state.changed.is_allowed_after(at) {
             // the call was not made
@@ -177,14 +194,21 @@ impl<S: SendingSwitch> BrakeRun<'_, S> {
     }
 
     /// Notices that sending is allowed again, and ends the brake's own pause after the configured time.
-    fn while_paused(&mut self, at: Timestamp, by: PausedBy, cause: BrakeCause) -> BrakeOutcome {
-        let paused = BrakePhase::Paused { at, by, cause: cause.clone() };
+    fn while_paused(
+        &mut self,
+        at: Timestamp,
+        by: PausedBy,
+        cause: BrakeCause,
+        stated: Option<Timestamp>,
+    ) -> BrakeOutcome {
+        let paused = BrakePhase::Paused { at, by, cause: cause.clone(), stated };
         match self.switch.read() {
             Err(error) => return (paused, Some(error)),
             Ok(state) if state.is_allowed => return (self.released(), None),
             // sending was allowed, and paused again by another party
-            Ok(state) if state.changed.is_later_pause(at) == Some(true) => {
-                return (BrakePhase::Paused { at, by: PausedBy::Other, cause }, None);
+            Ok(state) if state.changed.is_later_pause(at, stated) == Some(true) => {
+                let by = PausedBy::Other;
+                return (BrakePhase::Paused { at, by, cause, stated: None }, None);
             }
             Ok(_) => {}
         }
@@ -218,13 +242,14 @@ impl<S: SendingSwitch> BrakeRun<'_, S> {
         if state.is_allowed {
             return (self.released(), None);
         }
-        match state.changed.is_later_pause(paused_at) {
+        let by = match state.changed.is_later_pause(paused_at, None) {
             // the call was not made
-            Some(false) => self.while_paused(paused_at, PausedBy::Brake, cause),
+            Some(false) => return self.while_paused(paused_at, PausedBy::Brake, cause, None),
             // it was made, and another party paused again
-            Some(true) => (BrakePhase::Paused { at, by: PausedBy::Other, cause }, None),
-            None => (BrakePhase::Paused { at, by: PausedBy::Unknown, cause }, None),
-        }
+            Some(true) => PausedBy::Other,
+            None => PausedBy::Unknown,
+        };
+        (BrakePhase::Paused { at, by, cause, stated: None }, None)
     }
 }
 

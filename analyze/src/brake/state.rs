@@ -29,6 +29,9 @@ pub enum BrakePhase {
         by: PausedBy,
         /// The rate that demanded it.
         cause: BrakeCause,
+        /// Time of the last change that SES stated after the brake paused it, by the clock of SES.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        stated: Option<Timestamp>,
     },
     /// The end of the brake's own pause was about to be called.
     Resuming {

@@ -337,6 +337,23 @@ fn own_pause_ends_after_the_configured_time() {
 }
 
 #[test]
+fn pause_of_a_human_minutes_after_that_of_the_brake_stays() {
+    for knowledge in [Knowledge::LastAllowed, Knowledge::LastChange] {
+        let mut world = World::new(knowledge);
+        runs(&mut world, &rule(), &[true; 2]);
+        assert_eq!(world.pauses, 1);
+        // allowed and paused again before the next check
+        for _ in 0..2 {
+            world.now += MINUTE;
+            world.human();
+        }
+        world.now += 48 * HOUR;
+        runs(&mut world, &rule(), &[false; 2]);
+        assert_eq!(world.ends, 0, "{knowledge:?}");
+    }
+}
+
+#[test]
 fn killed_run_is_completed_by_the_next_one() {
     let rule = rule();
     // read, save, call, after the call, read back
