@@ -1,8 +1,11 @@
 //! Converts arguments and settings to the types of the analyses.
 
+use std::path::Path;
+
 use anyhow::{Context, ensure};
 use bouncewatch_analyze::error::AnalyzeError;
 use bouncewatch_analyze::report::text::utc_second;
+use bouncewatch_analyze::suppress::AddressList;
 use bouncewatch_analyze::timeline::{self, Basis, Dimension, Grouping, Window};
 use bouncewatch_schemas::address::normalise_domain;
 use bouncewatch_schemas::event::Service;
@@ -48,6 +51,19 @@ pub(super) fn fraction(name: &str, text: Option<&str>) -> anyhow::Result<Option<
             .with_context(|| format!("{name}: invalid rate `{text}`\n  hint: write 6.2% or 0.062"))
     };
     text.map(parse).transpose()
+}
+
+/// Reads a list of addresses. `flag` is for the error.
+///
+/// # Errors
+/// If the file cannot be read, or is no list.
+pub(super) fn address_list(flag: &str, path: Option<&Path>) -> anyhow::Result<Option<AddressList>> {
+    let read = |path: &Path| {
+        let flag = || format!("{flag} `{}`", path.display());
+        let text = std::fs::read(path).with_context(flag)?;
+        AddressList::parse(&String::from_utf8_lossy(&text)).with_context(flag)
+    };
+    path.map(read).transpose()
 }
 
 /// Returns the own domains of settings and arguments, in the form of the event table.

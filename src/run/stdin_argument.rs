@@ -1,4 +1,8 @@
-//! Arguments that can be read from stdin, so that they do not appear in the list of processes.
+//! Arguments and files that can be read from stdin. An argument on stdin does not appear in the list of processes.
+
+use std::io;
+#[cfg(any(feature = "analyze", feature = "doctor"))]
+use std::{io::Read, path::Path};
 
 use anyhow::Context;
 
@@ -11,6 +15,18 @@ pub(super) fn argument_or_stdin(argument: &str) -> anyhow::Result<String> {
         return Ok(argument.to_owned());
     }
     let mut line = String::new();
-    std::io::stdin().read_line(&mut line).context("could not read the address from stdin")?;
+    io::stdin().read_line(&mut line).context("could not read the address from stdin")?;
     Ok(line)
+}
+
+/// Opens a file, or stdin if the path is `-`.
+///
+/// # Errors
+/// If the file cannot be opened.
+#[cfg(any(feature = "analyze", feature = "doctor"))]
+pub(super) fn file_or_stdin(path: &Path) -> io::Result<Box<dyn Read>> {
+    if path.as_os_str() == "-" {
+        return Ok(Box::new(io::stdin()));
+    }
+    Ok(Box::new(std::fs::File::open(path)?))
 }

@@ -19,7 +19,7 @@ fn compare(store: &Path, options: &[&str]) {
 #[test]
 fn views_in_duckdb_give_the_numbers_of_report() {
     // copies, identity feedback beside event publishing, late bounces, tags
-    let options = Options { events: 4_000, envelope: Envelope::Raw, ..Options::default() };
+    let options = Options { events: 6_000, envelope: Envelope::Raw, ..Options::default() };
     for scenario in [Scenario::Mixed, Scenario::Storm] {
         let traffic = Traffic::new(&Options { scenario, ..options.clone() }).unwrap();
         let workspace = Workspace::new();

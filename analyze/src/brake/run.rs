@@ -153,8 +153,7 @@ impl<S: SendingSwitch> BrakeRun<'_, S> {
         match self.switch.read() {
             Err(error) => return (before, Some(error)),
             Ok(state) if !state.is_allowed => {
-                let by = PausedBy::Other;
-                return (BrakePhase::Paused { at, by, cause, stated: None }, None);
+                return (pause_to_keep(at, PausedBy::Other, cause), None);
             }
             // also if the state file was lost: sending was allowed again
             Ok(state) if self.is_cooling_down(state.changed) => return (self.released(), None),
@@ -182,8 +181,7 @@ impl<S: SendingSwitch> BrakeRun<'_, S> {
             Ok(state) => state,
         };
         if !state.is_allowed {
-            let by = PausedBy::Unknown;
-            return (BrakePhase::Paused { at, by, cause, stated: None }, None);
+            return (pause_to_keep(at, PausedBy::Unknown, cause), None);
         }
         match state.changed.is_allowed_after(at) {
             // the call was not made
@@ -207,8 +205,7 @@ impl<S: SendingSwitch> BrakeRun<'_, S> {
             Ok(state) if state.is_allowed => return (self.released(), None),
             // sending was allowed, and paused again by another party
             Ok(state) if state.changed.is_later_pause(at, stated) == Some(true) => {
-                let by = PausedBy::Other;
-                return (BrakePhase::Paused { at, by, cause, stated: None }, None);
+                return (pause_to_keep(at, PausedBy::Other, cause), None);
             }
             Ok(_) => {}
         }
@@ -249,8 +246,13 @@ impl<S: SendingSwitch> BrakeRun<'_, S> {
             Some(true) => PausedBy::Other,
             None => PausedBy::Unknown,
         };
-        (BrakePhase::Paused { at, by, cause, stated: None }, None)
+        (pause_to_keep(at, by, cause), None)
     }
+}
+
+/// A pause that the brake does not end.
+fn pause_to_keep(at: Timestamp, by: PausedBy, cause: BrakeCause) -> BrakePhase {
+    BrakePhase::Paused { at, by, cause, stated: None }
 }
 
 fn without_effect(called: Result<(), String>) -> String {

@@ -51,17 +51,24 @@ pub(crate) struct PlannedSend {
     pub(crate) over_ms: i64,
 }
 
-/// Returns the windows of each account after a send; one account without mail if the store has none.
+/// Returns the windows of each account after the send of a list, and after the send of a part of it; one account without
+/// mail if the store has none.
 ///
 /// # Errors
 /// If the store cannot be read.
 pub(crate) fn windows_after(
     request: &CheckRequest,
     scan: &StoreScan,
-    send: PlannedSend,
-) -> Result<Vec<WindowForecast>, AnalyzeError> {
+    all: PlannedSend,
+    part: Option<PlannedSend>,
+) -> Result<(Vec<WindowForecast>, Vec<WindowForecast>), AnalyzeError> {
+    let history = load(request, scan, std::iter::once(all).chain(part))?;
+    let after = |send| windows_of(request, &history, send);
+    Ok((after(all), part.map(after).unwrap_or_default()))
+}
+
+fn windows_of(request: &CheckRequest, history: &History, send: PlannedSend) -> Vec<WindowForecast> {
     let (grouping, none) = (Grouping::account(), Timeline::new(request.service));
-    let history = load(request, scan, send)?;
     let mut accounts: Vec<(Scope, &Timeline)> = Vec::new();
     for (values, timeline) in history.by_grouping.iter().flatten() {
         accounts.push((Scope::new(&grouping, values), timeline));
@@ -78,17 +85,19 @@ pub(crate) fn windows_after(
             }
         }
     }
-    Ok(windows)
+    windows
 }
 
-/// Loads the windows of the accounts, and what remains of them after the send.
+/// Loads the windows of the accounts, and what remains of them after each send.
 fn load(
     request: &CheckRequest,
     scan: &StoreScan,
-    send: PlannedSend,
+    sends: impl Iterator<Item = PlannedSend>,
 ) -> Result<History, AnalyzeError> {
-    let rest = request.windows.iter().filter_map(|window| remaining_window(window, send));
-    let windows: Vec<Window> = request.windows.iter().cloned().chain(rest).collect();
+    let mut windows = request.windows.clone();
+    for send in sends {
+        windows.extend(request.windows.iter().filter_map(|one| remaining_window(one, send)));
+    }
     let query = HistoryQuery {
         groupings: &[Grouping::account()],
         basis: request.basis,

@@ -13,10 +13,11 @@ use crate::forecast::model::{
 };
 use crate::forecast::replay::{PredictedAttempt, RecipientHashes, Replay, ReplayObserver};
 use crate::forecast::request::BacktestRequest;
+use crate::forecast::run::replay;
 use crate::forecast::split::{RatedAddress, addresses_to_send, totals};
 use crate::forecast::tallies::WeightedCounts;
 use crate::forecast::totals::ExpectedCount;
-use crate::scan::{IdentityHasher, MailEvent, MailTexts, StoreScan, domain_providers};
+use crate::scan::{IdentityHasher, MailEvent, MailTexts, StoreScan};
 use crate::timeline::Outcome;
 
 /// Starts of the bins of the reliability table.
@@ -30,16 +31,9 @@ pub fn backtest(request: &BacktestRequest) -> Result<BacktestReport, AnalyzeErro
     let check = &request.check;
     StoreScan::run(&check.store, check.service, &check.own_domains, |scan| {
         let mut texts = MailTexts::default();
-        let known = domain_providers(scan, check.at)?;
-        let mut replay = Replay::new(
-            known,
-            RecipientHashes::default(),
-            check.at.saturating_sub(MATURE_AFTER_MS),
-        );
         let mut hidden = HiddenMailings::new(request);
-        scan.mail_by_day(&request.campaign, check.at, &mut texts, |texts, day, events| {
-            replay.add(texts, day, events, &mut hidden);
-        })?;
+        let (campaign, wanted) = (&request.campaign, RecipientHashes::default());
+        let replay = replay(scan, check.at, campaign, wanted, &mut texts, &mut hidden)?;
         hidden.end_day(&replay);
         Ok(hidden.report(&replay, &texts))
     })

@@ -8,6 +8,7 @@ use bouncewatch_schemas::bounce::SIMULATOR_DOMAIN;
 
 use crate::error::AnalyzeError;
 use crate::forecast::address_state::AddressClass;
+use crate::forecast::rate_model::NO_MAIL_PRIOR;
 use crate::forecast::recipient_list::RecipientList;
 use crate::forecast::replay::Replay;
 use crate::forecast::request::ForecastRequest;
@@ -103,7 +104,7 @@ impl Evaluator<'_> {
             // SES sends nothing, and does not count it
             replay.model.classes[AddressClass::OnSesList as usize].mean
         } else if accepts_no_mail {
-            crate::forecast::rate_model::NO_MAIL_PRIOR.mean
+            NO_MAIL_PRIOR.mean
         } else {
             replay.model.bounce(attempt, provider)
         };

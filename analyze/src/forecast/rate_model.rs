@@ -2,7 +2,9 @@
 
 use crate::forecast::address_state::AddressClass;
 use crate::forecast::shrinkage::{BetaRate, common_weight};
-use crate::forecast::tallies::{Attempt, ProviderTable, RateRatio, Tallies, WeightedCounts};
+use crate::forecast::tallies::{
+    Attempt, MISTYPED, ProviderTable, RateRatio, Tallies, WeightedCounts,
+};
 
 /// First attempts of an account without history: 5 %, with a 90 % interval from nearly 0 to 18 %.
 const NEW_PRIOR: BetaRate = BetaRate { mean: 0.05, weight: 10.0 };
@@ -58,10 +60,8 @@ impl RateModel {
     /// Estimates the rates from the counts so far.
     pub(crate) fn new(tallies: &Tallies, table: &ProviderTable) -> Self {
         let scale = tallies.scale;
-        let counts =
-            |one: &WeightedCounts| (one.count.min(one.attempts) / scale, one.attempts / scale);
         let posterior = |class: AddressClass| {
-            let (count, attempts) = counts(&tallies.classes[class as usize]);
+            let (count, attempts) = tallies.classes[class as usize].scaled(scale);
             prior(class).after(count, attempts)
         };
         let classes = AddressClass::ALL.map(posterior);
@@ -69,7 +69,7 @@ impl RateModel {
         let mut by_provider = vec![Vec::new(); table.len()];
         for (domain, one) in (0..).zip(&tallies.new_by_domain) {
             if one.attempts > 0.0 {
-                by_provider[table.number(domain)].push(counts(one));
+                by_provider[table.number(domain)].push(one.scaled(scale));
             }
         }
         let sum = |all: &Vec<(f64, f64)>| {
@@ -78,7 +78,7 @@ impl RateModel {
         let sums: Vec<(f64, f64)> = by_provider.iter().map(sum).collect();
         let provider_weight = common_weight(sums.iter().copied(), PROVIDER_WEIGHT);
         let of_provider = |(number, (count, attempts)): (usize, &(f64, f64))| {
-            let is_mistyped = table.name(number) == crate::forecast::tallies::MISTYPED;
+            let is_mistyped = table.name(number) == MISTYPED;
             let parent = BetaRate { mean: account.mean, weight: provider_weight };
             let parent = if is_mistyped { MISTYPED_PRIOR } else { parent };
             parent.after(*count, *attempts)
@@ -87,7 +87,7 @@ impl RateModel {
         let weight = |all: &Vec<(f64, f64)>| common_weight(all.iter().copied(), DOMAIN_WEIGHT);
         let domain_weights: Vec<f64> = by_provider.iter().map(weight).collect();
         let of_domain = |(domain, one): (u32, &WeightedCounts)| {
-            let (number, (count, attempts)) = (table.number(domain), counts(one));
+            let (number, (count, attempts)) = (table.number(domain), one.scaled(scale));
             let parent = BetaRate { mean: providers[number].mean, weight: domain_weights[number] };
             parent.after(count, attempts)
         };
@@ -158,12 +158,7 @@ impl RateModel {
 
 /// Returns the complaint rate of each provider, drawn to that of the account.
 fn complaint_rates(tallies: &Tallies) -> Vec<BetaRate> {
-    let counts = || {
-        let of_provider = |one: &WeightedCounts| {
-            (one.count.min(one.attempts) / tallies.scale, one.attempts / tallies.scale)
-        };
-        tallies.complaints.iter().map(of_provider)
-    };
+    let counts = || tallies.complaints.iter().map(|one| one.scaled(tallies.scale));
     let (count, attempts) = counts().fold((0.0, 0.0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
     let account = COMPLAINT_PRIOR.after(count, attempts);
     let weight = common_weight(counts(), COMPLAINT_WEIGHT);

@@ -1,7 +1,5 @@
 //! Runs `forecast`: replays the mail of the store, forecasts each address of the list, and sums up.
 
-use std::collections::BTreeMap;
-
 use bouncewatch_classify::Classifier;
 use bouncewatch_schemas::time::format_ms;
 
@@ -16,12 +14,13 @@ use crate::forecast::evaluation::{
 use crate::forecast::model::{Forecast, ListCounts, RemainingList, SplitSummary, StoreKnowledge};
 use crate::forecast::parts::{PartNames, parts};
 use crate::forecast::recipient_list::RecipientList;
-use crate::forecast::replay::{NoObserver, RecipientHashes, Replay};
+use crate::forecast::replay::{NoObserver, RecipientHashes, Replay, ReplayObserver};
 use crate::forecast::request::ForecastRequest;
 use crate::forecast::split::{RatedAddress, addresses_to_send, totals};
 use crate::forecast::totals::CampaignSpread;
 use crate::scan::{MailTexts, StoreScan, domain_providers};
 use crate::suppress::suppress_scan;
+use crate::timeline::Dimension;
 
 /// A forecast, with the result for each address.
 #[derive(Debug)]
@@ -53,7 +52,9 @@ pub fn forecast(
         let holds = hold_reasons(&suppressions);
         drop(suppressions);
         let mut texts = MailTexts::default();
-        let mut replay = replay(request, list, scan, &mut texts)?;
+        let wanted = list.addresses().flat_map(|address| store_hashes(request, address)).collect();
+        let mut replay =
+            replay(scan, check.at, &request.campaign, wanted, &mut texts, &mut NoObserver)?;
         let domains = domain_ids(list, &mut texts);
         replay.finish(&texts);
         let evaluator = Evaluator { request, replay: &replay, holds: &holds, domains: &domains };
@@ -62,20 +63,19 @@ pub fn forecast(
     })
 }
 
-/// Replays the mail of the store up to the time of the forecast.
-fn replay(
-    request: &ForecastRequest,
-    list: &RecipientList,
+/// Replays the mail of the store up to `at`. `wanted` are the recipients that keep their state in any case.
+pub(super) fn replay(
     scan: &StoreScan,
+    at: i64,
+    campaign: &Dimension,
+    wanted: RecipientHashes,
     texts: &mut MailTexts,
+    observer: &mut impl ReplayObserver,
 ) -> Result<Replay, AnalyzeError> {
-    let at = request.check.at;
-    let wanted: RecipientHashes =
-        list.addresses().flat_map(|address| store_hashes(request, address)).collect();
-    let known: BTreeMap<String, String> = domain_providers(scan, at)?;
+    let known = domain_providers(scan, at)?;
     let mut replay = Replay::new(known, wanted, at.saturating_sub(MATURE_AFTER_MS));
-    scan.mail_by_day(&request.campaign, at, texts, |texts, day, events| {
-        replay.add(texts, day, events, &mut NoObserver);
+    scan.mail_by_day(campaign, at, texts, |texts, day, events| {
+        replay.add(texts, day, events, observer);
     })?;
     Ok(replay)
 }
@@ -98,9 +98,19 @@ impl Summary<'_> {
         let counted: Vec<&AddressForecast> =
             self.addresses.iter().filter(|one| one.is_counted).collect();
         let all = self.planned(counted.iter().map(|one| one.rated));
-        let windows = windows_after(check, scan, all)?;
         let send = self.send();
-        let split = self.split(scan, &send)?;
+        let kept = request.keep_below.map(|_| {
+            let addresses = send.iter().map(|at| &self.addresses[*at]);
+            self.planned(addresses.filter(|one| one.is_counted).map(|one| one.rated))
+        });
+        let (windows, windows_of_kept) = windows_after(check, scan, all, kept)?;
+        let split = kept.zip(request.keep_below).map(|(kept, keep_below)| SplitSummary {
+            keep_below,
+            send: send.len() as u64,
+            hold: (self.addresses.len() - send.len()) as u64,
+            bounces: kept.bounces,
+            windows: windows_of_kept,
+        });
         let knowledge = self.knowledge();
         let status = status(&windows, knowledge.is_low);
         let names = PartNames { request, list, replay, texts };
@@ -159,20 +169,6 @@ impl Summary<'_> {
         let bound = self.request.keep_below.unwrap_or(self.request.check.bounce.warning);
         let Replay { model, providers, .. } = self.replay;
         addresses_to_send(model, providers, self.spread(), rated, bound)
-    }
-
-    fn split(
-        &self,
-        scan: &StoreScan,
-        send: &[usize],
-    ) -> Result<Option<SplitSummary>, AnalyzeError> {
-        let Some(keep_below) = self.request.keep_below else { return Ok(None) };
-        let counted = send.iter().map(|at| &self.addresses[*at]).filter(|one| one.is_counted);
-        let planned = self.planned(counted.map(|one| one.rated));
-        let windows = windows_after(&self.request.check, scan, planned)?;
-        let hold = (self.addresses.len() - send.len()) as u64;
-        let (send, bounces) = (send.len() as u64, planned.bounces);
-        Ok(Some(SplitSummary { keep_below, send, hold, bounces, windows }))
     }
 
     fn knowledge(&self) -> StoreKnowledge {

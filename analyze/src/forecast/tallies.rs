@@ -22,6 +22,13 @@ pub(crate) struct WeightedCounts {
     pub(crate) count: f64,
 }
 
+impl WeightedCounts {
+    /// Returns count and attempts; `scale` is the weight of an event now. Events without an attempt do not count.
+    pub(crate) fn scaled(&self, scale: f64) -> (f64, f64) {
+        (self.count.min(self.attempts) / scale, self.attempts / scale)
+    }
+}
+
 /// Expected and observed weighted numbers of bounces.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct ExpectedCounts {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::hash::BuildHasherDefault;
+use std::ops::AddAssign;
 use std::sync::Arc;
 
 use bouncewatch_schemas::event::EventKind;
@@ -36,6 +37,13 @@ impl SlotCounts {
     fn add(&mut self, is_bounce: bool) {
         self.bounced += u64::from(is_bounce);
         self.delivered += u64::from(!is_bounce);
+    }
+}
+
+impl AddAssign for SlotCounts {
+    fn add_assign(&mut self, other: Self) {
+        self.delivered += other.delivered;
+        self.bounced += other.bounced;
     }
 }
 
@@ -204,9 +212,7 @@ impl StoreScan {
                 }
             }
             for (provider_and_slot, counts) in std::mem::take(&mut of_day.counts) {
-                let sum = outcomes.entry(provider_and_slot).or_default();
-                sum.delivered += counts.delivered;
-                sum.bounced += counts.bounced;
+                *outcomes.entry(provider_and_slot).or_default() += counts;
             }
             previous = of_day;
         }
@@ -248,9 +254,7 @@ impl StoreScan {
             });
             for ((id, slot), counts) in counts {
                 if let Some(provider) = provider(id) {
-                    let sum = found.counts.entry((provider, slot)).or_default();
-                    sum.delivered += counts.delivered;
-                    sum.bounced += counts.bounced;
+                    *found.counts.entry((provider, slot)).or_default() += counts;
                 }
             }
         }
@@ -280,21 +284,18 @@ impl StoreScan {
             let keys = batch.column(table::EVENT_KEY)?.i64()?.iter();
             let times = batch.column(table::EVENT_AT)?.i64()?.iter();
             let domains = batch.column(table::RECIPIENT_DOMAIN)?.str()?.iter();
-            let is_outcome = is_delivery.zip(is_bounce);
-            for ((is_outcome, domain), ((message, key), at)) in
-                is_outcome.zip(domains).zip(messages.zip(keys).zip(times))
-            {
-                let is_bounce = is_outcome.1 == Some(true);
-                let (Some(message), Some(key), Some(at)) = (message, key, at) else { continue };
-                let (message, key) = (message.cast_unsigned(), key.cast_unsigned());
-                let is_wanted = (is_bounce || is_outcome.0 == Some(true))
-                    && message % shards == shard
-                    && slots.read.contains(&slots.of(at));
-                if is_wanted {
-                    let fields = OutcomeFields { message, key, at, is_bounce };
-                    target.extend(std::iter::once(fields), [std::iter::once(domain)].into_iter());
-                }
-            }
+            let rows = is_delivery.zip(is_bounce).zip(messages.zip(keys).zip(times)).zip(domains);
+            let wanted =
+                rows.filter_map(|(((is_delivery, is_bounce), ((message, key), at)), domain)| {
+                    let (message, key) = (message?.cast_unsigned(), key?.cast_unsigned());
+                    let (at, is_bounce) = (at?, is_bounce == Some(true));
+                    let is_wanted = (is_bounce || is_delivery == Some(true))
+                        && message % shards == shard
+                        && slots.read.contains(&slots.of(at));
+                    is_wanted.then_some((OutcomeFields { message, key, at, is_bounce }, domain))
+                });
+            let (fields, domains): (Vec<OutcomeFields>, Vec<Option<&str>>) = wanted.unzip();
+            target.extend(fields.into_iter(), std::iter::once(domains.into_iter()));
             Ok(())
         })
     }

@@ -1,11 +1,12 @@
 //! `check --counts`: reads counts of another engine.
 
-use std::fs::File;
-use std::io::{Read, stdin};
+use std::io::Read;
 use std::path::Path;
 
 use anyhow::{Context, ensure};
 use bouncewatch_analyze::counts::{Counts, CountsContext, parse};
+
+use crate::run::stdin_argument::file_or_stdin;
 
 /// Largest input in bytes; a million rows need less.
 const BYTES_MAX: u64 = 512 * 1024 * 1024;
@@ -15,13 +16,13 @@ const BYTES_MAX: u64 = 512 * 1024 * 1024;
 /// # Errors
 /// If the file cannot be read, or a row is wrong.
 pub(super) fn read_counts(path: &Path, context: CountsContext) -> anyhow::Result<Counts> {
-    let (name, bytes) = if path == Path::new("-") {
-        ("stdin".to_owned(), read(stdin().lock()))
-    } else {
-        let name = format!("`{}`", path.display());
-        (name, File::open(path).and_then(read))
+    let name = match path.to_str() {
+        Some("-") => "stdin".to_owned(),
+        _ => format!("`{}`", path.display()),
     };
-    let bytes = bytes.with_context(|| format!("could not read counts from {name}"))?;
+    let bytes = file_or_stdin(path)
+        .and_then(read)
+        .with_context(|| format!("could not read counts from {name}"))?;
     ensure!(
         bytes.len() as u64 <= BYTES_MAX,
         "counts from {name}: more than {BYTES_MAX} bytes\n  hint: use fewer groupings or windows"

@@ -26,7 +26,7 @@ use crate::config::Config;
 use crate::run::command_result::CommandResult;
 use crate::run::output_file::write_file;
 use crate::run::progress::spinner;
-use crate::run::stdin_argument::argument_or_stdin;
+use crate::run::stdin_argument::{argument_or_stdin, file_or_stdin};
 use crate::run::store_access::block_on;
 
 /// Name of the failed call if the resolver cannot be set up.
@@ -84,11 +84,7 @@ fn figures_or_error(_: &DoctorArgs, _: &Config, _: &Snapshot) -> Figures {
 /// # Errors
 /// If the file cannot be read, or is no snapshot.
 pub(super) fn read(path: &Path) -> anyhow::Result<Snapshot> {
-    let text = if path.as_os_str() == "-" {
-        std::io::read_to_string(std::io::stdin())
-    } else {
-        std::fs::read_to_string(path)
-    };
+    let text = file_or_stdin(path).and_then(std::io::read_to_string);
     let text = text.with_context(|| format!("could not read `{}`", path.display()))?;
     Snapshot::parse(&text).with_context(|| format!("could not read `{}`", path.display()))
 }

@@ -12,17 +12,18 @@ use bouncewatch_analyze::check::CheckRequest;
 use bouncewatch_analyze::forecast::{
     BacktestRequest, ForecastRequest, ListForecast, RecipientList, backtest, csv, forecast, table,
 };
-use bouncewatch_analyze::suppress::{AddressList, SoftLimit, SuppressRequest};
+use bouncewatch_analyze::suppress::{SoftLimit, SuppressRequest};
 use bouncewatch_analyze::timeline::{Basis, Dimension};
 use bouncewatch_schemas::event::Service;
 use bouncewatch_schemas::text_layout::TextLayout;
 use bouncewatch_schemas::time::DAY_MS;
 
-use super::arguments::{counted_from, fraction, mass_guard, own_domains, windows};
+use super::arguments::{address_list, counted_from, fraction, mass_guard, own_domains, windows};
 use super::check::{threshold_rules, thresholds};
 use super::command_result::CommandResult;
 use super::intake::address_redactor;
 use super::output_file::write_file;
+use super::stdin_argument::file_or_stdin;
 use super::store_access::analyzed_folder;
 use super::times::{duration_ms, time_ms};
 use crate::cli::{ForecastArgs, ForecastFormat};
@@ -67,6 +68,13 @@ pub(super) fn run(
     let has_key = config.addresses.key_file.is_some();
     let hasher =
         has_key.then(|| address_redactor(config, Some(AddressPolicy::Hash))).transpose()?;
+    let ses_list = address_list("--ses-list", args.ses_list.as_deref())?;
+    let unknown = args.column.iter().find(|name| !list.has_column(name));
+    ensure!(
+        unknown.is_none(),
+        "--column: the list has no column `{}`\n  hint: use a name of the first line, or a number from 1",
+        unknown.map_or("", String::as_str)
+    );
     let (no_mail_domains, dns_note) = no_mail_domains(args, &list)?;
     let request = ForecastRequest {
         suppress: SuppressRequest {
@@ -80,18 +88,12 @@ pub(super) fn run(
         campaign,
         over_ms: over.unwrap_or_default(),
         hasher,
-        ses_list: args.ses_list.as_deref().map(ses_list).transpose()?,
+        ses_list,
         no_mail_domains,
         columns: args.column.clone(),
         keep_below,
         top: args.top,
     };
-    let unknown = args.column.iter().find(|name| !list.has_column(name));
-    ensure!(
-        unknown.is_none(),
-        "--column: the list has no column `{}`\n  hint: use a name of the first line, or a number from 1",
-        unknown.map_or("", String::as_str)
-    );
     let classifier = config.classifier()?;
     let result = forecast(&request, &list, &classifier)?;
     let mut notes = notes(&list);
@@ -143,18 +145,11 @@ fn run_backtest(
 
 /// Reads a file, or stdin if the path is `-`.
 fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
-    if path.as_os_str() != "-" {
-        return std::fs::read(path).with_context(|| format!("list `{}`", path.display()));
-    }
     let mut bytes = Vec::new();
-    std::io::stdin().read_to_end(&mut bytes).context("could not read the list from stdin")?;
+    file_or_stdin(path)
+        .and_then(|mut source| source.read_to_end(&mut bytes))
+        .with_context(|| format!("list `{}`", path.display()))?;
     Ok(bytes)
-}
-
-fn ses_list(path: &Path) -> anyhow::Result<AddressList> {
-    let flag = || format!("--ses-list `{}`", path.display());
-    let text = std::fs::read(path).with_context(flag)?;
-    AddressList::parse(&String::from_utf8_lossy(&text)).with_context(flag)
 }
 
 /// Returns the domains that accept no mail, and a note, if `--dns` is given.

@@ -87,7 +87,7 @@ pub(super) fn request(args: &PageArgs, config: &Config, now: i64) -> anyhow::Res
     let suppress = SuppressRequest {
         store: check.store.clone(),
         at,
-        soft: SoftLimit { count: 3, days: 30 },
+        soft: SoftLimit::default(),
         mass_guard: mass_guard(None, config),
         known: None,
     };

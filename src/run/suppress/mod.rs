@@ -5,7 +5,6 @@ mod push;
 #[cfg(feature = "doctor")]
 mod ses_list;
 
-use anyhow::Context;
 use bouncewatch_analyze::incidents::ProviderIncident;
 use bouncewatch_analyze::suppress::formats::{self, SesImportFile};
 use bouncewatch_analyze::suppress::model::SuppressReason;
@@ -14,7 +13,7 @@ use bouncewatch_analyze::suppress::{
     suppress, suppress_and_release,
 };
 
-use super::arguments::mass_guard;
+use super::arguments::{address_list, mass_guard};
 use super::command_result::CommandResult;
 use super::store_access::analyzed_folder;
 use super::times::time_ms;
@@ -50,7 +49,8 @@ pub(super) fn run(
         at: time_ms("--at", args.as_of.at.as_deref())?.unwrap_or(now),
         soft: SoftLimit { count: usize::from(args.soft), days: args.soft_days },
         mass_guard: mass_guard(args.mass_guard, config),
-        known: list_of_ses.map_or_else(|| list_of_file(args), |list| Ok(Some(list)))?,
+        known: list_of_ses
+            .map_or_else(|| address_list("--diff", args.diff.as_deref()), |list| Ok(Some(list)))?,
     };
     let mut notes = Vec::new();
     let answer = if args.release {
@@ -72,14 +72,6 @@ pub(super) fn run(
         ses.apply(&answer.ses_file(), &mut result)?;
     }
     Ok(result)
-}
-
-/// Reads the list of `--diff`.
-fn list_of_file(args: &SuppressArgs) -> anyhow::Result<Option<AddressList>> {
-    let Some(path) = &args.diff else { return Ok(None) };
-    let flag = || format!("--diff `{}`", path.display());
-    let text = std::fs::read(path).with_context(flag)?;
-    Ok(Some(AddressList::parse(&String::from_utf8_lossy(&text)).with_context(flag)?))
 }
 
 fn contradicted_note(releases: &Releases) -> Option<String> {

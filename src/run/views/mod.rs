@@ -7,6 +7,7 @@ mod engine;
 
 use std::fmt::Write;
 
+use bouncewatch_schemas::bounce::SIMULATOR_DOMAIN;
 use bouncewatch_schemas::event::EventKind;
 use bouncewatch_schemas::printable::printable;
 use bouncewatch_schemas::table::{COLUMNS, EVENTS};
@@ -23,6 +24,8 @@ use crate::cli::ViewsArgs;
 use crate::config::Config;
 
 const BODY: &str = include_str!("body.sql");
+const NOT_RUN: &str = "\
+-- Not run by us: no test runs this dialect. Compare the first result with `bouncewatch check`.\n";
 
 /// What the views are about.
 struct ViewsRequest {
@@ -116,12 +119,13 @@ impl ViewsRequest {
              -- Print them again after an upgrade, and if these settings change; new files need nothing.\n\
              -- Other than in `bouncewatch check`: attempts are sends (no fallback to deliveries, no imported send counts),\n\
              -- causes are those of the day on which the events were stored, and there are no windows of attempts.\n\
-             {notes}{setup}\n",
+             {not_run}{notes}{setup}\n",
             version = env!("CARGO_PKG_VERSION"),
             store = printable(&self.location),
             name = self.engine.name,
             columns = COLUMNS.len(),
             last = COLUMNS.last().map_or("", |column| column.name),
+            not_run = if self.engine.is_tested { "" } else { NOT_RUN },
             notes = self.engine.notes,
             setup = self.engine.setup,
         )
@@ -136,7 +140,7 @@ fn kinds_of_account() -> String {
 /// Conditions that exclude mail which SES does not count.
 fn excluded(engine: &Engine, own_domains: &[String]) -> String {
     let domain = "lower(coalesce(recipient_domain, ''))";
-    let mut out = format!("\n    AND {domain} <> 'simulator.amazonses.com'");
+    let mut out = format!("\n    AND {domain} <> '{SIMULATOR_DOMAIN}'");
     for own in own_domains {
         let (own, length) = (engine.escaped(own), own.chars().count() + 1);
         // writing to a String cannot fail
