@@ -5,7 +5,7 @@
 //! ```
 #![allow(clippy::print_stdout, reason = "an example prints its result")]
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use bouncewatch_analyze::check::thresholds::{ThresholdRules, Thresholds};
 use bouncewatch_analyze::check::{CheckRequest, check};
@@ -19,7 +19,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         return Err("usage: compute_rates STORE TIME".into());
     };
     let request = CheckRequest {
-        store: PathBuf::from(store),
+        store: Path::new(&store).into(),
         service: Service::Ses,
         at: parse_ms(&time).ok_or("TIME is not an RFC 3339 time")?,
         windows: vec!["24h".parse()?, "7d".parse()?],

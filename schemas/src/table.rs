@@ -15,6 +15,9 @@ pub const INPUTS_KEY: &str = "bouncewatch.inputs";
 pub const UNIQUE_KEY: &str = "bouncewatch.unique";
 /// Footer key of the checksum: `xxh3-64:` and 16 hex digits, over all bytes of the file except these digits.
 pub const CHECKSUM_KEY: &str = "bouncewatch.checksum";
+/// Footer key of the checksums of column chunks: a line per row group; 16 hex digits for its description in the footer,
+/// then 16 for each of its columns.
+pub const CHUNKS_KEY: &str = "bouncewatch.chunks";
 /// Folder of the event table in a store.
 pub const EVENTS: &str = "events";
 /// Folder of the quarantine table in a store.

@@ -52,9 +52,16 @@ pub(crate) struct AwsArgs {
 pub(crate) struct CacheArgs {
     /// Local cache of a store in S3
     ///
-    /// Each segment is downloaded once. Default: bouncewatch in the cache folder of the user.
+    /// What was downloaded of each segment is kept for the next run. Default: bouncewatch in the cache folder of the
+    /// user; without one, a temporary folder.
     #[arg(long, value_name = "DIR", help_heading = heading::ADVANCED)]
     pub(crate) cache: Option<PathBuf>,
+
+    /// Keep no local cache of a store in S3
+    ///
+    /// Downloads go to a temporary folder, which is removed at the end.
+    #[arg(long, conflicts_with = "cache", help_heading = heading::ADVANCED)]
+    pub(crate) no_cache: bool,
 }
 
 /// Destination of the result.

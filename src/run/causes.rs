@@ -5,7 +5,7 @@ use bouncewatch_schemas::text_layout::TextLayout;
 
 use super::arguments::{mass_guard, own_domains, positive_duration_ms, without_duplicates};
 use super::command_result::CommandResult;
-use super::store_access::analyzed_folder;
+use super::store_access::store_files;
 use super::times::time_ms;
 use crate::cli::{CausesArgs, CausesFormat};
 use crate::config::Config;
@@ -23,7 +23,7 @@ pub(super) fn run(
     let to = time_ms("--to", args.to.as_deref())?.unwrap_or(now);
     let window = positive_duration_ms("--window", args.window.as_deref().unwrap_or(PERIOD))?;
     let request = CausesRequest {
-        store: analyzed_folder(&args.store, &args.aws, &args.cache, config)?,
+        store: store_files(&args.store, &args.aws, &args.cache, config)?,
         from: time_ms("--from", args.from.as_deref())?.unwrap_or(to.saturating_sub(window)),
         to,
         groupings: without_duplicates(args.by.iter().map(|text| text.parse::<CauseGrouping>()))?,

@@ -8,7 +8,7 @@ use super::arguments::{mass_guard, positive_duration_ms};
 use super::command_result::CommandResult;
 use super::intake::address_redactor;
 use super::stdin_argument::argument_or_stdin;
-use super::store_access::analyzed_folder;
+use super::store_access::store_files;
 use super::times::time_ms;
 use crate::cli::{BasicFormat, HistoryArgs};
 use crate::config::Config;
@@ -34,7 +34,7 @@ pub(super) fn run(
     let since_window = window.transpose()?.map(|window| to.saturating_sub(window));
     let top = usize::try_from(args.top)?;
     let request = HistoryRequest {
-        store: analyzed_folder(&args.store, &args.aws, &args.cache, config)?,
+        store: store_files(&args.store, &args.aws, &args.cache, config)?,
         subject,
         from: time_ms("--from", args.from.as_deref())?.or(since_window),
         to,

@@ -6,7 +6,7 @@ use bouncewatch_schemas::text_layout::TextLayout;
 
 use super::arguments::{counted_from, fraction, groupings, no_events_hint, own_domains, windows};
 use super::command_result::CommandResult;
-use super::store_access::analyzed_folder;
+use super::store_access::store_files;
 use super::times::time_ms;
 use crate::cli::{BasicFormat, ReconcileArgs};
 use crate::config::Config;
@@ -20,7 +20,7 @@ pub(super) fn run(
     let at = time_ms("--at", args.as_of.at.as_deref())?.unwrap_or(now);
     let (aws_rate, note) = aws_rate(args, at)?;
     let request = ReconcileRequest {
-        store: analyzed_folder(&args.store, &args.aws, &args.cache, config)?,
+        store: store_files(&args.store, &args.aws, &args.cache, config)?,
         at,
         windows: windows(&args.window.window, &config.windows)?,
         groupings: groupings(&args.grouping.by, &[])?,

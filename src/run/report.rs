@@ -11,7 +11,7 @@ use super::arguments::{
     windows,
 };
 use super::command_result::CommandResult;
-use super::store_access::analyzed_folder;
+use super::store_access::store_files;
 use super::times::time_ms;
 use crate::cli::{ReportArgs, ReportFormat};
 use crate::config::Config;
@@ -27,7 +27,7 @@ pub(super) fn run(
 ) -> anyhow::Result<CommandResult> {
     let to = time_ms("--to", args.to.as_deref())?.unwrap_or(now);
     let request = ReportRequest {
-        store: analyzed_folder(&args.store, &args.aws, &args.cache, config)?,
+        store: store_files(&args.store, &args.aws, &args.cache, config)?,
         service: service(args.service.service),
         from: time_ms("--from", args.from.as_deref())?.unwrap_or(to - PERIOD_MS),
         to,

@@ -1,19 +1,27 @@
 //! Opens the store that arguments or settings name.
 
 #[cfg(feature = "analyze")]
-use std::path::{Path, PathBuf};
+use std::path::Path;
+#[cfg(feature = "analyze")]
+use std::sync::Arc;
 
 use anyhow::Context;
 #[cfg(feature = "analyze")]
 use bouncewatch_store::aws;
 use bouncewatch_store::aws::Buckets;
 use bouncewatch_store::list::check_folder;
+#[cfg(feature = "analyze")]
+use bouncewatch_store::{BucketFiles, CopyFolder, StoreFiles, folder_name};
 use bouncewatch_store::{Store, StoreError, StoreUrl};
 
 #[cfg(feature = "analyze")]
 use crate::cli::CacheArgs;
 use crate::cli::{AwsArgs, StoreArgs};
 use crate::config::Config;
+
+/// Threads that receive from S3 at the same time.
+#[cfg(feature = "analyze")]
+const DOWNLOAD_THREADS: usize = 2;
 
 /// Returns the folder or URL of the store.
 ///
@@ -67,49 +75,51 @@ pub(super) async fn open_store(
     Ok(store)
 }
 
-/// Returns the folder to analyse: the store, or the local cache of a store in S3, which is updated.
+/// Returns the files to analyse: those of a folder, or the parts of a store in S3 that are fetched when they are needed.
 ///
 /// # Errors
-/// If no store is given, it has no events, or it cannot be fetched.
+/// If no store is given, it has no events, or it cannot be listed.
 #[cfg(feature = "analyze")]
-pub(super) fn analyzed_folder(
+pub(super) fn store_files(
     store: &StoreArgs,
     aws: &AwsArgs,
     cache: &CacheArgs,
     config: &Config,
-) -> anyhow::Result<PathBuf> {
-    use bouncewatch_store::cache as bucket_cache;
-
+) -> anyhow::Result<StoreFiles> {
     let location = store_location(store, config)?;
     let (bucket, prefix) = match StoreUrl::parse(&location) {
         StoreUrl::Folder(folder) => {
             anyhow::ensure!(!has_other_tables_only(&folder), no_events(&location));
-            return Ok(folder);
+            return Ok(StoreFiles::Folder(folder));
         }
         StoreUrl::Bucket { bucket, prefix } => (bucket, prefix),
     };
-    let cache = cache.cache.clone().or_else(|| config.cache.clone());
-    let cache = cache.or_else(|| Some(crate::config::user_cache()?.join(crate::cli::NAME)));
-    let cache = cache.context(
-        "no cache folder for a store in S3\n  hint: use --cache DIR, or set `cache` in the settings file",
-    )?;
-    block_on(async {
-        let aws = aws::load(None, aws.endpoint_url.as_deref()).await;
-        let name = format!("s3://{bucket}/{prefix}").trim_end_matches('/').to_owned();
-        let folder = cache.join(bucket_cache::folder_name(&name, aws.endpoint_url()));
+    let name = format!("s3://{bucket}/{prefix}").trim_end_matches('/').to_owned();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(DOWNLOAD_THREADS)
+        .enable_all()
+        .build()
+        .context("could not start the async runtime")?;
+    let aws = runtime.block_on(aws::load(None, aws.endpoint_url.as_deref()));
+    let cache = match cache.cache.clone().or_else(|| config.cache.clone()) {
+        Some(cache) => Some(cache),
+        None if cache.no_cache => None,
+        None => crate::config::user_cache().map(|cache| cache.join(crate::cli::NAME)),
+    };
+    let folder = match cache {
+        Some(cache) => CopyFolder::Kept(cache.join(folder_name(&name, aws.endpoint_url()))),
+        None => CopyFolder::Temporary,
+    };
+    let opened = async {
         let objects = Buckets::new(aws)
             .open(&bucket)
             .await
             .with_context(|| format!("could not open the store `{location}`"))?;
-        let store = Store::in_objects(objects, &prefix, &name);
-        match bucket_cache::sync(&store, &folder).await {
-            Ok(()) => Ok(folder),
-            Err(StoreError::NoStore(_)) if !store.send_count_files().await?.is_empty() => {
-                Err(anyhow::anyhow!(no_events(&name)))
-            }
-            Err(error) => Err(error.into()),
-        }
-    })
+        anyhow::Ok(Store::in_objects(objects, &prefix, &name))
+    };
+    let files = BucketFiles::open(runtime, folder, opened)?;
+    anyhow::ensure!(files.has_events(), no_events(&name));
+    Ok(StoreFiles::Bucket(Arc::new(files)))
 }
 
 /// Whether a folder is a store with send counts or quarantined documents, but without events.

@@ -7,14 +7,10 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bouncewatch_schemas::table::CHECKSUM_KEY;
-use bytes::Bytes;
-use futures::future::BoxFuture;
-use futures::{FutureExt, TryStreamExt};
+use futures::TryStreamExt;
 use object_store::buffered::BufWriter;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
-use parquet::arrow::async_writer::AsyncFileWriter;
-use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
 use tokio::io::AsyncWriteExt;
 use xxhash_rust::xxh3::Xxh3;
@@ -85,43 +81,41 @@ fn seal_end(hash: &mut Xxh3, end: &mut [u8]) {
     }
 }
 
-/// Writes a segment, and sets its checksum in the last part.
+/// Writes a segment, and sets its checksum in the footer.
 pub(crate) struct ChecksumWriter {
-    inner: BufWriter,
+    output: BufWriter,
     hash: Xxh3,
-    /// The last part so far: the Parquet writer passes the whole footer in one part.
-    last: Vec<u8>,
+    written: u64,
 }
 
 impl ChecksumWriter {
-    pub(crate) fn new(inner: BufWriter) -> Self {
-        Self { inner, hash: Xxh3::new(), last: Vec::new() }
+    pub(crate) fn new(output: BufWriter) -> Self {
+        Self { output, hash: Xxh3::new(), written: 0 }
+    }
+
+    /// Bytes so far.
+    pub(crate) fn written(&self) -> u64 {
+        self.written
+    }
+
+    /// Writes the next bytes before the footer.
+    pub(crate) async fn write(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        self.hash.update(bytes);
+        self.written += bytes.len() as u64;
+        self.output.write_all(bytes).await
+    }
+
+    /// Writes the footer, and makes the file visible.
+    pub(crate) async fn finish(&mut self, mut footer: Vec<u8>) -> std::io::Result<()> {
+        seal_end(&mut self.hash, &mut footer);
+        self.written += footer.len() as u64;
+        self.output.write_all(&footer).await?;
+        self.output.shutdown().await
     }
 
     /// Discards what was written.
     pub(crate) async fn abort(mut self) -> object_store::Result<()> {
-        self.inner.abort().await
-    }
-}
-
-impl AsyncFileWriter for ChecksumWriter {
-    fn write(&mut self, bytes: Bytes) -> BoxFuture<'_, Result<(), ParquetError>> {
-        async move {
-            let previous = std::mem::replace(&mut self.last, bytes.into());
-            self.hash.update(&previous);
-            Ok(self.inner.write_all(&previous).await?)
-        }
-        .boxed()
-    }
-
-    fn complete(&mut self) -> BoxFuture<'_, Result<(), ParquetError>> {
-        async move {
-            let mut last = std::mem::take(&mut self.last);
-            seal_end(&mut self.hash, &mut last);
-            self.inner.write_all(&last).await?;
-            Ok(self.inner.shutdown().await?)
-        }
-        .boxed()
+        self.output.abort().await
     }
 }
 

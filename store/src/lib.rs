@@ -18,7 +18,8 @@
 //! |---|---|
 //! | [`Store`], [`StoreUrl`], [`Segment`] | open a store, publish, list and remove objects |
 //! | [`segment`], [`quarantine`], [`send_counts`] | rows of the three tables to and from Parquet |
-//! | [`list`], [`cache`] | listings that stay correct during compaction; local cache of a bucket |
+//! | [`list`] | listings that stay correct during compaction |
+//! | [`StoreFiles`], [`BucketFiles`] | the files that the analysis reads; local copies of parts of a bucket |
 //! | [`compact`], [`retain`], [`forget`] | merge the segments of a day; remove old rows; remove an address |
 //! | [`repair`] | move damaged segments aside |
 //! | [`stats`], [`verify`], [`check_segment_file`] | count rows; read every row; check one file |
@@ -33,17 +34,19 @@
 //! - Replacements are published durably before the segments that they replace are removed. A crash between the two
 //!   steps leaves copies of events, never a gap. Readers count copies once.
 //! - Every reader checks the table and the format version in the footer. A newer format is refused, never guessed.
-//! - Every reader checks the checksum of a segment before its rows are used. A damaged segment is an error, and
+//! - Every reader checks the checksum of a segment, or those of the columns that it reads, before rows are used. A damaged segment is an error, and
 //!   replaces no other segment.
 
 pub mod addresses;
 pub mod aws;
-pub mod cache;
+mod bucket_files;
 mod checksum;
+mod chunk_checksums;
 pub mod compact;
 pub mod compacted_name;
 mod day;
 mod error;
+mod files;
 pub mod forget;
 mod layout;
 pub mod list;
@@ -63,7 +66,9 @@ mod table_builder;
 mod upgrade;
 pub mod verify;
 
+pub use bucket_files::{BucketFiles, CopyFolder, SharedObject, folder_name};
 pub use checksum::{is_json_damaged, json_with_checksum};
 pub use error::{Problem, StoreError};
+pub use files::{SegmentFile, StoreFiles};
 pub use open::{Segment, Store, StoreUrl};
 pub use read::{SegmentFacts, check_segment_file};

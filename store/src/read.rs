@@ -20,13 +20,14 @@ use parquet::file::metadata::{
 };
 
 use crate::checksum::{Integrity, check_file, check_object};
+use crate::chunk_checksums::chunk_range;
 use crate::error::StoreError;
 use crate::open::{Segment, Store};
 use crate::schema::table_schema;
 
 /// Why a segment with a checksum is refused.
-const MISMATCH: &str = "its content does not match its checksum";
-const OUTSIDE: &str = "its footer names columns outside of the file";
+pub(crate) const MISMATCH: &str = "its content does not match its checksum";
+pub(crate) const OUTSIDE: &str = "its footer names columns outside of the file";
 
 /// A segment after its footer was read and checked.
 pub(crate) type OpenedSegment = ParquetRecordBatchStreamBuilder<SegmentReader>;
@@ -223,7 +224,7 @@ pub fn check_segment_file(path: &FilePath, table: &str) -> Result<SegmentFacts, 
     let metadata = metadata.map_err(|error| damaged(error.to_string()))?;
     let footer = metadata.file_metadata();
     let version = check_footer(footer, table).map_err(failed)?;
-    let facts = SegmentFacts { version, rows: row_count_of(footer) };
+    let facts = facts_of(footer, version);
     let bytes = file.metadata().map_err(|error| failed(error.to_string()))?.len();
     if !has_all_columns(&metadata, bytes) {
         return Err(damaged(OUTSIDE.to_owned()));
@@ -237,12 +238,14 @@ pub fn check_segment_file(path: &FilePath, table: &str) -> Result<SegmentFacts, 
 
 /// Whether all column chunks are within a file of `bytes` bytes. Readers of Parquet panic if a position is negative; the
 /// segments of the first releases have no checksum that finds this.
-fn has_all_columns(metadata: &ParquetMetaData, bytes: u64) -> bool {
-    metadata.row_groups().iter().flat_map(RowGroupMetaData::columns).all(|column| {
-        let start = column.dictionary_page_offset().unwrap_or_else(|| column.data_page_offset());
-        let end = u64::try_from(start).ok().zip(u64::try_from(column.compressed_size()).ok());
-        end.and_then(|(start, length)| start.checked_add(length)).is_some_and(|end| end <= bytes)
-    })
+pub(crate) fn has_all_columns(metadata: &ParquetMetaData, bytes: u64) -> bool {
+    let mut columns = metadata.row_groups().iter().flat_map(RowGroupMetaData::columns);
+    columns.all(|column| chunk_range(column).is_some_and(|range| range.end <= bytes))
+}
+
+/// What a footer states, after its version was checked.
+pub(crate) fn facts_of(footer: &FileMetaData, version: u32) -> SegmentFacts {
+    SegmentFacts { version, rows: row_count_of(footer) }
 }
 
 /// Number of rows of a segment, by its footer.
@@ -259,13 +262,13 @@ pub(crate) fn footer_value<'a>(opened: &'a OpenedSegment, key: &str) -> Option<&
     key_value(opened.metadata().file_metadata(), key)
 }
 
-fn key_value<'a>(footer: &'a FileMetaData, key: &str) -> Option<&'a str> {
+pub(crate) fn key_value<'a>(footer: &'a FileMetaData, key: &str) -> Option<&'a str> {
     let pairs = footer.key_value_metadata().into_iter().flatten();
     pairs.into_iter().find(|pair| pair.key == key).and_then(|pair| pair.value.as_deref())
 }
 
 /// Checks format version and table of a segment, and returns the version; the error is the cause as text.
-fn check_footer(footer: &FileMetaData, table: &str) -> Result<u32, String> {
+pub(crate) fn check_footer(footer: &FileMetaData, table: &str) -> Result<u32, String> {
     let supported = table::FORMAT_VERSION;
     let version = match key_value(footer, table::VERSION_KEY).map(str::parse::<u32>) {
         Some(Ok(version)) if version <= supported => version,

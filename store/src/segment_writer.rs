@@ -2,11 +2,11 @@
 
 use arrow_array::RecordBatch;
 use object_store::path::Path;
-use parquet::arrow::AsyncArrowWriter;
-use parquet::errors::ParquetError;
+use parquet::arrow::ArrowWriter;
 use parquet::file::metadata::KeyValue;
 
 use crate::checksum::ChecksumWriter;
+use crate::chunk_checksums::ChunkChecksums;
 use crate::error::StoreError;
 use crate::open::Store;
 use crate::schema::{key_order, properties, table_schema};
@@ -35,7 +35,10 @@ pub(crate) struct SegmentWriter<'a> {
     store: &'a Store,
     table: &'static str,
     path: Path,
-    writer: AsyncArrowWriter<ChecksumWriter>,
+    /// Encodes rows; its bytes are passed on after each row group.
+    writer: ArrowWriter<Vec<u8>>,
+    output: ChecksumWriter,
+    chunks: ChunkChecksums,
     /// Rows so far.
     pub(crate) rows: u64,
 }
@@ -58,20 +61,31 @@ impl<'a> SegmentWriter<'a> {
                 .set_sorting_columns(Some(key_order()))
                 .build();
         }
-        let writer = ChecksumWriter::new(store.writer(&path));
-        let writer = AsyncArrowWriter::try_new(writer, table_schema(table), Some(properties))
+        let writer = ArrowWriter::try_new(Vec::new(), table_schema(table), Some(properties))
             .map_err(StoreError::build)?;
-        Ok(Self { store, table, path, writer, rows: 0 })
+        let output = ChecksumWriter::new(store.writer(&path));
+        Ok(Self { store, table, path, writer, output, chunks: ChunkChecksums::default(), rows: 0 })
     }
 
     /// Adds rows.
     pub(crate) async fn write(&mut self, rows: &RecordBatch) -> Result<(), StoreError> {
         self.rows += rows.num_rows() as u64;
-        let mut written = self.writer.write(rows).await;
-        if written.is_ok() && self.writer.in_progress_size() >= ROW_GROUP_BYTES {
-            written = self.writer.flush().await;
+        self.writer.write(rows).map_err(StoreError::build)?;
+        if self.writer.in_progress_size() >= ROW_GROUP_BYTES {
+            self.writer.flush().map_err(StoreError::build)?;
         }
-        written.map_err(|error| self.write_error(&error))
+        self.pass_on().await
+    }
+
+    /// Passes the bytes of complete row groups on.
+    async fn pass_on(&mut self) -> Result<(), StoreError> {
+        if self.writer.flushed_row_groups().len() == self.chunks.len() {
+            return Ok(());
+        }
+        self.writer.sync().map_err(|error| self.write_error(&error))?;
+        let bytes = std::mem::take(self.writer.inner_mut());
+        self.chunks.add(self.writer.flushed_row_groups(), self.output.written(), &bytes);
+        self.output.write(&bytes).await.map_err(|error| self.write_error(&error))
     }
 
     /// Adds a value to the footer.
@@ -81,16 +95,20 @@ impl<'a> SegmentWriter<'a> {
 
     /// Publishes the segment and returns its size in bytes. Durable when it returns.
     pub(crate) async fn finish(mut self) -> Result<u64, StoreError> {
-        let finished = self.writer.finish().await;
-        finished.map_err(|error| self.write_error(&error))?;
+        self.writer.flush().map_err(StoreError::build)?;
+        self.pass_on().await?;
+        self.writer.append_key_value_metadata(self.chunks.footer_value());
+        self.writer.finish().map_err(StoreError::build)?;
+        let footer = std::mem::take(self.writer.inner_mut());
+        self.output.finish(footer).await.map_err(|error| self.write_error(&error))?;
         self.store.sync_table(self.table)?;
-        Ok(self.writer.bytes_written() as u64)
+        Ok(self.output.written())
     }
 
     /// Discards the segment and its staged data.
     pub(crate) async fn abandon(self) -> Result<(), StoreError> {
         let (store, path) = (self.store, self.path);
-        self.writer.into_inner().abort().await.map_err(store.object_error("abandon", &path))
+        self.output.abort().await.map_err(store.object_error("abandon", &path))
     }
 
     /// Discards the segment after `error`, and returns `error`.
@@ -101,7 +119,7 @@ impl<'a> SegmentWriter<'a> {
         error
     }
 
-    fn write_error(&self, error: &ParquetError) -> StoreError {
+    fn write_error(&self, error: &std::io::Error) -> StoreError {
         StoreError::Write { path: self.store.display_path(&self.path), why: error.to_string() }
     }
 }

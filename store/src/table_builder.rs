@@ -15,6 +15,7 @@ use parquet::arrow::ArrowWriter;
 use parquet::file::metadata::KeyValue;
 
 use crate::checksum;
+use crate::chunk_checksums::ChunkChecksums;
 use crate::error::StoreError;
 use crate::schema::{properties, schema, tag_fields, tag_item};
 
@@ -300,7 +301,12 @@ impl TableBuilder {
     /// The finished Parquet file.
     pub(crate) fn finish(mut self) -> Result<Vec<u8>, StoreError> {
         self.encode()?;
-        let writer = self.writer.take().expect("encode creates the writer");
+        let mut writer = self.writer.take().expect("encode creates the writer");
+        writer.flush().map_err(StoreError::build)?;
+        writer.sync().map_err(StoreError::build)?;
+        let mut chunks = ChunkChecksums::default();
+        chunks.add(writer.flushed_row_groups(), 0, writer.inner());
+        writer.append_key_value_metadata(chunks.footer_value());
         let mut file = writer.into_inner().map_err(StoreError::build)?;
         checksum::seal(&mut file);
         Ok(file)

@@ -1,14 +1,13 @@
 //! Parameters of `causes`.
 
-use std::path::PathBuf;
-
 use crate::causes::grouping::CauseGrouping;
+use bouncewatch_store::StoreFiles;
 
 /// Parameters of `causes`.
 #[derive(Debug, Clone)]
 pub struct CausesRequest {
     /// The folder of the store.
-    pub store: PathBuf,
+    pub store: StoreFiles,
     /// Start of the span (exclusive), epoch milliseconds.
     pub from: i64,
     /// End of the span (inclusive).

@@ -1,10 +1,10 @@
 //! Feed health: time since the newest event, and event types that are missing.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use bouncewatch_schemas::event::Service;
 use bouncewatch_schemas::time::format_ms;
+use bouncewatch_store::StoreFiles;
 use serde::Serialize;
 
 use crate::check::confidence::rate;
@@ -59,7 +59,11 @@ pub struct SendsWithoutOutcome {
 ///
 /// # Errors
 /// If the store does not exist or cannot be read.
-pub fn newest_event(store: &Path, service: Service, at: i64) -> Result<Option<i64>, AnalyzeError> {
+pub fn newest_event(
+    store: &StoreFiles,
+    service: Service,
+    at: i64,
+) -> Result<Option<i64>, AnalyzeError> {
     StoreScan::run(store, service, &[], |scan| scan.newest_event(service, at))
 }
 

@@ -1,9 +1,8 @@
 //! `reconcile`: from all bounces to the bounce rate step by step, compared with the rate that AWS shows.
 
-use std::path::PathBuf;
-
 use bouncewatch_schemas::event::Service;
 use bouncewatch_schemas::time::format_ms;
+use bouncewatch_store::StoreFiles;
 use serde::Serialize;
 
 use crate::check::confidence::rate;
@@ -20,7 +19,7 @@ use crate::timeline::{
 #[derive(Debug, Clone)]
 pub struct ReconcileRequest {
     /// Folder of the store.
-    pub store: PathBuf,
+    pub store: StoreFiles,
     /// Time of the evaluation, epoch milliseconds.
     pub at: i64,
     /// Windows that end at `at`.

@@ -1,8 +1,7 @@
 //! Parameters of a check.
 
-use std::path::PathBuf;
-
 use bouncewatch_schemas::event::Service;
+use bouncewatch_store::StoreFiles;
 
 use crate::check::thresholds::{ThresholdRules, Thresholds};
 use crate::timeline::{Basis, Dimension, Grouping, Window};
@@ -11,7 +10,7 @@ use crate::timeline::{Basis, Dimension, Grouping, Window};
 #[derive(Debug, Clone)]
 pub struct CheckRequest {
     /// Folder of the store.
-    pub store: PathBuf,
+    pub store: StoreFiles,
     /// Service to evaluate.
     pub service: Service,
     /// Time of the evaluation, epoch milliseconds.

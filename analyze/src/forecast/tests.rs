@@ -100,7 +100,7 @@ fn history(address: impl Fn(String) -> String) -> Rows {
 fn check_request(store: &Path) -> CheckRequest {
     let windows = ["24h", "7d", "volume:1000"];
     CheckRequest {
-        store: store.to_path_buf(),
+        store: store.into(),
         service: Service::Ses,
         at: AT,
         windows: windows.into_iter().map(|one| one.parse().unwrap()).collect(),
@@ -121,7 +121,7 @@ fn request(store: &Path) -> ForecastRequest {
     ForecastRequest {
         check: check_request(store),
         suppress: SuppressRequest {
-            store: store.to_path_buf(),
+            store: store.into(),
             at: AT,
             soft: SoftLimit::default(),
             mass_guard: 20,

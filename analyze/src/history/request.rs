@@ -1,14 +1,13 @@
 //! Parameters of `history`.
 
-use std::path::PathBuf;
-
 use crate::history::subject::HistorySubject;
+use bouncewatch_store::StoreFiles;
 
 /// Parameters of `history`.
 #[derive(Debug, Clone)]
 pub struct HistoryRequest {
     /// The folder of the store.
-    pub store: PathBuf,
+    pub store: StoreFiles,
     /// The address or message.
     pub subject: HistorySubject,
     /// Start of the period (exclusive), epoch milliseconds; `None` for all events.

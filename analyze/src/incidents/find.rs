@@ -1,11 +1,11 @@
 //! Finds the incidents of a store.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 
 use bouncewatch_classify::Classifier;
 use bouncewatch_schemas::event::Service;
 use bouncewatch_schemas::time::{DAY_MS, format_ms};
+use bouncewatch_store::StoreFiles;
 
 use crate::causes::cached_classifier::CachedClassifier;
 use crate::error::AnalyzeError;
@@ -39,7 +39,7 @@ pub(crate) struct Incidents {
 /// # Errors
 /// If there is no store, or it cannot be read.
 pub fn incidents(
-    store: &Path,
+    store: &StoreFiles,
     classifier: &Classifier,
     mass_guard: usize,
     from: i64,

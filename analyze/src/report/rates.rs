@@ -1,9 +1,8 @@
 //! Rates over time and by scope.
 
-use std::path::PathBuf;
-
 use bouncewatch_schemas::event::Service;
 use bouncewatch_schemas::time::format_ms;
+use bouncewatch_store::StoreFiles;
 use serde::{Serialize, Serializer};
 
 use crate::check::confidence::{rate, wilson};
@@ -22,7 +21,7 @@ const ROWS_MAX: usize = 5_000_000;
 #[derive(Debug, Clone)]
 pub struct ReportRequest {
     /// Folder of the store.
-    pub store: PathBuf,
+    pub store: StoreFiles,
     /// Service to evaluate.
     pub service: Service,
     /// Start of the span, epoch milliseconds.

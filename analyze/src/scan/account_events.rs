@@ -71,17 +71,20 @@ impl StoreScan {
     /// Returns the events of a day as scopes: time, the texts of [`TEXT_COLUMNS`], the values of [`TAGS`].
     fn of_day(&self, day: i64) -> Result<TimelineDelta, AnalyzeError> {
         let mut delta = TimelineDelta::default();
-        let wanted = only(self.rows(day, day)?, expressions::is_about_account())
-            .filter(expressions::is_of(self.service).and(expressions::is_not_from_the_future()));
-        // tags are a nested column, which the scan decodes for all rows
-        if count_rows(vec![wanted.clone()])? == 0 {
+        let is_about_account = expressions::is_about_account();
+        // the other columns are read only for days with such rows
+        let rows = self.rows_by_version(day, day, [&is_about_account])?.into_iter();
+        if count_rows(rows.map(|rows| rows.filter(is_about_account.clone())).collect())? == 0 {
             return Ok(delta);
         }
         let tag = |name: &str| Dimension::Tag(name.to_owned());
         let mut columns = vec![col(table::EVENT_AT).cast(DataType::Int64).cast(DataType::String)];
         columns.extend(TEXT_COLUMNS.map(col));
         columns.extend(TAGS.map(|name| expressions::dimension_value(&tag(name))));
-        let rows = collect_streaming(wanted.select(columns))?;
+        let is_wanted = expressions::is_of(self.service).and(expressions::is_not_from_the_future());
+        let uses = columns.iter().chain([&is_about_account, &is_wanted]);
+        let rows = only(self.rows(day, day, uses)?, is_about_account.clone());
+        let rows = collect_streaming(rows.filter(is_wanted).select(columns))?;
         let mut texts = Vec::new();
         for column in rows.columns() {
             texts.push(column.str()?);

@@ -87,9 +87,10 @@ impl StoreScan {
         };
         let mut events = EventRows::new(TEXTS);
         if !messages.is_empty() {
-            let messages = Arc::new(messages);
+            let (messages, columns) = (Arc::new(messages), columns());
             for day in self.days_of_messages(&messages, last_day)? {
-                let rows = rows_of_messages(self.rows(day, day)?, Arc::clone(&messages));
+                let rows = self.rows(day, day, columns.iter().chain([&is_selected]))?;
+                let rows = rows_of_messages(rows, Arc::clone(&messages));
                 events = append_events(rows.filter(is_selected.clone()), events)?;
             }
         }
@@ -110,10 +111,11 @@ impl StoreScan {
         let is_redacted = is_redacted.or(recipient().str().starts_with(lit(HASHED_PREFIX)));
         let is_at_domain =
             recipient().str().ends_with(lit(format!("@{}", domain.unwrap_or_default())));
+        let columns = [recipient(), col(table::MESSAGE_KEY), time()];
         let rows = self
-            .rows(i64::MIN, last_day)?
+            .rows(i64::MIN, last_day, &columns)?
             .filter(expressions::is_recipient(stored).or(is_redacted.and(is_at_domain)))
-            .select([recipient(), col(table::MESSAGE_KEY), time()]);
+            .select(columns);
         let stored = stored.to_vec();
         fold_batches(rows, Default::default(), move |batch, target| {
             let (found, redacted): &mut (MessageKeys, RedactedRows) = target;
@@ -141,7 +143,8 @@ impl StoreScan {
         messages: &Arc<MessageKeys>,
         last_day: i64,
     ) -> Result<BTreeSet<i64>, AnalyzeError> {
-        let rows = rows_of_messages(self.rows(i64::MIN, last_day)?, Arc::clone(messages));
+        let rows = self.rows(i64::MIN, last_day, &[col(table::MESSAGE_KEY), time()])?;
+        let rows = rows_of_messages(rows, Arc::clone(messages));
         fold_batches(rows.select([time()]), BTreeSet::new(), |batch, days| {
             let times = batch.column(table::EVENT_AT)?.i64()?.iter();
             days.extend(times.flatten().map(day_of));
@@ -159,18 +162,28 @@ fn text_columns() -> impl Iterator<Item = &'static str> {
     FAILURE_TEXTS.into_iter().chain(FURTHER_TEXTS)
 }
 
+/// Names of the texts of an event.
+fn text_names() -> Vec<String> {
+    let campaign = Dimension::Tag(CAMPAIGN.to_owned()).name();
+    text_columns().map(str::to_owned).chain([campaign]).collect()
+}
+
+/// Columns of an event.
+fn columns() -> Vec<Expr> {
+    let mut columns = event_columns(&text_names());
+    columns.extend([col(table::SMTP_CODE), col(table::EXPIRES_AT).cast(DataType::Int64)]);
+    columns.extend(text_columns().map(col));
+    columns.push(expressions::dimension_value(&Dimension::Tag(CAMPAIGN.to_owned())));
+    columns
+}
+
 /// Appends the rows of a frame of the event table.
 fn append_events(
     rows: LazyFrame,
     target: EventRows<AddressFields>,
 ) -> Result<EventRows<AddressFields>, AnalyzeError> {
-    let campaign = Dimension::Tag(CAMPAIGN.to_owned());
-    let names: Vec<String> = text_columns().map(str::to_owned).chain([campaign.name()]).collect();
-    let mut columns = event_columns(&names);
-    columns.extend([col(table::SMTP_CODE), col(table::EXPIRES_AT).cast(DataType::Int64)]);
-    columns.extend(text_columns().map(col));
-    columns.push(expressions::dimension_value(&campaign));
-    fold_batches(rows.select(columns), target, move |batch, target| {
+    let names = text_names();
+    fold_batches(rows.select(columns()), target, move |batch, target| {
         for service in Service::ALL {
             let is_of_service = batch.column(table::SERVICE)?.str()?.equal(service.as_str());
             let batch = batch.filter(&is_of_service)?;

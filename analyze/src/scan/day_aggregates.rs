@@ -23,7 +23,9 @@ pub(super) fn of_days(
     build: impl Fn(i64) -> Result<TimelineDelta, AnalyzeError> + Sync,
 ) -> Result<Vec<DailyAggregate>, AnalyzeError> {
     let of_day = |day| read_or_build(scan, folder, day, to, &build);
-    parallel_map(days, of_day).into_iter().collect()
+    let aggregates = parallel_map(days, of_day).into_iter().collect();
+    folder.finish(&scan.days(i64::MIN, i64::MAX));
+    aggregates
 }
 
 /// Reads the aggregates of a day; if there are none, builds them, and stores them if the day is closed.

@@ -1,29 +1,30 @@
-//! Deliveries to some recipients, and numbers of deliveries and bounces in some time slots. Days are read in parallel.
+//! Deliveries to some recipients, and numbers of deliveries and bounces in some time slots.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::BuildHasherDefault;
 use std::ops::AddAssign;
 use std::sync::Arc;
 
 use bouncewatch_schemas::event::EventKind;
 use bouncewatch_schemas::table;
-use bouncewatch_schemas::time::{DAY_MS, day_of};
+use bouncewatch_schemas::time::day_of;
 use polars::prelude::*;
 
 use crate::error::AnalyzeError;
-use crate::scan::domain_providers::{DomainProviders, domain_providers};
-use crate::scan::event::CLOCK_SLACK_MS;
+use crate::scan::domain_providers::domain_providers;
 use crate::scan::event_rows::{EventRows, RowFields};
 use crate::scan::expressions;
 use crate::scan::frames::fold_batches;
+use crate::scan::history_part::{HistoryPart, HistoryQuery};
 use crate::scan::mail_events::recipient_hash;
 use crate::scan::message_keys::IdentityHasher;
 use crate::scan::parallel::parallel_map;
 use crate::scan::store_scan::StoreScan;
+use crate::scan::timelines::ExactDays;
+use crate::timeline::{Basis, Dimension, Grouping, Outcome, Timeline};
 
-/// Names of computed columns.
+/// Name of a computed column.
 const IS_DELIVERY: &str = "is_delivery";
-const IS_BOUNCE: &str = "is_bounce";
 
 /// Numbers of events of a provider in a slot.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -31,13 +32,6 @@ pub(crate) struct SlotCounts {
     pub(crate) delivered: u64,
     /// Bounces of every type.
     pub(crate) bounced: u64,
-}
-
-impl SlotCounts {
-    fn add(&mut self, is_bounce: bool) {
-        self.bounced += u64::from(is_bounce);
-        self.delivered += u64::from(!is_bounce);
-    }
 }
 
 impl AddAssign for SlotCounts {
@@ -71,68 +65,6 @@ impl RowFields for DeliveryFields {
     }
 }
 
-/// Time slots.
-#[derive(Debug)]
-struct Slots {
-    slot_ms: i64,
-    /// Slots of the query.
-    wanted: BTreeSet<i64>,
-    /// Slots that are read: the earliest copy of an event can be in the slot before.
-    read: HashSet<i64>,
-    /// Last time of the query.
-    to: i64,
-}
-
-impl Slots {
-    fn of(&self, at: i64) -> i64 {
-        at.div_euclid(self.slot_ms)
-    }
-
-    fn is_wanted(&self, at: i64) -> bool {
-        at <= self.to && self.wanted.contains(&self.of(at))
-    }
-}
-
-/// A row of a delivery or bounce; its text is the recipient domain.
-#[derive(Debug, Clone, Copy)]
-struct OutcomeFields {
-    message: u64,
-    key: u64,
-    at: i64,
-    is_bounce: bool,
-}
-
-impl RowFields for OutcomeFields {
-    fn keys(&self) -> (u64, u64) {
-        (self.message, self.key)
-    }
-
-    fn merge(&mut self, copy: Self) {
-        self.at = self.at.min(copy.at);
-        self.is_bounce |= copy.is_bounce;
-    }
-}
-
-/// An event near the start of a day.
-#[derive(Debug)]
-struct EarlyOutcome {
-    /// Message key and event key.
-    keys: (u64, u64),
-    provider_and_slot: (String, i64),
-    is_bounce: bool,
-}
-
-/// Deliveries and bounces of a day. Those near midnight can have copies on the other day.
-#[derive(Debug, Default)]
-struct DayOutcomes {
-    day: i64,
-    counts: OutcomeCounts,
-    /// Events near its start, which are not in the counts.
-    first: Vec<EarlyOutcome>,
-    /// Events near its end.
-    last: HashSet<(u64, u64)>,
-}
-
 impl StoreScan {
     /// Calls `each` with recipient, message key and time of every delivery to some recipients, in arbitrary order.
     pub(crate) fn deliveries(
@@ -147,13 +79,17 @@ impl StoreScan {
         let index = Arc::new(index);
         let read = |day| {
             let index = Arc::clone(&index);
-            let rows = self.rows(day, day)?.select([
-                self.is_of_kind(EventKind::Delivery).alias(IS_DELIVERY),
-                col(table::RECIPIENT),
-                col(table::MESSAGE_KEY),
-                col(table::EVENT_KEY),
-                col(table::EVENT_AT).cast(DataType::Int64),
-            ]);
+            let rows = self.select(
+                day,
+                day,
+                vec![
+                    self.is_of_kind(EventKind::Delivery).alias(IS_DELIVERY),
+                    col(table::RECIPIENT),
+                    col(table::MESSAGE_KEY),
+                    col(table::EVENT_KEY),
+                    col(table::EVENT_AT).cast(DataType::Int64),
+                ],
+            )?;
             fold_batches(rows, EventRows::new(0), move |batch, found| {
                 let is_delivery = batch.column(IS_DELIVERY)?.bool()?;
                 let recipients = batch.column(table::RECIPIENT)?.str()?;
@@ -187,8 +123,8 @@ impl StoreScan {
         Ok(())
     }
 
-    /// Returns the numbers of the deliveries and bounces in some slots of `slot_ms` milliseconds since 1970, by provider
-    /// and slot; the provider is the recipient domain if it is unknown.
+    /// Returns the numbers of the deliveries and bounces up to `to` in some slots of `slot_ms` milliseconds since 1970, by
+    /// provider and slot; the provider is the recipient domain if it is unknown.
     pub(crate) fn outcomes_by_slot(
         &self,
         slots: &BTreeSet<i64>,
@@ -199,110 +135,44 @@ impl StoreScan {
         if slots.is_empty() {
             return Ok(outcomes);
         }
-        let providers = domain_providers(self, to)?;
-        let read = slots.iter().flat_map(|slot| [slot - 1, *slot]).collect();
-        let slots = Arc::new(Slots { slot_ms, wanted: slots.clone(), read, to });
-        let days: BTreeSet<i64> = slots.read.iter().map(|slot| day_of(slot * slot_ms)).collect();
-        let mut previous = DayOutcomes { day: i64::MIN, ..DayOutcomes::default() };
-        for of_day in parallel_map(days, |day| self.outcomes_of_day(day, &slots, &providers)) {
-            let mut of_day = of_day?;
-            for one in of_day.first.drain(..) {
-                if of_day.day != previous.day + 1 || !previous.last.contains(&one.keys) {
-                    outcomes.entry(one.provider_and_slot).or_default().add(one.is_bounce);
+        let (scan, providers) = (self.with_own_domains(), domain_providers(self, to)?);
+        let groupings = [Grouping(vec![Dimension::Column(table::RECIPIENT_DOMAIN)])];
+        let query = HistoryQuery { groupings: &groupings, basis: Basis::Event, counted_from: None };
+        let day = |slot: &i64| day_of(slot.saturating_mul(slot_ms));
+        let slots: Vec<i64> = slots.iter().copied().collect();
+        // of the days of these slots only
+        for run in slots.chunk_by(|one, next| day(next) <= day(one) + 1) {
+            let (Some(first), Some(last)) = (run.first(), run.last()) else { continue };
+            let end = |slot: i64| (slot + 1).saturating_mul(slot_ms).saturating_sub(1).min(to);
+            let from = first.saturating_mul(slot_ms);
+            let history = HistoryPart::new(&scan, query, from, end(*last))?
+                .history(&ExactDays::of(run.iter().map(|slot| slot.saturating_mul(slot_ms))))?;
+            for (values, timeline) in history.by_grouping.iter().flatten() {
+                let [Some(domain)] = values.as_slice() else { continue };
+                let provider = providers.get(domain).unwrap_or(domain);
+                for slot in run {
+                    let counts = counts_in(timeline, slot.saturating_mul(slot_ms), end(*slot));
+                    if counts != SlotCounts::default() {
+                        *outcomes.entry((provider.clone(), *slot)).or_default() += counts;
+                    }
                 }
             }
-            for (provider_and_slot, counts) in std::mem::take(&mut of_day.counts) {
-                *outcomes.entry(provider_and_slot).or_default() += counts;
-            }
-            previous = of_day;
         }
         Ok(outcomes)
-    }
-
-    fn outcomes_of_day(
-        &self,
-        day: i64,
-        slots: &Arc<Slots>,
-        providers: &DomainProviders,
-    ) -> Result<DayOutcomes, AnalyzeError> {
-        let mut found = DayOutcomes { day, ..DayOutcomes::default() };
-        let (start, end) = (day.saturating_mul(DAY_MS), (day + 1).saturating_mul(DAY_MS));
-        let shards = self.stored_rows(day, day)?.div_ceil(self.limits.shard).max(1);
-        for shard in 0..shards {
-            let rows = self.outcome_rows(day, slots, (shard, shards))?;
-            // by ID of the domain, and slot
-            let mut counts: BTreeMap<(u32, i64), SlotCounts> = BTreeMap::new();
-            let provider = |id| {
-                let domain = rows.text(id)?;
-                Some(providers.get(domain).map_or(domain, String::as_str).to_owned())
-            };
-            rows.for_each_event(|fields, ids| {
-                if fields.at >= end - CLOCK_SLACK_MS {
-                    found.last.insert(fields.keys());
-                }
-                if !slots.is_wanted(fields.at) {
-                    return;
-                }
-                let slot = slots.of(fields.at);
-                if fields.at >= start + CLOCK_SLACK_MS {
-                    counts.entry((ids[0], slot)).or_default().add(fields.is_bounce);
-                } else if let Some(provider) = provider(ids[0]) {
-                    let provider_and_slot = (provider, slot);
-                    let (keys, is_bounce) = (fields.keys(), fields.is_bounce);
-                    found.first.push(EarlyOutcome { keys, provider_and_slot, is_bounce });
-                }
-            });
-            for ((id, slot), counts) in counts {
-                if let Some(provider) = provider(id) {
-                    *found.counts.entry((provider, slot)).or_default() += counts;
-                }
-            }
-        }
-        Ok(found)
-    }
-
-    /// Returns one of `shards` shards of the rows of a day, in the slots that are read.
-    fn outcome_rows(
-        &self,
-        day: i64,
-        slots: &Arc<Slots>,
-        (shard, shards): (u64, u64),
-    ) -> Result<EventRows<OutcomeFields>, AnalyzeError> {
-        let slots = Arc::clone(slots);
-        let rows = self.rows(day, day)?.select([
-            self.is_of_kind(EventKind::Delivery).alias(IS_DELIVERY),
-            self.is_of_kind(EventKind::Bounce).alias(IS_BOUNCE),
-            col(table::RECIPIENT_DOMAIN),
-            col(table::MESSAGE_KEY),
-            col(table::EVENT_KEY),
-            col(table::EVENT_AT).cast(DataType::Int64),
-        ]);
-        fold_batches(rows, EventRows::new(1), move |batch, target| {
-            let is_delivery = batch.column(IS_DELIVERY)?.bool()?.iter();
-            let is_bounce = batch.column(IS_BOUNCE)?.bool()?.iter();
-            let messages = batch.column(table::MESSAGE_KEY)?.i64()?.iter();
-            let keys = batch.column(table::EVENT_KEY)?.i64()?.iter();
-            let times = batch.column(table::EVENT_AT)?.i64()?.iter();
-            let domains = batch.column(table::RECIPIENT_DOMAIN)?.str()?.iter();
-            let rows = is_delivery.zip(is_bounce).zip(messages.zip(keys).zip(times)).zip(domains);
-            let wanted =
-                rows.filter_map(|(((is_delivery, is_bounce), ((message, key), at)), domain)| {
-                    let (message, key) = (message?.cast_unsigned(), key?.cast_unsigned());
-                    let (at, is_bounce) = (at?, is_bounce == Some(true));
-                    let is_wanted = (is_bounce || is_delivery == Some(true))
-                        && message % shards == shard
-                        && slots.read.contains(&slots.of(at));
-                    is_wanted.then_some((OutcomeFields { message, key, at, is_bounce }, domain))
-                });
-            let (fields, domains): (Vec<OutcomeFields>, Vec<Option<&str>>) = wanted.unzip();
-            target.extend(fields.into_iter(), std::iter::once(domains.into_iter()));
-            Ok(())
-        })
     }
 
     /// Whether an event is of a kind and of the service.
     fn is_of_kind(&self, kind: EventKind) -> Expr {
         expressions::is_of(self.service).and(expressions::is_kind(kind))
+    }
+}
+
+/// Returns the numbers of the deliveries and bounces from `start` to `end`, both included.
+fn counts_in(timeline: &Timeline, start: i64, end: i64) -> SlotCounts {
+    let number = |outcome: &Outcome| timeline.of(*outcome).between(start - 1, end);
+    SlotCounts {
+        delivered: number(&Outcome::Delivery),
+        bounced: Outcome::BOUNCES.iter().map(number).sum(),
     }
 }
 

@@ -101,7 +101,7 @@ impl<'a> DeltaBuilder<'a> {
         };
         let shards = range.rows.div_ceil(self.scan.limits.shard).max(1);
         for shard in 0..shards {
-            let rows = self.scan.rows(range.first_day, range.last_day)?;
+            let rows = self.scan.rows(range.first_day, range.last_day, &self.uses())?;
             let rows = self.read(shard_of(rows, shard, shards), range.rows / shards)?;
             let sent =
                 rows.rows().map(|(event, _)| (event.message, event.sent_after(self.scan.service)));
@@ -129,7 +129,10 @@ impl<'a> DeltaBuilder<'a> {
         if messages.is_empty() || self.scan.days(first, last).is_empty() {
             return Ok(EventRows::new(self.names.len()));
         }
-        self.read(rows_of_messages(self.scan.rows(first, last)?, Arc::new(messages)), 0)
+        self.read(
+            rows_of_messages(self.scan.rows(first, last, &self.uses())?, Arc::new(messages)),
+            0,
+        )
     }
 
     /// Returns the changes of a range, by its groupings.
@@ -159,16 +162,28 @@ impl<'a> DeltaBuilder<'a> {
         rows: LazyFrame,
         expected: u64,
     ) -> Result<EventRows<ScannedEvent>, AnalyzeError> {
-        let mut columns = event_columns(&self.names);
-        columns.extend(self.text_columns());
-        let rows =
-            rows.filter(self.is_wanted().and(col(table::EVENT_AT).is_not_null())).select(columns);
+        let is_wanted = self.is_wanted().and(col(table::EVENT_AT).is_not_null());
+        let rows = rows.filter(is_wanted).select(self.columns());
         let (service, names) = (self.scan.service, self.names.clone());
         let expected = usize::try_from(expected).unwrap_or_default();
         let target = EventRows::with_capacity(names.len(), expected);
         fold_batches(rows, target, move |batch, target| {
             append_rows(batch, &names, service, target, |event| event)
         })
+    }
+
+    /// Returns the columns of a row.
+    fn columns(&self) -> Vec<Expr> {
+        let mut columns = event_columns(&self.names);
+        columns.extend(self.text_columns());
+        columns
+    }
+
+    /// Returns all expressions over rows.
+    fn uses(&self) -> Vec<Expr> {
+        let mut uses = self.columns();
+        uses.push(self.is_wanted());
+        uses
     }
 
     fn is_wanted(&self) -> Expr {
@@ -290,9 +305,11 @@ impl<'a> DeltaBuilder<'a> {
     /// Returns the scopes of the rows of a day, by grouping. Values from rows of other days are not considered.
     pub(super) fn scopes_of_day(&self, day: i64) -> Result<Vec<TimelineDelta>, AnalyzeError> {
         let is_counted = expressions::is_counted_kind().and(self.is_wanted());
-        let rows = self.scan.rows(day, day)?.filter(is_counted);
+        let columns = self.text_columns();
+        let uses = columns.iter().chain([&is_counted]);
+        let rows = self.scan.rows(day, day, uses)?.filter(is_counted);
         let names: Vec<Expr> = self.names.iter().map(col).collect();
-        let distinct = rows.select(self.text_columns()).group_by(names).agg([len()]);
+        let distinct = rows.select(columns).group_by(names).agg([len()]);
         let distinct = collect_streaming(distinct)?;
         let mut columns = Vec::with_capacity(self.names.len());
         for name in &self.names {

@@ -68,10 +68,10 @@ impl ProviderCollector {
 
 /// Returns the pairs of domain and provider in the rows of a day, as scopes.
 fn providers_of_day(scan: &StoreScan, day: i64) -> Result<TimelineDelta, AnalyzeError> {
-    let rows = scan
-        .rows(day, day)?
-        .filter(expressions::is_of(scan.service))
-        .select([col(table::RECIPIENT_DOMAIN), col(table::PROVIDER)]);
+    let is_wanted = expressions::is_of(scan.service);
+    let columns = [col(table::RECIPIENT_DOMAIN), col(table::PROVIDER)];
+    let uses = columns.iter().chain([&is_wanted]);
+    let rows = scan.rows(day, day, uses)?.filter(is_wanted).select(columns);
     let found = fold_batches(rows, ProviderCollector::default(), |batch, found| found.add(batch))?;
     let mut delta = TimelineDelta::default();
     for (domain, provider) in (0..).zip(&found.providers) {

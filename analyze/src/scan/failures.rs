@@ -67,8 +67,9 @@ impl StoreScan {
             .and(self.is_counted_mail())
             .and(is_of_recipient)
             .and(col(table::EVENT_AT).is_not_null());
+        let uses = [columns(query.dimensions), vec![is_wanted.clone()]].concat();
         let rows = || -> Result<LazyFrame, AnalyzeError> {
-            Ok(self.rows(first_day, last_day)?.filter(is_wanted.clone()))
+            Ok(self.rows(first_day, last_day, &uses)?.filter(is_wanted.clone()))
         };
         let older = match query.after {
             Some(_) => self.older_copies(&is_wanted, query, first_day, last_day)?,
@@ -81,7 +82,8 @@ impl StoreScan {
         };
         let names = text_names(query.dimensions);
         let of_version = |rows: LazyFrame| rows.filter(is_wanted.clone());
-        let parts = self.rows_by_version(first_day, last_day)?.into_iter().map(of_version);
+        let parts =
+            self.rows_by_version(first_day, last_day, [&is_wanted])?.into_iter().map(of_version);
         let shards = count_rows(parts.collect())?.div_ceil(self.limits.failure_shard).max(1);
         for shard in 0..shards {
             let of_shard = |rows: LazyFrame| shard_of(rows, shard, shards);
@@ -113,8 +115,9 @@ impl StoreScan {
             return Ok(None);
         }
         let until = first_day.saturating_mul(DAY_MS) + CLOCK_SLACK_MS;
+        let uses = [is_wanted.clone(), col(table::MESSAGE_KEY), sent_at()];
         let messages = self
-            .rows(first_day, last_day)?
+            .rows(first_day, last_day, &uses)?
             .filter(is_wanted.clone())
             .select([col(table::MESSAGE_KEY), sent_at()])
             .filter(col(table::SENT_AT).lt(lit(until)))
@@ -133,7 +136,8 @@ impl StoreScan {
         if self.days(first, first_day - 1).is_empty() {
             return Ok(None);
         }
-        let older = rows_of_messages(self.rows(first, first_day - 1)?, Arc::new(messages))
+        let uses = [columns(query.dimensions), vec![is_wanted.clone()]].concat();
+        let older = rows_of_messages(self.rows(first, first_day - 1, &uses)?, Arc::new(messages))
             .filter(is_wanted.clone())
             .select(columns(query.dimensions));
         Ok(Some(collect_streaming(older)?))
@@ -170,10 +174,10 @@ impl StoreScan {
         let dimensions =
             wanted.iter().map(|(_, dimension)| expressions::dimension_value(dimension));
         let greatest = wanted.iter().map(|(_, dimension)| col(dimension.name()).max());
-        let rows = self.rows(first_day_of(oldest), last_day)?;
-        let found = rows_of_messages(rows, Arc::new(messages))
-            .filter(self.is_counted_mail())
-            .select(source_columns(&wanted));
+        let (is_counted, columns) = (self.is_counted_mail(), source_columns(&wanted));
+        let uses = columns.iter().chain([&is_counted]);
+        let rows = self.rows(first_day_of(oldest), last_day, uses)?;
+        let found = rows_of_messages(rows, Arc::new(messages)).filter(is_counted).select(columns);
         let found = collect_streaming(found)?
             .lazy()
             .select(key().into_iter().chain(dimensions).collect::<Vec<_>>())

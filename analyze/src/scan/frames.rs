@@ -17,11 +17,12 @@ impl From<PolarsError> for AnalyzeError {
     }
 }
 
-/// Returns all rows of some files, given with their format versions, with the columns of a table: one frame for each
-/// version. `upgrade` turns rows of version 1 into rows of the current version.
+/// Returns some columns of all rows of some files, given with their format versions: one frame for each version. `upgrade`
+/// turns rows of version 1, with `all_columns` of the table, into rows of the current version.
 pub(super) fn scan_files<'p>(
     files: impl Iterator<Item = (&'p Path, u32)>,
     columns: &[table::Column],
+    all_columns: &[table::Column],
     upgrade: impl Fn(LazyFrame) -> LazyFrame,
 ) -> Result<Vec<LazyFrame>, AnalyzeError> {
     let (old, current): (Vec<_>, Vec<_>) = files.partition(|(_, version)| *version == 1);
@@ -30,7 +31,7 @@ pub(super) fn scan_files<'p>(
         parts.push(scan_version(current, schema_of(columns, &DataType::Int64))?);
     }
     if !old.is_empty() {
-        parts.push(upgrade(scan_version(old, schema_of(columns, &DataType::UInt64))?));
+        parts.push(upgrade(scan_version(old, schema_of(all_columns, &DataType::UInt64))?));
     }
     if parts.is_empty() {
         parts.push(empty_rows(columns));

@@ -16,7 +16,7 @@ use crate::scan::merge::{HistorySpan, merge_aggregates, with_provider};
 use crate::scan::parallel::parallel_map;
 use crate::scan::store_scan::StoreScan;
 use crate::scan::timelines::{ExactDays, History};
-use crate::timeline::{Basis, Dimension, Grouping};
+use crate::timeline::{Basis, Dimension, Grouping, ScopeValues};
 
 /// Minimum number of day ranges that share one pass over older rows.
 const BATCH_RANGES_MIN: usize = 2;
@@ -129,16 +129,22 @@ impl<'a> HistoryPart<'a> {
             let measure = Measure::Scopes;
             let builder = DeltaBuilder::new(self.scan, measure, self.query.basis, one, self.to);
             let folder = self.folder(measure, grouping);
+            let is_missing = |values: &ScopeValues| {
+                !timelines.contains_key(&with_provider(grouping, values, &self.providers))
+            };
+            let mut has_other = false;
             for day in self.scan.days(i64::MIN, self.first_day - 1) {
                 let aggregate = read_or_build(self.scan, &folder, day, self.to, |day| {
                     Ok(builder.scopes_of_day(day)?.pop().unwrap_or_default())
                 })?;
-                let is_missing = |values| {
-                    !timelines.contains_key(&with_provider(grouping, values, &self.providers))
-                };
-                if aggregate.index.scopes.iter().any(|scope| is_missing(&scope.values)) {
-                    return Ok(true);
+                has_other = aggregate.index.scopes.iter().any(|scope| is_missing(&scope.values));
+                if has_other {
+                    break;
                 }
+            }
+            folder.finish(&self.scan.days(i64::MIN, i64::MAX));
+            if has_other {
+                return Ok(true);
             }
         }
         Ok(false)
@@ -173,7 +179,7 @@ impl<'a> HistoryPart<'a> {
         if ranges.iter().any(|range| is_closed(range.last_day, self.to)) {
             let days = self.scan.days(i64::MIN, i64::MAX);
             for folder in &folders {
-                folder.remove_other_days(|day| days.contains(&day));
+                folder.finish(&days);
             }
         }
         Ok(loaded)

@@ -199,7 +199,7 @@ impl StoreScan {
                 .and(col(table::EVENT_AT).is_not_null())
                 .alias(IS_WANTED),
         );
-        let frame = self.rows(day, day)?.select(columns);
+        let frame = self.select(day, day, columns)?;
         let target = DayMail { day, rows: EventRows::new(0), texts: MailTexts::default() };
         let service = self.service;
         fold_batches(frame, target, move |batch, target| {

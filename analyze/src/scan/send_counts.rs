@@ -1,10 +1,9 @@
 //! The table of imported send counts. It is read completely: a year of 15-minute intervals is a few megabytes.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use bouncewatch_schemas::send_counts;
-use bouncewatch_store::{check_segment_file, list};
+use bouncewatch_store::{StoreFiles, check_segment_file};
 use polars::prelude::*;
 
 use crate::error::AnalyzeError;
@@ -40,7 +39,7 @@ impl SendCountTable {
     ///
     /// # Errors
     /// If it cannot be read in [`ATTEMPTS_MAX`] attempts.
-    pub(super) fn read(store: &Path) -> Result<Self, AnalyzeError> {
+    pub(super) fn read(store: &StoreFiles) -> Result<Self, AnalyzeError> {
         let mut attempts = 1;
         loop {
             match Self::read_once(store) {
@@ -50,8 +49,8 @@ impl SendCountTable {
         }
     }
 
-    fn read_once(store: &Path) -> Result<Self, AnalyzeError> {
-        let files = list::send_count_files(store)?;
+    fn read_once(store: &StoreFiles) -> Result<Self, AnalyzeError> {
+        let files = store.send_count_files()?;
         if files.is_empty() {
             return Ok(Self(BTreeMap::new()));
         }
@@ -65,8 +64,9 @@ impl SendCountTable {
         let entry = field("key") + lit(SEPARATOR.to_string()) + field("value");
         let separator = lit(SEPARATOR.to_string());
         let scope = col(send_counts::SCOPE).list().eval(entry).list().join(separator, false);
+        let columns = send_counts::COLUMNS;
         let upgrade = |rows: LazyFrame| rows.with_column(signed(send_counts::POINT_KEY));
-        let frame = concat_rows(scan_files(versions.into_iter(), send_counts::COLUMNS, upgrade)?)?
+        let frame = concat_rows(scan_files(versions.into_iter(), columns, columns, upgrade)?)?
             .select([
                 time(send_counts::BEGIN),
                 time(send_counts::END),

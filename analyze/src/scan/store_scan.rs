@@ -2,25 +2,26 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::Hasher;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock};
-use std::time::{Duration, Instant, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use bouncewatch_schemas::event::Service;
 use bouncewatch_schemas::table;
 use bouncewatch_schemas::time::{day_of, format_day};
-use bouncewatch_store::{SegmentFacts, StoreError, check_segment_file, list};
+use bouncewatch_store::{SegmentFacts, SegmentFile, StoreError, StoreFiles};
 use polars::prelude::*;
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::error::AnalyzeError;
-use crate::scan::daily::DailyAggregate;
+use crate::scan::daily::{AggregateFolder, DailyAggregate, Measure, TimelineDelta};
+use crate::scan::day_aggregates::{is_closed, read_or_build};
 use crate::scan::expressions;
 use crate::scan::frames::{ATTEMPTS_MAX, concat_rows, scan_files};
 use crate::scan::send_counts::SendCountTable;
 use crate::scan::upgrade::upgrade;
 use crate::timeline::send_counts::SendCounts;
-use crate::timeline::{Grouping, ScopeValues};
+use crate::timeline::{Basis, Grouping, ScopeValues};
 
 /// Time after which a query is not repeated any more, because segments are replaced faster than they are read.
 const RETRY_TIME: Duration = Duration::from_secs(30);
@@ -47,26 +48,15 @@ impl RowLimits {
 /// A listed segment.
 #[derive(Debug)]
 struct ListedSegment {
-    day: i64,
-    path: PathBuf,
-    /// What its footer states, after it was read and the file was checked.
+    file: SegmentFile,
+    /// What its footer states, after it was read and checked.
     facts: OnceLock<SegmentFacts>,
-}
-
-impl ListedSegment {
-    fn facts(&self) -> Result<SegmentFacts, AnalyzeError> {
-        if let Some(facts) = self.facts.get() {
-            return Ok(*facts);
-        }
-        let facts = check_segment_file(&self.path, table::EVENTS)?;
-        Ok(*self.facts.get_or_init(|| facts))
-    }
 }
 
 /// A consistent listing of a store, for queries about the mail of one service.
 #[derive(Debug)]
 pub(crate) struct StoreScan {
-    pub(super) store: PathBuf,
+    pub(super) store: StoreFiles,
     pub(super) service: Service,
     pub(super) own_domains: Vec<String>,
     pub(super) limits: RowLimits,
@@ -91,17 +81,18 @@ impl StoreScan {
     /// If there is no store, it cannot be read, or its segments are replaced in each of at least [`ATTEMPTS_MAX`]
     /// attempts. A short query is repeated for [`RETRY_TIME`]: a compactor may run all the time.
     pub(crate) fn run<T>(
-        store: &Path,
+        store: impl Into<StoreFiles>,
         service: Service,
         own_domains: &[String],
         query: impl Fn(&Self) -> Result<T, AnalyzeError>,
     ) -> Result<T, AnalyzeError> {
+        let store = store.into();
         let mut is_warned = false;
         let (mut attempts, start) = (0, Instant::now());
         // attempts after damage, by folder: a query can use several folders of aggregates
         let mut damaged: BTreeMap<PathBuf, usize> = BTreeMap::new();
         while attempts < ATTEMPTS_MAX || (attempts < RUNS_MAX && start.elapsed() < RETRY_TIME) {
-            let scan = match Self::open(store, service, own_domains, RowLimits::DEFAULT) {
+            let scan = match Self::open(&store, service, own_domains, RowLimits::DEFAULT) {
                 Err(AnalyzeError::Store(StoreError::UnstableListing(_))) => {
                     attempts += 1;
                     continue;
@@ -109,7 +100,7 @@ impl StoreScan {
                 scan => scan?,
             };
             if !std::mem::replace(&mut is_warned, true) {
-                for (day, segments) in &list::damaged_days(store)? {
+                for (day, segments) in &store.damaged_days()? {
                     let day = format_day(*day);
                     tracing::warn!(
                         day,
@@ -122,7 +113,7 @@ impl StoreScan {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
-            if scan.has_lost_a_segment() {
+            if scan.has_lost_a_segment()? {
                 attempts += 1;
                 continue;
             }
@@ -135,25 +126,28 @@ impl StoreScan {
                 return Err(error);
             }
         }
-        Err(StoreError::UnstableListing(store.display().to_string()).into())
+        Err(StoreError::UnstableListing(store.name()).into())
     }
 
     /// Lists a store.
     pub(super) fn open(
-        store: &Path,
+        store: impl Into<StoreFiles>,
         service: Service,
         own_domains: &[String],
         limits: RowLimits,
     ) -> Result<Self, AnalyzeError> {
-        let segment = |(day, path)| ListedSegment { day, path, facts: OnceLock::new() };
+        let store = store.into();
+        let segment = |file| ListedSegment { file, facts: OnceLock::new() };
         let segments: Vec<ListedSegment> =
-            list::event_segments(store)?.into_iter().map(segment).collect();
+            store.event_segments()?.into_iter().map(segment).collect();
         Ok(Self {
-            store: store.to_path_buf(),
+            store,
             service,
             own_domains: own_domains.to_vec(),
             limits,
-            fingerprints: Arc::new(segments.iter().map(|one| (one.day, OnceLock::new())).collect()),
+            fingerprints: Arc::new(
+                segments.iter().map(|one| (one.file.day, OnceLock::new())).collect(),
+            ),
             segments: Arc::new(segments),
             send_counts: OnceLock::new(),
             open_days: OpenDays::default(),
@@ -174,8 +168,17 @@ impl StoreScan {
         }
     }
 
-    fn has_lost_a_segment(&self) -> bool {
-        self.segments.iter().any(|one| matches!(one.path.try_exists(), Ok(false)))
+    fn has_lost_a_segment(&self) -> Result<bool, AnalyzeError> {
+        let files: Vec<_> = self.segments.iter().map(|one| &one.file).collect();
+        Ok(self.store.has_lost_one_of(&files)?)
+    }
+
+    fn facts(&self, segment: &ListedSegment) -> Result<SegmentFacts, AnalyzeError> {
+        if let Some(facts) = segment.facts.get() {
+            return Ok(*facts);
+        }
+        let facts = self.store.facts(&segment.file)?;
+        Ok(*segment.facts.get_or_init(|| facts))
     }
 
     /// Returns the service of the query.
@@ -185,12 +188,12 @@ impl StoreScan {
 
     /// Returns the days that are incomplete, because damaged segments were moved aside.
     pub(crate) fn incomplete_days(&self) -> Result<Vec<String>, AnalyzeError> {
-        Ok(list::damaged_days(&self.store)?.into_keys().map(format_day).collect())
+        Ok(self.store.damaged_days()?.into_keys().map(format_day).collect())
     }
 
     /// Returns the first day with segments.
     pub(crate) fn first_day(&self) -> Option<i64> {
-        self.segments.first().map(|one| one.day)
+        self.segments.first().map(|one| one.file.day)
     }
 
     /// Returns the time of the newest event of a service at or before `at`. Events about the account do not count: they
@@ -200,32 +203,73 @@ impl StoreScan {
         service: Service,
         at: i64,
     ) -> Result<Option<i64>, AnalyzeError> {
+        let of = (Basis::Event, service);
+        let folder = AggregateFolder::new(&self.store, Measure::NewestEvent, of, &[], &[]);
+        let mut newest = None;
         for day in self.days(i64::MIN, day_of(at)).into_iter().rev() {
-            let time = col(table::EVENT_AT).cast(DataType::Int64);
-            // the time of an event is that of its earliest copy, whether its copies are merged in the store or not
-            let newest = self
-                .rows(day, day)?
-                .filter(expressions::is_of(service).and(time.clone().lt_eq(lit(at))))
-                .filter(expressions::is_about_mail())
-                .filter(expressions::is_not_from_the_future())
-                .group_by([col(table::MESSAGE_KEY), col(table::EVENT_KEY)])
-                .agg([time.min()])
-                .select([col(table::EVENT_AT).max()])
-                .collect()?;
-            if let Some(newest) = newest.column(table::EVENT_AT)?.i64()?.get(0) {
-                return Ok(Some(newest));
+            newest = if is_closed(day, at) {
+                self.newest_event_of_closed_day(&folder, service, day, at)?
+            } else {
+                self.newest_event_of_day(service, day, at)?
+            };
+            if newest.is_some() {
+                break;
             }
         }
-        Ok(None)
+        folder.finish(&self.days(i64::MIN, i64::MAX));
+        Ok(newest)
+    }
+
+    fn newest_event_of_closed_day(
+        &self,
+        folder: &AggregateFolder,
+        service: Service,
+        day: i64,
+        at: i64,
+    ) -> Result<Option<i64>, AnalyzeError> {
+        let aggregate = read_or_build(self, folder, day, at, |day| {
+            let mut delta = TimelineDelta::default();
+            if let Some(time) = self.newest_event_of_day(service, day, at)? {
+                delta.scopes.entry(vec![Some(time.to_string())]).or_default();
+            }
+            Ok(delta)
+        })?;
+        let time = aggregate.index.scopes.first().and_then(|scope| scope.values.first());
+        Ok(time.and_then(|time| time.as_deref()?.parse().ok()))
+    }
+
+    fn newest_event_of_day(
+        &self,
+        service: Service,
+        day: i64,
+        at: i64,
+    ) -> Result<Option<i64>, AnalyzeError> {
+        let time = col(table::EVENT_AT).cast(DataType::Int64);
+        let is_wanted = expressions::is_of(service)
+            .and(time.clone().lt_eq(lit(at)))
+            .and(expressions::is_about_mail())
+            .and(expressions::is_not_from_the_future());
+        let keys = [col(table::MESSAGE_KEY), col(table::EVENT_KEY)];
+        // the time of an event is that of its earliest copy, whether its copies are merged in the store or not
+        let newest = self
+            .rows(day, day, keys.iter().chain([&is_wanted]))?
+            .filter(is_wanted)
+            .group_by(keys)
+            .agg([time.min()])
+            .select([col(table::EVENT_AT).max()])
+            .collect()?;
+        Ok(newest.column(table::EVENT_AT)?.i64()?.get(0))
     }
 
     /// Returns the time of the first event of the service.
     pub(crate) fn first_event(&self) -> Result<Option<i64>, AnalyzeError> {
         for day in self.days(i64::MIN, i64::MAX) {
+            let is_wanted = expressions::is_of(self.service).and(expressions::is_about_mail());
+            let time = col(table::EVENT_AT).cast(DataType::Int64);
             let first = self
-                .rows(day, day)?
-                .filter(expressions::is_of(self.service).and(expressions::is_about_mail()))
-                .select([col(table::EVENT_AT).cast(DataType::Int64).min()])
+                .rows(day, day, [&is_wanted, &time])?
+                .filter(is_wanted)
+                .select([time.min()])
                 .collect()?;
             if let Some(first) = first.column(table::EVENT_AT)?.i64()?.get(0) {
                 return Ok(Some(first));
@@ -252,8 +296,8 @@ impl StoreScan {
     /// Returns the number of stored rows of some days, copies included.
     pub(crate) fn stored_rows(&self, first_day: i64, last_day: i64) -> Result<u64, AnalyzeError> {
         let mut rows = 0;
-        for segment in self.segments_of(first_day, last_day) {
-            rows += segment.facts()?.rows;
+        for segment in self.prepared(first_day, last_day, &[])? {
+            rows += self.facts(segment)?.rows;
         }
         Ok(rows)
     }
@@ -277,41 +321,83 @@ impl StoreScan {
     fn day_fingerprint(&self, day: i64) -> u64 {
         let mut hash = Xxh3::new();
         for segment in self.segments_of(day, day) {
-            hash.write(segment.path.file_name().unwrap_or_default().as_encoded_bytes());
+            hash.write(segment.file.path.file_name().unwrap_or_default().as_encoded_bytes());
             // segments never change, but a restored copy of a store can contain another file of the same name
-            if let Ok(metadata) = segment.path.metadata() {
-                hash.write_u64(metadata.len());
-                let modified =
-                    metadata.modified().ok().and_then(|at| at.duration_since(UNIX_EPOCH).ok());
-                hash.write_u128(modified.unwrap_or_default().as_nanos());
+            if let Some((bytes, time)) = segment.file.size_and_time() {
+                hash.write_u64(bytes);
+                hash.write_u128(time);
             }
         }
         hash.finish()
     }
 
     fn segments_of(&self, first_day: i64, last_day: i64) -> &[ListedSegment] {
-        let start = self.segments.partition_point(|one| one.day < first_day);
-        let end = self.segments.partition_point(|one| one.day <= last_day);
+        let start = self.segments.partition_point(|one| one.file.day < first_day);
+        let end = self.segments.partition_point(|one| one.file.day <= last_day);
         self.segments.get(start..end).unwrap_or_default()
     }
 
-    /// Returns all rows of some days, in the current format version.
-    pub(super) fn rows(&self, first_day: i64, last_day: i64) -> Result<LazyFrame, AnalyzeError> {
-        concat_rows(self.rows_by_version(first_day, last_day)?)
-    }
-
-    /// Returns all rows of some days, in the current format version: a frame for each version in which they are stored.
-    pub(super) fn rows_by_version(
+    /// Returns the segments of some days, after some columns of them were made readable.
+    fn prepared(
         &self,
         first_day: i64,
         last_day: i64,
-    ) -> Result<Vec<LazyFrame>, AnalyzeError> {
-        let mut files = Vec::new();
-        for segment in self.segments_of(first_day, last_day) {
-            files.push((segment.path.as_path(), segment.facts()?.version));
-        }
-        scan_files(files.into_iter(), table::COLUMNS, upgrade)
+        columns: &[&str],
+    ) -> Result<&[ListedSegment], AnalyzeError> {
+        let segments = self.segments_of(first_day, last_day);
+        let files: Vec<_> = segments.iter().map(|segment| &segment.file).collect();
+        self.store.prepare(&files, columns)?;
+        Ok(segments)
     }
+
+    /// Returns some columns of all rows of some days.
+    pub(super) fn select(
+        &self,
+        first_day: i64,
+        last_day: i64,
+        columns: Vec<Expr>,
+    ) -> Result<LazyFrame, AnalyzeError> {
+        Ok(self.rows(first_day, last_day, &columns)?.select(columns))
+    }
+
+    /// Returns all rows of some days, in the current format version, with the columns that `uses` names.
+    pub(super) fn rows<'e>(
+        &self,
+        first_day: i64,
+        last_day: i64,
+        uses: impl IntoIterator<Item = &'e Expr>,
+    ) -> Result<LazyFrame, AnalyzeError> {
+        concat_rows(self.rows_by_version(first_day, last_day, uses)?)
+    }
+
+    /// Returns the rows of [`Self::rows`], a frame for each version in which they are stored.
+    pub(super) fn rows_by_version<'e>(
+        &self,
+        first_day: i64,
+        last_day: i64,
+        uses: impl IntoIterator<Item = &'e Expr>,
+    ) -> Result<Vec<LazyFrame>, AnalyzeError> {
+        let columns = columns_of(uses);
+        let names: Vec<&str> = columns.iter().map(|column| column.name).collect();
+        let mut files = Vec::new();
+        for segment in self.prepared(first_day, last_day, &names)? {
+            files.push((segment.file.path.as_path(), self.facts(segment)?.version));
+        }
+        let upgraded = |rows: LazyFrame| {
+            upgrade(rows).select(names.iter().map(|name| col(*name)).collect::<Vec<_>>())
+        };
+        scan_files(files.into_iter(), &columns, table::COLUMNS, upgraded)
+    }
+}
+
+/// Columns of the event table that expressions name, in the order of the table.
+fn columns_of<'e>(uses: impl IntoIterator<Item = &'e Expr>) -> Vec<table::Column> {
+    let names = uses.into_iter().flatten().filter_map(|part| match part {
+        Expr::Column(name) => Some(name.as_str()),
+        _ => None,
+    });
+    let names: BTreeSet<&str> = names.collect();
+    table::COLUMNS.iter().copied().filter(|column| names.contains(column.name)).collect()
 }
 
 #[cfg(test)]
@@ -353,7 +439,7 @@ mod tests {
     fn missing_unstable_and_damaged_stores_have_different_errors() {
         let store = tempfile::tempdir().unwrap();
         let newest = |scan: &StoreScan| scan.newest_event(Service::Ses, i64::MAX / 2);
-        let missing = StoreScan::run(&store.path().join("x"), Service::Ses, &[], newest);
+        let missing = StoreScan::run(store.path().join("x").as_path(), Service::Ses, &[], newest);
         assert!(matches!(missing, Err(AnalyzeError::Store(StoreError::NoStore(_)))));
         let number = Cell::new(0);
         publish(store.path(), "0.parquet", &[event_at(TIME)]);
@@ -361,7 +447,7 @@ mod tests {
             number.set(number.get() + 1);
             publish(store.path(), &format!("{}.parquet", number.get()), &[event_at(TIME)]);
             for segment in scan.segments.iter() {
-                std::fs::remove_file(&segment.path).unwrap();
+                std::fs::remove_file(&segment.file.path).unwrap();
             }
             newest(scan)
         });
@@ -447,7 +533,8 @@ mod tests {
         let file = std::fs::File::create(&other).unwrap();
         ParquetWriter::new(file).with_key_value_metadata(Some(footer)).finish(&mut frame).unwrap();
         StoreScan::run(store.path(), Service::Ses, &[], |scan| {
-            let rows = scan.rows(i64::MIN, i64::MAX)?.collect()?;
+            let all: Vec<Expr> = table::COLUMNS.iter().map(|column| col(column.name)).collect();
+            let rows = scan.rows(i64::MIN, i64::MAX, &all)?.collect()?;
             assert_eq!((rows.height(), rows.width()), (2, table::COLUMNS.len()));
             assert_eq!(rows.column(table::LINK)?.null_count(), 2);
             Ok(())

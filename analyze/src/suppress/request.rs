@@ -1,15 +1,14 @@
 //! Parameters of `suppress`.
 
-use std::path::PathBuf;
-
 use crate::suppress::address_list::AddressList;
 use crate::suppress::decision::SoftLimit;
+use bouncewatch_store::StoreFiles;
 
 /// Parameters of `suppress`.
 #[derive(Debug, Clone)]
 pub struct SuppressRequest {
     /// The folder of the store.
-    pub store: PathBuf,
+    pub store: StoreFiles,
     /// Time of the evaluation, epoch milliseconds.
     pub at: i64,
     /// Number of soft failures that suppress an address.

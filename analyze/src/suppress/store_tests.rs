@@ -77,7 +77,7 @@ fn store(events: &[Event]) -> tempfile::TempDir {
 
 fn request(store: &tempfile::TempDir, known: Option<&str>) -> SuppressRequest {
     SuppressRequest {
-        store: store.path().to_path_buf(),
+        store: store.path().into(),
         at: AT,
         soft: SoftLimit::default(),
         mass_guard: 20,
@@ -311,7 +311,7 @@ fn incidents_of_a_period_are_complete() {
     let of_period = |events: &[Event], hours: i64| {
         let store = store(events);
         let from = AT - hours * HOUR;
-        let all = incidents(store.path(), Classifier::builtin(), 20, from, AT).unwrap();
+        let all = incidents(&store.path().into(), Classifier::builtin(), 20, from, AT).unwrap();
         all.into_iter().map(|one| (one.from, one.addresses, one.hold_until)).collect::<Vec<_>>()
     };
     let expected = [(format_ms(AT - 26 * HOUR), 30, format_ms(AT - 23 * HOUR + 72 * HOUR))];
@@ -339,7 +339,7 @@ fn incident_is_reported_from_a_day_before_the_period_on() {
     let store = store(&events);
     let of_period = |hours: i64| {
         let from = AT - hours * HOUR;
-        let all = incidents(store.path(), Classifier::builtin(), 20, from, AT).unwrap();
+        let all = incidents(&store.path().into(), Classifier::builtin(), 20, from, AT).unwrap();
         all.into_iter().map(|one| (one.from, one.addresses)).collect::<Vec<_>>()
     };
     assert_eq!(of_period(24), [(format_ms(AT - 47 * HOUR), 9 * 15)]);

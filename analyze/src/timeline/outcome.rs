@@ -61,6 +61,17 @@ impl Outcome {
         Self::IncomingBounce,
     ];
 
+    /// Bounces of every class.
+    pub const BOUNCES: [Self; 7] = [
+        Self::BounceOther,
+        Self::AutoReply,
+        Self::Suppressed,
+        Self::Soft,
+        Self::Undetermined,
+        Self::SuppressedCounted,
+        Self::Hard,
+    ];
+
     /// Bounces that end the delivery of a message, without automatic replies.
     pub const FINAL_BOUNCES: [Self; 5] =
         [Self::Suppressed, Self::Soft, Self::Undetermined, Self::SuppressedCounted, Self::Hard];

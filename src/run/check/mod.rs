@@ -7,7 +7,7 @@ mod channel;
 mod counts;
 mod notes;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -21,6 +21,7 @@ use bouncewatch_analyze::timeline::{Grouping, Window};
 use bouncewatch_schemas::event::Service;
 use bouncewatch_schemas::text_layout::TextLayout;
 use bouncewatch_schemas::time::DAY_MS;
+use bouncewatch_store::StoreFiles;
 
 use self::alert::AlertRun;
 use self::counts::{above_attempts, read_counts};
@@ -29,7 +30,7 @@ use super::arguments::{
     service, windows,
 };
 use super::command_result::CommandResult;
-use super::store_access::analyzed_folder;
+use super::store_access::store_files;
 use super::times::time_ms;
 use crate::cli::{CheckArgs, CheckFormat};
 use crate::config::{Config, RateThresholds};
@@ -139,8 +140,8 @@ fn check_request(
 ) -> anyhow::Result<CheckRequest> {
     Ok(CheckRequest {
         store: match &input.counts {
-            Some(_) => PathBuf::new(),
-            None => analyzed_folder(&args.store, &args.aws, &args.cache, config)?,
+            Some(_) => StoreFiles::Folder(PathBuf::new()),
+            None => store_files(&args.store, &args.aws, &args.cache, config)?,
         },
         service: input.service,
         at: input.at,
@@ -215,7 +216,7 @@ fn trends(request: &CheckRequest, report: &CheckReport, layout: TextLayout) -> T
 
 /// Returns the provider incidents of the last day.
 pub(super) fn recent_incidents(
-    store: &Path,
+    store: &StoreFiles,
     config: &Config,
     at: i64,
 ) -> anyhow::Result<Vec<ProviderIncident>> {

@@ -1,7 +1,5 @@
 //! What the store knows about an account and a recipient.
 
-use std::path::{Path, PathBuf};
-
 use anyhow::Context;
 use bouncewatch_analyze::check::newest_event;
 use bouncewatch_analyze::history::model::HistoryEvent;
@@ -15,11 +13,12 @@ use bouncewatch_doctor::snapshot::time::Time;
 use bouncewatch_schemas::cause::Cause;
 use bouncewatch_schemas::event::Service;
 use bouncewatch_schemas::time::{DAY_MS, parse_ms};
+use bouncewatch_store::StoreFiles;
 
 use crate::cli::DoctorArgs;
 use crate::config::Config;
 use crate::run::arguments::{counted_from, mass_guard, own_domains};
-use crate::run::store_access::analyzed_folder;
+use crate::run::store_access::store_files;
 
 /// Hours before the snapshot that are compared with the counts of SES.
 const HOURS: u32 = 24;
@@ -35,7 +34,7 @@ pub(super) fn figures(
     if args.store.store.is_none() && config.store.is_none() {
         return Ok(Figures::default());
     }
-    let store = analyzed_folder(&args.store, &args.aws, &args.cache, config)?;
+    let store = store_files(&args.store, &args.aws, &args.cache, config)?;
     let address = snapshot.recipient.value().map(|recipient| recipient.address.as_str());
     let recipient = address.map(|address| recipient_figures(&store, config, address, snapshot));
     Ok(Figures {
@@ -46,7 +45,7 @@ pub(super) fn figures(
 }
 
 fn store_figures(
-    store: PathBuf,
+    store: StoreFiles,
     config: &Config,
     snapshot: &Snapshot,
 ) -> anyhow::Result<StoreFigures> {
@@ -99,14 +98,14 @@ fn add(figures: &mut StoreFigures, row: &RateRow) {
 }
 
 fn recipient_figures(
-    store: &Path,
+    store: &StoreFiles,
     config: &Config,
     address: &str,
     snapshot: &Snapshot,
 ) -> anyhow::Result<Option<RecipientFigures>> {
     let Some(subject) = HistorySubject::parse(address, None) else { return Ok(None) };
     let request = HistoryRequest {
-        store: store.to_path_buf(),
+        store: store.clone(),
         subject,
         from: None,
         to: snapshot.taken_at.0,

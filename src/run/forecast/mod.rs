@@ -24,7 +24,7 @@ use super::command_result::CommandResult;
 use super::intake::address_redactor;
 use super::output_file::write_file;
 use super::stdin_argument::file_or_stdin;
-use super::store_access::analyzed_folder;
+use super::store_access::store_files;
 use super::times::{duration_ms, time_ms};
 use crate::cli::{ForecastArgs, ForecastFormat};
 use crate::config::Config;
@@ -106,7 +106,7 @@ pub(super) fn run(
 
 fn check_request(args: &ForecastArgs, config: &Config, at: i64) -> anyhow::Result<CheckRequest> {
     Ok(CheckRequest {
-        store: analyzed_folder(&args.store, &args.aws, &args.cache, config)?,
+        store: store_files(&args.store, &args.aws, &args.cache, config)?,
         service: Service::Ses,
         at,
         windows: windows(&args.window.window, &config.windows)?,

@@ -18,7 +18,7 @@ use crate::run::arguments::{
     positive_duration_ms, service, windows,
 };
 use crate::run::check::{stale_after, threshold_rules, thresholds};
-use crate::run::store_access::analyzed_folder;
+use crate::run::store_access::store_files;
 use crate::run::times::time_ms;
 
 const HOUR_MS: i64 = 3_600_000;
@@ -112,7 +112,7 @@ fn check_request(
     base: &[Grouping],
 ) -> anyhow::Result<CheckRequest> {
     Ok(CheckRequest {
-        store: analyzed_folder(&args.store, &args.aws, &args.cache, config)?,
+        store: store_files(&args.store, &args.aws, &args.cache, config)?,
         service: service(args.service.service),
         at,
         basis: basis(args.basis.basis),

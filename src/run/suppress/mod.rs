@@ -15,7 +15,7 @@ use bouncewatch_analyze::suppress::{
 
 use super::arguments::{address_list, mass_guard};
 use super::command_result::CommandResult;
-use super::store_access::analyzed_folder;
+use super::store_access::store_files;
 use super::times::time_ms;
 use crate::cli::{SuppressArgs, SuppressFormat, Verbosity};
 use crate::config::Config;
@@ -45,7 +45,7 @@ pub(super) fn run(
     let list_of_ses = None::<AddressList>;
     let is_list_of_ses = list_of_ses.is_some();
     let request = SuppressRequest {
-        store: analyzed_folder(&args.store, &args.aws, &args.cache, config)?,
+        store: store_files(&args.store, &args.aws, &args.cache, config)?,
         at: time_ms("--at", args.as_of.at.as_deref())?.unwrap_or(now),
         soft: SoftLimit { count: usize::from(args.soft), days: args.soft_days },
         mass_guard: mass_guard(args.mass_guard, config),

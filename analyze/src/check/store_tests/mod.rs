@@ -113,7 +113,7 @@ fn store(all: &[Mail]) -> tempfile::TempDir {
 fn request(store: &tempfile::TempDir, windows: &[&str]) -> CheckRequest {
     let contributors = ["identity", "recipient_domain", "provider", "cause"];
     CheckRequest {
-        store: store.path().to_path_buf(),
+        store: store.path().into(),
         service: Service::Ses,
         at: AT,
         windows: windows.iter().map(|text| text.parse().unwrap()).collect(),

@@ -31,7 +31,7 @@ fn bounces_of_all_classes() -> Vec<Mail> {
 fn reconciled(mails: &[Mail], change: impl Fn(&mut ReconcileRequest)) -> Vec<ReconciledScope> {
     let store = store(mails);
     let mut request = ReconcileRequest {
-        store: store.path().to_path_buf(),
+        store: store.path().into(),
         at: AT,
         windows: ["24h", "3d"].map(|text| text.parse().unwrap()).into(),
         groupings: Vec::new(),

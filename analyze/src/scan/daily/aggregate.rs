@@ -16,6 +16,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::error::AnalyzeError;
 use crate::scan::daily::delta::{ScopeDelta, TimelineDelta};
+use crate::scan::daily::shared::SharedTimes;
 use crate::timeline::ScopeValues;
 use crate::timeline::times::{subtract, within_day};
 
@@ -38,7 +39,16 @@ pub(in crate::scan) struct DailyAggregate {
 #[derive(Debug)]
 enum EncodedTimes {
     Memory(Vec<u8>),
-    File { path: PathBuf, checksum: u64 },
+    File {
+        path: PathBuf,
+        checksum: u64,
+    },
+    /// In a bucket, until they are needed; then in a file.
+    Bucket {
+        path: PathBuf,
+        checksum: u64,
+        shared: SharedTimes,
+    },
 }
 
 /// Index of daily aggregates.
@@ -118,29 +128,76 @@ impl DailyAggregate {
         Some(Self { index, times })
     }
 
+    /// Decodes an index of aggregates in a bucket; `None` if it is invalid. `path` is the file to which the times are
+    /// fetched when they are needed.
+    pub(super) fn shared(
+        index: &[u8],
+        checksum: u64,
+        path: &Path,
+        shared: SharedTimes,
+    ) -> Option<Self> {
+        let index = postcard::from_bytes(index).ok()?;
+        let times = EncodedTimes::Bucket { path: path.to_path_buf(), checksum, shared };
+        Some(Self { index, times })
+    }
+
+    /// Decodes an index and takes its encoded times; `None` if the index is invalid.
+    pub(super) fn decode(index: &[u8], times: Vec<u8>) -> Option<Self> {
+        let index = postcard::from_bytes(index).ok()?;
+        Some(Self { index, times: EncodedTimes::Memory(times) })
+    }
+
+    /// Returns the encoded times; `None` if they cannot be read.
+    pub(super) fn encoded_times(&self) -> Option<Vec<u8>> {
+        self.times().ok().map(|times| times.0.into_owned())
+    }
+
+    /// Encodes the index.
+    pub(super) fn encoded_index(&self) -> Option<Vec<u8>> {
+        postcard::to_stdvec(&self.index).ok()
+    }
+
+    /// Returns the checksum of the times.
+    pub(super) fn times_checksum(&self) -> u64 {
+        match &self.times {
+            EncodedTimes::Memory(times) => xxh3_64(times),
+            EncodedTimes::File { checksum, .. } | EncodedTimes::Bucket { checksum, .. } => {
+                *checksum
+            }
+        }
+    }
+
     /// Writes the file atomically. Afterwards the times are read from the file.
     pub(super) fn save(&mut self, path: &Path) -> std::io::Result<()> {
         let EncodedTimes::Memory(times) = &self.times else { return Ok(()) };
         let index = postcard::to_stdvec(&self.index).map_err(std::io::Error::other)?;
+        let checksum = xxh3_64(times);
+        let numbers = [index.len() as u64, xxh3_64(&index), checksum];
+        let numbers: Vec<u8> = numbers.into_iter().flat_map(u64::to_le_bytes).collect();
+        Self::write_parts(path, &[&MAGIC, &numbers, &index, times])?;
+        self.times = EncodedTimes::File { path: path.to_path_buf(), checksum };
+        Ok(())
+    }
+
+    /// Writes the content of a file atomically.
+    pub(super) fn write_file(path: &Path, content: &[u8]) -> std::io::Result<()> {
+        Self::write_parts(path, &[content])
+    }
+
+    fn write_parts(path: &Path, parts: &[&[u8]]) -> std::io::Result<()> {
         let folder = path.parent().unwrap_or(Path::new("."));
         std::fs::create_dir_all(folder)?;
         // a unique name: other processes and threads may write the same file
         let number = STAGED.fetch_add(1, Ordering::Relaxed);
         let staged = path.with_extension(format!("staged-{}-{number}", std::process::id()));
-        let checksum = xxh3_64(times);
         let write = || {
             let mut file = File::create(&staged)?;
-            file.write_all(&MAGIC)?;
-            for number in [index.len() as u64, xxh3_64(&index), checksum] {
-                file.write_all(&number.to_le_bytes())?;
+            for part in parts {
+                file.write_all(part)?;
             }
-            file.write_all(&index)?;
-            file.write_all(times)?;
             publish(&staged, path)
         };
-        write().inspect_err(|_| _ = std::fs::remove_file(&staged))?;
-        self.times = EncodedTimes::File { path: path.to_path_buf(), checksum };
-        Ok(())
+        write().inspect_err(|_| _ = std::fs::remove_file(&staged))
     }
 
     /// Returns the times of all lists.
@@ -152,6 +209,14 @@ impl DailyAggregate {
             EncodedTimes::Memory(times) => Ok(AggregateTimes(Cow::Borrowed(times))),
             EncodedTimes::File { path, checksum } => {
                 let times = read_times_of_file(path, *checksum);
+                let failed = |source| AnalyzeError::Aggregate { path: path.clone(), source };
+                Ok(AggregateTimes(Cow::Owned(times.map_err(failed)?)))
+            }
+            EncodedTimes::Bucket { path, checksum, shared } => {
+                let times = read_times_of_file(path, *checksum).or_else(|_| {
+                    Self::write_file(path, &shared.fetch()?)?;
+                    read_times_of_file(path, *checksum).inspect_err(|_| shared.ignore_catalog())
+                });
                 let failed = |source| AnalyzeError::Aggregate { path: path.clone(), source };
                 Ok(AggregateTimes(Cow::Owned(times.map_err(failed)?)))
             }

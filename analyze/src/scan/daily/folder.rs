@@ -1,13 +1,17 @@
 //! The folder with the daily aggregates of one kind of query.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use bouncewatch_schemas::event::Service;
 use bouncewatch_schemas::time::{format_day, parse_day};
+use bouncewatch_store::StoreFiles;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::scan::daily::aggregate::DailyAggregate;
 use crate::scan::daily::measure::Measure;
+use crate::scan::daily::shared::SharedAggregates;
 use crate::timeline::{Basis, Dimension};
 
 /// Folder of a store with daily aggregates.
@@ -21,12 +25,14 @@ const SUFFIX: &str = ".daily";
 #[derive(Debug)]
 pub(in crate::scan) struct AggregateFolder {
     folder: PathBuf,
+    /// Those of a store in a bucket.
+    shared: Option<SharedAggregates>,
 }
 
 impl AggregateFolder {
     /// Returns the folder of a measure, basis, service, list of dimensions, and list of excluded domains.
     pub(in crate::scan) fn new(
-        store: &Path,
+        store: &StoreFiles,
         measure: Measure,
         (basis, service): (Basis, Service),
         dimensions: &[Dimension],
@@ -43,7 +49,10 @@ impl AggregateFolder {
         .concat()
         .join("\0");
         let name = format!("{}-{:016x}", measure.as_str(), xxh3_64(query.as_bytes()));
-        Self { folder: store.join(AGGREGATES).join(name) }
+        let shared = store.bucket().map(|bucket| {
+            SharedAggregates::new(Arc::clone(bucket), format!("{AGGREGATES}/{name}"))
+        });
+        Self { folder: store.folder().join(AGGREGATES).join(name), shared }
     }
 
     /// Returns the path of the folder, which identifies the query.
@@ -62,25 +71,33 @@ impl AggregateFolder {
         day: i64,
         fingerprint: impl Fn(i64) -> u64,
     ) -> Option<DailyAggregate> {
-        let aggregate = DailyAggregate::open(&self.file(day))?;
-        let is_current =
-            aggregate.index.fingerprint == fingerprint(aggregate.index.first_segment_day);
-        is_current.then_some(aggregate)
+        let is_current = |aggregate: &DailyAggregate| {
+            aggregate.index.fingerprint == fingerprint(aggregate.index.first_segment_day)
+        };
+        let file = self.file(day);
+        DailyAggregate::open(&file)
+            .filter(is_current)
+            .or_else(|| self.shared.as_ref()?.read(day, &file, &fingerprint))
     }
 
     /// Writes the aggregates of a day. If that fails, they stay in memory.
     pub(in crate::scan) fn save(&self, day: i64, aggregate: &mut DailyAggregate) {
-        if let Err(error) = aggregate.save(&self.file(day)) {
-            tracing::debug!(
+        match (aggregate.save(&self.file(day)), &self.shared) {
+            (Ok(()), Some(shared)) => shared.add(day),
+            (Ok(()), None) => {}
+            (Err(error), _) => tracing::debug!(
                 %error,
                 folder = %self.folder.display(),
                 "could not write daily aggregates; the next run computes them again"
-            );
+            ),
         }
     }
 
-    /// Removes the files of days for which `has_segments` is false.
-    pub(in crate::scan) fn remove_other_days(&self, has_segments: impl Fn(i64) -> bool) {
+    /// Removes the aggregates of all days but `days`, and uploads those that were saved if the store is in a bucket.
+    pub(in crate::scan) fn finish(&self, days: &BTreeSet<i64>) {
+        if let Some(shared) = &self.shared {
+            shared.upload(days, |day| self.file(day));
+        }
         let Ok(files) = std::fs::read_dir(&self.folder) else { return };
         for path in files.filter_map(|file| Some(file.ok()?.path())) {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -88,7 +105,7 @@ impl AggregateFolder {
                 .strip_prefix(DAY_PREFIX)
                 .and_then(|name| name.strip_suffix(SUFFIX))
                 .and_then(parse_day);
-            if day.is_some_and(|day| !has_segments(day)) {
+            if day.is_some_and(|day| !days.contains(&day)) {
                 _ = std::fs::remove_file(&path);
             }
         }
@@ -113,7 +130,7 @@ mod tests {
     }
 
     fn folder(store: &Path) -> AggregateFolder {
-        AggregateFolder::new(store, Measure::Events, (Basis::Event, Service::Ses), &[], &[])
+        AggregateFolder::new(&store.into(), Measure::Events, (Basis::Event, Service::Ses), &[], &[])
     }
 
     #[test]
@@ -140,7 +157,7 @@ mod tests {
         // another fingerprint, another day
         assert!(folder.read(2, |_| 43).is_none());
         assert!(folder.read(3, |_| 42).is_none());
-        folder.remove_other_days(|day| day != 2);
+        folder.finish(&BTreeSet::from([1]));
         assert!(folder.read(2, |_| 42).is_none());
     }
 
@@ -170,7 +187,8 @@ mod tests {
             let dimensions: Vec<_> = columns.iter().map(|name| Dimension::Column(name)).collect();
             let own_domains: Vec<_> = own_domains.iter().map(|name| (*name).to_owned()).collect();
             let of = (Basis::Event, Service::Ses);
-            AggregateFolder::new(Path::new("s"), measure, of, &dimensions, &own_domains).folder
+            AggregateFolder::new(&Path::new("s").into(), measure, of, &dimensions, &own_domains)
+                .folder
         };
         let all = [
             folder(Measure::Events, &["account"], &[]),

@@ -13,6 +13,8 @@ pub(in crate::scan) enum Measure {
     DomainProviders,
     /// Events about the account.
     AccountEvents,
+    /// The time of the newest event.
+    NewestEvent,
 }
 
 impl Measure {
@@ -25,6 +27,7 @@ impl Measure {
             // the name of existing folders
             Self::DomainProviders => "hosts",
             Self::AccountEvents => "account-events",
+            Self::NewestEvent => "newest",
         }
     }
 }

@@ -1,13 +1,14 @@
 //! Daily aggregates: what the events of a closed day add to the timelines, computed once and stored in a file.
 //!
 //! The files contain nothing that the segments do not contain: they can be deleted, and are rebuilt when their segments
-//! change. Each combination of measure, basis, service, grouping and excluded domains has a folder of its own. Without
+//! change. Those of a store in a bucket are also in the bucket (`shared`), for other machines. Each combination of measure, basis, service, grouping and excluded domains has a folder of its own. Without
 //! write permission the aggregates stay in memory, and the next run computes them again.
 
 mod aggregate;
 mod delta;
 mod folder;
 mod measure;
+mod shared;
 
 pub(super) use aggregate::DailyAggregate;
 pub(super) use delta::{PAIRS_CODE, Sign, TimelineDelta};

@@ -1,0 +1,160 @@
+//! The files of a store, as the analysis reads them: those of a folder, or local copies of what it needs of a bucket.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::UNIX_EPOCH;
+
+use bouncewatch_schemas::table;
+
+use crate::bucket_files::BucketFiles;
+use crate::error::StoreError;
+use crate::list;
+use crate::open::Segment;
+use crate::read::{SegmentFacts, check_segment_file};
+
+/// The files of a store. Cloning is cheap.
+#[derive(Debug, Clone)]
+pub enum StoreFiles {
+    /// The store is a folder.
+    Folder(PathBuf),
+    /// The store is in a bucket.
+    Bucket(Arc<BucketFiles>),
+}
+
+/// A published segment of the event table.
+#[derive(Debug, Clone)]
+pub struct SegmentFile {
+    /// Day of its folder, days since 1970.
+    pub day: i64,
+    /// The file, or the local copy of the object, which contains only what was fetched.
+    pub path: PathBuf,
+    /// The object.
+    pub(crate) object: Option<Segment>,
+}
+
+impl SegmentFile {
+    /// Length in bytes and time of change in nanoseconds since 1970; `None` if the file is gone.
+    pub fn size_and_time(&self) -> Option<(u64, u128)> {
+        if let Some(object) = &self.object {
+            return Some((
+                object.bytes,
+                u128::from(object.published_at.unsigned_abs()) * 1_000_000,
+            ));
+        }
+        let metadata = self.path.metadata().ok()?;
+        let modified = metadata.modified().ok().and_then(|at| at.duration_since(UNIX_EPOCH).ok());
+        Some((metadata.len(), modified.unwrap_or_default().as_nanos()))
+    }
+}
+
+impl From<&Path> for StoreFiles {
+    fn from(folder: &Path) -> Self {
+        Self::Folder(folder.to_path_buf())
+    }
+}
+
+impl From<&StoreFiles> for StoreFiles {
+    fn from(files: &StoreFiles) -> Self {
+        files.clone()
+    }
+}
+
+impl StoreFiles {
+    /// Path or URL of the store, for messages.
+    pub fn name(&self) -> String {
+        match self {
+            Self::Folder(folder) => folder.display().to_string(),
+            Self::Bucket(bucket) => bucket.name().to_owned(),
+        }
+    }
+
+    /// The folder with the local files: that of the store, or that of the copies.
+    pub fn folder(&self) -> &Path {
+        match self {
+            Self::Folder(folder) => folder,
+            Self::Bucket(bucket) => bucket.folder(),
+        }
+    }
+
+    /// The bucket; `None` for a folder.
+    pub fn bucket(&self) -> Option<&Arc<BucketFiles>> {
+        match self {
+            Self::Folder(_) => None,
+            Self::Bucket(bucket) => Some(bucket),
+        }
+    }
+
+    /// Published segments of the event table, sorted by day and name.
+    ///
+    /// # Errors
+    /// If there is no store, or it cannot be listed.
+    pub fn event_segments(&self) -> Result<Vec<SegmentFile>, StoreError> {
+        match self {
+            Self::Folder(folder) => {
+                let file = |(day, path)| SegmentFile { day, path, object: None };
+                Ok(list::event_segments(folder)?.into_iter().map(file).collect())
+            }
+            Self::Bucket(bucket) => bucket.event_segments(),
+        }
+    }
+
+    /// Whether one of the segments was replaced or removed. Lists a bucket again.
+    ///
+    /// # Errors
+    /// If the bucket cannot be listed.
+    pub fn has_lost_one_of(&self, segments: &[&SegmentFile]) -> Result<bool, StoreError> {
+        match self {
+            Self::Folder(_) => {
+                Ok(segments.iter().any(|one| matches!(one.path.try_exists(), Ok(false))))
+            }
+            Self::Bucket(bucket) => bucket.has_lost_one_of(segments),
+        }
+    }
+
+    /// What the footer of a segment states, after it was checked: that of the file with the rows, that of the object
+    /// without.
+    ///
+    /// # Errors
+    /// As [`check_segment_file`].
+    pub fn facts(&self, segment: &SegmentFile) -> Result<SegmentFacts, StoreError> {
+        match (self, &segment.object) {
+            (Self::Bucket(bucket), Some(object)) => bucket.facts(object, &segment.path),
+            _ => check_segment_file(&segment.path, table::EVENTS),
+        }
+    }
+
+    /// Makes columns of segments readable at their paths; names of unknown columns are ignored. The rows of a file are
+    /// checked by [`Self::facts`], those of an object here.
+    ///
+    /// # Errors
+    /// If an object is gone, damaged, or cannot be read.
+    pub fn prepare(&self, segments: &[&SegmentFile], columns: &[&str]) -> Result<(), StoreError> {
+        match self {
+            Self::Folder(_) => Ok(()),
+            Self::Bucket(bucket) => bucket.prepare(segments, columns),
+        }
+    }
+
+    /// Files of the table of send counts, sorted by name.
+    ///
+    /// # Errors
+    /// If they cannot be listed or fetched.
+    pub fn send_count_files(&self) -> Result<Vec<PathBuf>, StoreError> {
+        match self {
+            Self::Folder(folder) => list::send_count_files(folder),
+            Self::Bucket(bucket) => bucket.send_count_files(),
+        }
+    }
+
+    /// Number of damaged segments of the event table that were moved aside, by day. These days are incomplete.
+    ///
+    /// # Errors
+    /// If they cannot be listed.
+    pub fn damaged_days(&self) -> Result<BTreeMap<i64, usize>, StoreError> {
+        match self {
+            Self::Folder(folder) => list::damaged_days(folder),
+            Self::Bucket(bucket) => Ok(bucket.damaged_days()),
+        }
+    }
+}
