@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 pub use crate::batch::BatchLimits;
+use crate::batch::Part;
 use crate::batch_builder::BatchBuilder;
 pub use crate::batch_builder::{IntakeRules, PoisonPolicy};
 use crate::decode::find_pointers;
@@ -22,6 +23,7 @@ use crate::source::logs::{self, LogGroup, LogsSettings};
 use crate::source::objects::Objects;
 use crate::source::objects::notifications::NotificationFollower;
 use crate::source::receipt::Receipt;
+use crate::source::sqs::records::RecordBatch;
 use crate::source::sqs::{self, InFlightElsewhere, Queue, QueueSettings, QueueSummary};
 use crate::telemetry::counts::IngestCounts;
 use crate::telemetry::gauges::GaugeSlot;
@@ -49,6 +51,8 @@ pub enum Source {
     Objects(Box<Objects>),
     /// An SQS queue.
     Queue(Box<Queue>),
+    /// Messages that AWS Lambda received from a queue.
+    Records(RecordBatch),
     /// A log group of CloudWatch Logs.
     Logs(Box<LogGroup>, LogsSettings),
     /// Documents of the quarantine, and the follower for S3 notifications among them.
@@ -110,8 +114,11 @@ pub async fn run(
     telemetry: Arc<Telemetry>,
     stop: watch::Receiver<bool>,
 ) -> Result<IngestSummary, IngestError> {
-    with_grace_period(&store, stop.clone(), settings.limits.last_flush, store.check_writable())
-        .await?;
+    // the outcome of each record is reported; a probe would double the requests of a small batch
+    if !sources.iter().all(|source| matches!(source, Source::Records(_))) {
+        let (stop, timeout) = (stop.clone(), settings.limits.last_flush);
+        with_grace_period(&store, stop, timeout, store.check_writable()).await?;
+    }
     // stops the sources; set by the caller's `stop`, or by a worker that cannot store
     let halt = Arc::new(watch::Sender::new(false));
     let forwarding = tokio::spawn(forward_stop(stop, Arc::clone(&halt)));
@@ -201,6 +208,10 @@ async fn run_source(
                 interrupted: false,
                 in_flight,
             }
+        }
+        Source::Records(batch) => {
+            sqs::records::run(batch, intake, settings.rules.verifier).await;
+            IngestSummary::default()
         }
         Source::Logs(group, settings) => {
             let ended = logs::run(*group, store, intake, settings).await;
@@ -358,15 +369,20 @@ impl Worker {
         tokio::time::timeout_at(deadline, input).await.unwrap_or(WorkerInput::Flush)
     }
 
-    /// Makes the batch durable, then settles its receipts (I-1). If the store fails, or does not respond in time while
-    /// the run stops, the receipts are dropped unsettled.
+    /// Makes the batch durable, then settles its receipts (I-1). If a part of the batch fails, the receipts of its messages
+    /// are dropped unsettled; if the store does not respond in time while the run stops, all are.
     async fn flush(&self, pending: &mut PendingBatch) -> Result<(), StoreError> {
         let receipts = std::mem::take(&mut pending.receipts);
         let started = Instant::now();
         let (stop, timeout) = (self.halt.subscribe(), self.limits.last_flush);
-        let flush = pending.batch.flush(&self.store, (self.clock)());
-        let counts = with_grace_period(&self.store, stop, timeout, flush).await?;
-        receipts.into_iter().for_each(Receipt::settle);
+        let flush = async { Ok(pending.batch.flush(&self.store, (self.clock)()).await) };
+        let published = with_grace_period(&self.store, stop, timeout, flush).await?;
+        let durable = receipts.into_iter().filter(|(_, parts)| published.are_durable(parts));
+        durable.for_each(|(receipt, _)| receipt.settle());
+        if let Some(error) = published.failure {
+            return Err(error);
+        }
+        let counts = published.counts;
         self.not_durable_since.clear();
         let messages = std::mem::take(&mut pending.messages);
         if pending.since.is_some() {
@@ -387,7 +403,8 @@ impl Worker {
 struct PendingBatch {
     batch: BatchBuilder,
     poison: PoisonPolicy,
-    receipts: Vec<Receipt>,
+    /// Receipts, each with the parts of the batch that its delivery added to.
+    receipts: Vec<(Receipt, Vec<Part>)>,
     messages: u64,
     /// Time of the first delivery.
     since: Option<Instant>,
@@ -414,6 +431,7 @@ impl PendingBatch {
                 self.messages += 1;
                 if !self.batch.decode(&delivery.bytes, origin, received_at, poison) {
                     // drops the receipt unsettled: the message stays in its queue
+                    self.batch.take_parts();
                     return delivery.bytes;
                 }
             }
@@ -424,7 +442,8 @@ impl PendingBatch {
                 }
             }
         }
-        self.receipts.extend(delivery.receipt);
+        let parts = self.batch.take_parts();
+        self.receipts.extend(delivery.receipt.map(|receipt| (receipt, parts)));
         delivery.bytes
     }
 
