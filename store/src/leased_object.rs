@@ -122,7 +122,9 @@ impl LeasedObject {
                     sleep(POLL_INTERVAL).await;
                     continue;
                 }
-                tracing::warn!("the lease of another run has ended: it was killed, or lost its network");
+                tracing::warn!(
+                    "the lease of another run has ended: it was killed, or lost its network"
+                );
             }
             let attempted = Instant::now();
             if let Some(tag) = bucket.swap(&lease_path, tag.as_deref(), record.to_json()).await? {
@@ -130,7 +132,10 @@ impl LeasedObject {
             }
         };
         let (content, tag) = bucket.read(&path).await?.unzip();
-        Ok((Self { bucket, path, tag, lease_path, lease_tag, record, valid_until, waited }, content))
+        Ok((
+            Self { bucket, path, tag, lease_path, lease_tag, record, valid_until, waited },
+            content,
+        ))
     }
 
     /// Reads an object without a lease; `None` if it does not exist.

@@ -10,7 +10,7 @@ use crate::command::{CommandOutput, Workspace, tool};
 use crate::emulator::{CREDENTIALS, config};
 use crate::messages::{NOW, message, sent_and_bounced};
 
-fn server(bucket: &str) -> BucketServer {
+pub(crate) fn server(bucket: &str) -> BucketServer {
     let tools = tool("venv/bin/moto_server").ancestors().nth(3).unwrap().to_path_buf();
     let server = BucketServer::start(&tools).unwrap();
     server.make_bucket(bucket).unwrap();

@@ -212,7 +212,9 @@ fn parse(text: &[u8], path: &Path) -> Result<AlertState, AlertStateError> {
         serde_json::from_slice(text).map_err(|error| damaged(error.to_string()))?;
     match value.get("version").and_then(serde_json::Value::as_u64) {
         Some(version) if version == u64::from(VERSION) => {}
-        Some(version) => return Err(AlertStateError::Version { path: path.to_path_buf(), version }),
+        Some(version) => {
+            return Err(AlertStateError::Version { path: path.to_path_buf(), version });
+        }
         None => return Err(damaged("missing field `version`".to_owned())),
     }
     serde_json::from_value(value).map_err(|error| damaged(error.to_string()))

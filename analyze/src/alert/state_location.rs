@@ -64,7 +64,8 @@ mod tests {
 
     #[test]
     fn location_is_a_file_or_an_object() {
-        let name = |path: &str| StateLocation::parse(Path::new(path), None).map(|at| at.to_string());
+        let name =
+            |path: &str| StateLocation::parse(Path::new(path), None).map(|at| at.to_string());
         for (path, expected) in [
             ("/var/lib/a.json", Some("/var/lib/a.json")),
             ("s3://b/x/y.json", Some("s3://b/x/y.json")),

@@ -99,7 +99,10 @@ async fn ingest(
 ///
 /// # Errors
 /// If one is invalid.
-pub(super) fn ingest_settings(args: &IngestArgs, config: &Config) -> anyhow::Result<IngestSettings> {
+pub(super) fn ingest_settings(
+    args: &IngestArgs,
+    config: &Config,
+) -> anyhow::Result<IngestSettings> {
     let cores = || std::thread::available_parallelism().map_or(1, usize::from);
     Ok(IngestSettings {
         limits: BatchLimits {

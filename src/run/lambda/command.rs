@@ -36,9 +36,8 @@ impl CommandJob {
     /// Returns the commands of an invocation.
     fn commands(&self, config: Option<&PathBuf>) -> anyhow::Result<Vec<Cli>> {
         let Environment { arguments, retain_arguments, .. } = &self.environment;
-        let parse = |command: &[&str], options: &[String]| {
-            self.environment.parse(command, options, config)
-        };
+        let parse =
+            |command: &[&str], options: &[String]| self.environment.parse(command, options, config);
         if self.job == LambdaJob::Check {
             let cache = std::env::temp_dir().join("bouncewatch-cache").display().to_string();
             let command = ["check", "--format", "json", "--cache", &cache];
@@ -91,6 +90,8 @@ fn run(cli: Cli) -> anyhow::Result<Outcome> {
     let result = crate::run::run(cli, crate::now_ms(), &mut output)?;
     result.write(&mut output).context("could not write the result")?;
     result.after.run()?;
-    let output = serde_json::from_slice(&output).context("the result is not JSON\n  hint: remove --format from the variable BOUNCEWATCH_ARGUMENTS")?;
+    let output = serde_json::from_slice(&output).context(
+        "the result is not JSON\n  hint: remove --format from the variable BOUNCEWATCH_ARGUMENTS",
+    )?;
     Ok(Outcome { exit_code: result.exit_code, output, notes: result.notes })
 }

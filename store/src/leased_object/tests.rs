@@ -32,7 +32,8 @@ async fn two_runs_at_once_are_serialized() {
     let objects = objects();
     let run = async || {
         let (mut lease, content) = acquire(&objects).await;
-        let count: u32 = content.map_or(0, |text| String::from_utf8(text).unwrap().parse().unwrap());
+        let count: u32 =
+            content.map_or(0, |text| String::from_utf8(text).unwrap().parse().unwrap());
         sleep(Duration::from_secs(2)).await;
         lease.save((count + 1).to_string().into_bytes()).await.unwrap();
         lease.release().await;
@@ -53,7 +54,10 @@ async fn lease_of_a_killed_run_is_taken_over_after_its_term_only() {
     let before = Instant::now();
     let (lease, _) = acquire(&objects).await;
     let waited = before.elapsed();
-    assert!(lease.waited && waited >= LEASE_TERM && waited <= LEASE_TERM + POLL_INTERVAL, "{waited:?}");
+    assert!(
+        lease.waited && waited >= LEASE_TERM && waited <= LEASE_TERM + POLL_INTERVAL,
+        "{waited:?}"
+    );
 }
 
 #[tokio::test(start_paused = true)]
