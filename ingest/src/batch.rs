@@ -321,15 +321,15 @@ impl Batch {
     }
 
     /// Makes the parts of the batch durable. A part that failed may be published; reading the same documents again only
-    /// repeats rows, which the scan counts once. After a failure no further part is started: a store that cannot be
-    /// written would be tried for minutes for each.
+    /// repeats rows, which the scan counts once. After a failure only the parts that are published at the same time are
+    /// tried: a store that cannot be written would be tried for minutes for each.
     pub(crate) async fn publish(mut self, store: &Store, now: i64) -> Published {
         self.add_remainders();
         let mut published =
             Published { counts: self.counts, failed: BTreeSet::new(), failure: None };
         let is_failing = AtomicBool::new(false);
-        let publish_day = async |(day, segment): (i64, EventSegment)| {
-            if is_failing.load(Ordering::Relaxed) {
+        let publish_day = async |(at, (day, segment)): (usize, (i64, EventSegment))| {
+            if at >= PUBLISHES_AT_ONCE && is_failing.load(Ordering::Relaxed) {
                 return (Part::Day(day), Err(None));
             }
             let rows = segment.len();
@@ -343,7 +343,7 @@ impl Batch {
             is_failing.fetch_or(result.is_err(), Ordering::Relaxed);
             (Part::Day(day), result)
         };
-        let days = stream::iter(self.days.into_iter().map(publish_day));
+        let days = stream::iter(self.days.into_iter().enumerate().map(publish_day));
         let days = days.buffer_unordered(PUBLISHES_AT_ONCE).collect::<Vec<_>>();
         let (days, quarantine) = future::join(days, self.quarantine.publish(store, now)).await;
         for (part, result) in days {
