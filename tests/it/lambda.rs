@@ -13,8 +13,12 @@ use crate::messages::{Message, NOW, message, sent_and_bounced};
 use crate::runtime_api::{Function, bootstrap};
 use crate::s3::server;
 
-const DAYS: [&str; 3] =
-    ["2026-11-17T12:00:00.000Z", "2026-11-18T12:00:00.000Z", "2026-11-19T12:00:00.000Z"];
+/// Days, and times of events on them.
+const DAYS: [(&str, &str); 3] = [
+    ("2026-11-17", "2026-11-17T12:00:00.000Z"),
+    ("2026-11-18", "2026-11-18T12:00:00.000Z"),
+    ("2026-11-19", "2026-11-19T12:00:00.000Z"),
+];
 /// Each 20th message cannot be read.
 const POISON_STEP: usize = 20;
 
@@ -29,14 +33,14 @@ struct Sent {
 /// Returns messages of three days; 5 % cannot be read, 7 % of the others bounce.
 fn queue(count: usize) -> VecDeque<Sent> {
     let one = |number: usize| {
-        let at = DAYS[number % DAYS.len()];
+        let (day, at) = DAYS[number % DAYS.len()];
         let message = Message { at, ..message(number / 2) };
         let (body, part) = match number {
             number if number % POISON_STEP == 0 => {
                 (format!("{{\"poison\": {number}"), "quarantine/".to_owned())
             }
-            number if number % 14 == 1 => (message.bounce(), format!("events/date={}/", &at[..10])),
-            _ => (message.send(), format!("events/date={}/", &at[..10])),
+            number if number % 14 == 1 => (message.bounce(), format!("events/date={day}/")),
+            _ => (message.send(), format!("events/date={day}/")),
         };
         Sent { id: format!("id-{number}"), body, part }
     };
@@ -89,7 +93,6 @@ fn failed_parts(requests: &[(String, String, Fault)]) -> BTreeSet<String> {
 
 #[test]
 fn only_messages_that_are_not_durable_come_again() {
-    #[expect(clippy::disallowed_methods, reason = "the size of the test")]
     let count = std::env::var("BOUNCEWATCH_LAMBDA_MESSAGES");
     let count: usize = count.map_or(1_500, |count| count.parse().unwrap());
     let (server, workspace) = (server("stores"), Workspace::new());

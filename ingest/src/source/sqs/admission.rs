@@ -18,11 +18,11 @@ pub(super) enum Admission {
 
 impl Admission {
     /// Returns what becomes of a message whose signature was checked.
-    pub(super) fn of(message: Delivery, signature: Result<(), SignatureError>) -> Self {
+    pub(super) fn of(message: Delivery, signature: &Result<(), SignatureError>) -> Self {
         match signature {
             Ok(()) => {}
             Err(SignatureError::Invalid(why)) => {
-                let rejection = Rejection::new(QuarantineReason::SignatureInvalid, why);
+                let rejection = Rejection::new(QuarantineReason::SignatureInvalid, *why);
                 return Self::Plain(message.with_handling(Handling::Quarantine(rejection)));
             }
             Err(SignatureError::Unavailable { .. }) => return Self::Left,

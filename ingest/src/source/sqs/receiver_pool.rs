@@ -357,7 +357,7 @@ impl ReceiverPool {
             let message = Delivery::message(body, Arc::clone(&self.origin), received_at)
                 .with_receipt(Some(receipt));
             let signature = context.check_signature(&message.bytes).await;
-            match Admission::of(message, signature) {
+            match Admission::of(message, &signature) {
                 Admission::Plain(delivery) => plain.push(delivery),
                 Admission::Notification(delivery, pointers) => {
                     notifications.push((delivery, pointers));

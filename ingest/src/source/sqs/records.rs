@@ -86,7 +86,7 @@ pub(crate) async fn run(batch: RecordBatch, intake: Intake, verifier: Option<Arc
         if let Err(error @ SignatureError::Unavailable { .. }) = &signature {
             tracing::warn!(%error, "messages with unchecked signatures stay in the queue");
         }
-        match Admission::of(message, signature) {
+        match Admission::of(message, &signature) {
             Admission::Plain(delivery) => plain.push(delivery),
             Admission::Notification(delivery, pointers) => notifications.push((delivery, pointers)),
             Admission::Left => {}
