@@ -11,18 +11,16 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 pub use crate::batch::BatchLimits;
-use crate::batch::Part;
-use crate::batch_builder::BatchBuilder;
 pub use crate::batch_builder::{IntakeRules, PoisonPolicy};
 use crate::decode::find_pointers;
 use crate::decode::outcome::{QuarantineReason, Rejection};
+use crate::pending_batch::PendingBatch;
 use crate::source::delivery::{Delivery, Handling};
 use crate::source::files::{self, FileError};
 use crate::source::intake::{Clock, Intake, IntakeReceiver, WorkerInput};
 use crate::source::logs::{self, LogGroup, LogsSettings};
 use crate::source::objects::Objects;
 use crate::source::objects::notifications::NotificationFollower;
-use crate::source::receipt::Receipt;
 use crate::source::sqs::records::RecordBatch;
 use crate::source::sqs::{self, InFlightElsewhere, Queue, QueueSettings, QueueSummary};
 use crate::telemetry::counts::IngestCounts;
@@ -34,9 +32,6 @@ use bouncewatch_store::quarantine::Quarantined;
 use bouncewatch_store::shutdown::{stop_requested, with_grace_period};
 use bouncewatch_store::{Store, StoreError};
 
-/// Maximum number of queue messages in one batch. A message is in flight until its batch is durable, and a crash
-/// delivers all messages in flight again.
-const RECEIPTS_MAX: usize = 2 * 1024;
 /// Wait time of a worker with an empty batch.
 const IDLE: Duration = Duration::from_hours(1);
 
@@ -321,11 +316,7 @@ impl Worker {
     }
 
     fn work(&mut self, handle: &tokio::runtime::Handle) -> Result<IngestCounts, StoreError> {
-        let mut pending = PendingBatch {
-            batch: BatchBuilder::new(self.rules.clone()),
-            poison: self.poison,
-            ..PendingBatch::default()
-        };
+        let mut pending = PendingBatch::new(self.rules.clone(), self.poison);
         loop {
             match handle.block_on(self.next_input(pending.since)) {
                 WorkerInput::Deliveries(group) => {
@@ -395,64 +386,6 @@ impl Worker {
         pending.done.messages += messages;
         pending.since = None;
         Ok(())
-    }
-}
-
-/// The batch of a worker with its receipts, and the counts of its durable batches.
-#[derive(Default)]
-struct PendingBatch {
-    batch: BatchBuilder,
-    poison: PoisonPolicy,
-    /// Receipts, each with the parts of the batch that its delivery added to.
-    receipts: Vec<(Receipt, Vec<Part>)>,
-    messages: u64,
-    /// Time of the first delivery.
-    since: Option<Instant>,
-    done: IngestCounts,
-}
-
-impl PendingBatch {
-    /// Decodes a delivery into the batch. Returns its bytes, for reuse as a buffer.
-    fn add(&mut self, delivery: Delivery) -> Vec<u8> {
-        self.since.get_or_insert_with(Instant::now);
-        let (origin, received_at) = (delivery.origin.as_ref(), delivery.received_at);
-        match (&delivery.handling, &delivery.documents) {
-            // not counted: the decoded part of the message is
-            (Handling::Quarantine(rejection), _) => {
-                self.batch.quarantine(&delivery.bytes, rejection, origin, received_at);
-            }
-            (Handling::DecodeFollowed, _) => {
-                self.batch.decode_followed(&delivery.bytes, origin, received_at);
-                self.messages += 1;
-            }
-            (Handling::Decode, None) => {
-                let poison =
-                    if delivery.receipt.is_some() { self.poison } else { PoisonPolicy::Quarantine };
-                self.messages += 1;
-                if !self.batch.decode(&delivery.bytes, origin, received_at, poison) {
-                    // drops the receipt unsettled: the message stays in its queue
-                    self.batch.take_parts();
-                    return delivery.bytes;
-                }
-            }
-            (Handling::Decode, Some(documents)) => {
-                for document in documents {
-                    self.batch.decode_span(&delivery, document);
-                    self.messages += 1;
-                }
-            }
-        }
-        let parts = self.batch.take_parts();
-        self.receipts.extend(delivery.receipt.map(|receipt| (receipt, parts)));
-        delivery.bytes
-    }
-
-    fn is_full(&self, limits: &BatchLimits) -> bool {
-        self.receipts.len() >= RECEIPTS_MAX || self.batch.is_full(limits)
-    }
-
-    fn is_old(&self, limits: &BatchLimits) -> bool {
-        self.since.is_some_and(|since| since.elapsed() >= limits.age_max)
     }
 }
 

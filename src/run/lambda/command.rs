@@ -62,7 +62,7 @@ impl CommandJob {
             let Outcome { exit_code, output, notes } =
                 ran.context("the command panicked; this is a bug, please report it")??;
             for note in &notes {
-                tracing::warn!("{note}");
+                tracing::warn!(%note, "the command printed a note");
             }
             let errors: Vec<&str> =
                 notes.iter().map(String::as_str).filter(|note| note.starts_with("error")).collect();

@@ -133,7 +133,7 @@ fn time_left(deadline: u64) -> Duration {
 
 async fn stop_after(time_left: Duration, request_stop: watch::Sender<bool>) {
     tokio::time::sleep(time_left.saturating_sub(STOP_BEFORE)).await;
-    tracing::warn!("the time of the invocation ends; messages that are not stored come again");
+    tracing::warn!("the time of the invocation ends; messages that are not stored are redelivered");
     request_stop.send_replace(true);
     // the receiver waits for the value
     std::future::pending::<()>().await;

@@ -17,7 +17,7 @@ pub(super) enum Admission {
 }
 
 impl Admission {
-    /// Returns what becomes of a message whose signature was checked.
+    /// Returns what becomes of a message after the check of its signature.
     pub(super) fn of(message: Delivery, signature: &Result<(), SignatureError>) -> Self {
         match signature {
             Ok(()) => {}
