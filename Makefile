@@ -22,6 +22,8 @@ DATAFUSION_VERSION := 55.0.0
 DENY_VERSION := 0.20.2
 DEB_VERSION := 3.8.0
 MATURIN_VERSION := 1.16.0
+ZIGBUILD_VERSION := 0.24.1
+ZIG_VERSION := 0.17.1
 MDBOOK_VERSION := 0.5.4
 FUZZ_VERSION := 0.13.1
 EMULATOR := $(TOOLS_DIR)/bin/rustack
@@ -45,13 +47,15 @@ FUZZ_TARGETS ?= decode decode_events inplace_json classify send_counts_csv setti
 MINUTES ?= 30
 MESSAGES ?= 50000
 FLIPS ?= 1000
+LAMBDA_MESSAGES ?= 20000
+LAMBDA_TARGET := x86_64-unknown-linux-gnu
 # The name lists the versions in the environment: other versions make a new environment.
 VENV := $(TOOLS_DIR)/venv/.made-$(DUCKDB_VERSION)-$(PROMETHEUS_CLIENT_VERSION)-$(MOTO_VERSION)-$(MINISTACK_VERSION)-$(CFN_LINT_VERSION)-$(PYTZ_VERSION)-$(YAML_VERSION)-$(subst !,-,$(GRAFANA_SDK_VERSION))
 # Debug builds and tests use one set of features, so that dependencies are built once. jemalloc is left out: it takes
 # longer to build than any other dependency, and only release builds need it.
 # The sample needs no account: `make run` leaves out the SDKs of `doctor`.
 RUN_FEATURES := --no-default-features --features analyze
-DEV_FEATURES := $(RUN_FEATURES),doctor
+DEV_FEATURES := $(RUN_FEATURES),doctor,lambda
 ALL_FEATURES := $(DEV_FEATURES),bouncewatch-fixtures/bench
 # tools share this folder for their dependencies
 TOOLS_TARGET := $(TARGET)/tools
@@ -61,7 +65,7 @@ export CARGO_TERM_COLOR ?= auto
 PAGE_TOOLS := $(TOOLS_DIR)/page-test
 PAGES := $(abspath $(TARGET))/pages
 
-.PHONY: help run test test-referee page-test page-browser picture ci fmt lint msrv deny doc docs man reference tools system referee engines deb wheel bench sisimai fuzz kill-test alert-kill-test soak flip-test clean
+.PHONY: help run test test-referee page-test page-browser picture ci fmt lint msrv deny doc docs man reference tools system referee engines deb wheel lambda lambda-test bench sisimai fuzz kill-test alert-kill-test soak flip-test clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -211,6 +215,27 @@ wheel: system $(VENV) ## build the Python wheel in $(TARGET)/wheels, install it 
 	$(TOOLS_DIR)/venv/bin/pip install --quiet maturin==$(MATURIN_VERSION)
 	$(TOOLS_DIR)/venv/bin/maturin build --release --locked --target-dir $(TARGET) --out $(TARGET)/wheels
 	$(PYTHON) -B python/test_wheel.py $(TARGET)/wheels/bouncewatch-*.whl
+
+# a linker for the C library of Amazon Linux 2023
+$(TOOLS_DIR)/zig-venv/.made-$(ZIGBUILD_VERSION)-$(ZIG_VERSION):
+	@echo "== installing cargo-zigbuild and Zig into $(TOOLS_DIR)/zig-venv"
+	@python3 -c 'import ensurepip, venv' 2>/dev/null || { apt-get update -qq && apt-get install -y -qq python3-venv; }
+	python3 -m venv $(TOOLS_DIR)/zig-venv
+	$(TOOLS_DIR)/zig-venv/bin/pip install --quiet cargo-zigbuild==$(ZIGBUILD_VERSION) ziglang==$(ZIG_VERSION)
+	@touch $@
+
+# without doctor: the functions need no SDK of its services
+lambda: system $(TOOLS_DIR)/zig-venv/.made-$(ZIGBUILD_VERSION)-$(ZIG_VERSION) ## build the zip of the functions of AWS Lambda (x86_64, glibc 2.34) in $(TARGET)/lambda and print its size
+	PATH="$(TOOLS_DIR)/zig-venv/bin:$$PATH" cargo zigbuild --release --locked --package bouncewatch --target-dir $(TARGET) \
+		--target $(LAMBDA_TARGET).2.34 $(RUN_FEATURES),lambda
+	@mkdir -p $(TARGET)/lambda && cp $(TARGET)/$(LAMBDA_TARGET)/release/bouncewatch $(TARGET)/lambda/bootstrap
+	cd $(TARGET)/lambda && rm -f bouncewatch.zip && python3 -m zipfile -c bouncewatch.zip bootstrap
+	@cd $(TARGET)/lambda && echo "newest version of glibc that it needs: $$(grep -ao 'GLIBC_2\.[0-9]*' bootstrap | sort -Vu | tail -1)" \
+		&& ls -l bootstrap bouncewatch.zip | awk '{ printf "%s: %.1f MB\n", $$NF, $$5 / 1e6 }'
+
+lambda-test: tools ## 20,000 messages through the function ingest, with failures of the bucket: nothing is lost (LAMBDA_MESSAGES=)
+	BOUNCEWATCH_LAMBDA_MESSAGES=$(LAMBDA_MESSAGES) \
+		cargo test --package bouncewatch $(ALL_FEATURES) --test it lambda::only -- --nocapture
 
 # an environment of its own: tests do not install the programs that we compare with
 $(TOOLS_DIR)/bench-venv/.made: fixtures/bench/requirements.txt

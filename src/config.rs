@@ -246,6 +246,13 @@ impl Config {
     }
 }
 
+/// Returns an environment variable; `None` if it is not set or not text.
+#[cfg(feature = "lambda")]
+#[expect(clippy::disallowed_methods, reason = "the environment is read here")]
+pub(crate) fn environment_variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
 /// Returns the cache folder of the user (XDG base directory specification); `None` if there is none.
 #[cfg(feature = "analyze")]
 #[expect(clippy::disallowed_methods, reason = "the environment is read here")]

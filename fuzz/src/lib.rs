@@ -33,6 +33,7 @@ pub mod check {
 pub mod alert {
     pub mod state;
     pub mod state_file;
+    pub mod state_location;
     pub mod timestamp;
 }
 

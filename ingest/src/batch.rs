@@ -1,7 +1,8 @@
 //! Rows and quarantined documents that are not durable yet. Rows are collected by event day; each day becomes one
 //! segment.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bouncewatch_schemas::event::EventRow;
@@ -10,7 +11,7 @@ use bouncewatch_schemas::time::day_of;
 use bouncewatch_store::quarantine::QuarantineSegment;
 use bouncewatch_store::segment::EventSegment;
 use bouncewatch_store::{Store, StoreError};
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{StreamExt, future, stream};
 
 use crate::decode::outcome::{IgnoreReason, QuarantineReason, Rejection};
 use crate::telemetry::counts::IngestCounts;
@@ -55,9 +56,43 @@ impl Default for BatchLimits {
     }
 }
 
+/// A part of a batch that becomes durable on its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Part {
+    /// Events of a day, days since 1970.
+    Day(i64),
+    /// Quarantined documents.
+    Quarantine,
+}
+
+/// What became of a batch.
+#[derive(Debug)]
+pub(crate) struct Published {
+    /// Counts of the parts that are durable; documents are counted in any case.
+    pub(crate) counts: IngestCounts,
+    /// Parts that are not known to be durable.
+    failed: BTreeSet<Part>,
+    /// The first error.
+    pub(crate) failure: Option<StoreError>,
+}
+
+impl Published {
+    /// Whether all these parts are durable.
+    pub(crate) fn are_durable(&self, parts: &[Part]) -> bool {
+        !parts.iter().any(|part| self.failed.contains(part))
+    }
+
+    fn fail(&mut self, part: Part, error: Option<StoreError>) {
+        self.failed.insert(part);
+        self.failure = self.failure.take().or(error);
+    }
+}
+
 /// Rows, quarantined documents and their counts.
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
+    /// Parts that were added to since the last [`Batch::take_parts`].
+    touched: Vec<Part>,
     days: BTreeMap<i64, EventSegment>,
     quarantine: QuarantineSegment,
     rows: usize,
@@ -93,7 +128,21 @@ struct Remainder {
 impl Batch {
     /// The segment of the day on which an event happened.
     pub(crate) fn day_of(&mut self, row: &EventRow<'_>) -> &mut EventSegment {
-        self.days.entry(day_of(row.event_at)).or_default()
+        let day = day_of(row.event_at);
+        self.touch(Part::Day(day));
+        self.days.entry(day).or_default()
+    }
+
+    fn touch(&mut self, part: Part) {
+        // nearly all rows of a document are of one day
+        if self.touched.last() != Some(&part) && !self.touched.contains(&part) {
+            self.touched.push(part);
+        }
+    }
+
+    /// Takes the parts that were added to since the last call: a message is durable if these are.
+    pub(crate) fn take_parts(&mut self) -> Vec<Part> {
+        std::mem::take(&mut self.touched)
     }
 
     /// Counts a row that was added to its day.
@@ -161,6 +210,7 @@ impl Batch {
 
     /// Counts a quarantined document, and returns the name of its reason.
     fn count_quarantined(&mut self, bytes: &[u8], rejection: &Rejection) -> &'static str {
+        self.touch(Part::Quarantine);
         self.add_bytes(bytes.len());
         let reason = rejection.reason.as_str();
         *self.counts.quarantined.entry(reason).or_default() += 1;
@@ -270,30 +320,47 @@ impl Batch {
         self.unencoded_bytes + self.quarantine_bytes
     }
 
-    /// Makes the batch durable and returns its counts. After an error some segments may be published; reading the same
-    /// documents again only repeats rows, which the scan counts once.
-    pub(crate) async fn publish(
-        mut self,
-        store: &Store,
-        now: i64,
-    ) -> Result<IngestCounts, StoreError> {
+    /// Makes the parts of the batch durable. A part that failed may be published; reading the same documents again only
+    /// repeats rows, which the scan counts once. After a failure only the parts that are published at the same time are
+    /// tried: a store that cannot be written would be tried for minutes for each.
+    pub(crate) async fn publish(mut self, store: &Store, now: i64) -> Published {
         self.add_remainders();
-        let mut counts = self.counts;
-        let publishing = self.days.into_iter().map(async |(day, segment)| {
+        let mut published =
+            Published { counts: self.counts, failed: BTreeSet::new(), failure: None };
+        let is_failing = AtomicBool::new(false);
+        let publish_day = async |(at, (day, segment)): (usize, (i64, EventSegment))| {
+            if at >= PUBLISHES_AT_ONCE && is_failing.load(Ordering::Relaxed) {
+                return (Part::Day(day), Err(None));
+            }
             let rows = segment.len();
-            let bytes = segment.finish()?;
-            let length = bytes.len();
-            store.publish(table::EVENTS, day, now, bytes).await?;
-            Ok::<_, StoreError>((rows, length))
-        });
-        let mut publishing = stream::iter(publishing).buffer_unordered(PUBLISHES_AT_ONCE);
-        while let Some((rows, length)) = publishing.try_next().await? {
-            counts.rows += to_u64(rows);
-            counts.segments += 1;
-            counts.bytes += to_u64(length);
+            let publish = async {
+                let bytes = segment.finish()?;
+                let length = bytes.len();
+                store.publish(table::EVENTS, day, now, bytes).await?;
+                Ok::<_, StoreError>((rows, length))
+            };
+            let result = publish.await.map_err(Some);
+            is_failing.fetch_or(result.is_err(), Ordering::Relaxed);
+            (Part::Day(day), result)
+        };
+        let days = stream::iter(self.days.into_iter().enumerate().map(publish_day));
+        let days = days.buffer_unordered(PUBLISHES_AT_ONCE).collect::<Vec<_>>();
+        let (days, quarantine) = future::join(days, self.quarantine.publish(store, now)).await;
+        for (part, result) in days {
+            match result {
+                Ok((rows, length)) => {
+                    published.counts.rows += to_u64(rows);
+                    published.counts.segments += 1;
+                    published.counts.bytes += to_u64(length);
+                }
+                Err(error) => published.fail(part, error),
+            }
         }
-        counts.bytes += to_u64(self.quarantine.publish(store, now).await?);
-        Ok(counts)
+        match quarantine {
+            Ok(length) => published.counts.bytes += to_u64(length),
+            Err(error) => published.fail(Part::Quarantine, Some(error)),
+        }
+        published
     }
 }
 

@@ -7,7 +7,7 @@ use bouncewatch_classify::Classifier;
 use bouncewatch_store::addresses::AddressRedactor;
 use bouncewatch_store::{Store, StoreError};
 
-use crate::batch::{Batch, BatchLimits};
+use crate::batch::{Batch, BatchLimits, Part, Published};
 use crate::decode::allow_list::AllowList;
 use crate::decode::documents::{DOCUMENT_BYTES_MAX, DocumentSpan};
 use crate::decode::outcome::{QuarantineReason, Rejection};
@@ -15,7 +15,6 @@ use crate::decode::{DecodeContext, decode_document};
 use crate::enrich::{Enricher, EnrichingSink};
 use crate::source::delivery::Delivery;
 use crate::source::sqs::SnsVerifier;
-use crate::telemetry::counts::IngestCounts;
 
 /// Settings for the events that are accepted and stored.
 #[derive(Debug, Clone, Default)]
@@ -142,12 +141,13 @@ impl BatchBuilder {
         self.batch.is_full(limits)
     }
 
+    /// See [`Batch::take_parts`].
+    pub(crate) fn take_parts(&mut self) -> Vec<Part> {
+        self.batch.take_parts()
+    }
+
     /// Publishes the batch and starts an empty one. See [`Batch::publish`].
-    pub(crate) async fn flush(
-        &mut self,
-        store: &Store,
-        now: i64,
-    ) -> Result<IngestCounts, StoreError> {
+    pub(crate) async fn flush(&mut self, store: &Store, now: i64) -> Published {
         std::mem::take(&mut self.batch).publish(store, now).await
     }
 

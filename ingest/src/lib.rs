@@ -26,6 +26,7 @@ mod duplicates;
 mod enrich;
 #[cfg(fuzzing)]
 pub mod fuzzing;
+mod pending_batch;
 pub mod pipeline;
 pub mod replay;
 pub mod send_counts;

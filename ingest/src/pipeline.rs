@@ -11,17 +11,17 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 pub use crate::batch::BatchLimits;
-use crate::batch_builder::BatchBuilder;
 pub use crate::batch_builder::{IntakeRules, PoisonPolicy};
 use crate::decode::find_pointers;
 use crate::decode::outcome::{QuarantineReason, Rejection};
+use crate::pending_batch::PendingBatch;
 use crate::source::delivery::{Delivery, Handling};
 use crate::source::files::{self, FileError};
 use crate::source::intake::{Clock, Intake, IntakeReceiver, WorkerInput};
 use crate::source::logs::{self, LogGroup, LogsSettings};
 use crate::source::objects::Objects;
 use crate::source::objects::notifications::NotificationFollower;
-use crate::source::receipt::Receipt;
+use crate::source::sqs::records::RecordBatch;
 use crate::source::sqs::{self, InFlightElsewhere, Queue, QueueSettings, QueueSummary};
 use crate::telemetry::counts::IngestCounts;
 use crate::telemetry::gauges::GaugeSlot;
@@ -32,9 +32,6 @@ use bouncewatch_store::quarantine::Quarantined;
 use bouncewatch_store::shutdown::{stop_requested, with_grace_period};
 use bouncewatch_store::{Store, StoreError};
 
-/// Maximum number of queue messages in one batch. A message is in flight until its batch is durable, and a crash
-/// delivers all messages in flight again.
-const RECEIPTS_MAX: usize = 2 * 1024;
 /// Wait time of a worker with an empty batch.
 const IDLE: Duration = Duration::from_hours(1);
 
@@ -49,6 +46,8 @@ pub enum Source {
     Objects(Box<Objects>),
     /// An SQS queue.
     Queue(Box<Queue>),
+    /// Messages that AWS Lambda received from a queue.
+    Records(RecordBatch),
     /// A log group of CloudWatch Logs.
     Logs(Box<LogGroup>, LogsSettings),
     /// Documents of the quarantine, and the follower for S3 notifications among them.
@@ -110,8 +109,11 @@ pub async fn run(
     telemetry: Arc<Telemetry>,
     stop: watch::Receiver<bool>,
 ) -> Result<IngestSummary, IngestError> {
-    with_grace_period(&store, stop.clone(), settings.limits.last_flush, store.check_writable())
-        .await?;
+    // the outcome of each record is reported; a probe would double the requests of a small batch
+    if !sources.iter().all(|source| matches!(source, Source::Records(_))) {
+        let (stop, timeout) = (stop.clone(), settings.limits.last_flush);
+        with_grace_period(&store, stop, timeout, store.check_writable()).await?;
+    }
     // stops the sources; set by the caller's `stop`, or by a worker that cannot store
     let halt = Arc::new(watch::Sender::new(false));
     let forwarding = tokio::spawn(forward_stop(stop, Arc::clone(&halt)));
@@ -201,6 +203,10 @@ async fn run_source(
                 interrupted: false,
                 in_flight,
             }
+        }
+        Source::Records(batch) => {
+            sqs::records::run(batch, intake, settings.rules.verifier).await;
+            IngestSummary::default()
         }
         Source::Logs(group, settings) => {
             let ended = logs::run(*group, store, intake, settings).await;
@@ -310,11 +316,7 @@ impl Worker {
     }
 
     fn work(&mut self, handle: &tokio::runtime::Handle) -> Result<IngestCounts, StoreError> {
-        let mut pending = PendingBatch {
-            batch: BatchBuilder::new(self.rules.clone()),
-            poison: self.poison,
-            ..PendingBatch::default()
-        };
+        let mut pending = PendingBatch::new(self.rules.clone(), self.poison);
         loop {
             match handle.block_on(self.next_input(pending.since)) {
                 WorkerInput::Deliveries(group) => {
@@ -358,15 +360,20 @@ impl Worker {
         tokio::time::timeout_at(deadline, input).await.unwrap_or(WorkerInput::Flush)
     }
 
-    /// Makes the batch durable, then settles its receipts (I-1). If the store fails, or does not respond in time while
-    /// the run stops, the receipts are dropped unsettled.
+    /// Makes the batch durable, then settles its receipts (I-1). If a part of the batch fails, the receipts of its messages
+    /// are dropped unsettled; if the store does not respond in time while the run stops, all are.
     async fn flush(&self, pending: &mut PendingBatch) -> Result<(), StoreError> {
         let receipts = std::mem::take(&mut pending.receipts);
         let started = Instant::now();
         let (stop, timeout) = (self.halt.subscribe(), self.limits.last_flush);
-        let flush = pending.batch.flush(&self.store, (self.clock)());
-        let counts = with_grace_period(&self.store, stop, timeout, flush).await?;
-        receipts.into_iter().for_each(Receipt::settle);
+        let flush = async { Ok(pending.batch.flush(&self.store, (self.clock)()).await) };
+        let published = with_grace_period(&self.store, stop, timeout, flush).await?;
+        let durable = receipts.into_iter().filter(|(_, parts)| published.are_durable(parts));
+        durable.for_each(|(receipt, _)| receipt.settle());
+        if let Some(error) = published.failure {
+            return Err(error);
+        }
+        let counts = published.counts;
         self.not_durable_since.clear();
         let messages = std::mem::take(&mut pending.messages);
         if pending.since.is_some() {
@@ -379,61 +386,6 @@ impl Worker {
         pending.done.messages += messages;
         pending.since = None;
         Ok(())
-    }
-}
-
-/// The batch of a worker with its receipts, and the counts of its durable batches.
-#[derive(Default)]
-struct PendingBatch {
-    batch: BatchBuilder,
-    poison: PoisonPolicy,
-    receipts: Vec<Receipt>,
-    messages: u64,
-    /// Time of the first delivery.
-    since: Option<Instant>,
-    done: IngestCounts,
-}
-
-impl PendingBatch {
-    /// Decodes a delivery into the batch. Returns its bytes, for reuse as a buffer.
-    fn add(&mut self, delivery: Delivery) -> Vec<u8> {
-        self.since.get_or_insert_with(Instant::now);
-        let (origin, received_at) = (delivery.origin.as_ref(), delivery.received_at);
-        match (&delivery.handling, &delivery.documents) {
-            // not counted: the decoded part of the message is
-            (Handling::Quarantine(rejection), _) => {
-                self.batch.quarantine(&delivery.bytes, rejection, origin, received_at);
-            }
-            (Handling::DecodeFollowed, _) => {
-                self.batch.decode_followed(&delivery.bytes, origin, received_at);
-                self.messages += 1;
-            }
-            (Handling::Decode, None) => {
-                let poison =
-                    if delivery.receipt.is_some() { self.poison } else { PoisonPolicy::Quarantine };
-                self.messages += 1;
-                if !self.batch.decode(&delivery.bytes, origin, received_at, poison) {
-                    // drops the receipt unsettled: the message stays in its queue
-                    return delivery.bytes;
-                }
-            }
-            (Handling::Decode, Some(documents)) => {
-                for document in documents {
-                    self.batch.decode_span(&delivery, document);
-                    self.messages += 1;
-                }
-            }
-        }
-        self.receipts.extend(delivery.receipt);
-        delivery.bytes
-    }
-
-    fn is_full(&self, limits: &BatchLimits) -> bool {
-        self.receipts.len() >= RECEIPTS_MAX || self.batch.is_full(limits)
-    }
-
-    fn is_old(&self, limits: &BatchLimits) -> bool {
-        self.since.is_some_and(|since| since.elapsed() >= limits.age_max)
     }
 }
 

@@ -113,9 +113,9 @@ pub(crate) struct AlertArgs {
     /// Prints the alerts that would be sent, and the rates that they concern. Does not change the alert state.
     #[arg(long, conflicts_with = "format", help_heading = heading::ALERTS)]
     pub(crate) dry_run: bool,
-    /// File with the alert state
+    /// File or s3:// object with the alert state
     ///
-    /// It records which alerts each channel received. Default: alerts.json in the folder of the store.
+    /// It records which alerts each channel received. Default: alerts.json in the store.
     #[arg(long, value_name = "FILE", help_heading = heading::ALERTS)]
     pub(crate) alert_state: Option<PathBuf>,
 }

@@ -22,6 +22,8 @@ mod history;
 mod ingest;
 #[cfg(feature = "doctor")]
 mod init;
+#[cfg(feature = "lambda")]
+mod lambda;
 #[cfg(feature = "analyze")]
 mod page;
 #[cfg(feature = "analyze")]
@@ -40,11 +42,14 @@ mod tests;
 #[cfg(feature = "analyze")]
 mod views;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{ArgAction, ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+#[cfg(feature = "lambda")]
+use crate::config::environment_variable;
 use crate::exit_code;
 
 #[cfg(feature = "analyze")]
@@ -64,6 +69,8 @@ pub(crate) use history::HistoryArgs;
 pub(crate) use ingest::{IngestArgs, PoisonArg};
 #[cfg(feature = "doctor")]
 pub(crate) use init::InitArgs;
+#[cfg(feature = "lambda")]
+pub(crate) use lambda::{LambdaArgs, LambdaJob};
 #[cfg(feature = "analyze")]
 pub(crate) use page::PageArgs;
 #[cfg(feature = "analyze")]
@@ -283,6 +290,13 @@ pub(crate) enum Command {
     /// Exit codes: 0 done, 1 something could not be read or needs a decision, 2 failed.
     #[cfg(feature = "doctor")]
     Init(InitArgs),
+    /// Run a job as a function of AWS Lambda
+    ///
+    /// Answers invocations through the runtime API of AWS Lambda. The environment variables BOUNCEWATCH_STORE,
+    /// BOUNCEWATCH_CONFIG, BOUNCEWATCH_ARGUMENTS and BOUNCEWATCH_RETAIN_ARGUMENTS are the settings of the function.
+    #[cfg(feature = "lambda")]
+    #[command(hide = true)]
+    Lambda(LambdaArgs),
     /// Inspect and maintain the store
     ///
     /// The store is the folder or S3 prefix that `ingest` writes. A segment is one of its Parquet files. The quarantine
@@ -342,8 +356,18 @@ pub(crate) fn definition() -> clap::Command {
 /// If the arguments are wrong, or if they request help or version.
 pub(crate) fn parse() -> Result<Cli, clap::Error> {
     let mut definition = definition();
-    let matches = definition.try_get_matches_from_mut(std::env::args_os())?;
+    let matches = definition.try_get_matches_from_mut(process_arguments())?;
     Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut definition))
+}
+
+/// Returns the arguments of the process. AWS Lambda starts its file `bootstrap` without arguments.
+fn process_arguments() -> Vec<OsString> {
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    #[cfg(feature = "lambda")]
+    if arguments.len() < 2 && environment_variable("AWS_LAMBDA_RUNTIME_API").is_some() {
+        return vec![NAME.into(), "lambda".into()];
+    }
+    arguments
 }
 
 /// Returns the exit code for wrong arguments: that of the command they name, as far as they can be parsed.
@@ -360,7 +384,7 @@ impl Cli {
     ///
     /// # Errors
     /// The message, if the arguments are wrong.
-    #[cfg(feature = "analyze")]
+    #[cfg(any(feature = "analyze", feature = "lambda"))]
     pub(crate) fn parse_from_texts<'t>(
         arguments: impl Iterator<Item = &'t String>,
     ) -> Result<Self, String> {
@@ -406,6 +430,8 @@ impl Command {
         match self {
             #[cfg(feature = "analyze")]
             Self::Serve(_) => true,
+            #[cfg(feature = "lambda")]
+            Self::Lambda(_) => true,
             _ => false,
         }
     }

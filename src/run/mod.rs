@@ -23,6 +23,8 @@ mod ingest;
 #[cfg(feature = "doctor")]
 mod init;
 mod intake;
+#[cfg(feature = "lambda")]
+mod lambda;
 mod output_file;
 #[cfg(feature = "analyze")]
 mod page;
@@ -96,6 +98,8 @@ pub(crate) fn run(cli: Cli, now: i64, out: &mut dyn Write) -> anyhow::Result<Com
         Command::Views(args) => views::run(&args, &config),
         #[cfg(feature = "doctor")]
         Command::Init(args) => init::run(&args, now, verbosity),
+        #[cfg(feature = "lambda")]
+        Command::Lambda(args) => lambda::run(&args),
         Command::Store(command) => store::run(command, &config, now),
         Command::Config(command) => config::run(command, &config),
         Command::Schema => Ok(schema::run()),

@@ -23,6 +23,7 @@
 //! | [`compact`], [`retain`], [`forget`] | merge the segments of a day; remove old rows; remove an address |
 //! | [`repair`] | move damaged segments aside |
 //! | [`stats`], [`verify`], [`check_segment_file`] | count rows; read every row; check one file |
+//! | [`lease_holder`], [`leased_object`] | an object that one process at a time changes |
 //! | [`addresses`] | redaction of recipient addresses before they are stored |
 //! | [`aws`], [`shutdown`] | AWS settings and S3 errors; time limits while a run shuts down |
 //!
@@ -49,6 +50,8 @@ mod error;
 mod files;
 pub mod forget;
 mod layout;
+pub mod lease_holder;
+pub mod leased_object;
 pub mod list;
 mod open;
 pub mod quarantine;

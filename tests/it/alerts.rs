@@ -405,14 +405,11 @@ fn alert_flags_override_the_config_file() {
 }
 
 #[test]
-fn alerts_on_an_s3_store_require_an_alert_state_file() {
-    let workspace = Workspace::new();
-    let mut command =
-        workspace.command("check --store s3://missing/store --alert-stdout --cache cache");
-    command.args(["--endpoint-url", "http://127.0.0.1:1"]).envs(crate::emulator::CREDENTIALS);
-    let output = CommandOutput::from(command.output().unwrap());
+fn alert_state_in_a_bucket_needs_a_key() {
+    let workspace = workspace_with_warning();
+    let output = run(&workspace, -30, "--alert-state s3://bucket", APPEND_TO_FILE);
     assert_eq!(output.exit_code, 3, "{output:?}");
-    assert!(output.stderr.contains("--alert-state FILE"), "{output:?}");
+    assert!(output.stderr.contains("hint: write s3://BUCKET/PREFIX/alerts.json"), "{output:?}");
 }
 
 #[test]

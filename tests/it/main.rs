@@ -10,6 +10,7 @@ mod aggregates;
 mod alerts;
 mod aws_settings;
 mod brake;
+mod bucket_alerts;
 mod bucket_in_place;
 mod causes;
 mod check;
@@ -29,6 +30,8 @@ mod forecast;
 mod history;
 mod http_message;
 mod integrity;
+#[cfg(feature = "lambda")]
+mod lambda;
 mod maintenance;
 mod messages;
 mod numbers;
@@ -39,6 +42,8 @@ mod page_html;
 mod page_states;
 mod queue;
 mod referee;
+#[cfg(feature = "lambda")]
+mod runtime_api;
 mod s3;
 mod send_counts;
 mod sending;

@@ -90,8 +90,10 @@ fn config_check_reports_all_invalid_sections_and_rules_without_effect() {
     };
     let output = check("windows = [\"1y\"]\nstale_after = \"soon\"\n[allow]\naccounts = [\"1\"]\n");
     assert_eq!(output.stderr.matches("error: ").count(), 3, "{output:?}");
+    let output = check("store = \"s3://b/p\"\n[alert]\nexec = \"page\"\nstate = \"s3://b\"\n");
+    assert!(output.stderr.contains("no key in the location of the alert state"), "{output:?}");
     let output = check("store = \"s3://b/p\"\n[alert]\nexec = \"page\"\n");
-    assert!(output.stderr.contains("no file for the alert state"), "{output:?}");
+    assert_eq!(output.exit_code, 0, "{output:?}");
     let output = check(&rule("identity = \"a\""));
     assert_eq!((output.exit_code, output.stdout.as_str()), (0, "ok\n"), "{output:?}");
     assert!(

@@ -1,16 +1,20 @@
-//! File of the alert state: locked, read and replaced atomically.
+//! File or object of the alert state: locked, read and replaced atomically.
 //!
 //! A run has the lock from the first read to the last write, so concurrent runs are serialized. The kernel releases the
-//! lock when the process ends. The file is written after each message: a killed run repeats at most one message.
+//! lock of a file when the process ends; an object has a lease instead ([`bouncewatch_store::leased_object`]). The state is
+//! written after each message: a killed run repeats at most one message.
 
 use std::fs::{File, TryLockError};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use bouncewatch_store::lease_holder::LeaseHolder;
+use bouncewatch_store::leased_object::LeaseError;
 use bouncewatch_store::{is_json_damaged, json_with_checksum};
 
 use crate::alert::state::{AlertState, VERSION};
+use crate::alert::state_location::StateLocation;
 
 /// Time limit for the lock. Another run keeps it while it sends messages, each with its own timeout.
 const LOCK_WAIT_MAX: Duration = Duration::from_mins(4);
@@ -35,6 +39,14 @@ pub enum AlertStateError {
         "could not lock `{}`: another run has had the lock for {} seconds; this run sends no alerts\n  hint: `fuser {}` lists the process that has the lock", .0.display(), LOCK_WAIT_MAX.as_secs(), .0.display()
     )]
     Busy(PathBuf),
+    /// Another run has the lease of the object, or the bucket could not be used.
+    #[error("could not use the alert state `{}`: {source}", path.display())]
+    Lease {
+        /// The object.
+        path: PathBuf,
+        /// What failed.
+        source: LeaseError,
+    },
     /// The file could not be read.
     #[error("could not read the alert state `{}`: {source}", path.display())]
     Read {
@@ -69,59 +81,88 @@ pub enum AlertStateError {
     },
 }
 
+impl AlertStateError {
+    /// Whether another run sends the alerts: it has the lock, or has taken over the lease.
+    pub fn is_other_run(&self) -> bool {
+        matches!(
+            self,
+            Self::Busy(_) | Self::Lease { source: LeaseError::Busy | LeaseError::Lost, .. }
+        )
+    }
+
+    fn lease(location: &StateLocation) -> impl FnOnce(LeaseError) -> Self {
+        move |source| Self::Lease { path: location.to_path(), source }
+    }
+}
+
 /// The state file, locked until this is dropped.
 #[derive(Debug)]
 pub struct StateFile {
-    path: PathBuf,
+    location: StateLocation,
     /// True if another run had the lock first.
     pub waited: bool,
-    _lock: File,
+    lock: StateLock,
+}
+
+/// What keeps other runs away from the state.
+#[derive(Debug)]
+enum StateLock {
+    #[expect(dead_code, reason = "the lock is held, not read")]
+    File(File),
+    Lease(LeaseHolder),
 }
 
 impl StateFile {
-    /// Locks and reads the state file. Waits for the lock; a missing file is an empty state.
+    /// Locks and reads the state. Waits for the lock; a missing file or object is an empty state.
     ///
     /// # Errors
-    /// If the file cannot be locked, read or parsed.
-    pub fn open(path: &Path) -> Result<(Self, AlertState), AlertStateError> {
-        let (lock, waited) = lock(path)?;
-        let file = Self { path: path.to_path_buf(), waited, _lock: lock };
-        let state = Self::read_unlocked(path)?;
-        Ok((file, state))
+    /// If it cannot be locked, read or parsed.
+    pub fn open(location: &StateLocation) -> Result<(Self, AlertState), AlertStateError> {
+        let (lock, waited, text) = match location {
+            StateLocation::File(path) => {
+                let (lock, waited) = lock(path)?;
+                (StateLock::File(lock), waited, read_file(path)?)
+            }
+            StateLocation::Object { bucket, key, endpoint_url } => {
+                let (lease, text) = LeaseHolder::open(bucket, key, endpoint_url.as_deref())
+                    .map_err(AlertStateError::lease(location))?;
+                let waited = lease.waited;
+                (StateLock::Lease(lease), waited, text)
+            }
+        };
+        let state = text.map(|text| parse(&text, &location.to_path())).transpose()?;
+        Ok((Self { location: location.clone(), waited, lock }, state.unwrap_or_default()))
     }
 
-    /// Reads the state without a lock; a missing file is an empty state.
+    /// Reads the state without a lock; a missing file or object is an empty state.
     ///
     /// # Errors
-    /// If the file cannot be read or parsed.
-    pub fn read_unlocked(path: &Path) -> Result<AlertState, AlertStateError> {
-        let failed = |source| AlertStateError::Read { path: path.to_path_buf(), source };
-        let damaged = |why: String| AlertStateError::Damaged { path: path.to_path_buf(), why };
-        match std::fs::metadata(path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(AlertState::default()),
-            Err(error) => return Err(failed(error)),
-            Ok(metadata) if metadata.len() > FILE_BYTES_MAX => {
-                return Err(damaged(format!(
-                    "it has {} bytes, more than {FILE_BYTES_MAX}",
-                    metadata.len()
-                )));
+    /// If it cannot be read or parsed.
+    pub fn read_unlocked(location: &StateLocation) -> Result<AlertState, AlertStateError> {
+        Ok(Self::read_existing(location)?.unwrap_or_default())
+    }
+
+    /// Reads the state without a lock; `None` if there is no file or object.
+    ///
+    /// # Errors
+    /// If it cannot be read or parsed.
+    pub fn read_existing(location: &StateLocation) -> Result<Option<AlertState>, AlertStateError> {
+        let text = match location {
+            StateLocation::File(path) => read_file(path)?,
+            StateLocation::Object { bucket, key, endpoint_url } => {
+                LeaseHolder::read_unlocked(bucket, key, endpoint_url.as_deref())
+                    .map_err(AlertStateError::lease(location))?
             }
-            Ok(_) => {}
+        };
+        text.map(|text| parse(&text, &location.to_path())).transpose()
+    }
+
+    /// Whether no other run can have the lock.
+    pub fn is_locked(&self) -> bool {
+        match &self.lock {
+            StateLock::File(_) => true,
+            StateLock::Lease(lease) => lease.is_held(),
         }
-        let text = std::fs::read(path).map_err(failed)?;
-        if is_json_damaged(&text) {
-            return Err(damaged("its content does not match its checksum".to_owned()));
-        }
-        let value: serde_json::Value =
-            serde_json::from_slice(&text).map_err(|error| damaged(error.to_string()))?;
-        match value.get("version").and_then(serde_json::Value::as_u64) {
-            Some(version) if version == u64::from(VERSION) => {}
-            Some(version) => {
-                return Err(AlertStateError::Version { path: path.to_path_buf(), version });
-            }
-            None => return Err(damaged("missing field `version`".to_owned())),
-        }
-        serde_json::from_value(value).map_err(|error| damaged(error.to_string()))
     }
 
     /// Replaces the state atomically. It is durable when this returns.
@@ -129,13 +170,54 @@ impl StateFile {
     /// # Errors
     /// If the file cannot be written.
     pub fn write(&self, state: &AlertState) -> Result<(), AlertStateError> {
+        let path = self.location.to_path();
         let json = serde_json::to_vec_pretty(state).map_err(|error| AlertStateError::Write {
-            path: self.path.clone(),
+            path: path.clone(),
             source: std::io::Error::other(error),
         })?;
-        replace(&self.path, &json_with_checksum(json))
-            .map_err(|source| AlertStateError::Write { path: self.path.clone(), source })
+        let json = json_with_checksum(json);
+        match &self.lock {
+            StateLock::File(_) => {
+                replace(&path, &json).map_err(|source| AlertStateError::Write { path, source })
+            }
+            StateLock::Lease(lease) => {
+                lease.save(json).map_err(AlertStateError::lease(&self.location))
+            }
+        }
     }
+}
+
+/// Reads the text of a state file; `None` if there is no file.
+fn read_file(path: &Path) -> Result<Option<Vec<u8>>, AlertStateError> {
+    let failed = |source| AlertStateError::Read { path: path.to_path_buf(), source };
+    match std::fs::metadata(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(failed(error)),
+        Ok(metadata) if metadata.len() > FILE_BYTES_MAX => {
+            let why = format!("it has {} bytes, more than {FILE_BYTES_MAX}", metadata.len());
+            return Err(AlertStateError::Damaged { path: path.to_path_buf(), why });
+        }
+        Ok(_) => {}
+    }
+    std::fs::read(path).map(Some).map_err(failed)
+}
+
+/// Parses a state.
+fn parse(text: &[u8], path: &Path) -> Result<AlertState, AlertStateError> {
+    let damaged = |why: String| AlertStateError::Damaged { path: path.to_path_buf(), why };
+    if is_json_damaged(text) {
+        return Err(damaged("its content does not match its checksum".to_owned()));
+    }
+    let value: serde_json::Value =
+        serde_json::from_slice(text).map_err(|error| damaged(error.to_string()))?;
+    match value.get("version").and_then(serde_json::Value::as_u64) {
+        Some(version) if version == u64::from(VERSION) => {}
+        Some(version) => {
+            return Err(AlertStateError::Version { path: path.to_path_buf(), version });
+        }
+        None => return Err(damaged("missing field `version`".to_owned())),
+    }
+    serde_json::from_value(value).map_err(|error| damaged(error.to_string()))
 }
 
 /// Returns the path with a suffix: `alerts.json.lock`.

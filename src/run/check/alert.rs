@@ -3,7 +3,7 @@
 //! The state is saved before anything is sent, and updated after each message: a run that is killed repeats one message
 //! at most, and loses none.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -12,7 +12,8 @@ use bouncewatch_analyze::alert::notification::{
     Notification, drop_cleared, mark_delivered, pending_notifications,
 };
 use bouncewatch_analyze::alert::state::AlertState;
-use bouncewatch_analyze::alert::state_file::{AlertStateError, StateFile};
+use bouncewatch_analyze::alert::state_file::StateFile;
+use bouncewatch_analyze::alert::state_location::StateLocation;
 use bouncewatch_analyze::alert::transition::{next_state, without_run_ahead};
 use bouncewatch_analyze::alert::{
     AlertPolicy, AlertScope, Message, MessageContext, exec, messages, sns,
@@ -22,7 +23,6 @@ use bouncewatch_analyze::timeline::Window;
 use bouncewatch_analyze::timeline::{Dimension, Grouping};
 use bouncewatch_schemas::shell::shell_word;
 use bouncewatch_schemas::time::{format_ms, parse_duration_ms};
-use bouncewatch_store::StoreUrl;
 
 use crate::cli::CheckArgs;
 use crate::config::{AlertSettings, Config};
@@ -34,7 +34,7 @@ use crate::run::store_access::{block_on, store_location};
 #[derive(Debug)]
 pub(super) struct AlertRun {
     channels: Vec<Channel>,
-    state: PathBuf,
+    state: StateLocation,
     policy: AlertPolicy,
     scope: AlertScope,
     at: i64,
@@ -61,15 +61,40 @@ struct OpenState {
     notes: Vec<String>,
     /// Why the state cannot be saved; part of every message.
     warning: Option<String>,
+    /// Whether another run took over the lease of the state. It sends the alerts.
+    is_taken_over: bool,
 }
 
 impl OpenState {
     /// Saves the state.
     fn save(&mut self) {
         let Some(file) = &self.file else { return };
-        if let Err(error) = file.write(&self.state) {
-            self.fail(&error.to_string());
-            self.file = None;
+        match file.write(&self.state) {
+            Ok(()) => {}
+            Err(error) if error.is_other_run() => self.give_up(),
+            Err(error) => {
+                self.fail(&error.to_string());
+                self.file = None;
+            }
+        }
+    }
+
+    /// Whether this run sends the next message. False if another run may have the lease of the state.
+    fn may_send(&mut self) -> bool {
+        if self.file.as_ref().is_some_and(|file| !file.is_locked()) {
+            self.give_up();
+        }
+        !self.is_taken_over
+    }
+
+    /// Leaves the alerts that were not sent to the run that took over.
+    fn give_up(&mut self) {
+        if !self.is_taken_over {
+            self.is_taken_over = true;
+            self.notes.push(
+                "error: the lease of the alert state was lost: this run could not renew it in time, and sends no more alerts; the next run sends them"
+                    .to_owned(),
+            );
         }
     }
 
@@ -107,30 +132,44 @@ fn exec_timeout(settings: &AlertSettings) -> anyhow::Result<Duration> {
     Ok(Duration::from_millis(timeout.unsigned_abs()))
 }
 
-/// Returns the file of the alert state. An error if there is none, because the store is in S3.
-pub(in crate::run) fn state_path(state: Option<PathBuf>, store: &str) -> anyhow::Result<PathBuf> {
-    match (state, StoreUrl::parse(store)) {
-        (Some(state), _) => Ok(state),
-        (None, StoreUrl::Folder(folder)) => Ok(folder.join("alerts.json")),
-        (None, StoreUrl::Bucket { .. }) => anyhow::bail!(
-            "no file for the alert state: the store is in S3\n  hint: use --alert-state FILE, or set `state` in [alert] of the settings"
-        ),
+/// Returns where the alert state is: what is given, or `alerts.json` in the store.
+///
+/// # Errors
+/// If a bucket without a key is given.
+pub(in crate::run) fn state_location(
+    state: Option<&Path>,
+    store: &str,
+    endpoint_url: Option<&str>,
+) -> anyhow::Result<StateLocation> {
+    match state {
+        Some(state) => given_location(state, endpoint_url),
+        None => Ok(StateLocation::in_store(store, endpoint_url)),
     }
 }
 
-/// Returns the file of the alert state of a check.
+fn given_location(state: &Path, endpoint_url: Option<&str>) -> anyhow::Result<StateLocation> {
+    StateLocation::parse(state, endpoint_url).with_context(|| {
+        format!(
+            "no key in the location of the alert state: `{}`\n  hint: write s3://BUCKET/PREFIX/alerts.json",
+            state.display()
+        )
+    })
+}
+
+/// Returns where the alert state of a check is.
 ///
 /// # Errors
-/// If there is none.
-pub(super) fn alert_state(args: &CheckArgs, config: &Config) -> anyhow::Result<PathBuf> {
-    let state = args.alert.alert_state.clone().or_else(|| config.alert.state.clone());
+/// If it is unknown.
+pub(super) fn alert_state(args: &CheckArgs, config: &Config) -> anyhow::Result<StateLocation> {
+    let state = args.alert.alert_state.as_deref().or(config.alert.state.as_deref());
+    let endpoint_url = args.aws.endpoint_url.as_deref();
     match (state, &args.counts, store_location(&args.store, config)) {
         // counts need no store
-        (Some(state), Some(_), _) => Ok(state),
+        (Some(state), Some(_), _) => given_location(state, endpoint_url),
         (None, Some(_), Err(_)) => anyhow::bail!(
             "no file for the alert state: counts have no store\n  hint: use --alert-state FILE, or set `state` in [alert] of the settings"
         ),
-        (state, _, store) => state_path(state, &store?),
+        (state, _, store) => state_location(state, &store?, endpoint_url),
     }
 }
 
@@ -144,7 +183,7 @@ pub(super) fn check_settings(config: &Config) -> anyhow::Result<()> {
     exec_timeout(settings)?;
     let channels = channels(settings.sns.as_deref(), settings.exec.as_deref(), settings)?;
     if let (false, Some(store)) = (channels.is_empty(), &config.store) {
-        state_path(settings.state.clone(), store)?;
+        state_location(settings.state.as_deref(), store, None)?;
     }
     Ok(())
 }
@@ -172,7 +211,7 @@ impl AlertRun {
     /// Combines arguments and settings; `None` if no channel is set.
     ///
     /// # Errors
-    /// If a duration is invalid, or the store is in S3 and no file for the alert state is given.
+    /// If a duration is invalid, or the location of the alert state is unknown.
     pub(super) fn new(
         args: &CheckArgs,
         config: &Config,
@@ -241,15 +280,20 @@ impl AlertRun {
         let (errors, explanations): (Vec<_>, Vec<_>) = std::mem::take(&mut result.notes)
             .into_iter()
             .partition(|note| note.starts_with("error"));
-        let mut open =
-            OpenState { file: None, state: AlertState::default(), notes: errors, warning: None };
+        let mut open = OpenState {
+            file: None,
+            state: AlertState::default(),
+            notes: errors,
+            warning: None,
+            is_taken_over: false,
+        };
         let mut waited = false;
         match StateFile::open(&self.state) {
             Ok((file, state)) => {
                 waited = file.waited;
                 (open.file, open.state) = (Some(file), state);
             }
-            Err(error @ AlertStateError::Busy(_)) => {
+            Err(error) if error.is_other_run() => {
                 result.notes.append(&mut open.notes);
                 result.notes.push(format!("error: {error}"));
                 return Ok(result);
@@ -322,6 +366,9 @@ impl AlertRun {
         open: &mut OpenState,
     ) {
         for (message, notifications) in messages {
+            if !open.may_send() {
+                return;
+            }
             if let Err(error) = self.send_one(channel, message) {
                 open.notes.push(format!("error: {error:#}"));
                 return;
@@ -352,7 +399,7 @@ impl AlertRun {
         *state = afresh;
         Some(format!(
             "error: the last run in the alert state `{}` is in the future, {}: a clock was ahead; the state starts afresh, active alerts are sent again\n  hint: check the clocks of the machines that run `bouncewatch check`",
-            self.state.display(),
+            self.state,
             format_ms(last)
         ))
     }
@@ -372,7 +419,7 @@ impl AlertRun {
         };
         format!(
             "error: no alerts sent: {at} is before the last run in the alert state `{}`, {last_text}\n  hint: {hint}",
-            self.state.display()
+            self.state
         )
     }
 

@@ -95,7 +95,14 @@ async fn ingest(
     Ok(IngestRun { summary, unit, idle_month, send_counts: imported.summary })
 }
 
-fn ingest_settings(args: &IngestArgs, config: &Config) -> anyhow::Result<IngestSettings> {
+/// Combines arguments and settings.
+///
+/// # Errors
+/// If one is invalid.
+pub(super) fn ingest_settings(
+    args: &IngestArgs,
+    config: &Config,
+) -> anyhow::Result<IngestSettings> {
     let cores = || std::thread::available_parallelism().map_or(1, usize::from);
     Ok(IngestSettings {
         limits: BatchLimits {

@@ -90,6 +90,7 @@ pub(super) fn log_start(
 ) {
     let names = sources.iter().map(|source| match source {
         Source::Queue(queue) => queue.url().to_owned(),
+        Source::Records(batch) => format!("{} messages", batch.records.len()),
         Source::Logs(group, _) => group.arn().to_owned(),
         Source::Objects(objects) => objects.address(),
         Source::Quarantined(documents, _) => format!("{} quarantined documents", documents.len()),

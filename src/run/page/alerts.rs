@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::masking::Masking;
 use crate::cli::PageArgs;
 use crate::config::Config;
-use crate::run::check::alert::state_path;
+use crate::run::check::alert::state_location;
 use crate::run::store_access::store_location;
 
 /// Alerts of a page.
@@ -34,16 +34,16 @@ struct AlertDocument {
     pending_channels: usize,
 }
 
-/// Reads the alert state; `None` if there is no file.
+/// Reads the alert state; `None` if there is none.
 pub(super) fn read(
     args: &PageArgs,
     config: &Config,
     masking: Masking,
 ) -> anyhow::Result<Option<AlertsDocument>> {
-    let path = state_path(config.alert.state.clone(), &store_location(&args.store, config)?);
-    // a store in S3 has no file by default
-    let Some(path) = path.ok().filter(|path| path.is_file()) else { return Ok(None) };
-    let state = StateFile::read_unlocked(&path)?;
+    let store = store_location(&args.store, config)?;
+    let endpoint_url = args.aws.endpoint_url.as_deref();
+    let location = state_location(config.alert.state.as_deref(), &store, endpoint_url)?;
+    let Some(state) = StateFile::read_existing(&location)? else { return Ok(None) };
     let alert = |alert: Alert| {
         let mut key = alert.key;
         for (name, value) in &mut key.scope {

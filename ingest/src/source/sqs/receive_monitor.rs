@@ -77,10 +77,8 @@ impl ReceiveMonitor {
 
     /// Whether the body of a message has the hash that SQS computed when it was sent. The SDK does not compare them.
     pub(super) fn is_intact(&self, message: &Message) -> bool {
-        let Some(expected) = &message.md5_of_body else { return true };
-        let hash = Md5::digest(message.body.as_deref().unwrap_or_default());
-        let expected = expected.chars().map(|digit| digit.to_ascii_lowercase());
-        let is_intact = hex_digits(&hash).eq(expected);
+        let body = message.body.as_deref().unwrap_or_default();
+        let is_intact = has_md5(body.as_bytes(), message.md5_of_body.as_deref());
         if !is_intact && self.damaged.is_first() {
             tracing::warn!(
                 "a message was damaged on its way: its body does not match its MD5 hash; it stays in the queue"
@@ -109,6 +107,13 @@ impl ReceiveMonitor {
             tracing::warn!("receiving works again");
         }
     }
+}
+
+/// Whether a body has an MD5 hash, in hexadecimal digits. True if there is no hash.
+pub(super) fn has_md5(body: &[u8], hash: Option<&str>) -> bool {
+    let Some(expected) = hash else { return true };
+    let expected = expected.chars().map(|digit| digit.to_ascii_lowercase());
+    hex_digits(&Md5::digest(body)).eq(expected)
 }
 
 /// Bytes of the bodies of messages.

@@ -12,19 +12,17 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::decode::find_pointers;
-use crate::decode::outcome::{QuarantineReason, Rejection};
 use crate::source::backoff::Backoff;
-use crate::source::delivery::{Delivery, Handling};
+use crate::source::delivery::Delivery;
 use crate::source::intake::Intake;
 use crate::source::receipt::{Receipt, Settlement};
+use crate::source::sqs::admission::Admission;
 use crate::source::sqs::context::QueueContext;
 use crate::source::sqs::cost::billed_chunks;
 use crate::source::sqs::error::QueueError;
 use crate::source::sqs::queue::QueueAttributes;
 use crate::source::sqs::receive_monitor::{ReceiveMonitor, body_bytes, sent_at};
 use crate::source::sqs::settings::{MESSAGES_PER_CALL, POLL_SECS_FOLLOW, QueueSettings};
-use crate::source::sqs::signature::SignatureError;
 use crate::telemetry::billed_requests::QueueKind;
 use crate::telemetry::gauges::GaugeSlot;
 
@@ -356,22 +354,16 @@ impl ReceiverPool {
             }
             let body = message.body.unwrap_or_default().into_bytes();
             let receipt = Receipt::new(id, self.settlements.clone());
-            let rejection = match context.check_signature(&body).await {
-                Ok(()) => None,
-                Err(SignatureError::Invalid(why)) => {
-                    Some(Rejection::new(QuarantineReason::SignatureInvalid, why))
-                }
-                Err(SignatureError::Unavailable { .. }) => continue,
-            };
-            let delivery = Delivery::message(body, Arc::clone(&self.origin), received_at)
+            let message = Delivery::message(body, Arc::clone(&self.origin), received_at)
                 .with_receipt(Some(receipt));
-            if let Some(rejection) = rejection {
-                plain.push(delivery.with_handling(Handling::Quarantine(rejection)));
-                continue;
-            }
-            match find_pointers(&delivery.bytes) {
-                None => plain.push(delivery),
-                Some(pointers) => notifications.push((delivery, pointers)),
+            let signature = context.check_signature(&message.bytes).await;
+            match Admission::of(message, &signature) {
+                Admission::Plain(delivery) => plain.push(delivery),
+                Admission::Notification(delivery, pointers) => {
+                    notifications.push((delivery, pointers));
+                }
+                // becomes visible again
+                Admission::Left => {}
             }
         }
         self.intake.send_all(plain).await?;

@@ -2,10 +2,9 @@
 
 mod ses_switch;
 
-use std::path::PathBuf;
-
 use anyhow::{Context, bail, ensure};
 use bouncewatch_analyze::alert::state_file::StateFile;
+use bouncewatch_analyze::alert::state_location::StateLocation;
 use bouncewatch_analyze::brake::report::{BrakeReport, cause_text};
 use bouncewatch_analyze::brake::rule::{BrakeRule, BrakeTarget};
 use bouncewatch_analyze::brake::run::{BrakeOutcome, BrakeRun, SendingSwitch};
@@ -23,7 +22,7 @@ use crate::config::{BrakeSettings, Config};
 pub(super) struct Brake {
     rule: BrakeRule,
     switch: SesSwitch,
-    state: PathBuf,
+    state: StateLocation,
     is_dry_run: bool,
     at: i64,
 }

@@ -1,0 +1,275 @@
+//! [`LeasedObject`]: an object in a bucket that one process at a time changes.
+//!
+//! A bucket has no locks. A lease object beside it, `NAME.lock`, names its owner. Its owner renews it, and every renewal
+//! changes its `ETag`. A process that waits takes the lease over if the `ETag` stays the same for the term of the lease, by its
+//! own monotonic clock: clocks of two machines are never compared. Every write is conditional on the last `ETag`
+//! (compare-and-swap), so a process that lost its lease cannot replace a newer state.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt, PutMode, UpdateVersion};
+use serde::{Deserialize, Serialize};
+use tokio::time::{Instant, sleep};
+
+use crate::aws::S3Error;
+use crate::layout::unique_name;
+
+/// Time for which a lease is valid after its last renewal. A process that is killed delays the next one by this time.
+pub const LEASE_TERM: Duration = Duration::from_secs(15);
+/// Interval of renewals.
+pub(crate) const RENEW_INTERVAL: Duration = Duration::from_secs(3);
+/// Interval of polling for a lease that another process has.
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
+/// Time limit for a lease that another process has. It renews the lease while it sends messages.
+pub const LEASE_WAIT_MAX: Duration = Duration::from_mins(4);
+/// Attempts to write, of which each is safe to repeat.
+const WRITE_ATTEMPTS: u32 = 3;
+/// Largest object that is read.
+const OBJECT_BYTES_MAX: u64 = 256 * 1024 * 1024;
+
+/// Why an object cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum LeaseError {
+    /// Another process has the lease.
+    #[error("another run has had the lease for {} seconds", LEASE_WAIT_MAX.as_secs())]
+    Busy,
+    /// Another process took over the lease, or may take it over now.
+    #[error("another run took over, because the lease was not renewed for {} seconds", LEASE_TERM.as_secs())]
+    Lost,
+    /// The object is too large.
+    #[error("it has {0} bytes, more than {OBJECT_BYTES_MAX}")]
+    TooLarge(u64),
+    /// A request to the bucket failed.
+    #[error("{0}")]
+    S3(S3Error),
+}
+
+/// Content of a lease object.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct LeaseRecord {
+    /// Owner; `None` after the lease was released.
+    owner: Option<String>,
+    /// Time for which it is valid after each renewal.
+    term_secs: u64,
+    /// Makes the `ETag` of each renewal a new one.
+    renewals: u64,
+}
+
+impl LeaseRecord {
+    fn to_json(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("text and numbers can be written as JSON")
+    }
+
+    /// Returns the term for which another process must wait; `None` if the lease is free.
+    fn other_term(bytes: &[u8]) -> Option<Duration> {
+        // a record that cannot be read may be one of a newer version: it has an owner
+        let Ok(record) = serde_json::from_slice::<Self>(bytes) else { return Some(LEASE_TERM) };
+        record.owner.is_some().then(|| Duration::from_secs(record.term_secs))
+    }
+}
+
+/// An object and the lease on it. The lease is valid for [`LEASE_TERM`] after the last renewal.
+#[derive(Debug)]
+pub struct LeasedObject {
+    bucket: Bucket,
+    path: Path,
+    /// `ETag` of the object; `None` if it does not exist.
+    tag: Option<String>,
+    lease_path: Path,
+    lease_tag: String,
+    record: LeaseRecord,
+    valid_until: Instant,
+    /// True if another process had the lease first.
+    pub waited: bool,
+}
+
+impl LeasedObject {
+    /// Waits for the lease of an object, then reads the object; its content is `None` if it does not exist.
+    ///
+    /// # Errors
+    /// If another process keeps the lease, or a request fails.
+    pub async fn acquire(
+        objects: Arc<dyn ObjectStore>,
+        path: Path,
+    ) -> Result<(Self, Option<Vec<u8>>), LeaseError> {
+        let bucket = Bucket(objects);
+        let lease_path = Path::from(format!("{path}.lock"));
+        let owner = Some(unique_name(0));
+        let record = LeaseRecord { owner, term_secs: LEASE_TERM.as_secs(), renewals: 0 };
+        let started = Instant::now();
+        // the lease of another process, and since when its ETag is the same
+        let mut seen: Option<(String, Instant)> = None;
+        let mut waited = false;
+        let (lease_tag, valid_until) = loop {
+            let found = bucket.read(&lease_path).await?;
+            let term = found.as_ref().and_then(|(bytes, _)| LeaseRecord::other_term(bytes));
+            let tag = found.map(|(_, tag)| tag);
+            if let (Some(term), Some(tag)) = (term, &tag) {
+                if !waited {
+                    tracing::info!("waiting for another run that has the lease of the alert state");
+                }
+                waited = true;
+                let since = match &seen {
+                    Some((same, since)) if same == tag => *since,
+                    _ => seen.insert((tag.clone(), Instant::now())).1,
+                };
+                if since.elapsed() < term {
+                    if started.elapsed() > LEASE_WAIT_MAX {
+                        return Err(LeaseError::Busy);
+                    }
+                    sleep(POLL_INTERVAL).await;
+                    continue;
+                }
+                tracing::warn!(
+                    "the lease of another run has ended: it was killed, or lost its network"
+                );
+            }
+            let attempted = Instant::now();
+            if let Some(tag) = bucket.swap(&lease_path, tag.as_deref(), record.to_json()).await? {
+                break (tag, attempted + LEASE_TERM);
+            }
+        };
+        let (content, tag) = bucket.read(&path).await?.unzip();
+        Ok((
+            Self { bucket, path, tag, lease_path, lease_tag, record, valid_until, waited },
+            content,
+        ))
+    }
+
+    /// Reads an object without a lease; `None` if it does not exist.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub async fn read(
+        objects: Arc<dyn ObjectStore>,
+        path: &Path,
+    ) -> Result<Option<Vec<u8>>, LeaseError> {
+        Ok(Bucket(objects).read(path).await?.map(|(bytes, _)| bytes))
+    }
+
+    /// Whether no other process can have taken over the lease.
+    pub fn is_held(&self) -> bool {
+        Instant::now() < self.valid_until
+    }
+
+    /// Replaces the object.
+    ///
+    /// # Errors
+    /// [`LeaseError::Lost`] if the lease has ended, or another process changed the object. If a request fails.
+    pub async fn save(&mut self, bytes: Vec<u8>) -> Result<(), LeaseError> {
+        if !self.is_held() {
+            return Err(LeaseError::Lost);
+        }
+        let saved = self.bucket.swap(&self.path, self.tag.as_deref(), bytes).await?;
+        self.tag = Some(saved.ok_or(LeaseError::Lost)?);
+        Ok(())
+    }
+
+    /// Extends the lease.
+    ///
+    /// # Errors
+    /// [`LeaseError::Lost`] if another process has it. If a request fails.
+    pub async fn renew(&mut self) -> Result<(), LeaseError> {
+        let attempted = Instant::now();
+        self.record.renewals += 1;
+        let json = self.record.to_json();
+        match self.bucket.swap(&self.lease_path, Some(&self.lease_tag), json).await? {
+            Some(tag) => {
+                self.lease_tag = tag;
+                self.valid_until = attempted + LEASE_TERM;
+                Ok(())
+            }
+            None => self.adopt().await,
+        }
+    }
+
+    /// Finds out whether the lease is still ours: a renewal without a response may have changed its `ETag`.
+    async fn adopt(&mut self) -> Result<(), LeaseError> {
+        let found = self.bucket.read(&self.lease_path).await?;
+        let record = |bytes: &[u8]| serde_json::from_slice::<LeaseRecord>(bytes).ok();
+        if let Some((bytes, tag)) = found
+            && record(&bytes).is_some_and(|record| record.owner == self.record.owner)
+        {
+            self.lease_tag = tag;
+            return Ok(());
+        }
+        self.valid_until = Instant::now();
+        Err(LeaseError::Lost)
+    }
+
+    /// Releases the lease, so that the next process need not wait until it ends. Does nothing if it was lost.
+    pub async fn release(mut self) {
+        self.record.owner = None;
+        let json = self.record.to_json();
+        let released = self.bucket.swap(&self.lease_path, Some(&self.lease_tag), json).await;
+        if let Err(error) = released {
+            tracing::warn!(%error, "could not release the lease of the alert state; it ends by itself");
+        }
+    }
+}
+
+/// Reads and compare-and-swap of objects.
+#[derive(Debug, Clone)]
+struct Bucket(Arc<dyn ObjectStore>);
+
+impl Bucket {
+    /// Content and `ETag` of an object; `None` if it does not exist.
+    async fn read(&self, path: &Path) -> Result<Option<(Vec<u8>, String)>, LeaseError> {
+        let failed = |error| LeaseError::S3(S3Error::new(&error, "s3:GetObject"));
+        let found = match self.0.get(path).await {
+            Ok(found) => found,
+            Err(object_store::Error::NotFound { .. }) => return Ok(None),
+            Err(error) => return Err(failed(error)),
+        };
+        if found.meta.size > OBJECT_BYTES_MAX {
+            return Err(LeaseError::TooLarge(found.meta.size));
+        }
+        let tag = found.meta.e_tag.clone().ok_or_else(no_tag)?;
+        Ok(Some((found.bytes().await.map_err(failed)?.into(), tag)))
+    }
+
+    /// Writes an object if its `ETag` is `tag`, or if it does not exist and `tag` is `None`. Returns its new `ETag`;
+    /// `None` if another process changed it.
+    async fn swap(
+        &self,
+        path: &Path,
+        tag: Option<&str>,
+        bytes: Vec<u8>,
+    ) -> Result<Option<String>, LeaseError> {
+        let mut attempt = 1;
+        loop {
+            let mode = tag.map_or(PutMode::Create, |tag| {
+                PutMode::Update(UpdateVersion { e_tag: Some(tag.to_owned()), version: None })
+            });
+            match self.0.put_opts(path, bytes.clone().into(), mode.into()).await {
+                Ok(put) => return put.e_tag.map(Some).ok_or_else(no_tag),
+                // a request without a response may have been done; the next one then finds its own object
+                Err(
+                    object_store::Error::AlreadyExists { .. }
+                    | object_store::Error::Precondition { .. },
+                ) => {
+                    let found = self.read(path).await?;
+                    return Ok(found.filter(|(found, _)| *found == bytes).map(|(_, tag)| tag));
+                }
+                Err(error @ object_store::Error::Generic { .. }) if attempt < WRITE_ATTEMPTS => {
+                    tracing::debug!(%error, "could not write an object, repeating the request");
+                    attempt += 1;
+                }
+                Err(error) => return Err(LeaseError::S3(S3Error::new(&error, "s3:PutObject"))),
+            }
+        }
+    }
+}
+
+fn no_tag() -> LeaseError {
+    LeaseError::S3(S3Error {
+        why: "the server returns no ETag".to_owned(),
+        hint: Some("use a bucket of Amazon S3, or a file for the alert state".to_owned()),
+    })
+}
+
+#[cfg(test)]
+#[path = "leased_object/tests.rs"]
+mod tests;
