@@ -47,6 +47,8 @@ FUZZ_TARGETS ?= decode decode_events inplace_json classify send_counts_csv setti
 MINUTES ?= 30
 MESSAGES ?= 50000
 FLIPS ?= 1000
+# events of the store of bench-bucket
+EVENTS ?= 10000000
 LAMBDA_MESSAGES ?= 20000
 LAMBDA_TARGET := x86_64-unknown-linux-gnu
 # The name lists the versions in the environment: other versions make a new environment.
@@ -65,7 +67,7 @@ export CARGO_TERM_COLOR ?= auto
 PAGE_TOOLS := $(TOOLS_DIR)/page-test
 PAGES := $(abspath $(TARGET))/pages
 
-.PHONY: help run test test-referee page-test page-browser picture ci fmt lint msrv deny doc docs man reference tools system referee engines deb wheel lambda lambda-test bench sisimai fuzz kill-test alert-kill-test soak flip-test clean
+.PHONY: help run test test-referee page-test page-browser picture ci fmt lint msrv deny doc docs man reference tools system referee engines deb wheel lambda lambda-test bench bench-bucket sisimai fuzz kill-test alert-kill-test soak flip-test clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -255,6 +257,11 @@ bench: system sisimai $(EMULATOR) $(TOOLS_DIR)/bench-venv/.made ## speed as rati
 		--features bouncewatch-fixtures/bench,bouncewatch-fixtures/jemalloc --target-dir $(TARGET)
 	$(BENCH_PYTHON) -B fixtures/bench/bench.py --programs $(TARGET)/release --tools $(TOOLS_DIR) --scale $(BENCH_SCALE) \
 		--only "$(BENCH_ONLY)"
+
+# a store in a bucket: requests and bytes, counted by a proxy before an S3 server
+bench-bucket: tools ## what check reads from a store in S3: requests, bytes, time (10 minutes; EVENTS=10000000)
+	cargo build --release --package bouncewatch --package bouncewatch-fixtures --bins --target-dir $(TARGET)
+	$(PYTHON) -B fixtures/bench/bucket.py --programs $(TARGET)/release --tools $(TOOLS_DIR) --events $(EVENTS)
 
 $(FUZZ):
 	@echo "== installing cargo-fuzz into $(TOOLS_DIR) (about two minutes)"

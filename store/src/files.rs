@@ -3,15 +3,14 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::UNIX_EPOCH;
 
 use bouncewatch_schemas::table;
 
 use crate::bucket_files::BucketFiles;
 use crate::error::StoreError;
 use crate::list;
-use crate::open::Segment;
 use crate::read::{SegmentFacts, check_segment_file};
+use crate::segment_file::SegmentFile;
 
 /// The files of a store. Cloning is cheap.
 #[derive(Debug, Clone)]
@@ -20,32 +19,6 @@ pub enum StoreFiles {
     Folder(PathBuf),
     /// The store is in a bucket.
     Bucket(Arc<BucketFiles>),
-}
-
-/// A published segment of the event table.
-#[derive(Debug, Clone)]
-pub struct SegmentFile {
-    /// Day of its folder, days since 1970.
-    pub day: i64,
-    /// The file, or the local copy of the object, which contains only what was fetched.
-    pub path: PathBuf,
-    /// The object.
-    pub(crate) object: Option<Segment>,
-}
-
-impl SegmentFile {
-    /// Length in bytes and time of change in nanoseconds since 1970; `None` if the file is gone.
-    pub fn size_and_time(&self) -> Option<(u64, u128)> {
-        if let Some(object) = &self.object {
-            return Some((
-                object.bytes,
-                u128::from(object.published_at.unsigned_abs()) * 1_000_000,
-            ));
-        }
-        let metadata = self.path.metadata().ok()?;
-        let modified = metadata.modified().ok().and_then(|at| at.duration_since(UNIX_EPOCH).ok());
-        Some((metadata.len(), modified.unwrap_or_default().as_nanos()))
-    }
 }
 
 impl From<&Path> for StoreFiles {

@@ -34,6 +34,7 @@ mod load;
 mod mail_events;
 mod merge;
 mod message_keys;
+mod newest_event;
 mod parallel;
 mod read_rows;
 mod scope_groups;

@@ -4,6 +4,7 @@
 //! The folder is a cache: it can be removed at any time, and several processes can use it.
 
 mod folder;
+mod objects;
 mod segment_copy;
 mod shared_object;
 
@@ -24,11 +25,11 @@ use xxhash_rust::xxh3::xxh3_64;
 use crate::bucket_files::folder::{cache_error, remove_obsolete};
 use crate::bucket_files::segment_copy::{SegmentCopy, fetch_all};
 use crate::error::StoreError;
-use crate::files::SegmentFile;
 use crate::layout::{DAMAGED, day_folder};
 use crate::list::{Listing, Stability, StableLister};
 use crate::open::{Segment, Store};
 use crate::read::SegmentFacts;
+use crate::segment_file::SegmentFile;
 
 pub use shared_object::SharedObject;
 

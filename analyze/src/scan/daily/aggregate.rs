@@ -16,7 +16,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::error::AnalyzeError;
 use crate::scan::daily::delta::{ScopeDelta, TimelineDelta};
-use crate::scan::daily::shared::SharedTimes;
+use crate::scan::daily::shared_times::SharedTimes;
 use crate::timeline::ScopeValues;
 use crate::timeline::times::{subtract, within_day};
 

@@ -9,6 +9,7 @@ mod delta;
 mod folder;
 mod measure;
 mod shared;
+mod shared_times;
 
 pub(super) use aggregate::DailyAggregate;
 pub(super) use delta::{PAIRS_CODE, Sign, TimelineDelta};

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::scan::daily::aggregate::DailyAggregate;
+use crate::scan::daily::shared_times::SharedTimes;
 
 /// First bytes of a catalog; the last byte is the version of the format.
 const MAGIC: [u8; 8] = *b"bwdays\0\x01";
@@ -60,32 +61,6 @@ pub(super) struct SharedAggregates {
     catalog: OnceLock<Catalog>,
     /// Days that this process has computed, and not uploaded.
     computed: Mutex<BTreeSet<i64>>,
-}
-
-/// Times of a day in a bucket.
-#[derive(Debug, Clone)]
-pub(super) struct SharedTimes {
-    bucket: Arc<BucketFiles>,
-    catalog: String,
-    object: String,
-}
-
-impl SharedTimes {
-    /// Fetches the file of the day.
-    ///
-    /// # Errors
-    /// If it cannot be read. The next attempt computes the days of the catalog again.
-    pub(super) fn fetch(&self) -> std::io::Result<Vec<u8>> {
-        let missing = || StoreError::Vanished(format!("{}/{}", self.bucket.name(), self.object));
-        let file = self.bucket.read_object(&self.object);
-        let file = file.and_then(|file| file.ok_or_else(missing)).map_err(std::io::Error::other);
-        file.inspect_err(|_| self.ignore_catalog())
-    }
-
-    /// Makes this process compute the days of the catalog again.
-    pub(super) fn ignore_catalog(&self) {
-        self.bucket.ignore_shared_object(&self.catalog);
-    }
 }
 
 impl SharedAggregates {

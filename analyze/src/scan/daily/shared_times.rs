@@ -1,0 +1,33 @@
+//! The times of a day in a bucket.
+
+use std::sync::Arc;
+
+use bouncewatch_store::{BucketFiles, StoreError};
+
+/// Times of a day in a bucket.
+#[derive(Debug, Clone)]
+pub(super) struct SharedTimes {
+    pub(super) bucket: Arc<BucketFiles>,
+    /// Path of the catalog that names it.
+    pub(super) catalog: String,
+    /// Path of its object.
+    pub(super) object: String,
+}
+
+impl SharedTimes {
+    /// Fetches the file of the day.
+    ///
+    /// # Errors
+    /// If it cannot be read. The next attempt computes the days of the catalog again.
+    pub(super) fn fetch(&self) -> std::io::Result<Vec<u8>> {
+        let missing = || StoreError::Vanished(format!("{}/{}", self.bucket.name(), self.object));
+        let file = self.bucket.read_object(&self.object);
+        let file = file.and_then(|file| file.ok_or_else(missing)).map_err(std::io::Error::other);
+        file.inspect_err(|_| self.ignore_catalog())
+    }
+
+    /// Makes this process compute the days of the catalog again.
+    pub(super) fn ignore_catalog(&self) {
+        self.bucket.ignore_shared_object(&self.catalog);
+    }
+}

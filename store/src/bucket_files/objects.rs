@@ -1,0 +1,124 @@
+//! Reading, writing and replacing small objects beside the tables.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
+
+use object_store::path::Path;
+use object_store::{ObjectStoreExt, PutMode, PutOptions, UpdateVersion};
+
+use crate::bucket_files::BucketFiles;
+use crate::bucket_files::shared_object::SharedObject;
+use crate::error::StoreError;
+
+impl BucketFiles {
+    /// An object at a path below the store, as of its first read by this process.
+    ///
+    /// # Errors
+    /// If it exists and cannot be read.
+    pub fn shared_object(&self, path: &str) -> Result<Arc<SharedObject>, StoreError> {
+        if let Some(known) = self.shared.lock().unwrap_or_else(PoisonError::into_inner).get(path) {
+            return Ok(Arc::clone(known));
+        }
+        self.read_shared_object(path)
+    }
+
+    /// Makes [`Self::shared_object`] return no content for a path: it turned out to be wrong.
+    pub fn ignore_shared_object(&self, path: &str) {
+        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = shared.get_mut(path) {
+            let version = known.version.clone();
+            *known = Arc::new(SharedObject { bytes: None, version });
+        }
+    }
+
+    /// The newest version of an object at a path below the store.
+    ///
+    /// # Errors
+    /// If it exists and cannot be read.
+    pub fn read_shared_object(&self, path: &str) -> Result<Arc<SharedObject>, StoreError> {
+        let location = self.store.path(path);
+        let read = async {
+            let found = self.store.objects().get(&location).await?;
+            let version = UpdateVersion {
+                e_tag: found.meta.e_tag.clone(),
+                version: found.meta.version.clone(),
+            };
+            let bytes = Some(found.bytes().await?.into());
+            Ok(SharedObject { bytes, version: Some(version) })
+        };
+        let object = match self.runtime.block_on(read) {
+            Ok(object) => object,
+            Err(object_store::Error::NotFound { .. }) => SharedObject::default(),
+            Err(error) => return Err(self.store.object_error("read", &location)(error)),
+        };
+        let object = Arc::new(object);
+        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        shared.insert(path.to_owned(), Arc::clone(&object));
+        Ok(object)
+    }
+
+    /// Replaces an object, unless another process has replaced or removed it since `previous` was read; then returns false.
+    ///
+    /// # Errors
+    /// If it cannot be written. Later calls of [`Self::is_read_only`] return true.
+    pub fn replace_shared_object(
+        &self,
+        path: &str,
+        previous: &SharedObject,
+        bytes: Vec<u8>,
+    ) -> Result<bool, StoreError> {
+        let mode = match &previous.version {
+            Some(version) => PutMode::Update(version.clone()),
+            None => PutMode::Create,
+        };
+        let location = self.store.path(path);
+        let options = PutOptions { mode, ..PutOptions::default() };
+        let content = bytes.clone().into();
+        let put = self.store.objects().put_opts(&location, content, options);
+        match self.runtime.block_on(put) {
+            Ok(put) => {
+                let object = SharedObject { bytes: Some(bytes), version: Some(put.into()) };
+                let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+                shared.insert(path.to_owned(), Arc::new(object));
+                Ok(true)
+            }
+            Err(
+                object_store::Error::Precondition { .. }
+                | object_store::Error::AlreadyExists { .. }
+                | object_store::Error::NotFound { .. },
+            ) => Ok(false),
+            Err(error) => Err(self.write_error(&location, error)),
+        }
+    }
+
+    /// Writes an object that no other process replaces.
+    ///
+    /// # Errors
+    /// If it cannot be written. Later calls of [`Self::is_read_only`] return true.
+    pub fn write_object(&self, path: &str, bytes: Vec<u8>) -> Result<(), StoreError> {
+        let location = self.store.path(path);
+        let put = self.runtime.block_on(self.store.objects().put(&location, bytes.into()));
+        put.map(drop).map_err(|error| self.write_error(&location, error))
+    }
+
+    /// Content of an object that is never replaced; `None` if there is none.
+    ///
+    /// # Errors
+    /// If it exists and cannot be read.
+    pub fn read_object(&self, path: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        self.runtime.block_on(self.store.get(&self.store.path(path)))
+    }
+
+    /// Removes an object. An object that does not exist is no error.
+    ///
+    /// # Errors
+    /// If it cannot be removed.
+    pub fn remove_object(&self, path: &str) -> Result<(), StoreError> {
+        self.runtime.block_on(self.store.delete(&self.store.path(path)))
+    }
+
+    fn write_error(&self, location: &Path, error: object_store::Error) -> StoreError {
+        self.is_read_only.store(true, Ordering::Relaxed);
+        self.store.object_error("write", location)(error)
+    }
+}

@@ -1,0 +1,32 @@
+//! A segment of the event table, as the analysis reads it.
+
+use std::path::PathBuf;
+use std::time::UNIX_EPOCH;
+
+use crate::open::Segment;
+
+/// A published segment of the event table.
+#[derive(Debug, Clone)]
+pub struct SegmentFile {
+    /// Day of its folder, days since 1970.
+    pub day: i64,
+    /// The file, or the local copy of the object, which contains only what was fetched.
+    pub path: PathBuf,
+    /// The object.
+    pub(crate) object: Option<Segment>,
+}
+
+impl SegmentFile {
+    /// Length in bytes and time of change in nanoseconds since 1970; `None` if the file is gone.
+    pub fn size_and_time(&self) -> Option<(u64, u128)> {
+        if let Some(object) = &self.object {
+            return Some((
+                object.bytes,
+                u128::from(object.published_at.unsigned_abs()) * 1_000_000,
+            ));
+        }
+        let metadata = self.path.metadata().ok()?;
+        let modified = metadata.modified().ok().and_then(|at| at.duration_since(UNIX_EPOCH).ok());
+        Some((metadata.len(), modified.unwrap_or_default().as_nanos()))
+    }
+}
