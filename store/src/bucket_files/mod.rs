@@ -132,7 +132,7 @@ impl BucketFiles {
         !self.listing().events.is_empty()
     }
 
-    /// Whether writing has failed: the credentials can only read.
+    /// Whether a write has failed, such as with credentials that can only read. Further writes need not be tried.
     pub fn is_read_only(&self) -> bool {
         self.is_read_only.load(Ordering::Relaxed)
     }
@@ -224,7 +224,9 @@ async fn list_bucket(store: &Store) -> Result<BucketListing, StoreError> {
     let events = list_stable(store, async || store.segments(table::EVENTS).await);
     let send_counts = list_stable(store, async || store.send_count_files().await);
     let (events, send_counts, damaged) =
-        tokio::try_join!(events, send_counts, store.damaged_segments())?;
+        tokio::join!(events, send_counts, store.damaged_segments());
+    // if all fail, the error is that of the events, whichever failed first
+    let (events, send_counts, damaged) = (events?, send_counts?, damaged?);
     let mut damaged_days = BTreeMap::new();
     let folder = store.path(DAMAGED).join(table::EVENTS);
     for segment in damaged.iter().filter(|segment| segment.path.prefix_matches(&folder)) {
@@ -257,5 +259,75 @@ async fn list_stable(
                 return Err(StoreError::UnstableListing(store.name().to_owned()));
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Names of the files in the folder with the copies.
+    fn copies(folder: &FilePath) -> Vec<String> {
+        let mut found = Vec::new();
+        let mut folders = vec![folder.to_path_buf()];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else {
+                    found.push(path.file_name().unwrap().to_string_lossy().into_owned());
+                }
+            }
+        }
+        found.sort();
+        found
+    }
+
+    #[test]
+    fn copies_of_removed_objects_are_removed_and_damaged_days_are_listed() {
+        let (source, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let store = Store::in_folder(source.path()).unwrap();
+        let runtime = || Runtime::new().unwrap();
+        let open = || {
+            let opened = async { Ok::<_, StoreError>(store.clone()) };
+            BucketFiles::open(runtime(), CopyFolder::Kept(folder.path().to_path_buf()), opened)
+        };
+        assert!(matches!(open(), Err(StoreError::NoStore(_))));
+        let wait = runtime();
+        let publish = |day, bytes: &[u8]| {
+            wait.block_on(store.publish(table::EVENTS, day, 5, bytes.to_vec())).unwrap()
+        };
+        let one = publish(20_000, b"one");
+        let counts =
+            wait.block_on(store.publish_send_counts("counts", b"counts".to_vec())).unwrap();
+        let files = open().unwrap();
+        let [segment] = &files.event_segments().unwrap()[..] else { panic!("one segment") };
+        assert_eq!(segment.day, 20_000);
+        // not a Parquet file
+        assert!(files.prepare(&[segment], &[]).is_err());
+        let [copy] = &files.send_count_files().unwrap()[..] else { panic!("one file") };
+        assert_eq!(std::fs::read(copy).unwrap(), b"counts");
+        assert_eq!(copies(folder.path()).len(), 2);
+        publish(20_001, b"two");
+        wait.block_on(async {
+            store.delete(&one).await.unwrap();
+            store.delete(&counts).await.unwrap();
+            store.put(&store.path_aside(&one), Vec::new()).await.unwrap();
+        });
+        assert!(files.has_lost_one_of(&[segment]).unwrap());
+        let files = open().unwrap();
+        assert_eq!(copies(folder.path()), Vec::<String>::new());
+        assert_eq!(files.damaged_days(), BTreeMap::from([(20_000, 1)]));
+    }
+
+    #[test]
+    fn folder_name_depends_on_store_and_endpoint() {
+        let names = [
+            folder_name("s3://a", None),
+            folder_name("s3://b", None),
+            folder_name("s3://a", Some("http://localhost")),
+        ];
+        assert!(names[0] != names[1] && names[0] != names[2] && names[1] != names[2]);
     }
 }
