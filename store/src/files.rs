@@ -85,8 +85,8 @@ impl StoreFiles {
         }
     }
 
-    /// What the footer of a segment states, after it was checked: that of the file with the rows, that of the object
-    /// without.
+    /// What the footer of a segment states. In a folder, the checksum of the whole file is checked before; in a bucket,
+    /// those of the footer.
     ///
     /// # Errors
     /// As [`check_segment_file`].

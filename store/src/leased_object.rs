@@ -8,12 +8,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use object_store::ObjectStore;
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt, PutMode, UpdateVersion};
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep};
 
 use crate::aws::S3Error;
+use crate::compare_and_swap::{OBJECT_BYTES_MAX, SwapError, read, swap};
 use crate::layout::unique_name;
 
 /// Time for which a lease is valid after its last renewal. A process that is killed delays the next one by this time.
@@ -24,10 +25,6 @@ pub(crate) const RENEW_INTERVAL: Duration = Duration::from_secs(3);
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
 /// Time limit for a lease that another process has. It renews the lease while it sends messages.
 pub const LEASE_WAIT_MAX: Duration = Duration::from_mins(4);
-/// Attempts to write, of which each is safe to repeat.
-const WRITE_ATTEMPTS: u32 = 3;
-/// Largest object that is read.
-const OBJECT_BYTES_MAX: u64 = 256 * 1024 * 1024;
 
 /// Why an object cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -73,7 +70,7 @@ impl LeaseRecord {
 /// An object and the lease on it. The lease is valid for [`LEASE_TERM`] after the last renewal.
 #[derive(Debug)]
 pub struct LeasedObject {
-    bucket: Bucket,
+    objects: Arc<dyn ObjectStore>,
     path: Path,
     /// `ETag` of the object; `None` if it does not exist.
     tag: Option<String>,
@@ -94,7 +91,6 @@ impl LeasedObject {
         objects: Arc<dyn ObjectStore>,
         path: Path,
     ) -> Result<(Self, Option<Vec<u8>>), LeaseError> {
-        let bucket = Bucket(objects);
         let lease_path = Path::from(format!("{path}.lock"));
         let owner = Some(unique_name(0));
         let record = LeaseRecord { owner, term_secs: LEASE_TERM.as_secs(), renewals: 0 };
@@ -103,7 +99,7 @@ impl LeasedObject {
         let mut seen: Option<(String, Instant)> = None;
         let mut waited = false;
         let (lease_tag, valid_until) = loop {
-            let found = bucket.read(&lease_path).await?;
+            let found = read(&objects, &lease_path).await?;
             let term = found.as_ref().and_then(|(bytes, _)| LeaseRecord::other_term(bytes));
             let tag = found.map(|(_, tag)| tag);
             if let (Some(term), Some(tag)) = (term, &tag) {
@@ -127,13 +123,14 @@ impl LeasedObject {
                 );
             }
             let attempted = Instant::now();
-            if let Some(tag) = bucket.swap(&lease_path, tag.as_deref(), record.to_json()).await? {
+            if let Some(tag) = swap(&objects, &lease_path, tag.as_deref(), record.to_json()).await?
+            {
                 break (tag, attempted + LEASE_TERM);
             }
         };
-        let (content, tag) = bucket.read(&path).await?.unzip();
+        let (content, tag) = read(&objects, &path).await?.unzip();
         Ok((
-            Self { bucket, path, tag, lease_path, lease_tag, record, valid_until, waited },
+            Self { objects, path, tag, lease_path, lease_tag, record, valid_until, waited },
             content,
         ))
     }
@@ -146,7 +143,7 @@ impl LeasedObject {
         objects: Arc<dyn ObjectStore>,
         path: &Path,
     ) -> Result<Option<Vec<u8>>, LeaseError> {
-        Ok(Bucket(objects).read(path).await?.map(|(bytes, _)| bytes))
+        Ok(read(&objects, path).await?.map(|(bytes, _)| bytes))
     }
 
     /// Whether no other process can have taken over the lease.
@@ -162,7 +159,7 @@ impl LeasedObject {
         if !self.is_held() {
             return Err(LeaseError::Lost);
         }
-        let saved = self.bucket.swap(&self.path, self.tag.as_deref(), bytes).await?;
+        let saved = swap(&self.objects, &self.path, self.tag.as_deref(), bytes).await?;
         self.tag = Some(saved.ok_or(LeaseError::Lost)?);
         Ok(())
     }
@@ -175,7 +172,7 @@ impl LeasedObject {
         let attempted = Instant::now();
         self.record.renewals += 1;
         let json = self.record.to_json();
-        match self.bucket.swap(&self.lease_path, Some(&self.lease_tag), json).await? {
+        match swap(&self.objects, &self.lease_path, Some(&self.lease_tag), json).await? {
             Some(tag) => {
                 self.lease_tag = tag;
                 self.valid_until = attempted + LEASE_TERM;
@@ -187,7 +184,7 @@ impl LeasedObject {
 
     /// Finds out whether the lease is still ours: a renewal without a response may have changed its `ETag`.
     async fn adopt(&mut self) -> Result<(), LeaseError> {
-        let found = self.bucket.read(&self.lease_path).await?;
+        let found = read(&self.objects, &self.lease_path).await?;
         let record = |bytes: &[u8]| serde_json::from_slice::<LeaseRecord>(bytes).ok();
         if let Some((bytes, tag)) = found
             && record(&bytes).is_some_and(|record| record.owner == self.record.owner)
@@ -203,71 +200,25 @@ impl LeasedObject {
     pub async fn release(mut self) {
         self.record.owner = None;
         let json = self.record.to_json();
-        let released = self.bucket.swap(&self.lease_path, Some(&self.lease_tag), json).await;
-        if let Err(error) = released {
+        let released = swap(&self.objects, &self.lease_path, Some(&self.lease_tag), json).await;
+        if let Err(error) = released.map_err(LeaseError::from) {
             tracing::warn!(%error, "could not release the lease of the alert state; it ends by itself");
         }
     }
 }
 
-/// Reads and compare-and-swap of objects.
-#[derive(Debug, Clone)]
-struct Bucket(Arc<dyn ObjectStore>);
-
-impl Bucket {
-    /// Content and `ETag` of an object; `None` if it does not exist.
-    async fn read(&self, path: &Path) -> Result<Option<(Vec<u8>, String)>, LeaseError> {
-        let failed = |error| LeaseError::S3(S3Error::new(&error, "s3:GetObject"));
-        let found = match self.0.get(path).await {
-            Ok(found) => found,
-            Err(object_store::Error::NotFound { .. }) => return Ok(None),
-            Err(error) => return Err(failed(error)),
-        };
-        if found.meta.size > OBJECT_BYTES_MAX {
-            return Err(LeaseError::TooLarge(found.meta.size));
-        }
-        let tag = found.meta.e_tag.clone().ok_or_else(no_tag)?;
-        Ok(Some((found.bytes().await.map_err(failed)?.into(), tag)))
-    }
-
-    /// Writes an object if its `ETag` is `tag`, or if it does not exist and `tag` is `None`. Returns its new `ETag`;
-    /// `None` if another process changed it.
-    async fn swap(
-        &self,
-        path: &Path,
-        tag: Option<&str>,
-        bytes: Vec<u8>,
-    ) -> Result<Option<String>, LeaseError> {
-        let mut attempt = 1;
-        loop {
-            let mode = tag.map_or(PutMode::Create, |tag| {
-                PutMode::Update(UpdateVersion { e_tag: Some(tag.to_owned()), version: None })
-            });
-            match self.0.put_opts(path, bytes.clone().into(), mode.into()).await {
-                Ok(put) => return put.e_tag.map(Some).ok_or_else(no_tag),
-                // a request without a response may have been done; the next one then finds its own object
-                Err(
-                    object_store::Error::AlreadyExists { .. }
-                    | object_store::Error::Precondition { .. },
-                ) => {
-                    let found = self.read(path).await?;
-                    return Ok(found.filter(|(found, _)| *found == bytes).map(|(_, tag)| tag));
-                }
-                Err(error @ object_store::Error::Generic { .. }) if attempt < WRITE_ATTEMPTS => {
-                    tracing::debug!(%error, "could not write an object, repeating the request");
-                    attempt += 1;
-                }
-                Err(error) => return Err(LeaseError::S3(S3Error::new(&error, "s3:PutObject"))),
-            }
+impl From<SwapError> for LeaseError {
+    fn from(error: SwapError) -> Self {
+        match error {
+            SwapError::TooLarge(bytes) => Self::TooLarge(bytes),
+            SwapError::NoTag => Self::S3(S3Error {
+                why: "the server returns no ETag".to_owned(),
+                hint: Some("use a bucket of Amazon S3, or a file for the alert state".to_owned()),
+            }),
+            SwapError::Read(error) => Self::S3(S3Error::new(&error, "s3:GetObject")),
+            SwapError::Write(error) => Self::S3(S3Error::new(&error, "s3:PutObject")),
         }
     }
-}
-
-fn no_tag() -> LeaseError {
-    LeaseError::S3(S3Error {
-        why: "the server returns no ETag".to_owned(),
-        hint: Some("use a bucket of Amazon S3, or a file for the alert state".to_owned()),
-    })
 }
 
 #[cfg(test)]

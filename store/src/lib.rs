@@ -45,6 +45,7 @@ mod checksum;
 mod chunk_checksums;
 pub mod compact;
 pub mod compacted_name;
+mod compare_and_swap;
 mod day;
 mod error;
 mod files;

@@ -79,7 +79,7 @@ fn faults() -> impl FnMut(&str, &str) -> Fault + Send + 'static {
     }
 }
 
-/// Parts of the store whose last write in these requests failed.
+/// Parts of the store for which the last write in these requests failed.
 fn failed_parts(requests: &[(String, String, Fault)]) -> BTreeSet<String> {
     let failed =
         requests.iter().filter(|(_, _, fault)| matches!(fault, Fault::Refuse | Fault::RefuseDone));

@@ -21,6 +21,7 @@ use crate::scan::message_keys::IdentityHasher;
 use crate::scan::parallel::parallel_map;
 use crate::scan::store_scan::StoreScan;
 use crate::scan::timelines::ExactDays;
+use crate::timeline::times::Times;
 use crate::timeline::{Basis, Dimension, Grouping, Outcome, Timeline};
 
 /// Name of a computed column.
@@ -169,10 +170,11 @@ impl StoreScan {
 
 /// Returns the numbers of the deliveries and bounces from `start` to `end`, both included.
 fn counts_in(timeline: &Timeline, start: i64, end: i64) -> SlotCounts {
-    let number = |outcome: &Outcome| timeline.of(*outcome).between(start - 1, end);
+    let number = |times: &Times| times.between(start - 1, end);
+    let bounces = timeline.times.range(Outcome::BOUNCES);
     SlotCounts {
-        delivered: number(&Outcome::Delivery),
-        bounced: Outcome::BOUNCES.iter().map(number).sum(),
+        delivered: number(timeline.of(Outcome::Delivery)),
+        bounced: bounces.map(|(_, times)| number(times)).sum(),
     }
 }
 

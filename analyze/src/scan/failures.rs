@@ -67,9 +67,10 @@ impl StoreScan {
             .and(self.is_counted_mail())
             .and(is_of_recipient)
             .and(col(table::EVENT_AT).is_not_null());
-        let uses = [columns(query.dimensions), vec![is_wanted.clone()]].concat();
+        let columns = columns(query.dimensions);
         let rows = || -> Result<LazyFrame, AnalyzeError> {
-            Ok(self.rows(first_day, last_day, &uses)?.filter(is_wanted.clone()))
+            let uses = columns.iter().chain([&is_wanted]);
+            Ok(self.rows(first_day, last_day, uses)?.filter(is_wanted.clone()))
         };
         let older = match query.after {
             Some(_) => self.older_copies(&is_wanted, query, first_day, last_day)?,
@@ -87,7 +88,7 @@ impl StoreScan {
         let shards = count_rows(parts.collect())?.div_ceil(self.limits.failure_shard).max(1);
         for shard in 0..shards {
             let of_shard = |rows: LazyFrame| shard_of(rows, shard, shards);
-            let frame = of_shard(rows()?).select(columns(query.dimensions));
+            let frame = of_shard(rows()?).select(&columns);
             let (service, target) = (self.service, EventRows::new(names.len()));
             let own_names = names.clone();
             let mut failures = fold_batches(frame, target, move |batch, target| {
@@ -115,11 +116,11 @@ impl StoreScan {
             return Ok(None);
         }
         let until = first_day.saturating_mul(DAY_MS) + CLOCK_SLACK_MS;
-        let uses = [is_wanted.clone(), col(table::MESSAGE_KEY), sent_at()];
+        let keys = [col(table::MESSAGE_KEY), sent_at()];
         let messages = self
-            .rows(first_day, last_day, &uses)?
+            .rows(first_day, last_day, keys.iter().chain([is_wanted]))?
             .filter(is_wanted.clone())
-            .select([col(table::MESSAGE_KEY), sent_at()])
+            .select(keys)
             .filter(col(table::SENT_AT).lt(lit(until)))
             .group_by([col(table::MESSAGE_KEY)])
             .agg([col(table::SENT_AT).min()]);
@@ -136,10 +137,10 @@ impl StoreScan {
         if self.days(first, first_day - 1).is_empty() {
             return Ok(None);
         }
-        let uses = [columns(query.dimensions), vec![is_wanted.clone()]].concat();
-        let older = rows_of_messages(self.rows(first, first_day - 1, &uses)?, Arc::new(messages))
-            .filter(is_wanted.clone())
-            .select(columns(query.dimensions));
+        let columns = columns(query.dimensions);
+        let older = self.rows(first, first_day - 1, columns.iter().chain([is_wanted]))?;
+        let older =
+            rows_of_messages(older, Arc::new(messages)).filter(is_wanted.clone()).select(columns);
         Ok(Some(collect_streaming(older)?))
     }
 

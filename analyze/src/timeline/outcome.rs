@@ -1,5 +1,7 @@
 //! Outcomes of events, as far as rates count them.
 
+use std::ops::RangeInclusive;
+
 use bouncewatch_schemas::event::Service;
 
 /// Outcome of an event. If copies of an event disagree, the highest outcome wins, so that their order does not matter.
@@ -61,16 +63,8 @@ impl Outcome {
         Self::IncomingBounce,
     ];
 
-    /// Bounces of every class.
-    pub const BOUNCES: [Self; 7] = [
-        Self::BounceOther,
-        Self::AutoReply,
-        Self::Suppressed,
-        Self::Soft,
-        Self::Undetermined,
-        Self::SuppressedCounted,
-        Self::Hard,
-    ];
+    /// Bounces of every class, which are consecutive.
+    pub const BOUNCES: RangeInclusive<Self> = Self::BounceOther..=Self::Hard;
 
     /// Bounces that end the delivery of a message, without automatic replies.
     pub const FINAL_BOUNCES: [Self; 5] =

@@ -3,11 +3,12 @@
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
+use object_store::ObjectStoreExt;
 use object_store::path::Path;
-use object_store::{ObjectStoreExt, PutMode, PutOptions, UpdateVersion};
 
 use crate::bucket_files::BucketFiles;
 use crate::bucket_files::shared_object::SharedObject;
+use crate::compare_and_swap::{SwapError, read, swap};
 use crate::error::StoreError;
 
 impl BucketFiles {
@@ -26,8 +27,8 @@ impl BucketFiles {
     pub fn ignore_shared_object(&self, path: &str) {
         let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = shared.get_mut(path) {
-            let version = known.version.clone();
-            *known = Arc::new(SharedObject { bytes: None, version });
+            let tag = known.tag.clone();
+            *known = Arc::new(SharedObject { bytes: None, tag });
         }
     }
 
@@ -37,24 +38,17 @@ impl BucketFiles {
     /// If it exists and cannot be read.
     pub fn read_shared_object(&self, path: &str) -> Result<Arc<SharedObject>, StoreError> {
         let location = self.store.path(path);
-        let read = async {
-            let found = self.store.objects().get(&location).await?;
-            let version = UpdateVersion {
-                e_tag: found.meta.e_tag.clone(),
-                version: found.meta.version.clone(),
-            };
-            let bytes = Some(found.bytes().await?.into());
-            Ok(SharedObject { bytes, version: Some(version) })
-        };
-        let object = match self.runtime.block_on(read) {
-            Ok(object) => object,
-            Err(object_store::Error::NotFound { .. }) => SharedObject::default(),
-            Err(error) => return Err(self.store.object_error("read", &location)(error)),
-        };
+        let found = self.runtime.block_on(read(self.store.objects(), &location));
+        let found = found.map_err(|error| self.swap_error(&location, error))?;
+        let (bytes, tag) = found.unzip();
+        Ok(self.remember(path, SharedObject { bytes, tag }))
+    }
+
+    fn remember(&self, path: &str, object: SharedObject) -> Arc<SharedObject> {
         let object = Arc::new(object);
         let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
         shared.insert(path.to_owned(), Arc::clone(&object));
-        Ok(object)
+        object
     }
 
     /// Replaces an object, unless another process has replaced or removed it since `previous` was read; then returns false.
@@ -67,27 +61,16 @@ impl BucketFiles {
         previous: &SharedObject,
         bytes: Vec<u8>,
     ) -> Result<bool, StoreError> {
-        let mode = match &previous.version {
-            Some(version) => PutMode::Update(version.clone()),
-            None => PutMode::Create,
-        };
         let location = self.store.path(path);
-        let options = PutOptions { mode, ..PutOptions::default() };
-        let content = bytes.clone().into();
-        let put = self.store.objects().put_opts(&location, content, options);
-        match self.runtime.block_on(put) {
-            Ok(put) => {
-                let object = SharedObject { bytes: Some(bytes), version: Some(put.into()) };
-                let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
-                shared.insert(path.to_owned(), Arc::new(object));
+        let tag = previous.tag.as_deref();
+        let swap = swap(self.store.objects(), &location, tag, bytes.clone());
+        match self.runtime.block_on(swap) {
+            Ok(Some(tag)) => {
+                self.remember(path, SharedObject { bytes: Some(bytes), tag: Some(tag) });
                 Ok(true)
             }
-            Err(
-                object_store::Error::Precondition { .. }
-                | object_store::Error::AlreadyExists { .. }
-                | object_store::Error::NotFound { .. },
-            ) => Ok(false),
-            Err(error) => Err(self.write_error(&location, error)),
+            Ok(None) | Err(SwapError::Write(object_store::Error::NotFound { .. })) => Ok(false),
+            Err(error) => Err(self.swap_error(&location, error)),
         }
     }
 
@@ -115,6 +98,18 @@ impl BucketFiles {
     /// If it cannot be removed.
     pub fn remove_object(&self, path: &str) -> Result<(), StoreError> {
         self.runtime.block_on(self.store.delete(&self.store.path(path)))
+    }
+
+    fn swap_error(&self, location: &Path, error: SwapError) -> StoreError {
+        let failed = |why: String| object_store::Error::Generic { store: "S3", source: why.into() };
+        match error {
+            SwapError::Write(error) => self.write_error(location, error),
+            SwapError::Read(error) => self.store.object_error("read", location)(error),
+            SwapError::NoTag => self.write_error(location, failed("no ETag".to_owned())),
+            SwapError::TooLarge(bytes) => {
+                self.store.object_error("read", location)(failed(format!("it has {bytes} bytes")))
+            }
+        }
     }
 
     fn write_error(&self, location: &Path, error: object_store::Error) -> StoreError {

@@ -1,11 +1,10 @@
 //! A small object beside the tables that several machines read and replace.
 
-use object_store::UpdateVersion;
-
-/// An object and its version.
+/// An object and its `ETag`.
 #[derive(Debug, Clone, Default)]
 pub struct SharedObject {
     /// Content; `None` if there is no object.
     pub bytes: Option<Vec<u8>>,
-    pub(super) version: Option<UpdateVersion>,
+    /// `ETag`.
+    pub(super) tag: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! What becomes of a received message: a delivery, S3 objects to read, or nothing now.
+//! How a received message is handled: as a delivery, as pointers to S3 objects, or not now.
 
 use crate::decode::find_pointers;
 use crate::decode::outcome::{QuarantineReason, Rejection};
@@ -17,7 +17,7 @@ pub(super) enum Admission {
 }
 
 impl Admission {
-    /// Returns what becomes of a message after the check of its signature.
+    /// Returns how a message is handled after the check of its signature.
     pub(super) fn of(message: Delivery, signature: &Result<(), SignatureError>) -> Self {
         match signature {
             Ok(()) => {}

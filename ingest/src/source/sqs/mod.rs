@@ -1,7 +1,7 @@
 //! SQS: receives messages with long polls and deletes them when they are durable.
 //!
-//! `queue` is the queue and its attributes, `records` are messages that AWS Lambda received, `admission` what becomes of a
-//! received message, `receiver_pool` receives messages, `receive_monitor` warns about old and
+//! `queue` is the queue and its attributes, `records` are messages that AWS Lambda received, `admission` decides how a
+//! received message is handled, `receiver_pool` receives messages, `receive_monitor` warns about old and
 //! redelivered ones, `response` parses the responses, `in_flight` lists the messages in flight, `settle` deletes
 //! messages and extends their visibility timeout, `elsewhere` counts the messages of other consumers, `signature` checks
 //! signatures of SNS, and `cost` estimates the price of requests.
