@@ -107,7 +107,7 @@ impl StoreScan {
                         at: times.get(row)?,
                     })
                 });
-                found.extend(fields, std::iter::empty::<std::iter::Empty<_>>());
+                found.extend(fields, |_, _, _| {});
                 Ok(())
             })
         };

@@ -22,8 +22,9 @@ use crate::scan::event::{CLOCK_SLACK_MS, ScannedEvent};
 use crate::scan::event_rows::EventRows;
 use crate::scan::expressions;
 use crate::scan::frames::{collect_streaming, fold_batches};
+use crate::scan::late_messages::LateMessages;
 use crate::scan::message_keys::{IdentityHasher, MessageKeys, rows_of_messages};
-use crate::scan::read_rows::{append_rows, event_columns, shard_of};
+use crate::scan::read_rows::{IS_WANTED, append_rows, event_columns, shard_of};
 use crate::scan::scope_ids::ScopeIds;
 use crate::scan::store_scan::StoreScan;
 use crate::scan::string_interner::{NO_TEXT, StringInterner};
@@ -56,6 +57,9 @@ pub(super) struct RangeScan {
     late_rows: EventRows<ScannedEvent>,
     /// Keys of these messages.
     late_messages: MessageKeys,
+    /// Rows of messages that are late in newer ranges of the batch; `None` if they were not kept, because the rows of the
+    /// range are too many.
+    rows_for_newer: Option<EventRows<ScannedEvent>>,
     /// First day with rows on which the changes depend.
     pub(super) depends_from: i64,
 }
@@ -90,18 +94,25 @@ impl<'a> DeltaBuilder<'a> {
         Self { scan, measure, basis, groupings, to, dimensions, names }
     }
 
-    /// Scans the rows of a range.
-    pub(super) fn scan_range(&self, range: &DayRange) -> Result<RangeScan, AnalyzeError> {
+    /// Scans the rows of a range, number `number` of its batch; newer ranges have lower numbers.
+    pub(super) fn scan_range(
+        &self,
+        number: usize,
+        range: &DayRange,
+        late_messages: &LateMessages,
+    ) -> Result<RangeScan, AnalyzeError> {
+        let mut announcement = Some(late_messages.start(number));
         let start = range.start().saturating_add(CLOCK_SLACK_MS);
         let mut result = RangeScan {
             deltas: range.groupings.iter().map(|_| TimelineDelta::default()).collect(),
             late_rows: EventRows::new(self.names.len()),
             late_messages: MessageKeys::default(),
+            rows_for_newer: None,
             depends_from: range.first_day,
         };
         let shards = range.rows.div_ceil(self.scan.limits.shard).max(1);
         for shard in 0..shards {
-            let rows = self.scan.rows(range.first_day, range.last_day, &self.uses())?;
+            let rows = self.scan.rows(range.first_day, range.last_day, &self.columns())?;
             let rows = self.read(shard_of(rows, shard, shards), range.rows / shards)?;
             let sent =
                 rows.rows().map(|(event, _)| (event.message, event.sent_after(self.scan.service)));
@@ -110,6 +121,15 @@ impl<'a> DeltaBuilder<'a> {
                 // one more day, because the clocks of the events of a message differ, also across midnight
                 result.depends_from = result.depends_from.min(day_of(sent_after).saturating_sub(1));
             }
+            if let Some(announcement) = announcement.take_if(|_| shard + 1 == shards) {
+                announcement.announce(&result.late_messages);
+            }
+            if shards == 1 {
+                let newer = late_messages.of_newer(number);
+                let mut kept = EventRows::new(self.names.len());
+                kept.append(&rows, |event| newer.contains(&event.message));
+                result.rows_for_newer = Some(kept);
+            }
             let is_late = |event: &ScannedEvent| result.late_messages.contains(&event.message);
             self.add(&rows, |event| !is_late(event), range, &mut result.deltas, Sign::Plus);
             result.late_rows.append(&rows, is_late);
@@ -117,22 +137,35 @@ impl<'a> DeltaBuilder<'a> {
         Ok(result)
     }
 
-    /// Reads the older rows of the late messages of some ranges.
+    /// Returns the older rows of the late messages of a batch of ranges: those that the scans kept, and those of other days,
+    /// which are read.
     pub(super) fn older_rows(
         &self,
-        ranges: &[(&DayRange, RangeScan)],
+        ranges: &mut [(&DayRange, RangeScan)],
     ) -> Result<EventRows<ScannedEvent>, AnalyzeError> {
         let first = ranges.iter().map(|(_, scan)| scan.depends_from).min().unwrap_or_default();
         let last = ranges.iter().map(|(range, _)| range.first_day - 1).max().unwrap_or_default();
         let messages: MessageKeys =
             ranges.iter().flat_map(|(_, scan)| scan.late_messages.iter().copied()).collect();
-        if messages.is_empty() || self.scan.days(first, last).is_empty() {
-            return Ok(EventRows::new(self.names.len()));
+        let mut days = self.scan.days(first, last);
+        let mut older = EventRows::new(self.names.len());
+        for (range, scan) in ranges {
+            if let Some(kept) = scan.rows_for_newer.take() {
+                older.append(&kept, |_| true);
+                days.retain(|day| !(range.first_day..=range.last_day).contains(day));
+            }
         }
-        self.read(
-            rows_of_messages(self.scan.rows(first, last, &self.uses())?, Arc::new(messages)),
-            0,
-        )
+        if messages.is_empty() {
+            return Ok(older);
+        }
+        let messages = Arc::new(messages);
+        let days: Vec<i64> = days.into_iter().collect();
+        for run in days.chunk_by(|day, next| *next == day + 1) {
+            let (Some(first), Some(last)) = (run.first(), run.last()) else { continue };
+            let rows = self.scan.rows(*first, *last, &self.columns())?;
+            older.append(&self.read(rows_of_messages(rows, Arc::clone(&messages)), 0)?, |_| true);
+        }
+        Ok(older)
     }
 
     /// Returns the changes of a range, by its groupings.
@@ -142,7 +175,7 @@ impl<'a> DeltaBuilder<'a> {
         scan: RangeScan,
         older_rows: &EventRows<ScannedEvent>,
     ) -> Vec<TimelineDelta> {
-        let RangeScan { mut deltas, late_rows, late_messages, depends_from } = scan;
+        let RangeScan { mut deltas, late_rows, late_messages, depends_from, .. } = scan;
         let days = depends_from.saturating_mul(DAY_MS)..range.start();
         let is_before = |event: &ScannedEvent| {
             days.contains(&event.at) && late_messages.contains(&event.message)
@@ -162,8 +195,7 @@ impl<'a> DeltaBuilder<'a> {
         rows: LazyFrame,
         expected: u64,
     ) -> Result<EventRows<ScannedEvent>, AnalyzeError> {
-        let is_wanted = self.is_wanted().and(col(table::EVENT_AT).is_not_null());
-        let rows = rows.filter(is_wanted).select(self.columns());
+        let rows = rows.select(self.columns());
         let (service, names) = (self.scan.service, self.names.clone());
         let expected = usize::try_from(expected).unwrap_or_default();
         let target = EventRows::with_capacity(names.len(), expected);
@@ -176,14 +208,9 @@ impl<'a> DeltaBuilder<'a> {
     fn columns(&self) -> Vec<Expr> {
         let mut columns = event_columns(&self.names);
         columns.extend(self.text_columns());
+        let is_wanted = self.is_wanted().and(col(table::EVENT_AT).is_not_null());
+        columns.push(is_wanted.alias(IS_WANTED));
         columns
-    }
-
-    /// Returns all expressions over rows.
-    fn uses(&self) -> Vec<Expr> {
-        let mut uses = self.columns();
-        uses.push(self.is_wanted());
-        uses
     }
 
     fn is_wanted(&self) -> Expr {

@@ -1,17 +1,20 @@
 //! The mailbox provider of each recipient domain: a bounce names the provider of a domain, a send does not.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use bouncewatch_schemas::{provider, table};
+use foldhash::fast::RandomState;
 use polars::prelude::*;
 
 use crate::error::AnalyzeError;
+use crate::scan::columns::intern_texts;
 use crate::scan::daily::{AggregateFolder, Measure, TimelineDelta};
 use crate::scan::day_aggregates::of_days;
 use crate::scan::expressions;
 use crate::scan::frames::fold_batches;
+use crate::scan::read_rows::IS_WANTED;
 use crate::scan::store_scan::StoreScan;
-use crate::scan::string_interner::{NO_TEXT, StringInterner};
+use crate::scan::string_interner::StringInterner;
 use crate::timeline::Basis;
 
 /// Provider by recipient domain.
@@ -36,49 +39,53 @@ pub(crate) fn domain_providers(scan: &StoreScan, to: i64) -> Result<DomainProvid
     Ok(all)
 }
 
-/// Greatest provider of each domain, by text ID of the domain.
+/// Pairs of domain and provider.
 #[derive(Default)]
 struct ProviderCollector {
     texts: StringInterner,
-    /// Text ID of the provider, by text ID of the domain.
-    providers: Vec<u32>,
+    /// Text IDs.
+    pairs: HashSet<(u32, u32), RandomState>,
 }
 
 impl ProviderCollector {
     fn add(&mut self, frame: &DataFrame) -> PolarsResult<()> {
-        let domains = frame.column(table::RECIPIENT_DOMAIN)?.str()?.iter();
-        let providers = frame.column(table::PROVIDER)?.str()?.iter();
-        for (domain, provider) in domains.zip(providers) {
-            let (Some(domain), Some(provider)) = (domain, provider) else { continue };
-            if provider == provider::OTHER {
-                continue;
+        let mut domains = Vec::with_capacity(frame.height());
+        let column = frame.column(table::RECIPIENT_DOMAIN)?.str()?;
+        intern_texts(column, &mut self.texts, |id| domains.push(id));
+        let is_wanted = frame.column(IS_WANTED)?.bool()?.iter();
+        let mut domains = domains.into_iter().zip(is_wanted);
+        intern_texts(frame.column(table::PROVIDER)?.str()?, &mut self.texts, |provider| {
+            if let Some((domain, Some(true))) = domains.next() {
+                self.pairs.insert((domain, provider));
             }
-            let domain = self.texts.intern(Some(domain)) as usize;
-            if self.providers.len() <= domain {
-                self.providers.resize(domain + 1, NO_TEXT);
-            }
-            let known = self.texts.get(self.providers[domain]);
-            if known < Some(provider) {
-                self.providers[domain] = self.texts.intern(Some(provider));
-            }
-        }
+        });
         Ok(())
+    }
+
+    /// Returns the greatest known provider of each domain.
+    fn providers(&self) -> BTreeMap<&str, &str> {
+        let texts = |pair: &(u32, u32)| Some((self.texts.get(pair.0)?, self.texts.get(pair.1)?));
+        let mut pairs: Vec<_> = self.pairs.iter().filter_map(texts).collect();
+        pairs.retain(|(_, provider)| *provider != provider::OTHER);
+        // of equal keys, the last one wins
+        pairs.sort_unstable();
+        pairs.into_iter().collect()
     }
 }
 
 /// Returns the pairs of domain and provider in the rows of a day, as scopes.
 fn providers_of_day(scan: &StoreScan, day: i64) -> Result<TimelineDelta, AnalyzeError> {
-    let is_wanted = expressions::is_of(scan.service);
-    let columns = [col(table::RECIPIENT_DOMAIN), col(table::PROVIDER)];
-    let uses = columns.iter().chain([&is_wanted]);
-    let rows = scan.rows(day, day, uses)?.filter(is_wanted).select(columns);
+    let columns = vec![
+        col(table::RECIPIENT_DOMAIN),
+        col(table::PROVIDER),
+        expressions::is_of(scan.service).alias(IS_WANTED),
+    ];
+    let rows = scan.select(day, day, columns)?;
     let found = fold_batches(rows, ProviderCollector::default(), |batch, found| found.add(batch))?;
     let mut delta = TimelineDelta::default();
-    for (domain, provider) in (0..).zip(&found.providers) {
-        if *provider != NO_TEXT {
-            let values = [domain, *provider].map(|id| found.texts.get(id).map(str::to_owned));
-            delta.scopes.entry(values.to_vec()).or_default();
-        }
+    for pair in found.providers() {
+        let values = [pair.0, pair.1].map(|text| Some(text.to_owned()));
+        delta.scopes.entry(values.to_vec()).or_default();
     }
     Ok(delta)
 }

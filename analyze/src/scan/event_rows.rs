@@ -2,6 +2,8 @@
 //! that the order of copies does not matter. Copies become one event here and nowhere else (invariant I-5). No
 //! polars.
 
+use std::slice::ChunksExactMut;
+
 use crate::scan::duplicate_filter::DuplicateFilter;
 use crate::scan::string_interner::{NO_TEXT, StringInterner};
 
@@ -25,6 +27,21 @@ pub(super) struct EventRows<F> {
     texts: StringInterner,
 }
 
+/// Target of the text IDs of a column of new rows.
+pub(super) struct ColumnIds<'r> {
+    rows: ChunksExactMut<'r, u32>,
+    column: usize,
+}
+
+impl ColumnIds<'_> {
+    /// Sets the ID of the next row.
+    pub(super) fn push(&mut self, id: u32) {
+        if let Some(row) = self.rows.next() {
+            row[self.column] = id;
+        }
+    }
+}
+
 impl<F: RowFields> EventRows<F> {
     /// Returns no rows, with `width` texts per row.
     pub(super) fn new(width: usize) -> Self {
@@ -37,25 +54,19 @@ impl<F: RowFields> EventRows<F> {
         Self { width, fields, ids, texts: StringInterner::default() }
     }
 
-    /// Adds rows, with their texts by column.
-    pub(super) fn extend<'t>(
+    /// Adds rows. `intern` is called with the index of each column of texts; it interns the texts of the rows, and passes
+    /// their IDs on.
+    pub(super) fn extend(
         &mut self,
         fields: impl Iterator<Item = F>,
-        columns: impl Iterator<Item = impl Iterator<Item = Option<&'t str>>>,
+        mut intern: impl FnMut(usize, &mut StringInterner, &mut ColumnIds<'_>),
     ) {
         let (rows, start) = (self.fields.len(), self.ids.len());
         self.fields.extend(fields);
         self.ids.resize(start + (self.fields.len() - rows) * self.width, NO_TEXT);
-        for (at, column) in columns.enumerate() {
-            // consecutive rows often have the same text
-            let mut last = (None, NO_TEXT);
-            let ids = self.ids[start..].iter_mut().skip(at).step_by(self.width);
-            for (id, text) in ids.zip(column) {
-                if last.0 != text {
-                    last = (text, self.texts.intern(text));
-                }
-                *id = last.1;
-            }
+        for column in 0..self.width {
+            let rows = self.ids[start..].chunks_exact_mut(self.width);
+            intern(column, &mut self.texts, &mut ColumnIds { rows, column });
         }
     }
 
@@ -161,8 +172,11 @@ mod tests {
         let mut all = EventRows::new(2);
         // in two steps, so that the second one finds texts of the first
         for chunk in rows.chunks(2) {
-            let column = |at: usize| chunk.iter().map(move |(_, texts)| texts[at]);
-            all.extend(chunk.iter().map(|(fields, _)| *fields), [column(0), column(1)].into_iter());
+            all.extend(chunk.iter().map(|(fields, _)| *fields), |column, interner, ids| {
+                for (_, texts) in chunk {
+                    ids.push(interner.intern(texts[column]));
+                }
+            });
         }
         all
     }

@@ -132,14 +132,17 @@ pub(super) fn complaint_report() -> Expr {
         let [kinds, channels, recipients, ids] = columns else {
             polars_bail!(ComputeError: "too few columns")
         };
-        let (channels, recipients) = (channels.str()?.iter(), recipients.str()?.iter());
-        let reports = kinds.str()?.iter().zip(channels).zip(recipients.zip(ids.str()?.iter()));
-        let reports = reports.map(|((kind, channel), (recipient, id))| {
-            let is_feedback = channel == Some(Channel::IdentityFeedback.as_str());
-            let channel = if is_feedback { FEEDBACK } else { PUBLISHED };
-            let [recipient, id] = [recipient, id].map(Option::unwrap_or_default);
-            (kind == Some(EventKind::Complaint.as_str()))
-                .then(|| format!("{channel}{recipient}{REPORT_SEPARATOR}{id}"))
+        let (channels, recipients, ids) = (channels.str()?, recipients.str()?, ids.str()?);
+        let is_complaint = kinds.str()?.equal(EventKind::Complaint.as_str());
+        let reports = is_complaint.iter().enumerate().map(|(row, is_complaint)| {
+            let report = || {
+                let is_feedback = channels.get(row) == Some(Channel::IdentityFeedback.as_str());
+                let channel = if is_feedback { FEEDBACK } else { PUBLISHED };
+                let [recipient, id] =
+                    [recipients, ids].map(|texts| texts.get(row).unwrap_or_default());
+                format!("{channel}{recipient}{REPORT_SEPARATOR}{id}")
+            };
+            (is_complaint == Some(true)).then(report)
         });
         let name = ids.name().clone();
         Ok(StringChunked::from_iter_options(name, reports).into_column())

@@ -12,6 +12,7 @@ use crate::scan::day_aggregates::{is_closed, read_or_build};
 use crate::scan::day_range::DayRange;
 use crate::scan::delta_builder::{DeltaBuilder, RangeScan};
 use crate::scan::domain_providers::{DomainProviders, domain_providers};
+use crate::scan::late_messages::LateMessages;
 use crate::scan::merge::{HistorySpan, merge_aggregates, with_provider};
 use crate::scan::parallel::parallel_map;
 use crate::scan::store_scan::StoreScan;
@@ -162,7 +163,9 @@ impl<'a> HistoryPart<'a> {
         let folders: Vec<AggregateFolder> =
             groupings.iter().map(|grouping| self.folder(measure, grouping)).collect();
         let mut loaded: LoadedDays = groupings.iter().map(|_| Vec::new()).collect();
-        let ranges = self.read_stored(&folders, &mut loaded)?;
+        let mut ranges = self.read_stored(&folders, &mut loaded)?;
+        // newest first: the scan of a range keeps the rows that newer ranges need
+        ranges.reverse();
         let builder = DeltaBuilder::new(self.scan, measure, self.query.basis, groupings, self.to);
         let mut rest = ranges.as_slice();
         while !rest.is_empty() {
@@ -233,11 +236,14 @@ impl<'a> HistoryPart<'a> {
         loaded: &mut LoadedDays,
     ) -> Result<(), AnalyzeError> {
         let mut scanned = Vec::with_capacity(ranges.len());
-        let results = parallel_map(ranges.iter(), |range| builder.scan_range(range));
+        let late_messages = LateMessages::new(ranges.len());
+        let results = parallel_map(ranges.iter().enumerate(), |(number, range)| {
+            builder.scan_range(number, range, &late_messages)
+        });
         for (range, result) in ranges.iter().zip(results) {
             scanned.push((range, result?));
         }
-        let older_rows = builder.older_rows(&scanned)?;
+        let older_rows = builder.older_rows(&mut scanned)?;
         let finish = |(range, scan): (&DayRange, RangeScan)| {
             let from = scan.depends_from;
             let fingerprint = self.scan.fingerprint(from, range.last_day);

@@ -14,19 +14,18 @@ use polars::prelude::*;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::error::AnalyzeError;
+use crate::scan::columns::intern_texts;
 use crate::scan::event::CLOCK_SLACK_MS;
 use crate::scan::event_rows::{EventRows, RowFields};
 use crate::scan::expressions;
 use crate::scan::frames::fold_batches;
-use crate::scan::read_rows::{append_rows, event_columns};
+use crate::scan::read_rows::{IS_WANTED, append_rows, event_columns};
 use crate::scan::store_scan::StoreScan;
-use crate::scan::string_interner::StringInterner;
+use crate::scan::string_interner::{NO_TEXT, StringInterner};
 use crate::timeline::{Dimension, Outcome};
 
 /// Maximum time by which the result of a message can be stamped before its send, by another clock.
 const RESULT_SLACK_MS: i64 = 60_000;
-/// Name of a computed column.
-const IS_WANTED: &str = "is_wanted";
 /// Hash of a recipient that is different in each message (policy `drop`).
 pub(crate) const NO_RECIPIENT: u64 = 0;
 
@@ -124,7 +123,7 @@ impl StoreScan {
         mut each: impl FnMut(&MailTexts, i64, &[MailEvent]),
     ) -> Result<(), AnalyzeError> {
         // the next part is read meanwhile
-        let (sender, parts) = std::sync::mpsc::sync_channel(1);
+        let (sender, parts) = std::sync::mpsc::sync_channel(0);
         std::thread::scope(|scope| {
             let reader = scope.spawn(move || self.read_mail(campaign, to, &sender));
             // copies of an event differ by seconds, also across midnight
@@ -191,7 +190,6 @@ impl StoreScan {
         if !columns.contains(&col(name.as_str())) {
             columns.push(expressions::dimension_value(campaign));
         }
-        // not a filter: most rows match, and polars would copy them
         columns.push(
             is_wanted
                 .and(self.is_counted_mail())
@@ -205,8 +203,13 @@ impl StoreScan {
         fold_batches(frame, target, move |batch, target| {
             let texts = &mut target.texts;
             let mut recipients = batch.column(table::RECIPIENT)?.str()?.iter();
-            let mut domains = batch.column(table::RECIPIENT_DOMAIN)?.str()?.iter();
-            let mut campaigns = batch.column(&name)?.str()?.iter();
+            let ids = |name: &str, interner| {
+                let mut ids = Vec::with_capacity(batch.height());
+                intern_texts(batch.column(name)?.str()?, interner, |id| ids.push(id));
+                Ok::<_, PolarsError>(ids.into_iter())
+            };
+            let mut domains = ids(table::RECIPIENT_DOMAIN, &mut texts.domains)?;
+            let mut campaigns = ids(&name, &mut texts.campaigns)?;
             let mut rows = EventRows::new(0);
             append_rows(batch, &[], service, &mut rows, |event| {
                 let recipient = recipients.next().flatten().unwrap_or_default();
@@ -216,18 +219,14 @@ impl StoreScan {
                     at: event.at,
                     message: event.message,
                     recipient: hash,
-                    domain: texts.domains.intern(domains.next().flatten()),
-                    campaign: texts.campaigns.intern(campaigns.next().flatten()),
+                    domain: domains.next().unwrap_or(NO_TEXT),
+                    campaign: campaigns.next().unwrap_or(NO_TEXT),
                     outcome: event.outcome,
                     is_role: is_role(recipient),
                 };
                 MailFields { key: event.key, event: mail }
             })?;
-            let mut is_wanted = batch.column(IS_WANTED)?.bool()?.iter();
-            target.rows.append(&rows, |one| {
-                is_wanted.next().flatten() == Some(true)
-                    && one.event.recipient % shard.count == shard.number
-            });
+            target.rows.append(&rows, |one| one.event.recipient % shard.count == shard.number);
             Ok(())
         })
     }

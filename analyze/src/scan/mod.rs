@@ -13,6 +13,7 @@
 mod account_events;
 mod address_event;
 mod address_events;
+mod columns;
 mod complaint_reports;
 #[cfg(test)]
 mod count_tests;
@@ -30,6 +31,7 @@ mod failure;
 mod failures;
 mod frames;
 mod history_part;
+mod late_messages;
 mod load;
 mod mail_events;
 mod merge;

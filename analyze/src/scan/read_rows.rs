@@ -1,14 +1,23 @@
 //! Reads rows of the event table from polars frames.
 
+use std::collections::HashMap;
+
 use bouncewatch_schemas::event::Service;
 use bouncewatch_schemas::table;
+use foldhash::fast::RandomState;
 use polars::chunked_array::cast::CastOptions;
 use polars::prelude::*;
 
+use crate::scan::columns::{intern_texts, numbers};
 use crate::scan::event::{ScannedEvent, UNKNOWN_TIME};
 use crate::scan::event_rows::{EventRows, RowFields};
 use crate::scan::expressions::OutcomeFields;
+use crate::scan::string_interner::StringInterner;
 use crate::timeline::Outcome;
+
+/// Name of an optional column: whether [`append_rows`] adds the row. Faster than a filter if most rows match, because
+/// polars copies these.
+pub(super) const IS_WANTED: &str = "is_wanted";
 
 /// Returns the columns that [`append_rows`] reads in addition to the columns `names`.
 pub(super) fn event_columns(names: &[String]) -> Vec<Expr> {
@@ -26,47 +35,74 @@ pub(super) fn event_columns(names: &[String]) -> Vec<Expr> {
     columns
 }
 
-/// Appends the rows of a frame, with the texts of the columns `names`.
+/// Appends the wanted rows of a frame, with the texts of the columns `names`. `fields` is called for each row.
 pub(super) fn append_rows<F: RowFields>(
     frame: &DataFrame,
     names: &[String],
     service: Service,
     rows: &mut EventRows<F>,
-    fields: impl FnMut(ScannedEvent) -> F,
+    mut fields: impl FnMut(ScannedEvent) -> F,
 ) -> PolarsResult<()> {
+    let wanted = wanted_rows(frame)?;
+    let number_of =
+        |name, missing| Ok::<_, PolarsError>(numbers(frame.column(name)?.i64()?, missing));
+    let messages = number_of(table::MESSAGE_KEY, 0)?;
+    let keys = number_of(table::EVENT_KEY, 0)?;
+    let times = number_of(table::EVENT_AT, 0)?;
+    let sent = number_of(table::SENT_AT, UNKNOWN_TIME)?;
+    let events = messages.into_iter().zip(keys).zip(times.into_iter().zip(sent));
+    let events = events.zip(outcomes(frame, service)?);
+    let events = events.map(|(((message, key), (at, sent_at)), outcome)| {
+        let (message, key) = (message.cast_unsigned(), key.cast_unsigned());
+        fields(ScannedEvent { message, key, at, sent_at, outcome })
+    });
     let mut texts = Vec::with_capacity(names.len());
     for name in names {
-        texts.push(frame.column(name)?.str()?.iter());
+        texts.push(frame.column(name)?.str()?);
     }
-    let messages = frame.column(table::MESSAGE_KEY)?.i64()?.iter();
-    let keys = frame.column(table::EVENT_KEY)?.i64()?.iter();
-    let times = frame.column(table::EVENT_AT)?.i64()?.iter();
-    let sent = frame.column(table::SENT_AT)?.i64()?.iter();
-    let events = messages.zip(keys).zip(times.zip(sent)).zip(outcomes(frame, service)?);
-    let events = events.map(|(((message, key), (at, sent_at)), outcome)| ScannedEvent {
-        message: message.unwrap_or_default().cast_unsigned(),
-        key: key.unwrap_or_default().cast_unsigned(),
-        at: at.unwrap_or_default(),
-        sent_at: sent_at.unwrap_or(UNKNOWN_TIME),
-        outcome,
+    let events = events.zip(&wanted).filter_map(|(event, is_wanted)| is_wanted.then_some(event));
+    rows.extend(events, |column, interner, ids| {
+        let mut wanted = wanted.iter();
+        intern_texts(texts[column], interner, |id| {
+            if wanted.next() == Some(&true) {
+                ids.push(id);
+            }
+        });
     });
-    rows.extend(events.map(fields), texts.into_iter());
     Ok(())
 }
 
-/// Returns the outcome of each row in the rates of a service.
-fn outcomes(frame: &DataFrame, service: Service) -> PolarsResult<impl Iterator<Item = Outcome>> {
-    let mut texts = Vec::with_capacity(OutcomeFields::TEXT_COLUMNS.len());
-    for name in OutcomeFields::TEXT_COLUMNS {
-        texts.push(frame.column(name)?.str()?.iter());
+/// Returns for each row whether it is wanted.
+fn wanted_rows(frame: &DataFrame) -> PolarsResult<Vec<bool>> {
+    match frame.column(IS_WANTED) {
+        Ok(column) => Ok(column.bool()?.iter().map(|is_wanted| is_wanted == Some(true)).collect()),
+        Err(_) => Ok(vec![true; frame.height()]),
     }
+}
+
+/// Returns the outcome of each row in the rates of a service.
+fn outcomes(frame: &DataFrame, service: Service) -> PolarsResult<Vec<Outcome>> {
+    let mut texts = StringInterner::default();
+    let mut rows = vec![[0; OutcomeFields::TEXT_COLUMNS.len()]; frame.height()];
+    for (at, name) in OutcomeFields::TEXT_COLUMNS.into_iter().enumerate() {
+        let mut row = rows.iter_mut();
+        intern_texts(frame.column(name)?.str()?, &mut texts, |id| {
+            if let Some(row) = row.next() {
+                row[at] = id;
+            }
+        });
+    }
+    // of few different combinations
+    let mut known: HashMap<_, Outcome, RandomState> = HashMap::default();
     let counts = frame.column(table::COUNTS)?.bool()?.iter();
-    Ok(counts.map(move |counts| {
-        let mut next = texts.iter_mut().map(|texts| texts.next().flatten());
-        let mut text = || next.next().flatten();
-        let (kind, class, complaint_type, complaint_subtype) = (text(), text(), text(), text());
-        OutcomeFields { kind, class, counts, complaint_type, complaint_subtype }.outcome(service)
-    }))
+    let outcome = |(row, counts): ([u32; OutcomeFields::TEXT_COLUMNS.len()], _)| {
+        *known.entry((row, counts)).or_insert_with(|| {
+            let [kind, class, complaint_type, complaint_subtype] = row.map(|id| texts.get(id));
+            OutcomeFields { kind, class, counts, complaint_type, complaint_subtype }
+                .outcome(service)
+        })
+    };
+    Ok(rows.into_iter().zip(counts).map(outcome).collect())
 }
 
 /// Returns one of `shards` shards of rows. All rows of a message are in the same shard.
