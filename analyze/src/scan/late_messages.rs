@@ -19,7 +19,7 @@ struct KnownMessages {
     is_known: Vec<bool>,
 }
 
-/// The duty to announce the late messages of a range. If it is dropped, the scan of the range has failed, and nobody waits
+/// The duty to announce the late messages of a range. If it is dropped, the scan of the range has failed, and no other scan waits
 /// for it.
 pub(super) struct Announcement<'l> {
     messages: &'l LateMessages,
