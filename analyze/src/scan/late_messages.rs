@@ -19,8 +19,8 @@ struct KnownMessages {
     is_known: Vec<bool>,
 }
 
-/// The duty to announce the late messages of a range. If it is dropped, the scan of the range has failed, and no other scan waits
-/// for it.
+/// The duty to announce the late messages of a range. If it is dropped, the scan of the range has failed, and no other
+/// scan waits for it.
 pub(super) struct Announcement<'l> {
     messages: &'l LateMessages,
     range: usize,
