@@ -1,6 +1,7 @@
 //! Reading segments from a folder or a bucket, with a check of table and format version.
 
 use std::ops::Range;
+use std::panic::AssertUnwindSafe;
 use std::path::Path as FilePath;
 use std::sync::Arc;
 
@@ -13,7 +14,9 @@ use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ArrowReaderOptions;
-use parquet::arrow::async_reader::{AsyncFileReader, ParquetRecordBatchStreamBuilder};
+use parquet::arrow::async_reader::{
+    AsyncFileReader, ParquetRecordBatchStream, ParquetRecordBatchStreamBuilder,
+};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{
     FileMetaData, ParquetMetaData, ParquetMetaDataReader, RowGroupMetaData,
@@ -164,7 +167,7 @@ impl Store {
         let mut batches = opened.with_projection(mask).build().map_err(failed)?;
         let mut rows = 0;
         loop {
-            let batch = match batches.try_next().await {
+            let batch = match next_rows(&mut batches).await {
                 Ok(Some(batch)) => batch,
                 Ok(None) => return Ok(rows),
                 Err(error) => return Err(self.parquet_error(segment, error).await),
@@ -195,6 +198,15 @@ impl Store {
             _ => self.read_error(segment, &error),
         }
     }
+}
+
+/// Returns the next rows of a segment. The reader of Parquet panics on some damaged pages, which the checksum of a segment
+/// finds before; the segments of the first releases have none.
+pub(crate) async fn next_rows(
+    batches: &mut ParquetRecordBatchStream<SegmentReader>,
+) -> Result<Option<RecordBatch>, ParquetError> {
+    let panicked = |_| ParquetError::General("its pages cannot be decoded".to_owned());
+    AssertUnwindSafe(batches.try_next()).catch_unwind().await.map_err(panicked)?
 }
 
 /// What the footer of a segment states.

@@ -3,14 +3,13 @@
 
 use arrow_array::RecordBatch;
 use bouncewatch_schemas::table;
-use futures::TryStreamExt;
 
 use crate::compacted_name::CompactedName;
 use crate::day::{DaySegments, remove_segments};
 use crate::error::StoreError;
 use crate::layout::unique_name;
 use crate::open::{Segment, Store};
-use crate::read::footer_value;
+use crate::read::{footer_value, next_rows};
 use crate::schema::table_schema;
 use crate::segment_writer::{RowOrder, SORTED_ROW_GROUP_ROWS, SegmentWriter};
 use crate::upgrade::{is_version_1, upgrade};
@@ -82,7 +81,7 @@ async fn copy(
     let mut batches = opened.build().map_err(|error| store.read_error(segment, &error))?;
     let schema = table_schema(table);
     loop {
-        let rows = match batches.try_next().await {
+        let rows = match next_rows(&mut batches).await {
             Ok(Some(rows)) => rows,
             Ok(None) => return Ok(()),
             Err(error) => return Err(store.parquet_error(segment, error).await),

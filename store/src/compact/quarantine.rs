@@ -7,13 +7,13 @@ use arrow_array::types::TimestampMillisecondType;
 use arrow_array::{BooleanArray, RecordBatch};
 use arrow_select::filter::filter_record_batch;
 use bouncewatch_schemas::table;
-use futures::TryStreamExt;
 
 use crate::compact::task::{CompactedSet, DayTask};
 use crate::compacted_name::CompactedName;
 use crate::error::StoreError;
 use crate::layout::unique_name;
 use crate::open::Segment;
+use crate::read::next_rows;
 use crate::schema::table_schema;
 use crate::segment_writer::{RowOrder, SegmentWriter};
 use crate::upgrade::upgrade;
@@ -94,7 +94,7 @@ impl DayTask<'_> {
         let schema = table_schema(self.table);
         let mut row = 0;
         loop {
-            let rows = match batches.try_next().await {
+            let rows = match next_rows(&mut batches).await {
                 Ok(Some(rows)) => upgrade(&rows, &schema).map_err(StoreError::build)?,
                 Ok(None) => return Ok(()),
                 Err(error) => return Err(self.store.parquet_error(segment, error).await),
