@@ -272,10 +272,10 @@ $(FUZZ):
 # and its file is in fuzz/artifacts.
 fuzz: system $(FUZZ) ## fuzz decoder, JSON reader, classifier, CSV, settings, alert state, segments (FUZZ_MINUTES= per target, FUZZ_TARGETS=)
 	@set -o pipefail; for target in $(FUZZ_TARGETS); do \
-		seeds=$$(cat fuzz/seeds/$$target.txt); mkdir -p .run/fuzz/$$target; \
+		seeds=$$(grep -v '^-' fuzz/seeds/$$target.txt); length=$$(grep '^-' fuzz/seeds/$$target.txt); mkdir -p .run/fuzz/$$target; \
 		RUSTC_BOOTSTRAP=1 CARGO_TARGET_DIR= PATH="$(TOOLS_DIR)/bin:$$PATH" \
-			cargo fuzz run --fuzz-dir fuzz --sanitizer none --target-dir $(abspath $(TARGET))/fuzz $$target .run/fuzz/$$target \
-			-- $$seeds -max_total_time=$$(($(FUZZ_MINUTES) * 60)) -rss_limit_mb=1024 -timeout=20 -print_final_stats=1 \
+			cargo fuzz run --fuzz-dir fuzz --sanitizer none --target-dir $(abspath $(TARGET))/fuzz $$target .run/fuzz/$$target $$seeds \
+			-- $$length -max_total_time=$$(($(FUZZ_MINUTES) * 60)) -rss_limit_mb=1024 -timeout=20 -print_final_stats=1 \
 			> .run/fuzz/$$target.log 2>&1 || { tail -40 .run/fuzz/$$target.log; echo "== $$target: failed"; exit 1; }; \
 		echo "$$target: $$(sed -n 's/^stat::number_of_executed_units: *//p' .run/fuzz/$$target.log) executions"; \
 	done
