@@ -3,13 +3,12 @@
 
 use std::sync::Arc;
 
-use bouncewatch_fuzz::{block_on, ignore_panics_of_parquet};
+use bouncewatch_fuzz::block_on;
 use bouncewatch_store::{Store, quarantine, verify};
 use libfuzzer_sys::fuzz_target;
 use object_store::memory::InMemory;
 
 fuzz_target!(|bytes: &[u8]| {
-    ignore_panics_of_parquet();
     let store = Store::in_objects(Arc::new(InMemory::new()), "", "fuzz");
     block_on(async {
         for table in ["events", "quarantine"] {

@@ -4,7 +4,7 @@
 #![allow(clippy::all, clippy::pedantic, clippy::nursery, clippy::restriction)]
 
 use std::path::{Path, PathBuf};
-use std::sync::{LazyLock, Once};
+use std::sync::LazyLock;
 
 #[path = "../../src/cause_rules.rs"]
 mod cause_rules;
@@ -74,20 +74,6 @@ impl Drop for TemporaryFile {
     fn drop(&mut self) {
         _ = std::fs::remove_file(&self.0);
     }
-}
-
-/// Keeps panics of the Parquet reader from ending a run: the store catches them.
-pub fn ignore_panics_of_parquet() {
-    static SET: Once = Once::new();
-    SET.call_once(|| {
-        let end_run = std::panic::take_hook();
-        std::panic::set_hook(Box::new(move |panic| {
-            let is_parquet = |place: &std::panic::Location<'_>| place.file().contains("/parquet-");
-            if !panic.location().is_some_and(is_parquet) {
-                end_run(panic);
-            }
-        }));
-    });
 }
 
 /// Runs a future to its end.

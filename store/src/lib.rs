@@ -56,6 +56,7 @@ pub mod leased_object;
 pub mod list;
 mod open;
 pub mod quarantine;
+mod quiet_panic;
 mod read;
 pub mod repair;
 pub mod retain;

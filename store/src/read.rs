@@ -1,9 +1,10 @@
 //! Reading segments from a folder or a bucket, with a check of table and format version.
 
+use std::future::poll_fn;
 use std::ops::Range;
-use std::panic::AssertUnwindSafe;
 use std::path::Path as FilePath;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use arrow_array::RecordBatch;
 use bouncewatch_schemas::table;
@@ -26,6 +27,7 @@ use crate::checksum::{Integrity, check_file, check_object};
 use crate::chunk_checksums::chunk_range;
 use crate::error::StoreError;
 use crate::open::{Segment, Store};
+use crate::quiet_panic::catch_quietly;
 use crate::schema::table_schema;
 
 /// Why a segment with a checksum is refused.
@@ -205,8 +207,12 @@ impl Store {
 pub(crate) async fn next_rows(
     batches: &mut ParquetRecordBatchStream<SegmentReader>,
 ) -> Result<Option<RecordBatch>, ParquetError> {
-    let panicked = |_| ParquetError::General("its pages cannot be decoded".to_owned());
-    AssertUnwindSafe(batches.try_next()).catch_unwind().await.map_err(panicked)?
+    let next = |context: &mut Context<'_>| {
+        let next = catch_quietly(|| batches.try_poll_next_unpin(context));
+        let panicked = || ParquetError::General("its pages cannot be decoded".to_owned());
+        next.map_or_else(|| Poll::Ready(Err(panicked())), |next| next.map(Option::transpose))
+    };
+    poll_fn(next).await
 }
 
 /// What the footer of a segment states.

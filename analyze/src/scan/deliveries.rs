@@ -107,7 +107,7 @@ impl StoreScan {
                         at: times.get(row)?,
                     })
                 });
-                found.extend(fields, |_, _, _| {});
+                found.extend(fields, |_, _| Vec::new());
                 Ok(())
             })
         };

@@ -9,6 +9,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::hash::BuildHasherDefault;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use bouncewatch_schemas::table;
@@ -22,7 +23,7 @@ use crate::scan::event::{CLOCK_SLACK_MS, ScannedEvent};
 use crate::scan::event_rows::EventRows;
 use crate::scan::expressions;
 use crate::scan::frames::{collect_streaming, fold_batches};
-use crate::scan::late_messages::LateMessages;
+use crate::scan::late_messages::LateScan;
 use crate::scan::message_keys::{IdentityHasher, MessageKeys, rows_of_messages};
 use crate::scan::read_rows::{IS_WANTED, append_rows, event_columns, shard_of};
 use crate::scan::scope_ids::ScopeIds;
@@ -94,14 +95,12 @@ impl<'a> DeltaBuilder<'a> {
         Self { scan, measure, basis, groupings, to, dimensions, names }
     }
 
-    /// Scans the rows of a range, number `number` of its batch; newer ranges have lower numbers.
+    /// Scans the rows of a range.
     pub(super) fn scan_range(
         &self,
-        number: usize,
         range: &DayRange,
-        late_messages: &LateMessages,
+        late: &LateScan<'_>,
     ) -> Result<RangeScan, AnalyzeError> {
-        let mut announcement = Some(late_messages.start(number));
         let start = range.start().saturating_add(CLOCK_SLACK_MS);
         let mut result = RangeScan {
             deltas: range.groupings.iter().map(|_| TimelineDelta::default()).collect(),
@@ -112,8 +111,9 @@ impl<'a> DeltaBuilder<'a> {
         };
         let shards = range.rows.div_ceil(self.scan.limits.shard).max(1);
         for shard in 0..shards {
-            let rows = self.scan.rows(range.first_day, range.last_day, &self.columns())?;
-            let rows = self.read(shard_of(rows, shard, shards), range.rows / shards)?;
+            let of_shard = |rows| shard_of(rows, shard, shards);
+            let rows =
+                self.read(range.first_day..=range.last_day, of_shard, range.rows / shards)?;
             let sent =
                 rows.rows().map(|(event, _)| (event.message, event.sent_after(self.scan.service)));
             for (message, sent_after) in sent.filter(|(_, sent_after)| *sent_after < start) {
@@ -121,11 +121,11 @@ impl<'a> DeltaBuilder<'a> {
                 // one more day, because the clocks of the events of a message differ, also across midnight
                 result.depends_from = result.depends_from.min(day_of(sent_after).saturating_sub(1));
             }
-            if let Some(announcement) = announcement.take_if(|_| shard + 1 == shards) {
-                announcement.announce(&result.late_messages);
+            if shard + 1 == shards {
+                late.announce(&result.late_messages);
             }
             if shards == 1 {
-                let newer = late_messages.of_newer(number);
+                let newer = late.of_newer();
                 let mut kept = EventRows::new(self.names.len());
                 kept.append(&rows, |event| newer.contains(&event.message));
                 result.rows_for_newer = Some(kept);
@@ -137,16 +137,15 @@ impl<'a> DeltaBuilder<'a> {
         Ok(result)
     }
 
-    /// Returns the older rows of the late messages of a batch of ranges: those that the scans kept, and those of other days,
-    /// which are read.
+    /// Returns the older rows of `messages`, the late messages of a batch of ranges: those that the scans kept, and those of
+    /// other days, which are read.
     pub(super) fn older_rows(
         &self,
         ranges: &mut [(&DayRange, RangeScan)],
+        messages: MessageKeys,
     ) -> Result<EventRows<ScannedEvent>, AnalyzeError> {
         let first = ranges.iter().map(|(_, scan)| scan.depends_from).min().unwrap_or_default();
         let last = ranges.iter().map(|(range, _)| range.first_day - 1).max().unwrap_or_default();
-        let messages: MessageKeys =
-            ranges.iter().flat_map(|(_, scan)| scan.late_messages.iter().copied()).collect();
         let mut days = self.scan.days(first, last);
         let mut older = EventRows::new(self.names.len());
         for (range, scan) in ranges {
@@ -162,8 +161,8 @@ impl<'a> DeltaBuilder<'a> {
         let days: Vec<i64> = days.into_iter().collect();
         for run in days.chunk_by(|day, next| *next == day + 1) {
             let (Some(first), Some(last)) = (run.first(), run.last()) else { continue };
-            let rows = self.scan.rows(*first, *last, &self.columns())?;
-            older.append(&self.read(rows_of_messages(rows, Arc::clone(&messages)), 0)?, |_| true);
+            let of_messages = |rows| rows_of_messages(rows, Arc::clone(&messages));
+            older.append(&self.read(*first..=*last, of_messages, 0)?, |_| true);
         }
         Ok(older)
     }
@@ -189,13 +188,15 @@ impl<'a> DeltaBuilder<'a> {
         deltas
     }
 
-    /// Reads the rows of the query; `expected` is about the number of rows.
+    /// Reads the rows of some days that `part` selects; `expected` is about their number.
     fn read(
         &self,
-        rows: LazyFrame,
+        days: RangeInclusive<i64>,
+        part: impl FnOnce(LazyFrame) -> LazyFrame,
         expected: u64,
     ) -> Result<EventRows<ScannedEvent>, AnalyzeError> {
-        let rows = rows.select(self.columns());
+        let columns = self.columns();
+        let rows = part(self.scan.rows(*days.start(), *days.end(), &columns)?).select(columns);
         let (service, names) = (self.scan.service, self.names.clone());
         let expected = usize::try_from(expected).unwrap_or_default();
         let target = EventRows::with_capacity(names.len(), expected);

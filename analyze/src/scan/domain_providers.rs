@@ -7,7 +7,7 @@ use foldhash::fast::RandomState;
 use polars::prelude::*;
 
 use crate::error::AnalyzeError;
-use crate::scan::columns::intern_texts;
+use crate::scan::columns::text_ids;
 use crate::scan::daily::{AggregateFolder, Measure, TimelineDelta};
 use crate::scan::day_aggregates::of_days;
 use crate::scan::expressions;
@@ -49,16 +49,12 @@ struct ProviderCollector {
 
 impl ProviderCollector {
     fn add(&mut self, frame: &DataFrame) -> PolarsResult<()> {
-        let mut domains = Vec::with_capacity(frame.height());
-        let column = frame.column(table::RECIPIENT_DOMAIN)?.str()?;
-        intern_texts(column, &mut self.texts, |id| domains.push(id));
+        let domains = text_ids(frame.column(table::RECIPIENT_DOMAIN)?.str()?, &mut self.texts);
+        let providers = text_ids(frame.column(table::PROVIDER)?.str()?, &mut self.texts);
         let is_wanted = frame.column(IS_WANTED)?.bool()?.iter();
-        let mut domains = domains.into_iter().zip(is_wanted);
-        intern_texts(frame.column(table::PROVIDER)?.str()?, &mut self.texts, |provider| {
-            if let Some((domain, Some(true))) = domains.next() {
-                self.pairs.insert((domain, provider));
-            }
-        });
+        let pairs = domains.into_iter().zip(providers).zip(is_wanted);
+        self.pairs
+            .extend(pairs.filter(|(_, is_wanted)| *is_wanted == Some(true)).map(|(pair, _)| pair));
         Ok(())
     }
 

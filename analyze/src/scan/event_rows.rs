@@ -2,8 +2,6 @@
 //! that the order of copies does not matter. Copies become one event here and nowhere else (invariant I-5). No
 //! polars.
 
-use std::slice::ChunksExactMut;
-
 use crate::scan::duplicate_filter::DuplicateFilter;
 use crate::scan::string_interner::{NO_TEXT, StringInterner};
 
@@ -27,21 +25,6 @@ pub(super) struct EventRows<F> {
     texts: StringInterner,
 }
 
-/// Target of the text IDs of a column of new rows.
-pub(super) struct ColumnIds<'r> {
-    rows: ChunksExactMut<'r, u32>,
-    column: usize,
-}
-
-impl ColumnIds<'_> {
-    /// Sets the ID of the next row.
-    pub(super) fn push(&mut self, id: u32) {
-        if let Some(row) = self.rows.next() {
-            row[self.column] = id;
-        }
-    }
-}
-
 impl<F: RowFields> EventRows<F> {
     /// Returns no rows, with `width` texts per row.
     pub(super) fn new(width: usize) -> Self {
@@ -54,19 +37,20 @@ impl<F: RowFields> EventRows<F> {
         Self { width, fields, ids, texts: StringInterner::default() }
     }
 
-    /// Adds rows. `intern` is called with the index of each column of texts; it interns the texts of the rows, and passes
-    /// their IDs on.
+    /// Adds rows. `ids` is called with the index of each column of texts, and returns their IDs in the interner of the rows.
     pub(super) fn extend(
         &mut self,
         fields: impl Iterator<Item = F>,
-        mut intern: impl FnMut(usize, &mut StringInterner, &mut ColumnIds<'_>),
+        mut ids: impl FnMut(usize, &mut StringInterner) -> Vec<u32>,
     ) {
         let (rows, start) = (self.fields.len(), self.ids.len());
         self.fields.extend(fields);
         self.ids.resize(start + (self.fields.len() - rows) * self.width, NO_TEXT);
         for column in 0..self.width {
-            let rows = self.ids[start..].chunks_exact_mut(self.width);
-            intern(column, &mut self.texts, &mut ColumnIds { rows, column });
+            let of_column = ids(column, &mut self.texts);
+            for (row, id) in self.ids[start..].chunks_exact_mut(self.width).zip(of_column) {
+                row[column] = id;
+            }
         }
     }
 
@@ -172,10 +156,9 @@ mod tests {
         let mut all = EventRows::new(2);
         // in two steps, so that the second one finds texts of the first
         for chunk in rows.chunks(2) {
-            all.extend(chunk.iter().map(|(fields, _)| *fields), |column, interner, ids| {
-                for (_, texts) in chunk {
-                    ids.push(interner.intern(texts[column]));
-                }
+            let fields = chunk.iter().map(|(fields, _)| *fields);
+            all.extend(fields, |column, interner| {
+                chunk.iter().map(|(_, texts)| interner.intern(texts[column])).collect()
             });
         }
         all

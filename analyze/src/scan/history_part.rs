@@ -238,12 +238,12 @@ impl<'a> HistoryPart<'a> {
         let mut scanned = Vec::with_capacity(ranges.len());
         let late_messages = LateMessages::new(ranges.len());
         let results = parallel_map(ranges.iter().enumerate(), |(number, range)| {
-            builder.scan_range(number, range, &late_messages)
+            builder.scan_range(range, &late_messages.start(number))
         });
         for (range, result) in ranges.iter().zip(results) {
             scanned.push((range, result?));
         }
-        let older_rows = builder.older_rows(&mut scanned)?;
+        let older_rows = builder.older_rows(&mut scanned, late_messages.into_keys())?;
         let finish = |(range, scan): (&DayRange, RangeScan)| {
             let from = scan.depends_from;
             let fingerprint = self.scan.fingerprint(from, range.last_day);

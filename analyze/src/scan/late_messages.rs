@@ -19,9 +19,8 @@ struct KnownMessages {
     is_known: Vec<bool>,
 }
 
-/// The duty to announce the late messages of a range. If it is dropped, the scan of the range has failed, and no other
-/// scan waits for it.
-pub(super) struct Announcement<'l> {
+/// The scan of one range. When it is dropped, no other scan waits for it any more: it may have failed.
+pub(super) struct LateScan<'l> {
     messages: &'l LateMessages,
     range: usize,
 }
@@ -33,16 +32,14 @@ impl LateMessages {
         Self { known: Mutex::new(known), changed: Condvar::new() }
     }
 
-    /// Starts the scan of a range.
-    pub(super) fn start(&self, range: usize) -> Announcement<'_> {
-        Announcement { messages: self, range }
+    /// Starts the scan of a range. Newer ranges have lower numbers, and their scans start before.
+    pub(super) fn start(&self, range: usize) -> LateScan<'_> {
+        LateScan { messages: self, range }
     }
 
-    /// Waits for the late messages of all newer ranges, and returns them.
-    pub(super) fn of_newer(&self, range: usize) -> MessageKeys {
-        let is_waiting = |known: &mut KnownMessages| known.is_known[..range].contains(&false);
-        let known = self.changed.wait_while(self.lock(), is_waiting);
-        known.unwrap_or_else(PoisonError::into_inner).keys.clone()
+    /// Returns the late messages of all ranges.
+    pub(super) fn into_keys(self) -> MessageKeys {
+        self.known.into_inner().unwrap_or_else(PoisonError::into_inner).keys
     }
 
     fn lock(&self) -> MutexGuard<'_, KnownMessages> {
@@ -50,17 +47,30 @@ impl LateMessages {
     }
 }
 
-impl Announcement<'_> {
-    /// Announces the late messages of the range.
-    pub(super) fn announce(self, keys: &MessageKeys) {
+impl LateScan<'_> {
+    /// Announces the late messages of the range, after all its rows were read.
+    pub(super) fn announce(&self, keys: &MessageKeys) {
         self.messages.lock().keys.extend(keys);
+        self.set_known();
+    }
+
+    /// Waits for the late messages of all newer ranges, and returns them.
+    pub(super) fn of_newer(&self) -> MessageKeys {
+        let LateMessages { changed, .. } = self.messages;
+        let is_waiting = |known: &mut KnownMessages| known.is_known[..self.range].contains(&false);
+        let known = changed.wait_while(self.messages.lock(), is_waiting);
+        known.unwrap_or_else(PoisonError::into_inner).keys.clone()
+    }
+
+    fn set_known(&self) {
+        self.messages.lock().is_known[self.range] = true;
+        self.messages.changed.notify_all();
     }
 }
 
-impl Drop for Announcement<'_> {
+impl Drop for LateScan<'_> {
     fn drop(&mut self) {
-        self.messages.lock().is_known[self.range] = true;
-        self.messages.changed.notify_all();
+        self.set_known();
     }
 }
 
@@ -71,15 +81,16 @@ mod tests {
     #[test]
     fn range_waits_for_the_messages_of_newer_ranges_also_if_their_scan_fails() {
         let messages = LateMessages::new(3);
+        let keys = MessageKeys::from_iter([7]);
+        let [newest, failed, oldest] = [0, 1, 2].map(|range| messages.start(range));
         std::thread::scope(|scope| {
-            let newest = messages.start(0);
-            let failed = messages.start(1);
-            let oldest = scope.spawn(|| messages.of_newer(2));
-            newest.announce(&MessageKeys::from_iter([7]));
-            assert_eq!(messages.of_newer(1), MessageKeys::from_iter([7]));
+            let of_newer = scope.spawn(|| oldest.of_newer());
+            newest.announce(&keys);
+            assert_eq!(failed.of_newer(), keys);
             drop(failed);
-            assert_eq!(oldest.join().unwrap(), MessageKeys::from_iter([7]));
+            assert_eq!(of_newer.join().unwrap(), keys);
         });
-        assert_eq!(messages.of_newer(0), MessageKeys::from_iter([7]));
+        drop((newest, oldest));
+        assert_eq!(messages.into_keys(), keys);
     }
 }

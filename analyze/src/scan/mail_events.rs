@@ -14,7 +14,7 @@ use polars::prelude::*;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::error::AnalyzeError;
-use crate::scan::columns::intern_texts;
+use crate::scan::columns::text_ids;
 use crate::scan::event::CLOCK_SLACK_MS;
 use crate::scan::event_rows::{EventRows, RowFields};
 use crate::scan::expressions;
@@ -203,13 +203,10 @@ impl StoreScan {
         fold_batches(frame, target, move |batch, target| {
             let texts = &mut target.texts;
             let mut recipients = batch.column(table::RECIPIENT)?.str()?.iter();
-            let ids = |name: &str, interner| {
-                let mut ids = Vec::with_capacity(batch.height());
-                intern_texts(batch.column(name)?.str()?, interner, |id| ids.push(id));
-                Ok::<_, PolarsError>(ids.into_iter())
-            };
-            let mut domains = ids(table::RECIPIENT_DOMAIN, &mut texts.domains)?;
-            let mut campaigns = ids(&name, &mut texts.campaigns)?;
+            let domains = batch.column(table::RECIPIENT_DOMAIN)?.str()?;
+            let mut domains = text_ids(domains, &mut texts.domains).into_iter();
+            let campaigns = batch.column(&name)?.str()?;
+            let mut campaigns = text_ids(campaigns, &mut texts.campaigns).into_iter();
             let mut rows = EventRows::new(0);
             append_rows(batch, &[], service, &mut rows, |event| {
                 let recipient = recipients.next().flatten().unwrap_or_default();

@@ -8,7 +8,7 @@ use foldhash::fast::RandomState;
 use polars::chunked_array::cast::CastOptions;
 use polars::prelude::*;
 
-use crate::scan::columns::{intern_texts, numbers};
+use crate::scan::columns::{numbers, text_ids};
 use crate::scan::event::{ScannedEvent, UNKNOWN_TIME};
 use crate::scan::event_rows::{EventRows, RowFields};
 use crate::scan::expressions::OutcomeFields;
@@ -44,8 +44,7 @@ pub(super) fn append_rows<F: RowFields>(
     mut fields: impl FnMut(ScannedEvent) -> F,
 ) -> PolarsResult<()> {
     let wanted = wanted_rows(frame)?;
-    let number_of =
-        |name, missing| Ok::<_, PolarsError>(numbers(frame.column(name)?.i64()?, missing));
+    let number_of = |name, missing| numbers(frame.column(name)?.i64()?, missing);
     let messages = number_of(table::MESSAGE_KEY, 0)?;
     let keys = number_of(table::EVENT_KEY, 0)?;
     let times = number_of(table::EVENT_AT, 0)?;
@@ -60,16 +59,15 @@ pub(super) fn append_rows<F: RowFields>(
     for name in names {
         texts.push(frame.column(name)?.str()?);
     }
-    let events = events.zip(&wanted).filter_map(|(event, is_wanted)| is_wanted.then_some(event));
-    rows.extend(events, |column, interner, ids| {
-        let mut wanted = wanted.iter();
-        intern_texts(texts[column], interner, |id| {
-            if wanted.next() == Some(&true) {
-                ids.push(id);
-            }
-        });
+    rows.extend(only_wanted(events, &wanted), |column, interner| {
+        only_wanted(text_ids(texts[column], interner).into_iter(), &wanted).collect()
     });
     Ok(())
+}
+
+/// Returns the values of the wanted rows.
+fn only_wanted<T>(rows: impl Iterator<Item = T>, wanted: &[bool]) -> impl Iterator<Item = T> {
+    rows.zip(wanted).filter_map(|(row, is_wanted)| is_wanted.then_some(row))
 }
 
 /// Returns for each row whether it is wanted.
@@ -83,26 +81,23 @@ fn wanted_rows(frame: &DataFrame) -> PolarsResult<Vec<bool>> {
 /// Returns the outcome of each row in the rates of a service.
 fn outcomes(frame: &DataFrame, service: Service) -> PolarsResult<Vec<Outcome>> {
     let mut texts = StringInterner::default();
-    let mut rows = vec![[0; OutcomeFields::TEXT_COLUMNS.len()]; frame.height()];
-    for (at, name) in OutcomeFields::TEXT_COLUMNS.into_iter().enumerate() {
-        let mut row = rows.iter_mut();
-        intern_texts(frame.column(name)?.str()?, &mut texts, |id| {
-            if let Some(row) = row.next() {
-                row[at] = id;
-            }
-        });
+    let mut ids = Vec::with_capacity(OutcomeFields::TEXT_COLUMNS.len());
+    for name in OutcomeFields::TEXT_COLUMNS {
+        ids.push(text_ids(frame.column(name)?.str()?, &mut texts));
     }
     // of few different combinations
     let mut known: HashMap<_, Outcome, RandomState> = HashMap::default();
     let counts = frame.column(table::COUNTS)?.bool()?.iter();
-    let outcome = |(row, counts): ([u32; OutcomeFields::TEXT_COLUMNS.len()], _)| {
-        *known.entry((row, counts)).or_insert_with(|| {
-            let [kind, class, complaint_type, complaint_subtype] = row.map(|id| texts.get(id));
+    let outcome = |(row, counts)| {
+        let ids: [u32; OutcomeFields::TEXT_COLUMNS.len()] =
+            std::array::from_fn(|column| ids[column][row]);
+        *known.entry((ids, counts)).or_insert_with(|| {
+            let [kind, class, complaint_type, complaint_subtype] = ids.map(|id| texts.get(id));
             OutcomeFields { kind, class, counts, complaint_type, complaint_subtype }
                 .outcome(service)
         })
     };
-    Ok(rows.into_iter().zip(counts).map(outcome).collect())
+    Ok(counts.enumerate().map(outcome).collect())
 }
 
 /// Returns one of `shards` shards of rows. All rows of a message are in the same shard.

@@ -1,0 +1,27 @@
+//! Panics of a library that are expected: caught, and not reported.
+
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
+use std::sync::Once;
+
+thread_local! {
+    /// Whether a panic of this thread is caught by [`catch_quietly`].
+    static IS_QUIET: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs a function; `None` if it panics. The hook of the process, which reports a panic as a bug, does not learn of it.
+pub(crate) fn catch_quietly<T>(run: impl FnOnce() -> T) -> Option<T> {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let report = take_hook();
+        set_hook(Box::new(move |panic| {
+            if !IS_QUIET.get() {
+                report(panic);
+            }
+        }));
+    });
+    IS_QUIET.set(true);
+    let result = catch_unwind(AssertUnwindSafe(run)).ok();
+    IS_QUIET.set(false);
+    result
+}
