@@ -27,6 +27,9 @@ pub struct Progress<'a> {
 /// Pages of a list at most; the largest lists have 1,000 entries per page.
 const PAGES_MAX: usize = 100;
 
+/// A call of SES that takes longer may have arrived late, for example after a retry.
+const QUICK_CALL: Duration = Duration::from_millis(250);
+
 /// Error codes for missing permission.
 const DENIED: [&str; 8] = [
     "AccessDenied",
@@ -53,14 +56,15 @@ const ABSENT: [&str; 8] = [
 /// Makes calls, each with its action.
 pub(super) struct Caller<'a> {
     pace: Duration,
-    last_of_ses: Option<Instant>,
+    /// When the next call of SES may be made.
+    next_of_ses: Instant,
     calls: usize,
     progress: &'a mut (dyn FnMut(&Progress<'_>) + Send),
 }
 
 impl<'a> Caller<'a> {
     pub(super) fn new(pace: Duration, progress: &'a mut (dyn FnMut(&Progress<'_>) + Send)) -> Self {
-        Self { pace, last_of_ses: None, calls: 0, progress }
+        Self { pace, next_of_ses: Instant::now(), calls: 0, progress }
     }
 
     /// Makes a call. The future sends nothing before it is awaited here.
@@ -73,15 +77,17 @@ impl<'a> Caller<'a> {
     where
         E: ProvideErrorMetadata + Error,
     {
-        if let Some(last) = self.last_of_ses.filter(|_| action.is_ses()) {
-            tokio::time::sleep_until(last + self.pace).await;
+        if action.is_ses() {
+            tokio::time::sleep_until(self.next_of_ses).await;
         }
         (self.progress)(&Progress { calls: self.calls, action, subject });
         self.calls += 1;
+        let started = Instant::now();
         let result = call.await;
         if action.is_ses() {
-            // from the end: a slow call arrives late, and the next one may not
-            self.last_of_ses = Some(Instant::now());
+            let is_quick = started.elapsed() < QUICK_CALL;
+            let arrived = if is_quick { started } else { Instant::now() };
+            self.next_of_ses = arrived + self.pace;
         }
         match result {
             Ok(value) => Part::Value(value),

@@ -9,9 +9,13 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_smithy_http_client::test_util::infallible_client_fn;
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn,
+};
+use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_types::body::SdkBody;
 use bouncewatch_doctor::finding::FindingLevel;
-use bouncewatch_doctor::gather::{GatherError, GatherRequest, gather};
+use bouncewatch_doctor::gather::{GatherError, GatherRequest, SES_PACE, gather};
 use bouncewatch_doctor::judge::{Figures, judge};
 use bouncewatch_doctor::snapshot::Snapshot;
 use bouncewatch_doctor::snapshot::part::Part;
@@ -347,24 +351,67 @@ async fn queue_of_an_unknown_form_is_an_error_before_any_call() {
     assert_eq!(error, "`bounces` is neither the URL nor the ARN of a queue");
 }
 
+/// Responses of an account with everything and with 40 identities.
+fn response_with_40_identities(operation: &str) -> (u16, String) {
+    if operation == "POST /v2/email/list-identities" {
+        let entry =
+            |at| format!(r#"{{"IdentityType": "DOMAIN", "IdentityName": "d{at}.example"}}"#);
+        let entries: Vec<String> = (0..40).map(entry).collect();
+        return (200, format!(r#"{{"EmailIdentities": [{}]}}"#, entries.join(",")));
+    }
+    response(operation).map_or_else(|| denied(operation), |response| (200, response))
+}
+
+/// Settings whose calls take some time each.
+fn with_latency(config: &SdkConfig, latency: Duration) -> SdkConfig {
+    let client = config.http_client().unwrap();
+    let client = http_client_fn(move |settings, components| {
+        let connector = client.http_connector(settings, components);
+        SharedHttpConnector::new(SlowConnector { connector, latency })
+    });
+    config.to_builder().http_client(client).build()
+}
+
+#[derive(Debug)]
+struct SlowConnector {
+    connector: SharedHttpConnector,
+    latency: Duration,
+}
+
+impl HttpConnector for SlowConnector {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let (call, latency) = (self.connector.call(request), self.latency);
+        HttpConnectorFuture::new(async move {
+            tokio::time::sleep(latency).await;
+            call.await
+        })
+    }
+}
+
 /// The pace of SES holds between any two calls of SES; other services are not delayed. The clock is paused.
 #[tokio::test(start_paused = true)]
-async fn calls_of_ses_are_paced() {
-    let config = config(|operation| {
-        response(operation).map_or_else(|| denied(operation), |response| (200, response))
-    });
-    let mut request = request();
-    request.pace = Duration::from_millis(1_050);
-    let start = tokio::time::Instant::now();
-    let mut times = Vec::new();
-    let result = gather(&config, &request, &mut |progress| {
-        if progress.action.as_str().starts_with("ses:") {
-            times.push(start.elapsed());
-        }
-    })
-    .await;
-    result.unwrap();
-    assert!(times.len() > 10, "{times:?}");
-    let gaps = times.windows(2).map(|pair| pair[1].checked_sub(pair[0]).unwrap());
-    assert!(gaps.into_iter().all(|gap| gap >= request.pace), "{times:?}");
+async fn calls_of_ses_are_paced_and_40_identities_take_less_than_a_minute() {
+    for (latency, gap_min, total_max) in [(0, 1_050, 60), (150, 1_050, 60), (400, 1_450, 90)] {
+        let config = config(response_with_40_identities);
+        let config = with_latency(&config, Duration::from_millis(latency));
+        let mut request = request();
+        request.pace = SES_PACE;
+        let start = tokio::time::Instant::now();
+        let mut times = Vec::new();
+        let result = gather(&config, &request, &mut |progress| {
+            if progress.action.as_str().starts_with("ses:") {
+                times.push(start.elapsed());
+            }
+        })
+        .await;
+        let identities = result.unwrap().identities;
+        assert_eq!(identities.value().unwrap().len(), 40);
+        let mut gaps = times.windows(2).map(|pair| pair[1].checked_sub(pair[0]).unwrap());
+        assert!(gaps.all(|gap| gap >= Duration::from_millis(gap_min)), "{latency}: {times:?}");
+        assert!(
+            start.elapsed() < Duration::from_secs(total_max),
+            "{latency}: {:?}",
+            start.elapsed()
+        );
+    }
 }
