@@ -101,7 +101,8 @@ impl Store {
         Ok(opened)
     }
 
-    /// Opens a segment after its checksum was checked, which reads the whole segment.
+    /// Opens a segment after its checksum was checked, which reads the whole segment. A damaged footer can keep the reader
+    /// of Parquet busy for minutes.
     ///
     /// # Errors
     /// As [`Self::open`], and [`StoreError::Damaged`] if the checksum does not match.
@@ -110,11 +111,15 @@ impl Store {
         table: &str,
         segment: &Segment,
     ) -> Result<(OpenedSegment, Integrity), StoreError> {
-        // a newer format version, which is refused first, may have another kind of checksum
-        let opened = self.open(table, segment).await?;
         let integrity = check_object(self.objects(), &segment.path, segment.bytes).await;
-        match integrity.map_err(self.object_error("read", &segment.path))? {
-            Integrity::Damaged => Err(self.damaged(segment, &MISMATCH)),
+        let integrity = integrity.map_err(self.object_error("read", &segment.path))?;
+        if integrity == Integrity::Damaged {
+            return Err(self.damaged(segment, &MISMATCH));
+        }
+        // refuses a newer format version, which may have another kind of checksum
+        let opened = self.open(table, segment).await?;
+        match integrity {
+            Integrity::OtherKind => Err(self.damaged(segment, &MISMATCH)),
             integrity => Ok((opened, integrity)),
         }
     }
@@ -238,19 +243,21 @@ pub fn check_segment_file(path: &FilePath, table: &str) -> Result<SegmentFacts, 
         std::io::ErrorKind::NotFound => StoreError::Vanished(shown()),
         _ => failed(error.to_string()),
     })?;
+    let integrity = check_file(&mut file).map_err(|error| failed(error.to_string()))?;
+    if integrity == Integrity::Damaged {
+        return Err(damaged(MISMATCH.to_owned()));
+    }
     let metadata = ParquetMetaDataReader::new().parse_and_finish(&file);
     let metadata = metadata.map_err(|error| damaged(error.to_string()))?;
     let footer = metadata.file_metadata();
     let version = check_footer(footer, table).map_err(failed)?;
-    let facts = facts_of(footer, version);
     let bytes = file.metadata().map_err(|error| failed(error.to_string()))?.len();
     if !has_all_columns(&metadata, bytes) {
         return Err(damaged(OUTSIDE.to_owned()));
     }
-    match check_file(&mut file) {
-        Ok(Integrity::Damaged) => Err(damaged(MISMATCH.to_owned())),
-        Ok(Integrity::Intact | Integrity::NoChecksum) => Ok(facts),
-        Err(error) => Err(failed(error.to_string())),
+    match integrity {
+        Integrity::OtherKind => Err(damaged(MISMATCH.to_owned())),
+        _ => Ok(facts_of(footer, version)),
     }
 }
 
