@@ -128,10 +128,22 @@ pub fn to_display(text: &str) -> Cow<'_, str> {
     }
 }
 
+/// Bytes of an address in normal form that needs no quotes. A table: each byte of each address is looked up.
+const IS_PLAIN: [bool; 256] = {
+    let plain = b"abcdefghijklmnopqrstuvwxyz0123456789@.-_+='/";
+    let (mut table, mut at) = ([false; 256], 0);
+    while at < plain.len() {
+        table[plain[at] as usize] = true;
+        at += 1;
+    }
+    table
+};
+
 /// Whether an address is already in normal form, as almost all are.
 fn is_plain(text: &str) -> bool {
-    let plain = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'@' | b'.' | b'-' | b'_' | b'+' | b'=' | b'\'' | b'/');
-    text.bytes().all(plain) && !text.ends_with('.') && !text.starts_with('.')
+    text.bytes().all(|byte| IS_PLAIN[usize::from(byte)])
+        && !text.ends_with('.')
+        && !text.starts_with('.')
 }
 
 /// The domain of a normalised address: the text after the last `@`; `None` if there is none.
