@@ -12,8 +12,8 @@ pub const JSON_BYTES_MAX: usize = 48 * 1024;
 const CSS: &str = include_str!("../templates/page.css");
 const JS: &str = include_str!("../templates/page.js");
 /// SHA-256 of [`CSS`] and [`JS`]; a test compares them.
-pub(crate) const CSS_HASH: &str = "dCgly0N/uEWIXCXx0WnbBswMUhzazOqtbavV5bz6Y8g=";
-pub(crate) const JS_HASH: &str = "8RfncXyV/kqxQW2x1jEB1H5+QzYtB2GA/JgWDSvI+mU=";
+pub(crate) const CSS_HASH: &str = "xtTHmZiTTkgl49Ys2m7vQh9a+Cr4/eCsUAnth7pW85I=";
+pub(crate) const JS_HASH: &str = "hAa0bAVf7VsvHMJ8j8xS0TTUJI6ez8L35DzHrXh9W/k=";
 
 /// JSON text with `<` escaped, so that it ends no script element.
 struct EmbeddedJson<'a>(&'a str);

@@ -93,6 +93,13 @@ impl Table {
         Self { caption, columns, rows: Vec::new(), foot: None, is_sortable: false }
     }
 
+    /// Returns the style classes of the columns of numbers, `n1` for the first column: one class of the table is shorter
+    /// than a class of each cell.
+    pub(crate) fn number_classes(&self) -> String {
+        let columns = (1..).zip(&self.columns).filter(|(_, column)| column.is_number);
+        columns.map(|(number, _)| format!("n{number}")).collect::<Vec<_>>().join(" ")
+    }
+
     /// Returns a note if a printed page has not all rows.
     pub(crate) fn print_note(&self) -> Option<String> {
         (self.rows.len() > PRINTED_ROWS).then(|| {
@@ -163,11 +170,7 @@ impl Cell {
     }
 
     pub(crate) fn level(mark: LevelMark) -> Self {
-        Self {
-            line: Line::default().level(mark),
-            sort: Some(mark.rank().to_string()),
-            ..Self::default()
-        }
+        Self::line(Line::default().level(mark))
     }
 
     /// Returns a cell that is sorted as a number.
@@ -220,16 +223,6 @@ impl LevelMark {
             Self::Level(Level::Warning) => "wa",
             Self::Level(Level::Critical) => "cr",
             Self::LowVolume => "lo",
-        }
-    }
-
-    fn rank(self) -> u8 {
-        match self {
-            Self::LowVolume => 0,
-            Self::Level(Level::Ok) => 1,
-            Self::Level(Level::Unknown) => 2,
-            Self::Level(Level::Warning) => 3,
-            Self::Level(Level::Critical) => 4,
         }
     }
 }

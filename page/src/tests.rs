@@ -4,7 +4,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
 
+use crate::data::Level;
 use crate::html::{CSS_HASH, JS_HASH};
+use crate::layout::LevelMark;
 use crate::svg::{AXIS, BAND, CRITICAL, LINE, TEXT, WARNING};
 
 const CSS: &str = include_str!("../templates/page.css");
@@ -21,6 +23,17 @@ fn hashes_of_the_content_security_policy_match_style_sheet_and_script() {
 fn style_sheet_and_script_are_small() {
     assert!(CSS.len() <= 6 * 1024, "{}", CSS.len());
     assert!(JS.len() <= 3 * 1024, "{}", JS.len());
+}
+
+#[test]
+fn script_sorts_levels_by_their_shapes() {
+    let levels = [Level::Ok, Level::Unknown, Level::Warning, Level::Critical];
+    let marks = std::iter::once(LevelMark::LowVolume).chain(levels.map(LevelMark::Level));
+    let shapes: String = marks.map(LevelMark::shape).collect();
+    let escape =
+        |c: char| if c.is_ascii() { c.to_string() } else { format!("\\u{:04x}", c as u32) };
+    let escaped: String = shapes.chars().map(escape).collect();
+    assert!(JS.contains(&format!("'{escaped}'")), "{escaped}");
 }
 
 /// Returns a color of the style sheet, red, green and blue from 0 to 1, in a scheme: 0 light, 1 dark.
@@ -71,8 +84,10 @@ fn colors_of_charts_are_those_of_light_mode() {
         (WARNING, "warn"),
         (CRITICAL, "crit"),
     ] {
-        assert!(light.contains(&format!("--{name}:{}", color.hex)), "{name}");
-        assert!(CSS.contains(&format!(".f{}{{fill:var(--{name})}}", color.class)), "{name}");
-        assert!(CSS.contains(&format!(".s{}{{stroke:var(--{name})}}", color.class)), "{name}");
+        assert!(light.contains(&format!("--{name}:{}", color.0)), "{name}");
+        for paint in ["fill", "stroke"] {
+            let rule = format!("[{paint}=\"{}\"]{{{paint}:var(--{name})}}", color.0);
+            assert!(CSS.contains(&rule), "{rule}");
+        }
     }
 }

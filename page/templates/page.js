@@ -1,17 +1,19 @@
 'use strict';
+// shapes of levels, from the one to sort last
+const levels = '\u25cb\u25cf?\u25b2\u25a0';
 for (const table of document.querySelectorAll('table[data-sort]')) {
   const body = table.tBodies[0];
-  const value = (row, at) => {
+  const value = (row, at, isLevel) => {
     const cell = row.cells[at];
     const text = cell.dataset.v || cell.textContent;
-    const number = parseFloat(text.replace(/,/g, ''));
-    return [text, number];
+    return [text, isLevel ? levels.indexOf(text[0]) : parseFloat(text.replace(/,/g, ''))];
   };
   const headers = [...table.tHead.rows[0].cells];
   headers.forEach((header, at) => {
     const title = header.textContent;
     if (title === 'Range and trend') return;
-    const isText = !header.classList.contains('n') && title !== 'Level';
+    const isLevel = title === 'Level';
+    const isText = !header.classList.contains('n') && !isLevel;
     const button = document.createElement('button');
     button.type = 'button';
     button.textContent = title;
@@ -21,7 +23,7 @@ for (const table of document.querySelectorAll('table[data-sort]')) {
       const sign = down ? 1 : -1;
       headers.forEach((other) => other.removeAttribute('aria-sort'));
       header.setAttribute('aria-sort', down ? 'ascending' : 'descending');
-      const rows = [...body.rows].map((row) => [row, ...value(row, at)]);
+      const rows = [...body.rows].map((row) => [row, ...value(row, at, isLevel)]);
       rows.sort((a, b) => {
         if (isText) return sign * (a[1] < b[1] ? -1 : a[1] > b[1] ? 1 : 0);
         const known = isNaN(a[2]) - isNaN(b[2]);

@@ -3,9 +3,9 @@
 use serde_json::Value;
 
 /// Elements that end a line of text.
-const BLOCKS: [&str; 17] = [
-    "p", "h1", "h2", "h3", "li", "tr", "caption", "dt", "dd", "summary", "title", "desc",
-    "section", "header", "ol", "dl", "text",
+const BLOCKS: [&str; 16] = [
+    "p", "h1", "h2", "h3", "li", "caption", "dt", "dd", "summary", "title", "desc", "section",
+    "header", "ol", "dl", "text",
 ];
 
 fn unescaped(text: &str) -> String {
@@ -23,18 +23,29 @@ fn unescaped(text: &str) -> String {
 /// Returns the text of a page: tags removed, one line per block, cells separated by `|`.
 pub(crate) fn text_of(html: &str) -> String {
     let mut out = String::new();
-    let mut rest = html;
+    let (mut rest, mut is_in_cell) = (html, false);
     while let Some((text, tag_and_rest)) = rest.split_once('<') {
         out += &unescaped(&text.replace('\n', " "));
         let (tag, after) = tag_and_rest.split_once('>').unwrap();
         let name = tag.trim_start_matches('/').split([' ', '\n']).next().unwrap();
         rest = after;
-        if ["script", "style"].contains(&name) && !tag.starts_with('/') {
-            rest = after.split_once(&format!("</{name}>")).unwrap().1;
-        } else if tag.starts_with('/') && BLOCKS.contains(&name) {
-            out.push('\n');
-        } else if tag.starts_with('/') && ["td", "th"].contains(&name) {
+        // end tags of cells and rows are optional
+        let is_start = !tag.starts_with('/');
+        let ends_row = matches!((name, is_start), ("tr", _) | ("tbody", false));
+        let is_cell = ["td", "th"].contains(&name);
+        if is_in_cell && (is_cell || ends_row) {
             out += " | ";
+        }
+        if ends_row {
+            out.push('\n');
+        }
+        if is_cell || ends_row {
+            is_in_cell = is_cell && is_start;
+        }
+        if ["script", "style"].contains(&name) && is_start {
+            rest = after.split_once(&format!("</{name}>")).unwrap().1;
+        } else if !is_start && BLOCKS.contains(&name) {
+            out.push('\n');
         }
     }
     let lines = out.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "));

@@ -140,12 +140,14 @@ async function sorting(file) {
         const state = await table.evaluate((element) => {
           const sorted = [...element.tHead.rows[0].cells].filter((cell) => cell.hasAttribute('aria-sort'));
           const at = sorted.length === 1 ? sorted[0].cellIndex : -1;
+          const isLevel = sorted[0]?.textContent === 'Level';
           const values = [...element.tBodies[0].rows].map((row) => {
             const cell = row.cells[at];
-            return cell ? (cell.dataset.v ?? cell.textContent) : '';
+            const text = cell ? (cell.dataset.v ?? cell.textContent) : '';
+            return isLevel ? String('\u25cb\u25cf?\u25b2\u25a0'.indexOf(text[0])) : text;
           });
           return { sorted: sorted.length, order: sorted[0]?.getAttribute('aria-sort'), values,
-            isNumber: sorted[0]?.classList.contains('n') || sorted[0]?.textContent === 'Level' };
+            isNumber: isLevel || sorted[0]?.classList.contains('n') };
         });
         const label = `${name}: table ${at} column ${column} ${state.order}`;
         check(`${label}: one header`, state.sorted === 1);

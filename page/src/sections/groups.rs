@@ -14,7 +14,8 @@ use crate::svg::{Bullet, BulletScale, FunnelDot, bullet, bullet_scale, funnel, s
 const FUNNEL_MIN: usize = 26;
 /// Sizes of the charts in a row.
 const BULLET: (f64, f64) = (140.0, 14.0);
-const SPARKLINE: (f64, f64) = (60.0, 14.0);
+// 14 days are 13 steps of 5 pixels: whole numbers are short
+const SPARKLINE: (f64, f64) = (67.0, 14.0);
 
 pub(super) fn sections(data: &PageData) -> Vec<Section> {
     let all = data.groups.iter().enumerate();

@@ -2,33 +2,32 @@
 
 use std::fmt::{self, Display, Write};
 
-/// Colors of light mode, with the classes that replace them.
-pub(crate) const LINE: Color = Color { class: "l", hex: "#1f5fa8" };
-pub(crate) const BAND: Color = Color { class: "b", hex: "#c5d9ef" };
-pub(crate) const AXIS: Color = Color { class: "x", hex: "#57606a" };
-pub(crate) const TEXT: Color = Color { class: "t", hex: "#1b1f24" };
-pub(crate) const WARNING: Color = Color { class: "w", hex: "#8a5a00" };
-pub(crate) const CRITICAL: Color = Color { class: "c", hex: "#b3261e" };
+/// Colors of light mode; the style sheet replaces them in dark mode.
+pub(crate) const LINE: Color = Color("#1f5fa8");
+pub(crate) const BAND: Color = Color("#c5d9ef");
+pub(crate) const AXIS: Color = Color("#57606a");
+pub(crate) const TEXT: Color = Color("#1b1f24");
+pub(crate) const WARNING: Color = Color("#8a5a00");
+pub(crate) const CRITICAL: Color = Color("#b3261e");
 
-/// A color of a chart.
+/// A color of a chart, as in CSS.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Color {
-    /// Class of fills (`f` before it) and of lines (`s` before it).
-    pub(crate) class: &'static str,
-    pub(crate) hex: &'static str,
-}
+pub(crate) struct Color(pub(crate) &'static str);
 
 impl Color {
-    /// Returns the attributes of a fill.
+    /// Returns the attribute of a fill.
     pub(super) fn fill(self) -> String {
-        format!("class=\"f{}\" fill=\"{}\"", self.class, self.hex)
+        format!("fill=\"{}\"", self.0)
     }
 
-    /// Returns the attributes of a line; the element around it has `fill="none"`.
+    /// Returns the attribute of a line; the element around it has `fill="none"`.
     pub(super) fn stroke(self) -> String {
-        format!("class=\"s{}\" stroke=\"{}\"", self.class, self.hex)
+        format!("stroke=\"{}\"", self.0)
     }
 }
+
+/// Attribute of a path in [`Drawing::hidden`]; [`Drawing::described`] has it for all elements.
+pub(super) const UNFILLED: &str = " fill=\"none\"";
 
 /// A complete SVG element. Only this module creates it, from numbers and escaped text.
 #[derive(Debug, Clone)]
@@ -75,6 +74,14 @@ fn coordinate(value: f64) -> String {
     text.strip_suffix(".0").map_or(text.clone(), str::to_owned)
 }
 
+/// Returns an attribute with a coordinate; nothing for 0, which is the default.
+fn attribute(name: &str, value: f64) -> String {
+    match coordinate(value).as_str() {
+        "0" | "-0" => String::new(),
+        text => format!(" {name}=\"{text}\""),
+    }
+}
+
 /// Builds an SVG element.
 #[derive(Debug)]
 pub(super) struct Drawing {
@@ -95,35 +102,29 @@ impl Drawing {
         // writing to a String cannot fail
         _ = write!(
             out,
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" viewBox=\"0 0 {width} {height}\" fill=\"none\" role=\"img\" aria-labelledby=\"{id}-t {id}-d\"><title id=\"{id}-t\">{}</title><desc id=\"{id}-d\">{}</desc>",
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" viewBox=\"0 0 {width} {height}\"{UNFILLED} font-size=\"12\" font-family=\"sans-serif\" role=\"img\" aria-labelledby=\"{id}-t {id}-d\"><title id=\"{id}-t\">{}</title><desc id=\"{id}-d\">{}</desc>",
             escape(title),
             escape(description)
         );
         Self { out }
     }
 
-    /// Starts a chart next to its numbers, which screen readers skip.
+    /// Starts a chart next to its numbers, which screen readers skip. A path that is no straight line needs [`UNFILLED`].
     pub(super) fn hidden(width: f64, height: f64) -> Self {
         let (width, height) = (coordinate(width), coordinate(height));
-        Self {
-            out: format!(
-                "<svg width=\"{width}\" height=\"{height}\" fill=\"none\" aria-hidden=\"true\">"
-            ),
-        }
+        Self { out: format!("<svg width=\"{width}\" height=\"{height}\" aria-hidden=\"true\">") }
     }
 
     /// Starts elements that are drawn where a chart refers to them.
-    pub(super) fn definition(id: &str) -> Self {
-        Self {
-            out: format!(
-                "<svg width=\"0\" height=\"0\" fill=\"none\" aria-hidden=\"true\"><g id=\"{id}\">"
-            ),
-        }
+    pub(super) fn definitions() -> Self {
+        Self::hidden(0.0, 0.0)
     }
 
-    pub(super) fn finish_definition(mut self) -> Svg {
-        self.out.push_str("</g></svg>");
-        Svg(self.out)
+    /// Defines elements; [`Self::reference`] draws them by their ID, which is unique in the page.
+    pub(super) fn define(&mut self, id: &str, draw: impl FnOnce(&mut Self)) {
+        _ = write!(self.out, "<defs><g id=\"{id}\">");
+        draw(self);
+        self.out.push_str("</g></defs>");
     }
 
     pub(super) fn line(&mut self, from: (f64, f64), to: (f64, f64), color: Color, more: &str) {
@@ -137,16 +138,21 @@ impl Drawing {
         _ = write!(self.out, "<path d=\"M{x1} {y1}{to}\" {}{more}/>", color.stroke());
     }
 
-    /// Draws the elements of a [`small::bullet_scale`].
-    pub(super) fn reference(&mut self, id: &str) {
-        _ = write!(self.out, "<use href=\"#{id}\"/>");
+    /// Draws defined elements, moved by `offset`.
+    pub(super) fn reference(&mut self, id: &str, offset: (f64, f64)) {
+        let (x, y) = (attribute("x", offset.0), attribute("y", offset.1));
+        _ = write!(self.out, "<use href=\"#{id}\"{x}{y}/>");
     }
 
     pub(super) fn rect(&mut self, at: (f64, f64), size: (f64, f64), color: Color) {
-        let [x, y, width, height] = [at.0, at.1, size.0.max(0.0), size.1.max(0.0)].map(coordinate);
+        let [width, height] = [size.0.max(0.0), size.1.max(0.0)].map(coordinate);
+        if width == "0" || height == "0" {
+            return;
+        }
+        let (x, y) = (attribute("x", at.0), attribute("y", at.1));
         _ = write!(
             self.out,
-            "<rect x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"{height}\" {}/>",
+            "<rect{x}{y} width=\"{width}\" height=\"{height}\" {}/>",
             color.fill()
         );
     }
@@ -174,7 +180,7 @@ impl Drawing {
         let [x, y] = [at.0, at.1].map(coordinate);
         _ = write!(
             self.out,
-            "<text x=\"{x}\" y=\"{y}\" font-size=\"12\" font-family=\"sans-serif\" text-anchor=\"{anchor}\" {}>{}</text>",
+            "<text x=\"{x}\" y=\"{y}\" text-anchor=\"{anchor}\" {}>{}</text>",
             color.fill(),
             escape(text)
         );
@@ -186,11 +192,20 @@ impl Drawing {
     }
 }
 
+/// Returns a path through points. Points inside a horizontal line are left out.
 fn path_data(points: &[(f64, f64)]) -> String {
+    let points: Vec<[String; 2]> =
+        points.iter().map(|(x, y)| [coordinate(*x), coordinate(*y)]).collect();
     let mut out = String::with_capacity(points.len() * 10);
-    for (at, (x, y)) in points.iter().enumerate() {
-        out.push(if at == 0 { 'M' } else { 'L' });
-        _ = write!(out, "{} {}", coordinate(*x), coordinate(*y));
+    for (at, [x, y]) in points.iter().enumerate() {
+        let has_height = |at: usize| points.get(at).is_some_and(|[_, other]| other == y);
+        let is_level = at.checked_sub(1).is_some_and(has_height);
+        _ = match (at, is_level) {
+            (0, _) => write!(out, "M{x} {y}"),
+            (_, true) if has_height(at + 1) => continue,
+            (_, true) => write!(out, "H{x}"),
+            (_, false) => write!(out, "L{x} {y}"),
+        };
     }
     out
 }
@@ -206,6 +221,13 @@ mod tests {
         {
             assert_eq!(coordinate(value), text);
         }
+    }
+
+    #[test]
+    fn horizontal_lines_have_two_points() {
+        let points = [(0.0, 1.0), (1.0, 1.0), (2.0, 1.01), (3.0, 5.0), (4.0, 5.0), (5.0, 1.0)];
+        assert_eq!(path_data(&points), "M0 1H2L3 5H4L5 1");
+        assert_eq!(path_data(&[(1.0, 2.0)]), "M1 2");
     }
 
     proptest::proptest! {

@@ -12,6 +12,7 @@ const LEFT: f64 = 48.0;
 const RIGHT: f64 = 110.0;
 const BOTTOM: f64 = 30.0;
 const TOP: f64 = 10.0;
+const DOT_RADIUS: f64 = 3.0;
 /// Most dots with a label.
 const LABELS_MAX: usize = 8;
 /// Space of a label.
@@ -76,10 +77,16 @@ pub(crate) fn funnel(
         let end = points.last().map_or(base, |(_, y)| *y);
         drawing.text((right + 4.0, end + 4.0), "start", name, color);
     }
+    let dot_id = format!("{id}d");
+    drawing.define(&dot_id, |drawing| drawing.dot((0.0, 0.0), DOT_RADIUS, LINE, false));
     let mut labels: Vec<(f64, f64)> = Vec::new();
     for dot in dots {
         let at = (x(dot.attempts), y(dot.rate));
-        drawing.dot(at, 3.0, if dot.is_above { CRITICAL } else { LINE }, dot.is_above);
+        if dot.is_above {
+            drawing.dot(at, DOT_RADIUS, CRITICAL, true);
+        } else {
+            drawing.reference(&dot_id, at);
+        }
         if dot.is_above && labels.len() < LABELS_MAX {
             let mut label = (at.0 + 6.0, at.1 + 4.0);
             let overlaps = |label: (f64, f64)| {

@@ -1,6 +1,6 @@
 //! Charts in rows of tables: a rate on its scale, and a trend. Their numbers are in the row.
 
-use super::drawing::{AXIS, CRITICAL, Color, Drawing, LINE, Svg, TEXT, WARNING};
+use super::drawing::{AXIS, CRITICAL, Color, Drawing, LINE, Svg, TEXT, UNFILLED, WARNING};
 
 /// The scale of the bullets of a table.
 #[derive(Debug, Clone, Copy)]
@@ -35,13 +35,23 @@ impl BulletScale {
         drawing.line((warning, 0.0), (warning, height), WARNING, "");
         drawing.line((critical, 0.0), (critical, height), CRITICAL, " stroke-dasharray=\"3 2\"");
     }
+
+    /// Draws the dot of a rate.
+    fn draw_dot(&self, drawing: &mut Drawing, x: f64, color: Color) {
+        drawing.dot((x, self.height / 2.0), self.height / 5.0, color, true);
+    }
 }
 
-/// Draws a scale once; [`bullet`] refers to it by its ID, which is unique in the page.
+/// Draws what the bullets of a table have in common, once; [`bullet`] refers to it by its ID, which is unique in the page.
 pub(crate) fn bullet_scale(scale: &BulletScale, id: &str) -> Svg {
-    let mut drawing = Drawing::definition(id);
-    scale.draw(&mut drawing);
-    drawing.finish_definition()
+    let mut drawing = Drawing::definitions();
+    drawing.define(id, |drawing| scale.draw(drawing));
+    drawing.define(&dot_id(id), |drawing| scale.draw_dot(drawing, 0.0, LINE));
+    drawing.finish()
+}
+
+fn dot_id(scale_id: &str) -> String {
+    format!("{scale_id}d")
 }
 
 /// Draws a rate as a dot, its interval as a line, and the previous period as a triangle. `id` is that of the scale;
@@ -50,7 +60,7 @@ pub(crate) fn bullet(bullet: &Bullet, scale: &BulletScale, id: Option<&str>) -> 
     let BulletScale { width, height, .. } = *scale;
     let mut drawing = Drawing::hidden(width, height);
     match id {
-        Some(id) => drawing.reference(id),
+        Some(id) => drawing.reference(id, (0.0, 0.0)),
         None => scale.draw(&mut drawing),
     }
     let middle = height / 2.0;
@@ -62,21 +72,17 @@ pub(crate) fn bullet(bullet: &Bullet, scale: &BulletScale, id: Option<&str>) -> 
         drawing.path(
             &[(at - size, base), (at + size, base), (at, top), (at - size, base)],
             TEXT,
-            "",
+            UNFILLED,
         );
     }
-    drawing.dot((scale.x(bullet.rate), middle), height / 5.0, color_of(bullet, scale), true);
-    drawing.finish()
-}
-
-fn color_of(bullet: &Bullet, scale: &BulletScale) -> Color {
-    if bullet.interval[0] > scale.critical {
-        CRITICAL
-    } else if bullet.interval[0] > scale.warning {
-        WARNING
-    } else {
-        LINE
+    let rate = scale.x(bullet.rate);
+    match (bullet.interval[0], id) {
+        (low, _) if low > scale.critical => scale.draw_dot(&mut drawing, rate, CRITICAL),
+        (low, _) if low > scale.warning => scale.draw_dot(&mut drawing, rate, WARNING),
+        (_, Some(id)) => drawing.reference(&dot_id(id), (rate, 0.0)),
+        (_, None) => scale.draw_dot(&mut drawing, rate, LINE),
     }
+    drawing.finish()
 }
 
 /// Draws rates over time on a scale from 0 to `scale`; unknown rates are gaps. `None` without two rates.
@@ -103,7 +109,7 @@ fn flush(drawing: &mut Drawing, points: &mut Vec<(f64, f64)>) {
     match points.as_slice() {
         [] => {}
         [only] => drawing.dot(*only, 1.0, LINE, true),
-        several => drawing.path(several, LINE, ""),
+        several => drawing.path(several, LINE, UNFILLED),
     }
     points.clear();
 }
