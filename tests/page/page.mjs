@@ -210,7 +210,7 @@ const validate = new HtmlValidate({ extends: ['html-validate:recommended'], rule
   // the page is compact
   'no-trailing-whitespace': 'off', 'doctype-style': 'off', 'void-style': 'off', 'attribute-boolean-style': 'off',
   'long-title': 'off', 'no-raw-characters': 'off', 'require-sri': 'off', 'no-inline-style': 'error',
-  'prefer-native-element': 'off',
+  'prefer-native-element': 'off', 'no-implicit-close': 'off',
 } });
 
 async function valid(file) {
