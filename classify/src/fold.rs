@@ -20,6 +20,8 @@
 //! - The reply code at the start of a text is dropped where it is repeated, with its status code: servers repeat it on
 //!   each line of a reply.
 
+use std::borrow::Cow;
+
 use bouncewatch_schemas::diagnostic::leading_status;
 
 /// Bytes that are read from the start of a text. Almost all replies are shorter. The limit bounds the time per text.
@@ -137,7 +139,11 @@ impl FoldedText<'_, '_> {
 /// The normal form of a pattern, without the blanks around it. `{ip}` and `{address}` stand for any address.
 pub(super) fn fold_pattern(pattern: &str) -> Vec<u8> {
     let mut out = Vec::new();
-    let example = pattern.replace("{ip}", "192.0.2.1").replace("{address}", "a@example.org");
+    let example = if pattern.contains('{') {
+        Cow::Owned(pattern.replace("{ip}", "192.0.2.1").replace("{address}", "a@example.org"))
+    } else {
+        Cow::Borrowed(pattern)
+    };
     fold(&example, None, &mut out);
     out.trim_ascii().to_vec()
 }

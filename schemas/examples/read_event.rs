@@ -16,7 +16,7 @@ fn main() -> Result<ExitCode, Box<dyn std::error::Error>> {
     let text = text.trim();
     // fast path: an SNS notification and the event in it, in one pass; otherwise a plain event
     let event: Envelope<'_> = match notification_from_str(text) {
-        Ok(notification) => notification.message,
+        Ok(notification) => *notification.message,
         Err(_) => serde_json::from_str(text)?,
     };
     let mut out = std::io::stdout().lock();

@@ -150,7 +150,10 @@ impl<'de> Visitor<'de> for TextVisitor {
         Ok(Text((!value.is_empty()).then_some(Cow::Borrowed(value))))
     }
     fn visit_str<E: Error>(self, value: &str) -> Result<Self::Value, E> {
-        Ok(Text((!value.is_empty()).then(|| Cow::Owned(value.to_owned()))))
+        self.visit_string(value.to_owned())
+    }
+    fn visit_string<E: Error>(self, value: String) -> Result<Self::Value, E> {
+        Ok(Text((!value.is_empty()).then_some(Cow::Owned(value))))
     }
     fn visit_i64<E: Error>(self, value: i64) -> Result<Self::Value, E> {
         Ok(Text(Some(Cow::Owned(value.to_string()))))

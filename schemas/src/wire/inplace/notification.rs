@@ -11,14 +11,14 @@ use crate::wire::inplace::reader::Fallback;
 use crate::wire::lenient::Text;
 
 /// An SNS notification with an SES event.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Notification<'a> {
     /// ARN of the topic.
     pub topic_arn: Text<'a>,
     /// Time at which SNS accepted the message.
     pub timestamp: Text<'a>,
-    /// The published event.
-    pub message: Envelope<'a>,
+    /// The published event. A box: it is large, and moved several times.
+    pub message: Box<Envelope<'a>>,
 }
 
 /// Reads an SNS notification that has a JSON object as its message.
@@ -36,21 +36,21 @@ impl<'de: 'a, 'a> Deserialize<'de> for Notification<'a> {
 }
 
 /// An envelope that is a JSON object. [`Envelope`] alone reads an array or a string as an empty envelope.
-struct ObjectEnvelope<'a>(Envelope<'a>);
+struct ObjectEnvelope<'a>(Box<Envelope<'a>>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for ObjectEnvelope<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct ObjectVisitor;
 
         impl<'de> Visitor<'de> for ObjectVisitor {
-            type Value = Envelope<'de>;
+            type Value = Box<Envelope<'de>>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an object")
             }
 
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
-                Envelope::deserialize(MapAccessDeserializer::new(map))
+                Envelope::deserialize(MapAccessDeserializer::new(map)).map(Box::new)
             }
         }
 
@@ -68,26 +68,29 @@ impl<'de> Visitor<'de> for NotificationVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut found = Notification::default();
-        let (mut is_notification, mut messages) = (false, 0);
+        let (mut is_notification, mut topic_arn, mut timestamp, mut message) =
+            (false, Text::default(), Text::default(), None);
         while let Some(key) = map.next_key::<&'de str>()? {
             match key {
                 "Type" => is_notification = map.next_value::<&'de str>()? == "Notification",
-                "TopicArn" => found.topic_arn = map.next_value()?,
-                "Timestamp" => found.timestamp = map.next_value()?,
-                "Message" => {
-                    found.message = map.next_value::<DocumentInString<ObjectEnvelope<'de>>>()?.0.0;
-                    messages += 1;
+                "TopicArn" => topic_arn = map.next_value()?,
+                "Timestamp" => timestamp = map.next_value()?,
+                "Message" if message.is_none() => {
+                    let found: DocumentInString<ObjectEnvelope<'de>> = map.next_value()?;
+                    message = Some(found.0.0);
                 }
                 "MessageId" | "Subject" | "SignatureVersion" | "Signature" | "SigningCertURL"
                 | "SigningCertUrl" | "UnsubscribeURL" | "UnsubscribeUrl" | "SequenceNumber"
                 | "MessageAttributes" => {
                     map.next_value::<serde::de::IgnoredAny>()?;
                 }
-                // SNS does not write this key
+                // SNS does not write this key, or not twice
                 _ => return Err(A::Error::custom(Fallback)),
             }
         }
-        if is_notification && messages == 1 { Ok(found) } else { Err(A::Error::custom(Fallback)) }
+        match message {
+            Some(message) if is_notification => Ok(Notification { topic_arn, timestamp, message }),
+            _ => Err(A::Error::custom(Fallback)),
+        }
     }
 }
