@@ -18,6 +18,9 @@ pub const CHECKSUM_KEY: &str = "bouncewatch.checksum";
 /// Footer key of the checksums of column chunks: a line per row group; 16 hex digits for its description in the footer,
 /// then 16 for each of its columns.
 pub const CHUNKS_KEY: &str = "bouncewatch.chunks";
+/// Footer key of the checksum of the footer: 16 hex digits, over all bytes of the footer except these digits and those of
+/// [`CHECKSUM_KEY`].
+pub const FOOTER_KEY: &str = "bouncewatch.footer";
 /// Folder of the event table in a store.
 pub const EVENTS: &str = "events";
 /// Folder of the quarantine table in a store.

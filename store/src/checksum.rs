@@ -1,12 +1,14 @@
 //! Checksum of a segment: XXH3 of 64 bits over all bytes of the file except the 16 hex digits of the checksum itself,
 //! which are a value of the footer. It covers the footer too, so a flipped bit anywhere in the file is found.
+//!
+//! The footer also has a checksum of its own, for a reader that fetches only parts of a file.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::sync::Arc;
 
-use bouncewatch_schemas::table::CHECKSUM_KEY;
+use bouncewatch_schemas::table::{CHECKSUM_KEY, FOOTER_KEY};
 use futures::TryStreamExt;
 use object_store::buffered::BufWriter;
 use object_store::path::Path;
@@ -43,18 +45,24 @@ pub(crate) enum Integrity {
     Damaged,
 }
 
-/// Footer value with the digits of a checksum that is not known yet.
-pub(crate) fn placeholder() -> KeyValue {
-    KeyValue::new(CHECKSUM_KEY.to_owned(), format!("{PREFIX}{}", "0".repeat(DIGITS)))
+/// Footer values with the digits of checksums that are not known yet.
+pub(crate) fn placeholders() -> [KeyValue; 2] {
+    let digits = "0".repeat(DIGITS);
+    [
+        KeyValue::new(CHECKSUM_KEY.to_owned(), format!("{PREFIX}{digits}")),
+        KeyValue::new(FOOTER_KEY.to_owned(), digits),
+    ]
+}
+
+/// Returns the end of the last occurrence of a word.
+fn end_of(text: &[u8], word: &str) -> Option<usize> {
+    let mut windows = text.windows(word.len());
+    windows.rposition(|window| window == word.as_bytes()).map(|at| at + word.len())
 }
 
 /// Finds the digits by the key and the prefix.
 fn find_digits(text: &[u8]) -> Result<Range<usize>, Integrity> {
-    let end = |word: &str| {
-        let mut windows = text.windows(word.len());
-        windows.rposition(|window| window == word.as_bytes()).map(|at| at + word.len())
-    };
-    match (end(KEY_END), end(PREFIX)) {
+    match (end_of(text, KEY_END), end_of(text, PREFIX)) {
         (None, None) => Err(Integrity::NoChecksum),
         (Some(key), Some(start)) if (key..=key + BETWEEN_MAX + PREFIX.len()).contains(&start) => {
             Ok(start..start + DIGITS)
@@ -63,14 +71,56 @@ fn find_digits(text: &[u8]) -> Result<Range<usize>, Integrity> {
     }
 }
 
-/// Sets the checksum of a complete file with a [`placeholder`].
+/// Finds the digits of the checksum of a footer. The key is followed by the type and the length of the value (Thrift
+/// compact protocol).
+fn find_footer_digits(footer: &[u8]) -> Option<Range<usize>> {
+    let key_end = end_of(footer, FOOTER_KEY)?;
+    let start = key_end + 2;
+    let length = usize::from(*footer.get(key_end + 1)?);
+    (length == DIGITS).then_some(start..start + DIGITS)
+}
+
+/// Returns the digits of the checksum of a footer. `own` is their range.
+fn footer_digits(footer: &[u8], own: &Range<usize>) -> Option<String> {
+    let mut skipped = [own.clone(), find_digits(footer).ok()?];
+    skipped.sort_by_key(|range| range.start);
+    let [first, second] = skipped;
+    let mut hash = Xxh3::new();
+    hash.update(footer.get(..first.start)?);
+    hash.update(footer.get(first.end..second.start)?);
+    hash.update(footer.get(second.end..)?);
+    Some(format!("{:016x}", hash.digest()))
+}
+
+/// Whether a footer is as it was written; `None` if it has no checksum of its own.
+pub(crate) fn is_footer_intact(footer: &[u8]) -> Option<bool> {
+    let range = find_footer_digits(footer)?;
+    let digits = footer_digits(footer, &range);
+    Some(digits.is_some_and(|digits| footer.get(range) == Some(digits.as_bytes())))
+}
+
+/// Sets the checksum of the footer at the end of a file, if it has a placeholder.
+fn seal_footer(end: &mut [u8]) -> Option<()> {
+    let bytes = end.len() as u64;
+    let (_, tail) = end.split_last_chunk::<8>()?;
+    let range = footer_range(bytes, tail)?;
+    let range = usize::try_from(range.start).ok()?..usize::try_from(range.end).ok()?;
+    let footer = end.get_mut(range)?;
+    let own = find_footer_digits(footer)?;
+    let digits = footer_digits(footer, &own)?;
+    footer.get_mut(own)?.copy_from_slice(digits.as_bytes());
+    Some(())
+}
+
+/// Sets the checksums of a complete file with [`placeholders`].
 pub(crate) fn seal(file: &mut [u8]) {
     let mut hash = Xxh3::new();
     seal_end(&mut hash, file);
 }
 
-/// Sets the checksum in the last part of a file. `hash` is that of the bytes before this part.
+/// Sets the checksums in the last part of a file. `hash` is that of the bytes before this part.
 fn seal_end(hash: &mut Xxh3, end: &mut [u8]) {
+    seal_footer(end);
     let Ok(range) = find_digits(end) else { return };
     let (Some(before), Some(after)) = (end.get(..range.start), end.get(range.end..)) else {
         return;
@@ -254,7 +304,12 @@ mod tests {
         let mut footer = Vec::new();
         footer.extend(CHECKSUM_KEY.as_bytes());
         footer.extend([0x18, 24]);
-        footer.extend(placeholder().value.unwrap().as_bytes());
+        let [of_file, of_footer] = placeholders().map(|one| one.value.unwrap());
+        footer.extend(of_file.as_bytes());
+        footer.push(0);
+        footer.extend(FOOTER_KEY.as_bytes());
+        footer.extend([0x18, 16]);
+        footer.extend(of_footer.as_bytes());
         footer.push(0);
         let mut file = b"PAR1some pages".to_vec();
         let length = u32::try_from(footer.len()).unwrap();
@@ -282,6 +337,24 @@ mod tests {
             flipped[bit / 8] ^= 1 << (bit % 8);
             let found = matches!(check(&flipped), Integrity::OtherKind | Integrity::Damaged);
             assert!(found, "bit {bit}");
+        }
+    }
+
+    /// A flip in the digits of the file's checksum is no fault of the footer; one in the key leaves no checksum, so that the
+    /// whole file is checked.
+    #[test]
+    fn every_flipped_bit_of_a_footer_is_found() {
+        let mut sealed = file();
+        seal(&mut sealed);
+        let start = b"PAR1some pages".len();
+        let footer = &sealed[start..sealed.len() - 8];
+        assert_eq!(is_footer_intact(footer), Some(true));
+        let digits = find_digits(footer).unwrap();
+        for bit in 0..footer.len() * 8 {
+            let mut flipped = footer.to_vec();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            let expected = digits.contains(&(bit / 8));
+            assert_eq!(is_footer_intact(&flipped).unwrap_or(false), expected, "bit {bit}");
         }
     }
 

@@ -77,13 +77,15 @@ pub(crate) fn table_schema(table: &str) -> SchemaRef {
     schema(if table == table::EVENTS { table::COLUMNS } else { table::QUARANTINE_COLUMNS })
 }
 
-/// Parquet writer settings of a table, with format version, table and room for the checksum in the footer.
+/// Parquet writer settings of a table, with format version, table and room for the checksums in the footer.
 pub(crate) fn properties(table: &str) -> WriterProperties {
     let level = ZstdLevel::try_new(ZSTD_LEVEL).expect("zstd supports the level");
+    let [of_file, of_footer] = checksum::placeholders();
     let footer = vec![
         KeyValue::new(table::VERSION_KEY.to_owned(), table::FORMAT_VERSION.to_string()),
         KeyValue::new(table::TABLE_KEY.to_owned(), table.to_owned()),
-        checksum::placeholder(),
+        of_file,
+        of_footer,
     ];
     let properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(level))

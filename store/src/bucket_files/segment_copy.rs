@@ -16,6 +16,7 @@ use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 use tokio::sync::{Mutex, Semaphore};
 
 use crate::bucket_files::folder::{cache_error, content_path, open_copy, remove};
+use crate::checksum::is_footer_intact;
 use crate::chunk_checksums::{ChunkChecksums, chunk_range};
 use crate::error::StoreError;
 use crate::open::{Segment, Store};
@@ -181,6 +182,10 @@ impl SegmentCopy {
         kept: BTreeSet<usize>,
     ) -> Result<Content, StoreError> {
         let damaged = |why: &dyn std::fmt::Display| store.damaged(&self.segment, why);
+        let footer_checked = footer_of(end).and_then(is_footer_intact);
+        if footer_checked == Some(false) {
+            return Err(damaged(&MISMATCH));
+        }
         let metadata = ParquetMetaDataReader::new().parse_and_finish(end);
         let metadata = metadata.map_err(|error| damaged(&error))?;
         let footer = metadata.file_metadata();
@@ -189,7 +194,9 @@ impl SegmentCopy {
         if !has_all_columns(&metadata, self.segment.bytes) {
             return Err(damaged(&OUTSIDE));
         }
-        let checksums = match key_value(footer, table::CHUNKS_KEY) {
+        // without a checksum of the footer, the file is read completely and checked by its own
+        let chunks = key_value(footer, table::CHUNKS_KEY).filter(|_| footer_checked.is_some());
+        let checksums = match chunks {
             Some(value) => {
                 let parsed = ChunkChecksums::parse(value, metadata.row_groups());
                 Some(parsed.ok_or_else(|| damaged(&MISMATCH))?)
@@ -294,6 +301,12 @@ fn footer_bytes(end: &[u8]) -> Option<u64> {
     let (_, tail) = end.split_last_chunk::<8>()?;
     let length = tail.strip_suffix(b"PAR1")?.try_into().ok()?;
     Some(u64::from(u32::from_le_bytes(length)) + 8)
+}
+
+/// Returns the footer, given the end of a file that contains it.
+fn footer_of(end: &[u8]) -> Option<&[u8]> {
+    let length = usize::try_from(footer_bytes(end)?).ok()?;
+    end.get(end.len().checked_sub(length)?..end.len() - 8)
 }
 
 /// Reads the footer of a copy.
