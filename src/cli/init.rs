@@ -31,7 +31,7 @@ pub(crate) struct InitArgs {
     pub(crate) store: String,
     /// Settings file to write [default: bouncewatch.toml]
     ///
-    /// It must not exist.
+    /// An existing file is not changed.
     #[arg(long, value_name = "FILE", default_value = "bouncewatch.toml", hide_default_value = true, help_heading = heading::OUTPUT)]
     pub(crate) settings: PathBuf,
     /// Print the CloudFormation template, and nothing else

@@ -128,3 +128,24 @@ fn rate_of_cloudwatch_that_cannot_be_read_is_an_error() {
     assert_eq!(output.exit_code, 2, "{output:?}");
     assert!(output.stderr.contains("--aws: "), "{output:?}");
 }
+
+#[test]
+fn init_prints_absolute_paths_and_never_changes_a_settings_file() {
+    let workspace = snapshot("/account/value/production_access", json!(true));
+    let first = workspace.run("init --from account.json --store store");
+    let store = workspace.path("store").display().to_string();
+    let settings = workspace.path("bouncewatch.toml");
+    let written = std::fs::read_to_string(&settings).unwrap();
+    assert!(written.contains(&format!("store = \"{store}\"")), "{written}");
+    assert!(first.stdout.contains(&format!("--store {store} ")), "{first:?}");
+    assert!(!first.stdout.contains("--store store"), "{first:?}");
+
+    std::fs::write(&settings, "# edited\n").unwrap();
+    let second = workspace.run("init --from account.json --store store");
+    assert_eq!((&second.stdout, second.exit_code), (&first.stdout, first.exit_code));
+    assert!(second.stderr.contains("exists and was not changed"), "{second:?}");
+    assert_eq!(std::fs::read_to_string(&settings).unwrap(), "# edited\n");
+
+    let bucket = workspace.run("init --from account.json --store s3://bucket/prefix");
+    assert!(bucket.stdout.contains("--store s3://bucket/prefix "), "{bucket:?}");
+}
