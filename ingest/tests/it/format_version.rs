@@ -22,14 +22,22 @@ use crate::test_store::{NOW, TestStore};
 
 const NEWER: &str = "format version 9 is newer than version 2";
 
-/// Changes the format version in the footer of a file from 2 to 9.
+/// Returns the position after the last occurrence of a text.
+fn position_after(bytes: &[u8], text: &str) -> usize {
+    let mut windows = bytes.windows(text.len());
+    windows.rposition(|window| window == text.as_bytes()).unwrap() + text.len()
+}
+
+/// Changes the format version in the footer of a file from 2 to 9, and the kind of the checksum: with a checksum that this
+/// release knows, it would be a damaged file of version 2.
 fn make_newer(path: &Path) {
     let mut bytes = std::fs::read(path).unwrap();
-    let key = table::VERSION_KEY.as_bytes();
-    let at = bytes.windows(key.len()).rposition(|window| window == key).unwrap() + key.len();
+    let at = position_after(&bytes, table::VERSION_KEY);
     // Thrift compact protocol: field 2 of type binary, 1 byte long
     assert_eq!(bytes[at..at + 3], [0x18, 1, b'2']);
     bytes[at + 2] = b'9';
+    let kind = position_after(&bytes, "xxh3");
+    bytes[kind - 1] = b'9';
     std::fs::write(path, bytes).unwrap();
 }
 
