@@ -56,7 +56,7 @@ pub(super) fn run(
     Ok(result.with_attention(!setup.problems.is_empty()))
 }
 
-/// Writes the settings unless the file exists. Returns a note that says so.
+/// Writes the settings unless the file exists. Returns a note about it.
 fn write_settings(path: &Path, settings: &str) -> anyhow::Result<String> {
     let shown = path.display();
     match std::fs::symlink_metadata(path) {
