@@ -13,7 +13,7 @@ const CSS: &str = include_str!("../templates/page.css");
 const JS: &str = include_str!("../templates/page.js");
 /// SHA-256 of [`CSS`] and [`JS`]; a test compares them.
 pub(crate) const CSS_HASH: &str = "xtTHmZiTTkgl49Ys2m7vQh9a+Cr4/eCsUAnth7pW85I=";
-pub(crate) const JS_HASH: &str = "hAa0bAVf7VsvHMJ8j8xS0TTUJI6ez8L35DzHrXh9W/k=";
+pub(crate) const JS_HASH: &str = "Y+/W6Fkspsn8psmVvXgwhA3OO2JULPTOdslpZEe0nzw=";
 
 /// JSON text with `<` escaped, so that it ends no script element.
 struct EmbeddedJson<'a>(&'a str);

@@ -1,5 +1,5 @@
 'use strict';
-// shapes of levels, from the one to sort last
+// shapes of levels, from low volume to critical
 const levels = '\u25cb\u25cf?\u25b2\u25a0';
 for (const table of document.querySelectorAll('table[data-sort]')) {
   const body = table.tBodies[0];

@@ -15,8 +15,7 @@ pub const INPUTS_KEY: &str = "bouncewatch.inputs";
 pub const UNIQUE_KEY: &str = "bouncewatch.unique";
 /// Footer key of the checksum: `xxh3-64:` and 16 hex digits, over all bytes of the file except these digits.
 pub const CHECKSUM_KEY: &str = "bouncewatch.checksum";
-/// Footer key of the checksums of column chunks: a line per row group; 16 hex digits for its description in the footer,
-/// then 16 for each of its columns.
+/// Footer key of the checksums of column chunks: a line per row group, 16 hex digits for each of its columns.
 pub const CHUNKS_KEY: &str = "bouncewatch.chunks";
 /// Footer key of the checksum of the footer: 16 hex digits, over all bytes of the footer except these digits and those of
 /// [`CHECKSUM_KEY`].

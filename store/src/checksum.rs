@@ -24,7 +24,7 @@ const PREFIX: &str = "xxh3-64:";
 /// Most bytes from the key to the prefix.
 const BETWEEN_MAX: usize = 4;
 /// Hex digits of a checksum.
-const DIGITS: usize = 16;
+pub(crate) const DIGITS: usize = 16;
 /// Bytes at the end of a JSON file that contain its checksum.
 const JSON_END_BYTES: usize = 48;
 /// Last bytes of a Parquet file: length of the footer, and `PAR1`.
@@ -92,8 +92,9 @@ fn footer_digits(footer: &[u8], own: &Range<usize>) -> Option<String> {
     Some(format!("{:016x}", hash.digest()))
 }
 
-/// Whether a footer is as it was written; `None` if it has no checksum of its own.
-pub(crate) fn is_footer_intact(footer: &[u8]) -> Option<bool> {
+/// Whether the footer at the end of a file is as it was written; `None` if it has no checksum of its own.
+pub(crate) fn is_footer_intact(end: &[u8]) -> Option<bool> {
+    let footer = end.get(footer_in(end)?)?;
     let range = find_footer_digits(footer)?;
     let digits = footer_digits(footer, &range);
     Some(digits.is_some_and(|digits| footer.get(range) == Some(digits.as_bytes())))
@@ -101,10 +102,7 @@ pub(crate) fn is_footer_intact(footer: &[u8]) -> Option<bool> {
 
 /// Sets the checksum of the footer at the end of a file, if it has a placeholder.
 fn seal_footer(end: &mut [u8]) -> Option<()> {
-    let bytes = end.len() as u64;
-    let (_, tail) = end.split_last_chunk::<8>()?;
-    let range = footer_range(bytes, tail)?;
-    let range = usize::try_from(range.start).ok()?..usize::try_from(range.end).ok()?;
+    let range = footer_in(end)?;
     let footer = end.get_mut(range)?;
     let own = find_footer_digits(footer)?;
     let digits = footer_digits(footer, &own)?;
@@ -212,11 +210,22 @@ impl Comparison {
     }
 }
 
-/// Range of the footer in a file of `bytes`, by its last 8 bytes; `None` if they are no end of a Parquet file.
-fn footer_range(bytes: u64, tail: &[u8]) -> Option<Range<u64>> {
+/// Length of the footer and the 8 bytes after it, by the end of a file; `None` if it is no end of a Parquet file.
+pub(crate) fn footer_bytes(end: &[u8]) -> Option<u64> {
+    let (_, tail) = end.split_last_chunk::<8>()?;
     let length = tail.strip_suffix(b"PAR1")?.try_into().map(u32::from_le_bytes).ok()?;
-    let end = bytes.checked_sub(TAIL_BYTES)?;
-    Some(end.checked_sub(length.into())?..end)
+    Some(u64::from(length) + TAIL_BYTES)
+}
+
+/// Range of the footer in a file of `bytes`, by its end; `None` if it is no end of a Parquet file.
+fn footer_range(bytes: u64, end: &[u8]) -> Option<Range<u64>> {
+    Some(bytes.checked_sub(footer_bytes(end)?)?..bytes - TAIL_BYTES)
+}
+
+/// Range of the footer in the end of a file; `None` if it does not contain a footer.
+fn footer_in(end: &[u8]) -> Option<Range<usize>> {
+    let range = footer_range(end.len() as u64, end)?;
+    Some(usize::try_from(range.start).ok()?..usize::try_from(range.end).ok()?)
 }
 
 /// Checks the checksum of a local file.
@@ -340,18 +349,17 @@ mod tests {
         }
     }
 
-    /// A flip in the digits of the file's checksum is no fault of the footer; one in the key leaves no checksum, so that the
-    /// whole file is checked.
+    /// A flip in the digits of the checksum of the file does not damage the footer. One in the key leaves no checksum of the
+    /// footer, so that the whole file is checked.
     #[test]
     fn every_flipped_bit_of_a_footer_is_found() {
         let mut sealed = file();
         seal(&mut sealed);
-        let start = b"PAR1some pages".len();
-        let footer = &sealed[start..sealed.len() - 8];
-        assert_eq!(is_footer_intact(footer), Some(true));
-        let digits = find_digits(footer).unwrap();
-        for bit in 0..footer.len() * 8 {
-            let mut flipped = footer.to_vec();
+        assert_eq!(is_footer_intact(&sealed), Some(true));
+        let digits = find_digits(&sealed).unwrap();
+        let footer = footer_in(&sealed).unwrap();
+        for bit in footer.start * 8..footer.end * 8 {
+            let mut flipped = sealed.clone();
             flipped[bit / 8] ^= 1 << (bit % 8);
             let expected = digits.contains(&(bit / 8));
             assert_eq!(is_footer_intact(&flipped).unwrap_or(false), expected, "bit {bit}");

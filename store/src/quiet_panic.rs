@@ -9,7 +9,7 @@ thread_local! {
     static IS_QUIET: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Runs a function; `None` if it panics. The hook of the process, which reports a panic as a bug, does not learn of it.
+/// Runs a function; `None` if it panics. The hook of the process, which reports a panic as a bug, is not called.
 pub(crate) fn catch_quietly<T>(run: impl FnOnce() -> T) -> Option<T> {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {

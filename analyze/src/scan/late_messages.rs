@@ -19,7 +19,7 @@ struct KnownMessages {
     is_known: Vec<bool>,
 }
 
-/// The scan of one range. When it is dropped, no other scan waits for it any more: it may have failed.
+/// The scan of one range. When it is dropped, other scans no longer wait for it: it may have failed.
 pub(super) struct LateScan<'l> {
     messages: &'l LateMessages,
     range: usize,

@@ -7,9 +7,9 @@ use std::time::Duration;
 use aws_sdk_sts::error::ProvideErrorMetadata;
 use aws_smithy_types::DateTime;
 use bouncewatch_schemas::text::error_chain;
-use tokio::time::Instant;
 
 use crate::gather::action::Action;
+use crate::gather::ses_pace::SesPace;
 use crate::snapshot::part::{CallFailure, Part};
 use crate::snapshot::time::Time;
 
@@ -26,9 +26,6 @@ pub struct Progress<'a> {
 
 /// Pages of a list at most; the largest lists have 1,000 entries per page.
 const PAGES_MAX: usize = 100;
-
-/// A call of SES that takes longer may have arrived late, for example after a retry.
-const QUICK_CALL: Duration = Duration::from_millis(250);
 
 /// Error codes for missing permission.
 const DENIED: [&str; 8] = [
@@ -55,16 +52,14 @@ const ABSENT: [&str; 8] = [
 
 /// Makes calls, each with its action.
 pub(super) struct Caller<'a> {
-    pace: Duration,
-    /// When the next call of SES may be made.
-    next_of_ses: Instant,
+    pace: SesPace,
     calls: usize,
     progress: &'a mut (dyn FnMut(&Progress<'_>) + Send),
 }
 
 impl<'a> Caller<'a> {
     pub(super) fn new(pace: Duration, progress: &'a mut (dyn FnMut(&Progress<'_>) + Send)) -> Self {
-        Self { pace, next_of_ses: Instant::now(), calls: 0, progress }
+        Self { pace: SesPace::new(pace), calls: 0, progress }
     }
 
     /// Makes a call. The future sends nothing before it is awaited here.
@@ -77,18 +72,15 @@ impl<'a> Caller<'a> {
     where
         E: ProvideErrorMetadata + Error,
     {
-        if action.is_ses() {
-            tokio::time::sleep_until(self.next_of_ses).await;
-        }
-        (self.progress)(&Progress { calls: self.calls, action, subject });
-        self.calls += 1;
-        let started = Instant::now();
-        let result = call.await;
-        if action.is_ses() {
-            let is_quick = started.elapsed() < QUICK_CALL;
-            let arrived = if is_quick { started } else { Instant::now() };
-            self.next_of_ses = arrived + self.pace;
-        }
+        let Self { pace, calls, progress } = self;
+        // calls of the SDK are large futures
+        let call = Box::pin(call);
+        let call = async {
+            progress(&Progress { calls: *calls, action, subject });
+            *calls += 1;
+            call.await
+        };
+        let result = if action.is_ses() { pace.call(call).await } else { call.await };
         match result {
             Ok(value) => Part::Value(value),
             Err(error) => part_of_error(action, &error),

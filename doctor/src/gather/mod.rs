@@ -1,7 +1,7 @@
 //! Calls AWS and returns a snapshot. Reads only; `deploy/policies/doctor.json` allows exactly the actions in [`Action`].
 //!
 //! A denied or failed call becomes a part of the snapshot and ends nothing. SES allows one call per second, so an account
-//! with 40 identities takes about a minute; `progress` is called before each call.
+//! with 40 identities takes almost a minute; `progress` is called before each call.
 
 mod account;
 mod action;
@@ -12,6 +12,7 @@ mod metrics;
 mod queues;
 mod regions;
 mod request;
+mod ses_pace;
 mod sets;
 mod tenants;
 mod topics;
@@ -20,7 +21,8 @@ mod workmail;
 pub use action::Action;
 pub use call::Progress;
 pub use metrics::bounce_rate;
-pub use request::{GatherError, GatherRequest, GatherScope, SES_PACE};
+pub use request::{GatherError, GatherRequest, GatherScope};
+pub use ses_pace::{SES_PACE, SesPace};
 
 use aws_config::SdkConfig;
 use bouncewatch_schemas::aws_error::is_credential_code;

@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
+use crate::gather::ses_pace::SES_PACE;
 use crate::snapshot::time::Time;
-
-/// SES allows one call per second for all actions except sending; this is a little more.
-pub const SES_PACE: Duration = Duration::from_millis(1_050);
 
 /// How much to gather.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

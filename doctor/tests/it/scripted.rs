@@ -190,12 +190,14 @@ fn denied(operation: &str) -> (u16, String) {
     (403, if is_xml { DENIED_XML } else { DENIED }.to_owned())
 }
 
+/// Responses of an account with everything; other operations are denied.
+fn response_or_denied(operation: &str) -> (u16, String) {
+    response(operation).map_or_else(|| denied(operation), |response| (200, response))
+}
+
 #[tokio::test]
 async fn responses_become_parts() {
-    let snapshot = gathered(|operation| {
-        response(operation).map_or_else(|| denied(operation), |response| (200, response))
-    })
-    .await;
+    let snapshot = gathered(response_or_denied).await;
     let json = snapshot.to_json(true).unwrap();
     let notifications = &snapshot.identities.value().unwrap()[0].notifications;
     let topic = "arn:aws:sns:eu-west-1:123456789012:classic";
@@ -287,7 +289,7 @@ async fn missing_entry_is_no_suppression_and_throttling_is_an_error() {
         } else if operation == "GET /v2/email/account" {
             (429, r#"{"__type": "TooManyRequestsException", "message": "slow down"}"#.to_owned())
         } else {
-            response(operation).map_or_else(|| denied(operation), |response| (200, response))
+            response_or_denied(operation)
         }
     })
     .await;
@@ -304,7 +306,7 @@ async fn failed_metric_is_an_error_not_a_missing_point() {
             let result = r#"{"MetricDataResults": [{"Id": "m0", "StatusCode": "InternalError"}]}"#;
             return (200, result.to_owned());
         }
-        response(operation).map_or_else(|| denied(operation), |response| (200, response))
+        response_or_denied(operation)
     })
     .await;
     let Part::Error(failure) = &snapshot.metrics else { panic!("{:?}", snapshot.metrics) };
@@ -318,7 +320,7 @@ async fn identity_is_found_in_any_case_and_account_is_required() {
             (200, response(operation).unwrap().replace("<Account>123456789012</Account>", ""))
         }
         "GET /v2/email/identities/example.com" => (200, "{}".to_owned()),
-        _ => response(operation).map_or_else(|| denied(operation), |response| (200, response)),
+        _ => response_or_denied(operation),
     });
     let request = GatherRequest { identities: vec!["EXAMPLE.com".to_owned()], ..request() };
     let snapshot = gather(&config, &request, &mut |_| {}).await.unwrap();
@@ -359,10 +361,10 @@ fn response_with_40_identities(operation: &str) -> (u16, String) {
         let entries: Vec<String> = (0..40).map(entry).collect();
         return (200, format!(r#"{{"EmailIdentities": [{}]}}"#, entries.join(",")));
     }
-    response(operation).map_or_else(|| denied(operation), |response| (200, response))
+    response_or_denied(operation)
 }
 
-/// Settings whose calls take some time each.
+/// Returns settings with a latency of each call.
 fn with_latency(config: &SdkConfig, latency: Duration) -> SdkConfig {
     let client = config.http_client().unwrap();
     let client = http_client_fn(move |settings, components| {

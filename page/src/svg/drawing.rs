@@ -20,7 +20,7 @@ impl Color {
         format!("fill=\"{}\"", self.0)
     }
 
-    /// Returns the attribute of a line; the element around it has `fill="none"`.
+    /// Returns the attribute of a line. If it is no straight line, it or an element around it needs [`UNFILLED`].
     pub(super) fn stroke(self) -> String {
         format!("stroke=\"{}\"", self.0)
     }

@@ -14,12 +14,11 @@ use aws_sdk_sesv2::types::{
     SuppressionListDestination, SuppressionListImportAction, SuppressionListReason,
 };
 use bouncewatch_analyze::suppress::AddressList;
-use tokio::time::{Instant, sleep, sleep_until};
+use bouncewatch_doctor::gather::{SES_PACE, SesPace};
+use tokio::time::{Instant, sleep};
 
 use crate::run::ses_error::ses_error;
 
-/// Time between two calls: SES accepts one per second (SES developer guide, "Service quotas", API sending quotas).
-const PACE: Duration = Duration::from_millis(1_050);
 /// Entries per page of the list.
 const PAGE_SIZE: i32 = 1_000;
 /// Time between two looks at an import job, and the longest time to wait for it.
@@ -34,8 +33,7 @@ pub(super) struct SesList {
     client: Client,
     /// Region of the list.
     pub(super) region: String,
-    /// When the next call may be made.
-    next_call: Instant,
+    pace: SesPace,
 }
 
 /// The entries of the list.
@@ -112,7 +110,7 @@ impl SesList {
     /// If the settings have no region.
     pub(super) fn new(config: &SdkConfig) -> anyhow::Result<Self> {
         let region = config.region().context("no region\n  hint: set AWS_REGION")?.to_string();
-        Ok(Self { client: Client::new(config), region, next_call: Instant::now() })
+        Ok(Self { client: Client::new(config), region, pace: SesPace::new(SES_PACE) })
     }
 
     /// Reads all entries. `progress` is called with the number of entries before each call.
@@ -126,7 +124,7 @@ impl SesList {
         loop {
             progress(number);
             let page = self.client.list_suppressed_destinations().page_size(PAGE_SIZE);
-            let page = self.paced(page.set_next_token(token).send()).await;
+            let page = self.pace.call(page.set_next_token(token).send()).await;
             let page = page.map_err(|error| failed("ses:ListSuppressedDestinations", &error))?;
             for one in page.suppressed_destination_summaries() {
                 number += 1;
@@ -169,13 +167,13 @@ impl SesList {
     async fn add(&mut self, line: &str) -> Result<(), Option<anyhow::Error>> {
         let (address, reason) = line.rsplit_once(',').unwrap_or((line, "BOUNCE"));
         let call = self.client.put_suppressed_destination().email_address(address);
-        let added = self.paced(call.reason(SuppressionListReason::from(reason)).send()).await;
+        let added = self.pace.call(call.reason(SuppressionListReason::from(reason)).send()).await;
         added.map(drop).map_err(|error| of_change("ses:PutSuppressedDestination", &error))
     }
 
     async fn remove(&mut self, address: &str) -> Result<(), Option<anyhow::Error>> {
         let call = self.client.delete_suppressed_destination().email_address(address);
-        match self.paced(call.send()).await {
+        match self.pace.call(call.send()).await {
             Ok(_) => Ok(()),
             // another run removed it
             Err(error) if error.code() == Some("NotFoundException") => Ok(()),
@@ -212,11 +210,11 @@ impl SesList {
             ImportDestination::builder().suppression_list_destination(list.build()?).build();
         let source = ImportDataSource::builder().s3_url(s3_url).data_format(DataFormat::Csv);
         let call = self.client.create_import_job().import_destination(destination);
-        let created = self.paced(call.import_data_source(source.build()?).send()).await;
+        let created = self.pace.call(call.import_data_source(source.build()?).send()).await;
         let created = created.map_err(|error| failed("ses:CreateImportJob", &error))?;
         let id = created.job_id().context("ses:CreateImportJob returned no job ID")?;
         loop {
-            let job = self.paced(self.client.get_import_job().job_id(id).send()).await;
+            let job = self.pace.call(self.client.get_import_job().job_id(id).send()).await;
             let job = job.map_err(|error| failed("ses:GetImportJob", &error))?;
             progress(count_of(job.processed_records_count()));
             if !matches!(job.job_status(), Some(JobStatus::Created | JobStatus::Processing)) {
@@ -236,19 +234,11 @@ impl SesList {
     /// # Errors
     /// If the settings of the account cannot be read.
     pub(super) async fn reasons_in_force(&mut self) -> anyhow::Result<BTreeSet<String>> {
-        let account = self.paced(self.client.get_account().send()).await;
+        let account = self.pace.call(self.client.get_account().send()).await;
         let account = account.map_err(|error| failed("ses:GetAccount", &error))?;
         let reasons = account.suppression_attributes().into_iter();
         let reasons = reasons.flat_map(SuppressionAttributes::suppressed_reasons);
         Ok(reasons.map(|reason| reason.as_str().to_owned()).collect())
-    }
-
-    /// Makes a call as soon as SES accepts it. The future sends nothing before.
-    async fn paced<T>(&mut self, call: impl Future<Output = T>) -> T {
-        sleep_until(self.next_call).await;
-        let result = call.await;
-        self.next_call = Instant::now() + PACE;
-        result
     }
 }
 
@@ -440,7 +430,7 @@ mod tests {
             ses.entries.iter().map(|(a, b)| (a.as_str(), b.as_str())).collect();
         assert_eq!(entries, [("a@example.org", "BOUNCE"), ("b@example.org", "COMPLAINT")]);
         for pair in ses.calls.windows(2) {
-            assert!(pair[1].1 - pair[0].1 >= PACE, "{:?}", ses.calls);
+            assert!(pair[1].1 - pair[0].1 >= SES_PACE, "{:?}", ses.calls);
         }
     }
 

@@ -16,7 +16,7 @@ use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 use tokio::sync::{Mutex, Semaphore};
 
 use crate::bucket_files::folder::{cache_error, content_path, open_copy, remove};
-use crate::checksum::is_footer_intact;
+use crate::checksum::{footer_bytes, is_footer_intact};
 use crate::chunk_checksums::{ChunkChecksums, chunk_range};
 use crate::error::StoreError;
 use crate::open::{Segment, Store};
@@ -182,8 +182,8 @@ impl SegmentCopy {
         kept: BTreeSet<usize>,
     ) -> Result<Content, StoreError> {
         let damaged = |why: &dyn std::fmt::Display| store.damaged(&self.segment, why);
-        let footer_checked = footer_of(end).and_then(is_footer_intact);
-        if footer_checked == Some(false) {
+        let is_intact = is_footer_intact(end);
+        if is_intact == Some(false) {
             return Err(damaged(&MISMATCH));
         }
         let metadata = ParquetMetaDataReader::new().parse_and_finish(end);
@@ -195,14 +195,9 @@ impl SegmentCopy {
             return Err(damaged(&OUTSIDE));
         }
         // without a checksum of the footer, the file is read completely and checked by its own
-        let chunks = key_value(footer, table::CHUNKS_KEY).filter(|_| footer_checked.is_some());
-        let checksums = match chunks {
-            Some(value) => {
-                let parsed = ChunkChecksums::parse(value, metadata.row_groups());
-                Some(parsed.ok_or_else(|| damaged(&MISMATCH))?)
-            }
-            None => None,
-        };
+        let chunks = key_value(footer, table::CHUNKS_KEY).filter(|_| is_intact.is_some());
+        let checksums =
+            chunks.and_then(|value| ChunkChecksums::parse(value, metadata.row_groups()));
         let facts = facts_of(footer, version);
         Ok(Content { metadata, facts, checksums, kept, ready: BTreeSet::new() })
     }
@@ -294,19 +289,6 @@ fn runs_of(chunks: Vec<Chunk>) -> Vec<Vec<Chunk>> {
         }
     }
     runs
-}
-
-/// Length of footer and tail, by the end of a file.
-fn footer_bytes(end: &[u8]) -> Option<u64> {
-    let (_, tail) = end.split_last_chunk::<8>()?;
-    let length = tail.strip_suffix(b"PAR1")?.try_into().ok()?;
-    Some(u64::from(u32::from_le_bytes(length)) + 8)
-}
-
-/// Returns the footer, given the end of a file that contains it.
-fn footer_of(end: &[u8]) -> Option<&[u8]> {
-    let length = usize::try_from(footer_bytes(end)?).ok()?;
-    end.get(end.len().checked_sub(length)?..end.len() - 8)
 }
 
 /// Reads the footer of a copy.

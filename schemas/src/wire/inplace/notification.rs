@@ -17,7 +17,7 @@ pub struct Notification<'a> {
     pub topic_arn: Text<'a>,
     /// Time at which SNS accepted the message.
     pub timestamp: Text<'a>,
-    /// The published event. A box: it is large, and moved several times.
+    /// The published event, in a box because it is large and moved several times.
     pub message: Box<Envelope<'a>>,
 }
 
@@ -84,7 +84,7 @@ impl<'de> Visitor<'de> for NotificationVisitor {
                 | "MessageAttributes" => {
                     map.next_value::<serde::de::IgnoredAny>()?;
                 }
-                // SNS does not write this key, or not twice
+                // SNS does not write this key, or a second message
                 _ => return Err(A::Error::custom(Fallback)),
             }
         }
