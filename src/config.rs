@@ -167,8 +167,7 @@ pub(crate) fn secret(
 ) -> anyhow::Result<Option<String>> {
     match (file, variable) {
         (None, None) => Ok(None),
-        (Some(_), Some(_)) => Err(anyhow!("set the file or the variable, not both")),
-        (Some(path), None) => {
+        (Some(path), _) => {
             let text = std::fs::read_to_string(path);
             text.map(Some).with_context(|| format!("could not read `{}`", path.display()))
         }
@@ -220,7 +219,7 @@ impl Config {
         }
         ensure!(
             !self.allow.verify_sns_signature || !self.allow.topics.is_empty(),
-            "[allow]: verify_sns_signature needs topics\n  hint: everyone can have a topic, and SNS signs its messages too; list yours in `topics`"
+            "[allow]: verify_sns_signature needs topics\n  hint: list your topics in `topics`; SNS also signs the messages of topics of other accounts"
         );
         ensure!(
             self.alert.clear_below > 0.0 && self.alert.clear_below <= 1.0,

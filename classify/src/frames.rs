@@ -57,7 +57,7 @@ impl<'t> InnerReply<'t> {
 
 /// Where the text of a frame stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum FramePosition {
     Before,
     Code,
     Within,
@@ -68,9 +68,9 @@ enum Place {
 /// The texts of all frames.
 struct Frames {
     /// Texts directly before a colon or quote, by their last byte.
-    endings: Vec<Vec<(Place, &'static str)>>,
+    endings: Vec<Vec<(FramePosition, &'static str)>>,
     /// Texts anywhere before it.
-    inside: Vec<(Place, &'static str)>,
+    inside: Vec<(FramePosition, &'static str)>,
 }
 
 static FRAMES: LazyLock<Frames> = LazyLock::new(|| {
@@ -79,15 +79,15 @@ static FRAMES: LazyLock<Frames> = LazyLock::new(|| {
     for row in rows {
         let mut columns = row.split('\t').skip(1);
         let place = match columns.next() {
-            Some("before") => Place::Before,
-            Some("code") => Place::Code,
-            Some("within") => Place::Within,
-            Some("tail") => Place::Tail,
-            _ => Place::Sender,
+            Some("before") => FramePosition::Before,
+            Some("code") => FramePosition::Code,
+            Some("within") => FramePosition::Within,
+            Some("tail") => FramePosition::Tail,
+            _ => FramePosition::Sender,
         };
         for text in columns.next().unwrap_or_default().split(" | ") {
             match (place, text.bytes().last()) {
-                (Place::Before | Place::Code | Place::Tail, Some(last)) => {
+                (FramePosition::Before | FramePosition::Code | FramePosition::Tail, Some(last)) => {
                     frames.endings[usize::from(last)].push((place, text));
                 }
                 _ => frames.inside.push((place, text)),
@@ -96,16 +96,16 @@ static FRAMES: LazyLock<Frames> = LazyLock::new(|| {
     }
     // a longer text states more
     let by_length =
-        |texts: &mut Vec<(Place, &str)>| texts.sort_by_key(|(_, text)| Reverse(text.len()));
+        |texts: &mut Vec<(FramePosition, &str)>| texts.sort_by_key(|(_, text)| Reverse(text.len()));
     frames.endings.iter_mut().for_each(by_length);
     frames
 });
 
 impl Frames {
     /// The text with which `before` ends, and its place.
-    fn end_of(&self, before: &[u8]) -> Option<(Place, &'static str)> {
+    fn end_of(&self, before: &[u8]) -> Option<(FramePosition, &'static str)> {
         let last = before.last()?.to_ascii_lowercase();
-        let ends = |(_, text): &&(Place, &str)| {
+        let ends = |(_, text): &&(FramePosition, &str)| {
             let start = before.len().checked_sub(text.len());
             start.is_some_and(|start| before[start..].eq_ignore_ascii_case(text.as_bytes()))
         };
@@ -113,7 +113,7 @@ impl Frames {
     }
 
     /// Position of the first text of this place.
-    fn position(&self, place: Place, text: &[u8]) -> Option<usize> {
+    fn position(&self, place: FramePosition, text: &[u8]) -> Option<usize> {
         let text = text.to_ascii_lowercase();
         let inside = self.inside.iter().filter(|(other, _)| *other == place);
         inside.filter_map(|(_, inside)| memmem::find(&text, inside.as_bytes())).min()
@@ -140,7 +140,7 @@ pub(super) fn unwrap(text: &str) -> InnerReply<'_> {
         }
         let before = bytes[..at].trim_ascii_end();
         let ending = frames.end_of(before);
-        if let Some((Place::Tail, note)) = ending {
+        if let Some((FramePosition::Tail, note)) = ending {
             end = before.len() - note.len();
             break;
         }
@@ -157,12 +157,13 @@ pub(super) fn unwrap(text: &str) -> InnerReply<'_> {
             Quote::Certain => true,
             Quote::Code => {
                 ending.is_some() || {
-                    let first = within.get_or_insert_with(|| frames.position(Place::Within, head));
+                    let first =
+                        within.get_or_insert_with(|| frames.position(FramePosition::Within, head));
                     first.is_some_and(|first| first < at)
                 }
             }
             Quote::None => {
-                matches!(ending, Some((Place::Before, _))) && bytes[at] == b':'
+                matches!(ending, Some((FramePosition::Before, _))) && bytes[at] == b':'
                     || bytes[at] == b'<' && expired && before.ends_with(b".")
             }
         };
@@ -183,8 +184,8 @@ pub(super) fn unwrap(text: &str) -> InnerReply<'_> {
     };
     // Postfix appends the command
     let (inner, command) = inner.split_once("(in reply to ").unwrap_or((inner, ""));
-    let about_sender = FRAMES.position(Place::Sender, &bytes[..at]).is_some()
-        || FRAMES.position(Place::Sender, command.as_bytes()).is_some()
+    let about_sender = FRAMES.position(FramePosition::Sender, &bytes[..at]).is_some()
+        || FRAMES.position(FramePosition::Sender, command.as_bytes()).is_some()
         || reply_code(inner).is_some_and(|code| LOGIN_CODES.contains(&code));
     InnerReply { text: inner, has_frame: true, expired, about_sender }
 }

@@ -224,7 +224,7 @@ pub trait Lookup {
     /// The IPv4 addresses of a host, then its IPv6 addresses.
     fn addresses(&self, name: &str) -> Result<Vec<IpAddr>, Unanswered> {
         let mut addresses = Vec::new();
-        // both questions are asked before one of them fails, so that a recorder learns of both
+        // look up both before an early return, so that `MissingQuestions` records both
         let answers =
             [RecordType::A, RecordType::Aaaa].map(|record_type| self.records(name, record_type));
         for records in answers {

@@ -107,6 +107,8 @@ bouncewatch_schemas::text_enum! {
         TopicPolicy = "wiring.topic_policy",
         /// The key of the topic lets SES publish.
         TopicKey = "wiring.topic_key",
+        /// The queue exists.
+        QueueMissing = "wiring.queue_missing",
         /// The topic has a subscription of the queue.
         SubscriptionMissing = "wiring.subscription_missing",
         /// The subscription is confirmed.
@@ -119,8 +121,6 @@ bouncewatch_schemas::text_enum! {
         RawDelivery = "wiring.raw_delivery",
         /// The subscription has a dead-letter queue.
         SubscriptionDeadLetters = "wiring.subscription_dead_letters",
-        /// The queue exists.
-        QueueMissing = "wiring.queue_missing",
         /// The policy of the queue lets SNS send.
         QueuePolicy = "wiring.queue_policy",
         /// The key of the queue lets SNS send.

@@ -12,7 +12,7 @@ use crate::{format, html, sections};
 pub struct IndexEntry {
     /// Value of the group; `None` for mail without a value.
     pub value: Option<String>,
-    /// File name of the page; a name without text from outside.
+    /// File name of the page; a name without untrusted text.
     pub file: String,
     /// Headline of the page.
     pub headline: String,

@@ -2,8 +2,8 @@
 
 use crate::data::Level;
 use crate::format;
-use crate::outside::shown;
 use crate::svg::Svg;
+use crate::untrusted_text::shown;
 
 /// A page.
 #[derive(Debug)]
@@ -232,8 +232,8 @@ impl LevelMark {
 pub(crate) enum Inline {
     Text(String),
     Strong(String),
-    /// Text from outside the project.
-    Outside(String),
+    /// Text that senders or receivers control.
+    Untrusted(String),
     Code(String),
     /// A value of the document, with its pointer.
     Value {
@@ -246,7 +246,7 @@ pub(crate) enum Inline {
         pointer: String,
     },
     Level(LevelMark),
-    /// File of another page, and text from outside.
+    /// File of another page, and untrusted text.
     File(String, String),
 }
 
@@ -277,8 +277,8 @@ impl Line {
         self.with(Inline::Strong(text.into()))
     }
 
-    pub(crate) fn outside(self, text: &str) -> Self {
-        self.with(Inline::Outside(shown(text)))
+    pub(crate) fn untrusted(self, text: &str) -> Self {
+        self.with(Inline::Untrusted(shown(text)))
     }
 
     pub(crate) fn code(self, text: impl Into<String>) -> Self {
@@ -289,7 +289,7 @@ impl Line {
         self.with(Inline::Level(mark))
     }
 
-    /// Adds a link to another page; `text` is from outside.
+    /// Adds a link to another page; `text` is untrusted.
     pub(crate) fn file(self, file: &str, text: &str) -> Self {
         self.with(Inline::File(file.to_owned(), shown(text)))
     }
@@ -326,7 +326,7 @@ impl Line {
         let plain = |inline: &Inline| match inline {
             Inline::Text(text)
             | Inline::Strong(text)
-            | Inline::Outside(text)
+            | Inline::Untrusted(text)
             | Inline::Code(text)
             | Inline::Value { text, .. }
             | Inline::Time { text, .. } => text.clone(),

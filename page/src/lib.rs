@@ -2,7 +2,7 @@
 //!
 //! - `data`: the JSON document with the results of all commands; the only input
 //! - `sections`: document -> sections of text, tables and charts (`layout`)
-//! - `svg`: charts; `format`: numbers and times; `outside`: text from outside the project
+//! - `svg`: charts; `format`: numbers and times; `untrusted_text`: text of senders and receivers
 //! - `html`, `mail`, `index`: layout -> output, with askama templates
 
 pub mod data;
@@ -12,11 +12,11 @@ mod html;
 mod index;
 mod layout;
 mod mail;
-mod outside;
 mod sections;
 mod svg;
 #[cfg(test)]
 mod tests;
+mod untrusted_text;
 
 use bouncewatch_schemas::printable::write_json;
 use serde::Serialize;
@@ -24,7 +24,7 @@ use serde::Serialize;
 pub use error::PageError;
 pub use html::JSON_BYTES_MAX;
 pub use index::{IndexEntry, index};
-pub use outside::mask_addresses;
+pub use untrusted_text::mask_addresses;
 
 /// Version of the JSON document.
 pub const VERSION: u32 = 1;

@@ -50,7 +50,7 @@ text_enum! {
 
 impl EventKind {
     /// The kinds of events about the account, which are about no mail.
-    pub const OF_ACCOUNT: [Self; 4] = [
+    pub const ACCOUNT_KINDS: [Self; 4] = [
         Self::SendingDisabled,
         Self::SendingEnabled,
         Self::SendingFindingOpen,

@@ -85,6 +85,7 @@ pub(crate) struct CheckArgs {
 
 /// Channels of alerts.
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
 pub(crate) struct AlertArgs {
     /// Publish new alerts to an SNS topic
     ///
@@ -113,6 +114,12 @@ pub(crate) struct AlertArgs {
     /// Prints the alerts that would be sent, and the rates that they concern. Does not change the alert state.
     #[arg(long, conflicts_with = "format", help_heading = heading::ALERTS)]
     pub(crate) dry_run: bool,
+    /// Send a test message to each channel
+    ///
+    /// Sends a message that reports no alert to the channels of arguments and settings, and prints which of them accepted it.
+    /// Reads no store, and does not change the alert state. Exits 3 if a channel fails.
+    #[arg(long, conflicts_with_all = ["format", "no_alert", "dry_run"], help_heading = heading::ALERTS)]
+    pub(crate) test_alert: bool,
     /// File or s3:// object with the alert state
     ///
     /// It records which alerts each channel received. Default: alerts.json in the store.

@@ -28,15 +28,15 @@ pub(crate) struct ForecastArgs {
     pub(crate) store: StoreArgs,
     /// Duration of the send [default: at once]
     ///
-    /// Events that are older than a window at the end of the send leave it.
+    /// A window ends at the end of the send; events before its start no longer count.
     #[arg(long, value_name = "DURATION", help_heading = heading::WINDOWS)]
     pub(crate) over: Option<String>,
     #[command(flatten)]
     pub(crate) window: WindowArgs,
     /// Column or tag of campaigns
     ///
-    /// Names the campaign of stored mail. Mail of one campaign on one day (UTC) is a mailing. How much mailings of the past differ from their forecasts
-    /// determines the interval.
+    /// Column that identifies the campaign of stored mail. A mailing is the mail of one campaign on one day (UTC). The
+    /// more past mailings differ from their forecasts, the wider is the interval.
     #[arg(long, value_name = "COLUMN", default_value = "tag:campaign", help_heading = heading::WINDOWS)]
     pub(crate) by: String,
     /// Group bounces by a column of LIST (repeatable)
@@ -85,7 +85,7 @@ pub(crate) struct ForecastArgs {
     /// Start of the mailings [default: 14 days before --at]
     #[arg(long, value_name = "TIME", requires = "backtest", help_heading = heading::BACKTEST)]
     pub(crate) from: Option<String>,
-    /// Fewest attempts of a mailing
+    /// Minimum number of attempts of a mailing
     #[arg(long, value_name = "N", default_value = "200", requires = "backtest", help_heading = heading::BACKTEST)]
     pub(crate) mailing_min: u64,
     /// Groups to list per dimension

@@ -55,7 +55,7 @@ use crate::exit_code;
 #[cfg(feature = "analyze")]
 pub(crate) use causes::{CausesArgs, CausesFormat};
 #[cfg(feature = "analyze")]
-pub(crate) use check::{CheckArgs, CheckFormat};
+pub(crate) use check::{AlertArgs, CheckArgs, CheckFormat};
 pub(crate) use config::ConfigCommand;
 pub(crate) use dashboards::{DashboardName, DashboardsArgs};
 #[cfg(feature = "doctor")]
@@ -245,8 +245,8 @@ pub(crate) enum Command {
     /// of its domain and provider, and the first attempts of the account. Prints the expected bounces with a 90 %
     /// interval, and what the windows of the account become if the list is sent.
     ///
-    /// Exit codes are the level that the account would reach: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN (the store knows too
-    /// little, or failure). With --backtest: 0 done.
+    /// Exit codes are the level that the account would reach: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN (fewer attempts in
+    /// the store than `minimum_volume`, or failure). With --backtest: 0 done.
     #[cfg(feature = "analyze")]
     Forecast(ForecastArgs),
     /// Print the events of one address or message, in order of time
@@ -314,7 +314,7 @@ Examples:
   bouncewatch schema
   bouncewatch schema | grep bounce")]
     Schema,
-    /// Print SQL views with the definitions of the numbers
+    /// Print SQL views that compute the events and rates of check
     ///
     /// DuckDB and Spark read the store themselves; these views give them the events that `check` counts: copies merged,
     /// values of the message filled in, without mail that SES does not count. The text depends on the columns of this

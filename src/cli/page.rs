@@ -80,7 +80,7 @@ pub(crate) struct PageArgs {
     pub(crate) from_json: Option<PathBuf>,
     /// Add the findings of a snapshot of doctor
     ///
-    /// FILE is that of `doctor --save`. Its bounce rate of CloudWatch is used if --aws-rate is not given.
+    /// FILE is written by `doctor --save`. If --aws-rate is not given, the CloudWatch bounce rate in FILE is used.
     #[cfg(feature = "doctor")]
     #[arg(long, value_name = "FILE", help_heading = heading::OUTPUT)]
     pub(crate) doctor: Option<PathBuf>,

@@ -37,7 +37,7 @@ pub(crate) struct ReconcileArgs {
     /// difference, and the step after which our rate is nearest to it.
     #[arg(long, value_name = "RATE", help_heading = heading::AWS)]
     pub(crate) aws_rate: Option<String>,
-    /// Read that rate from CloudWatch
+    /// Read the AWS rate from CloudWatch
     ///
     /// The newest Reputation.BounceRate in the region of the AWS settings. Needs cloudwatch:GetMetricData.
     #[cfg(feature = "doctor")]

@@ -30,7 +30,8 @@ pub(super) fn dns_server(text: &str) -> Result<SocketAddr, &'static str> {
 pub(crate) struct StoreArgs {
     /// Folder of the store, or s3://BUCKET/PREFIX
     ///
-    /// Required, unless the settings file has `store`.
+    /// Required, unless the settings file has `store`. Optional for `doctor`, and for options that read no store, such
+    /// as `check --counts`.
     #[arg(long, value_name = "DIR", help_heading = heading::STORE)]
     pub(crate) store: Option<String>,
 }

@@ -25,7 +25,8 @@ Examples:
     Stats(StoreReadArgs),
     /// Read every segment and report damaged ones
     ///
-    /// Changes nothing. Restore a damaged segment from a backup, or delete it and ingest its day again from an archive.
+    /// Changes nothing. Restore a damaged segment from a backup, or move it to the folder `damaged` with `store repair`
+    /// and ingest its day again from an archive.
     ///
     /// Exit codes: 0 every segment can be read, 1 a segment has a problem, 2 failed.
     #[command(after_help = "\

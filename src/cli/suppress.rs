@@ -51,21 +51,22 @@ pub(crate) struct SuppressArgs {
     pub(crate) soft: u16,
     /// Count soft bounces of the last DAYS days
     ///
-    /// After this period, an address with soft bounces only leaves the list.
+    /// After this period, an address that has only soft bounces is removed from the list.
     #[arg(long, value_name = "DAYS", default_value = "30", value_parser = clap::value_parser!(i64).range(1..=3_660), help_heading = heading::THRESHOLDS)]
     pub(crate) soft_days: i64,
     /// Minimum number of addresses of a provider incident
     ///
-    /// An incident: within hours, at least N addresses that worked before bounce with the same text of one provider, and
-    /// these bounces are at least a fifth of the mail to it. The addresses are on hold until 3 days after the incident, and
-    /// are listed if they bounce again later. 0: no incidents. [default: `mass_guard` of the settings]
+    /// An incident: within hours, at least N addresses that received mail before bounce at one provider with the same
+    /// text, and these bounces are at least 20 % of the bounces and deliveries of the provider. The addresses are on
+    /// hold until 3 days after the incident, and are listed if they bounce again later. 0: no incidents. [default:
+    /// `mass_guard` of the settings]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=1_000_000), help_heading = heading::THRESHOLDS)]
     pub(crate) mass_guard: Option<u32>,
     /// Print addresses to remove from SES's suppression list
     ///
-    /// Addresses with a later delivery, that bounced in a provider incident only, or with a hold that ended without a
-    /// bounce; never after a complaint. With --pull or --diff, only addresses of that list; otherwise those that SES put on
-    /// the list of the account according to the events.
+    /// An address is released if it received mail later, if it bounced only in a provider incident, or if its hold
+    /// ended without a bounce; never after a complaint. With --pull or --diff: only addresses on that list. Without:
+    /// addresses that SES has put on the account-level list, according to the events.
     #[arg(long, help_heading = heading::OUTPUT)]
     pub(crate) release: bool,
     /// Compare with an existing list
@@ -111,9 +112,9 @@ pub(crate) struct SesListArgs {
     /// Print what --push changes, change nothing
     #[arg(long, requires = "push", help_heading = heading::SES_LIST)]
     pub(crate) dry_run: bool,
-    /// Most addresses that --push changes
+    /// Change at most N addresses with --push
     ///
-    /// If there are more, nothing is changed: a number far above the usual one has a cause to look at first.
+    /// If there are more, nothing is changed and the exit code is 1. Find the reason for the high number first.
     #[arg(long, value_name = "N", default_value = "1000", requires = "push", help_heading = heading::SES_LIST)]
     pub(crate) push_max: usize,
     /// Bucket for imports of many addresses

@@ -22,7 +22,7 @@ pub(super) fn of_cloudwatch(args: &AwsArgs, at: i64) -> anyhow::Result<MetricPoi
         config.region().context("no region\n  hint: set AWS_REGION")?;
         match bounce_rate(&config, Time(at)).await {
             Part::Value(point) => point.context(
-                "CloudWatch has no Reputation.BounceRate of the last 7 days\n  hint: SES publishes it after a first bounce, in each region by itself; use --aws-rate",
+                "CloudWatch has no Reputation.BounceRate of the last 7 days\n  hint: SES publishes it per region, after the first bounce; check AWS_REGION, or use --aws-rate",
             ),
             Part::Denied(action) => bail!("access to {action} is denied\n  hint: allow it, or use --aws-rate"),
             Part::Error(failure) => bail!("{} failed: {}", failure.action, failure.message),

@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_those_of_the_files() {
+    fn dashboard_names_equal_file_names_in_dashboards_folder() {
         let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("dashboards");
         let mut files: Vec<String> = std::fs::read_dir(folder)
             .unwrap()

@@ -352,7 +352,7 @@ fn write_full(out: &mut Vec<u8>, text: &str, result: &Classification<'_>) -> io:
     line("meaning", advice.meaning)?;
     line("what to do", advice.remedy)?;
     if let Some(ses) = advice.ses {
-        line("with SES", ses)?;
+        line("in SES", ses)?;
     }
     Ok(())
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use arrow_array::RecordBatch;
+use bouncewatch_schemas::event::Channel;
 use bouncewatch_schemas::table;
 use bytes::Bytes;
 use futures::future::BoxFuture;
@@ -20,7 +21,7 @@ use parquet::arrow::async_reader::{
 };
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{
-    FileMetaData, ParquetMetaData, ParquetMetaDataReader, RowGroupMetaData,
+    ColumnChunkMetaData, FileMetaData, ParquetMetaData, ParquetMetaDataReader, RowGroupMetaData,
 };
 
 use crate::checksum::{Integrity, check_file, check_object};
@@ -227,6 +228,8 @@ pub struct SegmentFacts {
     pub version: u32,
     /// Its number of rows.
     pub rows: u64,
+    /// Whether a row can be a report of identity feedback; false only if the statistics of the channels exclude it.
+    pub may_have_identity_feedback: bool,
 }
 
 /// Checks that a segment in a local folder belongs to `table`, has a supported format version, and is as it was written
@@ -257,7 +260,7 @@ pub fn check_segment_file(path: &FilePath, table: &str) -> Result<SegmentFacts, 
     }
     match integrity {
         Integrity::OtherKind => Err(damaged(MISMATCH.to_owned())),
-        _ => Ok(facts_of(footer, version)),
+        _ => Ok(facts_of(&metadata, version)),
     }
 }
 
@@ -269,8 +272,24 @@ pub(crate) fn has_all_columns(metadata: &ParquetMetaData, bytes: u64) -> bool {
 }
 
 /// What a footer states, after its version was checked.
-pub(crate) fn facts_of(footer: &FileMetaData, version: u32) -> SegmentFacts {
-    SegmentFacts { version, rows: row_count_of(footer) }
+pub(crate) fn facts_of(metadata: &ParquetMetaData, version: u32) -> SegmentFacts {
+    let feedback = Channel::IdentityFeedback.as_str();
+    SegmentFacts {
+        version,
+        rows: row_count_of(metadata.file_metadata()),
+        may_have_identity_feedback: may_contain(metadata, table::CHANNEL, feedback),
+    }
+}
+
+/// Whether a text column can have a value, by its statistics.
+fn may_contain(metadata: &ParquetMetaData, column: &str, value: &str) -> bool {
+    let is_possible = |chunk: &ColumnChunkMetaData| {
+        let statistics = chunk.statistics();
+        let bounds = statistics.and_then(|of| of.min_bytes_opt().zip(of.max_bytes_opt()));
+        bounds.is_none_or(|(min, max)| (min..=max).contains(&value.as_bytes()))
+    };
+    let mut chunks = metadata.row_groups().iter().flat_map(RowGroupMetaData::columns);
+    chunks.any(|chunk| chunk.column_path().parts() == [column] && is_possible(chunk))
 }
 
 /// Number of rows of a segment, by its footer.

@@ -34,9 +34,10 @@ const WITHOUT_DICTIONARY: [&str; 8] = [
     table::MESSAGE_KEY,
     table::EVENT_KEY,
 ];
-/// Columns by which readers skip row groups. Minimum and maximum of text columns help no reader.
-const WITH_STATISTICS: [&str; 4] =
-    [table::EVENT_AT, table::RECEIVED_AT, table::MESSAGE_KEY, table::EVENT_KEY];
+/// Columns by which readers skip row groups, and [`table::CHANNEL`], which states whether a segment has reports of identity
+/// feedback. Minimum and maximum of other text columns help no reader.
+const WITH_STATISTICS: [&str; 5] =
+    [table::EVENT_AT, table::RECEIVED_AT, table::MESSAGE_KEY, table::EVENT_KEY, table::CHANNEL];
 
 /// Fields of a tag: key and value.
 pub(crate) fn tag_fields() -> Fields {

@@ -253,7 +253,7 @@ fn newest_events_are_kept_and_a_note_states_how_many_are_left_out() {
 }
 
 #[test]
-fn control_characters_are_escaped() {
+fn history_escapes_control_characters() {
     let workspace = Workspace::new();
     let text = "550 5.1.1 \u{1b}[2J\u{202e}user\tunknown\u{7}";
     let mut hostile =

@@ -188,7 +188,7 @@ fn damaged_compacted_segment_does_not_replace_its_inputs() {
 
 /// Files found by fuzzing. Most have no checksum, like the segments of the first releases.
 #[test]
-fn damaged_segment_is_an_error() {
+fn verify_exits_1_and_list_exits_2_on_damaged_segment() {
     let damaged = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/segments/damaged");
     for path in files(&damaged) {
         let workspace = Workspace::new();

@@ -10,7 +10,7 @@ use crate::command::Workspace;
 const AT: &str = "2026-11-18T12:00:00Z";
 
 #[test]
-fn every_feed_gives_its_numbers() {
+fn commands_print_expected_numbers_for_each_fixture_feed() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/numbers");
     let mut feeds = 0;
     for file in std::fs::read_dir(folder).unwrap() {

@@ -24,7 +24,7 @@ fn is_small(state: &State) -> bool {
 }
 
 #[test]
-fn each_state_has_its_text_and_every_number_is_that_of_the_document() {
+fn page_text_and_numbers_match_snapshot_and_document_in_each_state() {
     let folder = std::env::var_os("BOUNCEWATCH_PAGES").map(std::path::PathBuf::from);
     for state in &STATES {
         let workspace = Workspace::new();

@@ -45,7 +45,7 @@ fn views_on_the_sample_give_the_numbers_of_report_with_a_quote_in_the_path() {
 
 /// A new column of the event table changes these texts.
 #[test]
-fn text_of_each_dialect() {
+fn views_of_each_dialect_match_snapshot() {
     for dialect in ["duckdb", "spark", "datafusion", "athena", "trino", "bigquery"] {
         let arguments = format!(
             "views --store s3://bucket/it's/ --dialect {dialect} --prefix ses_ --own-domain Example.com \

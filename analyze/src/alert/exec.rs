@@ -21,12 +21,12 @@ pub enum ExecError {
     Wait(std::io::Error),
     /// The command failed.
     #[error(
-        "the alert command failed: {0}; the next run sends the message again\n  hint: run the command by hand with a JSON document on stdin; its output is on stderr"
+        "the alert command failed: {0}\n  hint: run the command by hand with a JSON document on stdin; its output is on stderr"
     )]
     Failed(String),
     /// The command exceeded the time limit.
     #[error(
-        "the alert command was killed after {} seconds; the next run sends the message again\n  hint: increase `exec_timeout` in [alert] of the settings", .0.as_secs_f64()
+        "the alert command was killed after {} seconds\n  hint: increase `exec_timeout` in [alert] of the settings", .0.as_secs_f64()
     )]
     TimedOut(Duration),
 }

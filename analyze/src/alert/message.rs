@@ -154,7 +154,12 @@ fn compose(
             (text::level_prefix(notification), text::subject(verdicts, notification));
         // writing to a String cannot fail
         _ = writeln!(text, "{gap}{prefix}{}", printable(&title));
-        for fact in text::facts(verdicts, notification, context.arguments) {
+        let is_same = |broad: &&Notification| verdicts.is_same_mail(broad, notification);
+        let facts = match listed[..at].iter().find(is_same) {
+            Some(broad) if level > AlertLevel::Ok => vec![text::same_mail(broad)],
+            _ => text::facts(verdicts, notification, context.arguments),
+        };
+        for fact in facts {
             _ = writeln!(text, "  {}", printable(&fact));
         }
     }
@@ -352,6 +357,20 @@ mod tests {
             ("metric", vec!["bounce_rate".to_owned(), "complaint_rate".to_owned()])
         );
         assert!(got[0].id != got[1].id);
+    }
+
+    #[test]
+    fn group_with_all_mail_of_its_account_does_not_repeat_the_facts() {
+        let rate = |group: &[(&str, &str)], count| {
+            verdict("bounce_rate", group, "24h", count, Some(1_000))
+        };
+        for (count, expected) in [(70, 1), (69, 2)] {
+            let check = check_of(vec![rate(&[], 70), rate(&[("identity", "a")], count)]);
+            let text = first_messages(&check).remove(0).text;
+            assert_eq!(text.matches("warning threshold").count(), expected, "{text}");
+            let same = "in 24h, 1 r identity=a\n  the same mail as in the alert of 1 r above\n";
+            assert_eq!(text.contains(same), expected == 1, "{text}");
+        }
     }
 
     #[test]

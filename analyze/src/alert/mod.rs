@@ -7,6 +7,7 @@
 //! - `transition`: alert state + evaluation -> next alert state
 //! - `notification`: pending notifications of a channel, and their delivery
 //! - `message`, `text`: notifications -> messages; `verdicts`: verdicts of an alert
+//! - `test_message`: the message that tests a channel
 //! - `exec`, `sns`, `webhook`: channels
 //!
 //! All modules except `state_file` and the channels are pure.
@@ -22,6 +23,7 @@ pub mod state_file;
 pub mod state_location;
 #[cfg(test)]
 pub(crate) mod test_data;
+pub mod test_message;
 #[cfg(test)]
 mod tests;
 mod text;

@@ -21,7 +21,7 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A message could not be published.
 #[derive(Debug, thiserror::Error)]
-#[error("could not publish to the topic {topic}; the next run sends the message again: {why}")]
+#[error("could not publish to the topic {topic}: {why}")]
 pub struct SnsError {
     topic: String,
     /// Cause, with a hint if there is one.

@@ -64,6 +64,11 @@ pub(super) fn subject(verdicts: &VerdictIndex<'_>, notification: &Notification) 
     }
 }
 
+/// Returns the fact of an alert that counts the same mail as a listed one.
+pub(super) fn same_mail(broad: &Notification) -> String {
+    format!("the same mail as in the alert of {} above", scope_text(&broad.alert.key.scope))
+}
+
 /// Returns true if a rate is at or above the warning threshold, but has too few attempts to reach the level.
 fn is_low_volume(verdict: &Verdict) -> bool {
     verdict.level == AlertLevel::Ok && verdict.rate.is_some_and(|rate| rate >= verdict.warning)

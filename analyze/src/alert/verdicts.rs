@@ -39,6 +39,20 @@ impl<'c> VerdictIndex<'c> {
             .filter(|(_, verdict)| key.metric == verdict.metric || key.metric == DENOMINATOR)
     }
 
+    /// Whether an alert of a group counts the same mail as an alert of fewer dimensions: the group is the only one of
+    /// its scope, for example the only configuration set of an account.
+    pub(super) fn is_same_mail(&self, broad: &Notification, narrow: &Notification) -> bool {
+        let numbers = |one| {
+            let verdict: &Verdict = self.worst(one)?;
+            Some((verdict.metric, &verdict.window, verdict.level, verdict.count, verdict.attempts?))
+        };
+        let (outer, inner) = (&broad.alert.key.scope, &narrow.alert.key.scope);
+        outer.len() < inner.len()
+            && outer.iter().all(|(name, value)| inner.get(name) == Some(value))
+            && broad.alert.key.metric == narrow.alert.key.metric
+            && numbers(broad).is_some_and(|of_broad| Some(of_broad) == numbers(narrow))
+    }
+
     /// Returns the verdict of an alert with the worst level, then the highest rate; `None` if the scope has no events.
     ///
     /// Windows that reached a level since the alert was raised precede all others: the rate of a short window with few

@@ -68,7 +68,7 @@ impl fmt::Debug for Webhook {
 
 /// A message could not be posted.
 #[derive(Debug, thiserror::Error)]
-#[error("could not post to the webhook {name}; the next run sends the message again: {why}")]
+#[error("could not post to the webhook {name}: {why}")]
 pub struct WebhookError {
     name: String,
     why: String,

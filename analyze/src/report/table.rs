@@ -13,6 +13,7 @@ use crate::check::contribution::Contributor;
 use crate::check::level::AlertLevel;
 use crate::check::reconcile::{ReconciledScope, Reconciliation, ReconciliationStep};
 use crate::check::sending::SendingReport;
+use crate::check::verdict::Headroom;
 use crate::check::{CheckReport, FeedHealth, Verdict};
 use crate::incidents::table::incidents;
 use crate::report::rates::{RateReport, RateRow};
@@ -21,6 +22,8 @@ use crate::report::text_table::TextTable;
 use crate::report::trend::{BARS, Trends, bars};
 use crate::timeline::NO_VALUE;
 
+/// Level of a rate that has too few attempts for a level.
+const LOW_VOLUME: &str = "OK (low volume)";
 /// Title of the column with the rates of the last 14 days.
 const TREND: &str = "trend";
 /// Maximum length of a reason of AWS.
@@ -258,8 +261,13 @@ fn row(verdict: &Verdict) -> Vec<String> {
     let level = match (verdict.level, verdict.rate) {
         // without a rate there is nothing to be OK
         (AlertLevel::Ok, None) => "-",
-        (AlertLevel::Ok, Some(_)) if !verdict.significant => "OK (low volume)",
+        (AlertLevel::Ok, Some(_)) if !verdict.significant => LOW_VOLUME,
         (level, _) => level.as_upper(),
+    };
+    // with a low volume, a rate at a threshold is not a level yet
+    let headroom = |more: fn(Headroom) -> u64| match level {
+        LOW_VOLUME => "-".to_owned(),
+        _ => known(verdict.headroom.map(more)),
     };
     vec![
         level.to_owned(),
@@ -270,8 +278,8 @@ fn row(verdict: &Verdict) -> Vec<String> {
         interval(verdict.interval),
         verdict.count.to_string(),
         attempts,
-        known(verdict.headroom.map(|headroom| headroom.warning)),
-        known(verdict.headroom.map(|headroom| headroom.critical)),
+        headroom(|headroom| headroom.warning),
+        headroom(|headroom| headroom.critical),
     ]
 }
 

@@ -44,6 +44,8 @@ pub(super) struct DeltaBuilder<'a> {
     dimensions: Vec<Dimension>,
     /// Names of the texts of a row: the dimensions, then further columns that are needed.
     names: Vec<String>,
+    /// Whether the recipients of complaints are needed: they identify a report that two channels report.
+    needs_complaint_recipients: bool,
 }
 
 /// Text IDs by message: values that some event of the message has.
@@ -92,7 +94,20 @@ impl<'a> DeltaBuilder<'a> {
             }
         }
         let dimensions = dimensions.into_iter().collect();
-        Self { scan, measure, basis, groupings, to, dimensions, names }
+        let needs_complaint_recipients = true;
+        Self { scan, measure, basis, groupings, to, dimensions, names, needs_complaint_recipients }
+    }
+
+    /// Reads the recipients of complaints only if a row of one of the `ranges`, or of the day before it, can be a report of
+    /// identity feedback. The reports of a complaint on two channels are at most a minute apart.
+    pub(super) fn with_recipients_for(mut self, ranges: &[DayRange]) -> Result<Self, AnalyzeError> {
+        self.needs_complaint_recipients = false;
+        for range in ranges {
+            let first_day = range.first_day.saturating_sub(1);
+            self.needs_complaint_recipients |=
+                self.scan.may_have_identity_feedback(first_day, range.last_day)?;
+        }
+        Ok(self)
     }
 
     /// Scans the rows of a range.
@@ -232,7 +247,9 @@ impl<'a> DeltaBuilder<'a> {
             }
             Some(Dimension::Column(NO_FEEDBACK)) => expressions::no_feedback().alias(NO_FEEDBACK),
             Some(dimension) => expressions::dimension_value(dimension),
-            None if name == table::FEEDBACK_ID => expressions::complaint_report(),
+            None if name == table::FEEDBACK_ID => {
+                expressions::complaint_report(self.needs_complaint_recipients)
+            }
             None => col(name),
         };
         self.names.iter().enumerate().map(text).collect()

@@ -39,7 +39,7 @@ pub(super) fn is_kind(kind: EventKind) -> Expr {
 
 /// Whether an event is about the account. Compares each kind, so that row groups without them are skipped.
 pub(super) fn is_about_account() -> Expr {
-    EventKind::OF_ACCOUNT.into_iter().map(is_kind).fold(lit(false), Expr::or)
+    EventKind::ACCOUNT_KINDS.into_iter().map(is_kind).fold(lit(false), Expr::or)
 }
 
 /// Whether an event is about mail.
@@ -126,20 +126,21 @@ pub(super) fn no_feedback() -> Expr {
 }
 
 /// Channel, recipient and feedback ID of a complaint in one text; null for other events. Texts of complaints alone are
-/// built: an expression of polars would build one for each row.
-pub(super) fn complaint_report() -> Expr {
+/// built: an expression of polars would build one for each row. Without recipients, that column is not read.
+pub(super) fn complaint_report(has_recipients: bool) -> Expr {
     let report = |columns: &mut [Column]| {
-        let [kinds, channels, recipients, ids] = columns else {
+        let [kinds, channels, ids, recipients @ ..] = columns else {
             polars_bail!(ComputeError: "too few columns")
         };
-        let (channels, recipients, ids) = (channels.str()?, recipients.str()?, ids.str()?);
+        let (channels, ids) = (channels.str()?, ids.str()?);
+        let recipients = recipients.first().map(|column| column.str()).transpose()?;
         let is_complaint = kinds.str()?.equal(EventKind::Complaint.as_str());
         let reports = is_complaint.iter().enumerate().map(|(row, is_complaint)| {
             let report = || {
                 let is_feedback = channels.get(row) == Some(Channel::IdentityFeedback.as_str());
                 let channel = if is_feedback { FEEDBACK } else { PUBLISHED };
-                let [recipient, id] =
-                    [recipients, ids].map(|texts| texts.get(row).unwrap_or_default());
+                let recipient = recipients.and_then(|texts| texts.get(row)).unwrap_or_default();
+                let id = ids.get(row).unwrap_or_default();
                 format!("{channel}{recipient}{REPORT_SEPARATOR}{id}")
             };
             (is_complaint == Some(true)).then(report)
@@ -149,7 +150,10 @@ pub(super) fn complaint_report() -> Expr {
     };
     let field =
         |_: &Schema, _: &[Field]| Ok(Field::new(table::FEEDBACK_ID.into(), DataType::String));
-    let arguments = [col(table::CHANNEL), col(table::RECIPIENT), col(table::FEEDBACK_ID)];
+    let mut arguments = vec![col(table::CHANNEL), col(table::FEEDBACK_ID)];
+    if has_recipients {
+        arguments.push(col(table::RECIPIENT));
+    }
     col(table::KIND).map_many(report, &arguments, field).alias(table::FEEDBACK_ID)
 }
 

@@ -166,7 +166,8 @@ impl<'a> HistoryPart<'a> {
         let mut ranges = self.read_stored(&folders, &mut loaded)?;
         // newest first: the scan of a range keeps the rows that newer ranges need
         ranges.reverse();
-        let builder = DeltaBuilder::new(self.scan, measure, self.query.basis, groupings, self.to);
+        let builder = DeltaBuilder::new(self.scan, measure, self.query.basis, groupings, self.to)
+            .with_recipients_for(&ranges)?;
         let mut rest = ranges.as_slice();
         while !rest.is_empty() {
             let mut rows = 0;
@@ -283,7 +284,7 @@ mod tests {
     use super::*;
     use crate::scan::failure::FailureQuery;
     use crate::scan::store_scan::RowLimits;
-    use crate::scan::test_store::{TestRow, publish_with_version};
+    use crate::scan::test_store::{TestRow, publish, publish_with_version};
     use crate::timeline::Outcome;
 
     /// 2026-11-19 00:00 UTC.
@@ -467,6 +468,42 @@ mod tests {
         });
         for other in &results {
             assert_eq!(*other, results[0]);
+        }
+    }
+
+    /// The recipients are read only if a day or the day before it has reports of identity feedback.
+    #[test]
+    fn complaint_on_two_channels_counts_once_for_the_same_recipient_across_midnight() {
+        use bouncewatch_schemas::event::Channel::{EventPublishing, IdentityFeedback};
+
+        let midnight = START + DAY_MS;
+        let complaint = |channel, at, recipient, feedback_id| TestRow {
+            channel: Some(channel),
+            message: 1,
+            at,
+            sent_at: Some(START),
+            kind: Some(EventKind::Complaint.as_str()),
+            recipient: Some(recipient),
+            feedback_id: Some(feedback_id),
+            ..TestRow::default()
+        };
+        for (first_channel, recipient, expected) in [
+            (IdentityFeedback, "x@example.org", 1),
+            (IdentityFeedback, "y@example.org", 2),
+            (EventPublishing, "x@example.org", 2),
+        ] {
+            for first_at in [midnight - 20_000, midnight + 5_000] {
+                let store = tempfile::tempdir().unwrap();
+                let first = complaint(first_channel, first_at, recipient, "report-1");
+                let second =
+                    complaint(EventPublishing, midnight + 10_000, "x@example.org", "report-2");
+                publish(store.path(), "first.parquet", &[first]);
+                publish(store.path(), "second.parquet", &[second]);
+                let history = history(&open(store.path(), UNLIMITED));
+                let account = history.by_grouping[0].values();
+                let number: u64 = account.map(|one| one.of(Outcome::Complaint).number()).sum();
+                assert_eq!(number, expected, "{first_channel:?} {recipient} {first_at}");
+            }
         }
     }
 

@@ -236,6 +236,20 @@ impl StoreScan {
         Ok(rows)
     }
 
+    /// Whether rows of some days can be reports of identity feedback.
+    pub(super) fn may_have_identity_feedback(
+        &self,
+        first_day: i64,
+        last_day: i64,
+    ) -> Result<bool, AnalyzeError> {
+        for segment in self.prepared(first_day, last_day, &[])? {
+            if self.facts(segment)?.may_have_identity_feedback {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Returns the days with segments from `first_day` to `last_day` (inclusive).
     pub(super) fn days(&self, first_day: i64, last_day: i64) -> BTreeSet<i64> {
         let days = self.fingerprints.keys().copied();

@@ -60,7 +60,7 @@ fn unknown(failure: &Unanswered) -> Finding {
 fn check_token(lookup: &dyn Lookup, domain: &str, token: &str, zone: &str) -> Vec<Finding> {
     let at = format!("{token}._domainkey.{domain}");
     let target = name::normalise(&format!("{token}.{zone}"));
-    // both are asked before one fails, so that a recorder learns of each
+    // look up both before an early return, so that `MissingQuestions` records both
     let (aliases, texts) = (lookup.targets(&at, RecordType::Cname), lookup.texts(&at));
     let (aliases, texts) = match (aliases, texts) {
         (Ok(aliases), Ok(texts)) => (aliases, texts),

@@ -6,7 +6,7 @@ use crate::finding::Finding;
 
 /// Checks that a domain has mail exchangers or addresses.
 pub(crate) fn check(lookup: &dyn Lookup, domain: &str) -> Vec<Finding> {
-    // both are asked before one fails, so that a recorder learns of each
+    // look up both before an early return, so that `MissingQuestions` records both
     let (exchangers, addresses) = (lookup.exchangers(domain), lookup.addresses(domain));
     let finding = match (exchangers, addresses) {
         (Ok(exchangers), _) if matches!(exchangers.as_slice(), [mx] if Mx::is_null(mx)) => {

@@ -183,7 +183,7 @@ fn check_host(lookup: &dyn Lookup, domain: &str, mx: &Mx, findings: &mut Vec<Fin
         findings.push(kinds::RECIPIENT_MX_ADDRESS.found(what, fix));
         return Host::Unresolved;
     }
-    // both are asked before one fails, so that a recorder learns of each
+    // look up both before an early return, so that `MissingQuestions` records both
     let (aliases, addresses) = (lookup.targets(host, RecordType::Cname), lookup.addresses(host));
     if let Ok([alias, ..]) = aliases.as_deref() {
         let what = format!(

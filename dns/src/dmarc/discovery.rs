@@ -146,6 +146,6 @@ fn applicable(
 /// Whether a domain has addresses or mail exchangers; an unknown answer counts as yes.
 fn exists(lookup: &dyn Lookup, domain: &str) -> bool {
     let types = [RecordType::A, RecordType::Aaaa, RecordType::Mx];
-    // all are asked, so that a recorder learns of each
+    // look up all, so that `MissingQuestions` records each
     types.map(|record_type| lookup.ask(domain, record_type)).iter().any(|answer| !answer.is_void())
 }

@@ -144,7 +144,7 @@ fn of_report_host(lookup: &dyn Lookup, domain: &str, host: &str) -> Option<Findi
         let what = format!("whether {host} accepts reports about {domain} could not be checked");
         Some(kinds::DMARC_LOOKUP_FAILED.unanswered(what).with(failure))
     };
-    // all lookups are made before one of them fails, so that a recorder learns of each
+    // look up all before an early return, so that `MissingQuestions` records each
     let domains = [domain, host].map(|domain| organizational(lookup, domain));
     let texts = lookup.texts(&name);
     match domains {

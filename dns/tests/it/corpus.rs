@@ -145,7 +145,7 @@ fn each_fixture_gives_its_findings_and_its_other_variant_does_not() {
 }
 
 #[test]
-fn bases_have_no_fault() {
+fn judge_reports_no_fault_for_base_requests() {
     let mut texts = Vec::new();
     for name in ["sender", "work_mail", "exchange", "recipient", "relay"] {
         let variant = Variant { request: None, zone: Value::Null, expected: BTreeMap::new() };

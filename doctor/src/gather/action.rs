@@ -25,7 +25,7 @@ bouncewatch_schemas::text_enum! {
         SesGetDeliverabilityDashboardOptions = "ses:GetDeliverabilityDashboardOptions",
         /// Details of an identity.
         SesGetEmailIdentity = "ses:GetEmailIdentity",
-        /// Classic notifications of identities.
+        /// Identity feedback: notifications of identities.
         SesGetIdentityNotificationAttributes = "ses:GetIdentityNotificationAttributes",
         /// Reputation of a tenant.
         SesGetReputationEntity = "ses:GetReputationEntity",

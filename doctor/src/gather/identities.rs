@@ -1,4 +1,4 @@
-//! Identities with their details and classic notifications.
+//! Identities with their details and feedback notifications.
 
 use std::collections::{BTreeMap, BTreeSet};
 

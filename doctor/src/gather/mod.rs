@@ -76,7 +76,7 @@ pub async fn gather(
     snapshot.receipt_rules = workmail::receipt_rules(config, &snapshot.workmail, caller).await;
     snapshot.recipient = match &request.recipient {
         Some(address) => account::recipient(&ses, address, caller).await,
-        None => Part::Skipped("no recipient was asked about".to_owned()),
+        None => Part::Skipped("no recipient given (--to)".to_owned()),
     };
     Ok(snapshot)
 }

@@ -1,4 +1,4 @@
-//! What bouncewatch itself knows: figures of the store and of the consumer. All optional.
+//! Figures of bouncewatch: those of the store and of the consumer. All optional.
 
 use serde::{Deserialize, Serialize};
 
@@ -37,7 +37,7 @@ impl StoreFigures {
     }
 }
 
-/// What the store knows about the recipient that the operator asks about.
+/// Figures of the store on the recipient of `--to`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct RecipientFigures {

@@ -25,7 +25,7 @@ const SIMULATOR: &str = "simulator.amazonses.com";
 const EVENTS_MAX: usize = 5;
 
 pub(super) fn judge(snapshot: &Snapshot, history: Option<&RecipientFigures>, report: &mut Report) {
-    // no recipient was asked about
+    // no recipient given
     if matches!(snapshot.recipient, Part::Skipped(_) | Part::Missing) {
         return;
     }

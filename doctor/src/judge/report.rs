@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::finding::{Check, Finding, FindingLevel};
-use crate::policy::{Answer, Evaluation};
+use crate::policy::{Decision, Evaluation};
 use crate::snapshot::part::Part;
 
 /// Why a part has no value, and what to do.
@@ -69,7 +69,7 @@ impl Report {
             Some(Part::Value(value)) => return Some(value),
             Some(Part::Absent(action)) => {
                 let why = "it does not exist, or access is not allowed";
-                (FindingLevel::Unknown, format!("{action} finds nothing: {why}"))
+                (FindingLevel::Unknown, format!("not found by {action}: {why}"))
             }
             Some(Part::Denied(action)) => {
                 fix = format!(
@@ -121,13 +121,13 @@ pub(crate) fn policy_problem(
     denied: Finding,
     undecided: Finding,
 ) -> Option<Finding> {
-    let problem = match evaluation.answer {
-        Answer::Allowed => return None,
-        Answer::Denied if evaluation.is_explicit_denial => {
+    let problem = match evaluation.decision {
+        Decision::Allowed => return None,
+        Decision::Denied if evaluation.is_explicit_denial => {
             denied.fix("Remove or narrow the statement that denies it")
         }
-        Answer::Denied => denied,
-        Answer::Undecided => undecided,
+        Decision::Denied => denied,
+        Decision::Undecided => undecided,
     };
     Some(problem.with_all(evaluation.reasons))
 }

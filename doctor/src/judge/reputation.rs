@@ -69,7 +69,7 @@ fn judge_rate(
 ) -> Option<Finding> {
     let Some(point) = point else {
         let what = format!(
-            "the {} of AWS is unknown: CloudWatch has no {} of the last days, as before a first bounce or complaint",
+            "the {} of AWS is unknown: CloudWatch has no {} of the last 7 days; AWS publishes none before the first bounce or complaint",
             rate.name, rate.metric
         );
         return Some(rate.check.found(Note, what, METRICS));

@@ -2,15 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use crate::policy::answer::Match;
 use crate::policy::document::Condition;
-use crate::policy::pattern::{self, Known};
+use crate::policy::match_result::Match;
+use crate::policy::pattern::{self, RequestValue};
 
 /// Values of the request by condition key in lower case. A key without a value is not known.
-pub type Context = BTreeMap<&'static str, Known>;
+pub type Context = BTreeMap<&'static str, RequestValue>;
 
 /// Compares one value of the request with one value of the policy.
-type Compare = fn(&str, &Known) -> Match;
+type Compare = fn(&str, &RequestValue) -> Match;
 
 /// Whether the condition holds for the request.
 pub(super) fn holds(condition: &Condition, context: &Context) -> Match {
@@ -47,18 +47,18 @@ fn comparison(operator: &str) -> Option<(Compare, bool)> {
         "stringnotequals" => (pattern::equal, true),
         "stringequalsignorecase" | "bool" => (equal_ignoring_case, false),
         "stringnotequalsignorecase" => (equal_ignoring_case, true),
-        "stringlike" => (pattern::glob_known, false),
-        "stringnotlike" => (pattern::glob_known, true),
+        "stringlike" => (pattern::glob_value, false),
+        "stringnotlike" => (pattern::glob_value, true),
         "arnequals" | "arnlike" => (pattern::arn, false),
         "arnnotequals" | "arnnotlike" => (pattern::arn, true),
         _ => return None,
     })
 }
 
-fn equal_ignoring_case(expected: &str, value: &Known) -> Match {
+fn equal_ignoring_case(expected: &str, value: &RequestValue) -> Match {
     let lower = match value {
-        Known::Text(text) => Known::Text(text.to_lowercase()),
-        Known::Start(text) => Known::Start(text.to_lowercase()),
+        RequestValue::Exact(text) => RequestValue::Exact(text.to_lowercase()),
+        RequestValue::Prefix(text) => RequestValue::Prefix(text.to_lowercase()),
     };
     pattern::equal(&expected.to_lowercase(), &lower)
 }

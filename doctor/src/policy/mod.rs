@@ -1,37 +1,37 @@
 //! Decides whether a resource policy lets a service of AWS act: allowed, denied, or undecided.
 //!
 //! It knows the elements that policies of topics, queues and keys use. Everything else (`NotPrincipal`, unknown
-//! operators, keys without a known value) makes the answer [`Answer::Undecided`], never `Allowed`.
+//! operators, keys without a known value) makes the decision [`Decision::Undecided`], never `Allowed`.
 //!
 //! ```
-//! use bouncewatch_doctor::policy::{Answer, Known, Request, evaluate};
+//! use bouncewatch_doctor::policy::{Decision, RequestValue, Request, evaluate};
 //!
 //! let policy = r#"{"Statement": {"Effect": "Allow", "Principal": {"Service": "sns.amazonaws.com"},
 //!   "Action": "sqs:SendMessage", "Resource": "*",
 //!   "Condition": {"ArnEquals": {"aws:SourceArn": "arn:aws:sns:eu-west-1:123456789012:bounces"}}}}"#;
 //! let queue = "arn:aws:sqs:eu-west-1:123456789012:bounces";
 //! let from = |topic: &str| {
-//!     Request::new("sns.amazonaws.com", "sqs:SendMessage", Known::Text(queue.to_owned()))
-//!         .with("aws:sourcearn", Known::Text(topic.to_owned()))
+//!     Request::new("sns.amazonaws.com", "sqs:SendMessage", RequestValue::Exact(queue.to_owned()))
+//!         .with("aws:sourcearn", RequestValue::Exact(topic.to_owned()))
 //! };
 //! let own = evaluate(Some(policy), &from("arn:aws:sns:eu-west-1:123456789012:bounces"));
-//! assert_eq!(own.answer, Answer::Allowed);
+//! assert_eq!(own.decision, Decision::Allowed);
 //! let other = evaluate(Some(policy), &from("arn:aws:sns:eu-west-1:123456789012:other"));
-//! assert_eq!(other.answer, Answer::Denied);
+//! assert_eq!(other.decision, Decision::Denied);
 //! ```
 
-mod answer;
 mod condition;
 mod document;
+mod match_result;
 mod pattern;
 #[cfg(test)]
 mod properties;
 
 pub use condition::Context;
-pub use pattern::Known;
+pub use pattern::RequestValue;
 
-use answer::Match;
 use document::{Element, Policy, Principals, Statement};
+use match_result::Match;
 
 /// A request of a service of AWS to a resource.
 #[derive(Debug, Clone)]
@@ -40,24 +40,24 @@ pub struct Request<'a> {
     pub service: &'a str,
     /// Action, such as `sns:Publish`.
     pub action: &'a str,
-    /// ARN of the resource; `Start` of an empty text if it is not known.
-    pub resource: Known,
+    /// ARN of the resource; `Prefix` of an empty text if it is not known.
+    pub resource: RequestValue,
     /// Values of condition keys.
     pub context: Context,
 }
 
 impl<'a> Request<'a> {
     /// A request of a service, with the condition keys that each of them has.
-    pub fn new(service: &'a str, action: &'a str, resource: Known) -> Self {
+    pub fn new(service: &'a str, action: &'a str, resource: RequestValue) -> Self {
         let context = Context::new();
         Self { service, action, resource, context }
-            .with("aws:securetransport", Known::Text("true".to_owned()))
-            .with("aws:principalisawsservice", Known::Text("true".to_owned()))
+            .with("aws:securetransport", RequestValue::Exact("true".to_owned()))
+            .with("aws:principalisawsservice", RequestValue::Exact("true".to_owned()))
     }
 
     /// Adds the value of a condition key; the key is in lower case.
     #[must_use]
-    pub fn with(mut self, key: &'static str, value: Known) -> Self {
+    pub fn with(mut self, key: &'static str, value: RequestValue) -> Self {
         self.context.insert(key, value);
         self
     }
@@ -65,7 +65,7 @@ impl<'a> Request<'a> {
 
 /// Whether a policy allows a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Answer {
+pub enum Decision {
     /// A statement allows it, none denies it.
     Allowed,
     /// No statement allows it, or one denies it.
@@ -74,11 +74,11 @@ pub enum Answer {
     Undecided,
 }
 
-/// The answer with its reasons.
+/// The decision with its reasons.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Evaluation {
-    /// The answer.
-    pub answer: Answer,
+    /// The decision.
+    pub decision: Decision,
     /// Whether a statement denies the request, so that no other statement can allow it.
     pub is_explicit_denial: bool,
     /// Statements that explain it, each with the reason.
@@ -86,20 +86,20 @@ pub struct Evaluation {
 }
 
 impl Evaluation {
-    fn without_statement(answer: Answer, reason: String) -> Self {
-        Self { answer, is_explicit_denial: false, reasons: vec![reason] }
+    fn without_statement(decision: Decision, reason: String) -> Self {
+        Self { decision, is_explicit_denial: false, reasons: vec![reason] }
     }
 }
 
 /// Decides whether a policy allows a request. A resource without a policy allows no service.
 pub fn evaluate(policy: Option<&str>, request: &Request<'_>) -> Evaluation {
     let Some(policy) = policy else {
-        return Evaluation::without_statement(Answer::Denied, "no policy".to_owned());
+        return Evaluation::without_statement(Decision::Denied, "no policy".to_owned());
     };
     let policy = match Policy::parse(policy) {
         Ok(policy) => policy,
         Err(error) => {
-            return Evaluation::without_statement(Answer::Undecided, error.to_string());
+            return Evaluation::without_statement(Decision::Undecided, error.to_string());
         }
     };
     let mut allow = Match::No;
@@ -110,7 +110,7 @@ pub fn evaluate(policy: Option<&str>, request: &Request<'_>) -> Evaluation {
         match statement.allows {
             Some(true) => allow = allow.or(applies),
             Some(false) => deny = deny.or(applies),
-            // neither: at most it makes the answer undecided
+            // neither: at most it makes the decision undecided
             None => deny = deny.or(applies.and(Match::Maybe)),
         }
         let is_denial = statement.allows != Some(true) && applies != Match::No;
@@ -120,15 +120,15 @@ pub fn evaluate(policy: Option<&str>, request: &Request<'_>) -> Evaluation {
             reasons.push(format!("statement `{}`: {reason}", statement.name));
         }
     }
-    let answer = match (allow, deny) {
-        (_, Match::Yes) | (Match::No, _) => Answer::Denied,
-        (Match::Yes, Match::No) => Answer::Allowed,
-        _ => Answer::Undecided,
+    let decision = match (allow, deny) {
+        (_, Match::Yes) | (Match::No, _) => Decision::Denied,
+        (Match::Yes, Match::No) => Decision::Allowed,
+        _ => Decision::Undecided,
     };
-    if answer == Answer::Denied && reasons.is_empty() {
+    if decision == Decision::Denied && reasons.is_empty() {
         reasons.push(format!("no statement allows {} for {}", request.action, request.service));
     }
-    Evaluation { answer, is_explicit_denial: deny == Match::Yes, reasons }
+    Evaluation { decision, is_explicit_denial: deny == Match::Yes, reasons }
 }
 
 /// The statements of a policy that allow something to every AWS account without a condition, by name.
@@ -146,16 +146,16 @@ pub fn open_statements(policy: &str) -> Result<Vec<String>, String> {
 /// Whether a statement applies to a request, and why it does not for a request that it is meant for.
 fn applies(statement: &Statement, request: &Request<'_>) -> (Match, String) {
     let principal = principal(&statement.principals, request.service);
-    let requested = Known::Text(request.action.to_ascii_lowercase());
+    let requested = RequestValue::Exact(request.action.to_ascii_lowercase());
     let action = element(&statement.actions, |pattern| {
-        pattern::glob_known(&pattern.to_ascii_lowercase(), &requested)
+        pattern::glob_value(&pattern.to_ascii_lowercase(), &requested)
     });
     let meant = principal.and(action);
     if meant == Match::No {
         return (Match::No, String::new());
     }
     let resource =
-        element(&statement.resources, |pattern| pattern::glob_known(pattern, &request.resource));
+        element(&statement.resources, |pattern| pattern::glob_value(pattern, &request.resource));
     let mut result = meant.and(resource);
     let mut reasons = Vec::new();
     if resource == Match::No {

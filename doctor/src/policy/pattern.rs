@@ -1,14 +1,14 @@
 //! Patterns of policies: `*` is any text, `?` is one character. The text can be known completely or only by its start.
 
-use crate::policy::answer::Match;
+use crate::policy::match_result::Match;
 
 /// A value of the request.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Known {
+pub enum RequestValue {
     /// The complete text.
-    Text(String),
+    Exact(String),
     /// The text starts so; the rest is not known.
-    Start(String),
+    Prefix(String),
 }
 
 /// Positions in a pattern that are reached after some characters of a text.
@@ -67,25 +67,25 @@ impl<'a> Positions<'a> {
 }
 
 /// Whether a value matches a pattern with `*` and `?`.
-pub(super) fn glob_known(pattern: &str, value: &Known) -> Match {
+pub(super) fn glob_value(pattern: &str, value: &RequestValue) -> Match {
     let pattern: Vec<char> = pattern.chars().collect();
     let mut positions = Positions::new(&pattern);
-    let (Known::Text(text) | Known::Start(text)) = value;
+    let (RequestValue::Exact(text) | RequestValue::Prefix(text)) = value;
     text.chars().for_each(|c| positions.step(c));
     match value {
-        Known::Text(_) => Match::from(positions.is_at_end()),
-        Known::Start(_) if positions.accepts_any_rest() => Match::Yes,
-        Known::Start(_) if positions.is_dead() => Match::No,
-        Known::Start(_) => Match::Maybe,
+        RequestValue::Exact(_) => Match::from(positions.is_at_end()),
+        RequestValue::Prefix(_) if positions.accepts_any_rest() => Match::Yes,
+        RequestValue::Prefix(_) if positions.is_dead() => Match::No,
+        RequestValue::Prefix(_) => Match::Maybe,
     }
 }
 
 /// Whether a value equals a text.
-pub(super) fn equal(expected: &str, value: &Known) -> Match {
+pub(super) fn equal(expected: &str, value: &RequestValue) -> Match {
     match value {
-        Known::Text(text) => Match::from(text == expected),
-        Known::Start(start) if expected.starts_with(start.as_str()) => Match::Maybe,
-        Known::Start(_) => Match::No,
+        RequestValue::Exact(text) => Match::from(text == expected),
+        RequestValue::Prefix(start) if expected.starts_with(start.as_str()) => Match::Maybe,
+        RequestValue::Prefix(_) => Match::No,
     }
 }
 
@@ -93,10 +93,10 @@ pub(super) fn equal(expected: &str, value: &Known) -> Match {
 const ARN_COMPONENTS: usize = 6;
 
 /// Whether a value matches an ARN pattern. IAM compares each of the six components; where only the text as a whole
-/// matches, the answer is `Maybe`.
-pub(super) fn arn(pattern: &str, value: &Known) -> Match {
-    let whole = glob_known(pattern, value);
-    let (Known::Text(text) | Known::Start(text)) = value;
+/// matches, the result is `Maybe`.
+pub(super) fn arn(pattern: &str, value: &RequestValue) -> Match {
+    let whole = glob_value(pattern, value);
+    let (RequestValue::Exact(text) | RequestValue::Prefix(text)) = value;
     let patterns: Vec<&str> = pattern.splitn(ARN_COMPONENTS, ':').collect();
     let parts: Vec<&str> = text.splitn(ARN_COMPONENTS, ':').collect();
     if whole == Match::No || patterns.len() != ARN_COMPONENTS || parts.len() != ARN_COMPONENTS {
@@ -104,9 +104,12 @@ pub(super) fn arn(pattern: &str, value: &Known) -> Match {
     }
     let last = ARN_COMPONENTS - 1;
     let by_component = patterns.iter().zip(&parts).enumerate().map(|(at, (pattern, part))| {
-        let is_open = at == last && matches!(value, Known::Start(_));
+        let is_open = at == last && matches!(value, RequestValue::Prefix(_));
         let part = (*part).to_owned();
-        glob_known(pattern, &if is_open { Known::Start(part) } else { Known::Text(part) })
+        glob_value(
+            pattern,
+            &if is_open { RequestValue::Prefix(part) } else { RequestValue::Exact(part) },
+        )
     });
     let by_component = by_component.fold(Match::Yes, Match::and);
     if by_component == Match::No { Match::Maybe } else { by_component }

@@ -9,13 +9,13 @@ const TOPIC: &str = "arn:aws:sns:eu-west-1:123456789012:bounces";
 const QUEUE: &str = "arn:aws:sqs:eu-west-1:123456789012:bounces";
 
 fn request() -> Request<'static> {
-    Request::new("sns.amazonaws.com", "sqs:SendMessage", Known::Text(QUEUE.to_owned()))
-        .with("aws:sourcearn", Known::Text(TOPIC.to_owned()))
-        .with("aws:sourceaccount", Known::Text("123456789012".to_owned()))
+    Request::new("sns.amazonaws.com", "sqs:SendMessage", RequestValue::Exact(QUEUE.to_owned()))
+        .with("aws:sourcearn", RequestValue::Exact(TOPIC.to_owned()))
+        .with("aws:sourceaccount", RequestValue::Exact("123456789012".to_owned()))
 }
 
-fn answer(statements: &[Value]) -> Answer {
-    evaluate(Some(&json!({"Statement": statements}).to_string()), &request()).answer
+fn decision(statements: &[Value]) -> Decision {
+    evaluate(Some(&json!({"Statement": statements}).to_string()), &request()).decision
 }
 
 fn principal() -> impl Strategy<Value = Value> {
@@ -80,15 +80,17 @@ fn statement() -> impl Strategy<Value = Value> {
 }
 
 /// A glob by recursion on characters: slow, and obviously right.
-fn slow_glob(pattern: &[char], text: &[char]) -> bool {
+fn recursive_glob(pattern: &[char], text: &[char]) -> bool {
     match (pattern.split_first(), text.split_first()) {
         (None, None) => true,
         (Some(('*', rest)), _) => {
-            slow_glob(rest, text)
-                || text.split_first().is_some_and(|(_, text)| slow_glob(pattern, text))
+            recursive_glob(rest, text)
+                || text.split_first().is_some_and(|(_, text)| recursive_glob(pattern, text))
         }
-        (Some(('?', pattern)), Some((_, text))) => slow_glob(pattern, text),
-        (Some((expected, pattern)), Some((c, text))) => expected == c && slow_glob(pattern, text),
+        (Some(('?', pattern)), Some((_, text))) => recursive_glob(pattern, text),
+        (Some((expected, pattern)), Some((c, text))) => {
+            expected == c && recursive_glob(pattern, text)
+        }
         _ => false,
     }
 }
@@ -96,7 +98,7 @@ fn slow_glob(pattern: &[char], text: &[char]) -> bool {
 proptest! {
     #[test]
     fn any_text_is_answered_without_panic_and_never_allowed(text in ".{0,80}") {
-        prop_assert_ne!(evaluate(Some(&text), &request()).answer, Answer::Allowed);
+        prop_assert_ne!(evaluate(Some(&text), &request()).decision, Decision::Allowed);
     }
 
     #[test]
@@ -106,7 +108,7 @@ proptest! {
     ) {
         let deny = json!({"Effect": "Deny", "Principal": "*", "Action": "*", "Resource": "*"});
         statements.insert(at.index(statements.len() + 1), deny);
-        prop_assert_eq!(answer(&statements), Answer::Denied);
+        prop_assert_eq!(decision(&statements), Decision::Denied);
     }
 
     #[test]
@@ -117,7 +119,7 @@ proptest! {
             "Action": "sqs:SendMessage", "Resource": QUEUE});
         statements.push(allow);
         let has_deny = statements.iter().any(|statement| statement["Effect"] == "Deny");
-        prop_assert!(has_deny || answer(&statements) != Answer::Denied);
+        prop_assert!(has_deny || decision(&statements) != Decision::Denied);
     }
 
     #[test]
@@ -125,7 +127,7 @@ proptest! {
         statements in prop::collection::vec(statement(), 0..5),
     ) {
         let reversed: Vec<Value> = statements.iter().rev().cloned().collect();
-        prop_assert_eq!(answer(&statements), answer(&reversed));
+        prop_assert_eq!(decision(&statements), decision(&reversed));
     }
 
     #[test]
@@ -134,9 +136,9 @@ proptest! {
         mut more in statement(),
     ) {
         more["Effect"] = json!("Allow");
-        let before = answer(&statements);
-        let after = answer(&[statements, vec![more]].concat());
-        prop_assert!(before != Answer::Allowed || after == Answer::Allowed);
+        let before = decision(&statements);
+        let after = decision(&[statements, vec![more]].concat());
+        prop_assert!(before != Decision::Allowed || after == Decision::Allowed);
     }
 
     #[test]
@@ -144,35 +146,35 @@ proptest! {
         statements in prop::collection::vec(statement(), 0..5),
         kept in 0..=TOPIC.len(),
     ) {
-        let known = answer(&statements);
+        let known = decision(&statements);
         let mut request = request();
         let start: String = TOPIC.chars().take(kept).collect();
-        request.context.insert("aws:sourcearn", Known::Start(start));
+        request.context.insert("aws:sourcearn", RequestValue::Prefix(start));
         let policy = json!({"Statement": statements}).to_string();
-        let open = evaluate(Some(&policy), &request).answer;
-        prop_assert!(open == known || open == Answer::Undecided || known == Answer::Undecided, "{open:?} {known:?}");
+        let open = evaluate(Some(&policy), &request).decision;
+        prop_assert!(open == known || open == Decision::Undecided || known == Decision::Undecided, "{open:?} {known:?}");
     }
 
     #[test]
-    fn glob_equals_the_slow_one(pattern in "[ab*?]{0,8}", text in "[ab]{0,8}") {
+    fn glob_equals_recursive_reference_glob(pattern in "[ab*?]{0,8}", text in "[ab]{0,8}") {
         let chars = |text: &str| text.chars().collect::<Vec<_>>();
-        let expected = Match::from(slow_glob(&chars(&pattern), &chars(&text)));
-        prop_assert_eq!(pattern::glob_known(&pattern, &Known::Text(text)), expected);
+        let expected = Match::from(recursive_glob(&chars(&pattern), &chars(&text)));
+        prop_assert_eq!(pattern::glob_value(&pattern, &RequestValue::Exact(text)), expected);
     }
 
     #[test]
     fn glob_of_a_start_is_right_for_every_rest(
         pattern in "[ab*?]{0,8}", start in "[ab]{0,4}", rest in "[ab]{0,6}",
     ) {
-        let whole = pattern::glob_known(&pattern, &Known::Text(format!("{start}{rest}")));
-        let open = pattern::glob_known(&pattern, &Known::Start(start));
+        let whole = pattern::glob_value(&pattern, &RequestValue::Exact(format!("{start}{rest}")));
+        let open = pattern::glob_value(&pattern, &RequestValue::Prefix(start));
         prop_assert!(open == Match::Maybe || open == whole, "{open:?} {whole:?}");
     }
 }
 
-/// Statements and answers, decided by hand from the IAM user guide.
+/// Statements and decisions, made by hand from the IAM user guide.
 #[test]
-fn known_policies_have_their_answers() {
+fn evaluate_decides_examples_of_the_iam_guide() {
     let allow = |condition: Value| {
         json!({"Effect": "Allow", "Principal": {"Service": "sns.amazonaws.com"},
         "Action": "sqs:SendMessage", "Resource": QUEUE, "Condition": condition})
@@ -180,34 +182,37 @@ fn known_policies_have_their_answers() {
     let insecure = json!({"Effect": "Deny", "Principal": "*", "Action": "sqs:*", "Resource": "*",
         "Condition": {"Bool": {"aws:SecureTransport": "false"}}});
     let cases = [
-        (allow(json!({"ArnEquals": {"aws:SourceArn": TOPIC}})), Answer::Allowed),
-        (allow(json!({"ArnLike": {"aws:SourceArn": "arn:aws:sns:*:*:bounces"}})), Answer::Allowed),
-        (allow(json!({"StringLike": {"AWS:SourceArn": "arn:aws:sns:*"}})), Answer::Allowed),
+        (allow(json!({"ArnEquals": {"aws:SourceArn": TOPIC}})), Decision::Allowed),
+        (
+            allow(json!({"ArnLike": {"aws:SourceArn": "arn:aws:sns:*:*:bounces"}})),
+            Decision::Allowed,
+        ),
+        (allow(json!({"StringLike": {"AWS:SourceArn": "arn:aws:sns:*"}})), Decision::Allowed),
         // an ARN pattern with too few components
-        (allow(json!({"ArnLike": {"aws:SourceArn": "arn:aws:sns:*"}})), Answer::Undecided),
-        (allow(json!({"StringEquals": {"aws:SourceArn": "arn:aws:sns:*"}})), Answer::Denied),
-        (allow(json!({"StringEquals": {"aws:SourceAccount": "210987654321"}})), Answer::Denied),
-        (allow(json!({"StringEquals": {"aws:SourceOwner": "123456789012"}})), Answer::Undecided),
-        (allow(json!({"StringNotEquals": {"aws:SourceArn": [TOPIC, "x"]}})), Answer::Denied),
-        (allow(json!({"StringEqualsIfExists": {"aws:SourceArn": TOPIC}})), Answer::Allowed),
-        (allow(json!({"Null": {"aws:SourceArn": "false"}})), Answer::Allowed),
+        (allow(json!({"ArnLike": {"aws:SourceArn": "arn:aws:sns:*"}})), Decision::Undecided),
+        (allow(json!({"StringEquals": {"aws:SourceArn": "arn:aws:sns:*"}})), Decision::Denied),
+        (allow(json!({"StringEquals": {"aws:SourceAccount": "210987654321"}})), Decision::Denied),
+        (allow(json!({"StringEquals": {"aws:SourceOwner": "123456789012"}})), Decision::Undecided),
+        (allow(json!({"StringNotEquals": {"aws:SourceArn": [TOPIC, "x"]}})), Decision::Denied),
+        (allow(json!({"StringEqualsIfExists": {"aws:SourceArn": TOPIC}})), Decision::Allowed),
+        (allow(json!({"Null": {"aws:SourceArn": "false"}})), Decision::Allowed),
         // a value of an unexpected form
-        (allow(json!({"StringEquals": {"aws:SourceArn": {}}})), Answer::Undecided),
-        (allow(json!({"IpAddress": {"aws:SourceIp": "203.0.113.0/24"}})), Answer::Undecided),
+        (allow(json!({"StringEquals": {"aws:SourceArn": {}}})), Decision::Undecided),
+        (allow(json!({"IpAddress": {"aws:SourceIp": "203.0.113.0/24"}})), Decision::Undecided),
     ];
     for (statement, expected) in cases {
-        assert_eq!(answer(&[statement.clone(), insecure.clone()]), expected, "{statement}");
+        assert_eq!(decision(&[statement.clone(), insecure.clone()]), expected, "{statement}");
     }
-    assert_eq!(evaluate(None, &request()).answer, Answer::Denied);
+    assert_eq!(evaluate(None, &request()).decision, Decision::Denied);
     // a star that spans components of an ARN
-    let spanning = Known::Text("arn:aws:sns:eu-1:12:b:c".to_owned());
+    let spanning = RequestValue::Exact("arn:aws:sns:eu-1:12:b:c".to_owned());
     assert_eq!(pattern::arn("arn:aws:s*1:12:b:*", &spanning), Match::Maybe);
     assert_eq!(pattern::arn("arn:aws:s*:eu-1:12:*", &spanning), Match::Yes);
     // the default policy of a queue: the owner
     let owner = json!({"Effect": "Allow", "Principal": {"AWS": "arn:aws:iam::123456789012:root"},
         "Action": "SQS:*", "Resource": QUEUE});
-    assert_eq!(answer(&[owner]), Answer::Denied);
+    assert_eq!(decision(&[owner]), Decision::Denied);
     let not_principal = json!({"Effect": "Allow", "NotPrincipal": {"AWS": "arn:aws:iam::1:root"},
         "Action": "sqs:*", "Resource": "*"});
-    assert_eq!(answer(&[not_principal]), Answer::Undecided);
+    assert_eq!(decision(&[not_principal]), Decision::Undecided);
 }

@@ -22,7 +22,7 @@ pub struct Identity {
     /// Response of `GetEmailIdentity`.
     #[serde(default)]
     pub details: Part<IdentityDetails>,
-    /// Classic notifications.
+    /// Identity feedback.
     #[serde(default)]
     pub notifications: Part<Notifications>,
 }
@@ -94,7 +94,7 @@ pub struct MailFrom {
     pub rejects_on_failure: bool,
 }
 
-/// Classic notifications of an identity: ARNs of topics.
+/// Identity feedback: ARNs of the topics of notifications.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Notifications {

@@ -96,7 +96,7 @@ fn without_subject(line: &str) -> String {
 }
 
 #[test]
-fn cases_have_their_findings() {
+fn judge_returns_the_findings_of_each_fixture() {
     let mut wrong = Vec::new();
     for (name, case) in cases() {
         let findings = case.judge();

@@ -1,5 +1,5 @@
 //! Calls that the emulator does not know, against scripted responses: WorkMail, reputation of tenants, dedicated
-//! addresses, recommendations, suppression, classic notifications, receipt rules.
+//! addresses, recommendations, suppression, identity feedback, receipt rules.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -196,7 +196,7 @@ fn response_or_denied(operation: &str) -> (u16, String) {
 }
 
 #[tokio::test]
-async fn responses_become_parts() {
+async fn gather_converts_each_response_to_a_snapshot_part() {
     let snapshot = gathered(response_or_denied).await;
     let json = snapshot.to_json(true).unwrap();
     let notifications = &snapshot.identities.value().unwrap()[0].notifications;

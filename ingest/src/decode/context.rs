@@ -152,7 +152,7 @@ impl<'a> DecodeContext<'a> {
         let source =
             EventSource { account: row.account, topic: self.topic, identity: row.identity };
         let names_identity =
-            row.service == Service::Ses && !EventKind::OF_ACCOUNT.contains(&row.kind);
+            row.service == Service::Ses && !EventKind::ACCOUNT_KINDS.contains(&row.kind);
         match self.allow_list {
             None => Ok(()),
             Some(list) if names_identity => list.check(source),

@@ -127,7 +127,7 @@ fn add(path: PathBuf, files: &mut Vec<PathBuf>) -> Result<(), FileError> {
         Ok(metadata) if metadata.is_dir() => "it is a symbolic link to a folder",
         Ok(metadata) if !metadata.is_file() => "it is neither a file nor a folder",
         Err(error) if is_link && error.kind() == std::io::ErrorKind::NotFound => {
-            "it is a symbolic link to nothing"
+            "it is a dangling symbolic link"
         }
         // a file without readable metadata fails with its error when it is read
         _ => {

@@ -39,7 +39,7 @@ const CHANNELS: [Channel; 3] =
     [Channel::IdentityFeedback, Channel::EventPublishing, Channel::WorkMailLog];
 
 fn kinds() -> impl Iterator<Item = &'static EventKind> {
-    EventKind::ALL.iter().filter(|kind| !EventKind::OF_ACCOUNT.contains(kind))
+    EventKind::ALL.iter().filter(|kind| !EventKind::ACCOUNT_KINDS.contains(kind))
 }
 
 fn golden_folder(version: u32) -> PathBuf {

@@ -5,7 +5,7 @@ use super::{base_verdicts, capital, dimension, value_text};
 use crate::data::{Contributor, Level, PageData, Verdict};
 use crate::format::{percent, threshold};
 use crate::layout::{Block, Line, Section, Step};
-use crate::outside::argument;
+use crate::untrusted_text::argument;
 
 /// Most actions.
 const ACTIONS_MAX: usize = 5;
@@ -47,11 +47,11 @@ fn sending(data: &PageData) -> Option<Step> {
         all => format!(" and {} more", all - 1),
     };
     let reason = Line::of("Sending is stopped for ")
-        .outside(&status.part())
+        .untrusted(&status.part())
         .text(format!("{more} since "))
         .time(&status.since, format!("/check/sending/statuses/{at}/since"))
         .text(": ")
-        .outside(status.reason.as_deref().unwrap_or("no reason given"));
+        .untrusted(status.reason.as_deref().unwrap_or("no reason given"));
     let action = if status.changed_by.as_deref() == Some("CUSTOMER_MANAGED") {
         "Find out why sending was stopped, then allow it again."
     } else {
@@ -134,11 +134,13 @@ fn incident(data: &PageData) -> Option<Step> {
     let incident = data.check.incidents.first()?;
     let text = incident.text.as_deref().unwrap_or("no text");
     Some(Step {
-        action: Line::of("Pause mail to ").outside(&incident.provider).text(": provider incident."),
+        action: Line::of("Pause mail to ")
+            .untrusted(&incident.provider)
+            .text(": provider incident."),
         reason: Line::default()
             .number(incident.addresses, "/check/incidents/0/addresses")
             .text(" addresses that received mail before bounced with the same text: ")
-            .outside(text)
+            .untrusted(text)
             .text(". Hold them until ")
             .time(&incident.hold_until, "/check/incidents/0/hold_until")
             .text("."),
@@ -165,7 +167,7 @@ fn contributor(data: &PageData) -> Option<Step> {
         let base = base(index);
         return Some(Step {
             action: Line::of(format!("{} {} ", verb(&part.by), dimension(&part.by)))
-                .outside(&value)
+                .untrusted(&value)
                 .text("."),
             reason: Line::default()
                 .number(part.count, format!("{base}/count"))
@@ -185,7 +187,7 @@ fn contributor(data: &PageData) -> Option<Step> {
             "Reduce bounces and complaints of all mail: no single contributor explains the rate.",
         ),
         reason: Line::of(format!("The largest, {} ", dimension(&part.by)))
-            .outside(&value)
+            .untrusted(&value)
             .text(", has ")
             .number(part.count, format!("{}/count", base(index)))
             .text(" of ")

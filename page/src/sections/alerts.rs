@@ -26,7 +26,7 @@ pub(super) fn section(data: &PageData) -> Section {
     for alert in open {
         let mut subject = Line::of(format!("{} ", alert.metric.replace('_', " ")));
         for (_, value) in &alert.scope.0 {
-            subject = subject.outside(&value_text(data, value.as_deref())).text(" ");
+            subject = subject.untrusted(&value_text(data, value.as_deref())).text(" ");
         }
         table.rows.push(Row {
             pointer: None,

@@ -105,14 +105,14 @@ fn groups(causes: &CausesData) -> Table {
         table.rows.push(Row {
             pointer: Some(format!("/causes/groups/{at}")),
             cells: vec![
-                Cell::header(Line::default().outside(cause)),
+                Cell::header(Line::default().untrusted(cause)),
                 Cell::of(dimension(group.fault.as_deref().unwrap_or("unknown"))),
                 Cell::of(number(group.count)),
                 Cell::of(percent(group.share)),
                 Cell::of(number(group.counted)),
                 Cell::of(known(group.count_before)),
                 Cell::of(change(group.count, group.count_before)),
-                Cell::line(Line::default().outside(example)),
+                Cell::line(Line::default().untrusted(example)),
             ],
         });
     }
@@ -134,7 +134,7 @@ fn advice_terms(at: usize, advice: &CauseAdvice) -> (Line, Vec<Line>) {
     let list = |title: &str, parts: Vec<(String, String)>| {
         let mut line = Line::of(format!("{title}: "));
         for (index, (text, rest)) in parts.iter().enumerate() {
-            line = line.text(if index == 0 { "" } else { ", " }).outside(text).text(rest.clone());
+            line = line.text(if index == 0 { "" } else { ", " }).untrusted(text).text(rest.clone());
         }
         (!parts.is_empty()).then(|| line.text("."))
     };
@@ -162,7 +162,7 @@ fn delays(causes: &CausesData, section: &mut Section) {
         return;
     }
     section.blocks.push(Block::Heading(Line::of("Delays")));
-    section.paragraph(Line::of("Delays precede the bounces that some of them become."));
+    section.paragraph(Line::of("Some of these delays become bounces later."));
     let columns = vec![
         Column::text("Type"),
         Column::text("Provider"),
@@ -177,8 +177,8 @@ fn delays(causes: &CausesData, section: &mut Section) {
         table.rows.push(Row {
             pointer: Some(format!("/causes/delays/{at}")),
             cells: vec![
-                Cell::header(Line::default().outside(kind)),
-                Cell::line(Line::default().outside(&delay.provider)),
+                Cell::header(Line::default().untrusted(kind)),
+                Cell::line(Line::default().untrusted(&delay.provider)),
                 Cell::of(if delay.about_sender {
                     "the sender"
                 } else {
@@ -212,7 +212,7 @@ fn disagreements(causes: &CausesData, section: &mut Section) {
         table.rows.push(Row {
             pointer: Some(format!("/causes/disagreements/{at}")),
             cells: vec![
-                Cell::header(Line::default().outside(&kind)),
+                Cell::header(Line::default().untrusted(&kind)),
                 Cell::of(one.cause.clone()),
                 Cell::of(number(one.count)),
                 Cell::of(number(one.counted)),

@@ -87,7 +87,7 @@ fn table(data: &PageData, at: usize, verdict: &Verdict, title: &str) -> Table {
             pointer: Some(format!("/check/verdicts/{at}/contributors/{index}")),
             cells: vec![
                 Cell::of(dimension(&part.by)),
-                Cell::header(Line::default().outside(&value_text(data, part.value.as_deref()))),
+                Cell::header(Line::default().untrusted(&value_text(data, part.value.as_deref()))),
                 Cell::of(number(part.count)),
                 Cell::of(percent(share))
                     .with_chart(share_bar(share.unwrap_or_default()), share.unwrap_or_default()),

@@ -17,9 +17,9 @@ pub(super) fn section(data: &DoctorData) -> Section {
     );
     section.paragraph(
         Line::of("Account ")
-            .outside(data.account.as_deref().unwrap_or("unknown"))
+            .untrusted(data.account.as_deref().unwrap_or("unknown"))
             .text(" ")
-            .outside(&data.region)
+            .untrusted(&data.region)
             .text(", as of ")
             .text(minute(&data.as_of))
             .text(": ")
@@ -47,7 +47,7 @@ fn row(finding: &DoctorFinding) -> Row {
         Some(level) => Cell::level(LevelMark::Level(level)),
         None => Cell::of("NOTE"),
     };
-    let outside = |text: &str| Cell::line(Line::default().outside(text));
+    let untrusted = |text: &str| Cell::line(Line::default().untrusted(text));
     // a finding and its fix are complete: a shortened command or statement would be wrong
     let complete = |text: &str| Cell::of(printable(text));
     Row {
@@ -55,7 +55,7 @@ fn row(finding: &DoctorFinding) -> Row {
         cells: vec![
             level,
             Cell::header(Line::of(finding.id.clone())),
-            outside(finding.subject.as_deref().unwrap_or("the account")),
+            untrusted(finding.subject.as_deref().unwrap_or("the account")),
             complete(&finding.what),
             complete(&finding.fix),
         ],

@@ -69,7 +69,7 @@ fn add_quarantine(store: &StoreData, section: &mut Section) {
         table.rows.push(Row {
             pointer: Some(format!("/store/quarantine/{at}")),
             cells: vec![
-                Cell::header(Line::default().outside(&one.reason)),
+                Cell::header(Line::default().untrusted(&one.reason)),
                 Cell::of(known(Some(one.count))),
                 Cell::of(minute(&one.newest)),
             ],

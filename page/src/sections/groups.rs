@@ -6,9 +6,9 @@ use super::value_text;
 use crate::data::{GroupData, GroupRow, PageData};
 use crate::format::{interval, known, number, percent, threshold};
 use crate::layout::{Block, Cell, Chart, Column, LevelMark, Line, Row, Section, Table};
-use crate::outside::{argument, shown};
 use crate::sections::rates::{rate_text, with_chart};
 use crate::svg::{Bullet, BulletScale, FunnelDot, bullet, bullet_scale, funnel, sparkline};
+use crate::untrusted_text::{argument, shown};
 
 /// Groups from which a funnel plot helps.
 const FUNNEL_MIN: usize = 26;
@@ -158,10 +158,10 @@ fn cells(
         row.scope.0.iter().skip(2 + usize::from(data.page.each.is_some())).map(value).collect();
     let mut cells = Vec::new();
     if has_several_accounts(group) {
-        cells.push(Cell::line(Line::default().outside(&row.scope.account())));
+        cells.push(Cell::line(Line::default().untrusted(&row.scope.account())));
     }
     cells.extend([
-        Cell::header(Line::default().outside(&values.join(" "))),
+        Cell::header(Line::default().untrusted(&values.join(" "))),
         Cell::level(LevelMark::new(row.level, row.significant, row.rate.is_some())),
         with_chart(Cell::of(rate_text(row.rate, row.attempts)), chart),
         Cell::of(interval(row.interval)),

@@ -44,7 +44,7 @@ pub(super) fn section(data: &PageData) -> Section {
             .text(" with: ")
             .code(data.page.command.clone())
             .text(". In commands, STORE stands for the store, here ")
-            .outside(&data.page.store)
+            .untrusted(&data.page.store)
             .text(", and NAME for a value that a shell could interpret."),
     );
     if !data.page.settings.is_empty() {
@@ -52,7 +52,7 @@ pub(super) fn section(data: &PageData) -> Section {
             data.page.settings.iter().map(|(name, value)| format!("{name} = {value}")).collect();
         section.paragraph(
             Line::of("Settings that differ from their defaults: ")
-                .outside(&settings.join(", "))
+                .untrusted(&settings.join(", "))
                 .text("."),
         );
     }

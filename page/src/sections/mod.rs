@@ -17,7 +17,7 @@ mod verdict;
 use crate::data::{PageData, Verdict};
 use crate::format;
 use crate::layout::{Line, Page, Section};
-use crate::outside::mask_addresses;
+use crate::untrusted_text::mask_addresses;
 
 /// Returns the page of a document.
 pub(crate) fn page(data: &PageData) -> Page {
@@ -81,7 +81,7 @@ fn accounts(data: &PageData) -> Vec<String> {
     all
 }
 
-/// Returns a value of a dimension: local parts of addresses of senders are masked. It is text from outside.
+/// Returns a value of a dimension: local parts of addresses of senders are masked. It is untrusted text.
 fn value_text(data: &PageData, value: Option<&str>) -> String {
     let value = value.unwrap_or("(none)");
     if data.page.show_senders { value.to_owned() } else { mask_addresses(value) }

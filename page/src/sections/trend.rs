@@ -169,7 +169,7 @@ fn marks(data: &PageData, main: &Verdict, from: i64, points: &[SeriesPoint]) -> 
             && before.scope == after.scope;
         is_change.then(|| parse_ms(&after.to)).flatten()
     });
-    marks.extend(changes.map(|at| Mark { at, text: "other denominator".to_owned() }));
+    marks.extend(changes.map(|at| Mark { at, text: "denominator changed".to_owned() }));
     let last = points.last().map_or(from, |point| point.at);
     marks.retain(|mark| mark.at > from && mark.at <= last);
     marks.sort_by_key(|mark| mark.at);

@@ -4,7 +4,7 @@ use super::{base_verdicts, denominator_text};
 use crate::data::{Level, PageData, Verdict};
 use crate::format::{self, percent, threshold};
 use crate::layout::{LevelMark, Line};
-use crate::outside::shown;
+use crate::untrusted_text::shown;
 
 /// Thresholds at which SES acts: review and pause, by metric.
 const SES_BOUNCES: [f64; 2] = [0.05, 0.1];
@@ -114,7 +114,7 @@ fn stopped(data: &PageData) -> Option<Line> {
             .text(" Sending is stopped since ")
             .time(&status.since, format!("/check/sending/statuses/{at}/since"))
             .text(": ")
-            .outside(&status.part())
+            .untrusted(&status.part())
             .text("."),
     )
 }
@@ -297,7 +297,7 @@ fn context(data: &PageData) -> Line {
             if position > 1 {
                 line = line.text(format!("{} ", super::dimension(name)));
             }
-            line = line.outside(&super::value_text(data, value.as_deref()));
+            line = line.untrusted(&super::value_text(data, value.as_deref()));
         }
         let service = if data.page.service == "workmail" { "WorkMail" } else { "SES" };
         line = line

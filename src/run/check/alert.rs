@@ -15,9 +15,7 @@ use bouncewatch_analyze::alert::state::AlertState;
 use bouncewatch_analyze::alert::state_file::StateFile;
 use bouncewatch_analyze::alert::state_location::StateLocation;
 use bouncewatch_analyze::alert::transition::{next_state, without_run_ahead};
-use bouncewatch_analyze::alert::{
-    AlertPolicy, AlertScope, Message, MessageContext, exec, messages, sns,
-};
+use bouncewatch_analyze::alert::{AlertPolicy, AlertScope, Message, MessageContext, messages};
 use bouncewatch_analyze::check::CheckReport;
 use bouncewatch_analyze::timeline::Window;
 use bouncewatch_analyze::timeline::{Dimension, Grouping};
@@ -26,9 +24,9 @@ use bouncewatch_schemas::time::{format_ms, parse_duration_ms};
 
 use crate::cli::CheckArgs;
 use crate::config::{AlertSettings, Config};
-use crate::run::check::channel::{Channel, channels};
+use crate::run::check::channel::{Channel, SendOptions, channels, run_channels};
 use crate::run::command_result::{AfterOutput, CommandResult};
-use crate::run::store_access::{block_on, store_location};
+use crate::run::store_access::store_location;
 
 /// Channels and settings of the alerts of one run.
 #[derive(Debug)]
@@ -42,8 +40,7 @@ pub(super) struct AlertRun {
     at_is_now: bool,
     /// When the run started.
     started: Instant,
-    exec_timeout: Duration,
-    endpoint_url: Option<String>,
+    options: SendOptions,
     /// Arguments that name the store, for commands in messages.
     arguments: String,
     /// Address of the page, part of each message.
@@ -127,7 +124,7 @@ fn policy(settings: &AlertSettings) -> anyhow::Result<AlertPolicy> {
     })
 }
 
-fn exec_timeout(settings: &AlertSettings) -> anyhow::Result<Duration> {
+pub(super) fn exec_timeout(settings: &AlertSettings) -> anyhow::Result<Duration> {
     let timeout = duration("alert", "exec_timeout", &settings.exec_timeout)?;
     Ok(Duration::from_millis(timeout.unsigned_abs()))
 }
@@ -182,6 +179,11 @@ pub(super) fn check_settings(config: &Config) -> anyhow::Result<()> {
     policy(settings)?;
     exec_timeout(settings)?;
     let channels = channels(settings.sns.as_deref(), settings.exec.as_deref(), settings)?;
+    for channel in &channels {
+        if let Channel::Unusable { why, .. } = channel {
+            anyhow::bail!("{why}");
+        }
+    }
     if let (false, Some(store)) = (channels.is_empty(), &config.store) {
         state_location(settings.state.as_deref(), store, None)?;
     }
@@ -224,12 +226,7 @@ impl AlertRun {
         if arguments.no_alert {
             return Ok(None);
         }
-        let topic = arguments.alert_sns.as_deref().or(settings.sns.as_deref());
-        let command = arguments.alert_exec.as_deref().or(settings.exec.as_deref());
-        let mut channels = channels(topic, command, settings)?;
-        if arguments.alert_stdout || (arguments.dry_run && channels.is_empty()) {
-            channels.push(Channel::Stdout);
-        }
+        let channels = run_channels(arguments, settings)?;
         if channels.is_empty() {
             return Ok(None);
         }
@@ -242,8 +239,7 @@ impl AlertRun {
             at,
             at_is_now: args.as_of.at.is_none(),
             started: Instant::now(),
-            exec_timeout,
-            endpoint_url: args.aws.endpoint_url.clone(),
+            options: SendOptions { at, exec_timeout, endpoint_url: args.aws.endpoint_url.clone() },
             arguments: command_arguments(args.store.store.as_deref(), config.file.as_deref()),
             page: config.page.url.clone(),
             dry_run: arguments.dry_run,
@@ -313,6 +309,10 @@ impl AlertRun {
         open.save();
         let mut printed = None;
         for channel in &self.channels {
+            if let Channel::Unusable { why, .. } = channel {
+                open.notes.push(format!("error: {why}"));
+                continue;
+            }
             let notifications =
                 pending_notifications(&open.state, &channel.name(), &run, &self.policy);
             if result.notes.is_empty() && !notifications.is_empty() {
@@ -369,25 +369,13 @@ impl AlertRun {
             if !open.may_send() {
                 return;
             }
-            if let Err(error) = self.send_one(channel, message) {
-                open.notes.push(format!("error: {error:#}"));
+            if let Err(error) = channel.send(message, &self.options) {
+                let note = format!("error: {error:#}\n  the next run sends the message again");
+                open.notes.push(note);
                 return;
             }
             mark_delivered(&mut open.state, &channel.name(), notifications, self.at);
             open.save();
-        }
-    }
-
-    fn send_one(&self, channel: &Channel, message: &Message) -> anyhow::Result<()> {
-        match channel {
-            Channel::Sns(topic) => block_on(async {
-                Ok(sns::publish(topic, self.endpoint_url.as_deref(), message).await?)
-            }),
-            Channel::Webhook(webhook) => {
-                block_on(async { Ok(webhook.post(message, self.at).await?) })
-            }
-            Channel::Exec(command) => Ok(exec::run(command, &message.json, self.exec_timeout)?),
-            Channel::Stdout => Ok(()),
         }
     }
 
@@ -446,6 +434,9 @@ impl AlertRun {
         };
         let mut texts = Vec::new();
         for channel in &self.channels {
+            if let Channel::Unusable { why, .. } = channel {
+                result.notes.push(format!("error: {why}"));
+            }
             let name = channel.name();
             let messages = messages(
                 check,

@@ -1,12 +1,28 @@
-//! Where alerts are sent: channels in the settings.
+//! Where alerts are sent: channels in arguments and settings.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::time::Duration;
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use bouncewatch_analyze::alert::webhook::{Webhook, WebhookFormat};
+use bouncewatch_analyze::alert::{Message, exec, sns};
 use bouncewatch_store::aws::is_topic_arn;
 
+use crate::cli::AlertArgs;
 use crate::config::{AlertSettings, WebhookSettings, secret};
+use crate::run::store_access::block_on;
+
+/// How messages are sent.
+#[derive(Debug)]
+pub(super) struct SendOptions {
+    /// Time in the signature of a webhook, epoch milliseconds.
+    pub(super) at: i64,
+    /// Time limit of a command.
+    pub(super) exec_timeout: Duration,
+    /// Endpoint of SNS, if it is not that of AWS.
+    pub(super) endpoint_url: Option<String>,
+}
 
 /// Destination of messages.
 #[derive(Debug, Clone)]
@@ -14,6 +30,13 @@ pub(super) enum Channel {
     Sns(String),
     Exec(String),
     Webhook(Box<Webhook>),
+    /// The URL or secret of a webhook cannot be read: an error in each run, while the other channels are notified.
+    Unusable {
+        /// Name of the webhook.
+        name: String,
+        /// Reason and hint.
+        why: String,
+    },
     Stdout,
 }
 
@@ -23,16 +46,55 @@ impl Channel {
         match self {
             Self::Sns(topic) => format!("sns:{topic}"),
             Self::Exec(_) => "exec".to_owned(),
-            Self::Webhook(webhook) => format!("webhook:{}", webhook.name),
+            Self::Webhook(webhook) => webhook_channel(&webhook.name),
+            Self::Unusable { name, .. } => webhook_channel(name),
             Self::Stdout => "stdout".to_owned(),
         }
     }
+
+    /// Sends a message.
+    ///
+    /// # Errors
+    /// If the channel does not accept it.
+    pub(super) fn send(&self, message: &Message, options: &SendOptions) -> anyhow::Result<()> {
+        let SendOptions { at, exec_timeout, endpoint_url } = options;
+        match self {
+            Self::Sns(topic) => {
+                block_on(async { Ok(sns::publish(topic, endpoint_url.as_deref(), message).await?) })
+            }
+            Self::Webhook(webhook) => block_on(async { Ok(webhook.post(message, *at).await?) }),
+            Self::Exec(command) => Ok(exec::run(command, &message.json, *exec_timeout)?),
+            Self::Unusable { why, .. } => bail!("{why}"),
+            Self::Stdout => Ok(()),
+        }
+    }
+}
+
+fn webhook_channel(name: &str) -> String {
+    format!("webhook:{name}")
+}
+
+/// Returns the channels of a run: those of the settings, where arguments name no other, and stdout if requested.
+///
+/// # Errors
+/// See [`channels`].
+pub(super) fn run_channels(
+    arguments: &AlertArgs,
+    settings: &AlertSettings,
+) -> anyhow::Result<Vec<Channel>> {
+    let topic = arguments.alert_sns.as_deref().or(settings.sns.as_deref());
+    let command = arguments.alert_exec.as_deref().or(settings.exec.as_deref());
+    let mut channels = channels(topic, command, settings)?;
+    if arguments.alert_stdout || (arguments.dry_run && channels.is_empty()) {
+        channels.push(Channel::Stdout);
+    }
+    Ok(channels)
 }
 
 /// Returns the channels that messages are sent to: a topic, a command, and the webhooks in the settings.
 ///
 /// # Errors
-/// If one cannot receive messages, as far as that is known without sending one.
+/// If the settings of one are invalid. A URL or secret that cannot be read is no error here, see [`Channel::Unusable`].
 pub(super) fn channels(
     topic: Option<&str>,
     command: Option<&str>,
@@ -63,26 +125,43 @@ fn webhooks(settings: &AlertSettings) -> anyhow::Result<Vec<Channel>> {
     for one in &settings.webhook {
         ensure!(
             !one.name.trim().is_empty() && names.insert(&one.name),
-            "[[alert.webhook]]: each needs a name of its own, not `{}`\n  hint: the alert state has the name",
+            "[[alert.webhook]]: `name` is empty or not unique: `{}`\n  hint: give each webhook its own name; the alert state refers to it",
             one.name
         );
-        let webhook = webhook(one).with_context(|| format!("[[alert.webhook]] `{}`", one.name))?;
-        channels.push(Channel::Webhook(Box::new(webhook)));
+        let section = || format!("[[alert.webhook]] `{}`", one.name);
+        let format = webhook_format(one).with_context(section)?;
+        channels.push(match webhook(one, format).with_context(section) {
+            Ok(webhook) => Channel::Webhook(Box::new(webhook)),
+            Err(error) => Channel::Unusable { name: one.name.clone(), why: format!("{error:#}") },
+        });
     }
     Ok(channels)
 }
 
-fn webhook(settings: &WebhookSettings) -> anyhow::Result<Webhook> {
-    let WebhookSettings { name, format, url_file, url_env, secret_file, secret_env } = settings;
-    let format = WebhookFormat::parse(format).with_context(|| {
+/// Checks the settings of a webhook, without the files and variables that they name.
+fn webhook_format(settings: &WebhookSettings) -> anyhow::Result<WebhookFormat> {
+    let has_both =
+        |file: &Option<PathBuf>, variable: &Option<String>| file.is_some() && variable.is_some();
+    ensure!(
+        !has_both(&settings.url_file, &settings.url_env)
+            && !has_both(&settings.secret_file, &settings.secret_env),
+        "set the file or the variable, not both"
+    );
+    ensure!(
+        settings.url_file.is_some() || settings.url_env.is_some(),
+        "url_file or url_env is missing\n  hint: the URL is a secret, so it is not in the settings"
+    );
+    let format = &settings.format;
+    WebhookFormat::parse(format).with_context(|| {
         let names: Vec<&str> = WebhookFormat::ALL.iter().map(|one| one.as_str()).collect();
         format!("unknown format `{format}`\n  hint: write one of {}", names.join(", "))
-    })?;
+    })
+}
+
+fn webhook(settings: &WebhookSettings, format: WebhookFormat) -> anyhow::Result<Webhook> {
+    let WebhookSettings { name, format: _, url_file, url_env, secret_file, secret_env } = settings;
     let url = secret(url_file.as_deref(), url_env.as_deref()).context("url_file, url_env")?;
-    let url = url.context(
-        "url_file or url_env is missing\n  hint: the URL is a secret, so it is not in the settings",
-    )?;
     let secret = secret(secret_file.as_deref(), secret_env.as_deref());
     let secret = secret.context("secret_file, secret_env")?;
-    Ok(Webhook::new(name.clone(), format, &url, secret.as_deref())?)
+    Ok(Webhook::new(name.clone(), format, &url.unwrap_or_default(), secret.as_deref())?)
 }

@@ -6,6 +6,7 @@ mod brake;
 mod channel;
 mod counts;
 mod notes;
+mod test_alert;
 
 use std::path::PathBuf;
 use std::sync::mpsc;
@@ -46,6 +47,9 @@ pub(super) fn run(
     now: i64,
     layout: TextLayout,
 ) -> anyhow::Result<CommandResult> {
+    if args.alert.test_alert {
+        return test_alert::send_test(args, config, now);
+    }
     let input = CheckInput::new(args, config, now)?;
     let (at, counts) = (input.at, input.counts.as_ref());
     // report wrong alert settings before a store in S3 is fetched

@@ -1,4 +1,4 @@
-//! What the store knows about an account and a recipient.
+//! Figures of the store on an account and a recipient: rates, counts, last events, suppression.
 
 use anyhow::Context;
 use bouncewatch_analyze::check::newest_event;

@@ -22,7 +22,7 @@ use crate::cli::{LambdaArgs, LambdaJob};
 use crate::config::environment_variable;
 
 /// Environment variables that AWS Lambda sets, and that its runtime client needs.
-const OF_LAMBDA: [&str; 4] = [
+const REQUIRED_VARIABLES: [&str; 4] = [
     "AWS_LAMBDA_RUNTIME_API",
     "AWS_LAMBDA_FUNCTION_NAME",
     "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
@@ -34,7 +34,7 @@ const OF_LAMBDA: [&str; 4] = [
 /// # Errors
 /// If the process does not run in AWS Lambda, or its settings are invalid.
 pub(super) fn run(args: &LambdaArgs) -> anyhow::Result<CommandResult> {
-    for name in OF_LAMBDA {
+    for name in REQUIRED_VARIABLES {
         ensure!(
             environment_variable(name).is_some(),
             "`bouncewatch lambda` runs in AWS Lambda: {name} is not set\n  hint: `make lambda` builds the zip of the functions; deploy/cloudformation.yaml has them (Mode=serverless)"

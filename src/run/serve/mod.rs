@@ -81,7 +81,7 @@ impl Site {
         if !is_accepted_host(&request.host, &self.hosts) {
             return HttpAnswer::text(
                 403,
-                "unknown host name; start `bouncewatch serve` with --host NAME\n",
+                "unknown host name; start `bouncewatch serve` with --allowed-host NAME\n",
             );
         }
         if request.path == "/healthz" {

@@ -25,7 +25,7 @@ const PAGE_SIZE: i32 = 1_000;
 const POLL: Duration = Duration::from_secs(5);
 const IMPORT_MAX: Duration = Duration::from_mins(30);
 /// Error codes that concern one address only; any other one ends a change.
-const OF_ADDRESS: [&str; 2] = ["BadRequestException", "NotFoundException"];
+const PER_ADDRESS_ERROR_CODES: [&str; 2] = ["BadRequestException", "NotFoundException"];
 
 /// The list of a region.
 #[derive(Debug)]
@@ -263,7 +263,7 @@ fn of_change<E, R>(action: &str, error: &SdkError<E, R>) -> Option<anyhow::Error
 where
     SdkError<E, R>: ProvideErrorMetadata + Error,
 {
-    let is_of_address = error.code().is_some_and(|code| OF_ADDRESS.contains(&code));
+    let is_of_address = error.code().is_some_and(|code| PER_ADDRESS_ERROR_CODES.contains(&code));
     (!is_of_address).then(|| failed(action, error))
 }
 

@@ -176,7 +176,7 @@ counted AS (
     sum(CASE WHEN counted_bounce AND event_ms > @START@ THEN 1 ELSE 0 END) AS bounces,
     count(DISTINCT CASE WHEN counted_complaint AND event_ms > @START@ THEN report END) AS complaints
   FROM scoped CROSS JOIN windows
-  WHERE event_ms <= @NOW@ AND kind NOT IN (@OF_ACCOUNT@)
+  WHERE event_ms <= @NOW@ AND kind NOT IN (@ACCOUNT_KINDS@)
   GROUP BY scope_by, account, region@DIMENSIONS@, name, width
   HAVING max(event_ms) > @NOW@ - @LOOKBACK@
 ),
@@ -185,7 +185,7 @@ newest AS (
   FROM (
     SELECT min(@EVENT_MS@) AS first_ms
     FROM @P@raw_events
-    WHERE service = 'ses' AND @EVENT_MS@ <= @NOW@ AND kind NOT IN (@OF_ACCOUNT@)
+    WHERE service = 'ses' AND @EVENT_MS@ <= @NOW@ AND kind NOT IN (@ACCOUNT_KINDS@)
     GROUP BY message_key, event_key
   ) AS events
 )

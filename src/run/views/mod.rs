@@ -90,7 +90,7 @@ impl ViewsRequest {
             ("@DIMENSIONS@", &shape.dimensions(engine)),
             ("@LOOKBACK@", &shape.lookback_ms().to_string()),
             ("@WITHOUT_FEEDBACK@", &providers_without_feedback()),
-            ("@OF_ACCOUNT@", &kinds_of_account()),
+            ("@ACCOUNT_KINDS@", &account_kinds()),
             ("@START@", &start),
             ("@NOW@", &now),
             ("@P@", &self.prefix),
@@ -116,8 +116,8 @@ impl ViewsRequest {
         format!(
             "-- Views of bouncewatch {version} on {store}, for {name}.\n\
              -- Own domains: {domains}. Start of counting: {start}. Stored rows: {columns} columns, the last one `{last}`.\n\
-             -- Print them again after an upgrade, and if these settings change; new files need nothing.\n\
-             -- Other than in `bouncewatch check`: attempts are sends (no fallback to deliveries, no imported send counts),\n\
+             -- Print the views again after an upgrade or a change of these settings. New files in the store are included without it.\n\
+             -- Differences from `bouncewatch check`: attempts are sends (no fallback to deliveries, no imported send counts),\n\
              -- causes are those of the day on which the events were stored, and there are no windows of attempts.\n\
              {not_run}{notes}{setup}\n",
             version = env!("CARGO_PKG_VERSION"),
@@ -133,8 +133,8 @@ impl ViewsRequest {
 }
 
 /// The kinds of events that are about no mail, as string literals.
-fn kinds_of_account() -> String {
-    EventKind::OF_ACCOUNT.map(|kind| format!("'{}'", kind.as_str())).join(", ")
+fn account_kinds() -> String {
+    EventKind::ACCOUNT_KINDS.map(|kind| format!("'{}'", kind.as_str())).join(", ")
 }
 
 /// Conditions that exclude mail which SES does not count.

@@ -198,7 +198,7 @@ impl SegmentCopy {
         let chunks = key_value(footer, table::CHUNKS_KEY).filter(|_| is_intact.is_some());
         let checksums =
             chunks.and_then(|value| ChunkChecksums::parse(value, metadata.row_groups()));
-        let facts = facts_of(footer, version);
+        let facts = facts_of(&metadata, version);
         Ok(Content { metadata, facts, checksums, kept, ready: BTreeSet::new() })
     }
 

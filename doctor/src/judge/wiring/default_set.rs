@@ -57,7 +57,7 @@ fn missing(identity: &Identity, senders: Senders) -> Finding {
     let notifications = identity.notifications.value();
     let topics = notifications.map_or(0, |notifications| notifications.topics().count());
     let what = if topics >= 2 {
-        "the identity has no default configuration set: its classic notifications have no Send events, so rates have no denominator"
+        "the identity has no default configuration set: its identity feedback has no Send events, so rates have no denominator"
     } else {
         "the identity has no default configuration set: mail that names none produces no events"
     };
@@ -76,7 +76,7 @@ fn missing(identity: &Identity, senders: Senders) -> Finding {
     );
     if topics == 0 && notifications.is_some_and(|notifications| notifications.forwarding) {
         return problem.with(
-            "email feedback is on and there are no topics: SES also leaves an identity so after it could not publish to a topic",
+            "email feedback is on and no topic is set: SES also changes an identity to this state if it cannot publish to its topic",
         );
     }
     problem

@@ -6,7 +6,7 @@ use crate::judge::report::{Report, policy_problem};
 use crate::judge::wiring::arn;
 use crate::judge::wiring::key::{KeyUse, judge_key};
 use crate::judge::wiring::publishers::{Paths, Publisher, level_of};
-use crate::policy::{Known, Request, evaluate};
+use crate::policy::{Request, RequestValue, evaluate};
 use crate::snapshot::Snapshot;
 use crate::snapshot::event_feed::{Queue, Target};
 
@@ -72,9 +72,9 @@ pub(super) fn judge_event_bus(snapshot: &Snapshot, paths: &Paths<'_>, report: &m
 fn policy(snapshot: &Snapshot, queue: &Queue, arn: &str) -> Option<Finding> {
     let account = snapshot.account_id.value().map_or_else(|| arn::account(arn), String::as_str);
     let rules = format!("arn:{}:events:{}:{account}:rule/", arn::partition(arn), snapshot.region);
-    let request = Request::new(EVENTS, "sqs:SendMessage", Known::Text(arn.to_owned()))
-        .with("aws:sourcearn", Known::Start(rules.clone()))
-        .with("aws:sourceaccount", Known::Text(account.to_owned()));
+    let request = Request::new(EVENTS, "sqs:SendMessage", RequestValue::Exact(arn.to_owned()))
+        .with("aws:sourcearn", RequestValue::Prefix(rules.clone()))
+        .with("aws:sourceaccount", RequestValue::Exact(account.to_owned()));
     let what = "the policy of the queue does not let EventBridge send: events are lost";
     let denied = Check::EventBusPolicy.found(Critical, what, SOURCE).fix(format!(
         "Add a statement that allows {EVENTS} sqs:SendMessage with aws:SourceArn = {rules}NAME"

@@ -4,7 +4,7 @@ use crate::finding::FindingLevel::{self, Warning};
 use crate::finding::{Check, Finding};
 use crate::judge::report::{Report, policy_problem};
 use crate::judge::wiring::arn;
-use crate::policy::{Answer, Known, Request, evaluate};
+use crate::policy::{Decision, Request, RequestValue, evaluate};
 use crate::snapshot::Snapshot;
 use crate::snapshot::event_feed::{Key, key_arn};
 use crate::snapshot::part::Part;
@@ -80,7 +80,7 @@ fn problem(key_use: &KeyUse<'_>, name: &str) -> Finding {
 fn managed(name: &str, key_use: &KeyUse<'_>) -> Finding {
     problem(key_use, name)
         .with("AWS manages this key; its policy allows no other service and cannot be changed")
-        .fix("Use an own key with a statement for the service; for a queue SSE-SQS needs no key")
+        .fix("Use a customer managed key with a statement for the service. For a queue, SSE-SQS works without a key policy")
 }
 
 fn policy(name: &str, key: &Key, key_use: &KeyUse<'_>, report: &mut Report) {
@@ -88,13 +88,14 @@ fn policy(name: &str, key: &Key, key_use: &KeyUse<'_>, report: &mut Report) {
     let Some(policy) = report.read(check, resource, &key.policy, SOURCE) else { return };
     let evaluations = ACTIONS.into_iter().map(|action| {
         // a key policy usually names `*`: the key itself
-        let mut request = Request::new(service, action, Known::Start(String::new()));
+        let mut request = Request::new(service, action, RequestValue::Prefix(String::new()));
         if !source_account.is_empty() {
-            request = request.with("aws:sourceaccount", Known::Text(source_account.to_owned()));
+            request =
+                request.with("aws:sourceaccount", RequestValue::Exact(source_account.to_owned()));
         }
         (action, evaluate(Some(policy), &request))
     });
-    let refused = { evaluations }.find(|(_, evaluation)| evaluation.answer != Answer::Allowed);
+    let refused = { evaluations }.find(|(_, evaluation)| evaluation.decision != Decision::Allowed);
     let problem = refused.and_then(|(action, evaluation)| {
         let denied =
             problem(key_use, name).with(format!("key policy: {action} for {service}")).fix(format!(

@@ -34,7 +34,7 @@ pub(super) fn judge(snapshot: &Snapshot, figures: &Figures, report: &mut Report)
     flow::judge_flow(snapshot, &paths, report);
 }
 
-/// Identities with classic topics that lead to the same queues as their configuration sets.
+/// Identities with feedback topics that lead to the same queues as their configuration sets.
 fn duplicates(snapshot: &Snapshot, paths: &Paths<'_>, report: &mut Report) {
     let queues_of = |publisher: Publisher<'_>| -> BTreeSet<&str> {
         let topics = paths.topics.iter().filter(|(_, all)| all.contains(&publisher));
@@ -50,11 +50,10 @@ fn duplicates(snapshot: &Snapshot, paths: &Paths<'_>, report: &mut Report) {
         if by_sets.is_empty() {
             continue;
         }
-        let classic = queues_of(Publisher::Identity(&identity.name));
-        let both = by_sets.intersection(&classic).next();
+        let by_feedback = queues_of(Publisher::Identity(&identity.name));
+        let both = by_sets.intersection(&by_feedback).next();
         let problem = both.map(|queue| {
-            let what =
-                "events arrive twice: from the configuration set and as classic notifications";
+            let what = "events arrive twice: from the configuration set and as identity feedback";
             Check::DuplicateFeed
                 .found(Note, what, FEEDBACK)
                 .with(format!("both lead to {queue}"))

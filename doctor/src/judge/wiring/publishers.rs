@@ -11,7 +11,7 @@ use crate::snapshot::event_feed::Target;
 pub(super) enum Publisher<'a> {
     /// Event publishing of a configuration set.
     Set(&'a str),
-    /// Classic notifications of an identity.
+    /// Identity feedback: notifications of an identity.
     Identity(&'a str),
 }
 

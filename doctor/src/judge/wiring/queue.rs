@@ -12,7 +12,7 @@ use crate::judge::report::{Report, policy_problem};
 use crate::judge::wiring::arn;
 use crate::judge::wiring::key::{KeyUse, judge_key};
 use crate::judge::wiring::publishers::Paths;
-use crate::policy::{Known, Request, evaluate};
+use crate::policy::{Request, RequestValue, evaluate};
 use crate::snapshot::Snapshot;
 use crate::snapshot::event_feed::{Queue, Redrive};
 use crate::snapshot::metrics::QueueFlow;
@@ -72,10 +72,10 @@ pub(super) fn judge_queues(
 }
 
 fn sns_policy(queue: &Queue, arn: &str, topic: &str) -> Option<Finding> {
-    let resource = Known::Text(arn.to_owned());
+    let resource = RequestValue::Exact(arn.to_owned());
     let request = Request::new("sns.amazonaws.com", "sqs:SendMessage", resource)
-        .with("aws:sourcearn", Known::Text(topic.to_owned()))
-        .with("aws:sourceaccount", Known::Text(arn::account(topic).to_owned()));
+        .with("aws:sourcearn", RequestValue::Exact(topic.to_owned()))
+        .with("aws:sourceaccount", RequestValue::Exact(arn::account(topic).to_owned()));
     let statement = serde_json::json!({
         "Effect": "Allow", "Principal": {"Service": "sns.amazonaws.com"}, "Action": "sqs:SendMessage",
         "Resource": arn, "Condition": {"ArnEquals": {"aws:SourceArn": topic}},
@@ -153,7 +153,7 @@ fn dead_letters(
         let problem = (kept <= retention).then(|| {
             let what = format!("dead letters are kept for {}, messages for {}", duration(kept), duration(retention));
             Check::DeadLetterRetention.found(Warning, what, ATTRIBUTES)
-                .with("the age of a message counts on in the dead-letter queue")
+                .with("a message keeps its timestamp in the dead-letter queue, so its age includes the time in the first queue")
                 .fix("Set MessageRetentionPeriod of the dead-letter queue to 1209600, and that of the queue below it")
         });
         // both can only have the maximum

@@ -35,7 +35,7 @@ pub(super) fn judge_sets(snapshot: &Snapshot, paths: &Paths<'_>, report: &mut Re
         let is_used = paths.used_sets.contains(name.as_str());
         if let Part::Absent(action) = &set.options {
             let problem = Check::SetDeleted.found(if is_used { Critical } else { Note },
-                "the configuration set does not exist: every send that names it, or of an identity with it as default, fails",
+                "the configuration set does not exist: every send that names it fails, and every send of an identity that has it as default",
                 SET,
             )
             .with(format!("{action}: not found"))

@@ -92,7 +92,7 @@ fn judge_subscription<'a>(
     let mut kinds: Vec<Kind> = publishers
         .map(|publisher| match publisher {
             Publisher::Set(_) => OF_SETS,
-            Publisher::Identity(_) => CLASSIC,
+            Publisher::Identity(_) => IDENTITY_FEEDBACK,
         })
         .collect();
     kinds.dedup();
@@ -117,8 +117,8 @@ fn judge_subscription<'a>(
 type Kind = (&'static str, &'static str, &'static [&'static str]);
 const OF_SETS: Kind =
     ("events of configuration sets", "eventType", &["Bounce", "Complaint", "Send"]);
-/// Classic notifications have no Send.
-const CLASSIC: Kind = ("classic notifications", "notificationType", &["Bounce", "Complaint"]);
+/// Identity feedback has no Send events.
+const IDENTITY_FEEDBACK: Kind = ("identity feedback", "notificationType", &["Bounce", "Complaint"]);
 
 fn filter(attributes: &SubscriptionAttributes, kinds: &[Kind]) -> Option<Finding> {
     let text = attributes.filter_policy.as_deref().filter(|text| !text.trim().is_empty())?;

@@ -6,7 +6,7 @@ use crate::judge::report::{Report, policy_problem};
 use crate::judge::wiring::arn;
 use crate::judge::wiring::key::{KeyUse, judge_key};
 use crate::judge::wiring::publishers::{Paths, Publisher};
-use crate::policy::{Known, Request, evaluate};
+use crate::policy::{Request, RequestValue, evaluate};
 use crate::snapshot::Snapshot;
 use crate::snapshot::part::Part;
 
@@ -81,7 +81,7 @@ fn policy(
     worst: FindingLevel,
 ) -> Option<Finding> {
     let account = snapshot.account_id.value();
-    let mut request = Request::new(SES, "sns:Publish", Known::Text(topic.to_owned()));
+    let mut request = Request::new(SES, "sns:Publish", RequestValue::Exact(topic.to_owned()));
     let mut source = None;
     if let Some(account) = account {
         let arn = format!(
@@ -91,8 +91,8 @@ fn policy(
             publisher.resource()
         );
         request = request
-            .with("aws:sourceaccount", Known::Text(account.clone()))
-            .with("aws:sourcearn", Known::Text(arn.clone()));
+            .with("aws:sourceaccount", RequestValue::Exact(account.clone()))
+            .with("aws:sourcearn", RequestValue::Exact(arn.clone()));
         source = Some(arn);
     }
     let problem = |level, what| {

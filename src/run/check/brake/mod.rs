@@ -153,7 +153,7 @@ impl Brake {
     fn run_saved(&mut self, demand: Option<&BrakeCause>) -> BrakeOutcome {
         let (file, mut state) = match StateFile::open(&self.state) {
             Ok(open) => open,
-            // without its state, the brake could undo a human
+            // without its state, the brake could pause sending that the operator allowed again
             Err(error) => return (BrakePhase::default(), Some(error.to_string())),
         };
         let key = self.rule.scope().to_string();

@@ -1,4 +1,4 @@
-//! Text from outside the project: names, domains, tags and replies of servers.
+//! Untrusted text, which senders or receivers control: names, domains, tags and replies of servers.
 
 use bouncewatch_schemas::printable::printable;
 
