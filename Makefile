@@ -260,7 +260,7 @@ bench: system sisimai $(EMULATOR) $(TOOLS_DIR)/bench-venv/.made ## speed as rati
 
 # a store in a bucket: requests and bytes, counted by a proxy before an S3 server
 bench-bucket: tools ## what check reads from a store in S3: requests, bytes, time (10 minutes; EVENTS=10000000)
-	cargo build --release --package bouncewatch --package bouncewatch-fixtures --bins --target-dir $(TARGET)
+	cargo build --release --package bouncewatch --package bouncewatch-fixtures --bins --features bouncewatch/lambda --target-dir $(TARGET)
 	$(PYTHON) -B fixtures/bench/bucket.py --programs $(TARGET)/release --tools $(TOOLS_DIR) --events $(EVENTS)
 
 $(FUZZ):
