@@ -98,7 +98,7 @@ fn invalid_settings_of_a_webhook_are_reported_before_anything_is_sent() {
         ),
         (
             format!("{ops}format = \"slack\"\nurl_env = \"OPS_URL\"\n").repeat(2),
-            "a name of its own",
+            "empty or not unique: `ops`",
         ),
     ] {
         let workspace = workspace(&settings);
