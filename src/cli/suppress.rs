@@ -112,7 +112,7 @@ pub(crate) struct SesListArgs {
     /// Print what --push changes, change nothing
     #[arg(long, requires = "push", help_heading = heading::SES_LIST)]
     pub(crate) dry_run: bool,
-    /// Maximum number of addresses to change
+    /// Change at most N addresses
     ///
     /// If there are more, nothing is changed and the exit code is 1. Find the reason for the high number first.
     #[arg(long, value_name = "N", default_value = "1000", requires = "push", help_heading = heading::SES_LIST)]
