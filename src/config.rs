@@ -155,25 +155,43 @@ pub(crate) struct WebhookSettings {
     pub(crate) secret_env: Option<String>,
 }
 
-/// Reads a secret from a file or from the environment; `None` if neither is set.
-///
-/// # Errors
-/// If both are set, or the one that is set cannot be read.
+/// Where a secret is read from.
 #[cfg(feature = "analyze")]
-#[expect(clippy::disallowed_methods, reason = "the environment is read here")]
-pub(crate) fn secret(
-    file: Option<&Path>,
-    variable: Option<&str>,
-) -> anyhow::Result<Option<String>> {
-    match (file, variable) {
-        (None, None) => Ok(None),
-        (Some(path), _) => {
-            let text = std::fs::read_to_string(path);
-            text.map(Some).with_context(|| format!("could not read `{}`", path.display()))
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum SecretSource<'s> {
+    File(&'s Path),
+    Variable(&'s str),
+}
+
+#[cfg(feature = "analyze")]
+impl<'s> SecretSource<'s> {
+    /// Returns the file or the environment variable that is set; `None` if neither is.
+    ///
+    /// # Errors
+    /// If both are set.
+    pub(crate) fn new(
+        file: Option<&'s Path>,
+        variable: Option<&'s str>,
+    ) -> anyhow::Result<Option<Self>> {
+        match (file, variable) {
+            (Some(_), Some(_)) => Err(anyhow!("set the file or the variable, not both")),
+            (Some(file), None) => Ok(Some(Self::File(file))),
+            (None, variable) => Ok(variable.map(Self::Variable)),
         }
-        (None, Some(name)) => {
-            let value = std::env::var(name);
-            value.map(Some).with_context(|| format!("environment variable `{name}`"))
+    }
+
+    /// Reads the secret.
+    ///
+    /// # Errors
+    /// If the file cannot be read, or the variable is not set.
+    #[expect(clippy::disallowed_methods, reason = "the environment is read here")]
+    pub(crate) fn read(self) -> anyhow::Result<String> {
+        match self {
+            Self::File(path) => std::fs::read_to_string(path)
+                .with_context(|| format!("could not read `{}`", path.display())),
+            Self::Variable(name) => {
+                std::env::var(name).with_context(|| format!("environment variable `{name}`"))
+            }
         }
     }
 }

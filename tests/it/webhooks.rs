@@ -14,12 +14,19 @@ fn endpoint(statuses: &[&'static str]) -> Endpoint {
     )
 }
 
+/// Settings of the page, and of a webhook with its URL in `OPS_URL`.
+const PAGE_AND_OPS: &str = "[page]\nurl = \"https://status.example.com/page.html\"\n[[alert.webhook]]\nname = \"ops\"\nformat = \"json\"\nurl_env = \"OPS_URL\"\n";
+
+/// Runs a command with the settings.
+fn run(workspace: &Workspace, arguments: &str, url: &str) -> CommandOutput {
+    let mut command = workspace.command(&format!("{arguments} --config settings.toml"));
+    CommandOutput::from(command.env("OPS_URL", url).output().unwrap())
+}
+
 /// Runs a `check` of a store with a bounce rate of 6.2 % with the settings.
 fn check(workspace: &Workspace, minutes: i64, url: &str) -> CommandOutput {
     let at = minutes_after_now(minutes);
-    let arguments = format!("check --store STORE --window 1h --at {at} --config settings.toml");
-    let mut command = workspace.command(&arguments);
-    CommandOutput::from(command.env("OPS_URL", url).output().unwrap())
+    run(workspace, &format!("check --store STORE --window 1h --at {at}"), url)
 }
 
 fn workspace(settings: &str) -> Workspace {
@@ -32,9 +39,7 @@ fn workspace(settings: &str) -> Workspace {
 
 #[test]
 fn webhook_receives_each_alert_once_also_after_a_failure() {
-    let workspace = workspace(
-        "[page]\nurl = \"https://status.example.com/page.html\"\n[[alert.webhook]]\nname = \"ops\"\nformat = \"json\"\nurl_env = \"OPS_URL\"\nsecret_file = \"secret\"\n",
-    );
+    let workspace = workspace(&format!("{PAGE_AND_OPS}secret_file = \"secret\"\n"));
     let endpoint = endpoint(&["503 Service Unavailable", "302 Found", "200 OK"]);
     for (minutes, expected) in [
         (-30, Some("503 Service Unavailable bad\\u{1b}")),
@@ -113,16 +118,14 @@ fn invalid_settings_of_a_webhook_are_reported_before_anything_is_sent() {
 /// A crontab that does not set the variable of one webhook must not mute the other.
 #[test]
 fn unusable_webhook_is_an_error_and_the_others_receive_alerts() {
-    let ops = "[[alert.webhook]]\nname = \"ops\"\nformat = \"json\"\nurl_env = \"OPS_URL\"\n";
     for (url, expected) in [
         ("url_env = \"NO_SUCH_NAME\"", "`NO_SUCH_NAME`"),
         ("url_file = \"no/such/file\"", "could not read `no/such/file`"),
         ("url_file = \"secret\"", "must start with https://"),
         ("url_env = \"OPS_URL\"\nsecret_env = \"NO_SUCH_NAME\"", "`NO_SUCH_NAME`"),
     ] {
-        let workspace = workspace(&format!(
-            "[[alert.webhook]]\nname = \"chat\"\nformat = \"slack\"\n{url}\n{ops}"
-        ));
+        let chat = format!("[[alert.webhook]]\nname = \"chat\"\nformat = \"slack\"\n{url}\n");
+        let workspace = workspace(&(chat + PAGE_AND_OPS));
         let endpoint = endpoint(&["200 OK"]);
         for minutes in [-30, -25] {
             let output = check(&workspace, minutes, &endpoint.url);
@@ -139,20 +142,15 @@ fn unusable_webhook_is_an_error_and_the_others_receive_alerts() {
 
 #[test]
 fn test_alert_is_sent_to_each_channel_and_changes_no_state() {
-    let workspace = workspace(
-        "[page]\nurl = \"https://status.example.com/page.html\"\n[[alert.webhook]]\nname = \"ops\"\nformat = \"json\"\nurl_env = \"OPS_URL\"\n",
-    );
+    let workspace = workspace(PAGE_AND_OPS);
     let endpoint = endpoint(&["200 OK", "404 Not Found"]);
-    let run = |arguments: &str| {
-        let mut command = workspace.command(&format!(
-            "check --test-alert --config settings.toml --alert-exec {arguments}"
-        ));
-        CommandOutput::from(command.env("OPS_URL", &endpoint.url).output().unwrap())
+    let test = |command: &str| {
+        run(&workspace, &format!("check --test-alert --alert-exec {command}"), &endpoint.url)
     };
-    let output = run("cat>received");
+    let output = test("cat>received");
     assert_eq!((output.exit_code, output.stderr.as_str()), (0, ""), "{output:?}");
     assert_eq!(output.stdout, "sent to exec\nsent to webhook:ops\n");
-    let output = run("false --alert-stdout");
+    let output = test("false --alert-stdout");
     assert_eq!(output.exit_code, 3, "{output:?}");
     assert!(output.stderr.contains("error: the alert command failed"), "{output:?}");
     assert!(output.stderr.contains("error: could not post to the webhook ops"), "{output:?}");

@@ -54,22 +54,24 @@ struct MessageJson<'a> {
     alert: AlertJson<'a>,
 }
 
+/// The key `alert` of a message.
 #[derive(Serialize)]
-struct AlertJson<'a> {
-    id: &'a str,
-    level: AlertLevel,
-    subject: &'a str,
-    text: &'a str,
+pub(super) struct AlertJson<'a> {
+    pub(super) id: &'a str,
+    pub(super) level: AlertLevel,
+    pub(super) subject: &'a str,
+    pub(super) text: &'a str,
     /// Address of the page, if the settings have one.
     #[serde(skip_serializing_if = "Option::is_none")]
-    page: Option<&'a str>,
+    pub(super) page: Option<&'a str>,
     /// Number of notifications that are not in `changes`.
-    more: usize,
-    changes: Vec<ChangeJson<'a>>,
+    pub(super) more: usize,
+    pub(super) changes: Vec<ChangeJson<'a>>,
 }
 
+/// A notification in the JSON of a message.
 #[derive(Serialize)]
-struct ChangeJson<'a> {
+pub(super) struct ChangeJson<'a> {
     change: AlertChange,
     metric: &'a str,
     scope: &'a ScopeMap,
@@ -175,9 +177,7 @@ fn compose(
     let of_listed = of_listed.into_values().cloned().collect();
     let check = &CheckReport { verdicts: of_listed, ..without_verdicts.clone() };
     _ = write!(text, "\n{}", table::check(check, &Trends::default(), TextLayout::default()));
-    if let Some(page) = context.page {
-        _ = writeln!(text, "\npage: {page}");
-    }
+    text.push_str(&page_lines(context.page));
     let alert = AlertJson {
         id: &id,
         level,
@@ -187,13 +187,25 @@ fn compose(
         more: others.len(),
         changes: listed.iter().map(change_json).collect(),
     };
-    let mut json = Vec::new();
-    write_json(&mut json, &MessageJson { check, alert })
-        .map_err(|error| AnalyzeError::Write(error.to_string()))?;
-    let json = String::from_utf8(json).expect("JSON is UTF-8");
+    let json = json_text(&MessageJson { check, alert })?;
     let attributes = attributes(check, level, notifications);
     let page = context.page.map(str::to_owned);
     Ok(Message { level, id, subject, text, json, attributes, page })
+}
+
+/// Returns the end of a text: the address of the page.
+pub(super) fn page_lines(page: Option<&str>) -> String {
+    page.map_or_else(String::new, |page| format!("\npage: {page}\n"))
+}
+
+/// Returns a value as JSON.
+///
+/// # Errors
+/// If it cannot be serialized.
+pub(super) fn json_text(value: &impl Serialize) -> Result<String, AnalyzeError> {
+    let mut json = Vec::new();
+    write_json(&mut json, value).map_err(|error| AnalyzeError::Write(error.to_string()))?;
+    Ok(String::from_utf8(json).expect("JSON is UTF-8"))
 }
 
 fn change_json(notification: &Notification) -> ChangeJson<'_> {

@@ -44,7 +44,7 @@ impl<'c> VerdictIndex<'c> {
     pub(super) fn is_same_mail(&self, broad: &Notification, narrow: &Notification) -> bool {
         let numbers = |one| {
             let verdict: &Verdict = self.worst(one)?;
-            Some((verdict.metric, &verdict.window, verdict.level, verdict.count, verdict.attempts?))
+            Some((&verdict.window, verdict.level, verdict.count, verdict.attempts?))
         };
         let (outer, inner) = (&broad.alert.key.scope, &narrow.alert.key.scope);
         outer.len() < inner.len()

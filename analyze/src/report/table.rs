@@ -22,8 +22,6 @@ use crate::report::text_table::TextTable;
 use crate::report::trend::{BARS, Trends, bars};
 use crate::timeline::NO_VALUE;
 
-/// Level of a rate that has too few attempts for a level.
-const LOW_VOLUME: &str = "OK (low volume)";
 /// Title of the column with the rates of the last 14 days.
 const TREND: &str = "trend";
 /// Maximum length of a reason of AWS.
@@ -258,16 +256,17 @@ fn row(verdict: &Verdict) -> Vec<String> {
         Some(source) => format!("{} {}", known(verdict.attempts), humanize(source.as_str())),
         None => "unknown".to_owned(),
     };
+    let is_low_volume =
+        verdict.level == AlertLevel::Ok && verdict.rate.is_some() && !verdict.significant;
     let level = match (verdict.level, verdict.rate) {
         // without a rate there is nothing to be OK
         (AlertLevel::Ok, None) => "-",
-        (AlertLevel::Ok, Some(_)) if !verdict.significant => LOW_VOLUME,
+        _ if is_low_volume => "OK (low volume)",
         (level, _) => level.as_upper(),
     };
     // with a low volume, a rate at a threshold is not a level yet
-    let headroom = |more: fn(Headroom) -> u64| match level {
-        LOW_VOLUME => "-".to_owned(),
-        _ => known(verdict.headroom.map(more)),
+    let headroom = |more: fn(Headroom) -> u64| {
+        if is_low_volume { "-".to_owned() } else { known(verdict.headroom.map(more)) }
     };
     vec![
         level.to_owned(),

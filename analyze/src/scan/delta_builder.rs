@@ -44,8 +44,8 @@ pub(super) struct DeltaBuilder<'a> {
     dimensions: Vec<Dimension>,
     /// Names of the texts of a row: the dimensions, then further columns that are needed.
     names: Vec<String>,
-    /// Whether the recipients of complaints are needed: they identify a report that two channels report.
-    needs_complaint_recipients: bool,
+    /// Whether a complaint can be one of identity feedback: with its recipient, it is the same as a published one.
+    has_identity_feedback: bool,
 }
 
 /// Text IDs by message: values that some event of the message has.
@@ -68,13 +68,14 @@ pub(super) struct RangeScan {
 }
 
 impl<'a> DeltaBuilder<'a> {
-    /// Returns a builder for a measure and groupings.
+    /// Returns a builder for a measure and groupings. The recipients of complaints are read only with identity feedback.
     pub(super) fn new(
         scan: &'a StoreScan,
         measure: Measure,
         basis: Basis,
         groupings: &'a [Grouping],
         to: i64,
+        has_identity_feedback: bool,
     ) -> Self {
         let dimensions: BTreeSet<Dimension> =
             groupings.iter().flat_map(|grouping| grouping.0.iter().cloned()).collect();
@@ -94,20 +95,7 @@ impl<'a> DeltaBuilder<'a> {
             }
         }
         let dimensions = dimensions.into_iter().collect();
-        let needs_complaint_recipients = true;
-        Self { scan, measure, basis, groupings, to, dimensions, names, needs_complaint_recipients }
-    }
-
-    /// Reads the recipients of complaints only if a row of one of the `ranges`, or of the day before it, can be a report of
-    /// identity feedback. The reports of a complaint on two channels are at most a minute apart.
-    pub(super) fn with_recipients_for(mut self, ranges: &[DayRange]) -> Result<Self, AnalyzeError> {
-        self.needs_complaint_recipients = false;
-        for range in ranges {
-            let first_day = range.first_day.saturating_sub(1);
-            self.needs_complaint_recipients |=
-                self.scan.may_have_identity_feedback(first_day, range.last_day)?;
-        }
-        Ok(self)
+        Self { scan, measure, basis, groupings, to, dimensions, names, has_identity_feedback }
     }
 
     /// Scans the rows of a range.
@@ -248,7 +236,7 @@ impl<'a> DeltaBuilder<'a> {
             Some(Dimension::Column(NO_FEEDBACK)) => expressions::no_feedback().alias(NO_FEEDBACK),
             Some(dimension) => expressions::dimension_value(dimension),
             None if name == table::FEEDBACK_ID => {
-                expressions::complaint_report(self.needs_complaint_recipients)
+                expressions::complaint_report(self.has_identity_feedback)
             }
             None => col(name),
         };

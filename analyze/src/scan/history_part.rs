@@ -128,7 +128,8 @@ impl<'a> HistoryPart<'a> {
         for (grouping, timelines) in all.take(groupings) {
             let one = std::slice::from_ref(grouping);
             let measure = Measure::Scopes;
-            let builder = DeltaBuilder::new(self.scan, measure, self.query.basis, one, self.to);
+            let builder =
+                DeltaBuilder::new(self.scan, measure, self.query.basis, one, self.to, false);
             let folder = self.folder(measure, grouping);
             let is_missing = |values: &ScopeValues| {
                 !timelines.contains_key(&with_provider(grouping, values, &self.providers))
@@ -166,8 +167,11 @@ impl<'a> HistoryPart<'a> {
         let mut ranges = self.read_stored(&folders, &mut loaded)?;
         // newest first: the scan of a range keeps the rows that newer ranges need
         ranges.reverse();
-        let builder = DeltaBuilder::new(self.scan, measure, self.query.basis, groupings, self.to)
-            .with_recipients_for(&ranges)?;
+        let has_identity_feedback =
+            measure == Measure::Events && self.may_have_identity_feedback(&ranges)?;
+        let (basis, to) = (self.query.basis, self.to);
+        let builder =
+            DeltaBuilder::new(self.scan, measure, basis, groupings, to, has_identity_feedback);
         let mut rest = ranges.as_slice();
         while !rest.is_empty() {
             let mut rows = 0;
@@ -187,6 +191,18 @@ impl<'a> HistoryPart<'a> {
             }
         }
         Ok(loaded)
+    }
+
+    /// Whether a row of the ranges, or of the day before one, can be a report of identity feedback. The reports of a
+    /// complaint on two channels are at most a minute apart.
+    fn may_have_identity_feedback(&self, ranges: &[DayRange]) -> Result<bool, AnalyzeError> {
+        for range in ranges {
+            let first_day = range.first_day.saturating_sub(1);
+            if self.scan.may_have_identity_feedback(first_day, range.last_day)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Reads the stored aggregates, and returns the ranges of days without: one for each closed day, and one for all
@@ -498,6 +514,8 @@ mod tests {
                 let second =
                     complaint(EventPublishing, midnight + 10_000, "x@example.org", "report-2");
                 publish(store.path(), "first.parquet", &[first]);
+                // stores the aggregate of the first day: later, only the second day is scanned
+                history(&open(store.path(), UNLIMITED));
                 publish(store.path(), "second.parquet", &[second]);
                 let history = history(&open(store.path(), UNLIMITED));
                 let account = history.by_grouping[0].values();

@@ -179,10 +179,8 @@ pub(super) fn check_settings(config: &Config) -> anyhow::Result<()> {
     policy(settings)?;
     exec_timeout(settings)?;
     let channels = channels(settings.sns.as_deref(), settings.exec.as_deref(), settings)?;
-    for channel in &channels {
-        if let Channel::Unusable { why, .. } = channel {
-            anyhow::bail!("{why}");
-        }
+    if let Some(problem) = channels.iter().find_map(Channel::problem) {
+        anyhow::bail!("{problem}");
     }
     if let (false, Some(store)) = (channels.is_empty(), &config.store) {
         state_location(settings.state.as_deref(), store, None)?;
@@ -309,8 +307,8 @@ impl AlertRun {
         open.save();
         let mut printed = None;
         for channel in &self.channels {
-            if let Channel::Unusable { why, .. } = channel {
-                open.notes.push(format!("error: {why}"));
+            if let Some(problem) = channel.problem() {
+                open.notes.push(format!("error: {problem}"));
                 continue;
             }
             let notifications =
@@ -434,9 +432,7 @@ impl AlertRun {
         };
         let mut texts = Vec::new();
         for channel in &self.channels {
-            if let Channel::Unusable { why, .. } = channel {
-                result.notes.push(format!("error: {why}"));
-            }
+            result.notes.extend(channel.problem().map(|problem| format!("error: {problem}")));
             let name = channel.name();
             let messages = messages(
                 check,

@@ -1,7 +1,6 @@
 //! Where alerts are sent: channels in arguments and settings.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
@@ -10,7 +9,7 @@ use bouncewatch_analyze::alert::{Message, exec, sns};
 use bouncewatch_store::aws::is_topic_arn;
 
 use crate::cli::AlertArgs;
-use crate::config::{AlertSettings, WebhookSettings, secret};
+use crate::config::{AlertSettings, SecretSource, WebhookSettings};
 use crate::run::store_access::block_on;
 
 /// How messages are sent.
@@ -49,6 +48,14 @@ impl Channel {
             Self::Webhook(webhook) => webhook_channel(&webhook.name),
             Self::Unusable { name, .. } => webhook_channel(name),
             Self::Stdout => "stdout".to_owned(),
+        }
+    }
+
+    /// Returns why it cannot receive messages, if that is known without sending one.
+    pub(super) fn problem(&self) -> Option<&str> {
+        match self {
+            Self::Unusable { why, .. } => Some(why),
+            _ => None,
         }
     }
 
@@ -129,8 +136,8 @@ fn webhooks(settings: &AlertSettings) -> anyhow::Result<Vec<Channel>> {
             one.name
         );
         let section = || format!("[[alert.webhook]] `{}`", one.name);
-        let format = webhook_format(one).with_context(section)?;
-        channels.push(match webhook(one, format).with_context(section) {
+        let settings = ValidWebhook::new(one).with_context(section)?;
+        channels.push(match settings.read().with_context(section) {
             Ok(webhook) => Channel::Webhook(Box::new(webhook)),
             Err(error) => Channel::Unusable { name: one.name.clone(), why: format!("{error:#}") },
         });
@@ -138,30 +145,33 @@ fn webhooks(settings: &AlertSettings) -> anyhow::Result<Vec<Channel>> {
     Ok(channels)
 }
 
-/// Checks the settings of a webhook, without the files and variables that they name.
-fn webhook_format(settings: &WebhookSettings) -> anyhow::Result<WebhookFormat> {
-    let has_both =
-        |file: &Option<PathBuf>, variable: &Option<String>| file.is_some() && variable.is_some();
-    ensure!(
-        !has_both(&settings.url_file, &settings.url_env)
-            && !has_both(&settings.secret_file, &settings.secret_env),
-        "set the file or the variable, not both"
-    );
-    ensure!(
-        settings.url_file.is_some() || settings.url_env.is_some(),
-        "url_file or url_env is missing\n  hint: the URL is a secret, so it is not in the settings"
-    );
-    let format = &settings.format;
-    WebhookFormat::parse(format).with_context(|| {
-        let names: Vec<&str> = WebhookFormat::ALL.iter().map(|one| one.as_str()).collect();
-        format!("unknown format `{format}`\n  hint: write one of {}", names.join(", "))
-    })
+/// Valid settings of a webhook; the files and variables that they name are not read yet.
+struct ValidWebhook<'s> {
+    name: &'s str,
+    format: WebhookFormat,
+    url: SecretSource<'s>,
+    secret: Option<SecretSource<'s>>,
 }
 
-fn webhook(settings: &WebhookSettings, format: WebhookFormat) -> anyhow::Result<Webhook> {
-    let WebhookSettings { name, format: _, url_file, url_env, secret_file, secret_env } = settings;
-    let url = secret(url_file.as_deref(), url_env.as_deref()).context("url_file, url_env")?;
-    let secret = secret(secret_file.as_deref(), secret_env.as_deref());
-    let secret = secret.context("secret_file, secret_env")?;
-    Ok(Webhook::new(name.clone(), format, &url.unwrap_or_default(), secret.as_deref())?)
+impl<'s> ValidWebhook<'s> {
+    fn new(settings: &'s WebhookSettings) -> anyhow::Result<Self> {
+        let WebhookSettings { name, format, url_file, url_env, secret_file, secret_env } = settings;
+        let format = WebhookFormat::parse(format).with_context(|| {
+            let names: Vec<&str> = WebhookFormat::ALL.iter().map(|one| one.as_str()).collect();
+            format!("unknown format `{format}`\n  hint: write one of {}", names.join(", "))
+        })?;
+        let url = SecretSource::new(url_file.as_deref(), url_env.as_deref())?;
+        let url = url.context(
+            "url_file or url_env is missing\n  hint: the URL is a secret, so it is not in the settings",
+        )?;
+        let secret = SecretSource::new(secret_file.as_deref(), secret_env.as_deref())?;
+        Ok(Self { name, format, url, secret })
+    }
+
+    fn read(&self) -> anyhow::Result<Webhook> {
+        let url = self.url.read().context("url_file, url_env")?;
+        let secret = self.secret.map(SecretSource::read).transpose();
+        let secret = secret.context("secret_file, secret_env")?;
+        Ok(Webhook::new(self.name.to_owned(), self.format, &url, secret.as_deref())?)
+    }
 }

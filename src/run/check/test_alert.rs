@@ -29,7 +29,7 @@ pub(super) fn send_test(
         exec_timeout: exec_timeout(&config.alert)?,
         endpoint_url: args.aws.endpoint_url.clone(),
     };
-    let message = test_message(now, config.page.url.as_deref());
+    let message = test_message(now, config.page.url.as_deref())?;
     let mut result = CommandResult::default();
     for channel in &channels {
         let name = channel.name();
