@@ -53,7 +53,7 @@ fn sending(data: &PageData) -> Option<Step> {
         .text(": ")
         .untrusted(status.reason.as_deref().unwrap_or("no reason given"));
     let action = if status.changed_by.as_deref() == Some("CUSTOMER_MANAGED") {
-        "Find out why sending was stopped, then allow it again."
+        "Find out why sending was stopped, then enable it again."
     } else {
         "Answer the case in the AWS Support Center, and stop the mail that caused it."
     };
