@@ -12,8 +12,8 @@ use csv::{ErrorKind, QuoteStyle, Terminator, Writer, WriterBuilder};
 /// Characters that start a formula in a spreadsheet (OWASP, "CSV Injection").
 const FORMULA_START: [char; 6] = ['=', '+', '-', '@', '\t', '\r'];
 
-/// Returns the text of a field: with escapes for control characters, and with a `'` in front if a spreadsheet would run
-/// it as a formula.
+/// Escapes the text of a field: control characters, and with a leading `'` a text that a
+/// spreadsheet would run as a formula.
 pub(crate) fn escape_formula(text: &str) -> Cow<'_, str> {
     let text = printable_lines(text);
     if text.starts_with(FORMULA_START) { Cow::Owned(format!("'{text}")) } else { text }

@@ -1,5 +1,5 @@
-//! Rows and quarantined documents that are not durable yet. Rows are collected by event day; each day becomes one
-//! segment.
+//! [`Batch`]: rows and quarantined documents that are not durable yet. Each event day becomes one
+//! segment, and the quarantined documents become one more.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,30 +18,32 @@ use crate::telemetry::counts::IngestCounts;
 
 /// Maximum number of event days in one batch. Each has its own column builders.
 const DAYS_MAX: usize = 128;
-/// Segments of one batch that are published at the same time. Publishing mostly waits for an fsync or a PUT.
-const PUBLISHES_AT_ONCE: usize = 8;
-/// Number of new rows after which one day encodes its rows.
+/// Maximum number of segments of one batch that are published at the same time. Publishing mostly
+/// waits for an fsync or a PUT.
+const CONCURRENT_PUBLISHES_MAX: usize = 8;
+/// Number of new rows in a batch after which the rows of one day are encoded.
 const ENCODE_AFTER_ROWS: usize = 2 * 1024;
-/// Maximum number of rows of one batch that are encoded only when it is published.
+/// Number of unencoded rows at which a batch is full.
 const UNENCODED_ROWS_MAX: usize = 24 * 1024;
-/// Maximum number of bytes of rows that are not encoded, and of quarantined documents. Only unusual events reach it
-/// before the maximum number of rows.
+/// Bytes of unencoded rows and quarantined documents at which a batch is full. Only unusually large
+/// events reach this limit before the limit on rows.
 const MEMORY_BYTES_MAX: usize = 32 * 1024 * 1024;
-/// Bytes of a row or of a quarantined document without its texts: its fixed columns, and the positions of its texts.
+/// Estimated memory of a row or a quarantined document in addition to its texts, bytes: fixed
+/// columns, and offsets of the texts.
 const ENTRY_BYTES: usize = 256;
-/// Bytes that are kept of the documents that a file adds to the quarantine beyond its limit.
-const REMAINDER_BYTES_MAX: usize = 64 * 1024;
+/// Maximum number of bytes that are kept of the documents of a file beyond its quarantine limit.
+const OVERFLOW_BYTES_MAX: usize = 64 * 1024;
 
-/// When a batch is published: as soon as it reaches one of these limits.
+/// Limits of a batch. It is published when it reaches one of them.
 #[derive(Debug, Clone, Copy)]
 pub struct BatchLimits {
-    /// Number of rows.
+    /// Maximum number of rows.
     pub rows_max: usize,
-    /// Bytes of the documents.
+    /// Maximum size of the decoded documents, bytes.
     pub bytes_max: usize,
-    /// Time since its first document.
+    /// Maximum time since the first document arrived.
     pub age_max: Duration,
-    /// How long the last batch of a run that stops waits for the store.
+    /// Timeout of the last flush after the run is stopped.
     pub last_flush: Duration,
 }
 
@@ -56,34 +58,35 @@ impl Default for BatchLimits {
     }
 }
 
-/// A part of a batch that becomes durable on its own.
+/// A segment of a batch. Each becomes durable independently of the others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Part {
-    /// Events of a day, days since 1970.
+pub(crate) enum BatchSegment {
+    /// Events of one day, in days since 1970.
     Day(i64),
     /// Quarantined documents.
     Quarantine,
 }
 
-/// What became of a batch.
+/// Result of publishing a batch.
 #[derive(Debug)]
-pub(crate) struct Published {
-    /// Counts of the parts that are durable; documents are counted in any case.
+pub(crate) struct PublishResult {
+    /// Counts of the batch. Rows, segments and bytes count only durable segments; documents are
+    /// always counted.
     pub(crate) counts: IngestCounts,
-    /// Parts that are not known to be durable.
-    failed: BTreeSet<Part>,
+    /// Segments that may not be durable.
+    failed: BTreeSet<BatchSegment>,
     /// The first error.
     pub(crate) failure: Option<StoreError>,
 }
 
-impl Published {
-    /// Whether all these parts are durable.
-    pub(crate) fn are_durable(&self, parts: &[Part]) -> bool {
-        !parts.iter().any(|part| self.failed.contains(part))
+impl PublishResult {
+    /// Whether all these segments are durable.
+    pub(crate) fn are_durable(&self, segments: &[BatchSegment]) -> bool {
+        !segments.iter().any(|segment| self.failed.contains(segment))
     }
 
-    fn fail(&mut self, part: Part, error: Option<StoreError>) {
-        self.failed.insert(part);
+    fn record_failure(&mut self, segment: BatchSegment, error: Option<StoreError>) {
+        self.failed.insert(segment);
         self.failure = self.failure.take().or(error);
     }
 }
@@ -91,36 +94,36 @@ impl Published {
 /// Rows, quarantined documents and their counts.
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
-    /// Parts that were added to since the last [`Batch::take_parts`].
-    touched: Vec<Part>,
+    /// Segments that received content since the last [`Batch::take_touched`].
+    touched: Vec<BatchSegment>,
     days: BTreeMap<i64, EventSegment>,
     quarantine: QuarantineSegment,
     rows: usize,
-    /// Rows since the last day was encoded.
+    /// Rows added since the last encoding.
     new_rows: usize,
-    /// Rows that no day has encoded, as of the last encoding.
+    /// Unencoded rows of all days, as of the last encoding.
     unencoded_rows: usize,
     unencoded_bytes: usize,
     /// Bytes of the texts of all rows.
     #[cfg(fuzzing)]
     row_bytes: usize,
-    /// The first error of encoding rows within a document.
+    /// First error of encoding while a document was decoded.
     encode_failure: Option<StoreError>,
     bytes: usize,
     quarantine_bytes: usize,
-    /// Documents beyond the limit of their file, by file.
-    remainders: BTreeMap<String, Remainder>,
+    /// Documents beyond the quarantine limit of their file, by file.
+    overflows: BTreeMap<String, QuarantineOverflow>,
     counts: IngestCounts,
 }
 
-/// Quarantined documents that are one entry: of each file those beyond its limit.
+/// Documents of a file beyond its quarantine limit. They become one quarantine entry.
 #[derive(Debug)]
-struct Remainder {
+struct QuarantineOverflow {
     documents: u64,
     bytes: usize,
-    /// The first of their bytes.
+    /// The first bytes of the documents.
     head: Vec<u8>,
-    /// The reason of the first.
+    /// The reason of the first document.
     reason: &'static str,
     received_at: i64,
 }
@@ -129,19 +132,20 @@ impl Batch {
     /// The segment of the day on which an event happened.
     pub(crate) fn day_of(&mut self, row: &EventRow<'_>) -> &mut EventSegment {
         let day = day_of(row.event_at);
-        self.touch(Part::Day(day));
+        self.touch(BatchSegment::Day(day));
         self.days.entry(day).or_default()
     }
 
-    fn touch(&mut self, part: Part) {
+    fn touch(&mut self, segment: BatchSegment) {
         // nearly all rows of a document are of one day
-        if self.touched.last() != Some(&part) && !self.touched.contains(&part) {
-            self.touched.push(part);
+        if self.touched.last() != Some(&segment) && !self.touched.contains(&segment) {
+            self.touched.push(segment);
         }
     }
 
-    /// Takes the parts that were added to since the last call: a message is durable if these are.
-    pub(crate) fn take_parts(&mut self) -> Vec<Part> {
+    /// Returns the segments that received content since the last call. A message is durable when
+    /// its segments are.
+    pub(crate) fn take_touched(&mut self) -> Vec<BatchSegment> {
         std::mem::take(&mut self.touched)
     }
 
@@ -187,7 +191,7 @@ impl Batch {
     /// Number of entries that the batch adds to the quarantine.
     #[cfg(test)]
     pub(crate) fn quarantine_entries(&self) -> usize {
-        self.quarantine.len() + self.remainders.len()
+        self.quarantine.len() + self.overflows.len()
     }
 
     /// Counts the bytes of a decoded document.
@@ -210,15 +214,15 @@ impl Batch {
 
     /// Counts a quarantined document, and returns the name of its reason.
     fn count_quarantined(&mut self, bytes: &[u8], rejection: &Rejection) -> &'static str {
-        self.touch(Part::Quarantine);
+        self.touch(BatchSegment::Quarantine);
         self.add_bytes(bytes.len());
         let reason = rejection.reason.as_str();
         *self.counts.quarantined.entry(reason).or_default() += 1;
         reason
     }
 
-    /// Counts a quarantined document beyond the limit of its file, of which only the count and some bytes are kept.
-    pub(crate) fn quarantine_remainder(
+    /// Counts a quarantined document beyond the limit of its file. Keeps only the first bytes.
+    pub(crate) fn quarantine_overflow(
         &mut self,
         bytes: &[u8],
         rejection: &Rejection,
@@ -226,24 +230,25 @@ impl Batch {
         received_at: i64,
     ) {
         let reason = self.count_quarantined(bytes, rejection);
-        if !self.remainders.contains_key(origin) {
-            let new = Remainder { documents: 0, bytes: 0, head: Vec::new(), reason, received_at };
-            self.remainders.insert(origin.to_owned(), new);
+        if !self.overflows.contains_key(origin) {
+            let head = Vec::new();
+            let new = QuarantineOverflow { documents: 0, bytes: 0, head, reason, received_at };
+            self.overflows.insert(origin.to_owned(), new);
         }
-        let Some(remainder) = self.remainders.get_mut(origin) else { return };
-        remainder.documents += 1;
-        remainder.bytes += bytes.len();
-        let room = REMAINDER_BYTES_MAX.saturating_sub(remainder.head.len());
+        let Some(overflow) = self.overflows.get_mut(origin) else { return };
+        overflow.documents += 1;
+        overflow.bytes += bytes.len();
+        let room = OVERFLOW_BYTES_MAX.saturating_sub(overflow.head.len());
         if room > 0 {
-            remainder.head.extend(bytes.iter().take(room));
-            remainder.head.push(b'\n');
+            overflow.head.extend(bytes.iter().take(room));
+            overflow.head.push(b'\n');
         }
     }
 
-    /// Adds one entry for the remainder of each file.
-    fn add_remainders(&mut self) {
-        for (origin, remainder) in std::mem::take(&mut self.remainders) {
-            let Remainder { documents, bytes, head, reason, received_at } = remainder;
+    /// Adds one quarantine entry for each file with an overflow.
+    fn add_overflows(&mut self) {
+        for (origin, overflow) in std::mem::take(&mut self.overflows) {
+            let QuarantineOverflow { documents, bytes, head, reason, received_at } = overflow;
             let detail = format!(
                 "{documents} more unreadable documents with {bytes} bytes; this entry has their first {} bytes",
                 head.len()
@@ -257,7 +262,7 @@ impl Batch {
         self.days.values().any(EventSegment::is_incomplete)
     }
 
-    /// Number of all rows, and bytes of their texts.
+    /// Number of rows, and bytes of their texts.
     #[cfg(fuzzing)]
     pub(crate) fn total(&self) -> (usize, usize) {
         (self.rows, self.row_bytes)
@@ -268,9 +273,11 @@ impl Batch {
         self.days.len()
     }
 
-    /// Encodes rows if there are enough new ones, to keep the batch small; call it between documents. Only one day
-    /// encodes before the batch is published, the one with most rows at the first call: the column encoders of a day
-    /// take more memory than many rows of other days.
+    /// Encodes the rows of one day if the batch has enough new rows, to save memory. Call it
+    /// between documents.
+    ///
+    /// Prefers a day that already has encoded rows, then the day with the most rows: the column
+    /// encoders of another day would need more memory than its unencoded rows.
     pub(crate) fn encode_if_due(&mut self) -> Result<(), StoreError> {
         if let Some(error) = self.encode_failure.take() {
             return Err(error);
@@ -287,8 +294,8 @@ impl Batch {
         Ok(())
     }
 
-    /// Encodes the days with most bytes until half of the memory is free: the rows of a single document can be too many
-    /// for it.
+    /// Encodes the days with the most bytes until unencoded rows use at most half of
+    /// [`MEMORY_BYTES_MAX`]. A single document can have more rows than that.
     fn encode_large_days(&mut self) -> Result<(), StoreError> {
         while self.unencoded_bytes > MEMORY_BYTES_MAX / 2 {
             let Some(day) = self.days.values_mut().max_by_key(|day| day.unencoded_bytes()) else {
@@ -320,17 +327,19 @@ impl Batch {
         self.unencoded_bytes + self.quarantine_bytes
     }
 
-    /// Makes the parts of the batch durable. A part that failed may be published; reading the same documents again only
-    /// repeats rows, which the scan counts once. After a failure only the parts that are published at the same time are
-    /// tried: a store that cannot be written would be tried for minutes for each.
-    pub(crate) async fn publish(mut self, store: &Store, now: i64) -> Published {
-        self.add_remainders();
-        let mut published =
-            Published { counts: self.counts, failed: BTreeSet::new(), failure: None };
+    /// Makes the segments of the batch durable.
+    ///
+    /// A failed segment may still exist in the store; if its rows are stored again, the scan counts
+    /// them once. After a failure, segments beyond the first [`CONCURRENT_PUBLISHES_MAX`] are not
+    /// attempted: each attempt on an unavailable store can take minutes.
+    pub(crate) async fn publish(mut self, store: &Store, now: i64) -> PublishResult {
+        self.add_overflows();
+        let mut outcome =
+            PublishResult { counts: self.counts, failed: BTreeSet::new(), failure: None };
         let is_failing = AtomicBool::new(false);
         let publish_day = async |(at, (day, segment)): (usize, (i64, EventSegment))| {
-            if at >= PUBLISHES_AT_ONCE && is_failing.load(Ordering::Relaxed) {
-                return (Part::Day(day), Err(None));
+            if at >= CONCURRENT_PUBLISHES_MAX && is_failing.load(Ordering::Relaxed) {
+                return (BatchSegment::Day(day), Err(None));
             }
             let rows = segment.len();
             let publish = async {
@@ -341,26 +350,26 @@ impl Batch {
             };
             let result = publish.await.map_err(Some);
             is_failing.fetch_or(result.is_err(), Ordering::Relaxed);
-            (Part::Day(day), result)
+            (BatchSegment::Day(day), result)
         };
         let days = stream::iter(self.days.into_iter().enumerate().map(publish_day));
-        let days = days.buffer_unordered(PUBLISHES_AT_ONCE).collect::<Vec<_>>();
+        let days = days.buffer_unordered(CONCURRENT_PUBLISHES_MAX).collect::<Vec<_>>();
         let (days, quarantine) = future::join(days, self.quarantine.publish(store, now)).await;
-        for (part, result) in days {
+        for (segment, result) in days {
             match result {
                 Ok((rows, length)) => {
-                    published.counts.rows += to_u64(rows);
-                    published.counts.segments += 1;
-                    published.counts.bytes += to_u64(length);
+                    outcome.counts.rows += to_u64(rows);
+                    outcome.counts.segments += 1;
+                    outcome.counts.bytes += to_u64(length);
                 }
-                Err(error) => published.fail(part, error),
+                Err(error) => outcome.record_failure(segment, error),
             }
         }
         match quarantine {
-            Ok(length) => published.counts.bytes += to_u64(length),
-            Err(error) => published.fail(Part::Quarantine, Some(error)),
+            Ok(length) => outcome.counts.bytes += to_u64(length),
+            Err(error) => outcome.record_failure(BatchSegment::Quarantine, Some(error)),
         }
-        published
+        outcome
     }
 }
 

@@ -7,7 +7,7 @@ use bouncewatch_classify::Classifier;
 use bouncewatch_store::addresses::AddressRedactor;
 use bouncewatch_store::{Store, StoreError};
 
-use crate::batch::{Batch, BatchLimits, Part, Published};
+use crate::batch::{Batch, BatchLimits, BatchSegment, PublishResult};
 use crate::decode::allow_list::AllowList;
 use crate::decode::documents::{DOCUMENT_BYTES_MAX, DocumentSpan};
 use crate::decode::outcome::{QuarantineReason, Rejection};
@@ -16,12 +16,12 @@ use crate::enrich::{Enricher, EnrichingSink};
 use crate::source::delivery::Delivery;
 use crate::source::sqs::SnsVerifier;
 
-/// Settings for the events that are accepted and stored.
+/// Rules for accepting, redacting and classifying events.
 #[derive(Debug, Clone, Default)]
 pub struct IntakeRules {
     /// Accounts, topics and identities with accepted events.
     pub allow_list: Arc<AllowList>,
-    /// Replaces the addresses of recipients.
+    /// Redacts recipient addresses.
     pub addresses: AddressRedactor,
     /// Classifies bounces and delays; `None` for the built-in rules.
     pub classifier: Option<Arc<Classifier>>,
@@ -32,10 +32,11 @@ pub struct IntakeRules {
 /// What happens to an unreadable document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum PoisonPolicy {
-    /// It is quarantined; a message is then deleted from its queue.
+    /// Quarantine it. If it is a message, delete it from its queue.
     #[default]
     Quarantine,
-    /// A message stays in its queue, which moves it to its dead-letter queue. Documents of files are quarantined.
+    /// Leave a message in its queue, so that SQS moves it to the dead-letter queue. Documents of
+    /// files are quarantined.
     Leave,
 }
 
@@ -98,8 +99,8 @@ impl BatchBuilder {
         }
     }
 
-    /// Decodes a document of a file, an object or a log group. In a span without a complete document, the decoder finds
-    /// a notice, or the reason to quarantine it.
+    /// Decodes a document of a file, an object or a log group. An incomplete span is decoded too:
+    /// it may be a notice, and otherwise the decoder returns the reason for the quarantine.
     pub(crate) fn decode_span(&mut self, delivery: &Delivery, span: &DocumentSpan) {
         let (origin, received_at) = (delivery.origin.as_ref(), delivery.received_at);
         let Some(bytes) = delivery.bytes.get(span.start..span.end) else { return };
@@ -115,7 +116,7 @@ impl BatchBuilder {
                 self.quarantine(bytes, &rejection, origin, received_at);
             }
             Err(rejection) => {
-                self.batch.quarantine_remainder(bytes, &rejection, origin, received_at);
+                self.batch.quarantine_overflow(bytes, &rejection, origin, received_at);
             }
         }
     }
@@ -141,13 +142,13 @@ impl BatchBuilder {
         self.batch.is_full(limits)
     }
 
-    /// See [`Batch::take_parts`].
-    pub(crate) fn take_parts(&mut self) -> Vec<Part> {
-        self.batch.take_parts()
+    /// See [`Batch::take_touched`].
+    pub(crate) fn take_touched(&mut self) -> Vec<BatchSegment> {
+        self.batch.take_touched()
     }
 
     /// Publishes the batch and starts an empty one. See [`Batch::publish`].
-    pub(crate) async fn flush(&mut self, store: &Store, now: i64) -> Published {
+    pub(crate) async fn flush(&mut self, store: &Store, now: i64) -> PublishResult {
         std::mem::take(&mut self.batch).publish(store, now).await
     }
 
@@ -160,11 +161,12 @@ impl BatchBuilder {
     fn decode_in(&mut self, bytes: &[u8], context: DecodeContext<'_>) -> Result<(), Rejection> {
         let context = context.with_allow_list(&self.allow_list);
         let mut sink = self.enricher.sink(&mut self.batch);
-        // without it, one document would end each run that receives it, before the others are stored
+        // otherwise a document that panics would end every run that receives it
         let decoded = catch_unwind(AssertUnwindSafe(|| (self.decoder)(bytes, context, &mut sink)));
         match decoded {
             Ok(decoded) => decoded?,
-            // rows of other documents are lost: the run ends, and nothing is deleted
+            // an incomplete segment has lost rows of other documents: end the run, delete no
+            // message
             Err(panic) if self.batch.is_incomplete() => resume_unwind(panic),
             Err(_) => {
                 self.enricher.reset();
@@ -206,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn document_that_panics_is_quarantined_beside_the_others() {
+    fn document_that_panics_is_quarantined_and_others_are_stored() {
         let options = Options { events: 20, ..Options::default() };
         let decoder: Decoder = |bytes, context, sink| {
             decode_document(bytes, context, sink)?;

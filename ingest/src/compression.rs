@@ -8,7 +8,7 @@ const ZSTD: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
 /// A compression format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum CompressionFormat {
-    /// gzip, also of several members.
+    /// gzip, with one or more members.
     Gzip,
     /// Zstandard.
     Zstd,

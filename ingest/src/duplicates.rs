@@ -1,7 +1,7 @@
-//! Detection of repeated rows, for a metric. Repeated rows are stored as well; the scan counts them once (invariant
-//! I-5).
+//! Detects repeated rows for a metric. Repeated rows are stored too; the scan counts them once
+//! (invariant I-5).
 
-/// Number of slots. A key replaces the key with the same last bits.
+/// Number of slots. A key replaces the key with the same low bits.
 const SLOTS: usize = 64 * 1024;
 
 /// The event keys of the last rows of one worker, in a table of fixed size (512 KiB once there is a row).
@@ -11,8 +11,9 @@ pub(crate) struct RecentKeys {
 }
 
 impl RecentKeys {
-    /// Stores the event key of a row and returns whether it was stored already. A repeated row is missed if another key
-    /// took its slot. A new row is reported as repeated only on a collision of 64-bit hashes.
+    /// Stores the event key of a row. Returns whether the key was already stored. A repeated row is
+    /// missed if another key has replaced its key. A new row is reported as repeated only if two
+    /// 64-bit hashes collide.
     pub(crate) fn insert(&mut self, event_key: u64) -> bool {
         if self.slots.is_empty() {
             self.slots = vec![0; SLOTS];

@@ -33,11 +33,12 @@ impl Enricher {
         EnrichingSink { enricher: self, batch, rows: 0, row_bytes: 0 }
     }
 
-    /// Adds the cause to a bounce or a delay, redacts addresses, and adds the row to `batch`.
-    /// Returns the bytes of its texts.
+    /// Classifies a bounce or a deferral, redacts addresses, and adds the row to `batch`. Returns
+    /// the bytes of its texts.
     fn add(&mut self, row: &EventRow<'_>, batch: &mut Batch) -> usize {
         let segment = batch.day_of(row);
-        // with the address as received: copies of an event have one key under every redaction policy
+        // computed before redaction: copies of an event have the same key with every redaction
+        // policy
         let event_key = segment.event_key(row);
         let (cause, cause_rule) = match row.kind {
             EventKind::Bounce | EventKind::DeliveryDelay => {
@@ -58,7 +59,7 @@ impl Enricher {
         text_bytes
     }
 
-    /// Forgets the state of a classification that a panic has interrupted.
+    /// Discards the state of a classification that a panic interrupted.
     pub(crate) fn reset(&mut self) {
         self.scratch = Scratch::default();
     }
@@ -68,8 +69,9 @@ impl Enricher {
 pub(crate) struct EnrichingSink<'a> {
     enricher: &'a mut Enricher,
     batch: &'a mut Batch,
-    /// Rows of the document, and the bytes of their texts.
+    /// Number of rows of the current document.
     rows: usize,
+    /// Bytes of the texts of these rows.
     row_bytes: usize,
 }
 

@@ -7,7 +7,7 @@ use crate::decode::documents::{SPANS_MAX, Splitter, split_some};
 use crate::decode::limits::{ROW_BYTES_MAX, ROWS_MAX};
 use crate::source::delivery::Delivery;
 
-/// Bytes of the rows of one event beyond the limit of its document.
+/// Maximum number of bytes by which the rows of one event can exceed the limit of its document.
 const EVENT_BYTES: usize = 1_000 * 128 * 1024;
 
 /// A batch after all documents of a file were decoded into it.
@@ -17,7 +17,7 @@ pub struct FilledBatch {
     builder: BatchBuilder,
 }
 
-/// Splits bytes as those of a file, and decodes each document.
+/// Splits the bytes of a file into documents, and decodes each document.
 pub fn decode_file(bytes: &[u8]) -> FilledBatch {
     let (mut start, mut splitter) = (0, Splitter::new(bytes));
     let mut batch = FilledBatch { documents: 0, builder: BatchBuilder::default() };
@@ -39,7 +39,8 @@ pub fn decode_file(bytes: &[u8]) -> FilledBatch {
 }
 
 impl FilledBatch {
-    /// Checks the limits of memory, and that each document has an outcome; `length` is the number of bytes of the file.
+    /// Checks the memory limits, and that each document has an outcome. `length` is the size of the
+    /// file in bytes.
     pub fn check(mut self, length: usize) {
         self.builder.encode_if_due().expect("rows can be encoded");
         let batch = self.builder.batch();
@@ -53,7 +54,7 @@ impl FilledBatch {
         assert!(bytes <= documents.saturating_mul(ROW_BYTES_MAX + EVENT_BYTES), "{bytes} bytes");
         // an event repeats its fields for 1,000 recipients, and a payload unpacks to 128 times its size
         assert!(bytes <= length.saturating_mul(3_000 * 128), "{bytes} bytes of rows from {length}");
-        // one row may follow the last check
+        // the limit is checked between rows, so one row can exceed it
         let max = 40 * 1024 * 1024 + length * 300;
         assert!(batch.memory_bytes() <= max, "{} bytes in memory", batch.memory_bytes());
     }

@@ -1,7 +1,7 @@
 //! Ingest email events of Amazon SES and WorkMail from queues, files, S3 and log groups into a store of Parquet files.
 //!
-//! A message is deleted from its queue only after its events are durable. An event may be stored more than once; the
-//! scan of `bouncewatch-analyze` counts it once. This crate does not use polars.
+//! A message is deleted from its queue only after its events are durable. An event may be stored
+//! more than once; the scan of `bouncewatch-analyze` counts it once.
 //!
 //! | module | purpose |
 //! |---|---|

@@ -2,26 +2,27 @@
 
 use tokio::time::Instant;
 
-use crate::batch::{BatchLimits, Part};
+use crate::batch::{BatchLimits, BatchSegment};
 use crate::batch_builder::{BatchBuilder, IntakeRules, PoisonPolicy};
 use crate::source::delivery::{Delivery, Handling};
 use crate::source::receipt::Receipt;
 use crate::telemetry::counts::IngestCounts;
 
-/// Maximum number of queue messages in one batch. A message is in flight until its batch is durable, and a crash
-/// delivers all messages in flight again.
+/// Maximum number of queue messages in one batch. Messages are in flight until their batch is
+/// durable; after a crash SQS delivers them again.
 const RECEIPTS_MAX: usize = 2 * 1024;
 
-/// The batch of a worker with its receipts, and the counts of its durable batches.
+/// The current batch of a worker with its receipts, and the counts of its durable batches.
 #[derive(Default)]
 pub(crate) struct PendingBatch {
     pub(crate) batch: BatchBuilder,
     poison: PoisonPolicy,
-    /// Receipts, each with the parts of the batch that its delivery added to.
-    pub(crate) receipts: Vec<(Receipt, Vec<Part>)>,
+    /// Receipts, each with the segments of the batch that contain its delivery.
+    pub(crate) receipts: Vec<(Receipt, Vec<BatchSegment>)>,
     pub(crate) messages: u64,
     /// Time of the first delivery.
     pub(crate) since: Option<Instant>,
+    /// Counts of the durable batches.
     pub(crate) done: IngestCounts,
 }
 
@@ -36,7 +37,7 @@ impl PendingBatch {
         self.since.get_or_insert_with(Instant::now);
         let (origin, received_at) = (delivery.origin.as_ref(), delivery.received_at);
         match (&delivery.handling, &delivery.documents) {
-            // not counted: the decoded part of the message is
+            // not counted as a message: its `DecodeFollowed` delivery is
             (Handling::Quarantine(rejection), _) => {
                 self.batch.quarantine(&delivery.bytes, rejection, origin, received_at);
             }
@@ -49,8 +50,8 @@ impl PendingBatch {
                     if delivery.receipt.is_some() { self.poison } else { PoisonPolicy::Quarantine };
                 self.messages += 1;
                 if !self.batch.decode(&delivery.bytes, origin, received_at, poison) {
-                    // drops the receipt unsettled: the message stays in its queue
-                    self.batch.take_parts();
+                    // drops the receipt without settling it: the message stays in its queue
+                    self.batch.take_touched();
                     return delivery.bytes;
                 }
             }
@@ -61,17 +62,17 @@ impl PendingBatch {
                 }
             }
         }
-        let parts = self.batch.take_parts();
-        self.receipts.extend(delivery.receipt.map(|receipt| (receipt, parts)));
+        let segments = self.batch.take_touched();
+        self.receipts.extend(delivery.receipt.map(|receipt| (receipt, segments)));
         delivery.bytes
     }
 
-    /// Whether it has reached a limit other than its age.
+    /// Whether the batch has reached a limit other than its age.
     pub(crate) fn is_full(&self, limits: &BatchLimits) -> bool {
         self.receipts.len() >= RECEIPTS_MAX || self.batch.is_full(limits)
     }
 
-    /// Whether it has reached its maximum age.
+    /// Whether the batch has reached its maximum age.
     pub(crate) fn is_old(&self, limits: &BatchLimits) -> bool {
         self.since.is_some_and(|since| since.elapsed() >= limits.age_max)
     }

@@ -1,5 +1,5 @@
-//! The order of all steps: receive -> decode -> batch -> make durable -> settle. No other module knows it;
-//! `pipeline.md` next to this file explains why it loses no event.
+//! Runs all steps in order: receive -> decode -> batch -> make durable -> settle. Only this module
+//! defines the order; `pipeline.md` next to this file explains why no event is lost.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -32,8 +32,8 @@ use bouncewatch_store::quarantine::Quarantined;
 use bouncewatch_store::shutdown::{stop_requested, with_grace_period};
 use bouncewatch_store::{Store, StoreError};
 
-/// Wait time of a worker with an empty batch.
-const IDLE: Duration = Duration::from_hours(1);
+/// Maximum wait time of a worker with an empty batch.
+const IDLE_WAIT: Duration = Duration::from_hours(1);
 
 /// A source of events.
 #[derive(Debug)]
@@ -50,7 +50,7 @@ pub enum Source {
     Records(RecordBatch),
     /// A log group of CloudWatch Logs.
     Logs(Box<LogGroup>, LogsSettings),
-    /// Documents of the quarantine, and the follower for S3 notifications among them.
+    /// Quarantined documents to replay, and the follower that reads the S3 objects they point to.
     Quarantined(Vec<Quarantined>, Box<NotificationFollower>),
 }
 
@@ -61,17 +61,18 @@ pub struct IngestSettings {
     pub limits: BatchLimits,
     /// Number of threads that decode and write.
     pub workers: usize,
-    /// How queues are read.
+    /// Settings for reading queues.
     pub queue: QueueSettings,
-    /// Which events are stored, and how they are classified and redacted.
+    /// Rules for accepting, redacting and classifying events.
     pub rules: IntakeRules,
-    /// What to do with unreadable messages.
+    /// Policy for unreadable messages.
     pub poison: PoisonPolicy,
-    /// Known size of the input in bytes, shared with the caller for a progress bar: files, and objects listed so far.
+    /// Size of the files and the objects listed so far, bytes. The caller reads it for a progress
+    /// bar.
     pub input_bytes: Arc<AtomicU64>,
 }
 
-/// Why a run failed. Nothing was deleted that is not durable.
+/// Why a run failed. Only messages with durable events were deleted.
 #[derive(Debug, thiserror::Error)]
 pub enum IngestError {
     /// The store cannot be written.
@@ -79,12 +80,12 @@ pub enum IngestError {
         "{0}\n  hint: events that are not stored remain in their source; run again when the store is writable"
     )]
     Store(#[from] StoreError),
-    /// A task of the program failed.
+    /// A task panicked or was cancelled.
     #[error("a task of the pipeline failed: {0}; this is a bug, no event is lost")]
     Task(#[from] tokio::task::JoinError),
 }
 
-/// What a run did.
+/// Result of a run.
 #[derive(Debug, Default)]
 pub struct IngestSummary {
     /// Counts of all workers and sources.
@@ -109,12 +110,13 @@ pub async fn run(
     telemetry: Arc<Telemetry>,
     stop: watch::Receiver<bool>,
 ) -> Result<IngestSummary, IngestError> {
-    // the outcome of each record is reported; a probe would double the requests of a small batch
+    // records need no probe of the store: their outcome is reported, and a probe would double the
+    // requests
     if !sources.iter().all(|source| matches!(source, Source::Records(_))) {
         let (stop, timeout) = (stop.clone(), settings.limits.last_flush);
         with_grace_period(&store, stop, timeout, store.check_writable()).await?;
     }
-    // stops the sources; set by the caller's `stop`, or by a worker that cannot store
+    // stops the sources; set by the caller's `stop`, or by a worker that fails
     let halt = Arc::new(watch::Sender::new(false));
     let forwarding = tokio::spawn(forward_stop(stop, Arc::clone(&halt)));
     let recording = tokio::spawn(record_stop(halt.subscribe(), Arc::clone(&telemetry)));
@@ -144,7 +146,7 @@ pub async fn run(
         let handle = tokio::runtime::Handle::current();
         workers.spawn_blocking(move || worker.run(&handle));
     }
-    // when all workers have ended, the channel closes and the sources end
+    // the channel closes when all workers have ended; then the sources end too
     drop(receiver);
     let mut running = JoinSet::new();
     for source in sources {
@@ -179,7 +181,7 @@ async fn forward_stop(mut stop: watch::Receiver<bool>, halt: Arc<watch::Sender<b
     halt.send_replace(true);
 }
 
-/// Records in the health that the run is stopping.
+/// Records in [`Health`](crate::telemetry::health::Health) that the run is stopping.
 async fn record_stop(mut halted: watch::Receiver<bool>, telemetry: Arc<Telemetry>) {
     stop_requested(&mut halted).await;
     telemetry.health.record_stopping();
@@ -260,8 +262,8 @@ fn file_summary(read: Result<bool, FileError>) -> IngestSummary {
     }
 }
 
-/// Decodes deliveries into its own batch, makes the batch durable, and settles its receipts. Workers share only the
-/// intake, so that two cores write two segments at a time.
+/// Decodes deliveries into a batch, makes the batch durable, and settles its receipts. Each worker
+/// has its own batch, so that workers decode and write in parallel.
 struct Worker {
     role: WorkerRole,
     receiver: IntakeReceiver,
@@ -273,7 +275,7 @@ struct Worker {
     telemetry: Arc<Telemetry>,
     throttle: Arc<LogThrottle>,
     halt: Arc<watch::Sender<bool>>,
-    /// Arrival time of the oldest document in its batch.
+    /// Arrival time of the oldest document in the batch of this worker.
     not_durable_since: GaugeSlot<Instant>,
 }
 
@@ -282,11 +284,12 @@ struct Worker {
 enum WorkerRole {
     /// All deliveries.
     First,
-    /// Only deliveries of a backlog.
+    /// Only deliveries that the first worker cannot keep up with.
     Helper,
 }
 
-/// Stops the whole run if a worker fails or panics. Otherwise the sources would continue for the other workers.
+/// Guard that stops the run if a worker fails or panics. Without it, the sources would continue
+/// with the other workers.
 struct HaltUnlessDone<'a> {
     halt: &'a watch::Sender<bool>,
     done: bool,
@@ -345,7 +348,7 @@ impl Worker {
     /// Waits for the next input. Returns [`WorkerInput::Flush`] when the batch reaches its maximum age.
     async fn next_input(&mut self, since: Option<Instant>) -> WorkerInput {
         let deadline =
-            since.map_or_else(|| Instant::now() + IDLE, |since| since + self.limits.age_max);
+            since.map_or_else(|| Instant::now() + IDLE_WAIT, |since| since + self.limits.age_max);
         let input = async {
             // while the run stops, all workers take all deliveries: the first worker may have failed
             if self.role == WorkerRole::First || *self.halt.borrow() {
@@ -360,15 +363,16 @@ impl Worker {
         tokio::time::timeout_at(deadline, input).await.unwrap_or(WorkerInput::Flush)
     }
 
-    /// Makes the batch durable, then settles its receipts (I-1). If a part of the batch fails, the receipts of its messages
-    /// are dropped unsettled; if the store does not respond in time while the run stops, all are.
+    /// Makes the batch durable, then settles its receipts (I-1). If a segment fails, the receipts
+    /// of its messages are dropped without settling. If the store does not respond in time while
+    /// the run stops, all receipts are.
     async fn flush(&self, pending: &mut PendingBatch) -> Result<(), StoreError> {
         let receipts = std::mem::take(&mut pending.receipts);
         let started = Instant::now();
         let (stop, timeout) = (self.halt.subscribe(), self.limits.last_flush);
         let flush = async { Ok(pending.batch.flush(&self.store, (self.clock)()).await) };
         let published = with_grace_period(&self.store, stop, timeout, flush).await?;
-        let durable = receipts.into_iter().filter(|(_, parts)| published.are_durable(parts));
+        let durable = receipts.into_iter().filter(|(_, segments)| published.are_durable(segments));
         durable.for_each(|(receipt, _)| receipt.settle());
         if let Some(error) = published.failure {
             return Err(error);
@@ -397,13 +401,14 @@ async fn read_quarantined(
 ) -> IngestSummary {
     for document in documents {
         let origin = Arc::from(document.origin);
-        // the future may have come; or the clock was wrong when the document arrived
+        // check against the current time: the event may no longer be in the future, or the clock
+        // was wrong when the document arrived
         let is_future = document.reason == QuarantineReason::Future.as_str();
         let received_at = if is_future { (intake.clock)() } else { document.received_at };
         let delivery = Delivery::message(document.body, origin, received_at);
         let reason = QuarantineReason::SignatureInvalid;
         if checks_signatures && document.reason == reason.as_str() {
-            // a replay must not accept what the queue refused
+            // a replay must not accept messages that failed the signature check of the queue
             let rejection = Rejection::new(reason, document.detail.unwrap_or_default());
             let delivery = delivery.with_handling(Handling::Quarantine(rejection));
             if intake.send(delivery).await.is_none() {

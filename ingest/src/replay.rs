@@ -12,8 +12,9 @@ use crate::source::objects::notifications::NotificationFollower;
 use crate::telemetry::counts::IngestCounts;
 use crate::telemetry::metrics::Telemetry;
 
-/// Reads all quarantined documents again, and the S3 objects that they point to. Documents that are readable now become
-/// rows; the others go to quarantine again. A document leaves the quarantine only after its rows are durable.
+/// Ingests all quarantined documents again, and the S3 objects that they point to. Documents that
+/// are still unreadable are quarantined again. The old entries are deleted only after all results
+/// are durable.
 ///
 /// # Errors
 /// If the store cannot be read or written.

@@ -1,8 +1,9 @@
 //! Redaction of recipient addresses before they are stored: kept, replaced by a keyed hash, or dropped. No I/O.
 //!
-//! The event key is always computed from the original address, so copies merge independent of the policy under which
-//! they arrived. The key is a 64-bit hash of one recipient and one message. With both known it can be recomputed. It
-//! does not reveal that two messages went to the same recipient.
+//! The event key is always computed from the original address, so copies of an event are merged
+//! even if they arrived under different policies. The key is a 64-bit hash of one recipient and one
+//! message. It can be recomputed if both are known. It does not reveal that two messages went to
+//! the same recipient.
 
 use std::borrow::Cow;
 use std::fmt::{self, Write};
@@ -19,17 +20,18 @@ pub const KEY_BYTES_MIN: usize = 16;
 /// Bytes of a keyed hash that are stored.
 const HASH_BYTES: usize = 16;
 
-/// Start of a dropped address (`d-HASH@domain`).
+/// Prefix of a dropped address (`d-HASH@domain`).
 pub const DROPPED_PREFIX: &str = "d-";
-/// Start of a hashed address (`h-HASH@domain`).
+/// Prefix of a hashed address (`h-HASH@domain`).
 pub const HASHED_PREFIX: &str = "h-";
 
-/// Whether a recipient is a dropped or forgotten address, which is different in each message.
+/// Whether a recipient is the pseudonym of a dropped or forgotten address. It differs in each
+/// message.
 pub fn is_dropped(recipient: &str) -> bool {
     is_pseudonym(recipient, DROPPED_PREFIX, 8)
 }
 
-/// Whether a recipient is a hashed address, which only the key can find.
+/// Whether a recipient is a keyed hash of an address, which can be computed only with the key.
 pub fn is_hashed(recipient: &str) -> bool {
     is_pseudonym(recipient, HASHED_PREFIX, HASH_BYTES)
 }
@@ -95,8 +97,8 @@ impl AddressRedactor {
         Ok(Self { policy, hasher })
     }
 
-    /// Each hash with which rows can contain an address in normal form; none without a key. Format version 1 hashed an
-    /// internationalised domain in Unicode.
+    /// Returns each keyed hash by which rows can contain an address in normal form; empty without a
+    /// key. There can be two: format version 1 hashed an internationalised domain in Unicode.
     pub fn hashes(&self, address: &str) -> Vec<String> {
         let spellings = [Cow::Borrowed(address), address::to_display(address)];
         let hashes = spellings.iter().filter_map(|spelling| self.keyed_hash(spelling));
@@ -120,7 +122,7 @@ impl AddressRedactor {
         Some(with_domain(&local, recipient))
     }
 
-    /// Replacement of an address by the policy; `None` if it is kept.
+    /// Returns the replacement of an address by the policy; `None` if the policy keeps it.
     fn pseudonym(&self, message_id: &str, recipient: &str) -> Option<String> {
         match self.policy {
             RedactionPolicy::Keep => None,
@@ -207,7 +209,7 @@ fn find_at_sign(text: &str) -> Option<(usize, usize)> {
     sign.into_iter().chain(in_link).min()
 }
 
-/// Longest end of a text that consists of matching characters.
+/// Longest suffix of a text that consists of matching characters.
 fn trailing(text: &str, is_part: impl Fn(char) -> bool) -> &str {
     let begin = text.char_indices().rev().take_while(|(_, c)| is_part(*c)).last();
     text.split_at(begin.map_or(text.len(), |(at, _)| at)).1
@@ -227,7 +229,7 @@ pub(crate) fn message_pseudonym(message_id: &str, recipient: &str) -> String {
     with_domain(&format!("{DROPPED_PREFIX}{hash:016x}"), recipient)
 }
 
-/// A local part at the domain of a recipient.
+/// Returns an address of a local part and the domain of `recipient`.
 fn with_domain(local: &str, recipient: &str) -> String {
     match address::domain(recipient) {
         Some(domain) => format!("{local}@{domain}"),
@@ -240,7 +242,7 @@ fn with_domain(local: &str, recipient: &str) -> String {
 pub(crate) struct AddressMatcher(Vec<Vec<char>>);
 
 impl AddressMatcher {
-    /// A matcher of some addresses.
+    /// Creates a matcher for the given addresses.
     pub(crate) fn new<'a>(addresses: impl IntoIterator<Item = &'a str>) -> Self {
         let mut forms: Vec<Vec<char>> = Vec::new();
         for address in addresses {
@@ -261,7 +263,7 @@ impl AddressMatcher {
         self.find(text).is_some()
     }
 
-    /// A text with the addresses replaced.
+    /// Returns a text in which `by` replaces each address.
     pub(crate) fn replaced<'t>(&self, text: &'t str, by: &str) -> Cow<'t, str> {
         let mut rest = text;
         let mut out = String::new();
@@ -294,7 +296,7 @@ impl AddressMatcher {
     }
 }
 
-/// Whether an address can start after a text.
+/// Whether an address can start directly after the text `before`.
 fn can_start(before: &str) -> bool {
     let mut last = before.chars().rev();
     let last: [Option<char>; 3] = std::array::from_fn(|_| last.next());
@@ -304,7 +306,7 @@ fn can_start(before: &str) -> bool {
     is_escape || !last[0].is_some_and(is_local_char)
 }
 
-/// Whether an address can end before a text.
+/// Whether an address can end directly before the text `after`.
 fn can_end(after: &str) -> bool {
     let mut next = after.chars();
     match next.next() {

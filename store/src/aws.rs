@@ -20,14 +20,14 @@ use tokio::time::Instant;
 
 /// Read timeout of a connection, longer than the longest poll of a queue (20 s).
 const READ_TIMEOUT: Duration = Duration::from_secs(45);
-/// Time for which credentials are cached here. The SDK renews them minutes before they expire.
+/// Time for which credentials are cached. The SDK renews them minutes before they expire.
 const CREDENTIALS_TTL: Duration = Duration::from_mins(1);
 
 /// Loads the AWS settings. `region` overrides the region of the settings; `endpoint_url` overrides the endpoints of all
 /// services.
 pub async fn load(region: Option<String>, endpoint_url: Option<&str>) -> SdkConfig {
     let region = RegionProviderChain::first_try(region.map(Region::new)).or_default_provider();
-    // the SDK has no read timeout: a connection lost during a long poll would hang without end
+    // the SDK has no read timeout: a connection lost during a long poll would hang forever
     let timeouts = TimeoutConfig::builder().read_timeout(READ_TIMEOUT).build();
     let loader =
         aws_config::defaults(BehaviorVersion::latest()).region(region).timeout_config(timeouts);
@@ -37,13 +37,13 @@ pub async fn load(region: Option<String>, endpoint_url: Option<&str>) -> SdkConf
     }
 }
 
-/// Clients of buckets that are kept, more than the buckets of one account that is read.
+/// Maximum number of cached clients, one per bucket. Most runs read far fewer buckets.
 const BUCKETS_OPEN_MAX: usize = 64;
 
 /// Region and name of a bucket.
 type BucketKey = (String, String);
 
-/// Opens buckets with the AWS settings, each once.
+/// Opens buckets with the AWS settings. Caches one client per region and bucket.
 #[derive(Debug, Clone)]
 pub struct Buckets {
     config: Arc<OnceCell<SdkConfig>>,
@@ -73,8 +73,8 @@ impl Buckets {
         self.open_in(None, bucket).await
     }
 
-    /// Opens a bucket in a region. Sends no request to S3. Name and region become part of a URL to which credentials are
-    /// sent, and can come from a message, so both are checked.
+    /// Opens a bucket in a region. Sends no request to S3. Checks name and region, because both can
+    /// come from a message and become part of a URL to which credentials are sent.
     ///
     /// # Errors
     /// If the name, the region or the settings do not form a valid URL.
@@ -87,7 +87,7 @@ impl Buckets {
             store: "S3",
             source: format!("`{bucket}` in region `{region}` is not a valid bucket").into(),
         };
-        // before settings are loaded
+        // checked before the settings are loaded
         if !is_bucket_name(bucket) {
             return Err(invalid(region.unwrap_or_default()));
         }
@@ -235,19 +235,20 @@ const CREDENTIAL_CODES: [&str; 5] = [
     "TokenRefreshRequired",
 ];
 
-/// Cause of an SDK error without an error code: no response arrived. Has a hint for the common causes.
+/// Describes an SDK error without an error code, which means that no response arrived. Adds a hint
+/// for common causes.
 pub fn no_response_reason(error: &dyn std::error::Error) -> String {
     let chain = error_chain(error);
     let hint = connection_hint(&chain).map(|hint| format!("\n  hint: {hint}"));
     chain + &hint.unwrap_or_default()
 }
 
-/// What to do about an error of the connection; `None` for other errors.
+/// Returns a hint for a connection error; `None` for other errors.
 fn connection_hint(chain: &str) -> Option<&'static str> {
     let has = |parts: &[&str]| parts.iter().any(|part| chain.contains(part));
     if has(&["Missing Region", "missing signing region"]) {
         return Some(
-            "set the region: AWS_REGION=eu-west-1, or `region` of the AWS profile; an ARN names it too",
+            "set the region: AWS_REGION=eu-west-1, `region` in the AWS profile, or a full ARN",
         );
     }
     let no_connection = ["(Connect)", "tcp connect error", "error sending request", "timeout"];
@@ -288,7 +289,8 @@ fn consists_of(text: &str, others: &[u8]) -> bool {
     !text.is_empty() && text.bytes().all(is_allowed)
 }
 
-/// Credentials of the SDK for the S3 client, which requests them for each call.
+/// Provides SDK credentials to the S3 client, which requests them for each call. Caches them for
+/// [`CREDENTIALS_TTL`].
 #[derive(Debug)]
 struct CachedCredentials {
     provider: SharedCredentialsProvider,

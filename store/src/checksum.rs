@@ -1,7 +1,8 @@
-//! Checksum of a segment: XXH3 of 64 bits over all bytes of the file except the 16 hex digits of the checksum itself,
-//! which are a value of the footer. It covers the footer too, so a flipped bit anywhere in the file is found.
+//! Checksum of a segment: 64-bit XXH3 of all bytes of the file except the 16 hex digits of the
+//! checksum itself, which are a value in the footer. The checksum covers the footer too, so a
+//! flipped bit anywhere in the file is detected.
 //!
-//! The footer also has a checksum of its own, for a reader that fetches only parts of a file.
+//! The footer also has its own checksum, for a reader that fetches only parts of a file.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -17,11 +18,12 @@ use parquet::file::metadata::KeyValue;
 use tokio::io::AsyncWriteExt;
 use xxhash_rust::xxh3::Xxh3;
 
-/// Text at the end of the key. With [`PREFIX`], it finds the checksum if one of the two is damaged.
+/// Text at the end of the key. If only one of this text and [`PREFIX`] is found, the other one is
+/// damaged.
 const KEY_END: &str = "checksum";
 /// Text before the digits.
 const PREFIX: &str = "xxh3-64:";
-/// Most bytes from the key to the prefix.
+/// Maximum number of bytes from the key to the prefix.
 const BETWEEN_MAX: usize = 4;
 /// Hex digits of a checksum.
 pub(crate) const DIGITS: usize = 16;
@@ -32,14 +34,15 @@ const TAIL_BYTES: u64 = 8;
 /// Bytes that are read at a time.
 const READ_BYTES: usize = 256 * 1024;
 
-/// What the checksum of a segment reports.
+/// Result of a checksum check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Integrity {
-    /// The file is as it was written.
+    /// The content matches the checksum.
     Intact,
     /// The file has no checksum: it was written by an earlier release, or has no footer.
     NoChecksum,
-    /// Only the key or only the prefix is there: the file was changed, or a newer release wrote another kind of checksum.
+    /// Only the key or only the prefix was found: the file was changed, or a newer release wrote
+    /// another kind of checksum.
     OtherKind,
     /// The file was changed after it was written.
     Damaged,
@@ -54,13 +57,13 @@ pub(crate) fn placeholders() -> [KeyValue; 2] {
     ]
 }
 
-/// Returns the end of the last occurrence of a word.
+/// Returns the position after the last occurrence of a word.
 fn end_of(text: &[u8], word: &str) -> Option<usize> {
     let mut windows = text.windows(word.len());
     windows.rposition(|window| window == word.as_bytes()).map(|at| at + word.len())
 }
 
-/// Finds the digits by the key and the prefix.
+/// Finds the digits of the file checksum by the key and the prefix.
 fn find_digits(text: &[u8]) -> Result<Range<usize>, Integrity> {
     match (end_of(text, KEY_END), end_of(text, PREFIX)) {
         (None, None) => Err(Integrity::NoChecksum),
@@ -80,7 +83,7 @@ fn find_footer_digits(footer: &[u8]) -> Option<Range<usize>> {
     (length == DIGITS).then_some(start..start + DIGITS)
 }
 
-/// Returns the digits of the checksum of a footer. `own` is their range.
+/// Computes the digits of the checksum of a footer. `own` is their range, which is not hashed.
 fn footer_digits(footer: &[u8], own: &Range<usize>) -> Option<String> {
     let mut skipped = [own.clone(), find_digits(footer).ok()?];
     skipped.sort_by_key(|range| range.start);
@@ -92,7 +95,7 @@ fn footer_digits(footer: &[u8], own: &Range<usize>) -> Option<String> {
     Some(format!("{:016x}", hash.digest()))
 }
 
-/// Whether the footer at the end of a file is as it was written; `None` if it has no checksum of its own.
+/// Whether the footer at the end of a file matches its own checksum; `None` if it has none.
 pub(crate) fn is_footer_intact(end: &[u8]) -> Option<bool> {
     let footer = end.get(footer_in(end)?)?;
     let range = find_footer_digits(footer)?;
@@ -101,7 +104,7 @@ pub(crate) fn is_footer_intact(end: &[u8]) -> Option<bool> {
 }
 
 /// Sets the checksum of the footer at the end of a file, if it has a placeholder.
-fn seal_footer(end: &mut [u8]) -> Option<()> {
+fn set_footer_checksum(end: &mut [u8]) -> Option<()> {
     let range = footer_in(end)?;
     let footer = end.get_mut(range)?;
     let own = find_footer_digits(footer)?;
@@ -110,15 +113,15 @@ fn seal_footer(end: &mut [u8]) -> Option<()> {
     Some(())
 }
 
-/// Sets the checksums of a complete file with [`placeholders`].
-pub(crate) fn seal(file: &mut [u8]) {
+/// Sets the checksums in a complete file with [`placeholders`].
+pub(crate) fn set_checksums(file: &mut [u8]) {
     let mut hash = Xxh3::new();
-    seal_end(&mut hash, file);
+    set_checksums_in_end(&mut hash, file);
 }
 
-/// Sets the checksums in the last part of a file. `hash` is that of the bytes before this part.
-fn seal_end(hash: &mut Xxh3, end: &mut [u8]) {
-    seal_footer(end);
+/// Sets the checksums in the last part of a file. `hash` has hashed all bytes before this part.
+fn set_checksums_in_end(hash: &mut Xxh3, end: &mut [u8]) {
+    set_footer_checksum(end);
     let Ok(range) = find_digits(end) else { return };
     let (Some(before), Some(after)) = (end.get(..range.start), end.get(range.end..)) else {
         return;
@@ -143,7 +146,7 @@ impl ChecksumWriter {
         Self { output, hash: Xxh3::new(), written: 0 }
     }
 
-    /// Bytes so far.
+    /// Number of bytes so far.
     pub(crate) fn written(&self) -> u64 {
         self.written
     }
@@ -157,7 +160,7 @@ impl ChecksumWriter {
 
     /// Writes the footer, and makes the file visible.
     pub(crate) async fn finish(&mut self, mut footer: Vec<u8>) -> std::io::Result<()> {
-        seal_end(&mut self.hash, &mut footer);
+        set_checksums_in_end(&mut self.hash, &mut footer);
         self.written += footer.len() as u64;
         self.output.write_all(&footer).await?;
         self.output.shutdown().await
@@ -169,7 +172,8 @@ impl ChecksumWriter {
     }
 }
 
-/// Compares the checksum of a file with its content, of which all parts are passed to [`Self::add`] in order.
+/// Compares the checksum of a file with its content. The caller passes all parts of the file to
+/// [`Self::add`] in order.
 struct Comparison {
     hash: Xxh3,
     at: u64,
@@ -179,8 +183,8 @@ struct Comparison {
 }
 
 impl Comparison {
-    /// Starts a comparison; an error is the result if the content need not be read. `start` is the position of the
-    /// footer in the file.
+    /// Starts a comparison. If the result is known without the content, returns it as an error.
+    /// `start` is the position of the footer in the file.
     fn new(start: u64, footer: &[u8]) -> Result<Self, Integrity> {
         let range = find_digits(footer)?;
         let digits = footer.get(range.clone()).and_then(|digits| str::from_utf8(digits).ok());
@@ -210,19 +214,22 @@ impl Comparison {
     }
 }
 
-/// Length of the footer and the 8 bytes after it, by the end of a file; `None` if it is no end of a Parquet file.
+/// Length of the footer and the 8 bytes after it. `end` is the end of a file; `None` if it is not
+/// the end of a Parquet file.
 pub(crate) fn footer_bytes(end: &[u8]) -> Option<u64> {
     let (_, tail) = end.split_last_chunk::<8>()?;
     let length = tail.strip_suffix(b"PAR1")?.try_into().map(u32::from_le_bytes).ok()?;
     Some(u64::from(length) + TAIL_BYTES)
 }
 
-/// Range of the footer in a file of `bytes`, by its end; `None` if it is no end of a Parquet file.
+/// Range of the footer in a file of `bytes` bytes. `end` is the end of the file; `None` if it is
+/// not the end of a Parquet file.
 fn footer_range(bytes: u64, end: &[u8]) -> Option<Range<u64>> {
     Some(bytes.checked_sub(footer_bytes(end)?)?..bytes - TAIL_BYTES)
 }
 
-/// Range of the footer in the end of a file; `None` if it does not contain a footer.
+/// Range of the footer in `end`, the end of a file; `None` if `end` does not contain the complete
+/// footer.
 fn footer_in(end: &[u8]) -> Option<Range<usize>> {
     let range = footer_range(end.len() as u64, end)?;
     Some(usize::try_from(range.start).ok()?..usize::try_from(range.end).ok()?)
@@ -256,7 +263,7 @@ pub(crate) fn check_file(file: &mut File) -> std::io::Result<Integrity> {
     }
 }
 
-/// Checks the checksum of an object of `bytes`.
+/// Checks the checksum of an object of `bytes` bytes.
 pub(crate) async fn check_object(
     objects: &Arc<dyn ObjectStore>,
     path: &Path,
@@ -287,11 +294,12 @@ pub fn json_with_checksum(mut json: Vec<u8>) -> Vec<u8> {
     let (start, end) = json.split_at_mut(end);
     let mut hash = Xxh3::new();
     hash.update(start);
-    seal_end(&mut hash, end);
+    set_checksums_in_end(&mut hash, end);
     json
 }
 
-/// Whether a JSON object was changed after [`json_with_checksum`]. A file of an earlier release has no checksum.
+/// Whether a JSON object was changed after [`json_with_checksum`]. A file of an earlier release has
+/// no checksum, and is never reported as damaged.
 pub fn is_json_damaged(json: &[u8]) -> bool {
     let start = json.len().saturating_sub(JSON_END_BYTES);
     let result = match Comparison::new(start as u64, json.get(start..).unwrap_or_default()) {
@@ -337,12 +345,12 @@ mod tests {
     /// A flip in the length of the footer or in `PAR1` at the end leaves no footer, which every reader refuses.
     #[test]
     fn every_flipped_bit_is_found() {
-        let mut sealed = file();
-        assert_eq!(check(&sealed), Integrity::Damaged);
-        seal(&mut sealed);
-        assert_eq!(check(&sealed), Integrity::Intact);
-        for bit in 0..(sealed.len() - 8) * 8 {
-            let mut flipped = sealed.clone();
+        let mut intact = file();
+        assert_eq!(check(&intact), Integrity::Damaged);
+        set_checksums(&mut intact);
+        assert_eq!(check(&intact), Integrity::Intact);
+        for bit in 0..(intact.len() - 8) * 8 {
+            let mut flipped = intact.clone();
             flipped[bit / 8] ^= 1 << (bit % 8);
             let found = matches!(check(&flipped), Integrity::OtherKind | Integrity::Damaged);
             assert!(found, "bit {bit}");
@@ -353,20 +361,20 @@ mod tests {
     /// footer, so that the whole file is checked.
     #[test]
     fn every_flipped_bit_of_a_footer_is_found() {
-        let mut sealed = file();
-        seal(&mut sealed);
-        assert_eq!(is_footer_intact(&sealed), Some(true));
-        let digits = find_digits(&sealed).unwrap();
-        let footer = footer_in(&sealed).unwrap();
+        let mut intact = file();
+        set_checksums(&mut intact);
+        assert_eq!(is_footer_intact(&intact), Some(true));
+        let digits = find_digits(&intact).unwrap();
+        let footer = footer_in(&intact).unwrap();
         for bit in footer.start * 8..footer.end * 8 {
-            let mut flipped = sealed.clone();
+            let mut flipped = intact.clone();
             flipped[bit / 8] ^= 1 << (bit % 8);
             let expected = digits.contains(&(bit / 8));
             assert_eq!(is_footer_intact(&flipped).unwrap_or(false), expected, "bit {bit}");
         }
     }
 
-    /// A flip that removes the last brace or makes the text no JSON is found by the parser.
+    /// A flip that removes the last brace or makes the text invalid JSON is found by the parser.
     #[test]
     fn every_flipped_bit_of_a_json_file_is_found() {
         let json = json_with_checksum(b"{\n  \"until\": \"2026-11-20\"\n}\n".to_vec());

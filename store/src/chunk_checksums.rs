@@ -1,7 +1,7 @@
-//! Checksums of the column chunks of a segment: a reader of some columns of an object checks what it reads, without the
-//! rest of the file. The footer has a checksum of its own.
+//! Checksums of the column chunks of a segment. A reader of a few columns of an object verifies
+//! only these columns, without the rest of the file. The footer has its own checksum.
 //!
-//! The value of the footer has a line per row group: XXH3 of 64 bits of the bytes of each column chunk, 16 hex digits
+//! The footer value has one line per row group: the 64-bit XXH3 of each column chunk, 16 hex digits
 //! each.
 
 use std::fmt::Write;
@@ -18,13 +18,13 @@ use crate::checksum::DIGITS;
 pub(crate) struct ChunkChecksums(Vec<Vec<u64>>);
 
 impl ChunkChecksums {
-    /// Row groups so far.
+    /// Number of row groups so far.
     pub(crate) fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Adds the row groups of `written` that follow those so far. `bytes` contains them, and `start` is its position in
-    /// the file.
+    /// Adds the row groups of `written` that were not added yet. `bytes` contains these row groups,
+    /// and starts at position `start` of the file.
     pub(crate) fn add(&mut self, written: &[RowGroupMetaData], start: u64, bytes: &[u8]) {
         for row_group in written.iter().skip(self.len()) {
             let checksum = |column: &ColumnChunkMetaData| {
@@ -52,7 +52,8 @@ impl ChunkChecksums {
         KeyValue::new(CHUNKS_KEY.to_owned(), lines)
     }
 
-    /// Parses the value of a footer; `None` if it has not one checksum for each column of the row groups.
+    /// Parses the value of a footer; `None` if it does not contain one checksum for each column of
+    /// each row group.
     pub(crate) fn parse(value: &str, row_groups: &[RowGroupMetaData]) -> Option<Self> {
         let number = |digits: &[u8]| u64::from_str_radix(str::from_utf8(digits).ok()?, 16).ok();
         let line = |line: &str| line.as_bytes().chunks(DIGITS).map(number).collect();
@@ -61,14 +62,14 @@ impl ChunkChecksums {
         parsed.iter().map(Vec::len).eq(counts).then_some(Self(parsed))
     }
 
-    /// Whether a column chunk is as it was written.
+    /// Whether a column chunk matches its checksum.
     pub(crate) fn is_intact(&self, row_group: usize, column: usize, bytes: &[u8]) -> bool {
         let chunk = self.0.get(row_group).and_then(|chunks| chunks.get(column));
         chunk.is_some_and(|checksum| *checksum == xxh3_64(bytes))
     }
 }
 
-/// Position of a column chunk in the file; `None` if the footer states an impossible one.
+/// Position of a column chunk in the file; `None` if the position in the footer is invalid.
 pub(crate) fn chunk_range(column: &ColumnChunkMetaData) -> Option<Range<u64>> {
     let start = column.dictionary_page_offset().unwrap_or_else(|| column.data_page_offset());
     let start = u64::try_from(start).ok()?;

@@ -1,8 +1,8 @@
 //! Names of compacted segments. Compaction merges the segments of a day into a set of one or more segments, named
 //! `SET.sealed.parquet` or `SET.sealed-PARTofPARTS.parquet`.
 //!
-//! A day is compacted if its listing is exactly one complete set. This needs no marker file: a segment that arrives
-//! later makes the day uncompacted again.
+//! A day is compacted if its listing is exactly one complete set. No marker file is needed: if a
+//! segment arrives later, the day is no longer compacted.
 
 use std::collections::BTreeMap;
 

@@ -5,21 +5,21 @@ use std::sync::Arc;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, UpdateVersion};
 
-/// Attempts to write, of which each is safe to repeat.
+/// Maximum number of attempts of one write. A conditional write is safe to repeat.
 const WRITE_ATTEMPTS: u32 = 3;
-/// Largest object that is read.
+/// Maximum size of an object that is read.
 pub(crate) const OBJECT_BYTES_MAX: u64 = 256 * 1024 * 1024;
 
 /// Why an object could not be read or replaced.
 #[derive(Debug)]
 pub(crate) enum SwapError {
-    /// It has this number of bytes, more than [`OBJECT_BYTES_MAX`].
+    /// The object has this number of bytes, more than [`OBJECT_BYTES_MAX`].
     TooLarge(u64),
     /// The server returns no `ETag`.
     NoTag,
-    /// A request that reads failed.
+    /// A read request failed.
     Read(object_store::Error),
-    /// A request that writes failed.
+    /// A write request failed.
     Write(object_store::Error),
 }
 
@@ -55,7 +55,8 @@ pub(crate) async fn swap(
         });
         match objects.put_opts(path, bytes.clone().into(), mode.into()).await {
             Ok(put) => return put.e_tag.map(Some).ok_or(SwapError::NoTag),
-            // a request without a response may have been done; the next one then finds its own object
+            // an earlier attempt without a response may have succeeded: the object then has these
+            // bytes
             Err(
                 object_store::Error::AlreadyExists { .. }
                 | object_store::Error::Precondition { .. },
@@ -64,7 +65,7 @@ pub(crate) async fn swap(
                 return Ok(found.filter(|(found, _)| *found == bytes).map(|(_, tag)| tag));
             }
             Err(error @ object_store::Error::Generic { .. }) if attempt < WRITE_ATTEMPTS => {
-                tracing::debug!(%error, "could not write an object, repeating the request");
+                tracing::debug!(%error, "could not write an object; retrying");
                 attempt += 1;
             }
             Err(error) => return Err(SwapError::Write(error)),

@@ -86,7 +86,8 @@ impl DaySegments {
         self.replaced.iter().map(|(segment, _)| segment)
     }
 
-    /// Takes out the replaced segments with a replacement that is at least `grace_ms` old.
+    /// Removes from `self.replaced`, and returns, the segments that were replaced at least
+    /// `grace_ms` ago.
     pub(crate) fn take_expired(&mut self, now: i64, grace_ms: i64) -> Vec<Segment> {
         let is_expired = |at: i64| now.saturating_sub(at) >= grace_ms;
         let (expired, waiting): (Vec<_>, Vec<_>) =

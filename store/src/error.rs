@@ -1,4 +1,4 @@
-//! Errors of store operations, and the problems that maintenance commands report and skip.
+//! Errors of store operations, and unreadable segments that maintenance commands report and skip.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -29,12 +29,12 @@ pub enum StoreError {
         /// Cause reported by the operating system or by S3.
         source: object_store::Error,
     },
-    /// The store did not respond in time after the run was asked to stop.
+    /// The store did not respond within the time limit after the stop signal.
     #[error("`{store}` did not respond within {} s of the stop signal", grace_period.as_secs())]
     ShutdownTimeout {
         /// The store.
         store: String,
-        /// The time limit.
+        /// Time limit after the stop signal.
         grace_period: Duration,
     },
     /// Rows could not be encoded.
@@ -48,12 +48,13 @@ pub enum StoreError {
         /// Cause.
         why: String,
     },
-    /// The value to forget is not an email address. It is not shown: a mistyped address is still personal data.
+    /// The value to forget is not an email address. The message does not contain it: a mistyped
+    /// address is still personal data.
     #[error(
         "the value to forget is not an email address (not shown here)\n  hint: give one full address, or `-` to read it from stdin"
     )]
     NoAddress,
-    /// Nothing is at the given path or URL.
+    /// No store exists at the given path or URL.
     #[error(
         "no store at `{0}`\n  hint: check the path; `bouncewatch ingest SOURCE --store {0}` creates a store"
     )]
@@ -61,7 +62,7 @@ pub enum StoreError {
     /// The path is not a folder.
     #[error("`{0}` is not a folder\n  hint: a store is a folder; check the path")]
     NotAFolder(String),
-    /// The folder has no table.
+    /// The folder exists, but contains no table.
     #[error(
         "`{0}` is not a store: it has no folder `events`, `quarantine` or `volumes`\n  hint: check the path, and that its volume is mounted; `bouncewatch ingest SOURCE --store {0}` creates a store"
     )]
@@ -102,12 +103,12 @@ pub enum StoreError {
         /// Cause reported by the operating system.
         source: std::io::Error,
     },
-    /// A segment is not as it was written: it was changed or cut off on the disk or on the way.
+    /// A segment is damaged: it was changed or truncated on disk or in transit.
     #[error("could not read segment `{path}`: it is damaged: {why}")]
     Damaged {
         /// The segment.
         path: String,
-        /// What is wrong.
+        /// Damage that was found.
         why: String,
     },
     /// A segment could not be read.
@@ -120,7 +121,7 @@ pub enum StoreError {
     },
 }
 
-/// Cause of a failed operation on an object; for a bucket with the IAM action that must be allowed.
+/// Cause of a failed operation on an object. For a bucket, it includes the IAM action to allow.
 fn object_reason(act: &str, path: &str, source: &object_store::Error) -> String {
     let action = match act {
         "list" => "s3:ListBucket",
@@ -141,8 +142,8 @@ impl StoreError {
         matches!(self, Self::Object { source: object_store::Error::NotFound { .. }, .. })
     }
 
-    /// The folder `store` cannot be listed.
-    pub(crate) fn unlisted(store: &Path, source: std::io::Error) -> Self {
+    /// Returns the error for the folder of a store that cannot be listed.
+    pub(crate) fn store_not_listed(store: &Path, source: std::io::Error) -> Self {
         let store = store.display().to_string();
         match source.kind() {
             ErrorKind::NotFound => Self::NoStore(store),
@@ -151,7 +152,7 @@ impl StoreError {
         }
     }
 
-    /// An encoding error of arrow or Parquet.
+    /// Converts an encoding error of arrow or Parquet.
     pub(crate) fn build(error: impl std::fmt::Display) -> Self {
         Self::Build(error.to_string())
     }
@@ -195,7 +196,7 @@ mod tests {
             (ErrorKind::NotADirectory, "`s` is not a folder"),
             (ErrorKind::PermissionDenied, "could not read the store `s`: permission denied"),
         ] {
-            let error = StoreError::unlisted(Path::new("s"), kind.into()).to_string();
+            let error = StoreError::store_not_listed(Path::new("s"), kind.into()).to_string();
             assert!(error.starts_with(expected) && error.contains("hint: "), "{error}");
         }
     }

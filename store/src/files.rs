@@ -1,4 +1,5 @@
-//! The files of a store, as the analysis reads them: those of a folder, or local copies of what it needs of a bucket.
+//! The files of a store that the analysis reads: files in a folder, or local copies of the needed
+//! parts of objects in a bucket.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -42,7 +43,7 @@ impl StoreFiles {
         }
     }
 
-    /// The folder with the local files: that of the store, or that of the copies.
+    /// The folder with the local files: the store itself, or the local copies of its objects.
     pub fn folder(&self) -> &Path {
         match self {
             Self::Folder(folder) => folder,
@@ -72,7 +73,8 @@ impl StoreFiles {
         }
     }
 
-    /// Whether one of the segments was replaced or removed. Lists a bucket again.
+    /// Whether at least one of the segments was replaced or removed. Lists the bucket again if the
+    /// store is in a bucket.
     ///
     /// # Errors
     /// If the bucket cannot be listed.
@@ -85,8 +87,8 @@ impl StoreFiles {
         }
     }
 
-    /// What the footer of a segment states. In a folder, the checksum of the whole file is checked before; in a bucket,
-    /// those of the footer.
+    /// Returns the facts in the footer of a segment. Verifies a checksum first: of the whole file
+    /// in a folder, of the footer in a bucket.
     ///
     /// # Errors
     /// As [`check_segment_file`].
@@ -97,8 +99,9 @@ impl StoreFiles {
         }
     }
 
-    /// Makes columns of segments readable at their paths; names of unknown columns are ignored. The rows of a file are
-    /// checked by [`Self::facts`], those of an object here.
+    /// Fetches columns of segments in a bucket to the local copies, and verifies the checksums of
+    /// these columns. Ignores unknown column names. Does nothing for a folder, because
+    /// [`Self::facts`] verifies the whole file.
     ///
     /// # Errors
     /// If an object is gone, damaged, or cannot be read.
@@ -120,7 +123,8 @@ impl StoreFiles {
         }
     }
 
-    /// Number of damaged segments of the event table that were moved aside, by day. These days are incomplete.
+    /// Number of segments of the event table in the folder `damaged`, by day. These days are
+    /// incomplete.
     ///
     /// # Errors
     /// If they cannot be listed.

@@ -1,6 +1,6 @@
-//! Removing an email address from a store. Rows of events stay, so that rates do not change: their recipient is
-//! replaced by the pseudonym of the policy `drop`, which rows of one message share. Quarantined documents and send
-//! counts that contain the address are removed.
+//! Removes an email address from a store. Event rows stay, so that rates do not change: the
+//! recipient is replaced by the pseudonym of the policy `drop`, which is the same in all rows of
+//! one message. Quarantined documents and send counts that contain the address are removed.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -66,7 +66,8 @@ struct ForgottenAddress {
     matcher: AddressMatcher,
 }
 
-/// Removes an address from all tables. `redactor` has the key with which the keyed hash of the address is found.
+/// Removes an address from all tables. The key of `redactor` is needed to find the keyed hash of
+/// the address.
 ///
 /// # Errors
 /// If `address` is not an email address, or the store cannot be listed or written. Unreadable segments are reported.
@@ -92,7 +93,7 @@ pub async fn forget(
         record_problem(error, &mut report.problems)?;
     }
     for segment in store.damaged_segments().await? {
-        let problem = "damaged and moved aside: not searched; delete it".to_owned();
+        let problem = "damaged and not searched for the address; delete it".to_owned();
         report.problems.push(Problem { path: store.display_path(&segment.path), problem });
     }
     for table in [table::EVENTS, table::QUARANTINE] {
@@ -106,7 +107,7 @@ pub async fn forget(
 impl ForgottenAddress {
     fn new(address: &str, redactor: &AddressRedactor) -> Option<Self> {
         let recipient = normalise(Cow::Borrowed(address))?.into_owned();
-        // a word without a domain would match everywhere
+        // a local part without a domain would match unrelated texts
         let domain = domain(&recipient)?;
         let hashes = redactor.hashes(&recipient);
         // other spellings in texts, and in recipients of format version 1
@@ -150,7 +151,8 @@ impl ForgottenAddress {
         Ok(())
     }
 
-    /// Number of rows of a segment that contain the address; 0 if it cannot be read, which is added to `problems`.
+    /// Counts the rows of a segment that contain the address. Adds an unreadable segment to
+    /// `problems`.
     async fn count(
         &self,
         store: &Store,
@@ -236,7 +238,8 @@ impl ForgottenAddress {
         text(column, row).is_some_and(|text| self.matcher.is_in(text))
     }
 
-    /// Rows of the event table without the address. Keys stay, so that copies of an event are still recognised.
+    /// Returns rows of the event table without the address. Keys do not change, so that copies of
+    /// an event are still recognised.
     fn redacted(&self, rows: &RecordBatch) -> Result<RecordBatch, ArrowError> {
         if !(0..rows.num_rows()).any(|row| self.is_in_row(table::EVENTS, rows, row)) {
             return Ok(rows.clone());
@@ -253,7 +256,7 @@ impl ForgottenAddress {
         RecordBatch::try_new(schema, columns)
     }
 
-    /// Recipients; the address is replaced by its pseudonym.
+    /// Returns the column of recipients, in which the pseudonym replaces the address.
     fn redacted_recipients(&self, rows: &RecordBatch, column: &ArrayRef) -> ArrayRef {
         let messages = rows.column_by_name(table::MESSAGE_ID);
         let recipient = |row| {
@@ -267,8 +270,8 @@ impl ForgottenAddress {
         Arc::new((0..rows.num_rows()).map(recipient).collect::<StringArray>())
     }
 
-    /// Texts; those with the address, and the details of rows of the recipient, become null, or empty if the column is
-    /// not nullable.
+    /// Returns a text column without texts that contain the address, and without details in rows of
+    /// the recipient. Removed texts are null, or empty if the column is not nullable.
     fn redacted_texts(&self, rows: &RecordBatch, name: &str, column: &ArrayRef) -> ArrayRef {
         let recipients = rows.column_by_name(table::RECIPIENT);
         let redacted = |row| {
@@ -287,7 +290,7 @@ impl ForgottenAddress {
         Arc::new((0..rows.num_rows()).map(redacted).collect::<StringArray>())
     }
 
-    /// Tags; those with the address are removed.
+    /// Returns the column of tags without tags that contain the address.
     fn redacted_tags(&self, column: &ArrayRef) -> ArrayRef {
         let DataType::List(item) = column.data_type() else { return Arc::clone(column) };
         let DataType::Struct(fields) = item.data_type() else { return Arc::clone(column) };

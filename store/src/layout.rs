@@ -5,10 +5,11 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use bouncewatch_schemas::table;
 use bouncewatch_schemas::time::{format_day, parse_day};
 
-/// Folder of damaged segments in a store that were moved aside; below it, their paths are as before.
+/// Folder in a store to which damaged segments are moved. Below it, they keep their paths.
 pub(crate) const DAMAGED: &str = "damaged";
 
-/// Whether a file name is the name of a published segment. Staged files and markers end otherwise.
+/// Whether a file name is the name of a published segment. Staged files and markers have other
+/// suffixes.
 pub(crate) fn is_segment_name(file: &str) -> bool {
     file.ends_with(table::SEGMENT_SUFFIX)
 }
@@ -24,7 +25,7 @@ pub(crate) fn day_folder(day: i64) -> String {
     format!("{}{}", table::DATE_PREFIX, format_day(day))
 }
 
-/// A segment name without suffix that no other writer uses: the time, then 128 random bits.
+/// Returns a unique segment name without suffix: the time, then 128 random bits.
 pub(crate) fn unique_name(received_at: i64) -> String {
     // each `RandomState` is keyed from the randomness of the operating system
     let random = || RandomState::new().build_hasher().finish();

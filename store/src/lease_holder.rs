@@ -19,7 +19,7 @@ enum Request {
 /// Holds the lease of an object until it is dropped. All calls block.
 #[derive(Debug)]
 pub struct LeaseHolder {
-    /// `None` while it is dropped.
+    /// `None` after the drop has started.
     requests: Option<mpsc::UnboundedSender<Request>>,
     thread: Option<JoinHandle<()>>,
     /// True if another process had the lease first.
@@ -37,7 +37,7 @@ impl LeaseHolder {
         endpoint_url: Option<&str>,
     ) -> Result<(Self, Option<Vec<u8>>), LeaseError> {
         let (sender, requests) = mpsc::unbounded_channel();
-        let (opened, is_opened) = sync_mpsc::channel();
+        let (opened_sender, opened_receiver) = sync_mpsc::channel();
         let buckets = Buckets::load_on_first_use(endpoint_url);
         let (bucket, key) = (bucket.to_owned(), Path::from(key));
         let work = async move {
@@ -49,14 +49,14 @@ impl LeaseHolder {
             match acquired.await {
                 Ok((lease, content)) => {
                     // the send fails if the caller is gone; then `hold` ends at once
-                    _ = opened.send(Ok((lease.waited, content)));
+                    _ = opened_sender.send(Ok((lease.waited, content)));
                     hold(lease, requests).await;
                 }
-                Err(error) => _ = opened.send(Err(error)),
+                Err(error) => _ = opened_sender.send(Err(error)),
             }
         };
         let thread = spawn(work)?;
-        let (waited, content) = is_opened.recv().map_err(|_| ended())??;
+        let (waited, content) = opened_receiver.recv().map_err(|_| ended())??;
         Ok((Self { requests: Some(sender), thread: Some(thread), waited }, content))
     }
 
@@ -69,7 +69,7 @@ impl LeaseHolder {
         key: &str,
         endpoint_url: Option<&str>,
     ) -> Result<Option<Vec<u8>>, LeaseError> {
-        let (done, is_done) = sync_mpsc::channel();
+        let (result_sender, result_receiver) = sync_mpsc::channel();
         let buckets = Buckets::load_on_first_use(endpoint_url);
         let (bucket, key) = (bucket.to_owned(), Path::from(key));
         let thread = spawn(async move {
@@ -77,9 +77,9 @@ impl LeaseHolder {
                 let objects = buckets.open(&bucket).await.map_err(|error| s3(&error))?;
                 LeasedObject::read(objects, &key).await
             };
-            _ = done.send(read.await);
+            _ = result_sender.send(read.await);
         })?;
-        let read = is_done.recv().map_err(|_| ended())?;
+        let read = result_receiver.recv().map_err(|_| ended())?;
         _ = thread.join();
         read
     }
@@ -92,7 +92,7 @@ impl LeaseHolder {
         self.request(|reply| Request::Save(bytes, reply))?
     }
 
-    /// Whether no other process can have taken over the lease.
+    /// Whether the lease is still valid: no other process can have taken it over.
     pub fn is_held(&self) -> bool {
         self.request(Request::IsHeld).unwrap_or(false)
     }
@@ -113,13 +113,14 @@ impl Drop for LeaseHolder {
     fn drop(&mut self) {
         self.requests = None;
         if let Some(thread) = self.thread.take() {
-            // it failed if it panicked; then the lease ends by itself
+            // this fails if the thread panicked; the lease then expires
             _ = thread.join();
         }
     }
 }
 
-/// Does requests and renews the lease until the senders of requests are gone, then releases it.
+/// Handles requests and renews the lease until all senders of requests are dropped, then releases
+/// the lease.
 async fn hold(mut lease: LeasedObject, mut requests: mpsc::UnboundedReceiver<Request>) {
     let mut renewals = interval_at(Instant::now() + RENEW_INTERVAL, RENEW_INTERVAL);
     renewals.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -132,7 +133,7 @@ async fn hold(mut lease: LeasedObject, mut requests: mpsc::UnboundedReceiver<Req
                 None => break,
             },
             _ = renewals.tick() => {
-                // without a limit, a lost network would block requests for minutes
+                // without a time limit, a network failure would block requests for minutes
                 let renewed = timeout(2 * RENEW_INTERVAL, lease.renew()).await;
                 if !matches!(renewed, Ok(Ok(()))) {
                     tracing::debug!("could not renew the lease of the alert state");

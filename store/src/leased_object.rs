@@ -1,9 +1,11 @@
 //! [`LeasedObject`]: an object in a bucket that one process at a time changes.
 //!
-//! A bucket has no locks. A lease object beside it, `NAME.lock`, names its owner. Its owner renews it, and every renewal
-//! changes its `ETag`. A process that waits takes the lease over if the `ETag` stays the same for the term of the lease, by its
-//! own monotonic clock: clocks of two machines are never compared. Every write is conditional on the last `ETag`
-//! (compare-and-swap), so a process that lost its lease cannot replace a newer state.
+//! A bucket has no locks. A lease object beside the object, `NAME.lock`, names the owner of the
+//! lease. The owner renews the lease, and every renewal changes the `ETag` of the lease object. A
+//! waiting process takes the lease over if this `ETag` stays the same for the term of the lease,
+//! measured by its own monotonic clock. The clocks of two machines are never compared. Every write
+//! is conditional on the last `ETag` (compare-and-swap), so a process that lost its lease cannot
+//! replace a newer state.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,19 +19,21 @@ use crate::aws::S3Error;
 use crate::compare_and_swap::{OBJECT_BYTES_MAX, SwapError, read, swap};
 use crate::layout::unique_name;
 
-/// Time for which a lease is valid after its last renewal. A process that is killed delays the next one by this time.
+/// Time for which a lease is valid after its last renewal. After a process is killed, the next one
+/// waits for this time.
 pub const LEASE_TERM: Duration = Duration::from_secs(15);
 /// Interval of renewals.
 pub(crate) const RENEW_INTERVAL: Duration = Duration::from_secs(3);
-/// Interval of polling for a lease that another process has.
+/// Interval at which a waiting process polls the lease of another process.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
-/// Time limit for a lease that another process has. It renews the lease while it sends messages.
+/// Maximum time to wait for the lease of another process, which renews the lease while it sends
+/// messages.
 pub const LEASE_WAIT_MAX: Duration = Duration::from_mins(4);
 
-/// Why an object cannot be used.
+/// Errors of leased objects.
 #[derive(Debug, thiserror::Error)]
 pub enum LeaseError {
-    /// Another process has the lease.
+    /// Another process kept the lease for [`LEASE_WAIT_MAX`].
     #[error("another run has had the lease for {} seconds", LEASE_WAIT_MAX.as_secs())]
     Busy,
     /// Another process took over the lease, or may take it over now.
@@ -48,9 +52,9 @@ pub enum LeaseError {
 struct LeaseRecord {
     /// Owner; `None` after the lease was released.
     owner: Option<String>,
-    /// Time for which it is valid after each renewal.
+    /// Time for which the lease is valid after each renewal, seconds.
     term_secs: u64,
-    /// Makes the `ETag` of each renewal a new one.
+    /// Number of renewals. It changes the content, and so the `ETag`, at each renewal.
     renewals: u64,
 }
 
@@ -59,9 +63,9 @@ impl LeaseRecord {
         serde_json::to_vec(self).expect("text and numbers can be written as JSON")
     }
 
-    /// Returns the term for which another process must wait; `None` if the lease is free.
-    fn other_term(bytes: &[u8]) -> Option<Duration> {
-        // a record that cannot be read may be one of a newer version: it has an owner
+    /// Returns the time for which another process must wait; `None` if the lease is free.
+    fn wait_term(bytes: &[u8]) -> Option<Duration> {
+        // an unreadable record may be from a newer version; assume that it has an owner
         let Ok(record) = serde_json::from_slice::<Self>(bytes) else { return Some(LEASE_TERM) };
         record.owner.is_some().then(|| Duration::from_secs(record.term_secs))
     }
@@ -95,12 +99,12 @@ impl LeasedObject {
         let owner = Some(unique_name(0));
         let record = LeaseRecord { owner, term_secs: LEASE_TERM.as_secs(), renewals: 0 };
         let started = Instant::now();
-        // the lease of another process, and since when its ETag is the same
+        // the last ETag of another process's lease, and the time when it was first seen
         let mut seen: Option<(String, Instant)> = None;
         let mut waited = false;
         let (lease_tag, valid_until) = loop {
             let found = read(&objects, &lease_path).await?;
-            let term = found.as_ref().and_then(|(bytes, _)| LeaseRecord::other_term(bytes));
+            let term = found.as_ref().and_then(|(bytes, _)| LeaseRecord::wait_term(bytes));
             let tag = found.map(|(_, tag)| tag);
             if let (Some(term), Some(tag)) = (term, &tag) {
                 if !waited {
@@ -119,7 +123,7 @@ impl LeasedObject {
                     continue;
                 }
                 tracing::warn!(
-                    "the lease of another run has ended: it was killed, or lost its network"
+                    "the lease of another run has expired: it was killed, or lost its network"
                 );
             }
             let attempted = Instant::now();
@@ -146,7 +150,7 @@ impl LeasedObject {
         Ok(read(&objects, path).await?.map(|(bytes, _)| bytes))
     }
 
-    /// Whether no other process can have taken over the lease.
+    /// Whether the lease is still valid: no other process can have taken it over.
     pub fn is_held(&self) -> bool {
         Instant::now() < self.valid_until
     }
@@ -154,7 +158,8 @@ impl LeasedObject {
     /// Replaces the object.
     ///
     /// # Errors
-    /// [`LeaseError::Lost`] if the lease has ended, or another process changed the object. If a request fails.
+    /// [`LeaseError::Lost`] if the lease has expired, or another process changed the object.
+    /// Another error if a request fails.
     pub async fn save(&mut self, bytes: Vec<u8>) -> Result<(), LeaseError> {
         if !self.is_held() {
             return Err(LeaseError::Lost);
@@ -167,7 +172,7 @@ impl LeasedObject {
     /// Extends the lease.
     ///
     /// # Errors
-    /// [`LeaseError::Lost`] if another process has it. If a request fails.
+    /// [`LeaseError::Lost`] if another process has the lease. Another error if a request fails.
     pub async fn renew(&mut self) -> Result<(), LeaseError> {
         let attempted = Instant::now();
         self.record.renewals += 1;
@@ -178,12 +183,13 @@ impl LeasedObject {
                 self.valid_until = attempted + LEASE_TERM;
                 Ok(())
             }
-            None => self.adopt().await,
+            None => self.refresh_tag().await,
         }
     }
 
-    /// Finds out whether the lease is still ours: a renewal without a response may have changed its `ETag`.
-    async fn adopt(&mut self) -> Result<(), LeaseError> {
+    /// Reads the new `ETag` if this process still owns the lease: a renewal without a response may
+    /// have changed the `ETag`.
+    async fn refresh_tag(&mut self) -> Result<(), LeaseError> {
         let found = read(&self.objects, &self.lease_path).await?;
         let record = |bytes: &[u8]| serde_json::from_slice::<LeaseRecord>(bytes).ok();
         if let Some((bytes, tag)) = found
@@ -196,13 +202,14 @@ impl LeasedObject {
         Err(LeaseError::Lost)
     }
 
-    /// Releases the lease, so that the next process need not wait until it ends. Does nothing if it was lost.
+    /// Releases the lease, so that the next process does not wait until it expires. Does nothing if
+    /// the lease was lost.
     pub async fn release(mut self) {
         self.record.owner = None;
         let json = self.record.to_json();
         let released = swap(&self.objects, &self.lease_path, Some(&self.lease_tag), json).await;
         if let Err(error) = released.map_err(LeaseError::from) {
-            tracing::warn!(%error, "could not release the lease of the alert state; it ends by itself");
+            tracing::warn!(%error, "could not release the lease of the alert state; it expires");
         }
     }
 }

@@ -5,9 +5,9 @@
 //!
 //! ```text
 //! events/date=2026-11-19/NAME.parquet                    one row per event and recipient
-//! quarantine/date=2026-11-19/NAME.parquet                documents that could not be read
-//! volumes/NAME.parquet                                   imported send counts, no folders of days
-//! damaged/events/date=2026-11-19/NAME.parquet            damaged segments that were moved aside
+//! quarantine/date=2026-11-19/NAME.parquet                unreadable documents
+//! volumes/NAME.parquet                                   imported send counts, without day folders
+//! damaged/events/date=2026-11-19/NAME.parquet            damaged segments, moved by `store repair`
 //! events/date=2026-11-19/SET.sealed.parquet              a compacted day in one segment
 //! events/date=2026-11-19/SET.sealed-1of3.parquet         a compacted day in several segments
 //! ```
@@ -21,22 +21,26 @@
 //! | [`list`] | listings that stay correct during compaction |
 //! | [`StoreFiles`], [`BucketFiles`] | the files that the analysis reads; local copies of parts of a bucket |
 //! | [`compact`], [`retain`], [`forget`] | merge the segments of a day; remove old rows; remove an address |
-//! | [`repair`] | move damaged segments aside |
+//! | [`repair`] | move damaged segments to the folder `damaged` |
 //! | [`stats`], [`verify`], [`check_segment_file`] | count rows; read every row; check one file |
-//! | [`lease_holder`], [`leased_object`] | an object that one process at a time changes |
+//! | [`lease_holder`], [`leased_object`] | an object with a lease: one writer at a time |
 //! | [`addresses`] | redaction of recipient addresses before they are stored |
 //! | [`aws`], [`shutdown`] | AWS settings and S3 errors; time limits while a run shuts down |
 //!
 //! # Invariants
 //!
-//! - A reader sees a complete segment or none. In a folder, to publish is: stage, write, fsync, rename, fsync the
-//!   folder. In a bucket, it is one `PutObject` or one multipart upload, which S3 makes visible atomically.
-//! - Segments never change, and no name is used twice. A change is a new segment; then the old one is removed.
-//! - Replacements are published durably before the segments that they replace are removed. A crash between the two
-//!   steps leaves copies of events, never a gap. Readers count copies once.
-//! - Every reader checks the table and the format version in the footer. A newer format is refused, never guessed.
-//! - Every reader checks the checksum of a segment, or those of the columns that it reads, before rows are used. A damaged segment is an error, and
-//!   replaces no other segment.
+//! - A reader sees a complete segment or none. Publishing to a folder: stage, write, fsync, rename,
+//!   fsync the folder. Publishing to a bucket: one `PutObject` or one multipart upload, which S3
+//!   makes visible atomically.
+//! - Segments are immutable, and no name is used twice. To change rows, a new segment is published;
+//!   then the old segment is removed.
+//! - Replacements are published durably before the segments that they replace are removed. A crash
+//!   between the two steps leaves copies of events; no event is lost. Readers count each event
+//!   once.
+//! - Every reader checks the table and the format version in the footer. A newer format version is
+//!   an error.
+//! - Every reader verifies the checksum of a segment, or the checksums of the columns that it
+//!   reads, before it uses rows. A damaged segment is an error, and never replaces another segment.
 
 pub mod addresses;
 pub mod aws;

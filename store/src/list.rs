@@ -1,5 +1,4 @@
-//! Listings of segments that are complete although consumers publish and a compactor replaces segments at the same
-//! time.
+//! Complete listings of segments, even while consumers publish and a compactor replaces segments.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
@@ -13,7 +12,7 @@ use crate::compacted_name::CompactedName;
 use crate::error::StoreError;
 use crate::layout::{DAMAGED, is_segment_name, segment_day};
 
-/// Number of listings after which an unstable store is given up.
+/// Maximum number of listings of an unstable store.
 const LISTINGS_MAX: usize = 12;
 
 /// Listed segments: day, then file name, then a value of the caller.
@@ -21,17 +20,18 @@ pub type Listing<V> = BTreeMap<i64, BTreeMap<String, V>>;
 
 /// Combines repeated listings into one that misses no rows.
 ///
-/// A listing is not a snapshot. A compactor publishes a replacement, then removes its inputs. A listing that passes the
-/// position of the replacement before it exists, and the positions of the inputs after they are gone, contains neither:
-/// their rows are missing without a trace.
+/// A listing is not a snapshot. A compactor publishes a replacement, then removes its inputs. A
+/// listing that passes the position of the replacement before it is published, and the positions of
+/// the inputs after they are removed, contains neither. The rows are then silently missing.
 ///
-/// So a day is stable when two consecutive listings agree: no segment of the first is missing in the second, and no new
-/// segment is a compacted one. A replacement that the first listing missed is visible, and recognisable by its name, in
-/// the second. Days are compared one by one, because a segment contains events of its own day only. So a compactor that
-/// proceeds from day to day does not delay a reader without end.
+/// A day is therefore stable only if two consecutive listings agree: no segment of the first is
+/// missing in the second, and no new segment is a compacted one. If the first listing missed a
+/// replacement, the second contains it, and its name shows that it is compacted. Days are compared
+/// one by one, because a segment contains events of its own day only. A compactor that proceeds
+/// from day to day therefore cannot delay a reader forever.
 ///
-/// A stable day can still be replaced later. Then a segment is gone when it is read, and the reader starts again.
-/// Copies of events are removed when events are counted.
+/// The segments of a stable day can still be replaced later. If a segment is gone when it is read,
+/// the reader starts again. Copies of events are removed when events are counted.
 #[derive(Debug)]
 pub struct StableLister<V> {
     previous: Option<Listing<V>>,
@@ -123,7 +123,7 @@ pub fn event_segments(store: &Path) -> Result<Vec<(i64, PathBuf)>, StoreError> {
 /// # Errors
 /// If it does not exist, is not a folder, or cannot be read.
 pub fn check_folder(store: &Path) -> Result<(), StoreError> {
-    std::fs::read_dir(store).map(drop).map_err(|error| StoreError::unlisted(store, error))
+    std::fs::read_dir(store).map(drop).map_err(|error| StoreError::store_not_listed(store, error))
 }
 
 /// Files of the table of send counts of the store in a folder, sorted by name; empty if the table does not exist.
@@ -138,7 +138,8 @@ pub fn send_count_files(store: &Path) -> Result<Vec<PathBuf>, StoreError> {
     Ok(files)
 }
 
-/// Number of damaged segments of the event table that were moved aside, by day. These days are incomplete.
+/// Number of segments of the event table in the folder `damaged`, by day. These days are
+/// incomplete.
 ///
 /// # Errors
 /// If a folder cannot be listed.
@@ -160,8 +161,8 @@ pub(crate) fn staged_files(store: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// Removes staged files that were written before `before`, and returns their number: a run was interrupted while it wrote
-/// them. `before` must be so long ago that no process still writes them.
+/// Removes staged files of interrupted runs that were last written before `before`, and returns
+/// their number. `before` must be so early that no process still writes these files.
 pub fn remove_staged_files(store: &Path, before: SystemTime) -> usize {
     let is_old = |path: &PathBuf| {
         let modified = path.metadata().and_then(|metadata| metadata.modified());
@@ -196,12 +197,13 @@ fn list_once(events: &Path) -> Result<Listing<PathBuf>, StoreError> {
     Ok(listing)
 }
 
-/// Checks that a segment is a file or a link to one. To open a pipe would wait for its writer without end.
+/// Checks that a segment is a file or a link to one. Opening a named pipe would block until another
+/// process writes to it.
 fn check_is_file(path: &Path) -> Result<(), StoreError> {
     let why = match std::fs::metadata(path) {
         Ok(metadata) if metadata.is_file() => return Ok(()),
         Ok(_) => "it is not a file".to_owned(),
-        // removed after it was listed; a link to nothing is still there
+        // either removed after it was listed, or a link to a missing file
         Err(error) if error.kind() == ErrorKind::NotFound => match path.symlink_metadata() {
             Ok(_) => "it is a link to a file that does not exist".to_owned(),
             Err(_) => return Ok(()),
@@ -244,7 +246,8 @@ mod tests {
         text.split_whitespace().map(day).collect()
     }
 
-    /// Final state after `listings`, the last one repeated without end, and the number of listings added.
+    /// Final state after `listings`, the last one repeated forever, and the number of listings
+    /// added.
     fn stabilise(listings: &[&str]) -> (Stability<()>, usize) {
         let mut lister = StableLister::default();
         for added in 1.. {

@@ -1,7 +1,7 @@
 //! Opening a store in a folder or a bucket, and publishing, listing and removing its objects.
 //!
-//! In a folder, to publish is: stage, write, fsync, rename, fsync the folder. In a bucket, it is one put, which S3
-//! makes visible atomically. No name is written twice.
+//! Publishing to a folder: stage, write, fsync, rename, fsync the folder. Publishing to a bucket:
+//! one put, which S3 makes visible atomically. No segment name is used twice.
 
 use std::fs::File;
 use std::path::{Path as FilePath, PathBuf};
@@ -60,7 +60,7 @@ pub struct Store {
 /// A published segment, as listed.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Segment {
-    /// Day of its folder, days since 1970; 0 in the table of send counts, which has no folders of days.
+    /// Day of its folder, days since 1970; 0 in the table of send counts, which has no day folders.
     pub day: i64,
     /// Path in [`Store::objects`].
     pub path: Path,
@@ -93,7 +93,8 @@ impl Store {
         Ok(Self { folder: Some(folder.to_path_buf()), ..store })
     }
 
-    /// The store below a prefix of a bucket. `name` identifies it in messages: `s3://bucket/prefix`.
+    /// Opens the store below a prefix of a bucket. `name` identifies the store in messages:
+    /// `s3://bucket/prefix`.
     pub fn in_objects(objects: Arc<dyn ObjectStore>, prefix: &str, name: &str) -> Self {
         Self { objects, prefix: Path::from(prefix), name: Arc::from(name), folder: None }
     }
@@ -121,7 +122,7 @@ impl Store {
     /// Checks that the store has a table.
     ///
     /// # Errors
-    /// If it has none: the path is wrong, or nothing was ingested. If it cannot be listed.
+    /// If the store has no table (wrong path, or nothing was ingested yet), or cannot be listed.
     pub async fn check_exists(&self) -> Result<(), StoreError> {
         let tables = [table::EVENTS, table::QUARANTINE, SEND_COUNTS];
         if let Some(folder) = &self.folder {
@@ -142,7 +143,7 @@ impl Store {
         }
     }
 
-    /// Writes and removes a probe object. Call it before anything is taken from a source.
+    /// Writes and removes a probe object. Call it before events are read from a source.
     ///
     /// # Errors
     /// If the store cannot be written.
@@ -155,7 +156,7 @@ impl Store {
     /// Publishes bytes as a new segment of one day of a table. Durable when it returns.
     ///
     /// # Errors
-    /// If a step fails. The segment may or may not be published then.
+    /// If a step fails. It is then unknown whether the segment was published.
     pub async fn publish(
         &self,
         table: &str,
@@ -175,7 +176,8 @@ impl Store {
         BufWriter::new(Arc::clone(&self.objects), path.clone())
     }
 
-    /// Syncs the folder of a table: the process that created a folder of a day may have died before it did.
+    /// Syncs the folder of a table: the process that created a day folder may have died before it
+    /// synced.
     pub(crate) fn sync_table(&self, table: &str) -> Result<(), StoreError> {
         let Some(folder) = self.folder.as_ref().map(|folder| folder.join(table)) else {
             return Ok(());
@@ -185,7 +187,8 @@ impl Store {
             .map_err(|source| StoreError::Folder { folder: folder.display().to_string(), source })
     }
 
-    /// Makes the file names of a day durable: published segments and removals survive a power cut.
+    /// Makes the file names of a day durable: published segments and removals survive a power
+    /// failure.
     ///
     /// # Errors
     /// If the folder cannot be synced. A folder that does not exist is no error.
@@ -230,7 +233,7 @@ impl Store {
     /// If they cannot be listed.
     pub async fn send_count_files(&self) -> Result<Vec<Segment>, StoreError> {
         let table = self.path(SEND_COUNTS);
-        self.list(&table, &table, no_day_of_names).await
+        self.list(&table, &table, send_counts_day_of_names).await
     }
 
     /// Writes an object durably. Replaces an existing object atomically.
@@ -263,7 +266,7 @@ impl Store {
         }
     }
 
-    /// All published segments of a table with folders of days, sorted by day and name.
+    /// All published segments of a table with day folders, sorted by day and name.
     ///
     /// # Errors
     /// If they cannot be listed.
@@ -272,20 +275,21 @@ impl Store {
         self.list(&table, &table, day_of_names).await
     }
 
-    /// Path of a damaged segment after it is moved aside.
-    pub(crate) fn path_aside(&self, segment: &Path) -> Path {
+    /// Path to which a damaged segment is moved.
+    pub(crate) fn damaged_path(&self, segment: &Path) -> Path {
         let below = segment.prefix_match(&self.prefix).into_iter().flatten();
         below.fold(self.path(DAMAGED), Path::join)
     }
 
-    /// Damaged segments that were moved aside, sorted by path. [`Segment::day`] is 0 in the table of send counts.
+    /// Segments in the folder `damaged`, sorted by path. [`Segment::day`] is 0 in the table of send
+    /// counts.
     ///
     /// # Errors
     /// If they cannot be listed.
     pub async fn damaged_segments(&self) -> Result<Vec<Segment>, StoreError> {
         let folder = self.path(DAMAGED);
         self.list(&folder, &folder, |names| match names {
-            [_, names @ ..] => day_of_names(names).or_else(|| no_day_of_names(names)),
+            [_, names @ ..] => day_of_names(names).or_else(|| send_counts_day_of_names(names)),
             [] => None,
         })
         .await
@@ -311,7 +315,8 @@ impl Store {
         Ok(is_subset(segments, &self.day_segments(table, day).await?))
     }
 
-    /// Lists the segments in `folder`. `day` maps the names below the folder of the table to the day of a segment.
+    /// Lists the segments in `folder`. `day` returns the day of a segment from the names in its
+    /// path below the folder of the table; `None` if the object is not a segment.
     async fn list(
         &self,
         folder: &Path,
@@ -366,8 +371,9 @@ fn day_of_names(names: &[&str]) -> Option<i64> {
     segment_day(folder, file)
 }
 
-/// 0 for a file of the table of send counts, which has no folders of days.
-fn no_day_of_names(names: &[&str]) -> Option<i64> {
+/// Returns 0 for a file of the table of send counts, which has no day folders; `None` for other
+/// paths.
+fn send_counts_day_of_names(names: &[&str]) -> Option<i64> {
     let [file] = names else { return None };
     is_segment_name(file).then_some(0)
 }
@@ -413,7 +419,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn segments_ignores_files_outside_folders_of_days() {
+    async fn segments_ignores_files_outside_day_folders() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::in_folder(folder.path()).unwrap();
         for path in [

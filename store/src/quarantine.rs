@@ -1,4 +1,4 @@
-//! The quarantine table: documents that could not be read, with the reason, until they can be read.
+//! The quarantine table: unreadable documents with the reason, kept until they are replayed.
 
 use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray;
@@ -76,11 +76,11 @@ pub struct Quarantined {
     pub id: String,
     /// Time of arrival, epoch milliseconds.
     pub received_at: i64,
-    /// Why it could not be stored.
+    /// Reason for the quarantine.
     pub reason: String,
     /// Details of the reason.
     pub detail: Option<String>,
-    /// File or queue.
+    /// File or queue from which the document was read.
     pub origin: String,
     /// The document as it arrived.
     pub body: Vec<u8>,

@@ -1,4 +1,4 @@
-//! Panics of a library that are expected: caught, and not reported.
+//! Catches expected panics of a library, without a report.
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
@@ -9,7 +9,8 @@ thread_local! {
     static IS_QUIET: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Runs a function; `None` if it panics. The hook of the process, which reports a panic as a bug, is not called.
+/// Runs a function and returns its result; `None` if it panics. Does not call the panic hook of the
+/// process, which reports a panic as a bug.
 pub(crate) fn catch_quietly<T>(run: impl FnOnce() -> T) -> Option<T> {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {

@@ -31,9 +31,10 @@ use crate::open::{Segment, Store};
 use crate::quiet_panic::catch_quietly;
 use crate::schema::table_schema;
 
-/// Why a segment with a checksum is refused.
-pub(crate) const MISMATCH: &str = "its content does not match its checksum";
-pub(crate) const OUTSIDE: &str = "its footer names columns outside of the file";
+/// Reason in errors: the checksum of a file, a footer or a column does not match.
+pub(crate) const CHECKSUM_MISMATCH: &str = "its content does not match its checksum";
+/// Reason in errors: the footer contains an invalid position of a column.
+pub(crate) const COLUMNS_OUTSIDE: &str = "its footer names columns outside of the file";
 
 /// A segment after its footer was read and checked.
 pub(crate) type OpenedSegment = ParquetRecordBatchStreamBuilder<SegmentReader>;
@@ -97,13 +98,13 @@ impl Store {
         check_footer(opened.metadata().file_metadata(), table)
             .map_err(|why| self.read_error(segment, &why))?;
         if !has_all_columns(opened.metadata(), segment.bytes) {
-            return Err(self.damaged(segment, &OUTSIDE));
+            return Err(self.damaged(segment, &COLUMNS_OUTSIDE));
         }
         Ok(opened)
     }
 
-    /// Opens a segment after its checksum was checked, which reads the whole segment. A damaged footer can keep the reader
-    /// of Parquet busy for minutes.
+    /// Verifies the checksum of a segment, which reads the whole segment, and then opens it.
+    /// Without this check, a damaged footer can keep the Parquet reader busy for minutes.
     ///
     /// # Errors
     /// As [`Self::open`], and [`StoreError::Damaged`] if the checksum does not match.
@@ -115,21 +116,22 @@ impl Store {
         let integrity = check_object(self.objects(), &segment.path, segment.bytes).await;
         let integrity = integrity.map_err(self.object_error("read", &segment.path))?;
         if integrity == Integrity::Damaged {
-            return Err(self.damaged(segment, &MISMATCH));
+            return Err(self.damaged(segment, &CHECKSUM_MISMATCH));
         }
         // refuses a newer format version, which may have another kind of checksum
         let opened = self.open(table, segment).await?;
         match integrity {
-            Integrity::OtherKind => Err(self.damaged(segment, &MISMATCH)),
+            Integrity::OtherKind => Err(self.damaged(segment, &CHECKSUM_MISMATCH)),
             integrity => Ok((opened, integrity)),
         }
     }
 
-    /// Opens a segment of a table with folders of days in order to rewrite it. Its checksum is checked: damage must not
-    /// become permanent.
+    /// Opens a segment of a table with day folders for a rewrite. Verifies its checksum first: a
+    /// rewrite of damaged rows would give them a valid checksum.
     ///
     /// # Errors
-    /// As [`Self::open_checked`], and if the segment has a column that this version does not know: rewriting would drop it.
+    /// As [`Self::open_checked`], and if the segment has an unknown column, which a rewrite would
+    /// drop.
     pub(crate) async fn open_for_rewrite(
         &self,
         table: &str,
@@ -147,8 +149,8 @@ impl Store {
         }
     }
 
-    /// Passes the rows of a segment to `each`, batch by batch, after its checksum was checked. Returns their number.
-    /// `columns` limits the columns that are decoded.
+    /// Verifies the checksum of a segment, then passes its rows to `each`, batch by batch. Returns
+    /// the number of rows. `columns` limits the columns that are decoded.
     pub(crate) async fn read(
         &self,
         table: &str,
@@ -160,7 +162,7 @@ impl Store {
         self.read_opened(opened, segment, columns, each).await
     }
 
-    /// Passes the rows of an open segment to `each`, batch by batch, and returns their number.
+    /// Passes the rows of an open segment to `each`, batch by batch. Returns the number of rows.
     pub(crate) async fn read_opened(
         &self,
         opened: OpenedSegment,
@@ -195,8 +197,9 @@ impl Store {
         StoreError::Damaged { path: self.display_path(&segment.path), why: why.to_string() }
     }
 
-    /// Makes a [`StoreError::Damaged`], a [`StoreError::Read`] if the store did not return the bytes, or an error for
-    /// which [`StoreError::is_gone`] is true if the segment is gone.
+    /// Converts a Parquet error. If the segment is gone, [`StoreError::is_gone`] is true for the
+    /// result. If the store did not return the bytes, it is [`StoreError::Read`], else
+    /// [`StoreError::Damaged`].
     pub(crate) async fn parquet_error(&self, segment: &Segment, error: ParquetError) -> StoreError {
         match self.objects().head(&segment.path).await {
             Err(gone @ object_store::Error::NotFound { .. }) => {
@@ -208,8 +211,9 @@ impl Store {
     }
 }
 
-/// Returns the next rows of a segment. The reader of Parquet panics on some damaged pages, which the checksum of a segment
-/// finds before; the segments of the first releases have none.
+/// Returns the next rows of a segment. The Parquet reader panics on some damaged pages. Such a
+/// panic is caught here, because segments of the first releases have no checksum that detects the
+/// damage earlier.
 pub(crate) async fn next_rows(
     batches: &mut ParquetRecordBatchStream<SegmentReader>,
 ) -> Result<Option<RecordBatch>, ParquetError> {
@@ -221,23 +225,25 @@ pub(crate) async fn next_rows(
     poll_fn(next).await
 }
 
-/// What the footer of a segment states.
+/// Facts in the footer of a segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SegmentFacts {
     /// Its format version.
     pub version: u32,
     /// Its number of rows.
     pub rows: u64,
-    /// Whether a row can be a report of identity feedback; false only if the statistics of the channels exclude it.
+    /// Whether a row can be identity feedback; false only if the statistics of the column `channel`
+    /// exclude it.
     pub may_have_identity_feedback: bool,
 }
 
-/// Checks that a segment in a local folder belongs to `table`, has a supported format version, and is as it was written
-/// if it has a checksum.
+/// Checks that a segment in a local folder belongs to `table`, has a supported format version, and
+/// matches its checksum if it has one.
 ///
 /// # Errors
-/// [`StoreError::Vanished`] if the file does not exist, [`StoreError::Damaged`] if it is not as it was written,
-/// [`StoreError::Read`] if it cannot be read or fails another check.
+/// [`StoreError::Vanished`] if the file does not exist, [`StoreError::Damaged`] if its checksum
+/// does not match or it cannot be parsed, [`StoreError::Read`] if it cannot be read or fails
+/// another check.
 pub fn check_segment_file(path: &FilePath, table: &str) -> Result<SegmentFacts, StoreError> {
     let shown = || path.display().to_string();
     let failed = |why: String| StoreError::Read { path: shown(), why };
@@ -248,7 +254,7 @@ pub fn check_segment_file(path: &FilePath, table: &str) -> Result<SegmentFacts, 
     })?;
     let integrity = check_file(&mut file).map_err(|error| failed(error.to_string()))?;
     if integrity == Integrity::Damaged {
-        return Err(damaged(MISMATCH.to_owned()));
+        return Err(damaged(CHECKSUM_MISMATCH.to_owned()));
     }
     let metadata = ParquetMetaDataReader::new().parse_and_finish(&file);
     let metadata = metadata.map_err(|error| damaged(error.to_string()))?;
@@ -256,22 +262,22 @@ pub fn check_segment_file(path: &FilePath, table: &str) -> Result<SegmentFacts, 
     let version = check_footer(footer, table).map_err(failed)?;
     let bytes = file.metadata().map_err(|error| failed(error.to_string()))?.len();
     if !has_all_columns(&metadata, bytes) {
-        return Err(damaged(OUTSIDE.to_owned()));
+        return Err(damaged(COLUMNS_OUTSIDE.to_owned()));
     }
     match integrity {
-        Integrity::OtherKind => Err(damaged(MISMATCH.to_owned())),
+        Integrity::OtherKind => Err(damaged(CHECKSUM_MISMATCH.to_owned())),
         _ => Ok(facts_of(&metadata, version)),
     }
 }
 
-/// Whether all column chunks are within a file of `bytes` bytes. Readers of Parquet panic if a position is negative; the
-/// segments of the first releases have no checksum that finds this.
+/// Whether all column chunks are within a file of `bytes` bytes. Parquet readers panic if a
+/// position is negative. Segments of the first releases have no checksum that detects this.
 pub(crate) fn has_all_columns(metadata: &ParquetMetaData, bytes: u64) -> bool {
     let mut columns = metadata.row_groups().iter().flat_map(RowGroupMetaData::columns);
     columns.all(|column| chunk_range(column).is_some_and(|range| range.end <= bytes))
 }
 
-/// What a footer states, after its version was checked.
+/// Returns the facts in a footer. The caller has checked its format version.
 pub(crate) fn facts_of(metadata: &ParquetMetaData, version: u32) -> SegmentFacts {
     let feedback = Channel::IdentityFeedback.as_str();
     SegmentFacts {

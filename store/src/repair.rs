@@ -1,4 +1,5 @@
-//! Moving damaged segments aside, so that the rest of a store can be used. Their days are incomplete from then on.
+//! Moves damaged segments to the folder `damaged`, so that the rest of a store can be read. The
+//! days of moved segments are incomplete.
 
 use bouncewatch_schemas::table;
 use object_store::ObjectStoreExt;
@@ -14,22 +15,22 @@ use crate::verify::verify_segment;
 pub struct RepairReport {
     /// Version of this output.
     pub version: u32,
-    /// Segments that are as they were written, or have no checksum and can be read.
+    /// Undamaged segments: the checksum matches, or there is none and all rows can be read.
     pub segments: usize,
-    /// Damaged segments that were moved aside.
+    /// Damaged segments that were moved.
     pub moved: Vec<MovedSegment>,
     /// Segments that cannot be used for another reason, such as a newer format version. They were left unchanged.
     pub problems: Vec<Problem>,
 }
 
-/// A damaged segment that was moved aside.
+/// A damaged segment that was moved to the folder `damaged`.
 #[derive(Debug, Serialize)]
 pub struct MovedSegment {
-    /// The segment, before.
+    /// Path before the move.
     pub path: String,
-    /// Its path now.
+    /// Path after the move.
     pub moved_to: String,
-    /// What is wrong.
+    /// Damage that was found.
     pub problem: String,
 }
 
@@ -61,10 +62,10 @@ async fn move_if_damaged(
     match verified {
         Ok(()) => report.segments += 1,
         Err(StoreError::Damaged { path, why }) => {
-            let aside = store.path_aside(&segment.path);
-            let moved = store.objects().rename(&segment.path, &aside).await;
+            let target = store.damaged_path(&segment.path);
+            let moved = store.objects().rename(&segment.path, &target).await;
             moved.map_err(store.object_error("move", &segment.path))?;
-            let moved_to = store.display_path(&aside);
+            let moved_to = store.display_path(&target);
             report.moved.push(MovedSegment { path, moved_to, problem: why });
         }
         Err(error) => record_problem(error, &mut report.problems)?,

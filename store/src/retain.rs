@@ -1,4 +1,4 @@
-//! Removing events, quarantined documents and send counts older than a number of days.
+//! Removes events, quarantined documents and send counts that are older than a number of days.
 
 use std::collections::BTreeMap;
 
@@ -27,7 +27,7 @@ pub struct RetainSettings {
     pub kinds: Vec<EventKind>,
     /// Days before today for which quarantined documents are kept, by day of arrival.
     pub quarantine_days: Option<i64>,
-    /// Days before today for which send counts are kept, by the day on which they end.
+    /// Days before today for which send counts are kept, by the day on which their interval ends.
     pub volume_days: Option<i64>,
     /// Whether to only report what would be removed.
     pub dry_run: bool,
@@ -73,8 +73,8 @@ pub async fn retain(
     if let Some(kept_from) = settings.days.map(first_kept) {
         report.events_kept_from = Some(format_day(kept_from));
         for (day, segments) in old_days(store, table::EVENTS, kept_from).await? {
-            let events = OldEvents { store, settings, now };
-            events.remove(day, segments, &mut report).await?;
+            let remover = EventRemover { store, settings, now };
+            remover.remove(day, segments, &mut report).await?;
         }
     }
     if let Some(kept_from) = settings.quarantine_days.map(first_kept) {
@@ -154,14 +154,14 @@ async fn remove_quarantined(
     Ok(())
 }
 
-/// Removal of old events.
-struct OldEvents<'a> {
+/// Removes events that are older than the retention period.
+struct EventRemover<'a> {
     store: &'a Store,
     settings: &'a RetainSettings,
     now: i64,
 }
 
-impl OldEvents<'_> {
+impl EventRemover<'_> {
     /// Removes the events of a day.
     async fn remove(
         &self,
@@ -234,5 +234,5 @@ fn kinds<'r>(
     rows.column_by_name(table::KIND)
         .and_then(|column| column.as_string_opt::<i32>())
         .map(|kinds| kinds.iter().map(Option::unwrap_or_default).collect())
-        .ok_or_else(|| store.read_error(segment, &"no column `kind` of text"))
+        .ok_or_else(|| store.read_error(segment, &"no text column `kind`"))
 }

@@ -1,5 +1,6 @@
-//! Replacing a segment by one with other rows, for `retain` and `forget`. The new segment is published before the old
-//! one is removed. The old one is removed without a grace period, because its rows must not be kept.
+//! Replaces a segment by one with changed rows, for `retain` and `forget`. The new segment is
+//! published before the old one is removed. There is no grace period, because the rows of the old
+//! segment must not be kept.
 
 use arrow_array::RecordBatch;
 use bouncewatch_schemas::table;
@@ -17,8 +18,8 @@ use crate::upgrade::{is_version_1, upgrade};
 /// Rows per batch.
 const READ_ROWS: usize = 1_024;
 
-/// Removes the replaced segments of a day and returns the live ones. Without this, the rows of a replaced segment would
-/// count again after its replacement is rewritten.
+/// Removes the replaced segments of a day and returns the live ones. Otherwise, the rows of a
+/// replaced segment would count again after its replacement is rewritten.
 pub(crate) async fn remove_replaced(
     store: &Store,
     table: &'static str,
@@ -44,8 +45,9 @@ pub(crate) async fn rewrite(
     let opened = store.open_for_rewrite(table, segment).await?;
     let unique = footer_value(&opened, table::UNIQUE_KEY).map(str::to_owned);
     let set = unique_name(now);
-    // the only segment of a set stays a compacted day; a part of a larger set becomes an ordinary segment, and so does a
-    // segment of format version 1: its rows are in another order
+    // the only segment of a set is replaced by a new compacted set. A part of a larger set becomes
+    // an ordinary segment, and so does a segment of format version 1: its rows are in another
+    // order.
     let is_single = CompactedName::parse(segment.name()).is_some_and(|name| name.parts == 1)
         && !is_version_1(opened.schema());
     let name = if is_single { CompactedName::single(&set).stem() } else { set.clone() };

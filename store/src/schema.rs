@@ -11,10 +11,10 @@ use parquet::schema::types::ColumnPath;
 
 use crate::checksum;
 
-/// Rows per row group: few enough to skip, enough to compress well.
+/// Rows per row group: small enough that readers can skip groups, large enough to compress well.
 const ROW_GROUP_ROWS: usize = 128 * 1024;
-/// Bytes of a page before compression. A column buffers a page while it is written; its compressor needs six times
-/// that.
+/// Bytes of a page before compression. A column buffers one page during writing; its compressor
+/// needs six times as much memory.
 const PAGE_BYTES: usize = 24 * 1024;
 const DICTIONARY_BYTES: usize = 64 * 1024;
 /// Rows per page: a column with a dictionary buffers 8 bytes per row until the page is full.
@@ -23,7 +23,7 @@ const PAGE_ROWS: usize = 6 * 1024;
 const PAGE_STEP_ROWS: usize = 128;
 /// Fastest level of zstd. Higher levels cost more time than they save space.
 const ZSTD_LEVEL: i32 = 1;
-/// Columns with almost only distinct values: a dictionary would only cost time.
+/// Columns in which almost all values are distinct: a dictionary costs time and saves no space.
 const WITHOUT_DICTIONARY: [&str; 8] = [
     table::EVENT_AT,
     table::SENT_AT,
@@ -34,8 +34,9 @@ const WITHOUT_DICTIONARY: [&str; 8] = [
     table::MESSAGE_KEY,
     table::EVENT_KEY,
 ];
-/// Columns by which readers skip row groups, and [`table::CHANNEL`], which states whether a segment has reports of identity
-/// feedback. Minimum and maximum of other text columns help no reader.
+/// Columns with minimum and maximum statistics. Readers use them to skip row groups;
+/// [`table::CHANNEL`] shows whether a segment can contain identity feedback. No reader uses
+/// statistics of other columns.
 const WITH_STATISTICS: [&str; 5] =
     [table::EVENT_AT, table::RECEIVED_AT, table::MESSAGE_KEY, table::EVENT_KEY, table::CHANNEL];
 
@@ -73,12 +74,13 @@ pub(crate) fn schema(columns: &[Column]) -> SchemaRef {
     Arc::new(Schema::new(fields))
 }
 
-/// Arrow schema of a table with folders of days: `events` or `quarantine`.
+/// Arrow schema of a table with day folders: `events` or `quarantine`.
 pub(crate) fn table_schema(table: &str) -> SchemaRef {
     schema(if table == table::EVENTS { table::COLUMNS } else { table::QUARANTINE_COLUMNS })
 }
 
-/// Parquet writer settings of a table, with format version, table and room for the checksums in the footer.
+/// Parquet writer settings of a table, with format version, table and placeholders for the
+/// checksums in the footer.
 pub(crate) fn properties(table: &str) -> WriterProperties {
     let level = ZstdLevel::try_new(ZSTD_LEVEL).expect("zstd supports the level");
     let [of_file, of_footer] = checksum::placeholders();

@@ -1,4 +1,4 @@
-//! Rows of the event table to a Parquet segment.
+//! Encodes rows of the event table as a Parquet segment.
 
 use bouncewatch_schemas::event::EventRow;
 use bouncewatch_schemas::table;
@@ -10,7 +10,7 @@ use crate::table_builder::TableBuilder;
 pub struct EventSegment {
     builder: TableBuilder,
     scratch: Vec<u8>,
-    /// Bytes of the texts of the rows that are not encoded yet.
+    /// Text bytes of the rows that are not encoded yet.
     unencoded_bytes: usize,
 }
 
@@ -31,7 +31,7 @@ impl Default for EventSegment {
 }
 
 impl EventSegment {
-    /// Rows so far.
+    /// Number of rows so far.
     pub fn len(&self) -> usize {
         self.builder.len()
     }
@@ -41,7 +41,7 @@ impl EventSegment {
         self.len() == 0
     }
 
-    /// Whether a panic has left a row or an encoding incomplete: the segment cannot be finished.
+    /// Whether a panic interrupted adding or encoding rows, so that the segment cannot be finished.
     pub fn is_incomplete(&self) -> bool {
         self.builder.is_incomplete()
     }
@@ -52,12 +52,13 @@ impl EventSegment {
         self.push_with_key(row, event_key);
     }
 
-    /// Identity of an event.
+    /// Returns the key that identifies an event.
     pub fn event_key(&mut self, row: &EventRow<'_>) -> u64 {
         row.event_key(&mut self.scratch)
     }
 
-    /// Adds a row with the event key that it had before its recipient was redacted. Returns the bytes of its texts.
+    /// Adds a row with the event key that it had before its recipient was redacted. Returns the
+    /// text bytes of the row.
     pub fn push_with_key(&mut self, row: &EventRow<'_>, event_key: u64) -> usize {
         let text_bytes = row.text_bytes();
         self.unencoded_bytes += text_bytes;
@@ -110,7 +111,7 @@ impl EventSegment {
         text_bytes
     }
 
-    /// The finished segment.
+    /// Encodes the remaining rows, and returns the finished segment.
     ///
     /// # Errors
     /// If the rows cannot be encoded.
@@ -118,17 +119,17 @@ impl EventSegment {
         self.builder.finish()
     }
 
-    /// Rows that are not encoded yet.
+    /// Number of rows that are not encoded yet.
     pub fn unencoded_rows(&self) -> usize {
         self.builder.unencoded_rows()
     }
 
-    /// Bytes of their texts.
+    /// Text bytes of the rows that are not encoded yet.
     pub fn unencoded_bytes(&self) -> usize {
         self.unencoded_bytes
     }
 
-    /// Whether a portion of rows was encoded.
+    /// Whether at least one portion of rows is already encoded.
     pub fn has_encoded_rows(&self) -> bool {
         self.builder.has_encoded_rows()
     }

@@ -10,14 +10,14 @@ use crate::open::Segment;
 pub struct SegmentFile {
     /// Day of its folder, days since 1970.
     pub day: i64,
-    /// The file, or the local copy of the object, which contains only what was fetched.
+    /// The file, or the local copy of the object, which contains only the parts that were fetched.
     pub path: PathBuf,
-    /// The object.
+    /// The object in the bucket; `None` for a store in a folder.
     pub(crate) object: Option<Segment>,
 }
 
 impl SegmentFile {
-    /// Length in bytes and time of change in nanoseconds since 1970; `None` if the file is gone.
+    /// Length in bytes and modification time in nanoseconds since 1970; `None` if the file is gone.
     pub fn size_and_time(&self) -> Option<(u64, u128)> {
         if let Some(object) = &self.object {
             return Some((

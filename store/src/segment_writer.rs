@@ -22,8 +22,8 @@ pub(crate) const SORTED_ROW_GROUP_ROWS: usize = 64 * 1024;
 pub(crate) enum RowOrder {
     /// No order.
     Unsorted,
-    /// By (`message_key`, `event_key`). Small row groups allow a reader that looks for some messages to skip most of
-    /// the segment.
+    /// By (`message_key`, `event_key`). With small row groups, a reader of a few messages skips
+    /// most of the segment.
     ByKey {
         /// Rows per row group.
         row_group_rows: usize,
@@ -35,11 +35,11 @@ pub(crate) struct SegmentWriter<'a> {
     store: &'a Store,
     table: &'static str,
     path: Path,
-    /// Encodes rows; its bytes are passed on after each row group.
+    /// Encodes rows. After each row group, the encoded bytes are written to `output`.
     writer: ArrowWriter<Vec<u8>>,
     output: ChecksumWriter,
     chunks: ChunkChecksums,
-    /// Rows so far.
+    /// Number of rows so far.
     pub(crate) rows: u64,
 }
 
@@ -74,11 +74,11 @@ impl<'a> SegmentWriter<'a> {
         if self.writer.in_progress_size() >= ROW_GROUP_BYTES {
             self.writer.flush().map_err(StoreError::build)?;
         }
-        self.pass_on().await
+        self.write_row_groups().await
     }
 
-    /// Passes the bytes of complete row groups on.
-    async fn pass_on(&mut self) -> Result<(), StoreError> {
+    /// Writes the bytes of complete row groups to the output.
+    async fn write_row_groups(&mut self) -> Result<(), StoreError> {
         if self.writer.flushed_row_groups().len() == self.chunks.len() {
             return Ok(());
         }
@@ -96,7 +96,7 @@ impl<'a> SegmentWriter<'a> {
     /// Publishes the segment and returns its size in bytes. Durable when it returns.
     pub(crate) async fn finish(mut self) -> Result<u64, StoreError> {
         self.writer.flush().map_err(StoreError::build)?;
-        self.pass_on().await?;
+        self.write_row_groups().await?;
         self.writer.append_key_value_metadata(self.chunks.footer_value());
         self.writer.finish().map_err(StoreError::build)?;
         let footer = std::mem::take(self.writer.inner_mut());

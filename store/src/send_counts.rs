@@ -1,5 +1,5 @@
-//! The table of imported send counts: small files without folders of days. Readers read all of them: a year of points
-//! every 15 minutes is 35,000 rows.
+//! The table of imported send counts: small files without day folders. Readers read all files: one
+//! point every 15 minutes is only 35,000 rows per year.
 
 use std::collections::BTreeMap;
 
@@ -21,26 +21,26 @@ use crate::read::OpenedSegment;
 use crate::table_builder::TableBuilder;
 use crate::upgrade::hashes;
 
-/// Number of attempts when files are replaced while they are read.
-const TRIES: usize = 5;
+/// Maximum number of attempts to read the table while another process replaces files.
+const READS_MAX: usize = 5;
 
-/// All rows of the table, also superseded ones.
+/// Reads all rows of the table, including superseded ones.
 ///
 /// # Errors
 /// If a file cannot be read.
 pub async fn read_all(store: &Store) -> Result<Vec<SendCountRow>, StoreError> {
-    let mut tries = 0;
+    let mut reads = 0;
     loop {
-        tries += 1;
+        reads += 1;
         match read_files(store, &store.send_count_files().await?).await {
             // a compactor replaced a file; the replacement is in the next listing
-            Err(error) if error.is_gone() && tries < TRIES => {}
+            Err(error) if error.is_gone() && reads < READS_MAX => {}
             read => return read,
         }
     }
 }
 
-/// All rows of some files.
+/// Reads all rows of the given files.
 pub(crate) async fn read_files(
     store: &Store,
     files: &[Segment],
@@ -52,7 +52,7 @@ pub(crate) async fn read_files(
     Ok(all)
 }
 
-/// All rows of a file. Its checksum and every row are checked.
+/// Reads all rows of a file, and checks its checksum and every row.
 pub(crate) async fn read_file(
     store: &Store,
     file: &Segment,
@@ -61,7 +61,7 @@ pub(crate) async fn read_file(
     read_opened(store, file, opened).await
 }
 
-/// Number of rows of a file after all checks, and what its checksum reports.
+/// Runs all checks on a file. Returns the number of rows and the result of the checksum check.
 pub(crate) async fn verify_file(
     store: &Store,
     file: &Segment,
@@ -95,7 +95,7 @@ pub async fn publish(store: &Store, rows: &[SendCountRow], now: i64) -> Result<u
     Ok(length)
 }
 
-/// Rows as a file with additional footer values.
+/// Encodes rows as a file with additional footer values.
 fn encode(rows: &[SendCountRow], footer: &[(&str, &str)]) -> Result<Vec<u8>, StoreError> {
     let mut builder = TableBuilder::new(SEND_COUNTS, columns::COLUMNS);
     for row in rows {
@@ -122,7 +122,7 @@ fn encode(rows: &[SendCountRow], footer: &[(&str, &str)]) -> Result<Vec<u8>, Sto
     builder.finish()
 }
 
-/// Rows as a compacted file that replaces the files named in `inputs`, one per line.
+/// Encodes rows as a compacted file. It replaces the files named in `inputs`, one per line.
 pub(crate) fn encode_compacted(rows: &[SendCountRow], inputs: &str) -> Result<Vec<u8>, StoreError> {
     encode(rows, &[(INPUTS_KEY, inputs), (UNIQUE_KEY, "true")])
 }
@@ -185,7 +185,7 @@ pub(crate) async fn remove_files<'a>(
 /// Rows of a batch; the error is the cause as text.
 fn rows(batch: &RecordBatch) -> Result<Vec<SendCountRow>, String> {
     let columns = BatchColumns::new(batch)?;
-    (0..batch.num_rows()).map(|row| columns.volume(row)).collect()
+    (0..batch.num_rows()).map(|row| columns.send_count_row(row)).collect()
 }
 
 /// Access to the values of a batch by column name.
@@ -236,7 +236,7 @@ impl<'a> BatchColumns<'a> {
         Some((0..entries.len()).map(entry).collect())
     }
 
-    fn volume(&self, row: usize) -> Result<SendCountRow, String> {
+    fn send_count_row(&self, row: usize) -> Result<SendCountRow, String> {
         let parse = || {
             Some(SendCountRow {
                 begin: self.time(columns::BEGIN, row)?,
@@ -254,13 +254,14 @@ impl<'a> BatchColumns<'a> {
                 origin: self.text(columns::ORIGIN, row)?,
             })
         };
-        let volume = parse().ok_or("a row lacks a value, or a column has another type")?;
-        if volume.begin >= volume.end || volume.counts.attempts < 0 {
+        let parsed = parse()
+            .ok_or("a row has no value in a required column, or a column has the wrong type")?;
+        if parsed.begin >= parsed.end || parsed.counts.attempts < 0 {
             return Err("a row has an empty interval or a negative count".to_owned());
         }
-        if self.point_keys[row] != volume.point_key().cast_signed() {
+        if self.point_keys[row] != parsed.point_key().cast_signed() {
             return Err("the point_key of a row does not match its other columns".to_owned());
         }
-        Ok(volume)
+        Ok(parsed)
     }
 }

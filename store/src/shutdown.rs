@@ -21,8 +21,9 @@ pub async fn grace_period_over(mut stop: watch::Receiver<bool>, grace_period: Du
     tokio::time::sleep(grace_period).await;
 }
 
-/// Result of `work` on a store, or [`StoreError::ShutdownTimeout`] when it takes longer than `grace_period` after the run was asked
-/// to stop. Without this limit, a bucket behind a lost network is retried for minutes.
+/// Runs `work` on a store, and returns its result, or [`StoreError::ShutdownTimeout`] if `work`
+/// takes longer than `grace_period` after the stop request. Without this limit, requests to an
+/// unreachable bucket are retried for minutes.
 pub async fn with_grace_period<T>(
     store: &Store,
     stop: watch::Receiver<bool>,

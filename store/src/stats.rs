@@ -46,9 +46,9 @@ pub struct Stats {
 /// Content of the table of send counts.
 #[derive(Debug, Default, Serialize)]
 pub struct SendCountStats {
-    /// Files.
+    /// Number of files.
     pub files: usize,
-    /// Their bytes.
+    /// Bytes of all files.
     pub bytes: u64,
     /// Distinct points.
     pub points: usize,

@@ -31,7 +31,7 @@ pub(crate) struct TableBuilder {
     /// Rows in `writer`.
     encoded: usize,
     writer: Option<ArrowWriter<Vec<u8>>>,
-    /// Whether a row or an encoding has started and not ended: true after a panic in it.
+    /// Whether adding or encoding rows has started and not ended. Stays true after a panic.
     is_incomplete: bool,
 }
 
@@ -73,7 +73,7 @@ impl ColumnBuilder {
         }
     }
 
-    /// The finished column. Sets the capacity of the next one.
+    /// Returns the finished column. Sets `capacity` for the column of the next portion.
     fn finish(self, capacity: &mut ColumnCapacity) -> ArrayRef {
         let with_margin = |length: usize| length + length / 8;
         capacity.bytes = match &self {
@@ -234,7 +234,7 @@ impl TableBuilder {
         }
     }
 
-    /// Whether a panic has left a row or an encoding incomplete: the rows are lost.
+    /// Whether a panic interrupted adding or encoding rows. The rows are then lost.
     pub(crate) fn is_incomplete(&self) -> bool {
         self.is_incomplete
     }
@@ -247,17 +247,17 @@ impl TableBuilder {
         RowWriter { columns: self.columns.iter_mut(), is_incomplete: &mut self.is_incomplete }
     }
 
-    /// Rows so far.
+    /// Number of rows so far.
     pub(crate) fn len(&self) -> usize {
         self.rows + self.encoded
     }
 
-    /// Rows that are not encoded yet.
+    /// Number of rows that are not encoded yet.
     pub(crate) fn unencoded_rows(&self) -> usize {
         self.rows
     }
 
-    /// Whether a portion of rows was encoded.
+    /// Whether at least one portion of rows is already encoded.
     pub(crate) fn has_encoded_rows(&self) -> bool {
         self.writer.is_some()
     }
@@ -298,7 +298,7 @@ impl TableBuilder {
         }
     }
 
-    /// The finished Parquet file.
+    /// Encodes the remaining rows, and returns the finished Parquet file.
     pub(crate) fn finish(mut self) -> Result<Vec<u8>, StoreError> {
         self.encode()?;
         let mut writer = self.writer.take().expect("encode creates the writer");
@@ -308,7 +308,7 @@ impl TableBuilder {
         chunks.add(writer.flushed_row_groups(), 0, writer.inner());
         writer.append_key_value_metadata(chunks.footer_value());
         let mut file = writer.into_inner().map_err(StoreError::build)?;
-        checksum::seal(&mut file);
+        checksum::set_checksums(&mut file);
         Ok(file)
     }
 }

@@ -1,7 +1,7 @@
-//! Rows of older format versions as rows of the current one.
+//! Converts rows of older format versions to the current format version.
 //!
-//! Format version 1 stored keys as unsigned integers, identified a complaint without its report, and kept addresses in
-//! several spellings. The keys of today are computed from the columns.
+//! Format version 1 stored keys as unsigned integers, computed the key of a complaint without its
+//! report, and kept addresses in several spellings. The current keys are computed from the columns.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -53,10 +53,11 @@ pub(crate) fn hashes(rows: &RecordBatch, column: &str) -> Result<ScalarBuffer<i6
     rows.column_by_name(column)
         .map(signed)
         .and_then(|array| array.as_primitive_opt::<Int64Type>().map(|keys| keys.values().clone()))
-        .ok_or_else(|| ArrowError::SchemaError(format!("no column `{column}` of hashes")))
+        .ok_or_else(|| ArrowError::SchemaError(format!("no hash column `{column}`")))
 }
 
-/// A column; unsigned integers as signed integers with the same bits, without a copy.
+/// Returns a column, in which unsigned integers become signed integers with the same bits, without
+/// a copy.
 fn signed(column: &ArrayRef) -> ArrayRef {
     match column.as_primitive_opt::<UInt64Type>() {
         None => Arc::clone(column),
@@ -67,7 +68,7 @@ fn signed(column: &ArrayRef) -> ArrayRef {
     }
 }
 
-/// Event keys of today, of rows of format version 1.
+/// Computes the current event keys of rows of format version 1.
 fn upgraded_keys(rows: &RecordBatch) -> Result<Int64Array, ArrowError> {
     let missing = |name: &str| ArrowError::SchemaError(format!("no column `{name}`"));
     let text_column = |name: &str| {
@@ -107,7 +108,7 @@ fn text(texts: &StringArray, row: usize) -> Option<&str> {
     texts.is_valid(row).then(|| texts.value(row))
 }
 
-/// A column of texts with each text replaced; the same column if none changes.
+/// Applies `change` to each text of a column. Returns the same column if no text changes.
 fn map_texts(column: &ArrayRef, change: impl Fn(&str) -> Cow<'_, str>) -> ArrayRef {
     let Some(texts) = column.as_string_opt::<i32>() else { return Arc::clone(column) };
     if texts.iter().flatten().all(|text| change(text) == text) {

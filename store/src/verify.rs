@@ -23,9 +23,10 @@ pub struct VerifyReport {
     pub version: u32,
     /// Segments that were read without a problem.
     pub segments: usize,
-    /// Segments among them without a checksum, written by an earlier release: a changed value in them is not found.
+    /// Segments among them without a checksum, written by an earlier release. Changed values in
+    /// them are not detected.
     pub no_checksum: usize,
-    /// Their rows.
+    /// Rows of all segments that were read without a problem.
     pub rows: u64,
     /// Segments that cannot be used.
     pub problems: Vec<Problem>,
@@ -77,7 +78,7 @@ impl VerifyReport {
     }
 }
 
-/// Reads every row of a segment, and returns their number and what its checksum reports.
+/// Reads every row of a segment. Returns the number of rows and the result of the checksum check.
 pub(crate) async fn verify_segment(
     store: &Store,
     segment: &Segment,
@@ -91,11 +92,11 @@ pub(crate) async fn verify_segment(
         let times = batch
             .column_by_name(day_column)
             .and_then(|column| column.as_primitive_opt::<TimestampMillisecondType>())
-            .ok_or_else(|| failed(format!("no column `{day_column}` of timestamps")))?;
+            .ok_or_else(|| failed(format!("no timestamp column `{day_column}`")))?;
         let is_of_other_day = |time: &i64| day_of(*time) != segment.day;
         if table == table::EVENTS && times.values().iter().any(is_of_other_day) {
             return Err(failed(
-                "it contains events from a day other than that of its folder".to_owned(),
+                "it contains events that do not belong to the day of its folder".to_owned(),
             ));
         }
         Ok(())
@@ -104,6 +105,6 @@ pub(crate) async fn verify_segment(
     if rows == expected {
         Ok((rows, integrity))
     } else {
-        Err(failed(format!("{rows} rows were read, but the footer counts {expected}")))
+        Err(failed(format!("{rows} rows were read, but the footer states {expected}")))
     }
 }

@@ -96,7 +96,7 @@ fn s3_archive_is_ingested() {
     let ingested = run(&workspace, &server, since);
     assert_eq!((ingested.exit_code, &ingested.json()["messages"]), (0, &json!(0)), "{ingested:?}");
     for (arguments, expected) in [
-        ("ingest s3://archive/none --store STORE", "no object is at `s3://archive/none`"),
+        ("ingest s3://archive/none --store STORE", "no object at `s3://archive/none`"),
         (
             "ingest s3://archive/ses --since yesterday --store STORE",
             "--since: invalid time `yesterday`",

@@ -88,7 +88,7 @@ fn invalid_send_count_sources_exit_2() {
         ),
         ("ingest none.csv --store STORE", "none.csv"),
         ("ingest ses-statistics: --store STORE", "not a region: ``"),
-        ("ingest volumes.csv --account me --store STORE", "not an account: give the 12 digits"),
+        ("ingest volumes.csv --account me --store STORE", "not an AWS account ID: give 12 digits"),
         ("ingest volumes.csv --follow --store STORE", "send counts are imported once per run"),
     ] {
         let failed = workspace.run(arguments);

@@ -32,7 +32,7 @@ fn config_check_reports_what_commands_reject() {
             "`stale_after` in the settings: invalid duration `soon`",
         ),
         (&check, rule("colour = \"red\""), "unknown dimension `colour`"),
-        (&check, rule("account = 123456789012"), "the value of `account` is not a text"),
+        (&check, rule("account = 123456789012"), "the value of `account` is not a string"),
         (&check, rule(""), "no scope given"),
         (
             &check,

@@ -22,7 +22,8 @@ pub struct Evaluation {
     pub service: String,
     /// Windows and groupings that the run evaluates; other alerts do not change.
     pub scope: AlertScope,
-    /// State of the feed. With a stale feed no rate alert falls: windows become empty because events are missing.
+    /// State of the feed. While it is stale, no level of a rate alert falls: windows become empty
+    /// because events are missing.
     pub feed: FeedState,
     /// Condition by alert and window.
     pub conditions: Conditions,
@@ -52,7 +53,7 @@ pub enum Condition {
         /// Level that is reached with thresholds lowered to `clear_below`. An alert keeps its level while this is not
         /// lower (hysteresis).
         sustained: AlertLevel,
-        /// The rate, which may be the highest one of the alert.
+        /// The rate: a candidate for the peak of the alert.
         rate: Option<Peak>,
     },
 }

@@ -31,7 +31,8 @@ pub enum ExecError {
     TimedOut(Duration),
 }
 
-/// Runs `sh -c COMMAND` with the JSON of a message on stdin. Its stdout goes to stderr.
+/// Runs `sh -c COMMAND` with the JSON of a message on stdin. The stdout of the command is
+/// redirected to stderr.
 ///
 /// # Errors
 /// If the command cannot be started, exits with another code than 0, or exceeds `timeout`. On timeout it is killed with
@@ -42,7 +43,7 @@ pub fn run(command: &str, json: &str, timeout: Duration) -> Result<(), ExecError
     let stdin = child.stdin.take();
     let mut text = json.as_bytes().to_vec();
     text.push(b'\n');
-    // a thread, because a command that does not read its stdin blocks the write; a broken pipe is not an error
+    // in a thread: the write blocks if the command does not read its stdin; ignore a broken pipe
     let writer = std::thread::spawn(move || match stdin.map(|mut stdin| stdin.write_all(&text)) {
         Some(Err(error)) if error.kind() != ErrorKind::BrokenPipe => Err(error),
         _ => Ok(()),

@@ -20,12 +20,12 @@ use crate::error::AnalyzeError;
 use crate::report::table;
 use crate::report::trend::Trends;
 
-/// Most notifications that a message lists.
+/// Maximum number of notifications that a message lists.
 const NOTIFICATIONS_MAX: usize = 25;
-/// Longest subject: SNS accepts fewer than 100 characters.
+/// Maximum length of a subject: SNS accepts fewer than 100 characters.
 const SUBJECT_CHARS_MAX: usize = 99;
-/// Most bytes of the JSON of a message. SNS accepts 256 KiB for JSON, text and subject together, with the JSON escaped
-/// a second time.
+/// Maximum size of the JSON of a message. SNS accepts 256 KiB for JSON, text and subject together,
+/// with the JSON escaped a second time.
 const JSON_BYTES_MAX: usize = 80 * 1024;
 
 /// A message about all notifications at one level.
@@ -33,11 +33,11 @@ const JSON_BYTES_MAX: usize = 80 * 1024;
 pub struct Message {
     /// Level of the alerts; `Ok` for cleared alerts.
     pub level: AlertLevel,
-    /// Identifier; the same if the message is delivered twice because a run was killed.
+    /// Identifier. It stays the same if a killed run leads to a second delivery of the message.
     pub id: String,
     /// One line of printable ASCII.
     pub subject: String,
-    /// Text for people.
+    /// Plain text.
     pub text: String,
     /// JSON: the output of `check --format json` for the scopes concerned, and the key `alert`.
     pub json: String,
@@ -85,10 +85,10 @@ pub(super) struct ChangeJson<'a> {
     windows: Vec<&'a String>,
 }
 
-/// What messages contain besides the check and its notifications.
+/// Content of messages besides the check and its notifications.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct MessageContext<'a> {
-    /// Arguments that commands in the text need to analyse the same store, with a leading space: ` --store DIR`.
+    /// Arguments for the commands in the text, with a leading space: ` --store DIR`.
     pub arguments: &'a str,
     /// Text that is appended to each message.
     pub problem: Option<&'a str>,
@@ -171,9 +171,9 @@ fn compose(
     for line in context.problem.into_iter().flat_map(str::lines) {
         _ = writeln!(text, "\n{}", printable(line.trim()));
     }
-    // by position: in the order of the check
+    // in the order of the check
     let of_listed: BTreeMap<usize, &Verdict> =
-        listed.iter().flat_map(|notification| verdicts.of(notification)).collect();
+        listed.iter().flat_map(|notification| verdicts.of_alert(notification)).collect();
     let of_listed = of_listed.into_values().cloned().collect();
     let check = &CheckReport { verdicts: of_listed, ..without_verdicts.clone() };
     _ = write!(text, "\n{}", table::check(check, &Trends::default(), TextLayout::default()));

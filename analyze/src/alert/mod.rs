@@ -1,8 +1,8 @@
 //! Alerts: compare a check with the alert state, and notify channels of changes.
 //!
 //! - `policy`: when alerts clear and repeat; which windows and groupings a run evaluates
-//! - `state`, `timestamp`, `state_file`, `state_location`: alerts that are remembered between runs, and their file or object
-//!   `alerts.json`
+//! - `state`, `timestamp`, `state_file`, `state_location`: alert state between runs, and its file
+//!   or object `alerts.json`
 //! - `evaluation`: check -> condition of each possible alert
 //! - `transition`: alert state + evaluation -> next alert state
 //! - `notification`: pending notifications of a channel, and their delivery

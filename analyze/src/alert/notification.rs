@@ -1,7 +1,7 @@
-//! Pending notifications of a channel, and the record of those delivered. No I/O.
+//! Pending and delivered notifications of each channel. No I/O.
 //!
-//! Each channel is notified when an alert is raised, worsens, is still active after `renotify_after`, is cleared, or was
-//! missed.
+//! A channel is notified when an alert is raised, worsens, is still active after `renotify_after`,
+//! is cleared, or was missed.
 
 use std::collections::BTreeMap;
 
@@ -113,8 +113,8 @@ pub fn mark_delivered(
     }
 }
 
-/// Drops a cleared alert after all channels were notified that it cleared: `channels` of this run, and channels of other
-/// runs that were notified of the alert.
+/// Drops each cleared alert after all channels were notified that it cleared: `channels` of this
+/// run, and channels of other runs that were notified of the alert.
 pub fn drop_cleared(state: &mut AlertState, channels: &[String]) {
     let is_notified = |alert: &Alert, channel: &String| {
         alert.notified.get(channel).is_some_and(|notified| notified.level == AlertLevel::Ok)

@@ -3,11 +3,12 @@
 /// Settings of `[alert]` that decide when a channel is notified.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AlertPolicy {
-    /// A level falls after it was not reached for this time, milliseconds.
+    /// Time without reaching a level after which the level falls, milliseconds.
     pub clear_after_ms: i64,
-    /// Part of a threshold, 0 to 1: a rate that reaches this part keeps the level that its alert has.
+    /// Fraction of a threshold, 0 to 1: an alert keeps its level while the rate reaches this
+    /// fraction.
     pub clear_below: f64,
-    /// Time after which an alert that still holds is repeated, milliseconds; `None` never.
+    /// Time after which an active alert is repeated, milliseconds; `None` for never.
     pub renotify_after_ms: Option<i64>,
 }
 

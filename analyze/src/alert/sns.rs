@@ -28,7 +28,8 @@ pub struct SnsError {
     why: String,
 }
 
-/// Returns the cause of an error of the SDK with a hint in a second line. Not its debug text: that contains the whole response.
+/// Returns the cause of an error of the SDK, with a hint in a second line. The debug text of the
+/// error is not used, because it contains the complete response.
 fn reason<E>(error: &E) -> String
 where
     E: ProvideErrorMetadata + std::error::Error,
@@ -60,8 +61,9 @@ const CREDENTIALS_HINT: &str =
 
 /// Publishes a message to a topic. Email subscriptions get the text, SMS subscriptions the subject, others the JSON.
 ///
-/// The attributes of the message serve filter policies of subscriptions. For a FIFO topic, the ID of the message is its
-/// deduplication ID. Credentials come from the default chain of the SDK, the region from the ARN.
+/// Subscriptions can filter by the attributes of the message. For a FIFO topic, the ID of the
+/// message is its deduplication ID. Credentials come from the default chain of the SDK, the region
+/// from the ARN.
 ///
 /// # Errors
 /// If SNS does not accept the message.

@@ -1,5 +1,5 @@
-//! Alert state: the alerts that are remembered between runs, and what each channel was notified of. It is stored as one
-//! JSON file (`state_file`); `transition` computes its changes. The serde names are a contract.
+//! Alert state: alerts between runs, and the last notification of each channel. `state_file` stores
+//! it as one JSON file; `transition` computes its changes. The serde names are a contract.
 
 use std::collections::BTreeMap;
 
@@ -15,8 +15,8 @@ pub const VERSION: u32 = 1;
 /// Dimensions of a scope and their values, independent of the order in the grouping.
 pub type ScopeMap = BTreeMap<String, Option<String>>;
 
-/// Identity of an alert. All windows of a rate share one alert, so that a rate that crosses a threshold in one window
-/// after the other raises one alert.
+/// Identity of an alert. All windows of a rate share one alert: a rate that reaches a threshold in
+/// one window after the other raises only one alert.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct AlertKey {
     /// Service: `ses` or `workmail`.
@@ -31,9 +31,9 @@ pub struct AlertKey {
 pub const DENOMINATOR: &str = "denominator";
 /// Metric of an alert about a stale feed.
 pub const FEED: &str = "feed";
-/// Metric of an alert about a part of the account that may not send.
+/// Metric of an alert about a part of the account for which SES does not allow sending.
 pub const SENDING: &str = "sending";
-/// Metric of an alert about a pause by the brake.
+/// Metric of an alert about a pause or a failure of the brake.
 pub const BRAKE: &str = "brake";
 
 /// Content of the state file.
@@ -46,7 +46,7 @@ pub struct AlertState {
     /// Active alerts, and cleared alerts with a channel that is not notified yet; sorted by key.
     #[serde(rename = "alarms")]
     pub alerts: Vec<Alert>,
-    /// Phase of the brake, by what it pauses.
+    /// Phase of the brake, by target.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub brake: BTreeMap<String, BrakePhase>,
 }
@@ -88,13 +88,13 @@ pub struct Alert {
 /// State of one window of an alert.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WindowState {
-    /// Level; it falls after it was not reached for `clear_after`.
+    /// Level; it falls after `clear_after` without reaching it.
     pub level: AlertLevel,
     /// Time from which it has this level.
     pub since: Timestamp,
     /// Last fall since the alert was raised.
     pub fell: Option<Fall>,
-    /// Time from which a level was not reached, for levels up to `level`.
+    /// For each level up to `level` that is not reached now: the time since which it is not.
     pub below_since: BTreeMap<AlertLevel, Timestamp>,
 }
 
@@ -110,7 +110,8 @@ pub struct Fall {
 /// Last notification of a channel about an alert.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChannelState {
-    /// Level that was notified. It is lowered without a notification if the alert falls to a lower level.
+    /// Level of the last notification; lowered without a notification when the alert falls to a
+    /// lower level.
     pub level: AlertLevel,
     /// Time of the last notification.
     pub at: Timestamp,

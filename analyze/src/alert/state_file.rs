@@ -1,8 +1,9 @@
 //! File or object of the alert state: locked, read and replaced atomically.
 //!
-//! A run has the lock from the first read to the last write, so concurrent runs are serialized. The kernel releases the
-//! lock of a file when the process ends; an object has a lease instead ([`bouncewatch_store::leased_object`]). The state is
-//! written after each message: a killed run repeats at most one message.
+//! A run holds the lock from the first read to the last write, so concurrent runs are serialized.
+//! The kernel releases the lock of a file when the process ends. An object has a lease instead
+//! ([`bouncewatch_store::leased_object`]). The state is written after each message, so at most one
+//! message is repeated after a run is killed.
 
 use std::fs::{File, TryLockError};
 use std::io::{ErrorKind, Write};
@@ -16,11 +17,12 @@ use bouncewatch_store::{is_json_damaged, json_with_checksum};
 use crate::alert::state::{AlertState, VERSION};
 use crate::alert::state_location::StateLocation;
 
-/// Time limit for the lock. Another run keeps it while it sends messages, each with its own timeout.
+/// Time limit for the lock. Another run holds it while it sends messages, each with its own
+/// timeout.
 const LOCK_WAIT_MAX: Duration = Duration::from_mins(4);
 /// Interval of polling for the lock.
 const LOCK_POLL_INTERVAL: Duration = Duration::from_millis(50);
-/// Largest file that is read; enough for several hundred thousand alerts.
+/// Maximum size of the file: enough for several hundred thousand alerts.
 const FILE_BYTES_MAX: u64 = 256 * 1024 * 1024;
 
 /// The alert state cannot be used.
@@ -104,7 +106,7 @@ pub struct StateFile {
     lock: StateLock,
 }
 
-/// What keeps other runs away from the state.
+/// Lock of the state file, or lease of the object.
 #[derive(Debug)]
 enum StateLock {
     #[expect(dead_code, reason = "the lock is held, not read")]
@@ -157,7 +159,7 @@ impl StateFile {
         text.map(|text| parse(&text, &location.to_path())).transpose()
     }
 
-    /// Whether no other run can have the lock.
+    /// Whether this run still has the lock or the lease.
     pub fn is_locked(&self) -> bool {
         match &self.lock {
             StateLock::File(_) => true,
@@ -230,7 +232,7 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
 fn lock(path: &Path) -> Result<(File, bool), AlertStateError> {
     let path = with_suffix(path, ".lock");
     let failed = |source| AlertStateError::Lock { path: path.clone(), source };
-    // lock a second file: each write replaces the state file, and with it a lock on it
+    // lock a second file: each write replaces the state file, so a lock on it would be lost
     let file = File::options().create(true).append(true).open(&path).map_err(failed)?;
     let start = Instant::now();
     let mut waited = false;
@@ -258,7 +260,7 @@ fn lock(path: &Path) -> Result<(File, bool), AlertStateError> {
     reason = "the alert state is not part of the store; this function has the same guarantees as publishing"
 )]
 fn replace(path: &Path, text: &[u8]) -> std::io::Result<()> {
-    // the writer has the lock, so a fixed name is enough; a staged file of a killed run is overwritten
+    // a fixed name: the lock excludes other writers; a leftover of a killed run is overwritten
     let staged = with_suffix(path, ".staged");
     let mut file = File::create(&staged)?;
     file.write_all(text)?;

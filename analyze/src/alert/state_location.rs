@@ -1,11 +1,11 @@
-//! [`StateLocation`]: where the alert state is.
+//! [`StateLocation`]: location of the alert state.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use bouncewatch_store::StoreUrl;
 
-/// Where the alert state is: a file, or an object in a bucket.
+/// Location of the alert state: a file, or an object in a bucket.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StateLocation {
     /// A file.
@@ -16,13 +16,13 @@ pub enum StateLocation {
         bucket: String,
         /// The key.
         key: String,
-        /// Endpoint of the service; `None` for that of the AWS settings.
+        /// Endpoint URL of S3; `None` for the endpoint of the AWS settings.
         endpoint_url: Option<String>,
     },
 }
 
 impl StateLocation {
-    /// Returns the location that a path or `s3://BUCKET/KEY` names; `None` for a bucket without a key.
+    /// Parses a path or `s3://BUCKET/KEY`; `None` for a bucket without a key.
     pub fn parse(path: &Path, endpoint_url: Option<&str>) -> Option<Self> {
         let url = path.to_str().map(StoreUrl::parse);
         let Some(StoreUrl::Bucket { bucket, prefix: key }) = url else {
@@ -43,7 +43,7 @@ impl StateLocation {
         }
     }
 
-    /// Returns its name as a path, for errors.
+    /// Returns the location as a path, for errors.
     pub(crate) fn to_path(&self) -> PathBuf {
         PathBuf::from(self.to_string())
     }

@@ -14,8 +14,8 @@ struct TestJson<'a> {
     alert: AlertJson<'a>,
 }
 
-/// Returns a message that reports no alert. Its level is that of a cleared alert, and its JSON has `test: true`. Messages of
-/// different times `now`, epoch milliseconds, have different identifiers.
+/// Returns a message that reports no alert: its level is OK, and its JSON has `test: true`.
+/// Messages with different `now` (epoch milliseconds) have different identifiers.
 ///
 /// # Errors
 /// If it cannot be serialized as JSON.

@@ -25,7 +25,7 @@ pub(super) fn level_prefix(notification: &Notification) -> String {
     format!("{}{reminder}: ", notification.alert.level.as_upper())
 }
 
-/// Returns what is wrong, or cleared, without its level.
+/// Returns the problem, or the end of the problem, without the level.
 pub(super) fn subject(verdicts: &VerdictIndex<'_>, notification: &Notification) -> String {
     let alert = &notification.alert;
     let scope = scope_text(&alert.key.scope);
@@ -43,7 +43,7 @@ pub(super) fn subject(verdicts: &VerdictIndex<'_>, notification: &Notification) 
         DENOMINATOR if is_cleared => format!("denominator known again, {scope}"),
         DENOMINATOR => format!("rate unknown, no denominator, {scope}"),
         metric => match verdicts.worst(notification) {
-            // few attempts: the rate can be higher than the peak, and means little
+            // low volume: the rate is not significant, and can be higher than the peak
             Some(verdict) if is_cleared && is_low_volume(verdict) => format!(
                 "{} no longer significant ({} of {}) in {}, {scope}",
                 humanize(metric),
@@ -64,7 +64,8 @@ pub(super) fn subject(verdicts: &VerdictIndex<'_>, notification: &Notification) 
     }
 }
 
-/// Returns the fact of an alert that counts the same mail as a listed one.
+/// Returns the text that replaces the facts of an alert if `broad`, listed above it, counts the
+/// same mail.
 pub(super) fn same_mail(broad: &Notification) -> String {
     format!("the same mail as in the alert of {} above", scope_text(&broad.alert.key.scope))
 }
@@ -84,13 +85,13 @@ pub(super) fn facts(
     let check = verdicts.check;
     let alert = &notification.alert;
     let mut facts = match (alert.level, alert.key.metric.as_str()) {
-        (AlertLevel::Ok, _) => history(notification),
-        (_, FEED) => stale_feed(check),
-        (_, SENDING) => sending_disabled(check, &alert.key.scope),
-        (_, BRAKE) => check.brake.iter().flat_map(brake).collect(),
-        (_, DENOMINATOR) => no_denominator(check.service).map(str::to_owned).to_vec(),
+        (AlertLevel::Ok, _) => cleared_facts(notification),
+        (_, FEED) => stale_feed_facts(check),
+        (_, SENDING) => sending_disabled_facts(check, &alert.key.scope),
+        (_, BRAKE) => check.brake.iter().flat_map(brake_facts).collect(),
+        (_, DENOMINATOR) => no_denominator_facts(check.service).map(str::to_owned).to_vec(),
         (level, _) => match verdicts.worst(notification) {
-            Some(verdict) => rate(check.service, verdict, level, arguments),
+            Some(verdict) => rate_facts(check.service, verdict, level, arguments),
             None => vec!["no current events".to_owned()],
         },
     };
@@ -105,8 +106,14 @@ fn time(time: Timestamp) -> String {
     utc_minute(&format_ms(time.0))
 }
 
-/// Details of a rate at or above a threshold. `level` is that of the alert, which stays for a while after the rate fell.
-fn rate(service: Service, verdict: &Verdict, level: AlertLevel, arguments: &str) -> Vec<String> {
+/// Facts about a rate at or above a threshold. `level` is the level of the alert, which falls later
+/// than that of the rate.
+fn rate_facts(
+    service: Service,
+    verdict: &Verdict,
+    level: AlertLevel,
+    arguments: &str,
+) -> Vec<String> {
     let noun = if verdict.metric == "bounce_rate" { "bounces" } else { "complaints" };
     let (name, threshold, consequence) = match level {
         AlertLevel::Critical => ("critical", verdict.critical, "SES may pause sending"),
@@ -163,8 +170,8 @@ fn rate(service: Service, verdict: &Verdict, level: AlertLevel, arguments: &str)
     parts
 }
 
-/// Returns the part with the lowest rate excluding it, if that is clearly lower than the rate. The part with the most
-/// bounces is often just the part with the most mail.
+/// Returns the part with the lowest `rate_without`, if that is clearly lower than the rate. The
+/// number of bounces does not decide: it is often highest for the part with the most mail.
 fn main_contributor(verdict: &Verdict) -> Option<&Contributor> {
     let rate = verdict.rate?;
     let rate_without = |part: &Contributor| part.rate_without.unwrap_or(rate);
@@ -210,7 +217,7 @@ fn dimension(by: &str) -> String {
     humanize(by.trim_start_matches("tag:"))
 }
 
-const fn no_denominator(service: Service) -> [&'static str; 2] {
+const fn no_denominator_facts(service: Service) -> [&'static str; 2] {
     match service {
         Service::Ses => [
             "no Send or Delivery events to count attempts from",
@@ -223,7 +230,7 @@ const fn no_denominator(service: Service) -> [&'static str; 2] {
     }
 }
 
-fn stale_feed(check: &CheckReport) -> Vec<String> {
+fn stale_feed_facts(check: &CheckReport) -> Vec<String> {
     let newest = match &check.feed.newest_event_at {
         Some(newest) => format!("no event since {}", utc_minute(newest)),
         None => "the store contains no events".to_owned(),
@@ -240,8 +247,8 @@ fn stale_feed(check: &CheckReport) -> Vec<String> {
     ]
 }
 
-/// Since when and why a part of the account may not send.
-fn sending_disabled(check: &CheckReport, scope: &ScopeMap) -> Vec<String> {
+/// Start and reason of a state in which SES does not allow a part of the account to send.
+fn sending_disabled_facts(check: &CheckReport, scope: &ScopeMap) -> Vec<String> {
     let mut statuses = check.sending.disabled();
     let Some(status) = statuses.find(|one| scope_map(&one.scope) == *scope) else {
         return vec!["no current status".to_owned()];
@@ -253,8 +260,8 @@ fn sending_disabled(check: &CheckReport, scope: &ScopeMap) -> Vec<String> {
     facts
 }
 
-/// Since when and why the brake paused sending, and how to allow it again.
-fn brake(brake: &BrakeReport) -> Vec<String> {
+/// Start and cause of a pause by the brake, and the command to resume.
+fn brake_facts(brake: &BrakeReport) -> Vec<String> {
     let mut facts = vec![brake.text()];
     facts.extend(brake.why.as_ref().filter(|_| brake.failed).map(|why| format!("failed: {why}")));
     if brake.is_paused() {
@@ -268,7 +275,7 @@ fn brake(brake: &BrakeReport) -> Vec<String> {
 }
 
 /// Level, duration and peak of a cleared alert.
-fn history(notification: &Notification) -> Vec<String> {
+fn cleared_facts(notification: &Notification) -> Vec<String> {
     let alert = &notification.alert;
     let mut parts = vec![format!(
         "was {} from {} to {}",

@@ -1,8 +1,10 @@
-//! Alert state + evaluation of a run -> next alert state. Pure; the time of the run is the only clock.
+//! Alert state + evaluation of a run -> next alert state. No I/O; the time of the run is the only
+//! clock.
 //!
-//! A level rises at once. It falls after it was not reached for `clear_after` without interruption. An alert has the
-//! worst level of its windows. A window that joins others at a level that was notified changes nothing; a window that
-//! fell and reaches its level again is notified (see `notification`).
+//! A level rises at once. It falls after `clear_after` without interruption in which it is not
+//! reached. An alert has the worst level of its windows. If a further window reaches a level that
+//! was notified, no notification follows. If a window falls and reaches its level again, one does
+//! (see `notification`).
 
 use std::collections::BTreeMap;
 
@@ -17,18 +19,19 @@ use crate::check::level::AlertLevel;
 /// Alerts that no run evaluated for this time are dropped: the settings no longer name their window or grouping.
 const FORGET_AFTER_MS: i64 = 30 * bouncewatch_schemas::time::DAY_MS;
 
-/// A run that is earlier than the last one: it changes no state and sends no notification.
+/// Error of a run that is earlier than the last run: it changes no state and sends no notification.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OutOfOrder {
     /// Time of the last run, epoch milliseconds.
     pub last: i64,
 }
 
-/// Time by which the last run can be ahead of this one before its clock was wrong.
+/// Maximum time by which the last run can be later than this run; beyond it, its clock was wrong.
 const CLOCK_AHEAD_MAX_MS: i64 = 3_600_000;
 
-/// Returns the state without the runs and alerts of a service if its last run is more than an hour after `now`: the
-/// clock was ahead. Alerts would be silent until that time. Also returns the time of that run.
+/// Returns the state without the runs and alerts of a service, and the time of its last run, if
+/// that run is more than an hour after `now`: its clock was ahead. With this run in the state, all
+/// runs up to that time would be out of order and send no alerts.
 pub fn without_run_ahead(state: &AlertState, service: &str, now: i64) -> Option<(AlertState, i64)> {
     let last = state.runs.get(service)?.0;
     if last <= now.saturating_add(CLOCK_AHEAD_MAX_MS) {

@@ -1,4 +1,4 @@
-//! Verdicts of a check by scope, to find those that belong to the alert of a notification.
+//! Verdicts of a check by scope, to find the verdicts of an alert.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,8 @@ use crate::alert::notification::Notification;
 use crate::alert::state::{DENOMINATOR, ScopeMap};
 use crate::check::{CheckReport, Verdict};
 
-/// The verdicts of a check by scope. There can be tens of thousands, and as many notifications.
+/// Index of the verdicts of a check by scope. A check can have tens of thousands of verdicts and
+/// alerts.
 #[derive(Debug)]
 pub(super) struct VerdictIndex<'c> {
     /// The check.
@@ -25,9 +26,9 @@ impl<'c> VerdictIndex<'c> {
         Self { check, by_scope }
     }
 
-    /// Returns the verdicts with the scope and the metric of an alert, with their positions. All metrics share the
-    /// denominator of a scope.
-    pub(super) fn of(
+    /// Returns the verdicts with the scope and the metric of an alert, with their positions. A
+    /// denominator alert belongs to all metrics of its scope.
+    pub(super) fn of_alert(
         &self,
         notification: &Notification,
     ) -> impl Iterator<Item = (usize, &'c Verdict)> {
@@ -39,8 +40,8 @@ impl<'c> VerdictIndex<'c> {
             .filter(|(_, verdict)| key.metric == verdict.metric || key.metric == DENOMINATOR)
     }
 
-    /// Whether an alert of a group counts the same mail as an alert of fewer dimensions: the group is the only one of
-    /// its scope, for example the only configuration set of an account.
+    /// Whether the alert `narrow` counts the same mail as `broad`, which has fewer dimensions.
+    /// Example: an account has only one configuration set.
     pub(super) fn is_same_mail(&self, broad: &Notification, narrow: &Notification) -> bool {
         let numbers = |one| {
             let verdict: &Verdict = self.worst(one)?;
@@ -55,13 +56,13 @@ impl<'c> VerdictIndex<'c> {
 
     /// Returns the verdict of an alert with the worst level, then the highest rate; `None` if the scope has no events.
     ///
-    /// Windows that reached a level since the alert was raised precede all others: the rate of a short window with few
-    /// attempts can be higher than any rate of the alert.
+    /// Windows that reached a level since the alert was raised come first: a short window with few
+    /// attempts can have a higher rate without reaching a level.
     pub(super) fn worst(&self, notification: &Notification) -> Option<&'c Verdict> {
         let windows = &notification.alert.windows;
         let is_of_alert = |verdict: &Verdict| windows.contains_key(&verdict.window);
         let rate = |verdict: &Verdict| verdict.rate.unwrap_or_default();
-        self.of(notification).map(|(_, verdict)| verdict).reduce(|worst, verdict| {
+        self.of_alert(notification).map(|(_, verdict)| verdict).reduce(|worst, verdict| {
             let order = (is_of_alert(verdict).cmp(&is_of_alert(worst)))
                 .then(verdict.level.cmp(&worst.level))
                 .then(rate(verdict).total_cmp(&rate(worst)));

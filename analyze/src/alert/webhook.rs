@@ -1,6 +1,7 @@
 //! Webhook channel: posts messages to Slack, Microsoft Teams, Discord, or another HTTPS endpoint.
 //!
-//! The URL of an incoming webhook is a secret, because it is enough to post. It is in no error and in no debug output.
+//! The URL of an incoming webhook is a secret, because it grants the right to post. Errors and
+//! debug output do not contain it.
 
 use std::fmt;
 use std::time::Duration;
@@ -20,16 +21,16 @@ use crate::alert::message::Message;
 const TIMEOUT: Duration = Duration::from_secs(15);
 /// Header with the time and the signature of a request.
 pub const SIGNATURE_HEADER: &str = "Bouncewatch-Signature";
-/// Longest text of a message, characters. Slack recommends at most 4,000 characters, a description of an embed of Discord
-/// has at most 4,096.
+/// Maximum length of the text of a message, in characters. Limits: 4,000 for Slack (recommended),
+/// 4,096 for the description of an embed of Discord.
 const TEXT_CHARS_MAX: usize = 3_500;
-/// Most lines of a card of Teams; a message may have 28 KB.
+/// Maximum number of lines of a card of Teams; the limit of a message is 28 KB.
 const CARD_LINES_MAX: usize = 60;
-/// Most characters of a response in an error.
+/// Maximum length of a response in an error, in characters.
 const RESPONSE_CHARS_MAX: usize = 200;
 
 text_enum! {
-    /// What an endpoint understands.
+    /// Message format of an endpoint.
     #[derive(Serialize, Deserialize)]
     #[serde(rename_all = "snake_case")]
     WebhookFormat {
@@ -44,12 +45,12 @@ text_enum! {
     }
 }
 
-/// Where and how messages are posted.
+/// An endpoint to which messages are posted.
 #[derive(Clone)]
 pub struct Webhook {
     /// Name in the alert state.
     pub name: String,
-    /// What the endpoint understands.
+    /// Message format of the endpoint.
     pub format: WebhookFormat,
     url: Url,
     /// Key of the signature of each request.
@@ -83,7 +84,7 @@ impl Webhook {
     /// Returns a webhook. With a secret, each request is signed.
     ///
     /// # Errors
-    /// If the URL is not one of HTTPS. A server on this machine may use HTTP.
+    /// If the URL is not HTTPS. A server on this machine may use HTTP.
     pub fn new(
         name: String,
         format: WebhookFormat,
@@ -141,19 +142,20 @@ fn hint(status: u16) -> &'static str {
             "the webhook was removed or its URL is incomplete: create a new one and store its URL"
         }
         429 => "too many requests: reduce the number of groups with alerts (`by` in the settings)",
-        500.. => "the endpoint has a problem",
-        _ => "compare `format` in [[alert.webhook]] with the endpoint",
+        500.. => "the endpoint reports a server error",
+        _ => "check that `format` in [[alert.webhook]] matches the endpoint",
     }
 }
 
-/// The value of the header with the signature: `t=SECONDS,v1=HEX`, an HMAC-SHA256 of `SECONDS.BODY`.
+/// Returns the value of [`SIGNATURE_HEADER`]: `t=SECONDS,v1=HEX`, an HMAC-SHA256 of `SECONDS.BODY`.
 fn signature(key: &hmac::Key, seconds: i64, body: &str) -> String {
     let tag = hmac::sign(key, format!("{seconds}.{body}").as_bytes());
     let hex: String = hex_digits(tag.as_ref()).collect();
     format!("t={seconds},v1={hex}")
 }
 
-/// Returns the body of a request. Texts are literal: markup in names of groups or in replies of servers has no effect.
+/// Returns the body of a request. Text is literal: markup in names of groups or in replies of
+/// servers has no effect.
 fn body(format: WebhookFormat, message: &Message) -> String {
     match format {
         WebhookFormat::Json => message.json.clone(),
@@ -163,8 +165,8 @@ fn body(format: WebhookFormat, message: &Message) -> String {
     }
 }
 
-/// Returns a text as a block of code, shortened. A link to the page belongs outside, because links in a block are not
-/// active.
+/// Returns a text as a code block, shortened. Links are not active in a code block, so callers add
+/// the link to the page outside of it.
 fn code_block(text: &str) -> String {
     let text = text.replace("```", "\'\'\'");
     let mut shown: String = text.chars().take(TEXT_CHARS_MAX).collect();
@@ -205,8 +207,8 @@ fn color(level: AlertLevel) -> u32 {
     }
 }
 
-/// The JSON of a workflow of Teams that posts a card ("Create incoming webhooks with Workflows", Adaptive Cards 1.4). A text
-/// run, unlike a text block, has no markup.
+/// The JSON of a workflow of Teams that posts a card ("Create incoming webhooks with Workflows",
+/// Adaptive Cards 1.4). Text runs, unlike text blocks, do not interpret markup.
 fn teams(message: &Message) -> Value {
     let line = |text: &str, weight: &str| {
         json!({"type": "RichTextBlock", "spacing": "None", "inlines": [
@@ -217,7 +219,7 @@ fn teams(message: &Message) -> Value {
     let mut body: Vec<Value> = lines
         .enumerate()
         .map(|(at, text)| {
-            // an empty run is not shown
+            // Teams does not show an empty text run
             let text = if text.is_empty() { " " } else { text };
             line(text, if at == 0 { "Bolder" } else { "Default" })
         })

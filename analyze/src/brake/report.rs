@@ -13,10 +13,10 @@ use crate::timeline::Scope;
 pub struct BrakeReport {
     /// What it pauses: account, region, and the configuration set or tenant.
     pub scope: Scope,
-    /// Its phase.
+    /// Phase of the brake.
     #[serde(flatten)]
     pub phase: BrakePhase,
-    /// Why the check demands no pause, or what failed.
+    /// Reason why the check demands no pause, or the error.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
     /// True if a call or the state file failed.
@@ -27,7 +27,7 @@ pub struct BrakeReport {
 }
 
 impl BrakeReport {
-    /// Whether sending is paused, or may be, because of the brake.
+    /// Whether the brake paused sending, or may have.
     pub fn is_paused(&self) -> bool {
         match &self.phase {
             BrakePhase::Watching { .. } | BrakePhase::Released { .. } => false,
@@ -36,13 +36,16 @@ impl BrakeReport {
         }
     }
 
-    /// Phase, since when, and the rate, as text.
+    /// Returns phase, start time and rate as text.
     pub fn text(&self) -> String {
         let since = |at: &Timestamp| utc_minute(&format_ms(at.0));
         match &self.phase {
             BrakePhase::Watching { demanded: None } => "no pause".to_owned(),
             BrakePhase::Watching { demanded: Some(demanded) } => {
-                format!("demanded since {}; the next check must agree", since(&demanded.first))
+                format!(
+                    "pause demanded since {}; the next check must confirm it",
+                    since(&demanded.first)
+                )
             }
             BrakePhase::Pausing { at, cause } => {
                 format!("PAUSING since {}, state unknown: {}", since(at), cause_text(cause))
@@ -56,7 +59,7 @@ impl BrakeReport {
                 format!("PAUSED{by} since {}: {}", since(at), cause_text(cause))
             }
             BrakePhase::Resuming { paused_at, .. } => {
-                format!("PAUSED since {}, its end is unknown", since(paused_at))
+                format!("PAUSED since {}, resuming: result unknown", since(paused_at))
             }
             BrakePhase::Released { at } => {
                 format!("released {}, no new pause until the cool-down ends", since(at))
@@ -65,7 +68,7 @@ impl BrakeReport {
     }
 }
 
-/// A rate as text.
+/// Returns the rate as text.
 pub fn cause_text(cause: &BrakeCause) -> String {
     format!(
         "{} {} ({} of {}) in {}",

@@ -22,7 +22,7 @@ pub enum BrakeTarget {
 }
 
 impl BrakeTarget {
-    /// Dimension of the rate that decides, with its value; `None` for the account.
+    /// Dimension and value of the rate that can demand a pause; `None` for the account.
     pub fn dimension(&self) -> Option<(&'static str, &str)> {
         match self {
             Self::ConfigurationSet(name) => Some(("configuration_set", name)),
@@ -57,7 +57,7 @@ impl fmt::Display for BrakeTarget {
     }
 }
 
-/// When the brake pauses sending, and when it allows it again.
+/// When the brake pauses sending, and when it resumes.
 #[derive(Debug, Clone)]
 pub struct BrakeRule {
     /// What it pauses.
@@ -76,9 +76,9 @@ pub struct BrakeRule {
     pub minimum_complaints: u64,
     /// Minimum time between the first check that demands a pause and the one that pauses.
     pub confirm_after_ms: i64,
-    /// Time without a pause after sending was allowed again.
+    /// Time after a resume in which the brake does not pause again.
     pub cool_down_ms: i64,
-    /// Time after which the brake ends its own pause; `None`: never.
+    /// Time after which the brake ends its own pause; `None` for never.
     pub release_after_ms: Option<i64>,
 }
 
@@ -93,7 +93,7 @@ impl BrakeRule {
     /// Returns the rate for which a check demands a pause.
     ///
     /// # Errors
-    /// Why it demands none.
+    /// The reason, if the check demands no pause.
     pub fn demand(&self, check: &CheckReport) -> Result<BrakeCause, &'static str> {
         if check.service != Service::Ses {
             return Err("the check is not about SES");
@@ -121,7 +121,7 @@ impl BrakeRule {
             .ok_or(why)
     }
 
-    /// The cause, if a critical rate has the minimum numbers.
+    /// Returns the cause if a critical rate has the minimum numbers.
     fn cause(&self, verdict: &Verdict) -> Option<BrakeCause> {
         let minimum = match verdict.metric {
             "bounce_rate" => self.minimum_bounces,

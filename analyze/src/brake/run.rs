@@ -1,15 +1,17 @@
-//! One run of the brake: phase + check + state of sending at SES -> next phase. The time of the run is the only clock.
+//! One run of the brake: phase + check + state of sending at SES -> next phase. `now` is the only
+//! clock.
 
 use crate::alert::timestamp::Timestamp;
 use crate::brake::rule::BrakeRule;
-use crate::brake::state::{BrakeCause, BrakePhase, Demanded, PausedBy};
+use crate::brake::state::{BrakeCause, BrakePhase, PauseDemand, PausedBy};
 
-/// Two checks further apart do not count as consecutive: a daily check is the rarest that pauses.
+/// Maximum time between two checks that confirm each other: enough for one check per day.
 const CONSECUTIVE_MAX_MS: i64 = 25 * 3_600_000;
-/// Largest difference between the clock of SES and ours that is taken for the order of two changes.
+/// Maximum difference between the clock of SES and the local clock, to decide which of two changes
+/// is later.
 const CLOCK_DIFFERENCE_MAX_MS: i64 = 10 * 60_000;
 
-/// Whether SES allows to send, and allows or pauses it.
+/// Reads and changes whether SES allows sending.
 pub trait SendingSwitch {
     /// Reads whether sending is allowed.
     ///
@@ -29,25 +31,25 @@ pub trait SendingSwitch {
 pub struct SwitchState {
     /// Whether sending is allowed.
     pub is_allowed: bool,
-    /// When that changed last.
+    /// Time of the last change.
     pub changed: LastChange,
 }
 
-/// When it changed last whether sending is allowed, epoch milliseconds.
+/// Time of the last change between allowed and paused, epoch milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LastChange {
-    /// SES does not state it.
+    /// SES does not report it.
     Unknown,
     /// It never changed.
     Never,
-    /// Sending was last allowed again at this time; pauses do not change it.
+    /// Time of the last resume. SES does not report the time of pauses.
     Allowed(i64),
-    /// Sending was last allowed or paused at this time.
+    /// Time of the last pause or resume.
     Either(i64),
 }
 
 impl LastChange {
-    /// For sending that is allowed: whether it was paused and allowed again after `at`. `None` if that is unknown.
+    /// If sending is allowed: whether it was paused and resumed after `at`. `None` if unknown.
     fn is_allowed_after(self, at: Timestamp) -> Option<bool> {
         match self {
             Self::Unknown => None,
@@ -58,11 +60,11 @@ impl LastChange {
         }
     }
 
-    /// For sending that is paused: whether the pause is a later one than that of `at`, after which SES stated `stated`.
-    /// `None` if that is unknown.
+    /// If sending is paused: whether this pause is later than the pause at `at`. `stated` is the
+    /// time of the last change that SES reported after that pause. `None` if unknown.
     fn is_later_pause(self, at: Timestamp, stated: Option<Timestamp>) -> Option<bool> {
         match (self.time(), stated) {
-            // both by the clock of SES
+            // both times are from the clock of SES
             (Some(changed), Some(stated)) => Some(changed > stated),
             _ => match self {
                 Self::Either(changed) => Some(changed > at.0 + CLOCK_DIFFERENCE_MAX_MS),
@@ -88,13 +90,13 @@ pub struct BrakeRun<'a, S> {
     pub demand: Option<&'a BrakeCause>,
     /// Calls SES.
     pub switch: &'a mut S,
-    /// Saves a phase durably.
+    /// Saves a phase; the phase is durable when this returns.
     pub save: &'a mut dyn FnMut(&BrakePhase) -> Result<(), String>,
     /// Time of the run, epoch milliseconds.
     pub now: i64,
 }
 
-/// Phase after a run, and what failed.
+/// Phase after a run, and the error if one occurred.
 pub type BrakeOutcome = (BrakePhase, Option<String>);
 
 impl<S: SendingSwitch> BrakeRun<'_, S> {
@@ -107,9 +109,9 @@ impl<S: SendingSwitch> BrakeRun<'_, S> {
                 self.while_paused(at, by, cause, stated)
             }
             BrakePhase::Resuming { at, paused_at, cause } => {
-                self.after_interrupted_end(at, paused_at, cause)
+                self.after_interrupted_resume(at, paused_at, cause)
             }
-            // a time in the future is that of a clock that was ahead
+            // a time in the future: the clock was ahead in an earlier run
             BrakePhase::Released { at } if at.0 > self.now => (self.released(), None),
             BrakePhase::Released { at } if self.now - at.0 < self.rule.cool_down_ms => {
                 (BrakePhase::Released { at }, None)
@@ -118,7 +120,7 @@ impl<S: SendingSwitch> BrakeRun<'_, S> {
         }
     }
 
-    /// Whether sending was allowed again a shorter time ago than the cool-down.
+    /// Whether the cool-down after the last resume has not ended.
     fn is_cooling_down(&self, changed: LastChange) -> bool {
         match changed {
             LastChange::Unknown | LastChange::Never => false,
@@ -132,30 +134,31 @@ impl<S: SendingSwitch> BrakeRun<'_, S> {
         BrakePhase::Released { at: Timestamp(self.now) }
     }
 
-    /// Pauses if the check and one before it demand it.
-    fn watch(&mut self, demanded: Option<Demanded>) -> BrakeOutcome {
+    /// Pauses if this check and an earlier one demand it.
+    fn watch(&mut self, demanded: Option<PauseDemand>) -> BrakeOutcome {
         let now = Timestamp(self.now);
         let Some(cause) = self.demand else {
             return (BrakePhase::Watching { demanded: None }, None);
         };
-        let age = |demanded: &Demanded| self.now - demanded.last.0;
+        let age = |demanded: &PauseDemand| self.now - demanded.last.0;
         let known = demanded.filter(|known| (0..=CONSECUTIVE_MAX_MS).contains(&age(known)));
-        let demanded = Demanded { first: known.map_or(now, |known| known.first), last: now };
+        let demanded = PauseDemand { first: known.map_or(now, |known| known.first), last: now };
         let watching = BrakePhase::Watching { demanded: Some(demanded) };
         let is_confirmed =
             known.is_some_and(|known| self.now - known.first.0 >= self.rule.confirm_after_ms);
         if is_confirmed { self.pause(cause.clone(), watching) } else { (watching, None) }
     }
 
-    /// Pauses, and reads it back. `before` is the phase if nothing was changed.
+    /// Pauses sending, then reads the state to confirm it. `before` is the phase if nothing
+    /// changed.
     fn pause(&mut self, cause: BrakeCause, before: BrakePhase) -> BrakeOutcome {
         let at = Timestamp(self.now);
         match self.switch.read() {
             Err(error) => return (before, Some(error)),
             Ok(state) if !state.is_allowed => {
-                return (pause_to_keep(at, PausedBy::Other, cause), None);
+                return (pause_for_manual_release(at, PausedBy::Other, cause), None);
             }
-            // also if the state file was lost: sending was allowed again
+            // covers a lost state file: SES reports a recent resume
             Ok(state) if self.is_cooling_down(state.changed) => return (self.released(), None),
             Ok(_) => {}
         }
@@ -169,29 +172,29 @@ impl<S: SendingSwitch> BrakeRun<'_, S> {
                 let stated = state.changed.time();
                 (BrakePhase::Paused { at, by: PausedBy::Brake, cause, stated }, None)
             }
-            Ok(_) => (before, Some(without_effect(called))),
+            Ok(_) => (before, Some(no_effect_error(called))),
             Err(error) => (pausing, Some(called.err().unwrap_or(error))),
         }
     }
 
-    /// A run ended between the call of a pause and its confirmation.
+    /// Continues after a run that was killed between the call to pause and its confirmation.
     fn after_interrupted_pause(&mut self, at: Timestamp, cause: BrakeCause) -> BrakeOutcome {
         let state = match self.switch.read() {
             Err(error) => return (BrakePhase::Pausing { at, cause }, Some(error)),
             Ok(state) => state,
         };
         if !state.is_allowed {
-            return (pause_to_keep(at, PausedBy::Unknown, cause), None);
+            return (pause_for_manual_release(at, PausedBy::Unknown, cause), None);
         }
         match state.changed.is_allowed_after(at) {
             // the call was not made
-            Some(false) => self.watch(Some(Demanded { first: at, last: at })),
-            // it was made and undone, or may have been
+            Some(false) => self.watch(Some(PauseDemand { first: at, last: at })),
+            // the call was made and sending was resumed, or this is unknown
             Some(true) | None => (self.released(), None),
         }
     }
 
-    /// Notices that sending is allowed again, and ends the brake's own pause after the configured time.
+    /// Detects that sending is allowed again; ends the brake's own pause after the configured time.
     fn while_paused(
         &mut self,
         at: Timestamp,
@@ -203,9 +206,9 @@ impl<S: SendingSwitch> BrakeRun<'_, S> {
         match self.switch.read() {
             Err(error) => return (paused, Some(error)),
             Ok(state) if state.is_allowed => return (self.released(), None),
-            // sending was allowed, and paused again by another party
+            // another party resumed and paused again
             Ok(state) if state.changed.is_later_pause(at, stated) == Some(true) => {
-                return (pause_to_keep(at, PausedBy::Other, cause), None);
+                return (pause_for_manual_release(at, PausedBy::Other, cause), None);
             }
             Ok(_) => {}
         }
@@ -220,13 +223,13 @@ impl<S: SendingSwitch> BrakeRun<'_, S> {
         let called = self.switch.set(true);
         match self.switch.read() {
             Ok(state) if state.is_allowed => (self.released(), None),
-            Ok(_) => (paused, Some(without_effect(called))),
+            Ok(_) => (paused, Some(no_effect_error(called))),
             Err(error) => (resuming, Some(called.err().unwrap_or(error))),
         }
     }
 
-    /// A run ended between the call that ends a pause and its confirmation.
-    fn after_interrupted_end(
+    /// Continues after a run that was killed between the call to resume and its confirmation.
+    fn after_interrupted_resume(
         &mut self,
         at: Timestamp,
         paused_at: Timestamp,
@@ -242,21 +245,22 @@ impl<S: SendingSwitch> BrakeRun<'_, S> {
         let by = match state.changed.is_later_pause(paused_at, None) {
             // the call was not made
             Some(false) => return self.while_paused(paused_at, PausedBy::Brake, cause, None),
-            // it was made, and another party paused again
+            // the call was made, and another party paused again
             Some(true) => PausedBy::Other,
             None => PausedBy::Unknown,
         };
-        (pause_to_keep(at, by, cause), None)
+        (pause_for_manual_release(at, by, cause), None)
     }
 }
 
-/// A pause that the brake does not end.
-fn pause_to_keep(at: Timestamp, by: PausedBy, cause: BrakeCause) -> BrakePhase {
+/// Returns a pause that the brake does not end: only an operator can.
+fn pause_for_manual_release(at: Timestamp, by: PausedBy, cause: BrakeCause) -> BrakePhase {
     BrakePhase::Paused { at, by, cause, stated: None }
 }
 
-fn without_effect(called: Result<(), String>) -> String {
-    called
-        .err()
-        .unwrap_or_else(|| "the call had no effect: SES shows the state as before".to_owned())
+/// Returns the error of a call after which SES still reports the previous state.
+fn no_effect_error(called: Result<(), String>) -> String {
+    called.err().unwrap_or_else(|| {
+        "the call had no effect: SES still reports the previous state".to_owned()
+    })
 }

@@ -1,20 +1,22 @@
-//! What the brake remembers between runs. The serde names are a contract.
+//! State of the brake between runs. The serde names are a contract.
 
 use serde::{Deserialize, Serialize};
 
 use crate::alert::timestamp::Timestamp;
 
-/// Phase of the brake. Before each call that changes something, the phase of that call is saved: a run that was killed
-/// leaves `Pausing` or `Resuming`, and the next run finds out whether the call was made.
+/// Phase of the brake.
+///
+/// `Pausing` or `Resuming` is saved before the call to SES. If the run is killed, the next run
+/// finds this phase and checks whether the call was made.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "phase", rename_all = "snake_case")]
 pub enum BrakePhase {
-    /// Sending is not paused. One check does not pause it: the next one must agree.
+    /// Sending is not paused. A pause needs two consecutive checks that demand it.
     Watching {
         /// Consecutive checks that demand a pause.
-        demanded: Option<Demanded>,
+        demanded: Option<PauseDemand>,
     },
-    /// A pause was about to be called.
+    /// The call to pause was about to be made; its result is unknown.
     Pausing {
         /// Time of the run.
         at: Timestamp,
@@ -23,17 +25,17 @@ pub enum BrakePhase {
     },
     /// Sending is paused.
     Paused {
-        /// Time from which the brake knows it.
+        /// Time at which the brake detected it.
         at: Timestamp,
         /// The party that paused it.
         by: PausedBy,
         /// The rate that demanded it.
         cause: BrakeCause,
-        /// Time of the last change that SES stated after the brake paused it, by the clock of SES.
+        /// Time of the last change that SES reported after the brake paused, by the clock of SES.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         stated: Option<Timestamp>,
     },
-    /// The end of the brake's own pause was about to be called.
+    /// The call to resume was about to be made; its result is unknown.
     Resuming {
         /// Time of the run.
         at: Timestamp,
@@ -42,9 +44,9 @@ pub enum BrakePhase {
         /// The rate that demanded the pause.
         cause: BrakeCause,
     },
-    /// Sending was allowed again. The brake waits, so that it does not undo that.
+    /// Sending was allowed again. The brake does not pause until the cool-down ends.
     Released {
-        /// Time from which the brake knows it.
+        /// Time at which the brake detected it.
         at: Timestamp,
     },
 }
@@ -57,7 +59,7 @@ impl Default for BrakePhase {
 
 /// Consecutive checks that demand a pause.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Demanded {
+pub struct PauseDemand {
     /// Time of the first one.
     pub first: Timestamp,
     /// Time of the last one.
@@ -70,7 +72,7 @@ pub struct Demanded {
 pub enum PausedBy {
     /// The brake.
     Brake,
-    /// Another party: sending was paused when the brake wanted to pause it.
+    /// Another party: sending was already paused when the brake was about to pause it.
     Other,
     /// Unknown: a run of the brake was interrupted.
     Unknown,

@@ -84,7 +84,7 @@ fn pause_needs_a_critical_rate_of_the_target_with_minimum_numbers_and_complete_e
     assert!(few_bounces.demand(&bounces(120, 1_000)).is_err());
 }
 
-/// What SES states about the time of the last change.
+/// Which time of the last change SES reports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Knowledge {
     Nothing,
@@ -92,7 +92,7 @@ enum Knowledge {
     LastChange,
 }
 
-/// Who made the current pause.
+/// Party that made the current pause.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Owner {
     Brake,
@@ -111,7 +111,7 @@ struct World {
     human_release: Option<i64>,
     /// The state file.
     phase: BrakePhase,
-    /// Operations until the run is killed; `None`: it is not.
+    /// Number of operations until the run is killed; `None` if it is not killed.
     operations_left: Option<u32>,
     /// Number of calls that paused.
     pauses: u32,
@@ -190,7 +190,7 @@ impl World {
         if !is_killed {
             world.phase = phase;
         }
-        // what a killed run found is lost
+        // a killed run loses its result
         if is_demanded || !is_killed {
             world.demanded_since = is_demanded.then(|| world.demanded_since.unwrap_or(world.now));
         }

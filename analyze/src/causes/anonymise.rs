@@ -3,17 +3,17 @@
 use bouncewatch_classify::template;
 use bouncewatch_schemas::provider;
 
-/// Minimum number of characters of a part of an address that is masked; shorter parts are common words.
+/// Minimum length of a masked part of an address, in characters; shorter parts are common words.
 const PART_MIN: usize = 3;
 
-/// Returns a text with placeholders for addresses, hosts, IDs, times, and parts of the recipient's address: a text
-/// such as `mailbox of anna.smith` names a person.
+/// Returns a text with placeholders for addresses, hosts, IDs, times, and parts of the recipient's
+/// address. Example of a part: `anna.smith` in `mailbox of anna.smith`.
 pub(crate) fn anonymise(text: &str, recipient: Option<&str>) -> String {
     let Some(recipient) = recipient else { return template(text) };
     let (local, domain) = recipient.rsplit_once('@').unwrap_or((recipient, ""));
     let mut names: Vec<&str> = vec![recipient, local];
     names.extend(local.split(|c: char| !c.is_alphanumeric()));
-    // a company can have the name of a person; a mailbox provider does not
+    // a domain can contain the name of a person, except that of a mailbox provider
     if !provider::is_known(domain) {
         names.push(domain);
         names.extend(domain.split('.').rev().skip(1));

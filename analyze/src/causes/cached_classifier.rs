@@ -31,7 +31,7 @@ pub(crate) struct ClassifiedFailure {
     pub(crate) has_rule: bool,
     /// Block list in the text.
     pub(crate) block_list: Option<Box<str>>,
-    /// Whether the type of SES agrees; `None` if it has none that can be compared.
+    /// Whether the bounce type of SES agrees with the cause; `None` if it cannot be compared.
     pub(crate) agrees_with_ses: Option<bool>,
 }
 

@@ -1,4 +1,4 @@
-//! Meaning of the delay types of SES. Delays precede the bounces that some of them become by hours.
+//! Meaning of the delay types of SES. Some delays become bounces, hours later.
 
 /// Returns the meaning of a delay type (SES developer guide, "Contents of event data", `DeliveryDelay`), and what to
 /// do; `None` for an unknown type.

@@ -14,12 +14,12 @@ use crate::incidents::find::IncidentBounces;
 use crate::scan::{Failure, TAG_SEPARATOR};
 use crate::timeline::{Dimension, Outcome, ScopeValues};
 
-/// Counts of the span and of the previous period.
+/// Counts of the period and of the previous period.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(super) struct FailureCounts {
-    /// Bounces of the span.
+    /// Bounces of the period.
     pub(super) count: u64,
-    /// Bounces of the span in the bounce rate of SES.
+    /// Bounces of the period that count in the bounce rate of SES.
     pub(super) counted: u64,
     /// Bounces of the previous period.
     pub(super) before: u64,
@@ -31,12 +31,12 @@ impl FailureCounts {
             self.before += 1;
         } else {
             self.count += 1;
-            self.counted += u64::from(event.counts);
+            self.counted += u64::from(event.is_counted);
         }
     }
 }
 
-/// Texts of one template.
+/// Number of texts with the same template, and an example.
 #[derive(Debug, Default)]
 struct TemplateTexts {
     count: u64,
@@ -72,7 +72,7 @@ pub(super) struct CauseTally {
     pub(super) block_lists: BTreeMap<String, u64>,
 }
 
-/// Delays of the span and of the previous period, by type and provider.
+/// Delays of the period and of the previous period, by type and provider.
 pub(super) type Delays = BTreeMap<(Option<String>, String), (u64, u64)>;
 
 /// Type and subtype of SES, and the cause found in the text.
@@ -88,18 +88,19 @@ pub(super) struct UnknownKey {
     pub(super) enhanced_status: Option<String>,
 }
 
-/// Fields of a failure that are counted.
+/// Properties of a failure that decide which counts it increments.
 #[derive(Debug, Clone, Copy)]
 struct TalliedEvent {
     is_before: bool,
-    counts: bool,
+    /// Whether it counts in the bounce rate of SES.
+    is_counted: bool,
 }
 
 /// Counts of all failures.
 pub(super) struct FailureTally<'a> {
     groupings: &'a [CauseGrouping],
     dimensions: &'a [Dimension],
-    /// Start of the span (exclusive); earlier failures belong to the previous period.
+    /// Start of the period (exclusive); earlier failures belong to the previous period.
     from: i64,
     classifier: CachedClassifier<'a>,
     /// Recipients of bounces that belong to provider incidents, by message.
@@ -115,7 +116,7 @@ pub(super) struct FailureTally<'a> {
     pub(super) unknown: BTreeMap<UnknownKey, u64>,
 }
 
-/// Templates of texts, each with an ID.
+/// IDs of the templates of texts.
 #[derive(Debug, Default)]
 struct Templates {
     ids: HashMap<String, u32>,
@@ -162,7 +163,7 @@ impl<'a> FailureTally<'a> {
         }
     }
 
-    /// Counts a failure; `provider` is the index of the provider in its values.
+    /// Counts a failure; `provider` is the index of the provider in `failure.values`.
     pub(super) fn add(&mut self, failure: &Failure<'_>, provider: usize) {
         let is_before = failure.at <= self.from;
         if failure.kind == EventKind::DeliveryDelay {
@@ -186,14 +187,14 @@ impl<'a> FailureTally<'a> {
         } else {
             ReportedCause::Text(classified.cause)
         };
-        let counts = matches!(failure.outcome, Outcome::Hard | Outcome::SuppressedCounted);
-        let event = TalliedEvent { is_before, counts };
+        let is_counted = matches!(failure.outcome, Outcome::Hard | Outcome::SuppressedCounted);
+        let event = TalliedEvent { is_before, is_counted };
         let text =
             failure.diagnostic.filter(|_| !is_before).map(|text| (self.templates.id(text), text));
         self.all.add(event);
         for (grouping, groups) in self.groupings.iter().zip(&mut self.groups) {
-            for values in values(grouping, self.dimensions, failure, cause) {
-                add(groups.entry(values).or_default(), event, failure.at, text);
+            for values in group_values(grouping, self.dimensions, failure, cause) {
+                add_to_group(groups.entry(values).or_default(), event, failure.at, text);
             }
         }
         self.add_cause(failure, cause, &classified, event);
@@ -203,7 +204,7 @@ impl<'a> FailureTally<'a> {
         if classified.agrees_with_ses == Some(false) {
             let owned = |text: Option<&str>| text.map(str::to_owned);
             let key = (owned(failure.bounce_type), owned(failure.bounce_subtype), classified.cause);
-            add(self.contradictions.entry(key).or_default(), event, failure.at, text);
+            add_to_group(self.contradictions.entry(key).or_default(), event, failure.at, text);
         }
         if !classified.has_rule && !is_before {
             *self.unknown.entry(unknown_key(failure)).or_default() += 1;
@@ -233,8 +234,8 @@ impl<'a> FailureTally<'a> {
         }
     }
 
-    /// Returns a text of the most frequent template of a group; of equally frequent ones the first in alphabetical
-    /// order.
+    /// Returns a text with the most frequent template of a group; if several are equally frequent,
+    /// the first template in alphabetical order.
     pub(super) fn example<'g>(&self, group: &'g GroupTally) -> Option<&'g str> {
         let template = |id: u32| self.templates.texts.get(id as usize);
         let most = group.texts.iter().max_by(|(a, first), (b, second)| {
@@ -244,15 +245,16 @@ impl<'a> FailureTally<'a> {
     }
 }
 
-fn add(group: &mut GroupTally, event: TalliedEvent, at: i64, text: Option<(u32, &str)>) {
+fn add_to_group(group: &mut GroupTally, event: TalliedEvent, at: i64, text: Option<(u32, &str)>) {
     group.counts.add(event);
     if let Some((template, text)) = text {
         group.texts.entry(template).or_default().add(at, text);
     }
 }
 
-/// Returns the groups of a failure: one, or one for each combination of values if a tag has several values.
-fn values(
+/// Returns the groups of a failure: one, or one per combination of values if tags have several
+/// values.
+fn group_values(
     grouping: &CauseGrouping,
     dimensions: &[Dimension],
     failure: &Failure<'_>,

@@ -18,7 +18,7 @@ pub struct CausesReport {
     pub from: String,
     pub to: String,
     pub bounces: u64,
-    /// Bounces in the bounce rate of SES.
+    /// Bounces that count in the bounce rate of SES.
     pub counted: u64,
     pub bounces_before: Option<u64>,
     /// Not part of the bounces: the mail was delivered.
@@ -82,7 +82,7 @@ pub struct CauseAdvice {
     pub action: &'static str,
     pub count: u64,
     pub share: Option<f64>,
-    /// Values that a third of the bounces or more have.
+    /// Values that at least a third of the bounces have.
     pub mostly: Vec<CommonValue>,
     /// Block lists in the texts.
     pub block_lists: Vec<NamedCount>,
@@ -146,7 +146,7 @@ pub struct DelayCount {
     pub meaning: Option<&'static str>,
 }
 
-/// Bounces of one SES type and subtype that contradicts the cause.
+/// Bounces with an SES type and subtype that contradicts their cause.
 #[derive(Debug, Serialize)]
 #[expect(
     missing_docs,

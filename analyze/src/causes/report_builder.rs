@@ -70,13 +70,13 @@ impl ReportBuilder<'_> {
         }
     }
 
-    /// Returns the incidents with bounces in the span.
+    /// Returns the incidents with bounces in the period.
     fn incidents(&self) -> Vec<ProviderIncident> {
         let from = format_ms(self.request.from);
         self.incidents.iter().filter(|one| one.to > from).cloned().collect()
     }
 
-    /// Returns a count of the previous period; `None` if that is unknown.
+    /// Returns a count of the previous period; `None` if the store does not contain that period.
     fn before(&self, count: u64) -> Option<u64> {
         self.has_previous.then_some(count)
     }
@@ -232,7 +232,7 @@ fn most_frequent(values: &BTreeMap<String, u64>) -> impl Iterator<Item = (&Strin
     all.into_iter().take(COMMON_VALUES_MAX)
 }
 
-/// Returns the values that a third of the bounces of a cause or more have.
+/// Returns the values that at least a third of the bounces of a cause have.
 fn common_values(dimensions: &[Dimension], of_cause: &CauseTally) -> Vec<CommonValue> {
     let mut common: Vec<CommonValue> = Vec::new();
     for (dimension, values) in dimensions.iter().zip(&of_cause.values) {

@@ -10,7 +10,7 @@ use crate::incidents::model::INCIDENT_REMEDY;
 pub(super) enum ReportedCause {
     /// The cause that the text states.
     Text(Cause),
-    /// The bounce belongs to a provider incident: its text is wrong.
+    /// The bounce belongs to a provider incident: the cause that its text states is wrong.
     ProviderIncident,
 }
 

@@ -6,19 +6,19 @@ use bouncewatch_store::StoreFiles;
 /// Parameters of `causes`.
 #[derive(Debug, Clone)]
 pub struct CausesRequest {
-    /// The folder of the store.
+    /// Files of the store.
     pub store: StoreFiles,
-    /// Start of the span (exclusive), epoch milliseconds.
+    /// Start of the period (exclusive), epoch milliseconds.
     pub from: i64,
-    /// End of the span (inclusive).
+    /// End of the period (inclusive), epoch milliseconds.
     pub to: i64,
     /// Groupings; if empty, by cause.
     pub groupings: Vec<CauseGrouping>,
-    /// Maximum number of groups per grouping, those with most bounces; `None` for all.
+    /// Maximum number of groups per grouping (those with the most bounces); `None` for all.
     pub top: Option<usize>,
     /// Minimum number of addresses of a provider incident; 0: incidents are not detected.
     pub mass_guard: usize,
-    /// Domains to which SES does not count mail.
+    /// Verified domains; SES does not count mail to them.
     pub own_domains: Vec<String>,
 }
 

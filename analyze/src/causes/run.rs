@@ -16,10 +16,10 @@ use crate::incidents::find::incidents_of_period;
 use crate::scan::{FailureQuery, StoreScan};
 use crate::timeline::Dimension;
 
-/// Groups the failures of a span by cause.
+/// Groups the failures of a period by cause.
 ///
 /// # Errors
-/// If there is no store, it cannot be read, or the span is empty.
+/// If there is no store, it cannot be read, or the period is empty.
 pub fn causes(
     request: &CausesRequest,
     classifier: &Classifier,
@@ -32,6 +32,7 @@ pub fn causes(
     })
 }
 
+/// Groups the failures of a scan by cause.
 pub(crate) fn causes_scan(
     request: &CausesRequest,
     classifier: &Classifier,
@@ -44,7 +45,7 @@ pub(crate) fn causes_scan(
     let by_cause = [CauseGrouping(vec![CauseDimension::Cause])];
     let groupings: &[CauseGrouping] =
         if request.groupings.is_empty() { &by_cause } else { &request.groupings };
-    // the provider is first: delays are counted by it
+    // the provider must be first: its index is passed to `FailureTally::add`
     let mut dimensions = [table::PROVIDER, table::RECIPIENT_DOMAIN].map(Dimension::Column).to_vec();
     for dimension in groupings.iter().flat_map(|grouping| &grouping.0) {
         match dimension {

@@ -10,8 +10,8 @@ use crate::incidents::table::incidents;
 use crate::report::text::{humanize, percent, shortened, utc_second};
 use crate::report::text_table::TextTable;
 
-/// Number of causes in the first lines.
-const LARGEST: usize = 3;
+/// Maximum number of causes in the line with the largest causes.
+const LARGEST_MAX: usize = 3;
 /// Columns that compare with the previous period.
 const COMPARISON: [&str; 2] = ["previous", "change"];
 /// Maximum number of causes with advice.
@@ -83,7 +83,7 @@ pub fn causes(causes: &CausesReport, layout: TextLayout) -> String {
 
 /// Returns the largest causes in a sentence; empty if there are none.
 fn largest(causes: &CausesReport) -> String {
-    let largest = causes.advice.iter().take(LARGEST);
+    let largest = causes.advice.iter().take(LARGEST_MAX);
     let largest: Vec<String> = largest
         .map(|one| format!("{} {} ({})", humanize(one.cause), one.count, percent(one.share)))
         .collect();
@@ -93,7 +93,7 @@ fn largest(causes: &CausesReport) -> String {
     }
 }
 
-/// Returns the columns that compare with the previous period, if its counts are unknown: they are not shown.
+/// Returns the columns to hide: the comparison with the previous period, if its counts are unknown.
 fn unknown_comparison(causes: &CausesReport) -> &'static [&'static str] {
     if causes.bounces_before.is_some() { &[] } else { &COMPARISON }
 }

@@ -31,7 +31,8 @@ pub fn rate(count: u64, n: u64) -> Option<f64> {
     (n > 0).then(|| count as f64 / n as f64)
 }
 
-/// Returns how many more counts reach a threshold at the same attempts; 0 if it is reached.
+/// Returns how many more bounces or complaints reach a threshold at the same attempts; 0 if it is
+/// already reached.
 #[expect(
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,

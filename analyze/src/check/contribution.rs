@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::check::confidence;
 
-/// Contributors that are listed per dimension.
+/// Maximum number of contributors that are listed per dimension.
 pub const CONTRIBUTORS_MAX: usize = 3;
 
 /// A part of a scope, such as a recipient domain or a campaign, with its share of the count.
@@ -48,7 +48,8 @@ pub fn top_contributors(
     all
 }
 
-/// Orders contributors of different dimensions: lowest rate excluding it first, parts that are the complete scope last.
+/// Orders contributors of different dimensions: the lowest rate excluding the part first, parts
+/// that are the complete scope last.
 ///
 /// Causes come after all others: excluding a cause keeps its attempts, so its rate is not comparable.
 pub fn by_rate_without(a: &Contributor, b: &Contributor) -> std::cmp::Ordering {

@@ -10,8 +10,10 @@ use crate::error::AnalyzeError;
 use crate::scan::{ExactDays, HistoryPart, HistoryQuery, StoreScan, Timelines};
 use crate::timeline::{Denominator, Dimension, Grouping, ScopeValues, measure_with_denominator};
 
-/// Rates of a grouping at or above a threshold from which their contributors are left out: no reader needs thousands of
-/// lists, and to count them takes most of the time of a check. The contributors of the account show the common reason.
+/// Maximum number of rates at or above a threshold in a grouping for which contributors are listed.
+///
+/// Thousands of lists are of no use, and take most of the time of a check. The contributors of the
+/// account show the common cause.
 const RATES_MAX: usize = 1_000;
 
 /// Adds the contributors to each verdict at or above the warning threshold. Scans once per grouping.
@@ -68,7 +70,8 @@ pub(super) fn add_contributors(
     Ok(())
 }
 
-/// Contributors of one verdict by one dimension. `timelines` are those of the verdict's grouping and the dimension.
+/// Returns the contributors of one verdict by one dimension. `timelines` are grouped by the
+/// dimensions of the verdict and this dimension.
 fn scope_contributors(
     verdict: &Verdict,
     metric: &Metric,

@@ -14,11 +14,12 @@ use crate::error::AnalyzeError;
 use crate::scan::{StoreScan, Timelines};
 use crate::timeline::{Grouping, Outcome, Scope, Timeline, Window};
 
-/// Sends from which zero bounces suggest that bounces are not published.
+/// Minimum number of sends for which zero bounces suggest that bounces are not published.
 const SENDS_WITHOUT_BOUNCE: u64 = 1_000;
-/// Sends without an outcome from which a jump is reported.
+/// Minimum number of sends without an outcome for which a jump is reported.
 const WITHOUT_OUTCOME_MIN: u64 = 200;
-/// Growth of the share of these sends from which it is a jump. Deliveries arrive within seconds of most sends.
+/// Minimum increase of the share of sends without an outcome that is a jump. Most deliveries arrive
+/// within seconds of the send.
 const SHARE_JUMP_MIN: f64 = 0.2;
 
 /// Health of the event feed.
@@ -82,7 +83,7 @@ pub(super) fn feed_health(
 }
 
 impl FeedHealth {
-    /// The health of a feed by its newest event; whether event types are missing is not known.
+    /// Returns the health of a feed by its newest event only, without missing event types.
     pub(crate) fn of_newest(newest: Option<i64>, request: &CheckRequest) -> Self {
         let silent_ms = newest.map(|newest| request.at - newest);
         Self {
@@ -96,7 +97,7 @@ impl FeedHealth {
 }
 
 /// Returns the windows of accounts in which the share of sends without an outcome jumped. Only accounts with deliveries
-/// in both periods are compared: others do not publish them.
+/// in both periods are compared: others do not publish Delivery events.
 fn sends_without_outcome(
     windows: &[Window],
     to: i64,
@@ -132,7 +133,8 @@ fn sends_without_outcome(
     found
 }
 
-/// Number of sends in `(after, to]`, and of those without an event that ends the delivery or reports that it is late.
+/// Returns the number of sends in `(after, to]`, and the number of those without a delivery, delay,
+/// rejection, rendering failure or final bounce.
 fn without_outcome(timeline: &Timeline, after: i64, to: i64) -> (u64, u64) {
     let count = |outcome: &Outcome| timeline.of(*outcome).between(after, to);
     let others = [Outcome::Delivery, Outcome::Delay, Outcome::Reject, Outcome::RenderingFailure];
@@ -243,7 +245,7 @@ mod tests {
             ([100, 100], [399, 200], None),
             // the same share as before: a configuration set publishes no deliveries
             ([1_000, 500], [9_000, 4_500], None),
-            // few, or deliveries are not published, or there is nothing to compare with
+            // low volume; deliveries are not published; no previous sends to compare with
             ([100, 100], [200, 10], None),
             ([1_000, 0], [9_000, 0], None),
             ([0, 0], [9_000, 900], None),

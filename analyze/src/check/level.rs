@@ -49,9 +49,9 @@ pub struct Assessment {
 
 /// Assesses `count` out of `attempts`; see [`is_reached`] for the significance of a level.
 ///
-/// Unknown attempts give `Unknown`. For an account, so does a count without attempts: sends are missing. In a group,
-/// that is normal, because the mail was sent before the window. For an account one significant count is enough
-/// (`minimum_count` 1): it is a single sample.
+/// If attempts are unknown, the level is `Unknown`. A count with 0 attempts is `Unknown` for an
+/// account, because sends are missing. It is `Ok` for a group, because its mail may be older than
+/// the window. For an account `minimum_count` is 1, because an account is a single sample.
 pub fn assess(count: u64, attempts: Option<u64>, limits: Limits, scope: ScopeKind) -> Assessment {
     let Limits { thresholds, minimum_volume } = limits;
     let is_account = scope == ScopeKind::Account;
@@ -62,7 +62,7 @@ pub fn assess(count: u64, attempts: Option<u64>, limits: Limits, scope: ScopeKin
         significant: false,
     };
     let Some(n) = attempts else {
-        // in a group without events nothing is unknown
+        // a group without events has no unknown rate
         return without_rate(is_account || count > 0);
     };
     let (Some(rate), Some(interval)) = (confidence::rate(count, n), confidence::wilson(count, n))

@@ -149,8 +149,8 @@ pub(crate) fn reconcile_scan(
     if scopes.iter().any(|one| one.measured.denominator.is_some_and(Denominator::is_of_pairs)) {
         part.load_pairs()?;
     }
-    let moments = scopes.iter().map(|one| one.measured.after).chain(ends);
-    let history = part.history(&ExactDays::of(moments))?;
+    let boundaries = scopes.iter().map(|one| one.measured.after).chain(ends);
+    let history = part.history(&ExactDays::of(boundaries))?;
     let mut accounts = Vec::with_capacity(scopes.len());
     for one in &scopes {
         let Some(timelines) = history.by_grouping.get(one.grouping) else { continue };
@@ -176,9 +176,9 @@ struct SplitTimelines<'a> {
 
 impl<'a> SplitTimelines<'a> {
     fn new(values: &ScopeValues, timelines: &'a Timelines, after: i64, to: i64) -> Self {
-        let with_reason = |left_out: Option<&str>| {
+        let with_reason = |reason: Option<&str>| {
             let mut finer = values.clone();
-            finer.push(left_out.map(str::to_owned));
+            finer.push(reason.map(str::to_owned));
             timelines.get(&finer)
         };
         Self {
@@ -204,7 +204,8 @@ impl<'a> SplitTimelines<'a> {
         attempts().unwrap_or_default()
     }
 
-    /// Subtracts from all bounces until those that count remain. `attempts` is the denominator of the rates.
+    /// Returns the steps from all bounces to those that count. `attempts` is the denominator of the
+    /// rates.
     fn bounce_steps(&self, attempts: Option<u64>) -> Vec<ReconciliationStep> {
         let rate = |left: u64| attempts.and_then(|attempts| rate(left, attempts));
         let mut all: Vec<Outcome> =
@@ -231,7 +232,7 @@ impl<'a> SplitTimelines<'a> {
         steps
     }
 
-    /// Subtracts from all attempts until the denominator remains; empty if the denominator is unknown.
+    /// Returns the steps from all attempts to the denominator; empty if the denominator is unknown.
     fn attempt_steps(&self, measured: &MeasuredWindow) -> Vec<ReconciliationStep> {
         let Some(attempts) = measured.counts.attempts else { return Vec::new() };
         let simulator = self.attempts(self.simulator, measured.denominator);
@@ -248,7 +249,7 @@ impl<'a> SplitTimelines<'a> {
 }
 
 fn scope_value<'s>(scope: &'s Scope, name: &str) -> Option<&'s String> {
-    scope.0.iter().find(|(of, _)| of == name)?.1.as_ref()
+    scope.0.iter().find(|(dimension, _)| dimension == name)?.1.as_ref()
 }
 
 fn reconcile_scope(
@@ -260,10 +261,11 @@ fn reconcile_scope(
     let MeasuredScope { values, window, measured, .. } = scope;
     let split = SplitTimelines::new(values, timelines, measured.after, request.at);
     let bounces = split.bounce_steps(measured.counts.attempts);
-    let shown = Scope::new(grouping, values);
+    let output_scope = Scope::new(grouping, values);
     let own_rate = bounces.last().and_then(|step| step.rate);
-    let is_other = |of: &[String; 2]| {
-        ACCOUNT_COLUMNS.iter().zip(of).any(|(name, of)| scope_value(&shown, name) != Some(of))
+    let is_other = |account: &[String; 2]| {
+        let mut columns = ACCOUNT_COLUMNS.iter().zip(account);
+        columns.any(|(name, value)| scope_value(&output_scope, name) != Some(value))
     };
     let aws_rate = request.aws_rate.filter(|_| !request.aws_account.as_ref().is_some_and(is_other));
     let distance = |step: &ReconciliationStep| Some((step.rate? - aws_rate?).abs());
@@ -273,7 +275,7 @@ fn reconcile_scope(
         .min_by(|(a, _), (b, _)| a.total_cmp(b))
         .map(|(_, step)| step);
     ReconciledScope {
-        scope: shown,
+        scope: output_scope,
         window: window.to_string(),
         from: measured.from.map(format_ms),
         to: format_ms(request.at),

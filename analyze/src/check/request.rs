@@ -31,7 +31,8 @@ pub struct CheckRequest {
     pub bounce: Thresholds,
     /// Thresholds of the complaint rate.
     pub complaint: Thresholds,
-    /// Attempts from which the rate alone decides; with fewer, the interval must be above the threshold too.
+    /// Minimum attempts for the rate alone to set the level; below it, the interval must also be
+    /// above the threshold.
     pub minimum_volume: u64,
     /// Thresholds and minimum volumes of single scopes.
     pub rules: ThresholdRules,

@@ -28,14 +28,14 @@ pub struct CheckReport {
     /// Service that was evaluated; omitted for SES.
     #[serde(serialize_with = "serialize_service", skip_serializing_if = "is_ses")]
     pub service: Service,
-    /// Worst level of all verdicts and of the feed, and critical if SES does not let a part of the account send. The
-    /// unknown rate of a group below the account does not count.
+    /// Worst level of all verdicts and of the feed; critical if sending is disabled for a part of
+    /// the account. An unknown rate of a group below the account is ignored.
     pub status: AlertLevel,
     /// Exit code of the status.
     pub exit_code: u8,
     /// Health of the feed.
     pub feed: FeedHealth,
-    /// Days of which damaged segments were moved aside (`store repair`); omitted if there are none.
+    /// Days with damaged segments that `store repair` moved to the folder `damaged`; omitted if there are none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub incomplete_days: Vec<String>,
     /// What AWS reported about the account; omitted if there is nothing.
@@ -55,7 +55,7 @@ pub struct CheckReport {
 }
 
 impl CheckReport {
-    /// The report of verdicts, feed and sending, with the status of all of them.
+    /// Returns the report of verdicts, feed and sending, with their worst level as status.
     pub(crate) fn new(
         request: &CheckRequest,
         feed: FeedHealth,
@@ -85,7 +85,8 @@ impl CheckReport {
         }
     }
 
-    /// The report of a run that could not evaluate everything: its status is at least unknown.
+    /// Returns the report of a run that could not evaluate everything: the status is at least
+    /// unknown.
     #[must_use]
     pub fn incomplete(self) -> Self {
         let status = self.status.max(AlertLevel::Unknown);
@@ -120,7 +121,7 @@ pub(crate) fn check_scan(
     let mut groupings = vec![Grouping::account()];
     groupings.extend(request.groupings.iter().filter(|grouping| !grouping.is_account()).cloned());
     let evaluated = groupings.len();
-    // per grouping one more: its mail to providers that send no complaint feedback
+    // for each grouping, one more with its mail to providers that send no complaint feedback
     if request.service == Service::Ses && detail == CheckDetail::Full {
         groupings.extend(groupings.clone().iter().map(without_feedback));
     }

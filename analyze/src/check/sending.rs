@@ -11,7 +11,8 @@ use crate::error::AnalyzeError;
 use crate::scan::{AccountEvent, StoreScan};
 use crate::timeline::Scope;
 
-/// Age of the oldest event that counts. EventBridge may lose an event, so an older status states nothing about today.
+/// Maximum age of an event that counts. EventBridge may lose events, so an older status may be
+/// outdated.
 const MAX_AGE_MS: i64 = 30 * DAY_MS;
 
 /// Value of `changed_by` if the owner of the account changed the status.
@@ -50,10 +51,10 @@ impl SendingStatus {
         })
     }
 
-    /// What to do if this part may not send.
+    /// Returns the recommended action if this part may not send.
     pub fn remedy(&self) -> &'static str {
         if self.changed_by.as_deref() == Some(CUSTOMER) {
-            "find out why sending was stopped (`bouncewatch doctor`), then allow it again"
+            "find out why sending was stopped (`bouncewatch doctor`), then enable it again"
         } else {
             "run `bouncewatch doctor`, answer the case in the AWS Support Center, and stop the mail that caused it"
         }
@@ -100,7 +101,7 @@ impl SendingReport {
         if self.disabled().next().is_some() { AlertLevel::Critical } else { AlertLevel::Ok }
     }
 
-    /// The report of the scopes that `is_included` accepts.
+    /// Returns the report of the scopes that `is_included` accepts.
     pub(crate) fn of_scopes(&self, is_included: impl Fn(&Scope) -> bool) -> Self {
         Self {
             statuses: self.statuses.iter().filter(|one| is_included(&one.scope)).cloned().collect(),
@@ -117,7 +118,7 @@ pub(super) fn sending_report(scan: &StoreScan, at: i64) -> Result<SendingReport,
     Ok(report(&scan.account_events(at.saturating_sub(MAX_AGE_MS), at)?))
 }
 
-/// The report of some events in the order of time.
+/// Builds the report from events in the order of time.
 fn report(events: &[AccountEvent]) -> SendingReport {
     let mut statuses: BTreeMap<&Scope, SendingStatus> = BTreeMap::new();
     let mut findings: BTreeMap<(&Scope, Option<&str>), SendingFinding> = BTreeMap::new();

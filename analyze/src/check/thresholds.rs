@@ -44,10 +44,11 @@ pub struct ThresholdRule {
 }
 
 impl ThresholdRule {
-    /// Returns a rule for a metric and at least one (dimension, value) pair. The value `None` is not a text.
+    /// Returns a rule for a metric and at least one (dimension, value) pair. `None` stands for a
+    /// value that is not a string.
     ///
     /// # Errors
-    /// If the metric or a dimension is unknown, a value is not a text, or `scope` is empty.
+    /// If the metric or a dimension is unknown, a value is not a string, or `scope` is empty.
     pub fn new<'a>(
         metric: &str,
         scope: impl Iterator<Item = (&'a str, Option<&'a str>)>,
@@ -62,7 +63,7 @@ impl ThresholdRule {
         let text = |name: &str, value: Option<&str>| {
             value.map(str::to_owned).ok_or_else(|| {
                 AnalyzeError::Threshold(format!(
-                    "the value of `{name}` is not a text\n  hint: write it in quotes: {name} = \"...\""
+                    "the value of `{name}` is not a string\n  hint: write it in quotes: {name} = \"...\""
                 ))
             })
         };
@@ -109,7 +110,7 @@ type RuleKey = (String, Vec<String>);
 pub struct ThresholdRules {
     /// In the order of the settings.
     rules: Vec<ThresholdRule>,
-    /// Positions of the rules by their dimensions, of which there are few lists.
+    /// Positions of the rules by list of dimensions; few different lists occur.
     by_dimensions: BTreeMap<Vec<Dimension>, BTreeMap<RuleKey, usize>>,
 }
 

@@ -17,8 +17,8 @@ use crate::timeline::{
     WindowCounts, measure_window, measure_with_denominator,
 };
 
-/// Age from which the outcome of a mail is known: SES stops retrying after 840 minutes (delivery reports state "unable
-/// to deliver in 840 minutes").
+/// Age after which the outcome of a message is known: SES stops retrying after 840 minutes
+/// (delivery reports state "unable to deliver in 840 minutes").
 pub(crate) const MATURE_AFTER_MS: i64 = 14 * 3_600_000;
 
 /// One rate of a scope in a window, assessed.
@@ -51,7 +51,7 @@ pub struct Verdict {
     /// WorkMail only: bounces of incoming mail, which are in no rate.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub incoming_bounces: Option<u64>,
-    /// Basis `send` only: part of the mail that is old enough for its outcome to be known.
+    /// Basis `send` only: share of the attempts that are old enough for their outcome to be known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mature: Option<f64>,
     /// Complaints only: the rate of mail to providers that send complaint feedback to SES.
@@ -130,7 +130,8 @@ pub(crate) struct RateScope<'a> {
     pub(crate) to: i64,
 }
 
-/// Assesses the counts of a scope in a window. What depends on other times of the scope is unknown.
+/// Assesses the counts of a scope in a window. Leaves fields empty that need further counts, such
+/// as the pace and the previous period.
 pub(crate) fn rate_verdict(
     rate_scope: &RateScope<'_>,
     metric: &Metric,
@@ -204,7 +205,8 @@ impl ScopeWindow<'_> {
         let rate =
             rate_verdict(&RateScope { request, grouping, values, window, to }, metric, measured);
         let count = rate.count;
-        // by send time, recent mail has not bounced yet: neither pace nor previous period are comparable
+        // by send time, recent mail has not bounced yet: pace and previous period are not
+        // comparable
         let is_event_time = request.basis == Basis::Event;
         let pace =
             pace(timeline, measured, to, metric.count, rate.critical).filter(|_| is_event_time);
@@ -232,7 +234,8 @@ impl ScopeWindow<'_> {
         }
     }
 
-    /// Part of the mail that is at least [`MATURE_AFTER_MS`] old; for basis `send` only.
+    /// Returns the share of attempts that are at least [`MATURE_AFTER_MS`] old; for basis `send`
+    /// only.
     fn mature(&self, measured: &MeasuredWindow) -> Option<f64> {
         if self.request.basis != Basis::Send {
             return None;

@@ -1,4 +1,4 @@
-//! Counts to a check report, with the code of `check`. No I/O.
+//! Builds a check report from counts, with the code of `check`. No I/O.
 
 use crate::check::feed::FeedHealth;
 use crate::check::sending::SendingReport;
@@ -6,8 +6,9 @@ use crate::check::verdict::{RateScope, WithFeedback, metrics, rate_verdict};
 use crate::check::{CheckReport, CheckRequest, Verdict, confidence};
 use crate::counts::table::Counts;
 
-/// Evaluates counts against the thresholds. Windows and groupings are those of the counts; the store of the request is
-/// not read. What counts do not contain is unknown: see `docs/src/counts.md`.
+/// Evaluates counts against the thresholds. Uses the windows and groupings of the counts, and does
+/// not read the store of the request. Fields that counts cannot provide stay empty: see
+/// `docs/src/counts.md`.
 pub fn check_counts(request: &CheckRequest, counts: &Counts) -> CheckReport {
     let feed = FeedHealth::of_newest(Some(counts.newest_event_at), request);
     CheckReport::new(request, feed, SendingReport::default(), verdicts(request, counts))

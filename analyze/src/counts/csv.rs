@@ -32,20 +32,20 @@ pub(super) fn read(text: &[u8], rows: &mut CountsBuilder) -> Result<(), CountsEr
     }
 }
 
-/// Line of the record at or after a position: the parser skips empty lines.
+/// Returns the line of the record at or after a position. The parser skips empty lines.
 fn line_of_record(text: &[u8], position: &csv::Position) -> u64 {
     let rest = usize::try_from(position.byte()).ok().and_then(|start| text.get(start..));
     let skipped = rest.into_iter().flatten().take_while(|byte| matches!(byte, b'\r' | b'\n'));
     position.line() + skipped.filter(|byte| **byte == b'\n').count() as u64
 }
 
-/// The text of an error of the parser contains no value.
+/// Returns the problem of a parser error, without values of the row (invariant I-8).
 fn problem(error: &csv::Error) -> RowProblem {
     match error.kind() {
         csv::ErrorKind::UnequalLengths { expected_len, len, .. } => RowProblem::new(
             format!("{len} values, but the header has {expected_len} columns"),
             "write a value or nothing for each column; quote values that contain a comma",
         ),
-        _ => RowProblem::new("it is not CSV", "write CSV with a header, NDJSON or Parquet"),
+        _ => RowProblem::new("not valid CSV", "write CSV with a header, NDJSON or Parquet"),
     }
 }

@@ -1,11 +1,11 @@
-//! Counts that another engine computed, for `check --counts`: parse, validate, judge. The contract is in
-//! `docs/src/counts.md`.
+//! Counts that another engine computed, for `check --counts`: parses, validates and evaluates them.
+//! The contract is in `docs/src/counts.md`.
 //!
-//! - `parse`: bytes in one of three formats to rows; `csv`, `ndjson`, `parquet`: the formats
-//! - `value`: one value of a row to a count, a time or a text
-//! - `row`: the values of one row to counts of one scope and window
-//! - `table`: all rows, each scope and window once
-//! - `check`: counts to a check report, with the code of `check`
+//! - `parse`: detects the format; `csv`, `ndjson`, `parquet`: read rows in one format
+//! - `value`: converts a value of a row to a count, a time or a text
+//! - `row`: converts a row to counts of one scope and window
+//! - `table`: collects all rows, each scope and window once
+//! - `check`: builds a check report from counts, with the code of `check`
 
 pub mod check;
 mod csv;

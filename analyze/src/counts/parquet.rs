@@ -25,7 +25,7 @@ pub(super) fn read(bytes: Vec<u8>, rows: &mut CountsBuilder) -> Result<(), Count
 fn damaged(error: &PolarsError) -> CountsError {
     CountsError::Input {
         problem: format!("the Parquet file cannot be read: {error}"),
-        hint: "write it again; use columns of text, whole numbers and timestamps",
+        hint: "write the file again, with text, integer and timestamp columns",
     }
 }
 
@@ -43,7 +43,7 @@ fn value(value: &AnyValue<'_>) -> Value {
         other if other.is_integer() => {
             other.extract::<i128>().map_or(Value::Other("a number"), Value::Integer)
         }
-        _ => Value::Other("neither a text nor a number nor a timestamp"),
+        _ => Value::Other("of another type"),
     }
 }
 

@@ -1,4 +1,4 @@
-//! The values of one row: to counts of one scope and window. No I/O.
+//! Converts the values of one row to counts of one scope and window. No I/O.
 
 use bouncewatch_schemas::event::Service;
 use bouncewatch_schemas::send_counts::is_scope_key;
@@ -29,10 +29,10 @@ const BY: &str = "by";
 /// Columns that may be absent, besides one for each dimension.
 const OPTIONAL: [&str; 3] = [BY, "attempts_with_feedback", "incoming_bounces"];
 
-/// Latest end of a window after the time of evaluation: clocks of two machines differ.
-const CLOCK_SKEW_MS_MAX: i64 = 5 * 60_000;
+/// Maximum time by which a window may end after the time of evaluation, because clocks differ.
+const CLOCK_SKEW_MAX_MS: i64 = 5 * 60_000;
 
-/// What rows must agree with.
+/// Settings of the check that all rows must match.
 #[derive(Debug, Clone, Copy)]
 pub struct CountsContext {
     /// Service to evaluate.
@@ -54,7 +54,7 @@ pub(super) struct CountsRow {
     pub(super) counts: ScopeCounts,
 }
 
-/// What a row counts.
+/// The counts of a row.
 #[derive(Debug, Clone)]
 pub(super) struct ScopeCounts {
     pub(super) measured: MeasuredWindow,
@@ -85,7 +85,8 @@ impl Fields<'_> {
         self.value(column).to_text(column)
     }
 
-    /// Reports a missing or unknown column. An unknown one can be a wrong name of one that is optional.
+    /// Checks for missing, unknown and duplicate columns. An unknown column may be a misspelled
+    /// optional one.
     fn check_names(&self) -> Result<(), RowProblem> {
         let is_known =
             |name: &str| REQUIRED.contains(&name) || OPTIONAL.contains(&name) || is_scope_key(name);
@@ -96,17 +97,17 @@ impl Fields<'_> {
             return Err(RowProblem::new(format!("no column `{missing}`"), hint));
         }
         for (at, (name, _)) in self.0.iter().enumerate() {
-            let shown = || Value::text(name).shown();
+            let suffix = || Value::text(name).error_suffix();
             if !is_known(name) {
                 let hint = format!(
                     "remove it, or use one of {}, {}, tag:NAME or a column of `bouncewatch check --by`",
                     REQUIRED.join(", "),
                     OPTIONAL.join(", ")
                 );
-                return Err(RowProblem::new(format!("unknown column{}", shown()), hint));
+                return Err(RowProblem::new(format!("unknown column{}", suffix()), hint));
             }
             if self.0.iter().take(at).any(|(other, _)| other == name) {
-                let problem = format!("two columns with one name{}", shown());
+                let problem = format!("duplicate column{}", suffix());
                 return Err(RowProblem::new(problem, "keep one of them"));
             }
         }
@@ -119,7 +120,7 @@ impl Fields<'_> {
         let grouping = match &by {
             Some(by) => Grouping::parse(by).map_err(|_| {
                 RowProblem::new(
-                    format!("`by` is not a grouping{}", self.value(BY).shown()),
+                    format!("`by` is not a grouping{}", self.value(BY).error_suffix()),
                     "write the names of dimensions: identity, tenant, tag:NAME, ..., with commas between them",
                 )
             })?,
@@ -156,20 +157,20 @@ impl Fields<'_> {
         let text = required("window", self.text("window")?)?;
         text.parse().map_err(|_| {
             RowProblem::new(
-                format!("`window` is not a window{}", self.value("window").shown()),
+                format!("`window` is not a window{}", self.value("window").error_suffix()),
                 "write a duration such as 24h or 7d, or volume:10000",
             )
         })
     }
 
-    /// Returns attempts and their source: both are known, or none of them.
+    /// Returns attempts and their source; either both are known, or neither.
     fn attempts(&self, service: Service) -> Result<(Option<u64>, Option<Denominator>), RowProblem> {
         let (attempts, name) = (self.count("attempts")?, self.text("denominator")?);
         let denominator = match &name {
-            Some(name) => Some(denominator(service, name).ok_or_else(|| {
+            Some(name) => Some(parse_denominator(service, name).ok_or_else(|| {
                 RowProblem::new(
-                    format!("unknown `denominator`{}", self.value("denominator").shown()),
-                    format!("write {}", names(service).join(" or ")),
+                    format!("unknown `denominator`{}", self.value("denominator").error_suffix()),
+                    format!("write {}", denominator_names(service).join(" or ")),
                 )
             })?),
             None => None,
@@ -178,7 +179,7 @@ impl Fields<'_> {
             let known = if attempts.is_some() { "attempts" } else { "denominator" };
             return Err(RowProblem::new(
                 format!("only `{known}` has a value"),
-                "give `attempts` and `denominator`, or leave both empty if attempts are unknown",
+                "set both `attempts` and `denominator`, or leave both empty if attempts are unknown",
             ));
         }
         Ok((attempts, denominator))
@@ -192,6 +193,7 @@ fn required<T>(column: &str, value: Option<T>) -> Result<T, RowProblem> {
     })
 }
 
+/// Returns the denominators that counts of a service can have.
 fn denominators(service: Service) -> &'static [Denominator] {
     match service {
         Service::Ses => &[
@@ -204,11 +206,11 @@ fn denominators(service: Service) -> &'static [Denominator] {
     }
 }
 
-fn names(service: Service) -> Vec<&'static str> {
+fn denominator_names(service: Service) -> Vec<&'static str> {
     denominators(service).iter().map(|denominator| denominator.as_str()).collect()
 }
 
-fn denominator(service: Service, name: &str) -> Option<Denominator> {
+fn parse_denominator(service: Service, name: &str) -> Option<Denominator> {
     denominators(service).iter().find(|denominator| denominator.as_str() == name).copied()
 }
 
@@ -224,9 +226,9 @@ pub(super) fn counts_row(
             format!(
                 "`service` is not `{}`{}",
                 context.service.as_str(),
-                fields.value("service").shown()
+                fields.value("service").error_suffix()
             ),
-            "counts are of one service: use --service, or select its rows",
+            "write rows of one service only, or select another service with --service",
         ));
     }
     let (grouping, values) = fields.scope()?;
@@ -238,7 +240,7 @@ pub(super) fn counts_row(
     let complaints = required("complaints", fields.count("complaints")?)?;
     let attempts_with_feedback = fields.count("attempts_with_feedback")?;
     let incoming_bounces = fields.count("incoming_bounces")?;
-    if to > context.at.saturating_add(CLOCK_SKEW_MS_MAX) {
+    if to > context.at.saturating_add(CLOCK_SKEW_MAX_MS) {
         return Err(RowProblem::new(
             format!("`to` is after the time of evaluation, {}", format_ms(context.at)),
             "check the clocks, or evaluate at a later time with --at",
@@ -247,12 +249,12 @@ pub(super) fn counts_row(
     if newest_event_at > to {
         return Err(RowProblem::new(
             "`newest_event_at` is after `to`",
-            "give the time of the newest event at or before `to`",
+            "write the time of the newest event at or before `to`",
         ));
     }
     if attempts_with_feedback.is_some_and(|part| attempts.is_none_or(|all| part > all)) {
         return Err(RowProblem::new(
-            "`attempts_with_feedback` is more than `attempts`",
+            "`attempts_with_feedback` is greater than `attempts`",
             "count the part of `attempts` to domains that send complaint feedback",
         ));
     }
@@ -262,15 +264,16 @@ pub(super) fn counts_row(
             "write 0",
         ));
     }
-    let from = start(&window, fields.time("from")?, to, attempts, context)?;
+    let from = window_start(&window, fields.time("from")?, to, attempts, context)?;
     let counts = WindowCounts { complaints, bounces, attempts, ..WindowCounts::default() };
     let measured = MeasuredWindow { from, after: from.unwrap_or(i64::MIN), counts, denominator };
     let counts = ScopeCounts { measured, attempts_with_feedback, incoming_bounces };
     Ok(CountsRow { grouping, values, window, to, newest_event_at, counts })
 }
 
-/// Returns the start of the window. That of a duration follows from its end; a window of attempts starts at an attempt.
-fn start(
+/// Checks and returns the start of the window. The start of a duration is its end minus the
+/// duration; a volume window starts at an attempt.
+fn window_start(
     window: &Window,
     from: Option<i64>,
     to: i64,
@@ -296,11 +299,11 @@ fn start(
             if from.is_some() != has_attempts {
                 return Err(RowProblem::new(
                     format!("`from` of the window {window} does not match `attempts`"),
-                    "give the time of the first attempt; leave `from` empty without attempts",
+                    "write the time of the first attempt; leave `from` empty if there are no attempts",
                 ));
             }
             if from.is_some_and(|from| from > to) {
-                return Err(RowProblem::new("`from` is after `to`", "exchange them"));
+                return Err(RowProblem::new("`from` is after `to`", "swap `from` and `to`"));
             }
             Ok(from)
         }

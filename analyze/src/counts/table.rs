@@ -9,7 +9,7 @@ use crate::counts::error::{CountsError, RowProblem};
 use crate::counts::row::{CountsContext, CountsRow, Fields, ScopeCounts, counts_row};
 use crate::timeline::{ACCOUNT_COLUMNS, Dimension, Grouping, ScopeValues, Window, WindowSpan};
 
-/// Most rows; more need too much memory.
+/// Maximum number of rows, to limit memory.
 const ROWS_MAX: usize = 1_000_000;
 
 /// Position of a window in output: durations by length, then numbers of attempts.
@@ -72,14 +72,14 @@ pub(super) struct CountsBuilder {
 }
 
 impl CountsBuilder {
-    /// Starts without rows. `unit` is `line` or `row`, for errors.
+    /// Returns a builder without rows. `unit` is `line` or `row`, for errors.
     pub(super) fn new(unit: &'static str, context: CountsContext) -> Self {
         let groupings = vec![(Grouping::account(), CountsByScope::new())];
         let counts = Counts { groupings, to: i64::MIN, newest_event_at: i64::MIN };
         Self { context, unit, counts, rows: 0 }
     }
 
-    /// Adds the row with a number.
+    /// Parses and adds the line or row `number`.
     pub(super) fn add(&mut self, number: u64, fields: &Fields<'_>) -> Result<(), CountsError> {
         let row = counts_row(fields, &self.context);
         row.and_then(|row| self.insert(number, row)).map_err(|problem| self.error(number, problem))
@@ -117,7 +117,7 @@ impl CountsBuilder {
                 let first = entry.get().number;
                 Err(RowProblem::new(
                     format!("same scope and window as {} {first}", self.unit),
-                    "give each scope and window once; add the counts if they are of different mail",
+                    "write one row per scope and window; if both rows count different mail, add them up",
                 ))
             }
         }
@@ -164,7 +164,7 @@ impl CountsBuilder {
             if !accounts.contains_key(&(account, order.clone())) {
                 let problem = RowProblem::new(
                     format!("no row of its account and region in the window {}", one.window),
-                    "give a row with an empty `by` for each account, region and window, also without mail",
+                    "write a row with an empty `by` for each account, region and window, even if it has no mail",
                 );
                 return Err(self.error(one.number, problem));
             }

@@ -155,11 +155,11 @@ fn broken_input_is_an_error() {
     for (text, expected) in [
         (String::new(), "no rows of counts"),
         (format!("{HEADER}\n"), "no rows of counts"),
-        ("[{}]".to_owned(), "it is a JSON array"),
+        ("[{}]".to_owned(), "the input is a JSON array"),
         ("{}\n".to_owned(), "line 1: no column `account`"),
         ("{\"account\":".to_owned(), "line 1: not a JSON object"),
         (format!("{}\n{ACCOUNT}\n", without("complaints")), "line 2: no column `complaints`"),
-        (format!("{HEADER},bounces\n{ACCOUNT},1\n"), "line 2: two columns with one name"),
+        (format!("{HEADER},bounces\n{ACCOUNT},1\n"), "line 2: duplicate column: `bounces`"),
         (format!("{HEADER},open_rate\n{ACCOUNT},1\n"), "line 2: unknown column: `open_rate`"),
         (format!("{HEADER}\n{ACCOUNT},1\n"), "line 2: 12 values, but the header has 11 columns"),
         (format!("{HEADER}\n\n{}\n", ACCOUNT.replace(",64", "")), "line 3: 10 values"),

@@ -1,21 +1,21 @@
-//! One value of a row: to a count, a time or a text. No I/O.
+//! Converts one value of a row to a count, a time or a text. No I/O.
 
 use bouncewatch_schemas::printable::printable;
 use bouncewatch_schemas::time::parse_ms;
 
 use crate::counts::error::RowProblem;
 
-/// Largest count: beyond it, not every whole number is a floating-point number.
+/// Largest count. A floating-point number cannot represent every larger integer.
 const COUNT_MAX: u64 = 1 << 53;
-/// Most characters of a value that an error contains.
-const SHOWN_CHARS_MAX: usize = 40;
+/// Maximum number of characters of a value in an error.
+const ERROR_CHARS_MAX: usize = 40;
 
 /// One value of a row.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Value {
     /// No value.
     Null,
-    /// Text, also of a number in CSV. Never empty.
+    /// Text, including numbers in CSV. Never empty.
     Text(String),
     /// A whole number.
     Integer(i128),
@@ -41,16 +41,16 @@ impl Value {
         let count = match self {
             Self::Null => return Ok(None),
             Self::Integer(number) => u64::try_from(*number).ok(),
-            Self::Float(number) => whole(*number),
+            Self::Float(number) => whole_number(*number),
             Self::Text(text) => {
-                text.parse().ok().or_else(|| text.parse::<f64>().ok().and_then(whole))
+                text.parse().ok().or_else(|| text.parse::<f64>().ok().and_then(whole_number))
             }
             Self::Time(_) | Self::Other(_) => None,
         };
         count.filter(|count| *count <= COUNT_MAX).map(Some).ok_or_else(|| {
             RowProblem::new(
-                format!("`{column}` is not a count{}", self.shown()),
-                "write a whole number from 0",
+                format!("`{column}` is not a count{}", self.error_suffix()),
+                "write a whole number, 0 or greater",
             )
         })
     }
@@ -66,7 +66,7 @@ impl Value {
         };
         time.map(Some).ok_or_else(|| {
             RowProblem::new(
-                format!("`{column}` is not a time{}", self.shown()),
+                format!("`{column}` is not a time{}", self.error_suffix()),
                 "write 2026-11-20T00:00:00Z, or milliseconds since 1970",
             )
         })
@@ -78,19 +78,19 @@ impl Value {
             Self::Null => Ok(None),
             Self::Text(text) => Ok(Some(text.clone())),
             _ => Err(RowProblem::new(
-                format!("`{column}` is not a text{}", self.shown()),
-                "write it as a text: a number loses leading zeros",
+                format!("`{column}` is not text{}", self.error_suffix()),
+                "write it as text: a number loses leading zeros",
             )),
         }
     }
 
-    /// The value for an error; nothing if it can be an email address.
-    pub(super) fn shown(&self) -> String {
+    /// Returns `: VALUE` for the end of an error; empty if the value can be an email address.
+    pub(super) fn error_suffix(&self) -> String {
         match self {
             Self::Null => ": it is empty".to_owned(),
             Self::Text(text) if text.contains('@') => String::new(),
             Self::Text(text) => {
-                let start: String = text.chars().take(SHOWN_CHARS_MAX).collect();
+                let start: String = text.chars().take(ERROR_CHARS_MAX).collect();
                 format!(": `{}`", printable(&start))
             }
             Self::Integer(number) => format!(": `{number}`"),
@@ -101,20 +101,21 @@ impl Value {
     }
 }
 
-/// Parses a time as the project does, and as DuckDB (`+00`) and Athena (` UTC`) print it.
+/// Parses a time in the formats of the project, of DuckDB (`+00`) and of Athena (` UTC`).
 fn time(text: &str) -> Option<i64> {
     let text = text.strip_suffix(" UTC").unwrap_or(text);
     parse_ms(text).or_else(|| parse_ms(&format!("{text}:00")))
 }
 
-/// The whole number that a float holds. Some engines write sums as floats: `957.0`.
+/// Returns a float as a whole number; `None` if it is not a count. Some engines write sums as
+/// floats: `957.0`.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
     clippy::cast_precision_loss,
     reason = "the range was checked"
 )]
-fn whole(number: f64) -> Option<u64> {
+fn whole_number(number: f64) -> Option<u64> {
     let is_count = number.fract() == 0.0 && (0.0..=COUNT_MAX as f64).contains(&number);
     is_count.then_some(number as u64)
 }

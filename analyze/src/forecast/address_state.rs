@@ -1,36 +1,37 @@
-//! What is known about one address at a time, in few bytes, and the class of its next attempt. No I/O.
+//! The mail history of one address, stored compactly, and the class of its next attempt. No I/O.
 
 use crate::scan::MailEvent;
 use crate::timeline::Outcome;
 
 const DAY_SECS: u32 = 86_400;
 
-/// Upper ends of the ages of the last delivery, in days; the last class has no end.
+/// Upper bounds of the delivery classes: age of the last delivery in days.
+/// [`AddressClass::DeliveredEarlier`] has no bound.
 pub(crate) const AGE_DAYS: [u32; 5] = [7, 30, 90, 180, 365];
 
-/// History of an address before an attempt. Attempts of one class have one rate.
+/// History of an address before an attempt. All attempts of a class share one bounce rate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub(crate) enum AddressClass {
-    /// No mail to it is known.
+    /// The store has no mail to it.
     New,
-    /// Its last result is a delivery, at most 7 days ago.
+    /// Last result: a delivery, less than 7 days ago.
     Delivered7d,
-    /// At most 30 days ago.
+    /// Last result: a delivery, less than 30 days ago.
     Delivered30d,
-    /// At most 90 days ago.
+    /// Last result: a delivery, less than 90 days ago.
     Delivered90d,
-    /// At most 180 days ago.
+    /// Last result: a delivery, less than 180 days ago.
     Delivered180d,
-    /// At most 365 days ago.
+    /// Last result: a delivery, less than 365 days ago.
     Delivered365d,
-    /// More than 365 days ago.
+    /// Last result: a delivery, at least 365 days ago.
     DeliveredEarlier,
     /// Mail was sent, without delivery or hard bounce.
     NotDelivered,
-    /// Its last result is its first hard bounce.
+    /// Last result: the first hard bounce.
     Bounced,
-    /// Its last result is a hard bounce, not the first one.
+    /// Last result: a hard bounce that is not the first one.
     BouncedAgain,
     /// SES did not send the last mail, because the address is on a suppression list.
     OnSesList,
@@ -73,7 +74,7 @@ impl AddressClass {
         }
     }
 
-    /// Whether its last result is a delivery.
+    /// Whether the last result is a delivery.
     pub(crate) const fn is_delivered(self) -> bool {
         matches!(
             self,
@@ -86,33 +87,33 @@ impl AddressClass {
         )
     }
 
-    /// Whether an address of the class is held in any case.
-    pub(crate) const fn is_dead(self) -> bool {
+    /// Whether an address of the class is always held.
+    pub(crate) const fn is_always_held(self) -> bool {
         matches!(self, Self::Bounced | Self::BouncedAgain | Self::OnSesList | Self::Complained)
     }
 }
 
-/// Which events a store has.
+/// Which event types the store contains.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct KnownKinds {
     pub(crate) has_sends: bool,
     pub(crate) has_deliveries: bool,
 }
 
-/// No mailing.
+/// Value of [`AddressState::mailing`] without an attempt.
 pub(crate) const NO_MAILING: u32 = u32::MAX;
 
-/// What is known about an address. Times are seconds since 1970; 0 is never.
+/// Mail history of an address. Times are seconds since 1970; 0 means never.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct AddressState {
-    sent: u32,
-    delivered: u32,
-    bounced: u32,
-    /// Part of the key of the last message.
-    message: u32,
+    sent_at: u32,
+    delivered_at: u32,
+    bounced_at: u32,
+    /// Part of the hash of the last message.
+    message_key: u32,
     /// Mailing of the last attempt.
     pub(crate) mailing: u32,
-    bounces: u8,
+    bounce_count: u8,
     /// Class of the last attempt.
     class: u8,
     is_on_ses_list: bool,
@@ -122,12 +123,12 @@ pub(crate) struct AddressState {
 impl Default for AddressState {
     fn default() -> Self {
         Self {
-            sent: 0,
-            delivered: 0,
-            bounced: 0,
-            message: 0,
+            sent_at: 0,
+            delivered_at: 0,
+            bounced_at: 0,
+            message_key: 0,
             mailing: NO_MAILING,
-            bounces: 0,
+            bounce_count: 0,
             class: 0,
             is_on_ses_list: false,
             has_complained: false,
@@ -139,38 +140,39 @@ impl AddressState {
     /// Returns the class of an attempt at `at`.
     pub(crate) fn class_at(&self, at: i64, kinds: KnownKinds) -> AddressClass {
         // without Delivery events, an attempt without a hard bounce counts as delivered
-        let delivered = if kinds.has_deliveries { self.delivered } else { self.sent };
+        let delivered = if kinds.has_deliveries { self.delivered_at } else { self.sent_at };
         if self.has_complained {
             AddressClass::Complained
         } else if self.is_on_ses_list {
             AddressClass::OnSesList
-        } else if self.bounced > 0 && self.bounced >= delivered {
-            if self.bounces > 1 { AddressClass::BouncedAgain } else { AddressClass::Bounced }
+        } else if self.bounced_at > 0 && self.bounced_at >= delivered {
+            if self.bounce_count > 1 { AddressClass::BouncedAgain } else { AddressClass::Bounced }
         } else if delivered > 0 {
             let days = seconds(at).saturating_sub(delivered) / DAY_SECS;
             let position = AGE_DAYS.iter().position(|end| days < *end).unwrap_or(AGE_DAYS.len());
             AddressClass::ALL[1 + position]
-        } else if self.sent > 0 {
+        } else if self.sent_at > 0 {
             AddressClass::NotDelivered
         } else {
             AddressClass::New
         }
     }
 
-    /// Whether an event is, or stands for, an attempt: a send; without Send events, the first result of a message.
+    /// Whether an event counts as an attempt: a send; without Send events, the first result of a
+    /// message.
     pub(crate) fn is_attempt(&self, event: &MailEvent, kinds: KnownKinds) -> bool {
         match event.outcome {
             Outcome::Send => true,
             _ if kinds.has_sends => false,
             Outcome::Complaint | Outcome::ComplaintNotCounted => false,
-            _ => self.sent == 0 || self.message != short_key(event.message),
+            _ => self.sent_at == 0 || self.message_key != short_key(event.message),
         }
     }
 
     /// Records an attempt.
     pub(crate) fn start(&mut self, event: &MailEvent, class: AddressClass, mailing: u32) {
-        self.sent = seconds(event.at);
-        self.message = short_key(event.message);
+        self.sent_at = seconds(event.at);
+        self.message_key = short_key(event.message);
         self.class = class as u8;
         self.mailing = mailing;
     }
@@ -180,12 +182,12 @@ impl AddressState {
         let at = seconds(event.at);
         match event.outcome {
             Outcome::Delivery => {
-                self.delivered = self.delivered.max(at);
+                self.delivered_at = self.delivered_at.max(at);
                 self.is_on_ses_list = false;
             }
             Outcome::Hard | Outcome::SuppressedCounted => {
-                self.bounced = self.bounced.max(at);
-                self.bounces = self.bounces.saturating_add(1);
+                self.bounced_at = self.bounced_at.max(at);
+                self.bounce_count = self.bounce_count.saturating_add(1);
             }
             Outcome::Suppressed => self.is_on_ses_list = true,
             Outcome::Complaint => self.has_complained = true,

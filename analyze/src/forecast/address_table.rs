@@ -4,7 +4,8 @@ use hashbrown::HashTable;
 
 use crate::forecast::address_state::AddressState;
 
-/// States of addresses. A hash table of the states themselves takes twice the memory, and more while it grows.
+/// States of addresses. The hash table contains positions only: with the states in it, it would
+/// need twice the memory, and more while it grows.
 #[derive(Debug, Default)]
 pub(crate) struct AddressTable {
     /// Positions in `states`, by hash.

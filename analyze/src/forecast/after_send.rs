@@ -1,4 +1,4 @@
-//! What the windows of the account become if a list is sent. No I/O besides the scan.
+//! Rates of the account in each window after a list is sent. No I/O besides the scan.
 
 use serde::Serialize;
 
@@ -13,7 +13,7 @@ use crate::timeline::{
     Grouping, Scope, Timeline, Window, WindowSpan, measure_span, measure_window,
 };
 
-/// One rate of the account in a window, now and after the list was sent.
+/// One rate of the account in a window, now and after the list is sent.
 #[derive(Debug, Clone, Serialize)]
 pub struct WindowForecast {
     /// `bounce_rate` or `complaint_rate`.
@@ -26,9 +26,9 @@ pub struct WindowForecast {
     pub rate_now: Option<f64>,
     /// Level now.
     pub level_now: AlertLevel,
-    /// Attempts in the window after the list was sent; null if they are unknown.
+    /// Attempts in the window after the list is sent; null if unknown.
     pub attempts: Option<u64>,
-    /// Rate after the list was sent.
+    /// Rate after the list is sent.
     pub rate: Option<f64>,
     /// Level at this rate.
     pub level: AlertLevel,
@@ -36,11 +36,11 @@ pub struct WindowForecast {
     pub rate_interval: Option<[f64; 2]>,
     /// Level at the upper end.
     pub level_upper: AlertLevel,
-    /// Threshold of a warning.
+    /// Warning threshold.
     pub warning: f64,
 }
 
-/// The list, as far as windows depend on it.
+/// The properties of a list that the windows depend on.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct PlannedSend {
     /// Addresses that SES counts.
@@ -51,8 +51,8 @@ pub(crate) struct PlannedSend {
     pub(crate) over_ms: i64,
 }
 
-/// Returns the windows of each account after the send of a list, and after the send of a part of it; one account without
-/// mail if the store has none.
+/// Returns the windows of each account after a list is sent, and after a part of it is sent. If the
+/// store has no account, returns the windows of one account without mail.
 ///
 /// # Errors
 /// If the store cannot be read.
@@ -88,7 +88,7 @@ fn windows_of(request: &CheckRequest, history: &History, send: PlannedSend) -> V
     windows
 }
 
-/// Loads the windows of the accounts, and what remains of them after each send.
+/// Loads the mail of the windows, and of the part of each window that remains after each send.
 fn load(
     request: &CheckRequest,
     scan: &StoreScan,
@@ -126,7 +126,7 @@ fn remaining_window(window: &Window, send: PlannedSend) -> Option<Window> {
     text.parse().ok()
 }
 
-/// Returns the share of the list that is in a window at the end of the send.
+/// Returns the share of the list that is inside a window at the end of the send.
 #[expect(clippy::cast_precision_loss, reason = "counts and durations stay far below 2^52")]
 fn share_in_window(window: &Window, send: PlannedSend) -> f64 {
     let (length, sent) = match window.span() {
@@ -162,7 +162,7 @@ impl AccountWindow<'_> {
             None => measure_span(timeline, request.at, request.at),
         };
         let sent = scaled(send.attempts as f64, share);
-        // a store without attempts has none: the list is the window
+        // an account without events has 0 attempts: the list is the only mail in the window
         let is_empty = timeline.times.is_empty();
         let attempts = remaining.counts.attempts.or(is_empty.then_some(0)).map(|n| n + sent);
         let count = |bounces: f64| (metric.count)(&remaining.counts) + scaled(bounces, share);

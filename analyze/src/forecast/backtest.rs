@@ -1,5 +1,5 @@
-//! `forecast --backtest`: forecasts mailings of the past from the mail before them, and compares. No I/O besides the
-//! scan.
+//! `forecast --backtest`: forecasts past mailings from the mail before them, and compares each
+//! forecast with the actual results. No I/O besides the scan.
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::BuildHasherDefault;
@@ -20,10 +20,10 @@ use crate::forecast::totals::ExpectedCount;
 use crate::scan::{IdentityHasher, MailEvent, MailTexts, StoreScan};
 use crate::timeline::Outcome;
 
-/// Starts of the bins of the reliability table.
+/// Lower bounds of the bins of the reliability table.
 const BINS: [f64; 10] = [0.0, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 0.8];
 
-/// Forecasts the mailings of the past, and compares.
+/// Forecasts past mailings, and compares the forecasts with the actual results.
 ///
 /// # Errors
 /// If there is no store, or it cannot be read.
@@ -31,17 +31,17 @@ pub fn backtest(request: &BacktestRequest) -> Result<BacktestReport, AnalyzeErro
     let check = &request.check;
     StoreScan::run(&check.store, check.service, &check.own_domains, |scan| {
         let mut texts = MailTexts::default();
-        let mut hidden = HiddenMailings::new(request);
-        let (campaign, wanted) = (&request.campaign, RecipientHashes::default());
-        let replay = replay(scan, check.at, campaign, wanted, &mut texts, &mut hidden)?;
-        hidden.end_day(&replay);
-        Ok(hidden.report(&replay, &texts))
+        let mut observer = BacktestObserver::new(request);
+        let (campaign, always_tracked) = (&request.campaign, RecipientHashes::default());
+        let replay = replay(scan, check.at, campaign, always_tracked, &mut texts, &mut observer)?;
+        observer.end_day(&replay);
+        Ok(observer.report(&replay, &texts))
     })
 }
 
-/// An attempt of a hidden mailing.
+/// An attempt in the backtest period.
 #[derive(Debug, Clone, Copy)]
-struct HiddenAttempt {
+struct BacktestAttempt {
     rated: RatedAddress,
     mailing: u32,
     account_rate: f64,
@@ -55,32 +55,33 @@ struct HiddenAttempt {
 #[derive(Debug)]
 struct MailingForecast {
     mailing: u32,
-    /// Positions of its attempts.
+    /// Positions of its attempts in [`BacktestObserver::attempts`].
     positions: Vec<usize>,
     bounces: ExpectedCount,
     complaints: ExpectedCount,
 }
 
-/// Forecasts mailings during a replay.
-struct HiddenMailings<'a> {
+/// Forecasts the mailings of each day during a replay, before their results are used.
+struct BacktestObserver<'a> {
     request: &'a BacktestRequest,
     first_day: i64,
     last_day: i64,
     day: i64,
-    attempts: Vec<HiddenAttempt>,
-    /// Attempts before the current day.
-    done: usize,
-    /// Positions of attempts by message and recipient.
+    attempts: Vec<BacktestAttempt>,
+    /// Number of attempts before the current day.
+    earlier_attempts: usize,
+    /// Positions in `attempts`, by message and recipient.
     positions: HashMap<u64, u32, BuildHasherDefault<IdentityHasher>>,
     forecasts: Vec<MailingForecast>,
-    /// Attempts and bounces by domain before the current day, for the rates to compare with.
+    /// Attempts and bounces before the current day, by domain: the baseline of the Brier score.
     domains: Vec<WeightedCounts>,
+    /// Attempts and bounces of the account before the current day: another baseline.
     account: WeightedCounts,
-    /// Domains of the attempts and of the bounces of the current day.
+    /// Attempts (`false`) and bounces (`true`) of the current day, with their domains.
     today: Vec<(u32, bool)>,
 }
 
-impl ReplayObserver for HiddenMailings<'_> {
+impl ReplayObserver for BacktestObserver<'_> {
     fn start_day(&mut self, day: i64) {
         self.day = day;
     }
@@ -95,11 +96,11 @@ impl ReplayObserver for HiddenMailings<'_> {
         let domain_rate =
             self.domains.get(event.domain as usize).and_then(rate).unwrap_or(account_rate);
         let PredictedAttempt { attempt, mailing, probability, .. } = *predicted;
-        let is_held = attempt.class.is_dead();
-        let rated = RatedAddress { attempt, probability, accepts_no_mail: false, is_held };
+        let is_always_held = attempt.class.is_always_held();
+        let rated = RatedAddress { attempt, probability, accepts_no_mail: false, is_always_held };
         let position = u32::try_from(self.attempts.len()).unwrap_or(u32::MAX);
-        self.positions.insert(key(event), position);
-        self.attempts.push(HiddenAttempt {
+        self.positions.insert(attempt_key(event), position);
+        self.attempts.push(BacktestAttempt {
             rated,
             mailing,
             account_rate,
@@ -115,7 +116,7 @@ impl ReplayObserver for HiddenMailings<'_> {
         if !is_complaint {
             self.today.push((event.domain, true));
         }
-        let position = self.positions.get(&key(event));
+        let position = self.positions.get(&attempt_key(event));
         if let Some(attempt) = position.and_then(|at| self.attempts.get_mut(*at as usize)) {
             attempt.has_bounced |= !is_complaint;
             attempt.has_complained |= is_complaint;
@@ -140,13 +141,13 @@ impl ReplayObserver for HiddenMailings<'_> {
     }
 }
 
-fn key(event: &MailEvent) -> u64 {
+fn attempt_key(event: &MailEvent) -> u64 {
     event.message ^ event.recipient.rotate_left(1)
 }
 
-impl<'a> HiddenMailings<'a> {
+impl<'a> BacktestObserver<'a> {
     fn new(request: &'a BacktestRequest) -> Self {
-        // a day is complete if its last mail is mature
+        // a day is complete if bounces of its last mail have had time to arrive
         let last = request.check.at.saturating_sub(MATURE_AFTER_MS);
         Self {
             request,
@@ -154,7 +155,7 @@ impl<'a> HiddenMailings<'a> {
             last_day: day_of(last.saturating_sub(DAY_MS - 1)),
             day: 0,
             attempts: Vec::new(),
-            done: 0,
+            earlier_attempts: 0,
             positions: HashMap::default(),
             forecasts: Vec::new(),
             domains: Vec::new(),
@@ -165,8 +166,8 @@ impl<'a> HiddenMailings<'a> {
 
     /// Forecasts the mailings of a day with the rates at its start.
     fn forecast_day(&mut self, replay: &Replay) {
-        let first = self.done;
-        self.done = self.attempts.len();
+        let first = self.earlier_attempts;
+        self.earlier_attempts = self.attempts.len();
         let mut by_mailing: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
         for (at, one) in self.attempts.iter().enumerate().skip(first) {
             by_mailing.entry(one.mailing).or_default().push(at);
@@ -196,7 +197,7 @@ impl<'a> HiddenMailings<'a> {
     fn report(&self, replay: &Replay, texts: &MailTexts) -> BacktestReport {
         let mailings: Vec<MailingBacktest> =
             self.forecasts.iter().map(|one| self.compare(one, replay, texts)).collect();
-        let judged = || {
+        let evaluated = || {
             let positions = self.forecasts.iter().flat_map(|one| &one.positions);
             positions.map(|at| &self.attempts[*at])
         };
@@ -208,11 +209,11 @@ impl<'a> HiddenMailings<'a> {
             version: 1,
             as_of: format_ms(self.request.check.at),
             from: format_ms(self.request.from),
-            attempts: judged().count() as u64,
+            attempts: evaluated().count() as u64,
             coverage: share(mailings.iter().filter(|one| one.is_covered).count()),
             complaint_coverage: share(mailings.iter().filter(has_complaints).count()),
-            brier: brier(judged()),
-            reliability: reliability(judged()),
+            brier: brier(evaluated()),
+            reliability: reliability(evaluated()),
             split: split(&mailings, self.request.keep_below),
             mailings,
         }
@@ -232,11 +233,11 @@ impl<'a> HiddenMailings<'a> {
         let kept_bounces = attempts().filter(|one| one.is_kept && one.has_bounced).count();
         let complaints_observed = attempts().filter(|one| one.has_complained).count() as u64;
         let count = forecast.positions.len();
-        // an oracle holds the same addresses in any case, then those that bounce
-        let free = || attempts().filter(|one| !one.rated.is_held);
-        let free_bounces = free().filter(|one| one.has_bounced).count();
-        let further = oracle(free_bounces, free().count(), self.request.keep_below);
-        let fixed = count - free().count();
+        // an oracle holds the addresses that are always held, then addresses that bounce
+        let sendable = || attempts().filter(|one| !one.rated.is_always_held);
+        let sendable_bounces = sendable().filter(|one| one.has_bounced).count();
+        let held_bounces = oracle(sendable_bounces, sendable().count(), self.request.keep_below);
+        let always_held = count - sendable().count();
         let is_above = ratio(observed, count) >= self.request.keep_below;
         MailingBacktest {
             campaign: texts.campaigns.get(mailing.campaign).map(str::to_owned),
@@ -248,7 +249,7 @@ impl<'a> HiddenMailings<'a> {
             complaints: forecast.complaints,
             complaints_observed,
             held: (count - kept) as u64,
-            oracle: (further + fixed) as u64,
+            oracle: (held_bounces + always_held) as u64,
             is_above,
             kept_rate: (kept > 0).then(|| ratio(kept_bounces, kept)),
         }
@@ -266,14 +267,14 @@ fn is_in(expected: ExpectedCount, observed: u64) -> bool {
     (low..=high).contains(&(observed as f64))
 }
 
-/// Returns how many addresses must be held if it is known which ones bounce.
+/// Returns the minimum number of addresses to hold, if the addresses that bounce are known.
 fn oracle(bounces: usize, attempts: usize, bound: f64) -> usize {
     let is_below =
         |held: &usize| attempts == *held || ratio(bounces - held, attempts - held) < bound;
     (0..=bounces).find(is_below).unwrap_or(bounces)
 }
 
-fn brier<'a>(attempts: impl Iterator<Item = &'a HiddenAttempt>) -> BrierScores {
+fn brier<'a>(attempts: impl Iterator<Item = &'a BacktestAttempt>) -> BrierScores {
     let (mut sums, mut number) = (BrierScores::default(), 0.0);
     for one in attempts {
         let result = f64::from(u8::from(one.has_bounced));
@@ -291,7 +292,7 @@ fn brier<'a>(attempts: impl Iterator<Item = &'a HiddenAttempt>) -> BrierScores {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^52")]
-fn reliability<'a>(attempts: impl Iterator<Item = &'a HiddenAttempt>) -> Vec<ReliabilityBin> {
+fn reliability<'a>(attempts: impl Iterator<Item = &'a BacktestAttempt>) -> Vec<ReliabilityBin> {
     let empty = |from| ReliabilityBin { from, attempts: 0, forecast: 0.0, observed: 0.0 };
     let mut bins = BINS.map(empty);
     for one in attempts {

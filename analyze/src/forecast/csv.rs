@@ -1,4 +1,4 @@
-//! Forecasts as CSV: one line per address or mailing, and the two parts of a split list.
+//! Forecasts as CSV: one line per address or mailing; the `send` and `hold` parts of a split list.
 
 use std::io::{self, Write};
 
@@ -7,10 +7,10 @@ use crate::forecast::model::BacktestReport;
 use crate::forecast::recipient_list::RecipientList;
 use crate::forecast::run::ListForecast;
 
-/// Batches of the addresses to send to.
+/// Number of batches of the addresses to send to.
 const BATCHES: usize = 10;
 
-/// Writes one line per address: probabilities, what they are based on, and why it is held.
+/// Writes one line per address: probabilities, their evidence, and the reason of a hold.
 ///
 /// # Errors
 /// If `out` cannot be written.
@@ -33,7 +33,7 @@ pub fn addresses(
     write(columns.iter().map(|name| (*name).to_owned()).collect(), rows, out)
 }
 
-/// Writes the addresses to send to, best first, with all columns of the list.
+/// Writes the addresses to send to, lowest risk first, with all columns of the list.
 ///
 /// # Errors
 /// If `out` cannot be written.
@@ -51,7 +51,7 @@ pub fn send(list: &RecipientList, forecast: &ListForecast, out: &mut dyn Write) 
     write(header, rows, out)
 }
 
-/// Writes the addresses to hold, with all columns of the list and a reason each.
+/// Writes the addresses to hold with all columns of the list, probability and reason.
 ///
 /// # Errors
 /// If `out` cannot be written.

@@ -17,19 +17,19 @@ use crate::forecast::tallies::{Attempt, MISTYPED};
 use crate::scan::{IdentityHasher, MailTexts, parallel_map, recipient_hash};
 use crate::suppress::Suppressions;
 
-/// Addresses that are evaluated at a time.
+/// Number of addresses per parallel task.
 const CHUNK: usize = 50_000;
 
-/// Why an address is held.
+/// Reasons of holds by the hash of the address.
 pub(crate) type HoldReasons = HashMap<u64, &'static str, BuildHasherDefault<IdentityHasher>>;
 
 /// The forecast of one address.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct AddressForecast {
     pub(crate) rated: RatedAddress,
-    /// What the probability is based on.
+    /// Evidence for the probability.
     pub(crate) evidence: &'static str,
-    /// Why it is held in any case.
+    /// Reason for which it is always held.
     pub(crate) hold: Option<&'static str>,
     /// Whether SES counts mail to it.
     pub(crate) is_counted: bool,
@@ -41,7 +41,8 @@ pub(crate) fn hold_reasons(suppressions: &Suppressions) -> HoldReasons {
     all.map(|one| (recipient_hash(&one.address), one.reason.as_str())).collect()
 }
 
-/// Returns the hashes by which a store can name an address: as it is, and hashed with the key.
+/// Returns the hashes of an address as it can be in the store: in plain text, and redacted with the
+/// key.
 pub(crate) fn store_hashes(
     request: &ForecastRequest,
     address: &str,
@@ -56,7 +57,7 @@ pub(crate) struct Evaluator<'a> {
     pub(crate) request: &'a ForecastRequest,
     pub(crate) replay: &'a Replay,
     pub(crate) holds: &'a HoldReasons,
-    /// IDs of domains, those of the list included.
+    /// IDs of the domains of the store and of the list.
     pub(crate) domains: &'a BTreeMap<String, u32>,
 }
 
@@ -101,12 +102,12 @@ impl Evaluator<'_> {
             None => None,
         };
         let probability = if is_listed && class != AddressClass::OnSesList {
-            // SES sends nothing, and does not count it
+            // SES does not send the mail, and does not count it
             replay.model.classes[AddressClass::OnSesList as usize].mean
         } else if accepts_no_mail {
             NO_MAIL_PRIOR.mean
         } else {
-            replay.model.bounce(attempt, provider)
+            replay.model.bounce_probability(attempt, provider)
         };
         let evidence = match class {
             _ if is_listed => AddressClass::OnSesList.as_str(),
@@ -115,7 +116,8 @@ impl Evaluator<'_> {
             AddressClass::New if attempt.is_role => "new_role",
             class => class.as_str(),
         };
-        let rated = RatedAddress { attempt, probability, accepts_no_mail, is_held: hold.is_some() };
+        let rated =
+            RatedAddress { attempt, probability, accepts_no_mail, is_always_held: hold.is_some() };
         AddressForecast { rated, evidence, hold, is_counted }
     }
 }
@@ -128,7 +130,7 @@ fn is_excluded(name: &str, own_domains: &[String]) -> bool {
     name == SIMULATOR_DOMAIN || own_domains.iter().any(is_own)
 }
 
-/// Returns the IDs of the domains of a list; adds those that the store does not have.
+/// Returns the IDs of the domains of a list; assigns IDs to domains that the store does not have.
 pub(crate) fn domain_ids(list: &RecipientList, texts: &mut MailTexts) -> BTreeMap<String, u32> {
     let id = |name: String| {
         let id = texts.domains.intern(Some(&name));

@@ -6,11 +6,12 @@ const Z: f64 = 1.644_853_626_951_472_6;
 /// 99 % quantile, for a one-sided bound.
 const Z_BOUND: f64 = 2.326_347_874_040_840_7;
 
-/// Returns the 90 % interval of a count with a mean and a variance, out of `n`.
+/// Returns the 90 % interval of a count with the given mean and variance; the maximum is `n`.
 ///
-/// The count is gamma distributed with these moments, rounded to whole numbers: for a variance equal to the mean this is close to a
-/// Poisson distribution, for a greater one to a negative binomial distribution. Quantiles by E. B. Wilson and M. M.
-/// Hilferty, "The distribution of chi-square", 1931.
+/// Approximates the count by a gamma distribution with these moments, rounded to integers. If the
+/// variance equals the mean, this is close to a Poisson distribution; if it is greater, to a
+/// negative binomial distribution. Quantiles: E. B. Wilson and M. M. Hilferty, "The distribution of
+/// chi-square", 1931.
 pub(crate) fn count_interval(mean: f64, variance: f64, n: f64) -> [f64; 2] {
     if mean <= 0.0 || variance <= 0.0 {
         return [mean.max(0.0).min(n); 2];
@@ -19,7 +20,7 @@ pub(crate) fn count_interval(mean: f64, variance: f64, n: f64) -> [f64; 2] {
     [(low + 0.5).floor().min(n), high.floor().min(n)]
 }
 
-/// Returns the number that a count exceeds in one of 100 cases.
+/// Returns the 99 % quantile of a count with the given mean and variance.
 pub(crate) fn count_bound(mean: f64, variance: f64) -> f64 {
     if mean > 0.0 && variance > 0.0 { gamma_quantile(mean, variance, Z_BOUND) } else { mean }
 }

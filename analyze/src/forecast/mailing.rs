@@ -1,20 +1,20 @@
-//! Mailings of the past, and how much they differ from what was expected. No I/O.
+//! Past mailings, and how much their results vary around the expected number. No I/O.
 
 use crate::forecast::totals::CampaignSpread;
 
-/// Fewest attempts of a mailing that is judged.
+/// Minimum number of attempts of a mailing for the estimate.
 const ATTEMPTS_MIN: f64 = 50.0;
-/// Relative variance of campaigns that is assumed without mailings of the past: a standard deviation of 25 %.
+/// Prior of the relative variance between campaigns: a standard deviation of 25 %.
 const PRIOR_SPREAD: f64 = 0.25 * 0.25;
-/// Mailings from which the assumption no longer counts.
+/// Number of mailings from which [`PRIOR_SPREAD`] has no weight.
 const MAILINGS_MIN: f64 = 20.0;
-/// Share of the mailings that differ most, and are left out.
-const TRIMMED: f64 = 0.1;
-/// Mean square of a standard normal variable without the tenth of its values that are greatest.
+/// Share of mailings that the trimmed mean omits: those with the largest deviation.
+const TRIMMED_SHARE: f64 = 0.1;
+/// Mean of the squares of a standard normal variable without its largest 10 %.
 const TRIMMED_MEAN_SQUARE: f64 = 0.622_974;
-/// Greatest relative variance, and steps that find it.
+/// Maximum of the relative variance, and number of bisection steps to find it.
 const SPREAD_MAX: f64 = 4.0;
-const STEPS: usize = 30;
+const BISECTION_STEPS: usize = 30;
 
 /// The mail of one campaign on one day (UTC).
 #[derive(Debug, Clone, Copy, Default)]
@@ -22,53 +22,60 @@ pub(crate) struct Mailing {
     pub(crate) day: i64,
     /// ID of the campaign.
     pub(crate) campaign: u32,
-    /// Whether the rates of its day were good enough to judge it.
-    pub(crate) is_judged: bool,
+    /// Whether the rates of its day were based on enough attempts to evaluate the mailing.
+    pub(crate) is_evaluated: bool,
     pub(crate) attempts: f64,
-    /// Expected hard bounces, and their variance if rates were known.
+    /// Expected hard bounces, and their variance if all rates were known exactly.
     pub(crate) expected: f64,
-    pub(crate) binomial: f64,
+    pub(crate) binomial_variance: f64,
     pub(crate) bounces: f64,
     pub(crate) expected_complaints: f64,
     pub(crate) complaints: f64,
 }
 
-/// Estimates how much campaigns differ from what is expected of them, beyond chance.
+/// Estimates the variance between campaigns that chance does not explain.
 pub(crate) fn campaign_spread<'m>(mailings: impl Iterator<Item = &'m Mailing>) -> CampaignSpread {
     let (mut bounces, mut complaints) = (Vec::new(), Vec::new());
-    for one in mailings.filter(|one| one.is_judged && one.attempts >= ATTEMPTS_MIN) {
-        bounces.push(Deviation::new(one.bounces, one.expected, one.binomial));
+    for one in mailings.filter(|one| one.is_evaluated && one.attempts >= ATTEMPTS_MIN) {
+        bounces.push(Deviation::new(one.bounces, one.expected, one.binomial_variance));
         let expected = one.expected_complaints;
         complaints.push(Deviation::new(one.complaints, expected, expected));
     }
-    CampaignSpread { bounces: spread(&bounces), complaints: spread(&complaints) }
+    CampaignSpread {
+        bounces: relative_variance(&bounces),
+        complaints: relative_variance(&complaints),
+    }
 }
 
-/// Difference of a mailing from what was expected.
+/// Deviation of a mailing from the expected number.
 #[derive(Debug, Clone, Copy)]
 struct Deviation {
-    square: f64,
-    /// Variance by chance.
-    chance: f64,
+    squared_error: f64,
+    /// Variance of the number by chance alone.
+    chance_variance: f64,
     expected: f64,
 }
 
 impl Deviation {
-    fn new(observed: f64, expected: f64, chance: f64) -> Self {
-        Self { square: (observed - expected).powi(2), chance, expected }
+    fn new(observed: f64, expected: f64, chance_variance: f64) -> Self {
+        Self { squared_error: (observed - expected).powi(2), chance_variance, expected }
     }
 }
 
-/// Returns the relative variance of a factor on the expected number of each mailing, for which the trimmed mean of the
-/// squared standardised differences is that of a normal distribution. It is trimmed, because single incidents are no
-/// measure of usual campaigns. Mailings that are missing count with [`PRIOR_SPREAD`].
-fn spread(mailings: &[Deviation]) -> f64 {
-    // the rates of the earlier half were less certain
+/// Returns the relative variance between mailings.
+///
+/// With this variance, the trimmed mean of the squared standardised deviations equals that of a
+/// normal distribution. The mean is trimmed so that single incidents do not change the result. With
+/// fewer than [`MAILINGS_MIN`] mailings, the result is shrunk toward [`PRIOR_SPREAD`].
+fn relative_variance(mailings: &[Deviation]) -> f64 {
+    // skip the earlier half: its rates were based on less mail
     let mailings = mailings.split_at(mailings.len() / 2).1;
-    let (kept, count) = kept(mailings.len());
+    let (kept, count) = kept_count(mailings.len());
     let trimmed_mean = |spread: f64| {
         let standardised = |one: &Deviation| {
-            one.square / (one.chance + spread * one.expected * one.expected).max(f64::MIN_POSITIVE)
+            one.squared_error
+                / (one.chance_variance + spread * one.expected * one.expected)
+                    .max(f64::MIN_POSITIVE)
         };
         let mut squares: Vec<f64> = mailings.iter().map(standardised).collect();
         squares.sort_unstable_by(f64::total_cmp);
@@ -80,7 +87,7 @@ fn spread(mailings: &[Deviation]) -> f64 {
     }
     let (mut low, mut high) = (0.0, SPREAD_MAX);
     if trimmed_mean(0.0) > TRIMMED_MEAN_SQUARE {
-        for _ in 0..STEPS {
+        for _ in 0..BISECTION_STEPS {
             let middle = f64::midpoint(low, high);
             if trimmed_mean(middle) > TRIMMED_MEAN_SQUARE {
                 low = middle;
@@ -89,19 +96,19 @@ fn spread(mailings: &[Deviation]) -> f64 {
             }
         }
     }
-    let missing = (1.0 - count / (1.0 - TRIMMED) / MAILINGS_MIN).max(0.0);
+    let missing = (1.0 - count / (1.0 - TRIMMED_SHARE) / MAILINGS_MIN).max(0.0);
     low * (1.0 - missing) + PRIOR_SPREAD * missing
 }
 
-/// Returns how many of `count` mailings are not left out, at least one.
+/// Returns the number of mailings that remain after trimming, at least one.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_precision_loss,
     clippy::cast_sign_loss,
     reason = "a part of a count"
 )]
-fn kept(count: usize) -> (usize, f64) {
-    let kept = (count as f64 * (1.0 - TRIMMED)).round().max(1.0);
+fn kept_count(count: usize) -> (usize, f64) {
+    let kept = (count as f64 * (1.0 - TRIMMED_SHARE)).round().max(1.0);
     (kept as usize, kept)
 }
 
@@ -111,10 +118,10 @@ mod tests {
 
     fn spread_of(bounces: &[f64]) -> f64 {
         let mailing = |bounces: &f64| Mailing {
-            is_judged: true,
+            is_evaluated: true,
             attempts: 10_000.0,
             expected: 200.0,
-            binomial: 200.0,
+            binomial_variance: 200.0,
             bounces: *bounces,
             ..Mailing::default()
         };
@@ -130,7 +137,7 @@ mod tests {
         // 90 % of the mailings differ by less than 1.64 standard deviations, here by 40 of 200
         let found = spread_of(&[[160.0; 30], [240.0; 30]].concat());
         assert!((0.05..0.07).contains(&found), "{found}");
-        // an incident changes nothing
+        // one incident does not change the result
         assert!(spread_of(&[&[200.0; 39][..], &[5_000.0]].concat()).abs() < 1e-12);
     }
 }

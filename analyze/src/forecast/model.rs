@@ -13,18 +13,18 @@ use crate::forecast::totals::ExpectedCount;
 pub struct Forecast {
     pub version: u32,
     pub as_of: String,
-    /// Level that the account reaches if the list is sent; unknown instead of OK if the store knows too little.
+    /// Worst level of `windows`; unknown instead of OK if the store has a low volume.
     pub status: AlertLevel,
     pub exit_code: u8,
     pub list: ListCounts,
     pub bounces: ExpectedCount,
     pub complaints: ExpectedCount,
     pub knowledge: StoreKnowledge,
-    /// Windows after the list was sent.
+    /// Windows after the list is sent.
     pub windows: Vec<WindowForecast>,
     /// Groups of the list with most expected bounces, by dimension.
     pub parts: Vec<ListPart>,
-    /// What remains if addresses are removed, step by step.
+    /// The list after each step of removing addresses.
     pub remaining: Vec<RemainingList>,
     /// The split of `--keep-below`; null without it.
     pub split: Option<SplitSummary>,
@@ -42,11 +42,11 @@ pub struct ListCounts {
     pub invalid: u64,
     /// Addresses of the mailbox simulator and of own domains.
     pub not_counted: u64,
-    /// Addresses that are held in any case.
+    /// Addresses that are always held.
     pub held: u64,
 }
 
-/// What the store knows.
+/// Amount of mail in the store on which the forecast is based.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct StoreKnowledge {
     /// Attempts from which rates are estimated.
@@ -55,11 +55,11 @@ pub struct StoreKnowledge {
     pub addresses: u64,
     /// Addresses of the list with a history.
     pub known: u64,
-    /// Whether these are too few attempts for a conclusion.
+    /// Whether `attempts` is below the minimum volume.
     pub is_low: bool,
     /// Rate of first attempts of this account.
     pub first_rate: f64,
-    /// Standard deviation of the factor by which campaigns differ.
+    /// Relative standard deviation of bounces between campaigns.
     pub campaign_spread: f64,
 }
 
@@ -68,7 +68,7 @@ pub struct StoreKnowledge {
 pub struct ListPart {
     /// `evidence`, `provider`, `recipient_domain` or a column of the list.
     pub by: String,
-    /// Value.
+    /// Value of the dimension.
     pub value: String,
     /// Addresses.
     pub addresses: u64,
@@ -80,16 +80,16 @@ pub struct ListPart {
     pub rate_without: Option<f64>,
 }
 
-/// What remains of the list after a step.
+/// The list after a step of removing addresses.
 #[derive(Debug, Clone, Serialize)]
 pub struct RemainingList {
-    /// What is removed in this step.
+    /// Addresses that this step removes, as text.
     pub removed: &'static str,
-    /// Addresses that are removed in this step.
+    /// Number of addresses that this step removes.
     pub count: u64,
-    /// Addresses that remain.
+    /// Number of addresses that remain.
     pub addresses: u64,
-    /// Expected bounces of those that remain.
+    /// Expected bounces of the remaining addresses.
     pub bounces: ExpectedCount,
 }
 
@@ -102,9 +102,9 @@ pub struct SplitSummary {
     pub send: u64,
     /// Addresses to hold.
     pub hold: u64,
-    /// Expected bounces of those to send to.
+    /// Expected bounces of the addresses to send to.
     pub bounces: ExpectedCount,
-    /// Windows after these were sent.
+    /// Windows after the mail to these addresses is sent.
     pub windows: Vec<WindowForecast>,
 }
 
@@ -125,7 +125,7 @@ pub struct BacktestReport {
     pub mailings: Vec<MailingBacktest>,
 }
 
-/// Mean squared difference between probability and result of each attempt; smaller is better.
+/// Mean squared difference between probability and result of attempts; smaller is better.
 #[derive(Debug, Clone, Copy, Default, Serialize)]
 pub struct BrierScores {
     /// Of the forecast.
@@ -139,7 +139,7 @@ pub struct BrierScores {
 /// Attempts with similar probabilities.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct ReliabilityBin {
-    /// Probabilities from here, up to the next bin.
+    /// Lower bound of the probabilities; the upper bound is that of the next bin.
     pub from: f64,
     /// Attempts.
     pub attempts: u64,
@@ -149,26 +149,26 @@ pub struct ReliabilityBin {
     pub observed: f64,
 }
 
-/// How splits of the mailings would have worked.
+/// Results of splitting each past mailing.
 #[derive(Debug, Clone, Copy, Default, Serialize)]
 pub struct SplitBacktest {
     /// Bound of the bounce rate.
     pub keep_below: f64,
-    /// Mailings with a real rate of the kept addresses below the bound.
+    /// Mailings in which the actual rate of the kept addresses is below the bound.
     pub below: u64,
     /// All mailings.
     pub mailings: u64,
-    /// Mailings with a real rate at or above the bound without a split.
+    /// Mailings in which the actual rate without a split is at or above the bound.
     pub above_without: u64,
-    /// Of these mailings: addresses that were held, and that an oracle would hold.
+    /// Addresses that the split holds in `above_without` mailings.
     pub held: u64,
-    /// See `held`.
+    /// Addresses that an oracle holds in these mailings.
     pub oracle: u64,
-    /// Of these mailings: those that hold at most twice as many as an oracle.
+    /// `above_without` mailings in which the split holds at most twice as many as the oracle.
     pub within_twice: u64,
 }
 
-/// One hidden mailing.
+/// Forecast and actual results of one past mailing.
 #[derive(Debug, Clone, Serialize)]
 pub struct MailingBacktest {
     /// Value of the dimension; null for mail without one.
@@ -179,20 +179,21 @@ pub struct MailingBacktest {
     pub attempts: u64,
     /// Forecast of hard bounces.
     pub bounces: ExpectedCount,
-    /// Real number.
+    /// Actual number of hard bounces.
     pub observed: u64,
-    /// Whether it is in the interval.
+    /// Whether `observed` is in the interval.
     pub is_covered: bool,
     /// Forecast of complaints.
     pub complaints: ExpectedCount,
-    /// Real number.
+    /// Actual number of complaints.
     pub complaints_observed: u64,
     /// Addresses that the split holds.
     pub held: u64,
-    /// Addresses that an oracle holds: suppressed ones, and the fewest others.
+    /// Addresses that an oracle holds: addresses that are always held, and as few others as
+    /// possible.
     pub oracle: u64,
-    /// Whether the real rate without a split is at or above the bound.
+    /// Whether the actual rate without a split is at or above the bound.
     pub is_above: bool,
-    /// Real rate of the addresses that the split keeps; null if it keeps none.
+    /// Actual rate of the addresses that the split keeps; null if it keeps none.
     pub kept_rate: Option<f64>,
 }

@@ -1,4 +1,4 @@
-//! Which groups of a list the expected bounces come from. No I/O.
+//! Groups of a list with the most expected bounces. No I/O.
 
 use std::collections::HashMap;
 
@@ -9,8 +9,8 @@ use crate::forecast::replay::Replay;
 use crate::forecast::request::ForecastRequest;
 use crate::scan::MailTexts;
 
-/// Values of addresses.
-pub(crate) struct PartNames<'a> {
+/// Inputs for the groups of addresses.
+pub(crate) struct PartContext<'a> {
     pub(crate) request: &'a ForecastRequest,
     pub(crate) list: &'a RecipientList,
     pub(crate) replay: &'a Replay,
@@ -23,9 +23,10 @@ struct PartSum {
     bounces: f64,
 }
 
-/// Returns the groups with most expected bounces, by dimension; `bounces` is the number of the list.
+/// Returns the groups with the most expected bounces, by dimension. `bounces` is the expected
+/// number of the complete list.
 pub(crate) fn parts(
-    names: &PartNames<'_>,
+    context: &PartContext<'_>,
     addresses: &[AddressForecast],
     bounces: f64,
 ) -> Vec<ListPart> {
@@ -46,18 +47,19 @@ pub(crate) fn parts(
         sums.truncate(top);
         parts.extend(sums.into_iter().map(|(value, sum)| part(by, value, sum, total)));
     };
-    let top = names.request.top;
-    let domain = |id: u32| names.texts.domains.get(id).unwrap_or_default().to_owned();
+    let top = context.request.top;
+    let domain = |id: u32| context.texts.domains.get(id).unwrap_or_default().to_owned();
     let provider = |id: u32| {
-        let providers = &names.replay.providers;
+        let providers = &context.replay.providers;
         providers.name(providers.number(id)).to_owned()
     };
     add("evidence", &|_, one| one.evidence.to_owned(), usize::MAX);
     add("provider", &|_, one| provider(one.rated.attempt.domain), top);
     add("recipient_domain", &|_, one| domain(one.rated.attempt.domain), top);
-    for column in &names.request.columns {
-        let Some(position) = names.list.column(column) else { continue };
-        let value = |at: usize| names.list.fields(at).into_iter().nth(position).unwrap_or_default();
+    for column in &context.request.columns {
+        let Some(position) = context.list.column(column) else { continue };
+        let value =
+            |at: usize| context.list.fields(at).into_iter().nth(position).unwrap_or_default();
         add(column, &|at, _| value(at), top);
     }
     parts

@@ -1,5 +1,5 @@
-//! Parses the list to forecast: text or CSV, address first. A line that cannot be used is an error of that line; it
-//! never hides another line. No I/O.
+//! Parses the list to forecast: text or CSV, address first. An invalid line is an error of that
+//! line only; all other lines are parsed. No I/O.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -11,20 +11,20 @@ use crate::forecast::replay::RecipientHashes;
 use crate::scan::recipient_hash;
 use crate::suppress::address_list::{SEPARATORS, first_field};
 
-/// Longest line in bytes.
+/// Maximum length of a line in bytes.
 const LINE_BYTES_MAX: usize = 64 * 1024;
-/// Longest local part and domain in bytes (RFC 5321, section 4.5.3.1).
+/// Maximum length of local part and domain in bytes (RFC 5321, section 4.5.3.1).
 const LOCAL_BYTES_MAX: usize = 64;
 const DOMAIN_BYTES_MAX: usize = 255;
-/// Most errors that are kept.
+/// Maximum number of errors that are kept.
 const ERRORS_MAX: usize = 1_000;
 
-/// A line that cannot be used.
+/// An invalid line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct LineError {
     /// Number of the line, from 1.
     pub line: u64,
-    /// What is wrong.
+    /// Defect.
     pub error: &'static str,
 }
 
@@ -39,7 +39,7 @@ struct RecordRange {
 #[derive(Debug, Clone, Copy)]
 struct Record {
     range: RecordRange,
-    /// End of its address in the addresses.
+    /// End of its address in `RecipientList.addresses`.
     address_end: usize,
 }
 
@@ -55,9 +55,9 @@ pub struct RecipientList {
     separator: Option<char>,
     /// The first errors.
     pub errors: Vec<LineError>,
-    /// Number of lines that cannot be used.
+    /// Number of invalid lines.
     pub invalid: u64,
-    /// Addresses that occur again; only their first line counts.
+    /// Number of lines with an address of an earlier line; these lines are ignored.
     pub duplicates: u64,
 }
 
@@ -71,7 +71,7 @@ impl RecipientList {
         for (number, range) in (1..).zip(lines(&text)) {
             let line = text.get(range.start..range.end).unwrap_or_default();
             let has_odd_quotes = line.bytes().filter(|byte| *byte == b'"').count() % 2 == 1;
-            match usable(line) {
+            match line_address(line) {
                 Ok(None) => continue,
                 Ok(Some(address)) => {
                     is_open = has_odd_quotes;
@@ -142,7 +142,7 @@ impl RecipientList {
         fields(self.record(number), self.separator)
     }
 
-    /// Returns the names of the columns; those without a name have a number.
+    /// Returns the names of the columns; a column without a name has its number.
     pub(crate) fn columns(&self) -> Vec<String> {
         let named = self.header.clone().unwrap_or_else(|| vec!["address".to_owned()]);
         let most = (0..self.len().min(100)).map(|number| self.fields(number).len()).max();
@@ -173,7 +173,7 @@ impl RecipientList {
     }
 }
 
-/// Returns the text; bytes that are no UTF-8 become U+FFFD.
+/// Decodes UTF-8, or UTF-16 with a byte order mark; invalid bytes become U+FFFD.
 fn decode(bytes: &[u8]) -> String {
     let units = |of: fn([u8; 2]) -> u16| {
         bytes.chunks(2).skip(1).map(move |pair| of([pair[0], *pair.get(1).unwrap_or(&0)]))
@@ -203,8 +203,8 @@ fn lines(text: &str) -> impl Iterator<Item = RecordRange> {
     })
 }
 
-/// Returns the address of a line in normal form; `None` for an empty line and a comment.
-fn usable(line: &str) -> Result<Option<String>, &'static str> {
+/// Returns the address of a line in normal form; `None` for an empty line or a comment.
+fn line_address(line: &str) -> Result<Option<String>, &'static str> {
     if line.trim().is_empty() || line.starts_with('#') {
         return Ok(None);
     }

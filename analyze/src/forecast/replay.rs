@@ -1,5 +1,5 @@
-//! Replays the mail of a store in order of time: the state of each address, counts for rates, and how well each mailing
-//! was predicted by the rates of the day before it. No I/O.
+//! Replays the mail of a store in order of time. Computes the state of each address, counts for
+//! rates, and the expected and actual bounces of each mailing. No I/O.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::BuildHasherDefault;
@@ -15,15 +15,16 @@ use crate::forecast::totals::CampaignSpread;
 use crate::scan::{IdentityHasher, MailEvent, MailTexts, NO_RECIPIENT};
 use crate::timeline::Outcome;
 
-/// Most addresses with a state. If there are more, only those of the list and a sample of the others have one.
+/// Maximum number of addresses with a state. Above it, only addresses of the list and a sample of
+/// the others have a state.
 const ADDRESSES_MAX: usize = 7_000_000;
-/// Attempts after which the rates are good enough to judge mailings by them.
+/// Minimum number of earlier attempts from which the results of a mailing are evaluated.
 const ATTEMPTS_MIN: u64 = 1_000;
 
 /// A set of recipients.
 pub(crate) type RecipientHashes = HashSet<u64, BuildHasherDefault<IdentityHasher>>;
 
-/// An attempt and what was expected of it on the day before.
+/// An attempt, and its bounce probability by the rates at the start of its day.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct PredictedAttempt {
     pub(crate) attempt: Attempt,
@@ -58,9 +59,9 @@ impl ReplayObserver for NoObserver {
 #[derive(Debug)]
 pub(crate) struct Replay {
     states: AddressTable,
-    /// Recipients that keep their state in any case.
-    wanted: RecipientHashes,
-    /// Of other recipients, one in `2^sample_bits` has a state.
+    /// Recipients that always have a state.
+    always_tracked: RecipientHashes,
+    /// One in `2^sample_bits` of the other recipients has a state.
     sample_bits: u32,
     pub(crate) kinds: KnownKinds,
     pub(crate) tallies: Tallies,
@@ -71,24 +72,24 @@ pub(crate) struct Replay {
     /// Mailings of the current day by campaign.
     today: HashMap<u32, u32>,
     day: Option<i64>,
-    /// Messages with a complaint: the recipients that a report lists are candidates, it counts once.
+    /// Messages with a complaint. A complaint report can list several candidates, but counts once.
     complained: HashSet<u64, BuildHasherDefault<IdentityHasher>>,
-    /// Attempts after this time are too young for their results.
+    /// Attempts after this time do not count: results can still be missing.
     mature_until: i64,
 }
 
 impl Replay {
-    /// Returns the state before the first day. Attempts after `mature_until` give no rates.
+    /// Returns the state before the first day. Attempts after `mature_until` do not count in rates.
     pub(crate) fn new(
         known_providers: BTreeMap<String, String>,
-        wanted: RecipientHashes,
+        always_tracked: RecipientHashes,
         mature_until: i64,
     ) -> Self {
         let (tallies, providers) = (Tallies::default(), ProviderTable::new(known_providers));
         Self {
             model: RateModel::new(&tallies, &providers),
             states: AddressTable::default(),
-            wanted,
+            always_tracked,
             sample_bits: 0,
             kinds: KnownKinds::default(),
             tallies,
@@ -101,7 +102,8 @@ impl Replay {
         }
     }
 
-    /// Adds events of a day, sorted by time; a part of a day has all events of its recipients.
+    /// Adds events of a day, sorted by time. A day can be added in parts, but all its events of one
+    /// recipient must be in the same part.
     pub(crate) fn add(
         &mut self,
         texts: &MailTexts,
@@ -121,10 +123,10 @@ impl Replay {
         let has = |outcome| events.iter().any(|one| one.outcome == outcome);
         self.kinds.has_sends |= has(Outcome::Send);
         self.kinds.has_deliveries |= has(Outcome::Delivery);
-        // what is predicted may depend on the days before only
+        // predictions use only the state before the day
         let start = day.saturating_mul(DAY_MS);
         let class = |one: &MailEvent| match one.outcome {
-            // no attempt
+            // not an attempt
             outcome if self.kinds.has_sends && outcome != Outcome::Send => AddressClass::New,
             _ => self.class_at(one.recipient, start.max(one.at)),
         };
@@ -146,7 +148,7 @@ impl Replay {
         self.start_day(texts, self.day.unwrap_or_default());
     }
 
-    /// Returns how much campaigns differ, from mailings up to two days before `day`.
+    /// Returns the variance between campaigns, from mailings up to two days before `day`.
     pub(crate) fn spread(&self, day: i64) -> CampaignSpread {
         campaign_spread(self.mailings.iter().filter(|one| one.day < day - 1))
     }
@@ -167,14 +169,15 @@ impl Replay {
     fn is_tracked(&self, recipient: u64) -> bool {
         self.sample_bits == 0
             || recipient.leading_zeros() >= self.sample_bits
-            || self.wanted.contains(&recipient)
+            || self.always_tracked.contains(&recipient)
     }
 
     fn limit_states(&mut self) {
         while self.states.len() > ADDRESSES_MAX {
             self.sample_bits += 1;
-            let (bits, wanted) = (self.sample_bits, &self.wanted);
-            self.states.retain(|hash| hash.leading_zeros() >= bits || wanted.contains(&hash));
+            let (bits, always_tracked) = (self.sample_bits, &self.always_tracked);
+            self.states
+                .retain(|hash| hash.leading_zeros() >= bits || always_tracked.contains(&hash));
         }
     }
 
@@ -199,7 +202,7 @@ impl Replay {
             observer.attempt(event, &predicted);
             state.start(event, class, predicted.mailing);
             if is_mature {
-                let expected = self.model.base(attempt(class), provider);
+                let expected = self.model.base_rate(attempt(class), provider);
                 self.tallies.add_attempt(attempt(class), provider, expected);
             }
         }
@@ -235,22 +238,22 @@ impl Replay {
         provider: usize,
         event: &MailEvent,
     ) -> PredictedAttempt {
-        let probability = self.model.bounce(attempt, provider);
+        let probability = self.model.bounce_probability(attempt, provider);
         let next = u32::try_from(self.mailings.len()).unwrap_or(NO_MAILING);
         let mailing = *self.today.entry(event.campaign).or_insert(next);
         if mailing == next {
             self.mailings.push(Mailing {
                 day: day_of(event.at),
                 campaign: event.campaign,
-                is_judged: self.tallies.attempts >= ATTEMPTS_MIN,
+                is_evaluated: self.tallies.attempts >= ATTEMPTS_MIN,
                 ..Mailing::default()
             });
         }
         if let Some(one) = self.mailings.get_mut(mailing as usize) {
             one.attempts += 1.0;
             one.expected += probability;
-            one.binomial += probability * (1.0 - probability);
-            one.expected_complaints += self.model.complaint(provider).mean;
+            one.binomial_variance += probability * (1.0 - probability);
+            one.expected_complaints += self.model.complaint_rate(provider).mean;
         }
         PredictedAttempt { attempt, mailing, probability }
     }

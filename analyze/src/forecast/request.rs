@@ -15,21 +15,21 @@ pub struct ForecastRequest {
     pub check: CheckRequest,
     /// Which addresses are suppressed.
     pub suppress: SuppressRequest,
-    /// Names the campaign of stored mail.
+    /// Dimension with the campaign of stored mail.
     pub campaign: Dimension,
     /// Duration over which the list is sent, milliseconds; 0: at once.
     pub over_ms: i64,
-    /// Hashes addresses as the store does.
+    /// Hashes addresses in the same way as the store.
     pub hasher: Option<AddressRedactor>,
     /// Addresses on SES's suppression list.
     pub ses_list: Option<AddressList>,
     /// Domains that accept no mail, with the reason.
     pub no_mail_domains: BTreeMap<String, String>,
-    /// Columns of the list by which the forecast is split.
+    /// Columns of the list by which expected bounces are grouped.
     pub columns: Vec<String>,
-    /// Bound of the bounce rate for a split of the list.
+    /// Upper bound of the bounce rate for a split of the list.
     pub keep_below: Option<f64>,
-    /// Most groups per dimension.
+    /// Maximum number of groups per dimension.
     pub top: usize,
 }
 
@@ -38,12 +38,12 @@ pub struct ForecastRequest {
 pub struct BacktestRequest {
     /// Store, own domains, time and minimum volume.
     pub check: CheckRequest,
-    /// Names the campaign of stored mail.
+    /// Dimension with the campaign of stored mail.
     pub campaign: Dimension,
-    /// Mailings sent after this time are hidden and forecast, epoch milliseconds.
+    /// Forecast mailings sent after this time, epoch milliseconds.
     pub from: i64,
-    /// Fewest attempts of a mailing.
+    /// Minimum number of attempts of a mailing.
     pub attempts_min: u64,
-    /// Bound of the bounce rate for the split of each mailing.
+    /// Upper bound of the bounce rate for the split of each mailing.
     pub keep_below: f64,
 }

@@ -1,4 +1,5 @@
-//! Runs `forecast`: replays the mail of the store, forecasts each address of the list, and sums up.
+//! Runs `forecast`: replays the mail of the store, forecasts each address of the list, and builds
+//! the summary.
 
 use bouncewatch_classify::Classifier;
 use bouncewatch_schemas::time::format_ms;
@@ -12,7 +13,7 @@ use crate::forecast::evaluation::{
     AddressForecast, Evaluator, domain_ids, hold_reasons, store_hashes,
 };
 use crate::forecast::model::{Forecast, ListCounts, RemainingList, SplitSummary, StoreKnowledge};
-use crate::forecast::parts::{PartNames, parts};
+use crate::forecast::parts::{PartContext, parts};
 use crate::forecast::recipient_list::RecipientList;
 use crate::forecast::replay::{NoObserver, RecipientHashes, Replay, ReplayObserver};
 use crate::forecast::request::ForecastRequest;
@@ -29,7 +30,8 @@ pub struct ListForecast {
     pub summary: Forecast,
     /// Forecast of each address, in the order of the list.
     pub(crate) addresses: Vec<AddressForecast>,
-    /// Numbers of the addresses to send to, best first; without `keep_below`, the bound is the threshold of a warning.
+    /// Positions of the addresses to send to, lowest risk first. Without `keep_below`, the bound is
+    /// the warning threshold.
     pub(crate) send: Vec<usize>,
     /// Complaint probability of each address.
     pub(crate) complaint_rates: Vec<f64>,
@@ -46,15 +48,16 @@ pub fn forecast(
 ) -> Result<ListForecast, AnalyzeError> {
     let check = &request.check;
     StoreScan::run(&check.store, check.service, &check.own_domains, |scan| {
-        // mail to own domains is in no rate, but an invalid address there is invalid too
+        // rates exclude own domains, but invalid addresses there are invalid too
         let all_mail = scan.with_own_domains();
         let suppressions = suppress_scan(&request.suppress, None, classifier, &all_mail)?;
         let holds = hold_reasons(&suppressions);
         drop(suppressions);
         let mut texts = MailTexts::default();
-        let wanted = list.addresses().flat_map(|address| store_hashes(request, address)).collect();
+        let always_tracked =
+            list.addresses().flat_map(|address| store_hashes(request, address)).collect();
         let mut replay =
-            replay(scan, check.at, &request.campaign, wanted, &mut texts, &mut NoObserver)?;
+            replay(scan, check.at, &request.campaign, always_tracked, &mut texts, &mut NoObserver)?;
         let domains = domain_ids(list, &mut texts);
         replay.finish(&texts);
         let evaluator = Evaluator { request, replay: &replay, holds: &holds, domains: &domains };
@@ -63,27 +66,27 @@ pub fn forecast(
     })
 }
 
-/// Replays the mail of the store up to `at`. `wanted` are the recipients that keep their state in any case.
+/// Replays the mail of the store up to `at`. `always_tracked`: recipients that always have a state.
 pub(super) fn replay(
     scan: &StoreScan,
     at: i64,
     campaign: &Dimension,
-    wanted: RecipientHashes,
+    always_tracked: RecipientHashes,
     texts: &mut MailTexts,
     observer: &mut impl ReplayObserver,
 ) -> Result<Replay, AnalyzeError> {
     let known = domain_providers(scan, at)?;
-    let mut replay = Replay::new(known, wanted, at.saturating_sub(MATURE_AFTER_MS));
+    let mut replay = Replay::new(known, always_tracked, at.saturating_sub(MATURE_AFTER_MS));
     scan.mail_by_day(campaign, at, texts, |texts, day, events| {
         replay.add(texts, day, events, observer);
     })?;
     Ok(replay)
 }
 
-/// Whether a step removes an address, given its number and forecast.
+/// Whether a step removes an address, given its position and forecast.
 type RemovedAddress<'s> = dyn Fn(usize, &AddressForecast) -> bool + 's;
 
-/// Sums up a list.
+/// Builds the summary of a list.
 struct Summary<'a> {
     request: &'a ForecastRequest,
     list: &'a RecipientList,
@@ -113,7 +116,7 @@ impl Summary<'_> {
         });
         let knowledge = self.knowledge();
         let status = status(&windows, knowledge.is_low);
-        let names = PartNames { request, list, replay, texts };
+        let context = PartContext { request, list, replay, texts };
         let held = self.addresses.iter().filter(|one| one.hold.is_some()).count() as u64;
         let summary = Forecast {
             version: 1,
@@ -131,14 +134,14 @@ impl Summary<'_> {
             complaints: all.complaints,
             knowledge,
             windows,
-            parts: parts(&names, &self.addresses, all.bounces.expected),
+            parts: parts(&context, &self.addresses, all.bounces.expected),
             remaining: self.remaining(&send),
             split,
             errors: list.errors.clone(),
         };
         let complaint_rate = |one: &AddressForecast| {
             let provider = replay.providers.number(one.rated.attempt.domain);
-            replay.model.complaint(provider).mean
+            replay.model.complaint_rate(provider).mean
         };
         let complaint_rates = self.addresses.iter().map(complaint_rate).collect();
         Ok(ListForecast { summary, addresses: self.addresses, send, complaint_rates })
@@ -163,7 +166,7 @@ impl Summary<'_> {
         }
     }
 
-    /// Returns the addresses to send to, best first.
+    /// Returns the positions of the addresses to send to, lowest risk first.
     fn send(&self) -> Vec<usize> {
         let rated = self.addresses.iter().map(|one| one.rated);
         let bound = self.request.keep_below.unwrap_or(self.request.check.bounce.warning);
@@ -179,12 +182,12 @@ impl Summary<'_> {
             addresses: self.replay.addresses() as u64,
             known: self.addresses.iter().filter(is_known).count() as u64,
             is_low: tallies.attempts < self.request.check.minimum_volume,
-            first_rate: self.replay.model.account().mean,
+            first_rate: self.replay.model.account_rate().mean,
             campaign_spread: self.spread().bounces.sqrt(),
         }
     }
 
-    /// Returns what remains of the list after steps that each remove more.
+    /// Returns the list after each step of removing addresses.
     fn remaining(&self, send: &[usize]) -> Vec<RemainingList> {
         let mut is_kept = vec![false; self.addresses.len()];
         for at in send {
@@ -216,7 +219,7 @@ impl Summary<'_> {
     }
 }
 
-/// Returns the worst level of the windows. A store that knows little makes no window OK.
+/// Returns the worst level of the windows; unknown instead of OK if the store has a low volume.
 fn status(windows: &[WindowForecast], is_low: bool) -> AlertLevel {
     let minimum = if is_low { AlertLevel::Unknown } else { AlertLevel::Ok };
     windows.iter().map(|one| one.level).fold(minimum, AlertLevel::max)

@@ -1,4 +1,5 @@
-//! Empirical Bayes for rates: a Beta prior, and how strongly groups are drawn to the mean of all groups. No I/O.
+//! Empirical Bayes for rates: a Beta prior, and the shrinkage of groups toward their common mean.
+//! No I/O.
 
 /// Prior or posterior of a rate: a Beta distribution, given by its mean and its weight in attempts (`a + b`).
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -8,7 +9,7 @@ pub(crate) struct BetaRate {
 }
 
 impl BetaRate {
-    /// Returns the posterior after `count` of `attempts`; both can be weighted numbers.
+    /// Returns the posterior after `count` results in `attempts`; both can be weighted.
     pub(crate) fn after(self, count: f64, attempts: f64) -> Self {
         let weight = self.weight + attempts;
         Self { mean: (self.mean * self.weight + count) / weight, weight }
@@ -20,15 +21,19 @@ impl BetaRate {
     }
 }
 
-/// Limits of the weight of a common mean, in attempts: from groups that have little in common to groups that are equal.
+/// Range of the prior weight, in attempts: small for different groups, large for similar groups.
 const WEIGHT_RANGE: (f64, f64) = (2.0, 2_000.0);
-/// Fewest groups from which the weight is estimated.
+/// Minimum number of groups to estimate the weight.
 const GROUPS_MIN: f64 = 5.0;
 
-/// Estimates the weight of the common mean of groups from their counts and attempts: the method of moments for the
-/// beta-binomial distribution (J. C. Kleinman, "Proportions with extraneous variance", 1973). `default` if there are too
-/// few groups.
-pub(crate) fn common_weight(groups: impl Iterator<Item = (f64, f64)> + Clone, default: f64) -> f64 {
+/// Estimates the prior weight of the common mean of groups, from `(count, attempts)` of each group.
+///
+/// Method of moments for the beta-binomial distribution (J. C. Kleinman, "Proportions with
+/// extraneous variance", 1973). Returns `default` if there are too few groups.
+pub(crate) fn estimate_prior_weight(
+    groups: impl Iterator<Item = (f64, f64)> + Clone,
+    default: f64,
+) -> f64 {
     let (mut number, mut count, mut attempts, mut squares) = (0.0, 0.0, 0.0, 0.0);
     let known = groups.filter(|(_, attempts)| *attempts > 0.0);
     for (of_group, n) in known.clone() {
@@ -69,7 +74,7 @@ mod tests {
 
     #[test]
     fn weight_is_small_for_different_groups_and_large_for_equal_ones() {
-        let weight = |groups: &[(f64, f64)]| common_weight(groups.iter().copied(), 30.0);
+        let weight = |groups: &[(f64, f64)]| estimate_prior_weight(groups.iter().copied(), 30.0);
         let equal = [(5.0, 100.0); 20];
         let different: Vec<_> = (0..20).map(|n| (f64::from(n % 2) * 50.0, 100.0)).collect();
         assert!((weight(&equal) - 2_000.0).abs() < 1e-9);

@@ -1,20 +1,20 @@
-//! Which addresses to hold so that the bounce rate of the others stays below a bound. No I/O.
+//! Selects addresses to hold, so that the bounce rate of the others stays below a bound. No I/O.
 
 use crate::forecast::rate_model::RateModel;
 use crate::forecast::tallies::{Attempt, ProviderTable};
 use crate::forecast::totals::{CampaignSpread, ListTotals};
 
-/// An address, as far as a split depends on it.
+/// The properties of an address that a split depends on.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RatedAddress {
     pub(crate) attempt: Attempt,
     pub(crate) probability: f64,
     pub(crate) accepts_no_mail: bool,
-    /// Whether it is held in any case.
-    pub(crate) is_held: bool,
+    /// Whether it is held whatever its probability is.
+    pub(crate) is_always_held: bool,
 }
 
-/// Returns the totals of some addresses.
+/// Returns the totals of addresses.
 pub(crate) fn totals<'m>(
     model: &'m RateModel,
     table: &'m ProviderTable,
@@ -27,8 +27,8 @@ pub(crate) fn totals<'m>(
     totals
 }
 
-/// The numbers of the addresses to send to, best first: as many as keep their bounce rate below `bound` in 99 of 100
-/// cases.
+/// Returns the positions of the addresses to send to, lowest risk first: the maximum number for
+/// which the bounce rate stays below `bound` with a probability of 99 %.
 pub(crate) fn addresses_to_send(
     model: &RateModel,
     table: &ProviderTable,
@@ -37,7 +37,7 @@ pub(crate) fn addresses_to_send(
     bound: f64,
 ) -> Vec<usize> {
     let mut order: Vec<(usize, RatedAddress)> =
-        addresses.enumerate().filter(|(_, one)| !one.is_held).collect();
+        addresses.enumerate().filter(|(_, one)| !one.is_always_held).collect();
     // a stable sort: addresses with the same risk stay in the order of the list
     order.sort_by(|(_, one), (_, other)| one.probability.total_cmp(&other.probability));
     let is_below = |count: usize| {

@@ -16,10 +16,10 @@ use crate::report::text_table::TextTable;
 
 /// Maximum length of a value of the list.
 const VALUE_MAX: usize = 40;
-/// Most mailings of a table.
+/// Maximum number of mailings in a table.
 const MAILINGS_MAX: usize = 40;
 
-/// Returns a forecast: status, expected numbers, windows, groups, and what remains.
+/// Returns a forecast as text: status, expected numbers, windows, groups, and removal steps.
 pub fn forecast(forecast: &Forecast, layout: TextLayout) -> String {
     let mut out = format!(
         "{}  as of {}\n{}{}{}\n",
@@ -35,7 +35,7 @@ pub fn forecast(forecast: &Forecast, layout: TextLayout) -> String {
     out.push_str("\nWhere the bounces come from:\n");
     out.push_str(&parts(&forecast.parts, layout));
     if !forecast.remaining.is_empty() {
-        out.push_str("\nWhat remains without:\n");
+        out.push_str("\nThe list after removing addresses, step by step:\n");
         out.push_str(&remaining(&forecast.remaining, layout));
     }
     if let Some(split) = &forecast.split {
@@ -46,7 +46,7 @@ pub fn forecast(forecast: &Forecast, layout: TextLayout) -> String {
 
 fn list_line(list: ListCounts, knowledge: StoreKnowledge) -> String {
     format!(
-        "List: {} addresses, {} with a history; {} are held in any case\n",
+        "List: {} addresses, {} with a history, {} always held\n",
         list.addresses, knowledge.known, list.held
     )
 }
@@ -68,16 +68,19 @@ fn knowledge_line(knowledge: StoreKnowledge) -> String {
     let first = percent(Some(first_rate));
     if is_low {
         format!(
-            "The store knows little: {attempts} attempts. The forecast is mostly a general assumption; send to a small part first.\n"
+            "Low volume: the store has {attempts} attempts. The forecast is mostly a prior; \
+             send to a small part of the list first.\n"
         )
     } else {
         format!(
-            "The store knows {attempts} attempts to {addresses} addresses; {first} of first attempts bounce.\n"
+            "The store has {attempts} attempts to {addresses} addresses; \
+             {first} of first attempts bounce.\n"
         )
     }
 }
 
-/// Returns a line per rate: `volume:10000 bounce rate rises from 2.10 % to 6.30 % (4.90 % to 8.00 %): WARNING`.
+/// Returns one line per rate:
+/// `7d bounce rate rises from 2.10 % to 6.30 % (4.90 % to 8.00 %): WARNING`.
 fn windows(windows: &[WindowForecast]) -> String {
     let mut out = String::new();
     let accounts = windows.iter().any(|one| one.scope != windows[0].scope);
@@ -152,11 +155,11 @@ fn split_lines(split: &SplitSummary) -> String {
     )
 }
 
-/// Returns a backtest: coverage, Brier scores, reliability, split, and the mailings.
+/// Returns a backtest as text: coverage, Brier scores, reliability, split, and the mailings.
 pub fn backtest(report: &BacktestReport, layout: TextLayout) -> String {
     let count = report.mailings.len();
     let mut out = format!(
-        "{count} mailings from {} with {} attempts, each forecast from the mail of the days before\n",
+        "{count} mailings from {} with {} attempts, each forecast from the mail of earlier days\n",
         utc_second(&report.from),
         report.attempts
     );
@@ -167,9 +170,10 @@ pub fn backtest(report: &BacktestReport, layout: TextLayout) -> String {
     // writing to a String cannot fail
     _ = write!(
         out,
-        "Bounces in the 90 % interval: {} of mailings; complaints: {}\n\
-         Brier score: {:.6}; rate of the account: {:.6}; rate of the domain: {:.6}\n\
-         Split at {}: {} of {} mailings below it; without a split {} above it, {} addresses held, an oracle {}\n\n",
+        "Mailings in the 90 % interval: {} by bounces, {} by complaints\n\
+         Brier score: forecast {:.6}, rate of the account {:.6}, rate of the domain {:.6}\n\
+         Split at {}: {} of {} mailings below it; {} would not be below it without a split. \
+         Addresses held in these: {}, by an oracle: {}\n\n",
         percent(report.coverage),
         percent(report.complaint_coverage),
         brier.forecast,

@@ -1,4 +1,4 @@
-//! Counts of attempts and results from which rates are estimated. Older events weigh less. No I/O.
+//! Counts of attempts and results to estimate rates. Older events have less weight. No I/O.
 
 use std::collections::BTreeMap;
 
@@ -8,14 +8,14 @@ use bouncewatch_schemas::provider;
 use crate::forecast::address_state::AddressClass;
 use crate::scan::StringInterner;
 
-/// Days after which an event weighs half in rates: lists and domains change within months.
+/// Half-life of the weight of an event in rates, in days: lists and domains change within months.
 const HALF_LIFE_DAYS: f64 = 30.0;
-/// The same in the ratios of providers: a provider that blocks mail does so for days.
+/// Half-life in the ratios of providers, in days: a provider blocks mail for days.
 const RECENT_HALF_LIFE_DAYS: f64 = 7.0;
-/// Group of the domains that resemble the domain of a large provider.
+/// Provider name for domains that look like a mistyped domain of a large provider.
 pub(crate) const MISTYPED: &str = "mistyped";
 
-/// Weighted numbers of attempts and of bounces or complaints.
+/// Weighted number of attempts, and of their bounces or complaints.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct WeightedCounts {
     pub(crate) attempts: f64,
@@ -23,7 +23,8 @@ pub(crate) struct WeightedCounts {
 }
 
 impl WeightedCounts {
-    /// Returns count and attempts; `scale` is the weight of an event now. Events without an attempt do not count.
+    /// Returns count and attempts; `scale` is the weight of an event now. The count is limited to
+    /// the attempts, because a result can lack its attempt.
     pub(crate) fn scaled(&self, scale: f64) -> (f64, f64) {
         (self.count.min(self.attempts) / scale, self.attempts / scale)
     }
@@ -33,27 +34,29 @@ impl WeightedCounts {
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct ExpectedCounts {
     pub(crate) expected: f64,
-    /// Variance of the observed number if rates were known.
-    pub(crate) binomial: f64,
+    /// Variance of the observed number if all rates were known exactly.
+    pub(crate) binomial_variance: f64,
     pub(crate) observed: f64,
 }
 
 impl ExpectedCounts {
-    /// Expected bounces that weigh as much as the assumption that observed and expected numbers are equal.
+    /// Weight of the prior, in expected bounces. The prior is a ratio of 1.
     const PRIOR: f64 = 10.0;
 
     /// Adds an attempt.
     fn add(&mut self, expected: f64, weight: f64) {
         self.expected += weight * expected;
-        self.binomial += weight * expected * (1.0 - expected);
+        self.binomial_variance += weight * expected * (1.0 - expected);
     }
 
-    /// Returns observed / expected, drawn to 1: the posterior of a factor on a Poisson number with a gamma prior, with less
-    /// variance if rates are high. `scale` is the weight of an event now.
+    /// Returns observed / expected, shrunk toward 1. `scale` is the weight of an event now.
+    ///
+    /// The posterior of a factor on a Poisson number with a gamma prior. The variance is reduced to
+    /// the binomial variance, which is lower at high rates.
     pub(crate) fn ratio(self, scale: f64) -> RateRatio {
         let weight = self.expected / scale + Self::PRIOR;
         let mean = (self.observed / scale + Self::PRIOR) / weight;
-        let binomial = self.binomial / scale + Self::PRIOR;
+        let binomial = self.binomial_variance / scale + Self::PRIOR;
         RateRatio { mean, variance: mean * binomial / (weight * weight) }
     }
 }
@@ -70,12 +73,13 @@ impl RateRatio {
     pub(crate) const ONE: Self = Self { mean: 1.0, variance: 0.0 };
 }
 
-/// Providers of domains, by the IDs of the domains.
+/// Provider of each domain, by domain ID.
 #[derive(Debug, Default)]
 pub(crate) struct ProviderTable {
     names: Vec<String>,
-    /// Providers of domains by events of the store.
+    /// Provider by domain name, from the events of the store.
     known: BTreeMap<String, String>,
+    /// Position in `names`, by domain ID.
     of_domain: Vec<u32>,
 }
 
@@ -84,7 +88,7 @@ impl ProviderTable {
         Self { known, ..Self::default() }
     }
 
-    /// Adds the domains that are new.
+    /// Adds new domains.
     pub(crate) fn extend(&mut self, domains: &StringInterner) {
         for id in self.of_domain.len()..=domains.len() {
             let domain = u32::try_from(id).ok().and_then(|id| domains.get(id)).unwrap_or_default();
@@ -124,7 +128,7 @@ impl ProviderTable {
     }
 }
 
-/// An attempt, as far as rates depend on it.
+/// The properties of an attempt that its rate depends on.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Attempt {
     pub(crate) class: AddressClass,
@@ -133,8 +137,8 @@ pub(crate) struct Attempt {
 }
 
 impl Attempt {
-    /// Returns the ratio of the provider that applies to it: for first attempts, or for those to addresses with a
-    /// delivery.
+    /// Returns the kind of provider ratio that applies: 0 for first attempts, 1 for attempts to an
+    /// address with a delivery; `None` if none applies.
     pub(crate) fn ratio_kind(self) -> Option<usize> {
         match self.class {
             AddressClass::New => Some(0),
@@ -154,7 +158,7 @@ pub(crate) struct Tallies {
     pub(crate) classes: [WeightedCounts; AddressClass::ALL.len()],
     /// First attempts to addresses, by domain.
     pub(crate) new_by_domain: Vec<WeightedCounts>,
-    /// First attempts and attempts to addresses with a delivery, by provider.
+    /// Recent counts by provider and [`Attempt::ratio_kind`].
     pub(crate) recent: Vec<[ExpectedCounts; 2]>,
     /// Weight of an event of the current day in `recent`.
     pub(crate) recent_scale: f64,
@@ -181,12 +185,12 @@ impl Default for Tallies {
 }
 
 impl Tallies {
-    /// Starts a day: its events weigh more than those before it.
+    /// Starts a day: its events have more weight than earlier events.
     pub(crate) fn start_day(&mut self, day: i64, providers: &ProviderTable) {
         let first = *self.first_day.get_or_insert(day);
         let days = i32::try_from(day.saturating_sub(first)).unwrap_or(i32::MAX);
         self.scale = (f64::from(days) / HALF_LIFE_DAYS).exp2();
-        // the weights of 20 years fit into a float
+        // the limit, 2^1000, is reached after 19 years and fits into a float
         self.recent_scale = (f64::from(days) / RECENT_HALF_LIFE_DAYS).min(1_000.0).exp2();
         self.new_by_domain.resize(providers.domains(), WeightedCounts::default());
         self.recent.resize(providers.len(), Default::default());

@@ -7,7 +7,7 @@ use crate::forecast::interval::{count_bound, count_interval};
 use crate::forecast::rate_model::{NO_MAIL_PRIOR, RateModel};
 use crate::forecast::tallies::{Attempt, ProviderTable};
 
-/// An expected number with its 90 % interval, and the same as rates.
+/// An expected number with its 90 % interval, as counts and as rates.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct ExpectedCount {
     /// Expected number.
@@ -33,7 +33,7 @@ impl ExpectedCount {
     }
 }
 
-/// Squared relative differences between campaigns, beyond chance: of bounces, and of complaints.
+/// Relative variance between campaigns that chance does not explain.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct CampaignSpread {
     pub(crate) bounces: f64,
@@ -47,16 +47,17 @@ pub(crate) struct ListTotals<'m> {
     table: &'m ProviderTable,
     pub(crate) addresses: f64,
     pub(crate) bounces: f64,
-    /// Variance of the number of bounces if all rates were known.
-    binomial: f64,
-    /// Sum of the ratios to the rate of the class, by class.
+    /// Variance of the number of bounces if all rates were known exactly.
+    binomial_variance: f64,
+    /// Sum of the factors on the rate of the class, by class.
     classes: [f64; AddressClass::ALL.len()],
-    /// The same for first attempts, by domain.
+    /// Sum of the factors on the rate of the domain for first attempts, by domain.
     domains: Vec<f64>,
+    /// Number of addresses at domains that accept no mail.
     no_mail: f64,
-    /// Addresses by provider, for complaints.
+    /// Number of addresses by provider, for complaints.
     providers: Vec<f64>,
-    /// Sum of the rates to which the ratio of the provider applies, with the variance of the ratio.
+    /// By provider and [`Attempt::ratio_kind`]: sum of the rates, and variance of the ratio.
     recent: Vec<[(f64, f64); 2]>,
 }
 
@@ -67,7 +68,7 @@ impl<'m> ListTotals<'m> {
             table,
             addresses: 0.0,
             bounces: 0.0,
-            binomial: 0.0,
+            binomial_variance: 0.0,
             classes: Default::default(),
             domains: vec![0.0; table.domains()],
             no_mail: 0.0,
@@ -81,7 +82,7 @@ impl<'m> ListTotals<'m> {
         let provider = self.table.number(attempt.domain);
         self.addresses += 1.0;
         self.bounces += probability;
-        self.binomial += probability * (1.0 - probability);
+        self.binomial_variance += probability * (1.0 - probability);
         if let Some(of_provider) = self.providers.get_mut(provider) {
             *of_provider += 1.0;
         }
@@ -92,7 +93,7 @@ impl<'m> ListTotals<'m> {
         if let Some(kind) = attempt.ratio_kind()
             && let Some(kinds) = self.recent.get_mut(provider)
         {
-            kinds[kind].0 += self.model.base(attempt, provider);
+            kinds[kind].0 += self.model.base_rate(attempt, provider);
             kinds[kind].1 = self.model.recent_ratio(attempt, provider).variance;
         }
         let ratio = self.model.ratio(attempt, provider);
@@ -107,19 +108,22 @@ impl<'m> ListTotals<'m> {
         ExpectedCount::new(self.bounces, self.variance(spread), self.addresses)
     }
 
-    /// Returns the bounce rate that is exceeded in one of 100 cases.
+    /// Returns the 99 % quantile of the bounce rate.
     pub(crate) fn bounce_rate_bound(&self, spread: CampaignSpread) -> f64 {
         count_bound(self.bounces, self.variance(spread)) / self.addresses.max(1.0)
     }
 
     fn variance(&self, spread: CampaignSpread) -> f64 {
-        // not their sum: the differences of campaigns in the past contain the errors of rates
+        // not the sum: deviations of past campaigns include the errors of estimated rates
         let campaign = spread.bounces * self.bounces * self.bounces;
-        self.binomial + self.rate_variance().max(campaign)
+        self.binomial_variance + self.rate_variance().max(campaign)
     }
 
-    /// Variance because rates are estimates: each rate is shared by all addresses that use it. The variance of a single
-    /// address is complete without it.
+    /// Returns the variance of the number of bounces that results from errors of the estimated
+    /// rates.
+    ///
+    /// An error of a rate affects all addresses with that rate in the same way. Only pairs of
+    /// addresses count: `binomial_variance` includes the variance of each single address.
     fn rate_variance(&self) -> f64 {
         let model = self.model;
         let pairs = |sum: f64| sum * (sum - 1.0).max(0.0);
@@ -130,11 +134,11 @@ impl<'m> ListTotals<'m> {
         for (sum, rate) in self.classes.iter().zip(&model.classes) {
             variance += pairs(*sum) * rate.variance();
         }
-        // shares of the rates of domains that come from their provider, and from the account
+        // the rate of a domain depends on that of its provider, and this on that of the account
         let mut of_providers = vec![0.0; self.table.len()];
         for (domain, sum) in (0_u32..).zip(&self.domains).filter(|(_, sum)| **sum > 0.0) {
             let provider = self.table.number(domain);
-            let rate = model.domain(domain, provider);
+            let rate = model.domain_rate(domain, provider);
             variance += pairs(*sum) * rate.variance();
             let weight = model.domain_weights.get(provider).copied().unwrap_or(rate.weight);
             of_providers[provider] += sum * weight / rate.weight;
@@ -148,14 +152,14 @@ impl<'m> ListTotals<'m> {
             variance += sum * sum * rate.variance();
             of_account += sum * (model.provider_weight / rate.weight).min(1.0);
         }
-        variance + of_account * of_account * model.account().variance()
+        variance + of_account * of_account * model.account_rate().variance()
     }
 
     /// Returns the expected number of complaints.
     pub(crate) fn expected_complaints(&self, spread: CampaignSpread) -> ExpectedCount {
         let (mut expected, mut of_rates) = (0.0, 0.0);
         for (provider, addresses) in self.providers.iter().enumerate() {
-            let rate = self.model.complaint(provider);
+            let rate = self.model.complaint_rate(provider);
             expected += addresses * rate.mean;
             of_rates += addresses * addresses * rate.variance();
         }

@@ -23,7 +23,7 @@ pub(super) struct HistoryCollector<'c> {
     /// Time of the last event by kind.
     last: BTreeMap<EventKind, i64>,
     events: Vec<HistoryEvent>,
-    /// Recipients with a bounce or a complaint at any time: only these can be suppressed.
+    /// Recipients with a bounce or a complaint, also before `from`: only these can be suppressed.
     pub(super) failed: BTreeSet<String>,
 }
 
@@ -60,14 +60,14 @@ impl<'c> HistoryCollector<'c> {
         self.first = self.first.into_iter().chain([fields.at]).min();
         let last = self.last.entry(fields.kind).or_insert(fields.at);
         *last = fields.at.max(*last);
-        let event = self.listed(event);
+        let event = self.history_event(event);
         self.events.push(event);
         if self.events.len() >= self.top.saturating_mul(2) {
             self.keep_newest();
         }
     }
 
-    fn listed(&mut self, event: &AddressEvent<'_>) -> HistoryEvent {
+    fn history_event(&mut self, event: &AddressEvent<'_>) -> HistoryEvent {
         let fields = &event.fields;
         let is_classified = matches!(fields.kind, EventKind::Bounce | EventKind::DeliveryDelay);
         let classified = is_classified.then(|| self.classifier.classify(fields));
@@ -105,9 +105,9 @@ impl<'c> HistoryCollector<'c> {
         self.events.drain(..self.events.len().saturating_sub(self.top));
     }
 
-    /// Returns the history, without the fields that do not depend on events.
+    /// Returns the history. The caller sets the fields that do not depend on events.
     pub(super) fn finish(mut self) -> MailHistory {
-        // identity feedback has no tags; other events of the message have them
+        // identity feedback has no tags: use the campaign of another event of the message
         let mut campaigns: HashMap<String, String> = HashMap::new();
         for event in &self.events {
             if let Some(campaign) = &event.campaign {
@@ -135,7 +135,7 @@ impl<'c> HistoryCollector<'c> {
     }
 }
 
-/// Sort key of an event: time, and at the same time the order in which events of a message happen.
+/// Returns the sort key of an event: time, then the usual order of the events of a message.
 fn order(event: &HistoryEvent) -> (&str, &str, u8, &str, Option<&str>) {
     let step = match EventKind::parse(event.kind) {
         Some(EventKind::Submission | EventKind::Received) => 0,

@@ -23,17 +23,18 @@ pub struct MailHistory {
     pub last_delivered_at: Option<String>,
     pub last_bounced_at: Option<String>,
     pub last_complained_at: Option<String>,
-    /// Recipients of these events that `suppress` lists at the end of the period.
+    /// Recipients that `suppress` lists at the end of the period.
     pub suppressed: Vec<SuppressedAddress>,
-    /// Those that it puts on hold.
+    /// Recipients that `suppress` puts on hold.
     pub on_hold: Vec<SuppressedAddress>,
-    /// Rows of dropped addresses at the domain of the address; null for a message.
+    /// Rows at the domain of the address with a dropped address; null for a message.
     pub dropped_rows: Option<u64>,
-    /// Rows of hashed addresses at the domain of the address, of any recipient; null for a message.
+    /// Rows at the domain of the address with a hashed address, of any recipient; null for a
+    /// message.
     pub hashed_rows: Option<u64>,
     /// Number of events in the period.
     pub events_total: u64,
-    /// In order of time; only the newest ones if there are more than requested.
+    /// Sorted by time; if there are more than requested, only the newest.
     pub events: Vec<HistoryEvent>,
 }
 

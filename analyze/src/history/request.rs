@@ -6,7 +6,7 @@ use bouncewatch_store::StoreFiles;
 /// Parameters of `history`.
 #[derive(Debug, Clone)]
 pub struct HistoryRequest {
-    /// The folder of the store.
+    /// Files of the store.
     pub store: StoreFiles,
     /// The address or message.
     pub subject: HistorySubject,
@@ -16,6 +16,6 @@ pub struct HistoryRequest {
     pub to: i64,
     /// Minimum number of addresses of a provider incident; 0: incidents are not detected.
     pub mass_guard: usize,
-    /// Maximum number of events, the newest ones.
+    /// Maximum number of events; the newest are kept.
     pub top: usize,
 }

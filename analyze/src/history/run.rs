@@ -1,4 +1,5 @@
-//! Runs `history`: scans the events of the address or message, and asks `suppress` about their recipients.
+//! Runs `history`: scans the events of the address or message, and checks whether `suppress` lists
+//! their recipients.
 
 use bouncewatch_classify::Classifier;
 use bouncewatch_schemas::event::Service;

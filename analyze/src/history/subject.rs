@@ -14,7 +14,7 @@ pub enum HistorySubject {
     Address {
         /// The address in normal form.
         address: String,
-        /// The recipients in the store that are this address: the address, and its hashes.
+        /// Values of this address in the store: the address, and its hashes.
         stored: Vec<String>,
     },
     /// A message ID of SES, or a trace ID of WorkMail.
@@ -22,8 +22,8 @@ pub enum HistorySubject {
 }
 
 impl HistorySubject {
-    /// Parses an address (a text with `@`) or a message ID; `None` if the text is empty. `hasher` is a redactor with
-    /// the key; without it, hashed rows are not found.
+    /// Parses an address (a text with `@`) or a message ID; `None` if the text is empty. `hasher`
+    /// has the key of the store; without it, rows with a hashed address are not found.
     pub fn parse(text: &str, hasher: Option<&AddressRedactor>) -> Option<Self> {
         let text = text.trim();
         if !text.contains('@') {

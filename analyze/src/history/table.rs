@@ -11,7 +11,8 @@ use crate::report::text::{humanize, shortened, utc_second};
 use crate::report::text_table::TextTable;
 use crate::suppress::model::SuppressedAddress;
 
-/// Maximum length of a message ID, in characters. The start of an SES message ID is the time of sending.
+/// Maximum length of a message ID, in characters. An SES message ID starts with the time of
+/// sending.
 const MESSAGE_ID_MAX: usize = 16;
 /// Maximum length of a campaign or of a recipient.
 const NAME_MAX: usize = 32;
@@ -21,7 +22,7 @@ const TEXT_MAX: usize = 100;
 /// A column: title, and the cell of an event.
 type HistoryColumn = (&'static str, fn(&HistoryEvent) -> String);
 
-/// Columns in order. The recipient is listed for a message, the message ID for an address.
+/// Columns in order. A history of a message omits `message`, that of an address omits `recipient`.
 const COLUMNS: [HistoryColumn; 8] = [
     ("time (UTC)", |event| event.at.chars().take(19).collect::<String>().replace('T', " ")),
     ("event", event_name),
@@ -119,7 +120,7 @@ fn reason(one: &SuppressedAddress) -> String {
     format!("{}{}", humanize(one.reason.as_str()), cause.unwrap_or_default())
 }
 
-/// Returns what happened, with the type of a bounce or complaint.
+/// Returns the kind of the event, with the type of a bounce or complaint.
 fn event_name(event: &HistoryEvent) -> String {
     let (name, detail) = match EventKind::parse(event.kind) {
         Some(EventKind::Send) => ("sent", None),

@@ -1,8 +1,9 @@
 //! Finds provider incidents. No I/O. The result does not depend on the order of bounces.
 //!
-//! Hours are the unit: an hour is affected if many of the attempts to a provider bounce with one text, all of them at
-//! addresses that received mail before. Neighbouring affected hours with enough addresses are an incident. The share
-//! separates an outage from the usual loss of addresses, which is far below 1 % of the mail of an hour.
+//! Time is divided into slots of an hour. A slot is affected if at least 20 % of the attempts to a
+//! provider bounce with the same text; only bounces of addresses that received mail before count.
+//! Neighbouring affected slots with enough addresses are an incident. The usual loss of addresses
+//! is far below 1 % of the mail of an hour.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::RangeInclusive;
@@ -11,27 +12,27 @@ use bouncewatch_schemas::time::DAY_MS;
 
 use crate::scan::OutcomeCounts;
 
-/// Duration of a hold after the incident or the bounce: outages end within hours or a few days.
+/// Duration of a hold after the incident or the bounce: outages rarely last longer.
 pub(crate) const HOLD_MS: i64 = 3 * DAY_MS;
-/// An address received mail recently if a delivery is at most this old: a newsletter of each month counts.
+/// Maximum age of a recent delivery: long enough for a monthly newsletter.
 pub(crate) const RECENT_MS: i64 = 30 * DAY_MS;
 /// Length of the slots in which bounces and deliveries are compared.
 pub(crate) const SLOT_MS: i64 = 3_600_000;
-/// Part of the attempts to a provider that bounces in an affected slot: one of this number.
-const SHARE: u64 = 5;
-/// Attempts of a period for each address of an incident that changes the rates of the period noticeably.
+/// A slot is affected if at least one in this number of attempts bounces.
+const AFFECTED_ONE_IN: u64 = 5;
+/// Attempts of a period per address of an incident that changes its rates noticeably.
 const ATTEMPTS_PER_ADDRESS: u64 = 500;
 /// Maximum distance of affected slots of one incident.
 const SLOTS_APART_MAX: i64 = 3;
 
-/// A hard bounce of an address. Strings are numbers that the caller assigns.
+/// A hard bounce of an address. Address, group and text are IDs that the caller assigns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct HardBounce {
     pub(crate) at: i64,
     pub(crate) address: usize,
     /// Index among the bounces of the address.
     pub(crate) bounce: usize,
-    /// Provider, or recipient domain of an unknown provider.
+    /// Provider, or recipient domain if the provider is unknown.
     pub(crate) group: u32,
     /// Masked text of the server.
     pub(crate) text: u32,
@@ -64,7 +65,7 @@ impl IncidentIndex {
         Self(index)
     }
 
-    /// Returns the incident to which one of the bounces belongs in which incidents were found.
+    /// Returns the incident of a bounce. The bounce must be part of the input of [`find`].
     pub(crate) fn incident_of(&self, bounce: &HardBounce) -> Option<&Incident> {
         let all = self.0.get(&(bounce.group, bounce.text))?;
         let started = all.partition_point(|incident| incident.from <= bounce.at);
@@ -80,9 +81,11 @@ pub(crate) fn slot_of(at: i64) -> i64 {
     at.div_euclid(SLOT_MS)
 }
 
-/// Whether an address that bounced at `at` is recently delivered: a delivery in [`RECENT_MS`] before the bounce, and
-/// the first bounce after it in [`HOLD_MS`] before the bounce. An address that fails after its hold is a dead address.
-/// All times are sorted.
+/// Whether an address that bounced at `at` received mail recently.
+///
+/// The last delivery before the bounce is at most [`RECENT_MS`] old, and the first bounce after
+/// that delivery is at most [`HOLD_MS`] old: an address that still bounces after its hold is
+/// invalid. `bounced` and `delivered` are sorted.
 pub(crate) fn is_recently_delivered(at: i64, bounced: &[i64], delivered: &[i64]) -> bool {
     let before = delivered.partition_point(|delivery| *delivery < at);
     let Some(last) = before.checked_sub(1).and_then(|last| delivered.get(last)) else {
@@ -92,7 +95,7 @@ pub(crate) fn is_recently_delivered(at: i64, bounced: &[i64], delivered: &[i64])
     *last >= at.saturating_sub(RECENT_MS) && *first >= at.saturating_sub(HOLD_MS)
 }
 
-/// Returns the slots in which deliveries decide whether there is an incident.
+/// Returns the slots for which deliveries are needed, to decide whether there is an incident.
 pub(crate) fn candidate_slots(bounces: &[HardBounce], minimum: usize) -> BTreeSet<i64> {
     let runs = runs(bounces, minimum, |_, _, _| true);
     runs.into_iter().flat_map(|run| run.first_slot..=run.last_slot).collect()
@@ -111,16 +114,17 @@ pub(crate) fn find(
     runs(bounces, minimum, is_slot_affected).into_iter().map(|run| run.incident).collect()
 }
 
-/// Returns the number of addresses from which an incident changes the rates from a slot on noticeably.
-pub(crate) fn noticeable(outcomes: &OutcomeCounts, first_slot: i64) -> usize {
+/// Returns the minimum number of addresses with which an incident changes the rates of the period
+/// after `first_slot` noticeably: one per [`ATTEMPTS_PER_ADDRESS`] attempts.
+pub(crate) fn minimum_for_rates(outcomes: &OutcomeCounts, first_slot: i64) -> usize {
     let of_period = outcomes.iter().filter(|((_, slot), _)| *slot >= first_slot);
     let attempts: u64 = of_period.map(|(_, counts)| counts.delivered + counts.bounced).sum();
     usize::try_from(attempts / ATTEMPTS_PER_ADDRESS).unwrap_or(usize::MAX)
 }
 
-/// Whether there can be an incident, by the numbers of bounces alone: as if each of them were a hard bounce of an address
-/// of its own, with one text.
-pub(crate) fn is_possible(outcomes: &OutcomeCounts, minimum: usize) -> bool {
+/// Whether there can be an incident, by the counts alone. Assumes that each bounce is a hard bounce
+/// of a different address, and that all have the same text.
+pub(crate) fn can_contain_incident(outcomes: &OutcomeCounts, minimum: usize) -> bool {
     let slots: Vec<_> =
         outcomes.iter().map(|((group, slot), counts)| (group.as_str(), *slot, *counts)).collect();
     slots.chunk_by(|(group, ..), (next, ..)| group == next).any(|slots| {
@@ -138,7 +142,7 @@ pub(crate) fn is_possible(outcomes: &OutcomeCounts, minimum: usize) -> bool {
 
 /// Whether enough of the attempts of a slot bounced.
 fn is_affected(bounced: u64, delivered: u64) -> bool {
-    bounced.saturating_mul(SHARE) >= bounced.saturating_add(delivered)
+    bounced.saturating_mul(AFFECTED_ONE_IN) >= bounced.saturating_add(delivered)
 }
 
 /// Returns the first and the last slot of each run of neighbouring slots. `slots` are sorted.
@@ -175,7 +179,7 @@ fn runs(
             .collect();
         for run in neighbouring(&affected) {
             let (first, last) = (*run.start(), *run.end());
-            // an incident starts and ends within a slot: few of the bounces there are part of it
+            // add the adjacent slots: an incident can start or end in a slot that is not affected
             let members = || slots.range(first - 1..=last + 1).flat_map(|(_, bounces)| bounces);
             let times = || members().map(|bounce| bounce.at);
             let (Some(from), Some(to)) = (times().min(), times().max()) else { continue };
@@ -236,7 +240,7 @@ mod tests {
             (bounces(0, 20, 100), vec![(99, 1_000), (101, 1_000)], vec![(20, 100, 100)]),
             (outage, vec![], vec![(20, 100, 103)]),
             (apart, vec![], vec![]),
-            // mail arrives in parts of the first and the last hour
+            // the incident starts and ends in the middle of an hour
             (with_edges, vec![(99, 50), (101, 50)], vec![(25, 99, 101)]),
             // few of the attempts of the second hour
             ([bounces(0, 18, 100), bounces(18, 2, 101)].concat(), vec![(101, 50)], vec![]),
@@ -291,7 +295,7 @@ mod tests {
             (vec![40 * DAY], vec![41 * DAY], false),
             (vec![37 * DAY, 40 * DAY], vec![36 * DAY], true),
             (vec![37 * DAY - 1, 40 * DAY], vec![36 * DAY], false),
-            // works again in between
+            // delivered again in between
             (vec![20 * DAY, 40 * DAY], vec![36 * DAY], true),
         ] {
             let found = is_recently_delivered(40 * DAY, &bounced, &delivered);
@@ -308,7 +312,10 @@ mod tests {
             (("b".to_owned(), 11), counts(0, 501)),
         ];
         for (first_slot, expected) in [(9, 2_021), (10, 21), (11, 1), (12, 0)] {
-            assert_eq!(noticeable(&OutcomeCounts::from(outcomes.clone()), first_slot), expected);
+            assert_eq!(
+                minimum_for_rates(&OutcomeCounts::from(outcomes.clone()), first_slot),
+                expected
+            );
         }
     }
 
@@ -328,11 +335,11 @@ mod tests {
                 let counts = SlotCounts { delivered: *delivered, bounced: *bounced };
                 (("a".to_owned(), *slot), counts)
             });
-            assert_eq!(is_possible(&outcomes.collect(), 20), expected, "{slots:?}");
+            assert_eq!(can_contain_incident(&outcomes.collect(), 20), expected, "{slots:?}");
         }
         let apart = ["a", "b"]
             .map(|group| ((group.to_owned(), 100), SlotCounts { delivered: 0, bounced: 10 }));
-        assert!(!is_possible(&OutcomeCounts::from(apart), 20));
+        assert!(!can_contain_incident(&OutcomeCounts::from(apart), 20));
     }
 
     proptest::proptest! {
@@ -355,7 +362,7 @@ mod tests {
                 outcomes.entry((group(*of), *slot)).or_default().delivered += count;
             }
             let is_found = !find(&all, &delivered, 5).is_empty();
-            proptest::prop_assert!(!is_found || is_possible(&outcomes, 5));
+            proptest::prop_assert!(!is_found || can_contain_incident(&outcomes, 5));
         }
 
         #[test]

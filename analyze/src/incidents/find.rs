@@ -10,15 +10,15 @@ use bouncewatch_store::StoreFiles;
 use crate::causes::cached_classifier::CachedClassifier;
 use crate::error::AnalyzeError;
 use crate::incidents::detection::{
-    DeliveredCounts, HOLD_MS, Incident, RECENT_MS, SLOT_MS, candidate_slots, find, is_possible,
-    is_recently_delivered, noticeable, slot_of,
+    DeliveredCounts, HOLD_MS, Incident, RECENT_MS, SLOT_MS, can_contain_incident, candidate_slots,
+    find, is_recently_delivered, minimum_for_rates, slot_of,
 };
 use crate::incidents::model::{INCIDENT_REMEDY, ProviderIncident};
 use crate::scan::{OutcomeCounts, StoreScan};
 use crate::suppress::address_deliveries::AddressDeliveries;
 use crate::suppress::address_evidence::{EvidenceCollector, HardBounces};
 
-/// Maximum time that an incident in a period starts before the period.
+/// Maximum time before a period at which an incident of the period can start.
 const EARLIER_MS: i64 = DAY_MS;
 
 /// Recipients of the bounces of incidents, by message.
@@ -27,14 +27,17 @@ pub(crate) type IncidentBounces = BTreeMap<u64, BTreeSet<String>>;
 /// The incidents of a store.
 #[derive(Debug, Default)]
 pub(crate) struct Incidents {
-    /// In the order of their start.
+    /// Sorted by start.
     pub(crate) all: Vec<ProviderIncident>,
     pub(crate) bounces: IncidentBounces,
 }
 
-/// Returns the incidents with bounces after `from`, up to `to`, that can matter for the rates, in the order of their
-/// start. `mass_guard` is the minimum number of addresses; with 0, incidents are not detected. An account with much mail
-/// needs more addresses, a fifth of a percent of the attempts of the period: fewer cannot change a rate noticeably.
+/// Returns the incidents with bounces after `from`, up to `to`, that change the rates noticeably,
+/// in the order of their start.
+///
+/// `mass_guard` is the minimum number of addresses; with 0, incidents are not detected. If 0.2 % of
+/// the attempts of the period is more, this is the minimum: fewer addresses do not change a rate
+/// noticeably.
 ///
 /// # Errors
 /// If there is no store, or it cannot be read.
@@ -51,7 +54,7 @@ pub fn incidents(
     // own domains are included, as in `suppress`
     let found = StoreScan::run(store, Service::Ses, &[], |scan| {
         let outcomes = outcomes_of_period(scan, from, to)?;
-        let minimum = mass_guard.max(noticeable(&outcomes, slot_of(from)));
+        let minimum = mass_guard.max(minimum_for_rates(&outcomes, slot_of(from)));
         find_in_period(scan, classifier, &outcomes, minimum, from, to)
     });
     Ok(found?.all)
@@ -87,8 +90,9 @@ fn outcomes_of_period(scan: &StoreScan, from: i64, to: i64) -> Result<OutcomeCou
 
 /// Returns the incidents with bounces after `from`, up to `to`.
 ///
-/// Most periods have none. So each step reads more than the one before, and only if its result can be an incident: the
-/// numbers of bounces; the bounces, as if each address had received mail before; the history of the addresses.
+/// Most periods have no incident, so the function stops at the first step that rules one out. Each
+/// step reads more than the step before: the counts of bounces; the bounces, as if each address had
+/// received mail before; the history of the addresses.
 fn find_in_period(
     scan: &StoreScan,
     classifier: &Classifier,
@@ -97,11 +101,11 @@ fn find_in_period(
     from: i64,
     to: i64,
 ) -> Result<Incidents, AnalyzeError> {
-    if !is_possible(outcomes, minimum) {
+    if !can_contain_incident(outcomes, minimum) {
         return Ok(Incidents::default());
     }
     let mut classifier = CachedClassifier::new(classifier);
-    // complete slots
+    // start at the start of a slot
     let after = first_slot(from).saturating_mul(SLOT_MS).saturating_sub(1);
     let mut period = EvidenceCollector::collect(scan, &mut classifier, None, Some(after), to)?;
     let bounces = period.hard_bounces(|_, _, _| true);
@@ -123,7 +127,7 @@ fn find_in_period(
     Ok(found)
 }
 
-/// Finds the incidents in evidence, and marks their bounces.
+/// Finds the incidents in the evidence of all addresses, and marks their bounces in it.
 pub(crate) fn mark_incidents(
     scan: &StoreScan,
     evidence: &mut EvidenceCollector,

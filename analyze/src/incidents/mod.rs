@@ -1,4 +1,5 @@
-//! Provider incidents: many addresses of one provider that received mail before suddenly bounce with the same text.
+//! Provider incidents: at one provider, many addresses that received mail before suddenly bounce
+//! with the same text.
 //!
 //! - `detection`: finds incidents in bounces and delivery counts (no I/O)
 //! - `find`: finds the incidents of a store

@@ -1,4 +1,4 @@
-//! Splits results by the values of one dimension: a page for each group. No I/O.
+//! Splits results by the values of one dimension, for one page per group. No I/O.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,8 @@ use crate::timeline::Scope;
 /// Name and value of a dimension.
 type Group = (String, Option<String>);
 
-/// Returns the verdicts by the value of a dimension, in their order. Those of scopes without it are not included.
+/// Returns the verdicts by the value of a dimension, in their order. Omits scopes without the
+/// dimension.
 pub(super) fn by_value<'v>(
     verdicts: &'v [Verdict],
     name: &str,
@@ -33,8 +34,9 @@ fn is_of_group(scope: &Scope, group: &Group) -> bool {
     scope.0.contains(group)
 }
 
-/// Returns the results of one group. The check in `all` has no verdicts, those of the group are in `verdicts`.
-pub(super) fn of_group(all: &PageReports, verdicts: &[&Verdict], group: Group) -> PageReports {
+/// Returns the results of one group. `verdicts` are the verdicts of the group; `all.check` has
+/// none.
+pub(super) fn group_reports(all: &PageReports, verdicts: &[&Verdict], group: Group) -> PageReports {
     let is_own = |scope: &Scope| is_of_group(scope, &group);
     let sending = all.check.sending.of_scopes(|scope| scope.is_account() || is_own(scope));
     let feed = if all.check.feed.stale { AlertLevel::Unknown } else { AlertLevel::Ok };
@@ -59,7 +61,7 @@ pub(super) fn of_group(all: &PageReports, verdicts: &[&Verdict], group: Group) -
         groups: Vec::new(),
         causes: all.causes.as_ref().map(|of| causes_of_group(of, &group)),
         reconcile,
-        // addresses have no group
+        // an address does not belong to a group
         suppress: None,
         stored_rows: all.stored_rows,
         first_event_at: all.first_event_at,
@@ -67,7 +69,7 @@ pub(super) fn of_group(all: &PageReports, verdicts: &[&Verdict], group: Group) -
     }
 }
 
-/// Returns the causes of one group: its part of the groups by dimension and cause.
+/// Returns the causes of one group, from the groups by dimension and cause.
 fn causes_of_group(all: &CausesReport, group: &Group) -> CausesReport {
     let own: Vec<&CauseGroup> =
         all.groups.iter().filter(|one| is_of_group(&one.scope, group)).collect();
@@ -84,7 +86,7 @@ fn causes_of_group(all: &CausesReport, group: &Group) -> CausesReport {
         Some(CauseAdvice {
             count: one.count,
             share: one.share,
-            // these belong to all mail
+            // known for all mail only, not by group
             mostly: Vec::new(),
             block_lists: Vec::new(),
             suggestions: Vec::new(),

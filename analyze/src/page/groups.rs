@@ -1,4 +1,4 @@
-//! Rates of the groups of a grouping: those that need attention first, the others as a sum. No I/O.
+//! Rates of the groups of a grouping: the most critical first, the others as a sum. No I/O.
 
 use std::collections::HashMap;
 
@@ -32,11 +32,12 @@ pub struct GroupTable {
 pub struct OtherGroups {
     pub scopes: usize,
     pub bounces: u64,
-    /// Null if those of one group are unknown.
+    /// Null if the attempts of one of the groups are unknown.
     pub attempts: Option<u64>,
 }
 
-/// One group. The fields have the names and values of `check` (level to headroom) and `report` (the others).
+/// One group. Fields up to `until_critical` have the values of `check`, the others those of
+/// `report`.
 #[derive(Debug, Serialize)]
 #[expect(missing_docs, reason = "the fields are the keys of the JSON, see docs/src/page.md")]
 pub struct GroupRow {
@@ -49,7 +50,7 @@ pub struct GroupRow {
     pub attempts: Option<u64>,
     pub rate: Option<f64>,
     pub interval: Option<[f64; 2]>,
-    /// More bounces until the critical threshold.
+    /// Number of further bounces that reach the critical threshold.
     pub until_critical: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub complaints: Option<u64>,
@@ -87,8 +88,9 @@ impl GroupVerdicts<'_> {
     }
 }
 
-/// Returns the verdicts of each group of a grouping, those that need attention first: by level, then by the lower bound
-/// of the bounce rate, then by bounces. Never by the rate alone, which is high by chance in small groups.
+/// Returns the verdicts of each group of a grouping, the most critical first: by level, then by the
+/// lower bound of the bounce rate, then by bounces. The rate alone does not decide: in small
+/// groups, it is often high by chance.
 fn ranked<'v>(grouping: &Grouping, verdicts: &[&'v Verdict]) -> Vec<GroupVerdicts<'v>> {
     let names: Vec<String> = grouping.0.iter().map(Dimension::name).collect();
     let is_of_grouping =
@@ -97,7 +99,7 @@ fn ranked<'v>(grouping: &Grouping, verdicts: &[&'v Verdict]) -> Vec<GroupVerdict
     let mut all: Vec<GroupVerdicts<'_>> = Vec::new();
     for verdict in of_grouping {
         match all.last_mut() {
-            // both verdicts of a scope follow each other
+            // the two verdicts of a scope are adjacent
             Some(last) if last.bounce.scope == verdict.scope => last.complaint = Some(verdict),
             _ => all.push(GroupVerdicts { bounce: verdict, complaint: None }),
         }
@@ -112,7 +114,7 @@ fn ranked<'v>(grouping: &Grouping, verdicts: &[&'v Verdict]) -> Vec<GroupVerdict
     all
 }
 
-/// Returns the scopes to show in the tables of some groupings: `top` of each.
+/// Returns the scopes to show in the tables of groupings: `top` scopes per grouping.
 pub(super) fn shown_scopes(
     groupings: &[Grouping],
     verdicts: &[&Verdict],
@@ -134,7 +136,7 @@ pub(super) fn group_table(
     let by: Vec<String> =
         grouping.0.iter().skip(ACCOUNT_COLUMNS.len()).map(Dimension::name).collect();
     let is_by_provider = by.last().is_some_and(|name| name == "provider");
-    // as in `check`: a level needs the minimum count too
+    // use the level too: as in `check`, it needs the minimum count
     let is_above = |group: &&GroupVerdicts<'_>| {
         group.bounce.significant && group.bounce.level >= AlertLevel::Warning
     };

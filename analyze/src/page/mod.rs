@@ -2,8 +2,8 @@
 //!
 //! - `request`: parameters
 //! - `run`: loads the history once, then runs the analyses
-//! - `each`: the results of each group, for a page per group
-//! - `groups`: rates of the groups of each grouping, those that need attention first
+//! - `each`: the results of each group, for one page per group
+//! - `groups`: rates of the groups of each grouping, the most critical first
 //! - `suppression`: counts of addresses to suppress, without addresses
 
 mod each;

@@ -18,10 +18,10 @@ pub struct PageReports {
     pub causes: Option<CausesReport>,
     pub reconcile: Option<Reconciliation>,
     pub suppress: Option<SuppressionCounts>,
-    /// Stored rows, copies included.
+    /// Number of stored rows, including duplicates.
     pub stored_rows: u64,
     /// Time of the first event of the service, epoch milliseconds.
     pub first_event_at: Option<i64>,
-    /// The group of the page, if there is a page for each group.
+    /// Dimension and value of the group; `None` if the page has all groups.
     pub each: Option<(String, Option<String>)>,
 }

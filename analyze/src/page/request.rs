@@ -10,15 +10,16 @@ use crate::timeline::{Dimension, Grouping};
 /// Parameters of a page. All analyses read the store of the check and end at its time.
 #[derive(Debug, Clone)]
 pub struct PageRequest {
-    /// The check; its first window is that of the groups and of the rates over time.
+    /// The check. Groups and rates over time use its first window.
     pub check: CheckRequest,
     /// Rates of the account over time.
     pub report: ReportRequest,
-    /// Groupings with a table of groups.
+    /// Groupings; each has a table of groups.
     pub groupings: Vec<Grouping>,
-    /// Dimension with a page for each value. Then all groupings begin with account, region and it.
+    /// Dimension with one page per value. If set, each grouping starts with account, region and
+    /// this dimension.
     pub each: Option<Dimension>,
-    /// Most groups in a table.
+    /// Maximum number of groups in a table.
     pub top: usize,
     /// Causes of bounces; `None` for WorkMail.
     pub causes: Option<CausesRequest>,
@@ -29,7 +30,7 @@ pub struct PageRequest {
 }
 
 impl PageRequest {
-    /// Returns the check of the groups: in the first window only, without contributors.
+    /// Returns the check of the groups: only the first window, without contributors.
     pub(super) fn group_check(&self) -> CheckRequest {
         CheckRequest {
             groupings: self.groupings.clone(),

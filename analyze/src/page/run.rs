@@ -11,7 +11,7 @@ use crate::check::reconcile::{by_exclusion_reason, reconcile_scan};
 use crate::check::trend::lookback_ms;
 use crate::check::{CheckDetail, Verdict, check_scan, without_feedback};
 use crate::error::AnalyzeError;
-use crate::page::each::{by_value, of_group};
+use crate::page::each::{by_value, group_reports};
 use crate::page::groups::{GroupTable, group_table, shown_scopes};
 use crate::page::reports::PageReports;
 use crate::page::request::PageRequest;
@@ -22,10 +22,10 @@ use crate::scan::{HistoryPart, HistoryQuery, StoreScan};
 use crate::suppress::suppress_scan;
 use crate::timeline::{Grouping, Scope};
 
-/// Most pages.
+/// Maximum number of pages.
 const PAGES_MAX: usize = 500;
 
-/// Runs all analyses of a page, or of a page for each group.
+/// Runs all analyses of a page, or of one page per group.
 ///
 /// # Errors
 /// If the store does not exist or cannot be read, or there are too many groups.
@@ -52,7 +52,7 @@ fn page_scan(
     let reconcile = request.reconcile.as_ref().map(|of| reconcile_scan(of, scan)).transpose()?;
     let suppress = match &request.suppress {
         Some(of) => {
-            // mail to own domains is in no rate, but an invalid address there is invalid too
+            // rates exclude own domains, but invalid addresses there are invalid too
             let list = suppress_scan(of, None, classifier, &scan.with_own_domains())?;
             Some(suppression_counts(&list, of.at))
         }
@@ -80,7 +80,7 @@ fn page_scan(
         let of_group_below = of_groups.get(&value).map(Vec::as_slice).unwrap_or_default();
         let groups = groups.tables(request, of_group_below);
         let group = (name.clone(), value.map(str::to_owned));
-        PageReports { groups, ..of_group(&all, &own, group) }
+        PageReports { groups, ..group_reports(&all, &own, group) }
     };
     let of_values = by_value(&verdicts, &name);
     if of_values.len() > PAGES_MAX {

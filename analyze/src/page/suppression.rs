@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::suppress::Suppressions;
 use crate::suppress::model::OmittedCounts;
 
-/// Days in which an address is new.
+/// Number of days for which an address counts as new.
 const NEW_DAYS: i64 = 7;
 
 /// Number of addresses to suppress, by reason and cause.
@@ -44,7 +44,7 @@ pub(super) fn suppression_counts(list: &Suppressions, at: i64) -> SuppressionCou
     for one in &list.addresses {
         let (count, new) = counts.entry((one.reason.as_str(), one.cause)).or_default();
         *count += 1;
-        // times of one format compare as text
+        // RFC 3339 times of the same format sort as text
         *new += u64::from(one.first_at > new_from);
     }
     let mut reasons: Vec<SuppressionCount> = counts

@@ -75,7 +75,7 @@ pub(super) fn columns(report: &RateReport) -> Vec<(String, ReportColumn)> {
     let count = |(name, value): (&str, _)| (name.to_owned(), ReportColumn::Count(value));
     columns.extend(COUNTS.map(count));
     columns.push(count(("rendering_failures", |row| Some(row.rendering_failures))));
-    // WorkMail only; the columns of SES do not change
+    // WorkMail only: the columns of SES are a contract
     if report.service == Service::WorkMail {
         columns.push(count(("incoming_bounces", |row| row.incoming_bounces)));
     }

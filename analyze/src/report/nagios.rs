@@ -8,7 +8,7 @@ use crate::check::{CheckReport, Verdict};
 use crate::report::text::{humanize, percent, utc_minute};
 use crate::timeline::Scope;
 
-/// Longest line: NRPE truncates the output of older agents at 4 KiB.
+/// Maximum length of the line in bytes: NRPE truncates the output of older agents at 4 KiB.
 const LINE_BYTES_MAX: usize = 4_000;
 
 /// Returns a check as one line. Performance data that does not fit is dropped, finest groups first, with a note.
@@ -49,7 +49,8 @@ pub fn check(check: &CheckReport) -> String {
     }
 }
 
-/// Returns a part of the account that may not send; if there is none, the worst verdict, and the feed if it is stale.
+/// Returns the part of the account for which SES does not allow sending; if there is none, the
+/// worst verdict and a stale feed.
 fn text(check: &CheckReport) -> String {
     let mut of_status = check.verdicts.iter().filter(|verdict| verdict.level == check.status);
     let worst = of_status.next();

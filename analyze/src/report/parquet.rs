@@ -8,7 +8,7 @@ use crate::error::AnalyzeError;
 use crate::report::columns::{ReportColumn, columns};
 use crate::report::rates::{RateReport, RateRow};
 
-/// Rows that are in memory at a time, and rows per row group.
+/// Number of rows in memory, and per row group.
 const BATCH_ROWS: usize = 64 * 1024;
 
 /// Writes a report as a Parquet file, in batches of rows. Each dimension is a column of the same name.

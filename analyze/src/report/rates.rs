@@ -14,13 +14,13 @@ use crate::timeline::{
     measure_window,
 };
 
-/// Most rows of a report; more need hours.
+/// Maximum number of rows of a report; more rows take hours.
 const ROWS_MAX: usize = 5_000_000;
 
 /// Parameters of a report.
 #[derive(Debug, Clone)]
 pub struct ReportRequest {
-    /// Folder of the store.
+    /// Files of the store.
     pub store: StoreFiles,
     /// Service to evaluate.
     pub service: Service,
@@ -28,7 +28,7 @@ pub struct ReportRequest {
     pub from: i64,
     /// End of the span, epoch milliseconds; no window ends later.
     pub to: i64,
-    /// Distance between the ends of windows, milliseconds.
+    /// Time between the ends of two windows, milliseconds.
     pub every: i64,
     /// Windows to report.
     pub windows: Vec<Window>,
@@ -38,7 +38,7 @@ pub struct ReportRequest {
     pub counted_from: Option<i64>,
     /// Groupings below account and region; empty for account and region only.
     pub groupings: Vec<Grouping>,
-    /// Number of scopes per grouping, those with the most bounces; `None` for all.
+    /// Maximum number of scopes per grouping (those with the most bounces); `None` for all.
     pub top: Option<usize>,
     /// Verified domains; SES does not count mail to them.
     pub own_domains: Vec<String>,
@@ -56,18 +56,18 @@ pub struct RateReport {
     pub service: Service,
     /// Start of the span, RFC 3339.
     pub from: String,
-    /// Distance between the ends of windows, seconds.
+    /// Time between the ends of two windows, seconds.
     pub every_seconds: f64,
     /// Number of scopes in the store.
     pub scopes: usize,
     /// Number of scopes in `rows`.
     pub scopes_shown: usize,
-    /// One for each scope, window and end of a window.
+    /// One row per scope, window and end of a window.
     pub rows: RateRows,
 }
 
 impl RateReport {
-    /// Returns the part of the report with some of its scopes.
+    /// Returns the report of the scopes for which `is_shown` is true.
     pub(crate) fn of_scopes(&self, is_shown: impl Fn(&Scope) -> bool) -> Self {
         let of_rows = self.rows.scopes.iter().filter(|(scope, _)| is_shown(scope));
         let scopes: Vec<_> = of_rows.cloned().collect();
@@ -88,7 +88,7 @@ impl RateReport {
     }
 }
 
-/// The rows of a report. Each is computed when it is asked for: all of them may need more memory than there is.
+/// The rows of a report. Each row is computed on access, because all rows may not fit in memory.
 #[derive(Debug)]
 pub struct RateRows {
     scopes: Vec<(Scope, Timeline)>,
@@ -120,7 +120,8 @@ impl RateRows {
         Some(row(timeline, window, scope, *self.ends.get(of_scope % self.ends.len())?))
     }
 
-    /// Computes a row and those before it that have the same scope and window: at most `count`, the first one first.
+    /// Computes a row and the preceding rows of the same scope and window, at most `count` rows, in
+    /// order.
     pub(super) fn until(&self, at: usize, count: usize) -> impl Iterator<Item = RateRow> {
         let start = at - at.checked_rem(self.ends.len()).unwrap_or_default();
         (start.max((at + 1).saturating_sub(count))..=at).filter_map(|at| self.get(at))
@@ -173,7 +174,7 @@ pub struct RateRow {
     pub delays: u64,
     pub rejects: u64,
     pub rendering_failures: u64,
-    /// WorkMail only: bounces of incoming mail, which are in no rate.
+    /// WorkMail only: bounces of incoming mail, which rates exclude.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub incoming_bounces: Option<u64>,
     pub bounce_rate: Option<f64>,
@@ -345,7 +346,7 @@ mod tests {
     use crate::report::{csv, table};
     use bouncewatch_schemas::text_layout::TextLayout;
 
-    /// A report with more rows than fit into memory.
+    /// A report with more rows than fit in memory.
     fn long_report() -> RateReport {
         let scope = Scope::new(&Grouping::account(), &vec![Some("1".into()), Some("r".into())]);
         let windows = vec!["1h".parse().unwrap(); 1_000];

@@ -26,7 +26,7 @@ use crate::timeline::NO_VALUE;
 const TREND: &str = "trend";
 /// Maximum length of a reason of AWS.
 const TEXT_MAX: usize = 200;
-/// Most contributors of a rate, causes not counted.
+/// Maximum number of contributors of a rate, without causes.
 const CONTRIBUTORS_MAX: usize = 6;
 
 /// Returns a check as text: status, feed, one line per rate, projections, contributors.
@@ -79,7 +79,7 @@ pub fn check(check: &CheckReport, trends: &Trends, layout: TextLayout) -> String
     out
 }
 
-/// The color of the level; bold if it is significant, and no color with a low volume.
+/// Color of the level: bold if it is significant, dimmed if the volume is low.
 fn verdict_style(verdict: &Verdict) -> Style {
     let style = level_style(verdict.level);
     match (verdict.level, verdict.significant) {
@@ -89,10 +89,11 @@ fn verdict_style(verdict: &Verdict) -> Style {
     }
 }
 
-/// Returns a line for each part of the account that may not send, and for each finding of AWS.
+/// Returns a line for each part of the account for which SES does not allow sending, and for each
+/// finding of AWS.
 fn sending(report: &SendingReport) -> String {
     let mut out = String::new();
-    // unknown facts are left out
+    // omit unknown fields
     let known = |name: &str, value: Option<&str>| {
         value.map_or_else(String::new, |value| {
             format!("{name}{}", shortened(&printable(value), TEXT_MAX))
@@ -199,10 +200,11 @@ fn projection(verdict: &Verdict) -> String {
     )
 }
 
-/// Returns the contributors of all rates, once for the windows of a rate in which they are the same.
+/// Returns the contributors of all rates. Windows of a rate with the same contributors share one
+/// section.
 fn contributors(verdicts: &[Verdict]) -> String {
     let mut sections: Vec<(&Verdict, Vec<&str>, String)> = Vec::new();
-    // sections by metric, scope and lines: a search in all of them takes minutes with 20,000 groups
+    // sections by metric, scope and lines: a linear search takes minutes with 20,000 groups
     let mut known: HashMap<(&str, String, String), usize> = HashMap::new();
     for verdict in verdicts {
         let lines = contributor_lines(verdict);
@@ -259,12 +261,12 @@ fn row(verdict: &Verdict) -> Vec<String> {
     let is_low_volume =
         verdict.level == AlertLevel::Ok && verdict.rate.is_some() && !verdict.significant;
     let level = match (verdict.level, verdict.rate) {
-        // without a rate there is nothing to be OK
+        // a level needs a rate
         (AlertLevel::Ok, None) => "-",
         _ if is_low_volume => "OK (low volume)",
         (level, _) => level.as_upper(),
     };
-    // with a low volume, a rate at a threshold is not a level yet
+    // headroom has no meaning: with a low volume, a rate at a threshold does not reach the level
     let headroom = |more: fn(Headroom) -> u64| {
         if is_low_volume { "-".to_owned() } else { known(verdict.headroom.map(more)) }
     };
@@ -344,7 +346,7 @@ fn is_part_of_result(step: &str) -> bool {
     step.starts_with("counted_")
 }
 
-/// Returns the text of a step; most steps have their name in the JSON.
+/// Returns the text of a step: its name in the JSON, except for some steps.
 fn step_label(step: &str) -> String {
     match step {
         "counted_hard" => "counted: hard".to_owned(),
@@ -388,8 +390,8 @@ const WORKMAIL_COLUMNS: [TableColumn; 5] = [
     ("incoming bounces", |row| row.incoming_bounces.unwrap_or_default().to_string()),
 ];
 
-/// Returns a report as text: one line per scope, window and end of a window. On a terminal, each has the bounce rates
-/// of the windows before it, on a scale from 0 to `critical`.
+/// Returns a report as text: one line per scope, window and end of a window. On a terminal, each
+/// line has bars of the preceding bounce rates, on a scale from 0 to `critical`.
 pub fn report(report: &RateReport, critical: f64, layout: TextLayout) -> String {
     let service_columns = match report.service {
         Service::Ses => SES_COLUMNS,

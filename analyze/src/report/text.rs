@@ -1,4 +1,4 @@
-//! Formatting for people, besides percentages, times and durations.
+//! Text formatting; re-exports that of percentages, times and durations.
 
 pub use bouncewatch_schemas::text::{duration, percent, utc_minute, utc_second};
 

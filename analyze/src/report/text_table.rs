@@ -7,7 +7,7 @@ use bouncewatch_schemas::printable::printable;
 use bouncewatch_schemas::text_layout::TextLayout;
 use unicode_width::UnicodeWidthStr;
 
-/// Most rows of a table; longer tables omit rows in the middle.
+/// Maximum number of rows of a table; longer tables omit rows in the middle.
 const ROWS_MAX: usize = 400;
 
 /// The columns of a table: the first `left_columns` are aligned left, the others right.
@@ -16,24 +16,26 @@ pub(crate) struct TextTable<'a> {
     /// Titles of the columns.
     pub(crate) header: &'a [&'a str],
     pub(crate) left_columns: usize,
-    /// Whether the last column contains sentences, which are aligned left.
+    /// Whether the last column contains sentences; if so, it is aligned left.
     pub(crate) ends_with_text: bool,
     /// Columns that are not shown.
     pub(crate) hidden: &'a [&'a str],
     /// Columns that a narrow terminal omits, in this order.
     pub(crate) optional: &'a [&'a str],
-    /// Styles of the first cells; empty for none.
+    /// Style of the first cell of each row; empty for none.
     pub(crate) styles: &'a [Style],
 }
 
 impl TextTable<'_> {
-    /// Returns the table. Control characters in cells are escaped. A table with more than 400 rows omits rows in the
-    /// middle and states so. If a terminal is too narrow, each cell has a line of its own: no number is cut off.
+    /// Returns the table. Control characters in cells are escaped. A table with more than 400 rows
+    /// omits rows in the middle, with a note. If a terminal is too narrow, each cell is on its own
+    /// line, so that no number is truncated.
     pub(crate) fn text(&self, rows: &[Vec<String>], layout: TextLayout) -> String {
         self.computed_text(rows.len(), |at| rows.get(at).cloned(), layout)
     }
 
-    /// As [`TextTable::text`]; `row` computes one of `count` rows, and is called for rows that are shown only.
+    /// As [`TextTable::text`], for `count` rows. `row` computes a row; it is called only for rows
+    /// that are shown.
     pub(crate) fn computed_text(
         &self,
         count: usize,
@@ -82,7 +84,7 @@ impl TextTable<'_> {
         self.header.iter().enumerate().map(width).collect()
     }
 
-    /// Returns the columns that fit; `None` if even the necessary ones do not.
+    /// Returns the columns that fit; `None` if the table is too wide without the optional columns.
     fn shown_columns(&self, widths: &[usize], layout: TextLayout) -> Option<Vec<usize>> {
         let mut shown: Vec<usize> = (0..widths.len()).filter(|at| !self.is_hidden(*at)).collect();
         let Some(max) = layout.width else { return Some(shown) };
@@ -101,7 +103,7 @@ impl TextTable<'_> {
         self.hidden.contains(&self.header[at])
     }
 
-    /// Whether a column is the sentence at the end of a row.
+    /// Whether a column contains sentences.
     fn is_text(&self, at: usize) -> bool {
         self.ends_with_text && at + 1 == self.header.len()
     }
@@ -156,7 +158,7 @@ impl TextTable<'_> {
         }
     }
 
-    /// Returns a cell in its style: the first cell of a row has one.
+    /// Returns a cell with its style. Only the first cell of a row has a style.
     fn styled(&self, row: Option<usize>, column: usize, cell: &str, layout: TextLayout) -> String {
         match row.and_then(|row| self.styles.get(row)) {
             Some(style) if column == 0 => layout.styled(cell, *style),

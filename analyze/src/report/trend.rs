@@ -9,9 +9,9 @@ use crate::error::AnalyzeError;
 use crate::report::rates::{RateRow, ReportRequest, report};
 use crate::timeline::Grouping;
 
-/// Bars of a line.
+/// Number of bars in a line.
 pub(crate) const BARS: usize = 14;
-/// Days of a trend with a rate for each day.
+/// Number of days of a trend with one rate per day.
 pub(crate) const TREND_DAYS: i64 = 14;
 /// Bars by height.
 const HEIGHTS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
@@ -29,7 +29,8 @@ pub(crate) fn bars(rates: impl Iterator<Item = Option<f64>>, critical: f64) -> S
     rates.map(bar).collect()
 }
 
-/// Returns the report with the rates of a check at the end of each of the last [`TREND_DAYS`] days.
+/// Returns the parameters of a report of the rates of a check at the end of each of the last
+/// [`TREND_DAYS`] days.
 pub(crate) fn daily_report(check: &CheckRequest, groupings: Vec<Grouping>) -> ReportRequest {
     ReportRequest {
         store: check.store.clone(),

@@ -7,15 +7,15 @@ use polars::prelude::*;
 
 use crate::error::AnalyzeError;
 use crate::scan::daily::{AggregateFolder, Measure, TimelineDelta};
-use crate::scan::day_aggregates::of_days;
+use crate::scan::day_aggregates::aggregates_of_days;
 use crate::scan::expressions;
-use crate::scan::frames::{collect_streaming, count_rows, only};
+use crate::scan::frames::{collect_streaming, count_rows, filter_before_decoding};
 use crate::scan::store_scan::StoreScan;
 use crate::timeline::{Basis, Dimension, Scope};
 
-/// Columns of the part of the account that an event is about, besides account and region.
+/// Columns that identify the tenant, configuration set or identity that an event is about.
 const PART_COLUMNS: [&str; 3] = [table::TENANT, table::CONFIGURATION_SET, table::IDENTITY];
-/// Message tags with further facts.
+/// Tags in which the store keeps origin, impact and finding type of an event.
 const TAGS: [&str; 3] = [table::ORIGIN_TAG, table::IMPACT_TAG, table::FINDING_TYPE_TAG];
 
 /// An event about the account.
@@ -24,7 +24,7 @@ pub(crate) struct AccountEvent {
     pub(crate) kind: EventKind,
     /// Epoch milliseconds.
     pub(crate) at: i64,
-    /// Account, region, and the part of the account if the event is not about all of it.
+    /// Account and region; also tenant, configuration set or identity if the event is about it.
     pub(crate) scope: Scope,
     /// The party that changed the status: `AWS_MANAGED` or `CUSTOMER_MANAGED`.
     pub(crate) origin: Option<String>,
@@ -36,7 +36,7 @@ pub(crate) struct AccountEvent {
     pub(crate) text: Option<String>,
 }
 
-/// Columns of the texts of an event after its time, in the order of its values.
+/// Text columns of an event, in the order of the values after its time.
 const TEXT_COLUMNS: [&str; 7] = [
     table::KIND,
     table::ACCOUNT,
@@ -50,7 +50,8 @@ const TEXT_COLUMNS: [&str; 7] = [
 impl StoreScan {
     /// Returns the events about the account after `from`, up to `to`, in the order of time.
     ///
-    /// They are rare, and each check needs those of 30 days: those of a closed day are stored as daily aggregates.
+    /// Account events are rare, and each check needs 30 days of them. Those of closed days are
+    /// stored as daily aggregates.
     pub(crate) fn account_events(
         &self,
         from: i64,
@@ -60,7 +61,8 @@ impl StoreScan {
         let folder = AggregateFolder::new(&self.store, Measure::AccountEvents, of, &[], &[]);
         let mut events = Vec::new();
         let days = self.days(day_of(from), day_of(to));
-        for aggregate in of_days(self, &folder, days, to, |day| self.of_day(day))? {
+        let build = |day| self.account_events_of_day(day);
+        for aggregate in aggregates_of_days(self, &folder, days, to, build)? {
             let of_day = aggregate.index.scopes.iter().filter_map(|scope| event(&scope.values));
             events.extend(of_day.filter(|event| from < event.at && event.at <= to));
         }
@@ -68,8 +70,9 @@ impl StoreScan {
         Ok(events)
     }
 
-    /// Returns the events of a day as scopes: time, the texts of [`TEXT_COLUMNS`], the values of [`TAGS`].
-    fn of_day(&self, day: i64) -> Result<TimelineDelta, AnalyzeError> {
+    /// Returns the account events of a day, each as the values of a scope: time, [`TEXT_COLUMNS`],
+    /// [`TAGS`].
+    fn account_events_of_day(&self, day: i64) -> Result<TimelineDelta, AnalyzeError> {
         let mut delta = TimelineDelta::default();
         let is_about_account = expressions::is_about_account();
         // the other columns are read only for days with such rows
@@ -81,9 +84,10 @@ impl StoreScan {
         let mut columns = vec![col(table::EVENT_AT).cast(DataType::Int64).cast(DataType::String)];
         columns.extend(TEXT_COLUMNS.map(col));
         columns.extend(TAGS.map(|name| expressions::dimension_value(&tag(name))));
-        let is_wanted = expressions::is_of(self.service).and(expressions::is_not_from_the_future());
+        let is_wanted =
+            expressions::is_of_service(self.service).and(expressions::is_not_from_the_future());
         let uses = columns.iter().chain([&is_about_account, &is_wanted]);
-        let rows = only(self.rows(day, day, uses)?, is_about_account.clone());
+        let rows = filter_before_decoding(self.rows(day, day, uses)?, is_about_account.clone());
         let rows = collect_streaming(rows.filter(is_wanted).select(columns))?;
         let mut texts = Vec::new();
         for column in rows.columns() {

@@ -17,7 +17,7 @@ pub(crate) enum MailSelection<'a> {
 #[derive(Debug, Clone)]
 pub(crate) struct AddressEvent<'r> {
     pub(crate) service: Service,
-    /// Fields that the classifier reads, of events of other kinds too; without dimensions.
+    /// Fields that the classifier reads, for events of every kind; without dimensions.
     pub(crate) fields: Failure<'r>,
     pub(crate) message_id: &'r str,
     pub(crate) class: Option<&'r str>,

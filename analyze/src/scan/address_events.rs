@@ -38,8 +38,8 @@ const FURTHER_TEXTS: [&str; 8] = [
 ];
 /// Message tag that names the mailing.
 const CAMPAIGN: &str = "campaign";
-/// Texts of an event.
-const TEXTS: usize = FAILURE_TEXTS.len() + FURTHER_TEXTS.len() + 1;
+/// Number of texts of an event.
+const TEXT_COUNT: usize = FAILURE_TEXTS.len() + FURTHER_TEXTS.len() + 1;
 
 /// Fixed-size fields of an event.
 #[derive(Debug, Clone, Copy)]
@@ -62,11 +62,11 @@ impl RowFields for AddressFields {
 }
 
 impl StoreScan {
-    /// Calls `each` with every event of a recipient or message at or before `to`, in arbitrary order. Events without
-    /// recipient, such as opens, belong to all recipients of their message. Returns the number of rows with redacted
-    /// recipients that can be the recipient.
+    /// Calls `each` with every event of a recipient or message at or before `to`, in arbitrary
+    /// order. Returns the number of rows with a redacted recipient that may be the requested one.
     ///
-    /// Most columns are read only for the days on which the messages have events.
+    /// Events without recipient, such as opens, belong to all recipients of their message. Most
+    /// columns are read only for the days on which the messages have events.
     pub(crate) fn address_events(
         &self,
         selection: MailSelection<'_>,
@@ -85,7 +85,7 @@ impl StoreScan {
                 ((messages, RedactedRows::default()), lit(true))
             }
         };
-        let mut events = EventRows::new(TEXTS);
+        let mut events = EventRows::new(TEXT_COUNT);
         if !messages.is_empty() {
             let (messages, columns) = (Arc::new(messages), columns());
             for day in self.days_of_messages(&messages, last_day)? {

@@ -1,4 +1,4 @@
-//! Complaint reports: which complaints are one report. No polars.
+//! Groups complaints by complaint report. No polars.
 
 use std::collections::BTreeMap;
 
@@ -23,7 +23,7 @@ pub(super) struct Complaint {
     at: i64,
     /// Whether event publishing reported it, not only identity feedback.
     is_published: bool,
-    /// Time by which it belongs to windows.
+    /// Time that assigns it to windows.
     time: i64,
 }
 
@@ -45,8 +45,8 @@ impl Complaint {
         }
     }
 
-    /// Whether `other` is the same report from event publishing. AWS does not document whether both channels give a
-    /// report the same feedback ID.
+    /// Whether `other` is the same report from event publishing. Compares recipient and time: AWS
+    /// does not document whether both channels give a report the same feedback ID.
     fn is_repeated_by(&self, other: &Self) -> bool {
         !self.is_published
             && other.is_published
@@ -55,13 +55,13 @@ impl Complaint {
     }
 }
 
-/// Returns scope and time of each report. A report counts once, also if it lists several recipients or arrived on two
-/// channels. It is identified by its feedback ID, or by its time if there is none.
+/// Returns scope and time of each report. A report counts once, even if it lists several recipients
+/// or arrived on two channels. Its feedback ID identifies it, or its time if it has no feedback ID.
 pub(super) fn report_times(
     mut complaints: Vec<Complaint>,
     groups: &ScopeGroups<'_>,
 ) -> Vec<(u32, i64)> {
-    let key = |one: &Complaint| (groups.of(one.scope), one.message);
+    let key = |one: &Complaint| (groups.group_of(one.scope), one.message);
     complaints.sort_unstable_by_key(key);
     let mut times = Vec::new();
     for message in complaints.chunk_by(|one, other| key(one) == key(other)) {
@@ -73,7 +73,7 @@ pub(super) fn report_times(
             let feedback_id = one.feedback_id.as_deref();
             let at = if feedback_id.is_some() { 0 } else { one.at };
             let (scope, first) = reports.entry((feedback_id, at)).or_insert((one.scope, one.time));
-            *scope = groups.last(one.scope, *scope);
+            *scope = groups.greater(one.scope, *scope);
             *first = one.time.min(*first);
         }
         times.extend(reports.into_values());

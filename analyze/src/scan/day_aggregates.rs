@@ -14,8 +14,8 @@ pub(super) fn is_closed(day: i64, to: i64) -> bool {
     day < day_of(to)
 }
 
-/// Returns the aggregates of days that depend on the rows of one day only, in the order of the days.
-pub(super) fn of_days(
+/// Returns the aggregates of `days` in their order. Each depends on the rows of its day only.
+pub(super) fn aggregates_of_days(
     scan: &StoreScan,
     folder: &AggregateFolder,
     days: BTreeSet<i64>,
@@ -28,7 +28,8 @@ pub(super) fn of_days(
     aggregates
 }
 
-/// Reads the aggregates of a day; if there are none, builds them, and stores them if the day is closed.
+/// Reads the aggregates of a day. If none are stored, builds them; stores them if the day is
+/// closed.
 pub(super) fn read_or_build(
     scan: &StoreScan,
     folder: &AggregateFolder,

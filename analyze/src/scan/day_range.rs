@@ -12,7 +12,7 @@ pub(super) struct DayRange {
     pub(super) last_day: i64,
     /// Indexes of the groupings that need these days.
     pub(super) groupings: Vec<usize>,
-    /// Number of rows.
+    /// Number of stored rows, copies included.
     pub(super) rows: u64,
 }
 

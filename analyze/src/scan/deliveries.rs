@@ -1,4 +1,4 @@
-//! Deliveries to some recipients, and numbers of deliveries and bounces in some time slots.
+//! Deliveries to given recipients, and counts of deliveries and bounces in given time slots.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::BuildHasherDefault;
@@ -24,10 +24,10 @@ use crate::scan::timelines::ExactDays;
 use crate::timeline::times::Times;
 use crate::timeline::{Basis, Dimension, Grouping, Outcome, Timeline};
 
-/// Name of a computed column.
+/// Name of the computed column that marks deliveries.
 const IS_DELIVERY: &str = "is_delivery";
 
-/// Numbers of events of a provider in a slot.
+/// Counts of one provider in one time slot.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct SlotCounts {
     pub(crate) delivered: u64,
@@ -42,10 +42,10 @@ impl AddAssign for SlotCounts {
     }
 }
 
-/// Numbers of events by provider and slot.
+/// Counts by provider and slot.
 pub(crate) type OutcomeCounts = BTreeMap<(String, i64), SlotCounts>;
 
-/// A row of a delivery to a wanted recipient.
+/// A row of a delivery to one of the given recipients.
 #[derive(Debug, Clone, Copy)]
 struct DeliveryFields {
     message: u64,
@@ -67,7 +67,8 @@ impl RowFields for DeliveryFields {
 }
 
 impl StoreScan {
-    /// Calls `each` with recipient, message key and time of every delivery to some recipients, in arbitrary order.
+    /// Calls `each` with recipient, message key and time of every delivery to `recipients`, in
+    /// arbitrary order. Deliveries of the day before `from` may be included.
     pub(crate) fn deliveries(
         &self,
         recipients: &[&str],
@@ -124,8 +125,10 @@ impl StoreScan {
         Ok(())
     }
 
-    /// Returns the numbers of the deliveries and bounces up to `to` in some slots of `slot_ms` milliseconds since 1970, by
-    /// provider and slot; the provider is the recipient domain if it is unknown.
+    /// Returns the counts of deliveries and bounces up to `to`, by provider and slot. If the
+    /// provider of a recipient domain is unknown, the domain takes its place.
+    ///
+    /// Slots have a length of `slot_ms` milliseconds and are numbered from the epoch.
     pub(crate) fn outcomes_by_slot(
         &self,
         slots: &BTreeSet<i64>,
@@ -141,7 +144,7 @@ impl StoreScan {
         let query = HistoryQuery { groupings: &groupings, basis: Basis::Event, counted_from: None };
         let day = |slot: &i64| day_of(slot.saturating_mul(slot_ms));
         let slots: Vec<i64> = slots.iter().copied().collect();
-        // of the days of these slots only
+        // load only the days of the slots
         for run in slots.chunk_by(|one, next| day(next) <= day(one) + 1) {
             let (Some(first), Some(last)) = (run.first(), run.last()) else { continue };
             let end = |slot: i64| (slot + 1).saturating_mul(slot_ms).saturating_sub(1).min(to);
@@ -162,13 +165,13 @@ impl StoreScan {
         Ok(outcomes)
     }
 
-    /// Whether an event is of a kind and of the service.
+    /// Whether an event is of a kind and of the service of the scan.
     fn is_of_kind(&self, kind: EventKind) -> Expr {
-        expressions::is_of(self.service).and(expressions::is_kind(kind))
+        expressions::is_of_service(self.service).and(expressions::is_kind(kind))
     }
 }
 
-/// Returns the numbers of the deliveries and bounces from `start` to `end`, both included.
+/// Returns the counts of deliveries and bounces from `start` to `end` (inclusive).
 fn counts_in(timeline: &Timeline, start: i64, end: i64) -> SlotCounts {
     let number = |times: &Times| times.between(start - 1, end);
     let bounces = timeline.times.range(Outcome::BOUNCES);

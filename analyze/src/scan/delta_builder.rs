@@ -1,9 +1,10 @@
 //! Computes the changes that the rows of a range of days make to timelines.
 //!
-//! The changes of a range are the difference of two counts: that of the range's messages over all rows up to the end
-//! of the range, and that of the same messages over the rows before the range. Everything is counted per message
-//! (copies of an event, pairs, complaint reports, values that one event takes from another), so the changes of
-//! consecutive ranges add up to the count of all rows.
+//! The changes of a range are the difference of two counts: that of the range's messages over all
+//! rows up to the end of the range, and that of the same messages over the rows before the range.
+//! Copies of an event, (message, recipient) pairs, complaint reports and missing values are all
+//! resolved within one message, so the changes of consecutive ranges add up to the count of all
+//! rows.
 //!
 //! Rows are processed in shards by message, so memory does not grow with the size of a day.
 
@@ -38,21 +39,22 @@ pub(super) struct DeltaBuilder<'a> {
     measure: Measure,
     basis: Basis,
     groupings: &'a [Grouping],
-    /// Later events are not counted, whatever their send time.
+    /// Events after this time are not counted, even if their send time is earlier.
     to: i64,
     /// Dimensions of all groupings.
     dimensions: Vec<Dimension>,
     /// Names of the texts of a row: the dimensions, then further columns that are needed.
     names: Vec<String>,
-    /// Whether a complaint can be one of identity feedback: with its recipient, it is the same as a published one.
+    /// Whether complaints from identity feedback can occur. If so, recipients are read, to match
+    /// these complaints with published ones.
     has_identity_feedback: bool,
 }
 
-/// Text IDs by message: values that some event of the message has.
+/// IDs of the known texts of each message, by message key.
 type MessageValues = HashMap<u64, Vec<u32>, BuildHasherDefault<IdentityHasher>>;
 
-/// Result of the scan of a range alone. The changes of messages that were sent before the range depend on older rows
-/// and are still missing.
+/// Result of scanning one range. The changes of messages that were sent before the range are still
+/// missing, because they depend on older rows.
 pub(super) struct RangeScan {
     /// Changes by grouping of the range.
     deltas: Vec<TimelineDelta>,
@@ -60,15 +62,15 @@ pub(super) struct RangeScan {
     late_rows: EventRows<ScannedEvent>,
     /// Keys of these messages.
     late_messages: MessageKeys,
-    /// Rows of messages that are late in newer ranges of the batch; `None` if they were not kept, because the rows of the
-    /// range are too many.
+    /// Rows of messages that are late in newer ranges of the batch; `None` if the range has too
+    /// many rows to keep them.
     rows_for_newer: Option<EventRows<ScannedEvent>>,
     /// First day with rows on which the changes depend.
     pub(super) depends_from: i64,
 }
 
 impl<'a> DeltaBuilder<'a> {
-    /// Returns a builder for a measure and groupings. The recipients of complaints are read only with identity feedback.
+    /// Returns a builder for a measure and groupings.
     pub(super) fn new(
         scan: &'a StoreScan,
         measure: Measure,
@@ -82,9 +84,9 @@ impl<'a> DeltaBuilder<'a> {
         let mut names: Vec<String> = dimensions.iter().map(Dimension::name).collect();
         let has_provider = dimensions.contains(&Dimension::Column(table::PROVIDER));
         let further = [
-            // mail with an unknown provider takes that of its domain
+            // mail without a known provider uses the provider of its domain
             (table::RECIPIENT_DOMAIN, has_provider),
-            // part of a pair
+            // part of a (message, recipient) pair
             (table::RECIPIENT, measure == Measure::Pairs),
             // identifies a complaint report
             (table::FEEDBACK_ID, measure == Measure::Events),
@@ -117,18 +119,19 @@ impl<'a> DeltaBuilder<'a> {
             let of_shard = |rows| shard_of(rows, shard, shards);
             let rows =
                 self.read(range.first_day..=range.last_day, of_shard, range.rows / shards)?;
+            let service = self.scan.service;
             let sent =
-                rows.rows().map(|(event, _)| (event.message, event.sent_after(self.scan.service)));
-            for (message, sent_after) in sent.filter(|(_, sent_after)| *sent_after < start) {
+                rows.rows().map(|(event, _)| (event.message, event.earliest_send_time(service)));
+            for (message, sent_at) in sent.filter(|(_, sent_at)| *sent_at < start) {
                 result.late_messages.insert(message);
-                // one more day, because the clocks of the events of a message differ, also across midnight
-                result.depends_from = result.depends_from.min(day_of(sent_after).saturating_sub(1));
+                // one more day: the clocks of a message's events differ, possibly across midnight
+                result.depends_from = result.depends_from.min(day_of(sent_at).saturating_sub(1));
             }
             if shard + 1 == shards {
                 late.announce(&result.late_messages);
             }
             if shards == 1 {
-                let newer = late.of_newer();
+                let newer = late.wait_for_newer();
                 let mut kept = EventRows::new(self.names.len());
                 kept.append(&rows, |event| newer.contains(&event.message));
                 result.rows_for_newer = Some(kept);
@@ -140,8 +143,8 @@ impl<'a> DeltaBuilder<'a> {
         Ok(result)
     }
 
-    /// Returns the older rows of `messages`, the late messages of a batch of ranges: those that the scans kept, and those of
-    /// other days, which are read.
+    /// Returns the older rows of `messages`, the late messages of a batch of ranges. Takes the rows
+    /// that the scans kept, and reads the rows of other days.
     pub(super) fn older_rows(
         &self,
         ranges: &mut [(&DayRange, RangeScan)],
@@ -191,15 +194,15 @@ impl<'a> DeltaBuilder<'a> {
         deltas
     }
 
-    /// Reads the rows of some days that `part` selects; `expected` is about their number.
+    /// Reads the rows of `days` that `filter` selects; `expected` is an estimate of their number.
     fn read(
         &self,
         days: RangeInclusive<i64>,
-        part: impl FnOnce(LazyFrame) -> LazyFrame,
+        filter: impl FnOnce(LazyFrame) -> LazyFrame,
         expected: u64,
     ) -> Result<EventRows<ScannedEvent>, AnalyzeError> {
         let columns = self.columns();
-        let rows = part(self.scan.rows(*days.start(), *days.end(), &columns)?).select(columns);
+        let rows = filter(self.scan.rows(*days.start(), *days.end(), &columns)?).select(columns);
         let (service, names) = (self.scan.service, self.names.clone());
         let expected = usize::try_from(expected).unwrap_or_default();
         let target = EventRows::with_capacity(names.len(), expected);
@@ -218,7 +221,7 @@ impl<'a> DeltaBuilder<'a> {
     }
 
     fn is_wanted(&self) -> Expr {
-        let is_of_service = expressions::is_of(self.scan.service);
+        let is_of_service = expressions::is_of_service(self.scan.service);
         // a grouping by exclusion reason includes the excluded mail
         if self.dimensions.contains(&Dimension::Column(EXCLUSION_REASON)) {
             is_of_service
@@ -263,9 +266,9 @@ impl<'a> DeltaBuilder<'a> {
             None => self.add_to(rows, is_wanted, counted, sign),
             Some(at) => {
                 if !counted.is_empty() {
-                    let mut own = EventRows::new(self.names.len());
-                    own.append_rows(rows, |_, ids| ids[at] == NO_TEXT);
-                    self.add_to(&own, &is_wanted, counted, sign);
+                    let mut counted_rows = EventRows::new(self.names.len());
+                    counted_rows.append_rows(rows, |_, ids| ids[at] == NO_TEXT);
+                    self.add_to(&counted_rows, &is_wanted, counted, sign);
                 }
                 self.add_to(rows, is_wanted, all, sign);
             }
@@ -335,7 +338,8 @@ impl<'a> DeltaBuilder<'a> {
         values
     }
 
-    /// Returns the scopes of the rows of a day, by grouping. Values from rows of other days are not considered.
+    /// Returns the scopes of the rows of a day, by grouping. Ignores values from rows of other
+    /// days.
     pub(super) fn scopes_of_day(&self, day: i64) -> Result<Vec<TimelineDelta>, AnalyzeError> {
         let is_counted = expressions::is_counted_kind().and(self.is_wanted());
         let columns = self.text_columns();
@@ -355,7 +359,7 @@ impl<'a> DeltaBuilder<'a> {
             for row in 0..distinct.height() {
                 let ids: Vec<u32> =
                     columns.iter().map(|column| texts.intern(column.get(row))).collect();
-                scopes.of(&ids, &texts);
+                scopes.scopes_of_row(&ids, &texts);
             }
             let mut delta = TimelineDelta::default();
             for values in scopes.values {

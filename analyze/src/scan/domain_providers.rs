@@ -9,7 +9,7 @@ use polars::prelude::*;
 use crate::error::AnalyzeError;
 use crate::scan::columns::text_ids;
 use crate::scan::daily::{AggregateFolder, Measure, TimelineDelta};
-use crate::scan::day_aggregates::of_days;
+use crate::scan::day_aggregates::aggregates_of_days;
 use crate::scan::expressions;
 use crate::scan::frames::fold_batches;
 use crate::scan::read_rows::IS_WANTED;
@@ -26,7 +26,8 @@ pub(crate) fn domain_providers(scan: &StoreScan, to: i64) -> Result<DomainProvid
     let folder = AggregateFolder::new(&scan.store, Measure::DomainProviders, of, &[], &[]);
     let mut all = DomainProviders::new();
     let days = scan.days(i64::MIN, i64::MAX);
-    for aggregate in of_days(scan, &folder, days, to, |day| providers_of_day(scan, day))? {
+    let build = |day| providers_of_day(scan, day);
+    for aggregate in aggregates_of_days(scan, &folder, days, to, build)? {
         for scope in aggregate.index.scopes {
             if let [Some(domain), Some(provider)] = scope.values.as_slice() {
                 let known = all.entry(domain.clone()).or_default();
@@ -63,7 +64,7 @@ impl ProviderCollector {
         let texts = |pair: &(u32, u32)| Some((self.texts.get(pair.0)?, self.texts.get(pair.1)?));
         let mut pairs: Vec<_> = self.pairs.iter().filter_map(texts).collect();
         pairs.retain(|(_, provider)| *provider != provider::OTHER);
-        // of equal keys, the last one wins
+        // sorted, so that the greatest provider of a domain is inserted last and wins
         pairs.sort_unstable();
         pairs.into_iter().collect()
     }
@@ -74,7 +75,7 @@ fn providers_of_day(scan: &StoreScan, day: i64) -> Result<TimelineDelta, Analyze
     let columns = vec![
         col(table::RECIPIENT_DOMAIN),
         col(table::PROVIDER),
-        expressions::is_of(scan.service).alias(IS_WANTED),
+        expressions::is_of_service(scan.service).alias(IS_WANTED),
     ];
     let rows = scan.select(day, day, columns)?;
     let found = fold_batches(rows, ProviderCollector::default(), |batch, found| found.add(batch))?;

@@ -1,7 +1,7 @@
 //! Finds keys that may occur more than once, without a set of all keys. No polars.
 
-/// Bit table of keys. Distinct keys can share a bit, so a key that occurs once can be reported as a possible duplicate,
-/// never the other way round.
+/// Bit table of keys. Distinct keys can share a bit, so a key that occurs once may be reported as a
+/// duplicate. A duplicate key is always reported.
 pub(super) struct DuplicateFilter {
     /// Bits set by one key, and bits set by a second one; adjacent, because both are read together.
     blocks: Vec<[u64; 2]>,
@@ -11,7 +11,7 @@ impl DuplicateFilter {
     /// With 16 bits per key, about 6 % of the keys share a bit with another key.
     const BITS_PER_KEY: usize = 16;
 
-    /// Returns the filter of some keys.
+    /// Returns the filter of these keys.
     pub(super) fn new(keys: impl ExactSizeIterator<Item = (u64, u64)>) -> Self {
         let blocks = (keys.len() * Self::BITS_PER_KEY / 64).next_power_of_two();
         let mut filter = Self { blocks: vec![[0; 2]; blocks] };

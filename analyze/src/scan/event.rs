@@ -8,8 +8,8 @@ use crate::timeline::{Basis, Outcome};
 
 /// Maximum difference between the clocks that stamp the events of one message.
 pub(super) const CLOCK_SLACK_MS: i64 = 3_600_000;
-/// Maximum time from the submission of a message to an event of it in the log of WorkMail, which has no submission
-/// time.
+/// Maximum time from the submission of a WorkMail message to its events. The WorkMail log contains
+/// no submission time.
 const WORKMAIL_DELAY_MAX_MS: i64 = 14 * DAY_MS;
 /// Send time of a message without a known send time.
 pub(super) const UNKNOWN_TIME: i64 = i64::MAX;
@@ -26,7 +26,7 @@ pub(super) struct ScannedEvent {
 }
 
 impl ScannedEvent {
-    /// Returns the time by which the event belongs to windows.
+    /// Returns the time that assigns the event to windows.
     pub(super) fn time(&self, basis: Basis) -> i64 {
         match basis {
             // a message without send time counts as sent at its first event
@@ -36,7 +36,7 @@ impl ScannedEvent {
     }
 
     /// Returns the earliest time at which the message can have been sent.
-    pub(super) fn sent_after(&self, service: Service) -> i64 {
+    pub(super) fn earliest_send_time(&self, service: Service) -> i64 {
         match service {
             _ if self.sent_at != UNKNOWN_TIME => self.sent_at,
             Service::Ses => i64::MIN,

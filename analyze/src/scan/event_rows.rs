@@ -1,6 +1,6 @@
-//! Rows in compact form, and the merging of copies: the earliest time, and the greatest known value of each text, so
-//! that the order of copies does not matter. Copies become one event here and nowhere else (invariant I-5). No
-//! polars.
+//! Rows in compact form, and the merging of copies. An event has the earliest time and the greatest
+//! known value of each text of its copies, so their order does not matter. Copies are merged only
+//! here (invariant I-5). No polars.
 
 use crate::scan::duplicate_filter::DuplicateFilter;
 use crate::scan::string_interner::{NO_TEXT, StringInterner};
@@ -26,18 +26,19 @@ pub(super) struct EventRows<F> {
 }
 
 impl<F: RowFields> EventRows<F> {
-    /// Returns no rows, with `width` texts per row.
+    /// Returns an empty collection of rows with `width` texts each.
     pub(super) fn new(width: usize) -> Self {
         Self::with_capacity(width, 0)
     }
 
-    /// Returns no rows, with memory for `rows` rows.
+    /// Returns an empty collection with memory for `rows` rows.
     pub(super) fn with_capacity(width: usize, rows: usize) -> Self {
         let (fields, ids) = (Vec::with_capacity(rows), Vec::with_capacity(rows * width));
         Self { width, fields, ids, texts: StringInterner::default() }
     }
 
-    /// Adds rows. `ids` is called with the index of each column of texts, and returns their IDs in the interner of the rows.
+    /// Adds rows. Calls `ids` with the index of each text column and the interner of the rows;
+    /// `ids` returns the ID of each row's text.
     pub(super) fn extend(
         &mut self,
         fields: impl Iterator<Item = F>,
@@ -101,7 +102,7 @@ impl<F: RowFields> EventRows<F> {
     /// Calls `each` with every event, its copies merged, and the IDs of its texts, in arbitrary order.
     pub(super) fn for_each_event(&self, mut each: impl FnMut(F, &[u32])) {
         let filter = DuplicateFilter::new(self.fields.iter().map(F::keys));
-        // a pass of its own: independent reads overlap in the memory system
+        // a separate pass, so that its independent memory reads overlap
         let may_be_duplicate: Vec<bool> =
             self.fields.iter().map(|fields| filter.may_be_duplicate(fields.keys())).collect();
         drop(filter);
@@ -138,9 +139,9 @@ mod tests {
     use super::*;
 
     /// Message, event, time.
-    type Three = (u64, u64, i64);
+    type TestFields = (u64, u64, i64);
 
-    impl RowFields for Three {
+    impl RowFields for TestFields {
         fn keys(&self) -> (u64, u64) {
             (self.0, self.1)
         }
@@ -150,9 +151,9 @@ mod tests {
         }
     }
 
-    type Row<'t> = (Three, [Option<&'t str>; 2]);
+    type Row<'t> = (TestFields, [Option<&'t str>; 2]);
 
-    fn rows(rows: &[Row<'_>]) -> EventRows<Three> {
+    fn rows(rows: &[Row<'_>]) -> EventRows<TestFields> {
         let mut all = EventRows::new(2);
         // in two steps, so that the second one finds texts of the first
         for chunk in rows.chunks(2) {
@@ -164,7 +165,7 @@ mod tests {
         all
     }
 
-    fn events(rows: &EventRows<Three>) -> Vec<(Three, Vec<Option<String>>)> {
+    fn events(rows: &EventRows<TestFields>) -> Vec<(TestFields, Vec<Option<String>>)> {
         let mut events = Vec::new();
         rows.for_each_event(|fields, ids| {
             let texts = ids.iter().map(|id| rows.text(*id).map(str::to_owned));

@@ -27,8 +27,8 @@ const COUNTED_KINDS: [EventKind; 8] = [
     EventKind::IncomingBounce,
 ];
 
-/// Whether an event is of a service; null counts as no.
-pub(super) fn is_of(service: Service) -> Expr {
+/// Whether an event is of a service; null counts as false.
+pub(super) fn is_of_service(service: Service) -> Expr {
     col(table::SERVICE).eq(lit(service.as_str()))
 }
 
@@ -47,13 +47,14 @@ pub(super) fn is_about_mail() -> Expr {
     is_about_account().fill_null(lit(false)).not()
 }
 
-/// Recipients that are compared one by one. Only this comparison can skip row groups by their statistics.
-const COMPARED_MAX: usize = 8;
+/// Maximum number of recipients that are compared one by one. Only such comparisons can skip row
+/// groups by their statistics.
+const COMPARED_RECIPIENTS_MAX: usize = 8;
 
-/// Whether the recipient is one of some recipients.
+/// Whether the recipient is one of `recipients`.
 pub(super) fn is_recipient<'r>(recipients: impl IntoIterator<Item = &'r String>) -> Expr {
     let recipients: Vec<&String> = recipients.into_iter().collect();
-    if recipients.len() > COMPARED_MAX {
+    if recipients.len() > COMPARED_RECIPIENTS_MAX {
         let recipients: HashSet<String> = recipients.into_iter().cloned().collect();
         return col(table::RECIPIENT).map(
             move |column| {
@@ -90,8 +91,8 @@ pub(super) fn exclusion_reason(own_domains: &[String]) -> Expr {
         .otherwise(lit(NULL))
 }
 
-/// Whether an event is dated at most a day after its arrival. Others, which only earlier releases stored, come from a
-/// clock that was wrong.
+/// Whether an event is dated at most a day after its arrival. Later dates come from a wrong clock;
+/// only earlier releases stored such events.
 pub(super) fn is_not_from_the_future() -> Expr {
     let time = |name: &str| col(name).cast(DataType::Int64);
     let latest = time(table::RECEIVED_AT) + lit(DAY_MS);
@@ -125,8 +126,10 @@ pub(super) fn no_feedback() -> Expr {
     when(is_without_feedback.fill_null(lit(false))).then(lit(NO_FEEDBACK)).otherwise(lit(NULL))
 }
 
-/// Channel, recipient and feedback ID of a complaint in one text; null for other events. Texts of complaints alone are
-/// built: an expression of polars would build one for each row. Without recipients, that column is not read.
+/// Channel, recipient and feedback ID of a complaint in one text; null for other events. The column
+/// of recipients is read only if `has_recipients` is true.
+///
+/// Builds texts for complaints only; a polars expression would build one for each row.
 pub(super) fn complaint_report(has_recipients: bool) -> Expr {
     let report = |columns: &mut [Column]| {
         let [kinds, channels, ids, recipients @ ..] = columns else {
@@ -168,7 +171,7 @@ pub(super) struct OutcomeFields<'t> {
 }
 
 impl OutcomeFields<'_> {
-    /// Text columns among them, in the order of the fields.
+    /// Text columns of these fields, in their order.
     pub(super) const TEXT_COLUMNS: [&'static str; 4] =
         [table::KIND, table::CLASS, table::COMPLAINT_TYPE, table::COMPLAINT_SUBTYPE];
 
@@ -178,7 +181,7 @@ impl OutcomeFields<'_> {
             Some(EventKind::Send) => Outcome::Send,
             Some(EventKind::Delivery) => Outcome::Delivery,
             Some(EventKind::Bounce) => self.bounce(service),
-            Some(EventKind::Complaint) if self.is_real_complaint() => Outcome::Complaint,
+            Some(EventKind::Complaint) if self.is_counted_complaint() => Outcome::Complaint,
             Some(EventKind::Complaint) => Outcome::ComplaintNotCounted,
             Some(EventKind::DeliveryDelay) => Outcome::Delay,
             Some(EventKind::Reject) => Outcome::Reject,
@@ -204,7 +207,7 @@ impl OutcomeFields<'_> {
 
     /// Whether a complaint counts: not a `not-spam` report, and not about mail that a suppression list stopped
     /// (`OnAccountSuppressionList` and similar subtypes). A complaint without type counts.
-    fn is_real_complaint(&self) -> bool {
+    fn is_counted_complaint(&self) -> bool {
         let is_not_spam =
             self.complaint_type.is_some_and(|value| value.eq_ignore_ascii_case("not-spam"));
         let is_suppressed = self
@@ -233,7 +236,7 @@ pub(super) fn dimension_value(dimension: &Dimension) -> Expr {
     }
 }
 
-/// Returns the joined values of a tag. An expression of polars for this takes several times as long.
+/// Returns the joined values of a tag. An equivalent polars expression takes several times as long.
 fn tag_values(tags: &Column, tag: &str) -> PolarsResult<Column> {
     let lists = tags.list()?.rechunk();
     let (tags, offsets) = (lists.get_inner(), lists.offsets()?);

@@ -26,7 +26,7 @@ pub(super) const FAILURE_TEXTS: [&str; 10] = [
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct FailureQuery<'a> {
     pub(crate) kinds: &'a [EventKind],
-    /// Only complaints, and failures of these recipients; `None` for all.
+    /// Select failures of these recipients, and all complaints; `None` for all failures.
     pub(crate) recipients: Option<&'a BTreeSet<String>>,
     /// Dimensions with values to return.
     pub(crate) dimensions: &'a [Dimension],

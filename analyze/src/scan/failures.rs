@@ -1,8 +1,8 @@
 //! Single failures with their fields: bounces, complaints and delays. Copies are merged as for timelines: the
 //! earliest time, the greatest known value of each text, and values of the message from its other events.
 //!
-//! Failures are a small part of all events. Their rows are kept in compact form; many of them are processed in shards
-//! by message. Other rows are not kept.
+//! Only rows of failures are kept in memory, in compact form. If there are many, they are processed
+//! in shards by message.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -44,7 +44,7 @@ impl RowFields for FailureFields {
     }
 }
 
-/// Values of a message that some event of it has, by message key and index of the text.
+/// Known values of messages, by message key and index of the text.
 type MessageValues = HashMap<(u64, usize), String>;
 
 impl StoreScan {
@@ -54,12 +54,13 @@ impl StoreScan {
         query: &FailureQuery<'_>,
         mut each: impl FnMut(&Failure<'_>),
     ) -> Result<(), AnalyzeError> {
-        // one more day on both sides, because the times of copies differ by seconds, also across midnight
+        // one more day on both sides: the times of copies differ by seconds, possibly across
+        // midnight
         let first_day = query.after.map_or(i64::MIN, |after| day_of(after).saturating_sub(1));
         let last_day = day_of(query.to).saturating_add(1);
         let kinds = query.kinds.iter().map(|kind| expressions::is_kind(*kind));
         let is_of_recipient = query.recipients.map_or(lit(true), |recipients| {
-            // a complaint report about several recipients is read completely
+            // a complaint report can list several recipients, so all complaints are read
             expressions::is_kind(EventKind::Complaint).or(expressions::is_recipient(recipients))
         });
         let is_wanted = kinds
@@ -104,7 +105,8 @@ impl StoreScan {
         Ok(())
     }
 
-    /// Returns rows before the span that are copies of events in it: with them, an event can be older than the span.
+    /// Returns rows before the span that are copies of events in the span. The time of an event is
+    /// that of its earliest copy, so such an event can be outside the span.
     fn older_copies(
         &self,
         is_wanted: &Expr,
@@ -164,7 +166,7 @@ impl StoreScan {
         failures.for_each_event(|fields, ids| {
             if wanted.iter().any(|(at, _)| ids[*at] == NO_TEXT) {
                 messages.insert(fields.event.message);
-                oldest = oldest.min(fields.event.sent_after(self.service));
+                oldest = oldest.min(fields.event.earliest_send_time(self.service));
             }
         });
         if messages.is_empty() {
@@ -199,7 +201,8 @@ impl StoreScan {
 
     /// Whether mail is of the service of the query and counted by SES.
     pub(super) fn is_counted_mail(&self) -> Expr {
-        expressions::is_of(self.service).and(expressions::is_counted_mail(&self.own_domains))
+        expressions::is_of_service(self.service)
+            .and(expressions::is_counted_mail(&self.own_domains))
     }
 }
 
@@ -223,8 +226,8 @@ fn sent_at() -> Expr {
     col(table::SENT_AT).cast(DataType::Int64).fill_null(lit(i64::MIN)).alias(table::SENT_AT)
 }
 
-/// Returns the first day that can have rows of a message: the clocks of the events of a message differ, also across
-/// midnight.
+/// Returns the first day that can have rows of a message. The clocks of a message's events differ,
+/// possibly across midnight.
 fn first_day_of(sent_at: i64) -> i64 {
     if sent_at == i64::MIN { sent_at } else { day_of(sent_at).saturating_sub(1) }
 }

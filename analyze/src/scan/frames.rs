@@ -17,8 +17,9 @@ impl From<PolarsError> for AnalyzeError {
     }
 }
 
-/// Returns some columns of all rows of some files, given with their format versions: one frame for each version. `upgrade`
-/// turns rows of version 1, with `all_columns` of the table, into rows of the current version.
+/// Returns `columns` of all rows of `files`, which are given with their format versions: one frame
+/// for each version. `upgrade` converts rows of version 1, with `all_columns` of the table, to rows
+/// of the current version.
 pub(super) fn scan_files<'p>(
     files: impl Iterator<Item = (&'p Path, u32)>,
     columns: &[table::Column],
@@ -47,8 +48,9 @@ pub(super) fn concat_rows(mut parts: Vec<LazyFrame>) -> Result<LazyFrame, Analyz
     }
 }
 
-/// Returns all rows of some files of one format version. A column that a file lacks is null, and a column that `schema`
-/// lacks is ignored: files of older and newer releases can have other columns (invariant I-10).
+/// Returns all rows of files of one format version. A column that a file lacks is null, and a
+/// column that `schema` lacks is ignored: files of older and newer releases can have other columns
+/// (invariant I-10).
 fn scan_version(files: Vec<(&Path, u32)>, schema: Schema) -> Result<LazyFrame, AnalyzeError> {
     let paths = files.into_iter().map(|(path, _)| PlRefPath::new(path.to_string_lossy()));
     let parquet = ParquetOptions {
@@ -70,8 +72,8 @@ fn scan_version(files: Vec<(&Path, u32)>, schema: Schema) -> Result<LazyFrame, A
     Ok(DslBuilder::scan_parquet(sources, parquet, arguments)?.build().into())
 }
 
-/// Returns the number of rows of all frames. Each is counted by itself: polars adds the counts of a concatenation as
-/// 128-bit integers, a type that this build leaves out.
+/// Returns the number of rows of all frames. Counts each frame separately: polars adds the counts
+/// of a concatenation as 128-bit integers, a type that is disabled in this build.
 pub(super) fn count_rows(parts: Vec<LazyFrame>) -> Result<u64, AnalyzeError> {
     let mut sum = 0;
     for rows in parts {
@@ -111,9 +113,12 @@ pub(super) fn empty_rows(columns: &[table::Column]) -> LazyFrame {
     DataFrame::empty_with_schema(&schema_of(columns, &DataType::Int64)).lazy()
 }
 
-/// Returns the rows that match a condition. The scan decodes the columns of the condition first, and the other columns of
-/// matching rows only. A further filter must come after this one, because polars would decode its columns for all rows.
-pub(super) fn only(rows: LazyFrame, condition: Expr) -> LazyFrame {
+/// Returns the rows that match a condition. The scan decodes the columns of the condition first,
+/// and the other columns of matching rows only.
+///
+/// Apply further filters to the result: in the same condition, polars decodes their columns for all
+/// rows.
+pub(super) fn filter_before_decoding(rows: LazyFrame, condition: Expr) -> LazyFrame {
     let through = AllowedOptimizations::PROJECTION_PUSHDOWN | AllowedOptimizations::STREAMING;
     rows.filter(condition).map(Ok, through, None, None)
 }

@@ -25,9 +25,8 @@ const BATCH_RANGES_MIN: usize = 2;
 /// Parameters of a query over history.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct HistoryQuery<'a> {
-    /// The groupings.
     pub(crate) groupings: &'a [Grouping],
-    /// The time by which events belong to windows.
+    /// The time that assigns events to windows.
     pub(crate) basis: Basis,
     /// Events before this time are ignored.
     pub(crate) counted_from: Option<i64>,
@@ -44,7 +43,7 @@ pub(crate) struct HistoryPart<'a> {
     providers: DomainProviders,
     /// Changes of the days, by grouping.
     events: LoadedDays,
-    /// Changes of pairs, by grouping; loaded on demand.
+    /// Changes of (message, recipient) pairs, by grouping; loaded on demand.
     pairs: Option<LoadedDays>,
 }
 
@@ -63,7 +62,8 @@ impl<'a> HistoryPart<'a> {
         let mut part = HistoryPart {
             scan,
             query,
-            // one more day on both sides, because the times of copies differ by seconds, also across midnight
+            // one more day on both sides: the times of copies differ by seconds, possibly across
+            // midnight
             first_day: day_of(from).saturating_sub(1),
             last_day: day_of(to).saturating_add(1),
             to,
@@ -158,7 +158,7 @@ impl<'a> HistoryPart<'a> {
         AggregateFolder::new(store, measure, of, &grouping.0, own_domains)
     }
 
-    /// Returns the changes of the days of the part, by grouping.
+    /// Loads the changes of all days of the part, by grouping.
     fn load(&self, measure: Measure) -> Result<LoadedDays, AnalyzeError> {
         let groupings = self.query.groupings;
         let folders: Vec<AggregateFolder> =
@@ -205,8 +205,8 @@ impl<'a> HistoryPart<'a> {
         Ok(false)
     }
 
-    /// Reads the stored aggregates, and returns the ranges of days without: one for each closed day, and one for all
-    /// other days.
+    /// Reads the stored aggregates, and returns the ranges of days that lack them: one for each
+    /// closed day, and one for all other days.
     fn read_stored(
         &self,
         folders: &[AggregateFolder],
@@ -239,7 +239,7 @@ impl<'a> HistoryPart<'a> {
                 incomplete.push((first_day, self.last_day, missing));
             }
         }
-        // reads and checks each segment
+        // in parallel: the number of rows is read from the footer of each segment
         let range = |(first, last, missing)| DayRange::new(self.scan, first, last, missing);
         parallel_map(incomplete, range).into_iter().collect()
     }

@@ -4,8 +4,10 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use crate::scan::message_keys::MessageKeys;
 
-/// Late messages of ranges that are scanned at the same time, newest first. The scan of a range waits until those of all
-/// newer ranges are known, so that it can keep their older rows instead of reading its days again.
+/// Late messages of ranges that are scanned concurrently, newest first.
+///
+/// The scan of a range waits until the late messages of all newer ranges are known, and keeps their
+/// rows. Otherwise the days of the range would be read twice.
 #[derive(Debug)]
 pub(super) struct LateMessages {
     known: Mutex<KnownMessages>,
@@ -19,20 +21,21 @@ struct KnownMessages {
     is_known: Vec<bool>,
 }
 
-/// The scan of one range. When it is dropped, other scans no longer wait for it: it may have failed.
+/// Handle of the scan of one range. Dropping it releases the scans that wait for it, so a failed
+/// scan does not block them.
 pub(super) struct LateScan<'l> {
     messages: &'l LateMessages,
     range: usize,
 }
 
 impl LateMessages {
-    /// Returns no messages of some ranges.
+    /// Returns the state before any scan has started.
     pub(super) fn new(ranges: usize) -> Self {
         let known = KnownMessages { keys: MessageKeys::default(), is_known: vec![false; ranges] };
         Self { known: Mutex::new(known), changed: Condvar::new() }
     }
 
-    /// Starts the scan of a range. Newer ranges have lower numbers, and their scans start before.
+    /// Starts the scan of a range. Newer ranges have lower numbers, and must be started first.
     pub(super) fn start(&self, range: usize) -> LateScan<'_> {
         LateScan { messages: self, range }
     }
@@ -55,7 +58,7 @@ impl LateScan<'_> {
     }
 
     /// Waits for the late messages of all newer ranges, and returns them.
-    pub(super) fn of_newer(&self) -> MessageKeys {
+    pub(super) fn wait_for_newer(&self) -> MessageKeys {
         let LateMessages { changed, .. } = self.messages;
         let is_waiting = |known: &mut KnownMessages| known.is_known[..self.range].contains(&false);
         let known = changed.wait_while(self.messages.lock(), is_waiting);
@@ -79,16 +82,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn range_waits_for_the_messages_of_newer_ranges_also_if_their_scan_fails() {
+    fn range_waits_for_the_messages_of_newer_ranges_even_if_their_scan_fails() {
         let messages = LateMessages::new(3);
         let keys = MessageKeys::from_iter([7]);
         let [newest, failed, oldest] = [0, 1, 2].map(|range| messages.start(range));
         std::thread::scope(|scope| {
-            let of_newer = scope.spawn(|| oldest.of_newer());
+            let waiting = scope.spawn(|| oldest.wait_for_newer());
             newest.announce(&keys);
-            assert_eq!(failed.of_newer(), keys);
+            assert_eq!(failed.wait_for_newer(), keys);
             drop(failed);
-            assert_eq!(of_newer.join().unwrap(), keys);
+            assert_eq!(waiting.join().unwrap(), keys);
         });
         drop((newest, oldest));
         assert_eq!(messages.into_keys(), keys);

@@ -1,4 +1,4 @@
-//! Loads the part of history that windows need, with individual times only where they are needed.
+//! Loads the part of history that windows need, with individual times only for days that need them.
 
 use std::collections::BTreeMap;
 
@@ -12,11 +12,12 @@ use crate::timeline::{
     Timeline, Window, WindowSpan, attempts_until, needs_pairs, window_start_day,
 };
 
-/// Factor by which the lookback grows until the windows of a number of attempts are complete.
+/// Factor by which the lookback grows until volume windows are complete.
 const LOOKBACK_FACTOR: i64 = 4;
-/// First lookback for a window of a number of attempts, in days.
-const LOOKBACK_DAYS: i64 = 8;
-/// Number of window ends beyond which individual times of every day are loaded.
+/// Initial lookback for volume windows, in days.
+const VOLUME_LOOKBACK_DAYS: i64 = 8;
+/// Maximum number of window ends for which single days are selected; with more, individual times of
+/// every day are loaded.
 const EXACT_ENDS_MAX: usize = 400;
 
 /// Parameters of [`load_history`].
@@ -29,14 +30,16 @@ pub(crate) struct LoadRequest<'a> {
     pub(crate) windows: &'a [Window],
     /// Ends of the windows, sorted.
     pub(crate) ends: &'a [i64],
-    /// Returns further times, for a window that ends at a time; their days need individual times.
+    /// Returns further boundaries of a window that ends at the given time; their days need
+    /// individual times.
     pub(crate) boundaries: &'a dyn Fn(&Timeline, &Window, i64) -> Vec<i64>,
     /// Minimum lookback before the first end, in milliseconds.
     pub(crate) lookback_ms: i64,
 }
 
-/// Loads history that contains every window. The start of a window of a number of attempts depends on the attempts of
-/// each scope, so more history is loaded until every scope has enough attempts, or there are no older events.
+/// Loads history that contains every window. The start of a volume window depends on the attempts
+/// of each scope, so more history is loaded until every scope has enough attempts, or there are no
+/// older events.
 pub(crate) fn load_history(
     scan: &StoreScan,
     request: &LoadRequest<'_>,
@@ -47,21 +50,26 @@ pub(crate) fn load_history(
         [] => return Err(AnalyzeError::Span("no window ends in this span".to_owned())),
     };
     let mut longest = request.lookback_ms;
-    let mut most = None;
+    let mut attempts_max = None;
     for window in request.windows {
         match window.span() {
             WindowSpan::Millis(ms) => longest = longest.max(ms),
-            WindowSpan::Attempts(n) => most = most.max(Some(n)),
+            WindowSpan::Attempts(n) => attempts_max = attempts_max.max(Some(n)),
         }
     }
-    let mut lookback = if most.is_some() { longest.max(LOOKBACK_DAYS * DAY_MS) } else { longest };
+    let mut lookback = longest;
+    if attempts_max.is_some() {
+        lookback = lookback.max(VOLUME_LOOKBACK_DAYS * DAY_MS);
+    }
     loop {
         let mut part = HistoryPart::new(scan, request.query, first.saturating_sub(lookback), last)?;
         let history = exact_history(&mut part, request)?;
-        let Some(most) = most.filter(|_| !part.is_complete()) else { return Ok(history) };
+        let Some(needed) = attempts_max.filter(|_| !part.is_complete()) else {
+            return Ok(history);
+        };
         let mut evaluated =
             history.by_grouping.iter().take(request.evaluated).flat_map(BTreeMap::values);
-        if evaluated.all(|timeline| attempts_until(timeline, first) >= most)
+        if evaluated.all(|timeline| attempts_until(timeline, first) >= needed)
             && !part.has_other_older_scopes(&history, request.evaluated)?
         {
             return Ok(history);
@@ -88,20 +96,20 @@ fn exact_history(
     };
     loop {
         let history = part.history(&exact_days)?;
-        let mut needs = false;
-        // the start of a window of a number of attempts is known only now, and so are the boundaries that depend on it
+        let mut are_pairs_needed = false;
+        // only now the start of a volume window is known, and the boundaries that depend on it
         let mut days = Vec::new();
         for timeline in history.by_grouping.iter().flat_map(BTreeMap::values) {
             for window in windows {
                 for end in ends {
-                    needs |= needs_pairs(timeline, window, *end);
+                    are_pairs_needed |= needs_pairs(timeline, window, *end);
                     days.extend(window_start_day(timeline, window, *end));
                     let boundaries = (request.boundaries)(timeline, window, *end);
                     days.extend(boundaries.into_iter().map(day_of));
                 }
             }
         }
-        if needs && !part.has_pairs() {
+        if are_pairs_needed && !part.has_pairs() {
             part.load_pairs()?;
         } else if !exact_days.add(days) {
             return Ok(history);

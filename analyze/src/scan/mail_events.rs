@@ -24,9 +24,10 @@ use crate::scan::store_scan::StoreScan;
 use crate::scan::string_interner::{NO_TEXT, StringInterner};
 use crate::timeline::{Dimension, Outcome};
 
-/// Maximum time by which the result of a message can be stamped before its send, by another clock.
+/// Maximum time by which the result of a message can be dated before its send, because clocks
+/// differ.
 const RESULT_SLACK_MS: i64 = 60_000;
-/// Hash of a recipient that is different in each message (policy `drop`).
+/// Hash for a dropped recipient (policy `drop`): the stored text differs in each message.
 pub(crate) const NO_RECIPIENT: u64 = 0;
 
 /// One event, its copies merged.
@@ -42,7 +43,7 @@ pub(crate) struct MailEvent {
     /// ID of the campaign in [`MailTexts`].
     pub(crate) campaign: u32,
     pub(crate) outcome: Outcome,
-    /// Whether the address belongs to a role; false for a hashed address.
+    /// Whether it is a role address such as `info@`; false for a hashed address.
     pub(crate) is_role: bool,
 }
 
@@ -61,8 +62,9 @@ pub(crate) struct MailTexts {
 }
 
 impl MailTexts {
-    /// Adds the texts of a day, and returns the own IDs of its domains and campaigns by ID.
-    fn adopt(&mut self, day: &Self) -> (Vec<u32>, Vec<u32>) {
+    /// Adds the texts of a day. Returns the new ID of each domain and of each campaign, by its ID
+    /// in `day`.
+    fn add_texts(&mut self, day: &Self) -> (Vec<u32>, Vec<u32>) {
         let ids = |own: &mut StringInterner, texts: &StringInterner| {
             let ids = 0..=u32::try_from(texts.len()).unwrap_or(u32::MAX);
             ids.map(|id| own.intern(texts.get(id))).collect()
@@ -105,7 +107,7 @@ struct DayMail {
     texts: MailTexts,
 }
 
-/// Part of the recipients.
+/// One of `count` parts of the recipients.
 #[derive(Debug, Clone, Copy)]
 struct Shard {
     number: u64,
@@ -122,11 +124,11 @@ impl StoreScan {
         texts: &mut MailTexts,
         mut each: impl FnMut(&MailTexts, i64, &[MailEvent]),
     ) -> Result<(), AnalyzeError> {
-        // the next part is read meanwhile
+        // a second thread reads the next part meanwhile
         let (sender, parts) = std::sync::mpsc::sync_channel(0);
         std::thread::scope(|scope| {
             let reader = scope.spawn(move || self.read_mail(campaign, to, &sender));
-            // copies of an event differ by seconds, also across midnight
+            // the times of copies differ by seconds, possibly across midnight
             let (mut late, mut late_today) = (HashSet::new(), HashSet::new());
             let mut today = i64::MIN;
             for part in parts {
@@ -135,7 +137,7 @@ impl StoreScan {
                     late = std::mem::take(&mut late_today);
                 }
                 let start = today.saturating_mul(DAY_MS);
-                let (domains, campaigns) = texts.adopt(&part.texts);
+                let (domains, campaigns) = texts.add_texts(&part.texts);
                 let mut events = Vec::new();
                 part.rows.for_each_event(|MailFields { key, event }, _| {
                     let keys = (event.message, key);

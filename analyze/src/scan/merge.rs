@@ -86,7 +86,7 @@ pub(super) fn merge_aggregates<'d>(
     if span.service == Service::WorkMail {
         share_first_sends(&mut timelines);
     }
-    // a scope with older sends only has no events in the span
+    // remove scopes that have only older sends, and no events in the span
     timelines.retain(|_, timeline| !timeline.times.is_empty());
     Ok(timelines)
 }
@@ -106,8 +106,9 @@ fn build_timeline(service: Service, builder: ScopeBuilder) -> Timeline {
     timeline
 }
 
-/// Returns the values of a scope with the provider filled in. Aggregates of a grouping by provider have the recipient
-/// domain of mail with an unknown provider as last value, because the provider of a domain may be found in later rows.
+/// Returns the values of a scope with the provider filled in. In aggregates of a grouping by
+/// provider, the last value is the recipient domain of mail with an unknown provider: later rows
+/// may name the provider of the domain.
 pub(super) fn with_provider(
     grouping: &Grouping,
     values: &ScopeValues,
@@ -126,8 +127,8 @@ pub(super) fn with_provider(
     result
 }
 
-/// Gives each scope the first send of its account and region: it shows that sends are logged, also for a scope with
-/// bounces only.
+/// Gives each scope the first send of its account and region. It shows that sends are logged, even
+/// for a scope with bounces only.
 fn share_first_sends(timelines: &mut Timelines) {
     let account =
         |values: &ScopeValues| values.iter().take(ACCOUNT_COLUMNS.len()).cloned().collect();

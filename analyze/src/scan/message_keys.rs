@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bouncewatch_schemas::table;
 use polars::prelude::*;
 
-use crate::scan::frames::only;
+use crate::scan::frames::filter_before_decoding;
 
 /// Hasher that returns the key itself: message and event keys are hashes already.
 #[derive(Debug, Default, Clone, Copy)]
@@ -32,7 +32,7 @@ impl Hasher for IdentityHasher {
 /// Keys of messages.
 pub(super) type MessageKeys = HashSet<u64, BuildHasherDefault<IdentityHasher>>;
 
-/// Returns the rows of some messages.
+/// Returns the rows of these messages.
 pub(super) fn rows_of_messages(rows: LazyFrame, messages: Arc<MessageKeys>) -> LazyFrame {
     let is_match = move |column: Column| {
         let keys = column.i64()?.iter();
@@ -41,5 +41,5 @@ pub(super) fn rows_of_messages(rows: LazyFrame, messages: Arc<MessageKeys>) -> L
         Ok(BooleanChunked::from_iter_values(column.name().clone(), is_match).into_column())
     };
     let boolean = |_: &Schema, field: &Field| Ok(Field::new(field.name.clone(), DataType::Boolean));
-    only(rows, col(table::MESSAGE_KEY).map(is_match, boolean))
+    filter_before_decoding(rows, col(table::MESSAGE_KEY).map(is_match, boolean))
 }

@@ -1,5 +1,5 @@
-//! Reads a store and builds the timelines of scopes. Copies of an event are merged here and nowhere else (invariant
-//! I-5 in ARCHITECTURE.md).
+//! Reads a store and builds the timelines of scopes. Copies of an event are merged only here
+//! (invariant I-5 in ARCHITECTURE.md).
 //!
 //! Copies of an event can be far apart (a replayed archive, duplicate feedback), but never before the message was
 //! sent. So the changes that the rows of a day make to the timelines depend on that day and the days before it only,

@@ -1,4 +1,4 @@
-//! The time of the newest event. That of a closed day is a daily aggregate.
+//! The time of the newest event; for closed days, it is stored as a daily aggregate.
 
 use bouncewatch_schemas::event::Service;
 use bouncewatch_schemas::table;
@@ -13,8 +13,8 @@ use crate::scan::store_scan::StoreScan;
 use crate::timeline::Basis;
 
 impl StoreScan {
-    /// Returns the time of the newest event of a service at or before `at`. Events about the account do not count: they
-    /// arrive in another way.
+    /// Returns the time of the newest event of a service at or before `at`. Ignores events about
+    /// the account, which arrive on another channel.
     pub(crate) fn newest_event(
         &self,
         service: Service,
@@ -62,12 +62,12 @@ impl StoreScan {
         at: i64,
     ) -> Result<Option<i64>, AnalyzeError> {
         let time = col(table::EVENT_AT).cast(DataType::Int64);
-        let is_wanted = expressions::is_of(service)
+        let is_wanted = expressions::is_of_service(service)
             .and(time.clone().lt_eq(lit(at)))
             .and(expressions::is_about_mail())
             .and(expressions::is_not_from_the_future());
         let keys = [col(table::MESSAGE_KEY), col(table::EVENT_KEY)];
-        // the time of an event is that of its earliest copy, whether its copies are merged in the store or not
+        // the time of an event is that of its earliest copy
         let newest = self
             .rows(day, day, keys.iter().chain([&is_wanted]))?
             .filter(is_wanted)

@@ -8,15 +8,15 @@ use foldhash::fast::RandomState;
 use polars::chunked_array::cast::CastOptions;
 use polars::prelude::*;
 
-use crate::scan::columns::{numbers, text_ids};
+use crate::scan::columns::{integers, text_ids};
 use crate::scan::event::{ScannedEvent, UNKNOWN_TIME};
 use crate::scan::event_rows::{EventRows, RowFields};
 use crate::scan::expressions::OutcomeFields;
 use crate::scan::string_interner::StringInterner;
 use crate::timeline::Outcome;
 
-/// Name of an optional column: whether [`append_rows`] adds the row. Faster than a filter if most rows match, because
-/// polars copies these.
+/// Name of an optional column: whether [`append_rows`] adds the row. If most rows match, this is
+/// faster than a filter, which copies them.
 pub(super) const IS_WANTED: &str = "is_wanted";
 
 /// Returns the columns that [`append_rows`] reads in addition to the columns `names`.
@@ -44,7 +44,7 @@ pub(super) fn append_rows<F: RowFields>(
     mut fields: impl FnMut(ScannedEvent) -> F,
 ) -> PolarsResult<()> {
     let wanted = wanted_rows(frame)?;
-    let number_of = |name, missing| numbers(frame.column(name)?.i64()?, missing);
+    let number_of = |name, missing| integers(frame.column(name)?.i64()?, missing);
     let messages = number_of(table::MESSAGE_KEY, 0)?;
     let keys = number_of(table::EVENT_KEY, 0)?;
     let times = number_of(table::EVENT_AT, 0)?;
@@ -85,7 +85,7 @@ fn outcomes(frame: &DataFrame, service: Service) -> PolarsResult<Vec<Outcome>> {
     for name in OutcomeFields::TEXT_COLUMNS {
         ids.push(text_ids(frame.column(name)?.str()?, &mut texts));
     }
-    // of few different combinations
+    // few combinations of the fields occur: compute the outcome of each only once
     let mut known: HashMap<_, Outcome, RandomState> = HashMap::default();
     let counts = frame.column(table::COUNTS)?.bool()?.iter();
     let outcome = |(row, counts)| {

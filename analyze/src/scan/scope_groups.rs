@@ -4,12 +4,13 @@ use std::collections::HashMap;
 
 use crate::timeline::ScopeValues;
 
-/// Groups of scopes that differ only in their providers. What counts once (a complaint report, a pair of message and
-/// recipient) counts in one scope of a group, also if some of its rows name a provider and others name none.
+/// Groups of scopes that differ only in their providers. A complaint report or (message, recipient)
+/// pair counts in one scope of a group, even if only some of its rows name a provider.
 pub(super) struct ScopeGroups<'v> {
     /// Values of each scope, by ID.
     values: &'v [ScopeValues],
-    /// A scope of the same group, by scope ID; without providers, a scope is its own group.
+    /// ID of the first scope of the group, by scope ID; `None` if each scope is its own group,
+    /// because the grouping has no provider.
     groups: Option<Vec<u32>>,
 }
 
@@ -21,18 +22,19 @@ impl<'v> ScopeGroups<'v> {
     }
 
     /// Returns the group of a scope.
-    pub(super) fn of(&self, scope: u32) -> u32 {
+    pub(super) fn group_of(&self, scope: u32) -> u32 {
         self.groups.as_ref().map_or(scope, |groups| groups[scope as usize])
     }
 
-    /// Returns the last of two scopes of a group. A scope with a known provider is after all others.
-    pub(super) fn last(&self, one: u32, other: u32) -> u32 {
-        let is_later = self.values[one as usize] > self.values[other as usize];
-        if is_later { one } else { other }
+    /// Returns the scope with the greater values of two scopes of a group. A scope with a known
+    /// provider is greater than scopes without.
+    pub(super) fn greater(&self, one: u32, other: u32) -> u32 {
+        let is_greater = self.values[one as usize] > self.values[other as usize];
+        if is_greater { one } else { other }
     }
 }
 
-/// Returns, by scope ID, the first scope that differs in its provider at most.
+/// Returns, by scope ID, the first scope with the same values except provider and recipient domain.
 fn groups_of(values: &[ScopeValues], provider: usize) -> Vec<u32> {
     let mut known: HashMap<Vec<&Option<String>>, u32> = HashMap::new();
     let mut groups = Vec::with_capacity(values.len());

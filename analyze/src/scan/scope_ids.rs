@@ -1,4 +1,4 @@
-//! Scopes of rows, numbered. No polars.
+//! Assigns IDs to the scopes of rows. No polars.
 
 use std::collections::HashMap;
 
@@ -30,7 +30,7 @@ pub(super) struct ScopeIds<'g> {
 }
 
 impl<'g> ScopeIds<'g> {
-    /// Returns no scopes, for rows with the texts of the columns `names`.
+    /// Returns an empty set of scopes, for rows with the texts of the columns `names`.
     pub(super) fn new(grouping: &'g Grouping, names: &[String]) -> Self {
         let column = |name: &str| {
             let column = names.iter().position(|known| known == name);
@@ -58,7 +58,7 @@ impl<'g> ScopeIds<'g> {
     }
 
     /// Returns the scopes of a row: one, or one for each combination of values if a tag has several values.
-    pub(super) fn of(&mut self, row: &[u32], texts: &StringInterner) -> &[u32] {
+    pub(super) fn scopes_of_row(&mut self, row: &[u32], texts: &StringInterner) -> &[u32] {
         // without a provider, the domain is part of the key: its provider may be found in other rows
         let domain = self.provider.map(|(at, domain)| match row[self.columns[at]] {
             NO_TEXT => row[domain],

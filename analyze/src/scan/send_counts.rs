@@ -14,7 +14,7 @@ use crate::timeline::{ACCOUNT_COLUMNS, Grouping, ScopeValues};
 
 /// Name of the column with all names and values of a scope in one text.
 const SCOPE_TEXT: &str = "scope text";
-/// Separator in that text.
+/// Separator in the text of a scope.
 const SEPARATOR: char = '\u{1f}';
 
 /// Rows by the sorted dimensions and values of their scope, account and region excluded.
@@ -81,8 +81,9 @@ impl SendCountTable {
         Ok(Self(rows_by_scope(&frame)?))
     }
 
-    /// Returns the send counts of a scope. A row without account or region is part of every one: an import for several
-    /// accounts names the account of each row.
+    /// Returns the send counts of a scope. A row without an account counts for every account, and a
+    /// row without a region for every region: an import for several accounts names the account of
+    /// each row.
     pub(super) fn of_scope(&self, grouping: &Grouping, values: &ScopeValues) -> SendCounts {
         let mut scope: Vec<(String, String)> = Vec::new();
         let mut account: Vec<(&str, &Option<String>)> = Vec::new();
@@ -109,8 +110,8 @@ impl SendCountTable {
     }
 }
 
-/// Returns the effective rows by scope: of the rows with the same key the last received one, then the one with most
-/// attempts.
+/// Returns the effective rows by scope. Of several rows with the same key, the last received one is
+/// effective; if several were received at that time, the one with most attempts.
 fn rows_by_scope(frame: &DataFrame) -> Result<RowsByScope, AnalyzeError> {
     let number =
         |name: &str| -> Result<&Int64Chunked, AnalyzeError> { Ok(frame.column(name)?.i64()?) };

@@ -22,7 +22,7 @@ use crate::scan::upgrade::upgrade;
 use crate::timeline::send_counts::SendCounts;
 use crate::timeline::{Grouping, ScopeValues};
 
-/// Time after which a query is not repeated any more, because segments are replaced faster than they are read.
+/// Time limit for repeating a query while segments are replaced faster than they are read.
 const RETRY_TIME: Duration = Duration::from_secs(30);
 /// Maximum number of runs of a short query.
 const RUNS_MAX: usize = 200;
@@ -34,8 +34,8 @@ pub(super) struct RowLimits {
     pub(super) shard: u64,
     /// The same for failures.
     pub(super) failure_shard: u64,
-    /// Rows of all day ranges that share one pass over older rows. High, so that older days are read few times;
-    /// limited, because the changes of these ranges are in memory meanwhile.
+    /// Rows of all day ranges that share one pass over older rows. A higher limit reads older days
+    /// fewer times, but keeps the changes of more ranges in memory.
     pub(super) batch: u64,
 }
 
@@ -48,7 +48,7 @@ impl RowLimits {
 #[derive(Debug)]
 struct ListedSegment {
     file: SegmentFile,
-    /// What its footer states, after it was read and checked.
+    /// Facts from its footer; set when the footer is read and checked.
     facts: OnceLock<SegmentFacts>,
 }
 
@@ -104,7 +104,7 @@ impl StoreScan {
                     tracing::warn!(
                         day,
                         segments,
-                        "day is incomplete: damaged segments were moved aside"
+                        "day is incomplete: damaged segments were moved to the folder `damaged`"
                     );
                 }
             }
@@ -185,7 +185,7 @@ impl StoreScan {
         self.service
     }
 
-    /// Returns the days that are incomplete, because damaged segments were moved aside.
+    /// Returns the days that are incomplete, because damaged segments were moved to the folder `damaged`.
     pub(crate) fn incomplete_days(&self) -> Result<Vec<String>, AnalyzeError> {
         Ok(self.store.damaged_days()?.into_keys().map(format_day).collect())
     }
@@ -198,7 +198,8 @@ impl StoreScan {
     /// Returns the time of the first event of the service.
     pub(crate) fn first_event(&self) -> Result<Option<i64>, AnalyzeError> {
         for day in self.days(i64::MIN, i64::MAX) {
-            let is_wanted = expressions::is_of(self.service).and(expressions::is_about_mail());
+            let is_wanted =
+                expressions::is_of_service(self.service).and(expressions::is_about_mail());
             let time = col(table::EVENT_AT).cast(DataType::Int64);
             let first = self
                 .rows(day, day, [&is_wanted, &time])?
@@ -230,7 +231,7 @@ impl StoreScan {
     /// Returns the number of stored rows of some days, copies included.
     pub(crate) fn stored_rows(&self, first_day: i64, last_day: i64) -> Result<u64, AnalyzeError> {
         let mut rows = 0;
-        for segment in self.prepared(first_day, last_day, &[])? {
+        for segment in self.prepared_segments(first_day, last_day, &[])? {
             rows += self.facts(segment)?.rows;
         }
         Ok(rows)
@@ -242,7 +243,7 @@ impl StoreScan {
         first_day: i64,
         last_day: i64,
     ) -> Result<bool, AnalyzeError> {
-        for segment in self.prepared(first_day, last_day, &[])? {
+        for segment in self.prepared_segments(first_day, last_day, &[])? {
             if self.facts(segment)?.may_have_identity_feedback {
                 return Ok(true);
             }
@@ -285,8 +286,8 @@ impl StoreScan {
         self.segments.get(start..end).unwrap_or_default()
     }
 
-    /// Returns the segments of some days, after some columns of them were made readable.
-    fn prepared(
+    /// Makes `columns` of the segments of some days readable, and returns the segments.
+    fn prepared_segments(
         &self,
         first_day: i64,
         last_day: i64,
@@ -298,7 +299,7 @@ impl StoreScan {
         Ok(segments)
     }
 
-    /// Returns some columns of all rows of some days.
+    /// Returns `columns` of all rows of some days.
     pub(super) fn select(
         &self,
         first_day: i64,
@@ -318,7 +319,7 @@ impl StoreScan {
         concat_rows(self.rows_by_version(first_day, last_day, uses)?)
     }
 
-    /// Returns the rows of [`Self::rows`], a frame for each version in which they are stored.
+    /// Returns the rows of [`Self::rows`], one frame for each stored format version.
     pub(super) fn rows_by_version<'e>(
         &self,
         first_day: i64,
@@ -328,7 +329,7 @@ impl StoreScan {
         let columns = columns_of(uses);
         let names: Vec<&str> = columns.iter().map(|column| column.name).collect();
         let mut files = Vec::new();
-        for segment in self.prepared(first_day, last_day, &names)? {
+        for segment in self.prepared_segments(first_day, last_day, &names)? {
             files.push((segment.file.path.as_path(), self.facts(segment)?.version));
         }
         let upgraded = |rows: LazyFrame| {

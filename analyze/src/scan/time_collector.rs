@@ -23,7 +23,7 @@ pub(super) struct TimeCollector<'g> {
     recipient: Option<usize>,
     /// By scope ID.
     times: Vec<OutcomeTimes>,
-    /// Index of the report of complaints in a row.
+    /// Index of the complaint report in a row.
     report: Option<usize>,
     complaints: Vec<Complaint>,
     /// Attempted pairs: scope, message, recipient, time.
@@ -31,7 +31,7 @@ pub(super) struct TimeCollector<'g> {
 }
 
 impl<'g> TimeCollector<'g> {
-    /// Returns no times, for rows with the texts of the columns `names`.
+    /// Returns an empty collector for rows with the texts of the columns `names`.
     pub(super) fn new(
         grouping: &'g Grouping,
         names: &[String],
@@ -60,14 +60,14 @@ impl<'g> TimeCollector<'g> {
                 || outcome == Outcome::accepted(self.service)
             {
                 let pair = |scope: &u32| (*scope, event.message, row[recipient], time);
-                self.pairs.extend(self.scopes.of(row, texts).iter().map(pair));
+                self.pairs.extend(self.scopes.scopes_of_row(row, texts).iter().map(pair));
             }
             return;
         }
         if outcome == Outcome::Other {
             return;
         }
-        for scope in self.scopes.of(row, texts) {
+        for scope in self.scopes.scopes_of_row(row, texts) {
             if outcome == Outcome::Complaint {
                 let report = self.report.and_then(|at| texts.get(row[at])).unwrap_or_default();
                 let complaint = Complaint::new(*scope, event.message, report, event.at, time);
@@ -93,13 +93,13 @@ impl<'g> TimeCollector<'g> {
         }
         // a pair counts once, at its first time
         let pair = |(scope, message, recipient, _): &(u32, u64, u32, i64)| {
-            (groups.of(*scope), *message, *recipient)
+            (groups.group_of(*scope), *message, *recipient)
         };
         self.pairs.sort_unstable_by_key(|one| (pair(one), one.3));
         self.pairs.dedup_by(|later, first| {
             let is_same = pair(later) == pair(first);
             if is_same {
-                first.0 = groups.last(first.0, later.0);
+                first.0 = groups.greater(first.0, later.0);
             }
             is_same
         });

@@ -1,4 +1,4 @@
-//! Rows of segments of format version 1 as rows of the current version: the keys of today are computed from the
+//! Converts rows of format version 1 to the current version: event keys are computed again from the
 //! columns. See [`bouncewatch_schemas::identity`].
 
 use std::borrow::Cow;

@@ -4,20 +4,24 @@ use std::collections::HashMap;
 
 use crate::suppress::decision::Delivered;
 
-/// Deliveries to addresses with failures, without those of messages that bounced.
+/// Deliveries to addresses with failures. Deliveries of messages that bounced later are not
+/// included.
 #[derive(Debug, Default)]
-pub(crate) struct AddressDeliveries(HashMap<String, OfAddress>);
+pub(crate) struct AddressDeliveries(HashMap<String, DeliveryTimes>);
 
+/// Deliveries to one address.
 #[derive(Debug)]
-struct OfAddress {
+struct DeliveryTimes {
     last: i64,
+    /// Times of all deliveries; empty for an address without hard bounces.
     times: Vec<i64>,
 }
 
 impl AddressDeliveries {
+    /// Adds a delivery; keeps its time only if `keeps_times` is true.
     pub(super) fn add(&mut self, recipient: &str, at: i64, keeps_times: bool) {
         if !self.0.contains_key(recipient) {
-            self.0.insert(recipient.to_owned(), OfAddress { last: at, times: Vec::new() });
+            self.0.insert(recipient.to_owned(), DeliveryTimes { last: at, times: Vec::new() });
         }
         let Some(known) = self.0.get_mut(recipient) else { return };
         known.last = known.last.max(at);
@@ -42,7 +46,7 @@ impl AddressDeliveries {
         })
     }
 
-    /// Returns the sorted times of the deliveries to an address with hard bounces.
+    /// Returns the sorted times of the deliveries to an address; empty without hard bounces.
     pub(crate) fn times(&self, address: &str) -> &[i64] {
         self.of(address).times
     }

@@ -1,4 +1,4 @@
-//! Collects the evidence of all addresses.
+//! Collects the bounces and complaints of all addresses as evidence.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -18,7 +18,7 @@ use crate::suppress::address_deliveries::AddressDeliveries;
 use crate::suppress::decision::{BounceEvidence, ESTABLISHED_MS, Weight, weight};
 use crate::timeline::{Dimension, Outcome};
 
-/// Subtype of a bounce of the account-level suppression list of SES.
+/// Bounce subtype of mail to an address on the account-level suppression list of SES.
 const ON_ACCOUNT_LIST: &str = "OnAccountSuppressionList";
 
 /// A complaint about mail to an address.
@@ -32,18 +32,20 @@ pub(super) struct ComplaintEvidence {
 /// Failures of one address.
 #[derive(Debug, Default)]
 pub(super) struct AddressEvidence {
-    /// Number of the provider, or of the domain if the provider is unknown.
+    /// ID of the provider, or of the domain if the provider is unknown.
     group: u32,
-    /// Sorted, as are the other lists.
+    /// Sorted, like the other lists of this struct.
     pub(super) bounces: Vec<BounceEvidence>,
     pub(super) complaints: Vec<ComplaintEvidence>,
-    /// Messages that bounced for any reason: an earlier delivery of the same message is no sign of a valid address.
+    /// Messages that bounced for any reason. An earlier delivery of such a message does not show
+    /// that the address is valid.
     bounced_messages: Vec<u64>,
     pub(super) is_on_list: bool,
     pub(super) is_on_global_list: bool,
     /// Time of the last message that SES did not send because of the account-level list.
     pub(super) on_account_list_at: Option<i64>,
-    /// Time of the last complaint that is in no rate, such as one of the suppression list of SES.
+    /// Time of the last complaint that rates exclude, such as one with subtype
+    /// `OnAccountSuppressionList`.
     pub(super) other_complaint_at: Option<i64>,
     pub(super) has_unknown_text: bool,
 }
@@ -62,21 +64,23 @@ pub(crate) struct HardBounces {
     pub(crate) texts: StringInterner,
 }
 
-/// Collects the evidence of all addresses.
+/// Evidence of all addresses.
 #[derive(Debug, Default)]
 pub(crate) struct EvidenceCollector {
     pub(super) addresses: BTreeMap<String, AddressEvidence>,
-    /// Number of recipients of each complaint report, by message and time.
+    /// Number of recipients that a complaint report lists, by message and time.
     pub(super) candidates: HashMap<(u64, i64), u64>,
     /// Providers, and domains of unknown providers.
     pub(crate) groups: StringInterner,
+    /// Number of failures of dropped addresses.
     pub(super) dropped: u64,
     /// Recipients that are not addresses.
     pub(super) not_addresses: BTreeSet<String>,
 }
 
 impl EvidenceCollector {
-    /// Collects the bounces and complaints after `after` (`None`: all) up to `to`; with `recipients`, only theirs.
+    /// Collects the bounces and complaints after `after` (`None` for all), up to `to`. If
+    /// `recipients` is set, other recipients are omitted.
     pub(crate) fn collect(
         scan: &StoreScan,
         classifier: &mut CachedClassifier<'_>,
@@ -180,7 +184,7 @@ impl EvidenceCollector {
         }
     }
 
-    /// Returns the deliveries to each address with bounces, and to those of a list.
+    /// Returns the deliveries to each address with bounces, and to the addresses of `list`.
     pub(crate) fn deliveries(
         &self,
         scan: &StoreScan,
@@ -193,23 +197,23 @@ impl EvidenceCollector {
             [first, hard, evidence.on_account_list_at].into_iter().flatten().min()
         };
         let mut from = i64::MAX;
-        let mut wanted: BTreeSet<&str> = BTreeSet::new();
+        let mut recipients: BTreeSet<&str> = BTreeSet::new();
         for (address, evidence) in &self.addresses {
             if let Some(first) = first(evidence) {
                 from = from.min(first);
-                wanted.insert(address);
+                recipients.insert(address);
             }
         }
         if let Some(list) = list {
             from = i64::MIN;
-            wanted.extend(list.iter().map(String::as_str));
+            recipients.extend(list.iter().map(String::as_str));
         }
         let mut deliveries = AddressDeliveries::default();
-        if wanted.is_empty() {
+        if recipients.is_empty() {
             return Ok(deliveries);
         }
-        let wanted: Vec<&str> = wanted.into_iter().collect();
-        scan.deliveries(&wanted, from, to, |recipient, message, at| {
+        let recipients: Vec<&str> = recipients.into_iter().collect();
+        scan.deliveries(&recipients, from, to, |recipient, message, at| {
             let evidence = self.addresses.get(recipient);
             // a server can accept a message and return it later
             let has_bounced = evidence
@@ -224,17 +228,17 @@ impl EvidenceCollector {
         Ok(deliveries)
     }
 
-    /// Returns the hard bounces for which `is_wanted` is true, given address, time, and the times of all hard bounces
-    /// of the address; in the order of addresses.
+    /// Returns the hard bounces for which `is_included` is true, sorted by address. Its arguments:
+    /// address, time of the bounce, times of all hard bounces of the address.
     pub(crate) fn hard_bounces(
         &self,
-        is_wanted: impl Fn(&str, i64, &[i64]) -> bool,
+        is_included: impl Fn(&str, i64, &[i64]) -> bool,
     ) -> HardBounces {
         let mut found = HardBounces::default();
         for (number, (address, evidence)) in self.addresses.iter().enumerate() {
             let hard = evidence.hard();
             for (index, bounce) in evidence.bounces.iter().enumerate() {
-                if bounce.is_hard() && is_wanted(address, bounce.at, &hard) {
+                if bounce.is_hard() && is_included(address, bounce.at, &hard) {
                     let text = bounce.text.as_deref().map(|text| anonymise(text, Some(address)));
                     let text = found.texts.intern(text.as_deref());
                     let (at, group) = (bounce.at, evidence.group);
@@ -246,7 +250,7 @@ impl EvidenceCollector {
         found
     }
 
-    /// Whether an address has a hard bounce that other bounces could make part of an incident.
+    /// Whether a hard bounce could be part of an incident, depending on bounces of other addresses.
     pub(super) fn may_be_in_incident(&self, deliveries: &AddressDeliveries) -> bool {
         self.addresses.iter().any(|(address, evidence)| {
             let hard = evidence.hard();

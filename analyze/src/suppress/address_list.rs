@@ -15,8 +15,8 @@ use crate::suppress::model::SuppressReason;
 const ADDRESS_KEYS: [&str; 3] = ["EmailAddress", "emailAddress", "address"];
 /// JSON keys of the reason of an address.
 const REASON_KEYS: [&str; 2] = ["Reason", "reason"];
-/// Reasons in the output of `suppress` that put an address only on hold.
-const HOLDS: [&str; 2] =
+/// Reasons in the output of `suppress` of addresses that are on hold, not suppressed.
+const HOLD_REASONS: [&str; 2] =
     [SuppressReason::OnHold.as_str(), SuppressReason::ProviderIncident.as_str()];
 /// JSON keys of a list of addresses.
 const LIST_KEYS: [&str; 2] = ["SuppressedDestinationSummaries", "addresses"];
@@ -27,11 +27,11 @@ pub(crate) const SEPARATORS: [char; 3] = [',', ';', '\t'];
 /// A list of addresses.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct AddressList {
-    /// Normalised like the recipients in the store.
+    /// In normal form, like the recipients in the store.
     pub addresses: BTreeSet<String>,
     /// Addresses that are listed because of a complaint.
     pub complaints: BTreeSet<String>,
-    /// When addresses were listed, if the list states it; epoch milliseconds.
+    /// Time at which an address was listed, if known; epoch milliseconds.
     pub listed_at: BTreeMap<String, i64>,
     /// Number of lines without an address.
     pub unreadable: u64,
@@ -43,7 +43,7 @@ impl AddressList {
     /// Parses a list.
     ///
     /// # Errors
-    /// If it is JSON with another structure.
+    /// If it is invalid JSON, or JSON without a list of addresses.
     pub fn parse(text: &str) -> Result<Self, AnalyzeError> {
         let text = text.trim_start_matches('\u{feff}');
         if text.trim_start().starts_with(['{', '[']) {
@@ -53,8 +53,9 @@ impl AddressList {
         }
     }
 
-    /// Adds an address with its reason and the time at which it was listed (epoch milliseconds), and returns its normal
-    /// form; `None` if the text is no address. An address on hold is not on the list.
+    /// Adds an address with its reason and the time at which it was listed (epoch milliseconds).
+    /// Returns its normal form; `None` if the text is not an address. An address on hold is not
+    /// added.
     pub fn add(
         &mut self,
         text: &str,
@@ -63,7 +64,7 @@ impl AddressList {
     ) -> Option<String> {
         let address = normalise(Cow::Borrowed(text)).filter(|address| is_address(address));
         let address = address.map(Cow::into_owned)?;
-        if reason.is_some_and(|reason| HOLDS.contains(&reason)) {
+        if reason.is_some_and(|reason| HOLD_REASONS.contains(&reason)) {
             return Some(address);
         }
         if reason.is_some_and(|reason| reason.eq_ignore_ascii_case("complaint")) {
@@ -94,8 +95,8 @@ fn parse_lines(text: &str) -> AddressList {
     list
 }
 
-/// Returns the first field of a line of CSV, without the `'` that keeps a spreadsheet from running it as a formula, and
-/// the text after its separator.
+/// Returns the first field of a CSV line, and the text after its separator. Removes the leading `'`
+/// that escapes a formula in spreadsheets.
 pub(crate) fn first_field(line: &str) -> (String, &str) {
     let (field, rest) = if let Some(quoted) = line.strip_prefix('"') {
         let mut field = String::new();

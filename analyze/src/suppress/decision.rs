@@ -1,11 +1,11 @@
 //! Decides whether the bounces of an address suppress it. No I/O.
 //!
-//! Only failures of the recipient are evidence. A failure caused by the sender, the content, a policy or a rate is
-//! never evidence, whatever its SMTP code. A single network failure is no evidence either; messages that expire on
-//! several days without a delivery in between are.
+//! Only failures of the recipient are evidence. A failure caused by the sender, the content, a
+//! policy or a rate is never evidence, whatever its SMTP code. A single network failure is not
+//! evidence, but messages that expire on several days without a delivery in between are.
 //!
-//! The first hard bounce of an address that worked before, or of any address in a provider incident, puts it on hold.
-//! It is suppressed if it bounces again later.
+//! The first hard bounce of an established address, or of any address in a provider incident, puts
+//! the address on hold. If it bounces again later, it is suppressed.
 
 use std::collections::BTreeSet;
 
@@ -17,12 +17,14 @@ use crate::suppress::model::SuppressReason;
 
 /// Maximum difference between the clock of the receiving server and that of SES.
 pub(super) const CLOCK_SLACK_MS: i64 = 3_600_000;
-/// Days with deliveries that establish an address: one or two can be mail that the server accepted and dropped.
+/// Minimum number of days with deliveries to an established address. One or two are not enough: a
+/// server can accept mail and drop it.
 const ESTABLISHED_DAYS: usize = 3;
-/// Period before the bounce in which these days are: enough for mail that is sent every two weeks.
+/// Period before the bounce that contains these days: enough for mail that is sent every two weeks.
 pub(crate) const ESTABLISHED_MS: i64 = 60 * DAY_MS;
-/// Minimum time between the bounce of a hold and a bounce that ends it, which is also on a later day: shorter is the
-/// same outage, also around midnight.
+/// Minimum time between the bounce that starts a hold and a bounce that turns it into a
+/// suppression. The latter must also be on a later day. Bounces at a shorter distance belong to the
+/// same outage.
 const REPEAT_AFTER_MS: i64 = 6 * 3_600_000;
 
 /// Weight of one failure as evidence.
@@ -34,7 +36,7 @@ pub(super) enum Weight {
     AtOnce,
 }
 
-/// Kind of failure; only failures of the same family add up.
+/// Kind of failure; failures of different families are counted separately.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum FailureFamily {
     /// The mailbox or the domain does not exist.
@@ -47,8 +49,8 @@ pub(super) enum FailureFamily {
     Expired,
 }
 
-/// Returns family and weight of a bounce as evidence; `None` if it is none. A cause that is not about the recipient is
-/// never evidence, whatever action a rule recommends.
+/// Returns family and weight of a bounce; `None` if it is not evidence. A cause that is not about
+/// the recipient is never evidence, whatever action a rule recommends.
 pub(super) fn weight(cause: Cause, action: Action) -> Option<(FailureFamily, Weight)> {
     let weight = match action {
         Action::Suppress => Weight::AtOnce,
@@ -95,7 +97,7 @@ pub(super) struct BounceEvidence {
     pub(super) cause: Cause,
     /// Reply of the server.
     pub(super) text: Option<Box<str>>,
-    /// End of the provider incident to which it belongs.
+    /// End of the provider incident that it belongs to.
     pub(super) incident_end: Option<i64>,
 }
 
@@ -106,16 +108,16 @@ impl BounceEvidence {
     }
 }
 
-/// Deliveries of mail that did not bounce to one address.
+/// Deliveries to one address, of messages that did not bounce later.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Delivered<'d> {
-    /// Time of the last one.
+    /// Time of the last delivery.
     pub(super) last: Option<i64>,
-    /// Sorted; known for addresses with bounces that suppress at once.
+    /// Times of all deliveries, sorted; empty for an address without hard bounces.
     pub(super) times: &'d [i64],
 }
 
-/// Number of soft failures that suppress an address.
+/// Number of soft failures in a period that suppress an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SoftLimit {
     /// Number of soft failures.
@@ -152,7 +154,7 @@ pub(super) fn decide<'b>(
     now: i64,
 ) -> Option<SuppressDecision<'b>> {
     let is_valid = |bounce: &&BounceEvidence| {
-        // a delivery shortly after the bounce can be before it by another clock
+        // clocks differ: a delivery shortly after the bounce may be earlier than the bounce
         let is_later =
             delivered.last.is_none_or(|at| bounce.at.saturating_add(CLOCK_SLACK_MS) >= at);
         bounce.is_hard() && is_later
@@ -164,14 +166,15 @@ pub(super) fn decide<'b>(
     hard().or_else(|| repeated(bounces, delivered.last, soft, now)).or(hold)
 }
 
-/// Decides on sorted hard bounces without a later delivery; `None` if they do not only put the address on hold.
+/// Returns the hold by sorted hard bounces without a later delivery; `None` if there are none, or
+/// if they suppress the address.
 fn hold<'b>(valid: &[&'b BounceEvidence], delivered: &[i64]) -> Option<SuppressDecision<'b>> {
     let (first, last) = (*valid.first()?, *valid.last()?);
     if first.incident_end.is_none() && !is_established(delivered, first.at) {
         return None;
     }
     let since = first.incident_end.unwrap_or(first.at);
-    // a bounce in an incident is the fault of the provider, however often it is repeated
+    // a bounce in an incident is the fault of the provider, even if it is repeated
     let is_repeated = |bounce: &&BounceEvidence| {
         bounce.incident_end.is_none()
             && day_of(bounce.at) > day_of(since)
@@ -194,26 +197,26 @@ fn hold<'b>(valid: &[&'b BounceEvidence], delivered: &[i64]) -> Option<SuppressD
     })
 }
 
-/// Whether an address received mail on enough days before a bounce; times are sorted.
+/// Whether an address received mail on enough days before a bounce.
 fn is_established(delivered: &[i64], bounced_at: i64) -> bool {
-    let begin = bounced_at.saturating_sub(ESTABLISHED_MS);
+    let period_start = bounced_at.saturating_sub(ESTABLISHED_MS);
     let days: BTreeSet<i64> = delivered
         .iter()
-        .filter(|at| (begin..bounced_at).contains(at))
+        .filter(|at| (period_start..bounced_at).contains(at))
         .map(|at| day_of(*at))
         .collect();
     days.len() >= ESTABLISHED_DAYS
 }
 
-/// Decides on sorted hard bounces that do not only put the address on hold.
+/// Returns the suppression by sorted hard bounces, if [`hold`] returns `None`.
 fn at_once(
     mut valid: Vec<&BounceEvidence>,
     soft: SoftLimit,
     now: i64,
 ) -> Option<SuppressDecision<'_>> {
     // a full mailbox can be emptied: the suppression expires
-    let begin = now.saturating_sub(soft.days.saturating_mul(DAY_MS));
-    valid.retain(|bounce| bounce.family != FailureFamily::Full || bounce.at > begin);
+    let period_start = now.saturating_sub(soft.days.saturating_mul(DAY_MS));
+    valid.retain(|bounce| bounce.family != FailureFamily::Full || bounce.at > period_start);
     let last = *valid.last()?;
     let expires_at = (last.family == FailureFamily::Full)
         .then(|| last.at.saturating_add(soft.days.saturating_mul(DAY_MS)));
@@ -226,20 +229,21 @@ fn at_once(
     })
 }
 
+/// Returns the suppression by repeated soft failures.
 fn repeated(
     bounces: &[BounceEvidence],
     delivered_at: Option<i64>,
     soft: SoftLimit,
     now: i64,
 ) -> Option<SuppressDecision<'_>> {
-    let lasts_ms = soft.days.saturating_mul(DAY_MS);
-    let begin = now.saturating_sub(lasts_ms).max(delivered_at.unwrap_or(i64::MIN));
+    let period_ms = soft.days.saturating_mul(DAY_MS);
+    let period_start = now.saturating_sub(period_ms).max(delivered_at.unwrap_or(i64::MIN));
     let families =
         [FailureFamily::Invalid, FailureFamily::Full, FailureFamily::Relay, FailureFamily::Expired];
     let found = families.into_iter().filter_map(|family| {
-        // hard bounces are decided elsewhere, also those that only put the address on hold
+        // `hold` and `at_once` decide on hard bounces
         let is_own = |bounce: &&BounceEvidence| {
-            bounce.family == family && bounce.at > begin && !bounce.is_hard()
+            bounce.family == family && bounce.at > period_start && !bounce.is_hard()
         };
         let mut own: Vec<&BounceEvidence> = bounces.iter().filter(is_own).collect();
         own.sort();
@@ -250,14 +254,14 @@ fn repeated(
             FailureFamily::Relay | FailureFamily::Expired => counted.insert((day_of(bounce.at), 0)),
         };
         let times: Vec<i64> = own.iter().rev().filter(is_new).map(|bounce| bounce.at).collect();
-        // the suppression ends when the earliest failure that is needed leaves the period
+        // the suppression ends when fewer than `soft.count` failures are left in the period
         let decisive = times.get(soft.count.checked_sub(1)?)?;
         Some(SuppressDecision {
             reason: SuppressReason::RepeatedFailure,
             last: own.last()?,
             first_at: own.first()?.at,
             count: own.len() as u64,
-            expires_at: Some(decisive.saturating_add(lasts_ms)),
+            expires_at: Some(decisive.saturating_add(period_ms)),
         })
     });
     found.max_by_key(|decision| (decision.expires_at, decision.last.at))
@@ -378,7 +382,7 @@ mod tests {
                 None,
                 Some((3, Some(52))),
             ),
-            // a hard bounce decides before repeated failures
+            // a hard bounce has priority over repeated failures
             (
                 vec![
                     full(20, 1),
@@ -508,7 +512,7 @@ mod tests {
         let all = [dead(1_950, Some(1_951)), full(1_900, 1), full(1_910, 2), full(1_920, 3)];
         assert_eq!(held(&all[..3], &[]), Ok((true, 2_023, 1)));
         assert_eq!(held(&all, &[]), Err("suppress"));
-        // three hard bounces of an incident are no repeated failure
+        // three hard bounces of an incident are not a repeated failure
         let incident = [1_950, 1_951, 1_952].map(|hour| dead(hour, Some(1_952)));
         assert_eq!(held(&incident, &[]), Ok((true, 2_024, 3)));
     }

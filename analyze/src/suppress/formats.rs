@@ -12,7 +12,7 @@ use crate::suppress::model::Suppressions;
 /// Maximum number of addresses in one import job of SES.
 pub const SES_IMPORT_MAX: usize = 100_000;
 
-/// An import file for SES, and the numbers of addresses that it omits.
+/// An import file for SES, and the number of addresses that it omits.
 #[derive(Debug, PartialEq, Eq)]
 pub struct SesImportFile {
     /// Content of the file.
@@ -25,8 +25,9 @@ pub struct SesImportFile {
     pub unwritable: usize,
 }
 
-/// Returns all fields as CSV (RFC 4180), one record per address, those on hold last. With a list to compare with, the
-/// first column is `add`, `hold`, or `no_evidence` for an address of the list without evidence.
+/// Returns all fields as CSV (RFC 4180), one record per address, addresses on hold last. With a
+/// list to compare with, the first column is `add`, `hold`, or `no_evidence` (an address of the
+/// list without evidence).
 pub fn csv(suppressions: &Suppressions) -> String {
     let header = [
         "address",
@@ -68,8 +69,9 @@ pub fn csv(suppressions: &Suppressions) -> String {
     out.finish()
 }
 
-/// Returns the addresses, one per line, without those on hold: the format has no expiry. With a list to compare with,
-/// `+ ` precedes an address that it lacks, and `- ` an address of the list without evidence.
+/// Returns the addresses, one per line. Omits addresses on hold, because the format has no expiry.
+/// With a list to compare with, `+ ` marks an address to add, and `- ` an address of the list
+/// without evidence.
 pub fn txt(suppressions: &Suppressions) -> String {
     let mut out = String::new();
     let plus = if suppressions.without_evidence.is_some() { "+ " } else { "" };

@@ -1,8 +1,8 @@
 //! `suppress`: lists addresses that must not be mailed again, each with its reason and evidence.
 //!
-//! Evidence is every bounce and complaint of the complete history, classified by the current rules. A later delivery of
-//! other mail removes an address from the list. Opens and clicks do not: they name no recipient, and can be automated.
-//! An address that worked before is put on hold first.
+//! The evidence is all bounces and complaints in the store, classified by the current rules. A
+//! later delivery of another message removes an address from the list. Opens and clicks do not:
+//! they have no recipient, and can be automated. An established address is put on hold first.
 
 pub(crate) mod address_deliveries;
 pub(crate) mod address_evidence;

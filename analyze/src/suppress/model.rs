@@ -15,7 +15,7 @@ pub enum SuppressReason {
     HardBounce,
     /// The address failed so often that it is probably invalid.
     RepeatedFailure,
-    /// On hold: it worked before, and bounced once.
+    /// On hold: an established address that bounced once.
     OnHold,
     /// On hold: it bounced in a provider incident.
     ProviderIncident,
@@ -58,15 +58,15 @@ pub struct Suppressions {
     pub as_of: String,
     pub soft_count: usize,
     pub soft_days: i64,
-    /// In alphabetical order; if there is a list to compare with, only addresses that it lacks.
+    /// In alphabetical order; with a list to compare with, only addresses that are not on it.
     pub addresses: Vec<SuppressedAddress>,
     /// Addresses of the list without evidence; null without a list.
     pub without_evidence: Option<Vec<AddressWithoutEvidence>>,
     pub left_out: OmittedCounts,
-    /// Minimum number of addresses of a provider incident; 0: not detected.
+    /// Minimum number of addresses of a provider incident; 0: incidents are not detected.
     pub mass_guard: usize,
-    /// Addresses to mail again only after `expires_at`. They are not in `addresses`; a list to compare with does not
-    /// filter them.
+    /// Addresses not to mail before `expires_at`. They are not in `addresses`, and are not filtered
+    /// by a list to compare with.
     pub on_hold: Vec<SuppressedAddress>,
     pub incidents: Vec<ProviderIncident>,
 }
@@ -106,18 +106,19 @@ pub struct AddressWithoutEvidence {
     pub delivered_at: Option<String>,
 }
 
-/// What `suppress` does not list, by reason: numbers of addresses, unless a field states otherwise.
+/// Number of addresses that `suppress` does not list, by reason.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct OmittedCounts {
-    /// Failures of addresses that were redacted at ingest (`drop`) or forgotten.
+    /// Number of failures (not addresses): the address was dropped at ingest or by `forget`.
     pub dropped: u64,
     /// Addresses on a suppression list of SES, to which SES sends nothing.
     pub on_ses_list: u64,
-    /// Those of them on SES's global suppression list: each attempt counts as a bounce.
+    /// Addresses on the global suppression list of SES, where each attempt counts as a bounce; they
+    /// are part of `on_ses_list`.
     pub on_global_list: u64,
     /// Addresses with a hard bounce that matches no rule.
     pub unknown_text: u64,
-    /// Addresses with a hold that ended without a further hard bounce.
+    /// Addresses with a hold that ended without another hard bounce.
     pub hold_ended: u64,
     /// Recipients of failures that are not addresses.
     pub not_an_address: u64,
@@ -161,11 +162,11 @@ pub struct ReleasedAddress {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReleaseReason {
-    /// Mail arrived after it was listed.
+    /// Mail was delivered after the address was listed.
     Delivered,
-    /// It bounced in a provider incident, and not again.
+    /// It bounced in a provider incident, and not again later.
     ProviderIncident,
-    /// It worked before, bounced once, and its hold ended.
+    /// An established address that bounced once; its hold ended.
     HoldEnded,
 }
 

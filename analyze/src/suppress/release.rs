@@ -1,4 +1,4 @@
-//! Decides which addresses leave the account-level suppression list of SES.
+//! Selects addresses to remove from the account-level suppression list of SES.
 
 use std::collections::BTreeSet;
 
@@ -13,8 +13,9 @@ use crate::suppress::model::{ReleaseReason, ReleasedAddress, Releases, SuppressR
 use crate::suppress::report_builder::SuppressionBuilder;
 
 impl SuppressionBuilder<'_> {
-    /// Returns the addresses to release: of the list, or without a list of those that the events show on it. SES adds
-    /// each address with a hard bounce.
+    /// Returns the addresses to remove. Candidates are the addresses of the list to compare with.
+    /// Without a list, they are the addresses that events show on it, and those with a hard bounce:
+    /// SES adds these.
     pub(super) fn releases(&self) -> Releases {
         let list = self.request.known.as_ref();
         let by_events = || {
@@ -54,7 +55,7 @@ impl SuppressionBuilder<'_> {
         let on_list_at = evidence.on_account_list_at;
         let listed_at = match list {
             Some(list) => list.listed_at.get(address).copied().max(on_list_at).max(bounced_at),
-            // after a hard bounce alone, a delivery shows that the address is not on the list
+            // without an event of the list, a delivery shows that the address is not on it
             None => on_list_at.map(|at| bounced_at.map_or(at, |bounced| bounced.max(at))),
         };
         Some(ReleasedAddress {
@@ -67,8 +68,8 @@ impl SuppressionBuilder<'_> {
     }
 }
 
-/// Returns why an address without complaints leaves the list; `listed_at` is the last time at which it bounced or was on
-/// the list.
+/// Returns the reason to remove an address without complaints; `None` to keep it. `listed_at` is
+/// the last time at which it bounced or was on the list.
 fn reason(
     decision: Option<SuppressDecision<'_>>,
     delivered: Delivered<'_>,
@@ -83,7 +84,7 @@ fn reason(
             found.expires_at.is_some_and(|end| end <= now).then_some(ReleaseReason::HoldEnded)
         }
         Some(_) => None,
-        // a delivery of unknown order is no sign: the address can be on the list for another reason
+        // ignore a delivery that may be earlier: the address can be on the list for another reason
         None => (delivered.last? > listed_at?.saturating_add(CLOCK_SLACK_MS))
             .then_some(ReleaseReason::Delivered),
     }

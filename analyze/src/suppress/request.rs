@@ -7,7 +7,7 @@ use bouncewatch_store::StoreFiles;
 /// Parameters of `suppress`.
 #[derive(Debug, Clone)]
 pub struct SuppressRequest {
-    /// The folder of the store.
+    /// Files of the store.
     pub store: StoreFiles,
     /// Time of the evaluation, epoch milliseconds.
     pub at: i64,

@@ -1,4 +1,4 @@
-//! Runs `suppress`: scans the failures, the deliveries before and after them, and looks for incidents.
+//! Runs `suppress`: scans the failures and deliveries, and finds provider incidents.
 
 use std::collections::BTreeSet;
 
@@ -22,13 +22,14 @@ pub fn suppress(
     request: &SuppressRequest,
     classifier: &Classifier,
 ) -> Result<Suppressions, AnalyzeError> {
-    // own domains are included: mail to them is in no rate, but an invalid address there is invalid too
+    // include own domains: rates exclude them, but invalid addresses there are invalid too
     StoreScan::run(&request.store, Service::Ses, &[], |scan| {
         suppress_scan(request, None, classifier, scan)
     })
 }
 
-/// Lists addresses that must not be mailed again, and those that can leave the account-level suppression list of SES.
+/// Lists addresses that must not be mailed again, and addresses to remove from the account-level
+/// suppression list of SES.
 ///
 /// # Errors
 /// If there is no store, or it cannot be read.
@@ -43,7 +44,7 @@ pub fn suppress_and_release(
     })
 }
 
-/// Lists the addresses of a scan; with `recipients`, only those of them.
+/// Lists the addresses of a scan. If `recipients` is set, other addresses are omitted.
 pub(crate) fn suppress_scan(
     request: &SuppressRequest,
     recipients: Option<&BTreeSet<String>>,
@@ -58,7 +59,7 @@ pub(crate) fn suppress_scan(
     Ok(report)
 }
 
-/// Lists addresses that can leave the account-level suppression list of SES.
+/// Lists addresses to remove from the account-level suppression list of SES.
 ///
 /// # Errors
 /// If there is no store, or it cannot be read.
@@ -71,7 +72,8 @@ pub fn release(
     })
 }
 
-/// Collects the evidence of all addresses, or of `recipients` if other addresses cannot change it.
+/// Collects the evidence of all addresses. If `recipients` is set, collects only theirs, unless
+/// other addresses could make their bounces part of an incident.
 fn collect<'r>(
     request: &'r SuppressRequest,
     recipients: Option<&BTreeSet<String>>,

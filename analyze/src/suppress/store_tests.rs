@@ -292,7 +292,7 @@ fn incident_needs_addresses_of_one_provider_with_earlier_deliveries() {
 }
 
 #[test]
-fn address_in_an_incident_is_held_also_if_only_it_is_asked_for() {
+fn address_in_an_incident_is_on_hold_if_it_is_the_only_requested_one() {
     let store = store(&outage(0, 20, "a.example", 10));
     let only = BTreeSet::from(["x7@a.example".to_owned()]);
     let list = StoreScan::run(store.path(), Service::Ses, &[], |scan| {

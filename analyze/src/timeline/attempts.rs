@@ -34,7 +34,7 @@ impl<'a> AttemptCounter<'a> {
         let send_counts = match denominator {
             Denominator::SendCounts => Some((&timeline.send_counts, i64::MAX)),
             Denominator::SendCountsAndSends => {
-                // Send events count from the first known one on
+                // from the first known Send event on, Send events are counted
                 let until = timeline.first_send.map_or(i64::MAX, |first| first - 1);
                 Some((&timeline.send_counts, until))
             }
@@ -45,9 +45,14 @@ impl<'a> AttemptCounter<'a> {
 
     /// Returns the counter for the best denominator of `(after, to]`; `None` if attempts are unknown.
     ///
-    /// The order: sends if the span contains any (before the first known send: imported send counts); deliveries and
-    /// final bounces if it contains deliveries; imported send counts if it contains any; then any denominator that the
-    /// scope has at or before `to`. The choice depends on the span only, not on how much history is loaded.
+    /// The first denominator that applies is used:
+    ///
+    /// 1. The span contains sends: sends, and imported send counts before the first known send.
+    /// 2. The span contains deliveries: deliveries and final bounces.
+    /// 3. The span contains imported send counts: imported send counts.
+    /// 4. The scope has one of these at or before `to`: the first one in this order.
+    ///
+    /// The choice depends on the span only, not on how much history is loaded.
     ///
     /// The log of WorkMail has one line per recipient: either sent or bounced.
     pub(super) fn best(timeline: &'a Timeline, after: i64, to: i64) -> Option<Self> {
@@ -139,7 +144,7 @@ mod tests {
             let got = attempts(&timeline, -1, 200);
             assert_eq!(got, (Some(denominator), Some(expected)), "first send at {first_send}");
         }
-        // with a second interval before it, the denominator is the same on both sides of the seam
+        // with an earlier second interval, the denominator does not depend on the first send
         for (first_send, expected) in [(98, 6), (99, 6), (100, 13), (101, 13)] {
             let timeline = timeline(&[first_send], &[(-50, 50, 5), (0, 100, 7)]);
             let got = attempts(&timeline, -51, 200);

@@ -1,4 +1,4 @@
-//! The time by which events belong to windows.
+//! The time that assigns events to windows.
 
 use serde::Serialize;
 
@@ -9,8 +9,8 @@ pub enum Basis {
     /// The time of the event.
     #[default]
     Event,
-    /// The time at which the message was sent: the rate is that of the mail sent in the window. Feedback for mail sent
-    /// last is still incomplete.
+    /// The time at which the message was sent: the rate is that of the mail sent in the window.
+    /// Feedback for the most recent mail is still incomplete.
     Send,
 }
 

@@ -1,4 +1,4 @@
-//! Outcomes of events, as far as rates count them.
+//! Outcomes of events that rates and reports count.
 
 use std::ops::RangeInclusive;
 
@@ -78,8 +78,8 @@ impl Outcome {
         }
     }
 
-    /// Returns the outcome of accepted mail, which together with the final bounces makes the attempts. WorkMail logs no
-    /// delivery.
+    /// Returns the outcome of accepted mail. Attempts are accepted mail plus final bounces.
+    /// WorkMail logs no deliveries.
     pub const fn accepted(service: Service) -> Self {
         match service {
             Service::Ses => Self::Delivery,
@@ -87,7 +87,7 @@ impl Outcome {
         }
     }
 
-    /// Returns its number in daily aggregates.
+    /// Returns its code in daily aggregates.
     pub const fn code(self) -> i32 {
         self as i32
     }
@@ -97,7 +97,7 @@ impl Outcome {
         Self::ALL.iter().position(|outcome| *outcome == self).expect("ALL contains every outcome")
     }
 
-    /// Returns the outcome with a number.
+    /// Returns the outcome with a code; `None` if no outcome has it.
     pub fn from_code(code: i32) -> Option<Self> {
         Self::ALL.into_iter().find(|outcome| outcome.code() == code)
     }

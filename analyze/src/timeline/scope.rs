@@ -12,11 +12,12 @@ use crate::error::AnalyzeError;
 /// Columns that every scope has.
 pub const ACCOUNT_COLUMNS: [&str; 2] = ["account", "region"];
 
-/// Dimension that is no column of the event table: why SES does not count a message. `reconcile` groups by it.
+/// Dimension that is not a column of the event table: why SES does not count a message. `reconcile`
+/// groups by it.
 pub const EXCLUSION_REASON: &str = "left_out";
 
-/// Dimension that is no column of the event table: equals its own name for mail to providers that send no complaint
-/// feedback.
+/// Dimension that is not a column of the event table. Its value is its own name for mail to
+/// providers that send no complaint feedback, and missing for other mail.
 pub(crate) const NO_FEEDBACK: &str = "no_feedback";
 
 /// One dimension of a grouping.
@@ -126,7 +127,8 @@ impl Scope {
         Self(grouping.0.iter().map(Dimension::name).zip(values.iter().cloned()).collect())
     }
 
-    /// Returns account and region, then `NAME=VALUE` of the other dimensions; `missing` is the text for no value.
+    /// Returns account and region, then `NAME=VALUE` of the other dimensions; `missing` is the text
+    /// for a missing value.
     pub(crate) fn text(&self, missing: &str) -> String {
         let part = |(name, value): &(String, Option<String>)| {
             let value = value.as_deref().unwrap_or(missing);

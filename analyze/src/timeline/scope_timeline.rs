@@ -8,21 +8,22 @@ use crate::timeline::outcome::Outcome;
 use crate::timeline::send_counts::SendCounts;
 use crate::timeline::times::Times;
 
-/// Event times of one scope, by outcome. Every count of a window is a difference of two positions in them, so windows
-/// are exact to the millisecond.
+/// Event times of one scope, by outcome. A count of a window is the difference of two positions in
+/// the times, so windows are exact to the millisecond.
 #[derive(Debug, Clone)]
 pub struct Timeline {
     /// The service that sent the mail.
     pub service: Service,
     /// Times by outcome; outcomes without times are absent.
     pub times: BTreeMap<Outcome, Times>,
-    /// Times of (message, recipient) pairs that were delivered or finally bounced; loaded only if a window has no
-    /// sends. For WorkMail always loaded: pairs that were sent or bounced.
+    /// Times of (message, recipient) pairs that were delivered or finally bounced; loaded only if a
+    /// window has no sends. For WorkMail: pairs that were sent or bounced, always loaded.
     pub delivered_or_bounced: Times,
-    /// Time of the first known send, also before the loaded part of history. It distinguishes a window without sends
-    /// from a feed without Send events. For WorkMail that of the account.
+    /// Time of the first known send, even before the loaded part of history. It distinguishes a
+    /// window without sends from a feed without Send events. For WorkMail: the first send of the
+    /// account.
     pub first_send: Option<i64>,
-    /// Time of the first known delivery, also before the loaded part of history.
+    /// Time of the first known delivery, even before the loaded part of history.
     pub first_delivery: Option<i64>,
     /// Imported send counts.
     pub send_counts: SendCounts,

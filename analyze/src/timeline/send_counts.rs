@@ -18,7 +18,7 @@ struct Interval {
 }
 
 impl SendCounts {
-    /// Returns no send counts.
+    /// Returns an empty set of send counts.
     pub const fn new() -> Self {
         Self { intervals: Vec::new() }
     }
@@ -63,8 +63,8 @@ impl SendCounts {
         self.ended(to) > self.ended(after)
     }
 
-    /// Returns the start of the interval with the n-th last attempt at or before `to`; that of the first interval if
-    /// there are fewer attempts; `None` without attempts.
+    /// Returns the start of the interval with the n-th last attempt at or before `to`. If there are
+    /// fewer attempts, returns the start of the first interval; without attempts, `None`.
     pub fn nth_last(&self, n: u64, to: i64) -> Option<i64> {
         let until = self.upto(to);
         if until == 0 {

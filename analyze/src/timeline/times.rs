@@ -1,4 +1,4 @@
-//! Sorted event times, with only a count for days without needed times. No I/O.
+//! Sorted event times; for days that need no individual times, only a count. No I/O.
 //!
 //! A window is exact to the millisecond, but only the days in which it starts and ends need individual times. For the
 //! days between them the count is enough, so a long history needs little memory.
@@ -49,7 +49,7 @@ impl DayTimes {
 }
 
 impl Times {
-    /// Returns no times.
+    /// Returns an empty list of times.
     pub const fn new() -> Self {
         Self { days: Vec::new() }
     }
@@ -96,8 +96,8 @@ impl Times {
         self.days.is_empty()
     }
 
-    /// Returns the position of the n-th last time at or before `to`; that of the first time if there are fewer; `None`
-    /// without times.
+    /// Returns the position of the n-th last time at or before `to`. If there are fewer times,
+    /// returns the position of the first; without times, `None`.
     pub fn nth_last(&self, n: u64, to: i64) -> Option<TimePosition> {
         let until = self.upto(to);
         if until == 0 {
@@ -153,8 +153,8 @@ impl TimesBuilder {
         changes.removed.extend_from_slice(removed);
     }
 
-    /// Adds and removes times of a day of which only the count is needed. For one day use this or [`Self::add`], not
-    /// both.
+    /// Adds and removes times of a day that needs only a count. For one day, use this or
+    /// [`Self::add`], not both.
     pub fn add_counts(&mut self, day: i64, added: u64, removed: u64) {
         let changes = self.days.entry(day).or_default();
         changes.added_count += added;
@@ -182,7 +182,8 @@ impl TimesBuilder {
     }
 }
 
-/// Returns the times of a day, sorted, without the removed ones; a removal removes one of several equal times.
+/// Returns the times of a day, sorted, without the removed ones. Each removal removes one time,
+/// even if several are equal.
 pub(crate) fn subtract(mut times: Vec<u32>, mut removed: Vec<u32>) -> Vec<u32> {
     times.sort_unstable();
     if removed.is_empty() {

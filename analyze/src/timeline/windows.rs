@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn window_starts_at_the_time_from_which_events_count() {
+    fn window_starts_at_counted_from_at_the_earliest() {
         let mut timeline = timeline(&[10, 20, 30], &[]);
         for (counted_from, from, sends) in
             [(Some(10), 9, 3), (Some(20), 19, 2), (Some(50), 30, 0), (Some(-900), -70, 3)]
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn denominator_of_a_volume_window_depends_on_all_events_of_another_on_its_span() {
+    fn denominator_depends_on_all_events_for_a_volume_window_and_on_the_span_for_a_duration() {
         let mut timeline = timeline(&[10], &[]);
         let to = 5 * 86_400_000;
         timeline.times.insert(Outcome::Delivery, times(&[to]));

@@ -23,8 +23,8 @@ pub(crate) struct EventSource<'a> {
 }
 
 impl AllowList {
-    /// Rejects an event that is not on the lists. An event that does not name its account, topic or identity is not on
-    /// a list of them: a forged event may omit them.
+    /// Rejects an event that is not on the lists. If a list is not empty, an event without the
+    /// listed attribute is rejected too: a forged event could omit it.
     pub(crate) fn check(&self, source: EventSource<'_>) -> Result<(), Rejection> {
         self.check_without_identity(source)?;
         if is_listed(&self.identities, source.identity, is_identity) {
@@ -34,7 +34,8 @@ impl AllowList {
         Err(rejection("identity", source.identity.map(domain)))
     }
 
-    /// The same for events that name no identity: those of the WorkMail log and about the account.
+    /// Like [`check`](Self::check), for events that have no identity: WorkMail events and account
+    /// events.
     pub(crate) fn check_without_identity(&self, source: EventSource<'_>) -> Result<(), Rejection> {
         if !is_listed(&self.accounts, source.account, str::eq_ignore_ascii_case) {
             return Err(rejection("account", source.account));
@@ -52,7 +53,7 @@ fn is_listed(list: &[String], value: Option<&str>, matches: fn(&str, &str) -> bo
 
 fn rejection(attribute: &str, value: Option<&str>) -> Rejection {
     let detail = value.map_or_else(
-        || format!("the event names no {attribute}, and [allow] lists some"),
+        || format!("the event has no {attribute}, but [allow] requires one"),
         |value| format!("the {attribute} is not in [allow]: {value}"),
     );
     Rejection::new(QuarantineReason::NotAllowed, detail)
@@ -94,7 +95,7 @@ mod tests {
             ("111111111111", "news@example.com", None),
             ("111111111111", "boss@other.example", None),
             ("333333333333", "example.com", Some("the account is not in [allow]: 333333333333")),
-            ("", "example.com", Some("the event names no account, and [allow] lists some")),
+            ("", "example.com", Some("the event has no account, but [allow] requires one")),
             (
                 "111111111111",
                 "jane@other.example",
@@ -105,7 +106,7 @@ mod tests {
                 "notexample.com",
                 Some("the identity is not in [allow]: notexample.com"),
             ),
-            ("111111111111", "", Some("the event names no identity, and [allow] lists some")),
+            ("111111111111", "", Some("the event has no identity, but [allow] requires one")),
         ] {
             assert_eq!(detail(&listed, account, "", identity).as_deref(), expected);
         }

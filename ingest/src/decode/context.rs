@@ -1,4 +1,5 @@
-//! [`DecodeContext`]: facts about an event from its envelopes. [`Sink`]: the receiver of decoded rows.
+//! [`DecodeContext`]: metadata of an event from its envelopes. [`Sink`]: the receiver of decoded
+//! rows.
 
 use bouncewatch_schemas::event::{Channel, EventKind, EventRow, Service};
 use bouncewatch_schemas::time::{DAY_MS, format_ms, parse_ms};
@@ -9,8 +10,8 @@ use crate::decode::arn::arn_parts;
 use crate::decode::outcome::{IgnoreReason, QuarantineReason, Rejection};
 use crate::decode::pointers::S3Pointer;
 
-/// Time after its arrival from which an event is not stored: it would count, and make the feed look fresh, on a day that
-/// has not come yet.
+/// Maximum time between the arrival of an event and its timestamp. An event that is dated later is
+/// quarantined: it would count on a future day and make the feed look fresh.
 const FUTURE_MAX_MS: i64 = DAY_MS;
 
 /// Receives the contents of a document.
@@ -19,17 +20,17 @@ pub trait Sink {
     fn event(&mut self);
     /// One event for one recipient.
     fn row(&mut self, row: &EventRow<'_>);
-    /// A document, or a part of one, that is no mail event.
+    /// A document, or a part of one, that is not a mail event.
     fn ignored(&mut self, reason: IgnoreReason);
     /// An S3 object that the document points to.
     fn object(&mut self, _: S3Pointer) {}
-    /// Whether the document has become as many rows as one document may become.
+    /// Whether the document has reached its maximum number of rows, bytes or days.
     fn is_full(&self) -> bool {
         false
     }
 }
 
-/// Counts the events on their way to another sink.
+/// Forwards everything to another sink and counts the events.
 pub(super) struct CountingSink<'s> {
     pub(super) sink: &'s mut dyn Sink,
     /// Number of events so far.
@@ -55,7 +56,7 @@ impl Sink for CountingSink<'_> {
     }
 }
 
-/// Facts about an event from its envelopes.
+/// Metadata of an event from its envelopes.
 #[derive(Debug, Clone, Copy)]
 pub struct DecodeContext<'a> {
     /// Name of the file, object, queue or log group.
@@ -72,7 +73,8 @@ pub struct DecodeContext<'a> {
     pub region: Option<&'a str>,
     /// Time of the log event, epoch milliseconds.
     pub logged_at: Option<i64>,
-    /// Time in another envelope, epoch milliseconds: a container, the queue, Firehose or Kinesis.
+    /// Time in an envelope of another kind (container, queue, Firehose, Kinesis), epoch
+    /// milliseconds.
     pub envelope_at: Option<i64>,
     /// ARN of the SNS topic.
     pub topic: Option<&'a str>,
@@ -82,7 +84,7 @@ pub struct DecodeContext<'a> {
     pub pointers_followed: bool,
     /// Number of envelopes around the current document.
     pub(super) depth: u8,
-    /// Bytes of the payloads around the current document, after unpacking.
+    /// Bytes of the unpacked payloads that contain the current document.
     pub(super) unpacked_bytes: usize,
 }
 
@@ -118,7 +120,8 @@ impl<'a> DecodeContext<'a> {
         Self { pointers_followed: true, ..self }
     }
 
-    /// Adds the facts of an SNS message: the topic (`arn:aws:sns:REGION:ACCOUNT:TOPIC`) and the time of publication.
+    /// Adds the metadata of an SNS message: the topic (`arn:aws:sns:REGION:ACCOUNT:TOPIC`) and the
+    /// time of publication.
     #[must_use]
     pub(super) fn with_topic(self, arn: &'a Text<'_>, timestamp: &Text<'_>) -> Self {
         let [region, account, _] = arn_parts(arn.get().unwrap_or_default());
@@ -137,7 +140,7 @@ impl<'a> DecodeContext<'a> {
         Self { envelope_at: time.get().and_then(parse_ms).or(self.envelope_at), ..self }
     }
 
-    /// The best time in the envelopes, for an event that has no time of its own.
+    /// The most reliable time of the envelopes, for an event without its own time.
     pub(super) fn time_of_envelopes(&self) -> Option<i64> {
         self.published_at.or(self.logged_at).or(self.envelope_at)
     }

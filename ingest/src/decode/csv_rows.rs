@@ -1,17 +1,17 @@
-//! Rows of a CSV export of CloudWatch Logs Insights: `@timestamp,@message`. A message is a quoted field, in which quotes
-//! are doubled and lines may end.
+//! Rows of a CSV export of CloudWatch Logs Insights: `@timestamp,@message`. A message is a quoted
+//! field; it contains doubled quotes and may contain line feeds.
 
 use std::borrow::Cow;
 use std::ops::Range;
 
 use bouncewatch_schemas::time::parse_ms;
 
-/// Start of a quoted field with a JSON object.
+/// First bytes of a JSON object in a quoted field: a brace and a doubled quote.
 const QUOTED_OBJECT: &[u8] = b"{\"\"";
-/// Bounds of the length of a time with a date.
+/// Possible lengths of a date with a time.
 const TIME_BYTES: std::ops::RangeInclusive<usize> = 19..=35;
 
-/// Result of a scan.
+/// Result of [`scan`].
 pub(super) enum RowScan {
     /// A row of this many bytes.
     Complete(usize),
@@ -21,7 +21,7 @@ pub(super) enum RowScan {
     NotARow,
 }
 
-/// Finds the end of a row at the start of some bytes.
+/// Finds the end of the row at the start of `bytes`.
 pub(super) fn scan(bytes: &[u8]) -> RowScan {
     let mut fields = Fields { bytes, at: 0, end: None };
     let mut is_row = false;
@@ -39,7 +39,7 @@ pub(super) fn scan(bytes: &[u8]) -> RowScan {
     }
 }
 
-/// The fields of a text that is a row, without quotes.
+/// The fields of a row, without quotes; `None` if the text is not a row.
 pub(super) fn fields(text: &str) -> Option<Vec<Cow<'_, str>>> {
     let mut fields = Fields { bytes: text.as_bytes(), at: 0, end: None };
     let mut row = Vec::new();

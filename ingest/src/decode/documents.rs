@@ -1,7 +1,8 @@
 //! Splits bytes into JSON documents without parsing them.
 //!
-//! Accepts NDJSON, concatenated documents (`}{`, as some writers into Firehose leave them), arrays, and pretty-printed
-//! documents. After a damaged document, splitting continues at the next line or at the next `}{`.
+//! Accepts NDJSON, concatenated documents (`}{`, as Firehose writes them if records have no line
+//! feed), arrays, and pretty-printed documents. After a damaged document, splitting continues at
+//! the next line or at the next `}{`.
 
 use std::sync::LazyLock;
 
@@ -12,18 +13,18 @@ use crate::decode::scan::{Damage, Scan, scan};
 /// Maximum length of a document; a longer one is quarantined without parsing. An SQS message has at most 1 MiB.
 pub const DOCUMENT_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// Maximum number of scans per input byte, on average. Only hostile input needs more.
+/// Maximum number of scans per input byte, on average. Only malicious input needs more.
 const SCANS_PER_BYTE_MAX: usize = 16;
 
-/// Maximum number of documents that one call finds: the positions of short documents take more memory than the
-/// documents.
+/// Maximum number of documents that one call returns. The positions of short documents need more
+/// memory than the documents.
 pub const SPANS_MAX: usize = 16 * 1024;
 
-/// The state of a split from call to call.
+/// State of [`split_some`] between calls.
 #[derive(Debug)]
 pub struct Splitter {
-    /// Bytes that may still be scanned. Each byte is scanned once, and again only after a damaged document; the budget
-    /// limits the time for hostile input.
+    /// Number of bytes that may still be scanned. Bytes are scanned again only after a damaged
+    /// document; the budget limits the time for malicious input.
     budget: usize,
     /// Number of open arrays; `None` after a damaged document, which may contain brackets.
     open_arrays: Option<usize>,
@@ -39,13 +40,14 @@ impl Splitter {
         splitter
     }
 
-    /// Allows to scan these bytes: the rest of the previous ones and more.
+    /// Resets the scan budget for these bytes: the unconsumed rest of the previous bytes, and new
+    /// bytes.
     pub fn refill(&mut self, bytes: &[u8]) {
         self.budget = bytes.len().saturating_mul(SCANS_PER_BYTE_MAX);
     }
 
-    /// Skips separators from `at`. Stops at an array without a document or at a closing bracket of no array, which are
-    /// documents, so that no input disappears.
+    /// Skips separators from `at`. Stops at an empty array and at a closing bracket without an
+    /// array: both are returned as documents, so that no input is dropped silently.
     fn skip_separators(&mut self, bytes: &[u8], at: usize) -> (usize, Option<DocumentSpan>) {
         let mut opened = None;
         for (at, byte) in (at..).zip(&bytes[at..]) {
@@ -92,7 +94,7 @@ pub struct DocumentSpan {
 }
 
 impl DocumentSpan {
-    /// The position if the searched bytes start at `base`.
+    /// Converts positions relative to `base` into positions in the input.
     fn moved_by(self, base: usize) -> Self {
         Self { start: base + self.start, end: base + self.end, ..self }
     }
@@ -103,8 +105,8 @@ impl DocumentSpan {
 /// The bytes after that are the start of a document: call again with more bytes. If `last` is true, there are no more
 /// bytes, and all are consumed.
 ///
-/// At most [`SPANS_MAX`] documents are found. If there are as many, call again with the rest before there are more
-/// bytes. The bytes of a file have one `splitter`.
+/// Returns at most [`SPANS_MAX`] documents. If it returns this many, call it again with the rest
+/// before you read more bytes. Use one `splitter` per file.
 pub fn split_some(bytes: &[u8], last: bool, splitter: &mut Splitter) -> (Vec<DocumentSpan>, usize) {
     let mut spans = Vec::new();
     let mut at = 0;
@@ -160,7 +162,7 @@ pub fn split_some(bytes: &[u8], last: bool, splitter: &mut Splitter) -> (Vec<Doc
     }
 }
 
-/// The documents in `bytes`, which are complete. Finds them step by step, so that the positions take little memory.
+/// The documents in `bytes`, which must be the whole input. Finds them lazily to save memory.
 pub(super) fn spans(bytes: &[u8]) -> impl Iterator<Item = DocumentSpan> + '_ {
     let (mut start, mut splitter) = (0, Splitter::new(bytes));
     let parts = std::iter::from_fn(move || {
@@ -189,17 +191,19 @@ pub(crate) fn split(bytes: &[u8], last: bool) -> (Vec<DocumentSpan>, usize) {
 }
 
 /// Whether `bytes` contain more than one document.
-pub(super) fn is_several(bytes: &[u8]) -> bool {
+pub(super) fn has_several_documents(bytes: &[u8]) -> bool {
     spans(bytes).nth(1).is_some()
 }
 
-/// The start of the white space before `at` in its line: the end of a damaged document depends on its indentation.
+/// The start of the white space before `at`. The indentation of a damaged document determines its
+/// end.
 fn line_start(bytes: &[u8], at: usize) -> usize {
     at - bytes[..at].iter().rev().take_while(|byte| matches!(byte, b' ' | b'\t')).count()
 }
 
-/// Whether the object in `bytes[start..end]` lacks an opening bracket: the brace that closes it is alone in its line,
-/// and indented more than its first line.
+/// Whether the object in `bytes[start..end]` ends at the brace of a nested object, because an
+/// opening bracket is missing. The brace is then alone on its line and indented more than the first
+/// line.
 fn is_nested_end(bytes: &[u8], start: usize, end: usize) -> bool {
     let brace_line = line_start(bytes, end - 1);
     bytes[start] == b'{'
@@ -220,9 +224,10 @@ fn indentation(line: &[u8]) -> usize {
     line.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count()
 }
 
-/// The end of a damaged document that may continue after `line_end`, and whether something follows it. The lines of a
-/// pretty-printed document are indented more than its first line, up to the closing brace. If a line ends in a string,
-/// the string may continue up to a line that closes more brackets than it opens.
+/// The end of a damaged document that may continue after `line_end`, and whether more input
+/// follows. The lines of a pretty-printed document are indented more than its first line, up to the
+/// closing brace. If a line ends within a string, the string may continue up to a line that closes
+/// more brackets than it opens.
 fn damaged_lines_end(
     bytes: &[u8],
     start: usize,
@@ -256,24 +261,25 @@ fn closes_brackets(line: &[u8]) -> bool {
     count(b"}]") > count(b"{[")
 }
 
-/// Fast path for NDJSON: the end of a line that is a single document, intact or damaged. Such a line starts with `{`,
-/// ends with `}` and does not contain `}{`, and the next line starts with `{`. It needs no scan of its brackets, which
-/// takes most of the time of a split. A line of documents with spaces between them looks the same; the decoder splits
-/// it.
+/// Fast path for NDJSON: the end of a line that is a single document, intact or damaged.
+///
+/// Such a line starts with `{`, ends with `}` and does not contain `}{`, and the next line starts
+/// with `{`. This avoids the scan of brackets, the slowest step of a split. A line of several
+/// documents with spaces between them matches too; the decoder splits it.
 fn single_document_line(bytes: &[u8], at: usize, boundaries: &mut Boundaries) -> Option<usize> {
     if bytes[at] != b'{' {
         return None;
     }
     let line_end = boundaries.line_end(bytes, at);
-    // evaluated once per line, which may contain many documents
-    if boundaries.not_single == Some(line_end) {
+    // cached per line: a line may contain many documents
+    if boundaries.not_single_line_end == Some(line_end) {
         return None;
     }
     let line = bytes[at..line_end].trim_ascii_end();
     let is_followed = || bytes[line_end..].trim_ascii_start().first() == Some(&b'{');
     let is_single = line.ends_with(b"}") && BOUNDARY.find(line).is_none() && is_followed();
     if !is_single {
-        boundaries.not_single = Some(line_end);
+        boundaries.not_single_line_end = Some(line_end);
         return None;
     }
     Some(at + line.len())
@@ -285,13 +291,13 @@ fn is_separator(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\r' | b'\n' | b'[' | b']' | b',' | 0xEF | 0xBB | 0xBF | 0x1E)
 }
 
-/// The next end of a line and the next `}{`. Each is searched once and kept until the split has passed it: a line may
-/// contain many damaged documents.
+/// Cache of the next line end and the next `}{`. Without it, a line with many damaged documents
+/// would be searched once per document.
 #[derive(Default)]
 struct Boundaries {
     line_end: Option<usize>,
     /// The end of a line that is not a single document.
-    not_single: Option<usize>,
+    not_single_line_end: Option<usize>,
     next: Option<usize>,
 }
 
@@ -304,8 +310,9 @@ impl Boundaries {
         line_end
     }
 
-    /// The end of a damaged document, and whether something follows it: the next `}{`, the position where the scan
-    /// stopped, or the last line of the document. `damage` is `None` if the input ends within the document.
+    /// The end of a damaged document, and whether more input follows. The end is the next `}{`, the
+    /// position where the scan stopped, or the last line of the document. `damage` is `None` if the
+    /// input ends within the document.
     fn after_damage(&mut self, bytes: &[u8], at: usize, damage: Option<Damage>) -> (usize, bool) {
         let line_end = self.line_end(bytes, at);
         if !matches!(bytes[at], b'{' | b'"') {
@@ -444,7 +451,7 @@ mod tests {
     }
 
     #[test]
-    fn hostile_nesting_is_split_in_linear_time() {
+    fn malicious_nesting_is_split_in_linear_time() {
         for part in [
             "{\"a\n\":",
             "{\"a\":\"\n",

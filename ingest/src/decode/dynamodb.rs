@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-/// A document in `DynamoDB` JSON as plain JSON; `None` if it is something else.
+/// Converts `DynamoDB` JSON to plain JSON; `None` if the text is not `DynamoDB` JSON.
 pub(super) fn plain_json(text: &str) -> Option<String> {
     let Ok(Value::Object(item)) = serde_json::from_str(text) else { return None };
     let plain = match typed_value(&item) {
@@ -12,7 +12,7 @@ pub(super) fn plain_json(text: &str) -> Option<String> {
     Some(plain.to_string())
 }
 
-/// The attributes of an item; `None` if one of them has no type.
+/// Converts the attributes of an item; `None` if an attribute has no type.
 fn plain_item(item: &Map<String, Value>) -> Option<Value> {
     if item.is_empty() {
         return None;
@@ -34,7 +34,8 @@ fn plain_value(value: &Value) -> Option<Value> {
     }
 }
 
-/// Type and value of an attribute. Java classes write the other types too, as `null`, and all types in lower case.
+/// Type and value of an attribute. Some Java serialisers use lower case and add the unused types
+/// with the value `null`.
 fn typed_value(attribute: &Map<String, Value>) -> Option<(&'static str, &Value)> {
     const TYPES: [&str; 10] = ["S", "N", "BOOL", "NULL", "M", "L", "SS", "NS", "B", "BS"];
     let mut known = None;

@@ -26,7 +26,7 @@ use crate::decode::text::{self, TextForm};
 const DEPTH_MAX: u8 = 12;
 /// Prefix of the S3 event names for new objects.
 const CREATED: &str = "ObjectCreated";
-/// Start of the detail types of an EventBridge event that a destination of Lambda publishes.
+/// Prefix of the detail types of EventBridge events that a Lambda destination publishes.
 const LAMBDA_RESULT: &str = "Lambda Function Invocation Result";
 
 /// Decodes one document. Rows go to the sink even if another part of the document is unreadable.
@@ -40,7 +40,7 @@ pub fn decode_document(
 ) -> Result<(), Rejection> {
     match simdutf8::basic::from_utf8(bytes) {
         Ok(text) => unwrap_text(text, context, sink),
-        // a diagnostic may have bytes that are not UTF-8; the event is kept
+        // a remote MTA may send bytes that are not UTF-8 in a diagnostic
         Err(_) => unwrap_text(&String::from_utf8_lossy(bytes), context, sink),
     }
 }
@@ -84,13 +84,13 @@ fn unwrap_text(
     if let Ok(envelope) = serde_json::from_str::<Envelope<'_>>(&repaired) {
         return unwrap_object(&repaired, &envelope, context, sink);
     }
-    if documents::is_several(text.as_bytes()) {
+    if documents::has_several_documents(text.as_bytes()) {
         return decode_documents(text.as_bytes(), context, sink);
     }
     Err(Rejection::new(QuarantineReason::NotJson, error))
 }
 
-/// Unwraps an object; one that is not recognised may be an item in `DynamoDB` JSON.
+/// Unwraps an object. If its shape is unknown, tries it as an item in `DynamoDB` JSON.
 fn unwrap_object(
     text: &str,
     envelope: &Envelope<'_>,
@@ -109,8 +109,8 @@ fn unwrap_object(
     }
 }
 
-/// Text that is not an object: a JSON string or array of documents, several lines, a notice, a log line, a row of a CSV
-/// file, or a document in base64.
+/// Unwraps text that is not an object: a JSON string or array of documents, several lines, a
+/// notice, a log line, a row of a CSV file, or a document in base64.
 fn unwrap_non_object(
     text: &str,
     context: DecodeContext<'_>,
@@ -130,7 +130,7 @@ fn unwrap_non_object(
     if let Some(payload) = payload::unpack_text(text, context.unpacked_bytes) {
         return decode_payload(&payload?, context, sink);
     }
-    if text.contains('\n') && documents::is_several(text.as_bytes()) {
+    if text.contains('\n') && documents::has_several_documents(text.as_bytes()) {
         return decode_documents(text.as_bytes(), context, sink);
     }
     match text::form_of(text) {
@@ -157,7 +157,7 @@ fn not_an_object() -> Rejection {
     Rejection::new(QuarantineReason::NotAnEvent, "JSON, but not an object")
 }
 
-/// A document that is a JSON string: JSON in it, or a text.
+/// Unwraps the content of a JSON string: a JSON document or plain text.
 fn unwrap_json_string(
     inner: &str,
     context: DecodeContext<'_>,
@@ -173,10 +173,10 @@ fn unwrap_json_string(
     })
 }
 
-/// Decodes every document in some bytes. See [`decode_document`].
+/// Decodes every document in `bytes`. See [`decode_document`].
 ///
 /// # Errors
-/// The reason why the first unreadable document is unreadable; the documents after it are decoded too.
+/// The reason of the first unreadable document. The documents after it are decoded too.
 pub fn decode_documents(
     bytes: &[u8],
     context: DecodeContext<'_>,
@@ -264,7 +264,7 @@ fn unwrap_envelope(
     unwrap_container(envelope, context, sink)
 }
 
-/// Unwraps an envelope that has no fact about the event except a time.
+/// Unwraps an envelope with no metadata except a time.
 fn unwrap_container(
     envelope: &Envelope<'_>,
     context: DecodeContext<'_>,
@@ -341,7 +341,7 @@ fn unwrap_eventbridge(
     }
     let mut counting = CountingSink { sink, events: 0 };
     match unwrap_raw(detail, context, &mut counting) {
-        Err(rejection) if counting.events == 0 && is_no_mail_event(&rejection) => {
+        Err(rejection) if counting.events == 0 && is_not_a_mail_event(&rejection) => {
             sink.ignored(IgnoreReason::NotAMailEvent);
             Ok(())
         }
@@ -349,8 +349,8 @@ fn unwrap_eventbridge(
     }
 }
 
-/// Whether a document was rejected because it is something else than a mail event.
-fn is_no_mail_event(rejection: &Rejection) -> bool {
+/// Whether a document was rejected because it is not a mail event.
+fn is_not_a_mail_event(rejection: &Rejection) -> bool {
     use QuarantineReason::{BadPayload, NotAnEvent, NotJson};
     matches!(rejection.reason, NotAnEvent | NotJson | BadPayload)
 }
@@ -369,7 +369,7 @@ fn unwrap_sns(
     unwrap_raw(message, context.with_topic(&envelope.topic_arn, &envelope.timestamp), sink)
 }
 
-/// A nested document in raw JSON: an object, or a string that contains one.
+/// Unwraps a nested document in raw JSON: an object, or a string that contains an object.
 fn unwrap_raw(
     raw: &str,
     context: DecodeContext<'_>,

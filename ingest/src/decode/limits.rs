@@ -1,21 +1,22 @@
-//! Maximum sizes: of the fields that all rows of an event share, and of everything that one document may become.
+//! Maximum sizes of the fields that all rows of an event share, and of the rows of one document.
 //!
-//! The rows of an event repeat its fields for each recipient, so a short document can become gigabytes of rows. An event
-//! with a longer field is quarantined, not shortened: a shortened field would change the identity of the event, or the
-//! group in which it counts.
+//! Each recipient has a row with all fields of the event, so a short document can become gigabytes
+//! of rows. An event with a field that is too long is quarantined. The field is not truncated: that
+//! would change the identity of the event, or the group in which it counts.
 
 use bouncewatch_schemas::event::EventRow;
 
 use crate::decode::context::Sink;
 use crate::decode::outcome::{QuarantineReason, Rejection};
 
-/// Maximum length of an ID, an address or a host name, bytes. Those of SES have at most 320.
+/// Maximum length of an ID, an address or a host name, bytes. SES uses at most 320.
 pub(super) const NAME_BYTES_MAX: usize = 1024;
-/// Maximum length of a name or value of a message tag, and of a word such as a type, bytes. SES allows 256 in a tag.
-const WORD_BYTES_MAX: usize = 256;
+/// Maximum length of a short text, such as a bounce type or the name or value of a message tag,
+/// bytes. SES allows 256 in a tag.
+const SHORT_TEXT_BYTES_MAX: usize = 256;
 /// Maximum length of a clicked link, bytes.
 const LINK_BYTES_MAX: usize = 16 * 1024;
-/// Maximum length of all message tags together, bytes. SES allows 50 tags.
+/// Maximum total length of all message tags, bytes. SES allows 50 tags.
 const TAGS_BYTES_MAX: usize = 32 * 1024;
 
 /// Maximum number of rows of one document.
@@ -25,7 +26,8 @@ pub(crate) const ROW_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// Maximum number of event days of one document. Each has its own column builders.
 pub(crate) const DAYS_MAX: usize = 4 * 1024;
 
-/// Rejects an event if a field that its rows share is too long, or if its document has become too many rows already.
+/// Rejects an event if a field that its rows share is too long, or if its document already has too
+/// many rows.
 ///
 /// # Errors
 /// The reason is [`QuarantineReason::TooLarge`].
@@ -41,7 +43,7 @@ pub(super) fn check(row: &EventRow<'_>, sink: &impl Sink) -> Result<(), Rejectio
         ("the remote server", row.remote_mta),
         ("the reporting server", row.reporting_mta),
     ];
-    let words = [
+    let short_texts = [
         ("the account", row.account),
         ("the region", row.region),
         ("the configuration set", row.configuration_set),
@@ -55,12 +57,15 @@ pub(super) fn check(row: &EventRow<'_>, sink: &impl Sink) -> Result<(), Rejectio
         ("the delay type", row.delay_type),
     ];
     check_lengths(&names, NAME_BYTES_MAX)?;
-    check_lengths(&words, WORD_BYTES_MAX)?;
+    check_lengths(&short_texts, SHORT_TEXT_BYTES_MAX)?;
     check_lengths(&[("the link or rule name", row.link)], LINK_BYTES_MAX)?;
     let mut tag_bytes = 0;
     for (name, value) in row.tags {
         tag_bytes += name.len() + value.len();
-        check_lengths(&[("a tag name", Some(name)), ("a tag value", Some(value))], WORD_BYTES_MAX)?;
+        check_lengths(
+            &[("a tag name", Some(name)), ("a tag value", Some(value))],
+            SHORT_TEXT_BYTES_MAX,
+        )?;
     }
     if tag_bytes > TAGS_BYTES_MAX {
         return Err(too_large(format!("{tag_bytes} bytes of message tags")));

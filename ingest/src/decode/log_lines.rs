@@ -1,6 +1,6 @@
-//! Log lines with the time and the account of their log, in each form that CloudWatch Logs exports: subscription
-//! filters, `filter-log-events`, and results of Logs Insights queries. `envelope` recognises the form and decodes the
-//! line.
+//! Log lines with the time and the account of their log, in each format of CloudWatch Logs:
+//! subscription filters, `filter-log-events`, and results of Logs Insights queries. `envelope`
+//! recognises the format and decodes the line.
 
 use bouncewatch_schemas::time::parse_ms;
 use bouncewatch_schemas::wire::envelope::{Envelope, LogEvent, QueryField, RawJson};
@@ -45,7 +45,7 @@ pub(super) fn from_query<'a>(
     context: DecodeContext<'a>,
 ) -> Result<LogLine<'a>, Rejection> {
     let raw = |name: &str| row.iter().find(|field| field.field.is(name))?.value.0;
-    // a value is a JSON string; times and log groups contain nothing that JSON escapes
+    // a value is a JSON string; times and log groups contain no JSON escapes
     let text = |name: &str| raw(name).map(|value| value.trim_matches('"'));
     let Some(message) = raw("@message") else {
         return Err(Rejection::new(
@@ -56,7 +56,7 @@ pub(super) fn from_query<'a>(
     Ok(line(message, text("@timestamp"), text("@log").and_then(account_of_log), context))
 }
 
-/// A log line with its context.
+/// Adds time and account of the log to the context of a line.
 fn line<'a>(
     message: &'a str,
     time: Option<&str>,

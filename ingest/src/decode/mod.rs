@@ -7,12 +7,12 @@
 //! | `shapes` | recognise envelopes and notices by their keys |
 //! | `text`, `csv_rows` | recognise text that is not JSON: notices, lines of logs, rows of CSV files |
 //! | `payload` | decode base64 and decompress |
-//! | `dynamodb` | make plain JSON of `DynamoDB` JSON |
+//! | `dynamodb` | convert `DynamoDB` JSON to plain JSON |
 //! | `log_lines` | read lines of CloudWatch Logs |
 //! | [`pointers`], `pointer_events`, `pointer_search` | read notifications about S3 objects, and list the objects of a message |
-//! | `normalise` | make rows of SES and WorkMail events |
+//! | `normalise` | convert SES and WorkMail events to rows |
 //! | `limits` | maximum sizes of fields and documents |
-//! | `context` | facts from the envelopes, and the receiver of the rows |
+//! | `context` | metadata from the envelopes, and the receiver of the rows |
 //! | [`allow_list`] | accept only events of listed accounts, topics and identities |
 //! | [`outcome`] | reasons why a document is ignored or quarantined |
 

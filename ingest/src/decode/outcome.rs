@@ -1,7 +1,7 @@
-//! Why a document becomes no rows: it is ignored or quarantined, each with a reason.
+//! Reasons why a document is ignored or quarantined.
 
 bouncewatch_schemas::text_enum! {
-    /// Why a document is ignored: it is no mail event, and nothing is lost.
+    /// Why a document is ignored: it is not a mail event, so no event is lost.
     IgnoreReason {
         /// `Successfully validated SNS topic for Amazon SES event publishing.`
         SnsTopicValidated = "sns_topic_validated",
@@ -41,7 +41,7 @@ bouncewatch_schemas::text_enum! {
         UnknownKind = "unknown_kind",
         /// A mail event without a message id.
         NoMessageId = "no_message_id",
-        /// A mail event without a usable recipient, or with one unusable recipient among others.
+        /// A mail event without recipients, or with at least one unusable recipient.
         NoRecipient = "no_recipient",
         /// A mail event without a readable time.
         NoTime = "no_time",
@@ -53,16 +53,16 @@ bouncewatch_schemas::text_enum! {
         ObjectUnreadable = "object_unreadable",
         /// A compressed or base64-encoded payload that cannot be decoded.
         BadPayload = "bad_payload",
-        /// Longer than the longest document that is read, or with too many recipients, tags or rows, or with a field
-        /// that is too long.
+        /// A document that is too long, has too many recipients, tags or rows, or has a field that
+        /// is too long.
         TooLarge = "too_large",
         /// The account, topic or identity is not on the allow list.
         NotAllowed = "not_allowed",
-        /// A message that SNS has not signed, if signatures are checked.
+        /// A message without a valid SNS signature, if signatures are checked.
         SignatureInvalid = "signature_invalid",
         /// The event is dated more than a day after its arrival: a clock is wrong.
         Future = "future",
-        /// The decoder failed on it, which is a bug.
+        /// The decoder panicked, which is a bug.
         Panicked = "panicked",
     }
 }
@@ -72,7 +72,7 @@ bouncewatch_schemas::text_enum! {
 pub struct Rejection {
     /// The reason.
     pub reason: QuarantineReason,
-    /// What exactly is wrong. Never contains an email address.
+    /// Details for the operator. Never contains an email address.
     pub detail: String,
 }
 

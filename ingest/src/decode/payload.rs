@@ -10,19 +10,19 @@ use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STAN
 use crate::compression::CompressionFormat;
 use crate::decode::outcome::{QuarantineReason, Rejection};
 
-/// Maximum number of bytes of a decompressed payload, together with the payloads around it.
+/// Maximum size of a decompressed payload, including the payloads that contain it, bytes.
 const DECOMPRESSED_BYTES_MAX: usize = 64 * 1024 * 1024;
-/// Number of bytes up to which a payload is decompressed whatever its ratio.
-const DECOMPRESSED_BYTES_FREE: usize = 1024 * 1024;
+/// A payload up to this decompressed size may have any compression ratio, bytes.
+const RATIO_EXEMPT_BYTES: usize = 1024 * 1024;
 /// Maximum ratio of decompressed to compressed bytes. Events in gzip reach about 30.
 const RATIO_MAX: usize = 128;
 /// Minimum length of a text that is tried as base64.
 const ENCODED_BYTES_MIN: usize = 16;
 
-/// The header of zlib with each level of compression.
+/// The zlib header for each compression level.
 const ZLIB: [&[u8]; 4] = [&[0x78, 0x01], &[0x78, 0x5e], &[0x78, 0x9c], &[0x78, 0xda]];
 
-/// Without padding, or with bits after the last byte.
+/// Base64 decoder that accepts missing padding and trailing bits.
 const LENIENT: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new()
@@ -35,25 +35,27 @@ const LENIENT: GeneralPurpose = GeneralPurpose::new(
 pub(super) enum Compression {
     /// Always compressed with gzip.
     Gzip,
-    /// By its first bytes.
+    /// Detected by the first bytes.
     Detect,
 }
 
-/// Decodes base64 and decompresses. `around` is the number of unpacked bytes of the payloads around this one.
+/// Decodes base64 and decompresses. `outer_bytes` is the total size of the unpacked payloads that
+/// contain this one.
 pub(super) fn unpack(
     encoded: &str,
     compression: Compression,
-    around: usize,
+    outer_bytes: usize,
 ) -> Result<Vec<u8>, Rejection> {
     let bytes = decode(encoded).map_err(|error| bad_payload(format!("not base64: {error}")))?;
     if compression == Compression::Gzip || is_compressed(&bytes) {
-        return decompress(&bytes, around);
+        return decompress(&bytes, outer_bytes);
     }
     Ok(bytes)
 }
 
-/// A text that is a document in base64: the encoded bytes are compressed, or readable text.
-pub(super) fn unpack_text(text: &str, around: usize) -> Option<Result<Vec<u8>, Rejection>> {
+/// Unpacks a text that is a document in base64; `None` if it is not. The decoded bytes must be
+/// compressed data or readable text.
+pub(super) fn unpack_text(text: &str, outer_bytes: usize) -> Option<Result<Vec<u8>, Rejection>> {
     let is_encoded = |byte: u8| {
         byte.is_ascii_alphanumeric()
             || matches!(byte, b'+' | b'/' | b'-' | b'_' | b'=')
@@ -64,7 +66,7 @@ pub(super) fn unpack_text(text: &str, around: usize) -> Option<Result<Vec<u8>, R
     }
     let bytes = decode(text).ok()?;
     if is_compressed(&bytes) {
-        return Some(decompress(&bytes, around));
+        return Some(decompress(&bytes, outer_bytes));
     }
     let is_readable = |text: &str| !text.contains(|c: char| c.is_control() && !c.is_whitespace());
     std::str::from_utf8(&bytes).is_ok_and(is_readable).then_some(Ok(bytes))
@@ -91,7 +93,7 @@ fn is_zlib(bytes: &[u8]) -> bool {
     ZLIB.iter().any(|magic| bytes.starts_with(magic))
 }
 
-fn decompress(bytes: &[u8], around: usize) -> Result<Vec<u8>, Rejection> {
+fn decompress(bytes: &[u8], outer_bytes: usize) -> Result<Vec<u8>, Rejection> {
     let failed = |error: std::io::Error| bad_payload(format!("not compressed data: {error}"));
     let reader: Box<dyn Read + '_> = if is_zlib(bytes) {
         Box::new(flate2::bufread::ZlibDecoder::new(bytes))
@@ -99,8 +101,8 @@ fn decompress(bytes: &[u8], around: usize) -> Result<Vec<u8>, Rejection> {
         let format = CompressionFormat::of(bytes).unwrap_or(CompressionFormat::Gzip);
         format.decoder(bytes).map_err(failed)?
     };
-    let by_ratio = bytes.len().saturating_mul(RATIO_MAX).max(DECOMPRESSED_BYTES_FREE);
-    let max = by_ratio.min(DECOMPRESSED_BYTES_MAX.saturating_sub(around));
+    let by_ratio = bytes.len().saturating_mul(RATIO_MAX).max(RATIO_EXEMPT_BYTES);
+    let max = by_ratio.min(DECOMPRESSED_BYTES_MAX.saturating_sub(outer_bytes));
     let mut decompressed = Vec::new();
     reader.take(max as u64 + 1).read_to_end(&mut decompressed).map_err(failed)?;
     if decompressed.len() > max {
@@ -128,17 +130,18 @@ mod tests {
 
     #[test]
     fn payload_is_unpacked_up_to_the_ratio_and_the_total() {
-        let zeros = vec![b'0'; DECOMPRESSED_BYTES_FREE + 1];
-        let unpacked = |bytes: &[u8], around| unpack(&packed(bytes), Compression::Gzip, around);
-        assert_eq!(unpacked(&zeros[1..], 0).unwrap().len(), DECOMPRESSED_BYTES_FREE);
+        let zeros = vec![b'0'; RATIO_EXEMPT_BYTES + 1];
+        let unpacked =
+            |bytes: &[u8], outer_bytes| unpack(&packed(bytes), Compression::Gzip, outer_bytes);
+        assert_eq!(unpacked(&zeros[1..], 0).unwrap().len(), RATIO_EXEMPT_BYTES);
         assert_eq!(unpacked(&zeros, 0).unwrap_err().reason, QuarantineReason::TooLarge);
         // text of events: far below the ratio
         let items: Vec<u64> = (0..120_000).map(|n| n * n).collect();
         let text = format!("{items:?}");
-        assert!(text.len() > DECOMPRESSED_BYTES_FREE);
+        assert!(text.len() > RATIO_EXEMPT_BYTES);
         assert_eq!(unpacked(text.as_bytes(), 0).unwrap(), text.as_bytes());
-        let around = DECOMPRESSED_BYTES_MAX - text.len();
-        assert!(unpacked(text.as_bytes(), around).is_ok());
-        assert!(unpacked(text.as_bytes(), around + 1).is_err());
+        let outer_bytes = DECOMPRESSED_BYTES_MAX - text.len();
+        assert!(unpacked(text.as_bytes(), outer_bytes).is_ok());
+        assert!(unpacked(text.as_bytes(), outer_bytes + 1).is_err());
     }
 }

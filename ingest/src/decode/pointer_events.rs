@@ -1,4 +1,4 @@
-//! Sends the S3 object of a notification to the sink.
+//! Handles S3 notifications: sends the pointer to the object to the sink.
 
 use bouncewatch_schemas::wire::envelope::ObjectPointer;
 
@@ -6,7 +6,8 @@ use crate::decode::context::{DecodeContext, Sink};
 use crate::decode::outcome::{IgnoreReason, QuarantineReason, Rejection};
 use crate::decode::pointers::{KeyEncoding, PointerTarget};
 
-/// A pointer to an S3 object; `wire` is `None` if the notification is not about a new object.
+/// Sends a pointer to an S3 object to the sink. `wire` is `None` if the notification does not
+/// report a new object.
 pub(super) fn unwrap_pointer(
     wire: Option<&ObjectPointer<'_>>,
     encoding: KeyEncoding,

@@ -10,14 +10,15 @@ use crate::decode::envelope::decode_document;
 use crate::decode::outcome::IgnoreReason;
 use crate::decode::pointers::S3Pointer;
 
-/// Maximum number of objects that one message can point to. A message with more goes to quarantine: S3 reports each
-/// object in a message of its own.
+/// Maximum number of objects that one message can point to. A message with more is quarantined: S3
+/// itself sends one message per object.
 const POINTERS_MAX: usize = 1_000;
 
-/// The S3 objects that a message points to, in any envelope, sorted and each once; `None` if there are none. The
-/// decoder finds the same pointers.
+/// The distinct S3 objects that a message points to, in any envelope, sorted; `None` if there are
+/// none or too many.
 pub fn find_pointers(message: &[u8]) -> Option<Vec<S3Pointer>> {
-    // most messages are events; this check avoids decoding them twice. `Bucket` is how .NET spells the key
+    // most messages are events; this check avoids decoding them twice. .NET writes the key as
+    // `Bucket`
     if memmem::find(message, b"s3").is_none() || memmem::find(message, b"ucket").is_none() {
         return None;
     }

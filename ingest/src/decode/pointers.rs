@@ -18,7 +18,7 @@ pub struct S3Pointer {
 /// How a pointer encodes its key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum KeyEncoding {
-    /// URL-encoded as in a form: S3 event notifications.
+    /// URL-encoded like an HTML form: S3 event notifications.
     Url,
     /// Not encoded: EventBridge.
     Plain,
@@ -29,14 +29,14 @@ pub(crate) enum KeyEncoding {
 pub(crate) enum PointerTarget {
     /// An object.
     Object(S3Pointer),
-    /// A folder as the S3 console creates it: an empty object with a key that ends in a slash.
+    /// A folder marker of the S3 console: an empty object with a key that ends in a slash.
     Folder,
     /// Unknown: the bucket or the key is missing or cannot be decoded.
     Unknown,
 }
 
 impl PointerTarget {
-    /// Parses a pointer; `region` is that of the notification.
+    /// Parses a pointer; `region` is the region in the notification.
     pub(crate) fn read(
         wire: &ObjectPointer<'_>,
         encoding: KeyEncoding,

@@ -21,7 +21,7 @@ use crate::decode::{decode_document, decode_documents};
 const RECEIVED_AT: i64 = 1_800_000_000_000;
 const PUBLISHED_AT: &str = "2027-01-15T08:00:00Z";
 
-/// A row without the fields that an envelope determines, and these fields.
+/// A row, with the fields that an envelope can change separate from all others.
 #[derive(Debug, Clone, PartialEq)]
 struct OwnedRow {
     message_id: String,
@@ -29,7 +29,7 @@ struct OwnedRow {
     account: Option<String>,
     region: Option<String>,
     event_at: i64,
-    /// All other fields.
+    /// All fields except those that an envelope can change.
     event_fields: String,
 }
 
@@ -266,7 +266,7 @@ impl Wrapper {
     }
 }
 
-/// At most three envelopes around one of the other forms.
+/// A random wrapper, and up to two envelopes around it.
 fn wrappers() -> impl Strategy<Value = Vec<Wrapper>> {
     prop::collection::vec(prop::sample::select(WRAPPERS.to_vec()), 1..4).prop_map(|mut wrappers| {
         let mut is_first = true;
@@ -399,7 +399,7 @@ fn spellings() -> impl Strategy<Value = Spelling> {
     ]
 }
 
-/// Names and contents of the payloads that are not compressed.
+/// Names and contents of the uncompressed fixture payloads.
 fn payloads() -> Vec<(String, Vec<u8>)> {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures/payloads");
     let paths = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
@@ -412,7 +412,7 @@ fn payloads() -> Vec<(String, Vec<u8>)> {
     paths.map(read).filter(|(_, bytes)| !is_compressed(bytes)).collect()
 }
 
-/// Decodes the documents of a file, and counts the unreadable ones.
+/// Decodes the documents of a file. Returns the reasons of the unreadable ones.
 fn decode_file(bytes: &[u8]) -> (Recorder, Vec<QuarantineReason>) {
     let mut recorder = Recorder::default();
     let context = DecodeContext::new("test", RECEIVED_AT);
@@ -439,7 +439,7 @@ fn payload_has_the_same_rows_as_a_file_and_as_a_body() {
 #[test]
 fn payload_has_the_same_rows_with_every_spelling_of_keys() {
     for (name, bytes) in payloads() {
-        // a field of one of these has two spellings
+        // these payloads contain one field in two spellings
         if name.starts_with("exact-key") {
             continue;
         }
@@ -498,7 +498,7 @@ proptest! {
     }
 
     #[test]
-    fn spelling_of_keys_and_envelopes_change_no_row(
+    fn rows_do_not_depend_on_spelling_of_keys_and_envelopes(
         events in events(),
         wrappers in wrappers(),
         spelling in spellings(),
@@ -534,7 +534,7 @@ proptest! {
     }
 
     #[test]
-    fn rows_of_several_documents_are_those_of_each(
+    fn several_documents_have_the_same_rows_as_single_documents(
         events in events(),
         separator in prop::sample::select(vec!["\n", "", " ", ",\n", "\r\n\r\n"]),
     ) {

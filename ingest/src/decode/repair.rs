@@ -1,4 +1,4 @@
-//! Repairs JSON strings that JSON forbids but some writers produce.
+//! Repairs invalid JSON strings that some writers produce.
 
 /// The content of a JSON string, repaired if necessary.
 pub(super) fn json_string(raw: &str) -> serde_json::Result<String> {

@@ -1,8 +1,9 @@
-//! Finds the end of one document: an object, a string, a number, a row of a CSV file or a line of text.
+//! Finds the end of one document: an object, a string, a number, a row of a CSV file, or a line of
+//! text.
 
 use crate::decode::csv_rows::{self, RowScan};
 
-/// Result of a scan.
+/// Result of [`scan`].
 #[derive(Debug)]
 pub(super) enum Scan {
     /// A document of this many bytes.
@@ -31,7 +32,7 @@ impl Damage {
     }
 }
 
-/// Scans a document at the start of some bytes.
+/// Scans the document at the start of `bytes`.
 pub(super) fn scan(bytes: &[u8]) -> Scan {
     match bytes.first() {
         Some(b'{') => scan_object(bytes),
@@ -44,7 +45,8 @@ pub(super) fn scan(bytes: &[u8]) -> Scan {
     }
 }
 
-/// A string that is a document, such as an element of an array. It may contain raw line feeds.
+/// Scans a string that is a document, such as an element of an array. It may contain raw line
+/// feeds.
 fn scan_string(bytes: &[u8]) -> Scan {
     let cut = match string_end(bytes, 0, false) {
         Ok(Some(end)) => return Scan::Complete(end),
@@ -60,8 +62,9 @@ fn scan_string(bytes: &[u8]) -> Scan {
     }
 }
 
-/// A number or a word that is a document or an element of an array, a row of a CSV file, a notice in plain text, or a
-/// log line, which ends with its line or with the JSON that starts in it.
+/// Scans a document that starts with neither `{` nor `"`: a JSON scalar, a row of a CSV file, a
+/// notice in plain text, or a log line. A log line ends with its line, or with the line where the
+/// JSON object in it ends.
 fn scan_text(bytes: &[u8]) -> Scan {
     if let Some(end) = scalar_end(bytes) {
         return Scan::Complete(end);
@@ -96,8 +99,8 @@ fn scalar_end(bytes: &[u8]) -> Option<usize> {
         .then_some(length)
 }
 
-/// Scans an object. If a line ends within one of its strings, the line may have been cut there, or the string may
-/// contain a raw line feed: in the second case, the rest is an intact object.
+/// Scans an object. If a line ends within a string, either the line was truncated there, or the
+/// string contains a raw line feed. In the second case, the rest is an intact object.
 fn scan_object(bytes: &[u8]) -> Scan {
     match scan_brackets(bytes, false) {
         Scan::Damaged(cut) if cut.is_in_string => match scan_brackets(bytes, true) {
@@ -108,10 +111,12 @@ fn scan_object(bytes: &[u8]) -> Scan {
     }
 }
 
-/// Scans an object to its closing brace. Stops at a bracket that JSON does not allow in its position: the line was
-/// truncated there, and the next record follows. With `line_feeds`, strings may contain raw line feeds, and each must
-/// be followed by a token that JSON allows there: a string that was cut ends at the first quote of the next record,
-/// before the name of a field.
+/// Scans an object to its closing brace. Stops at a bracket that JSON does not allow in its
+/// position: the line was truncated there, and the next record follows.
+///
+/// With `line_feeds`, strings may contain raw line feeds, and each string must be followed by a
+/// token that JSON allows after a string. A truncated string seems to end at the first quote of the
+/// next record, and a field name follows, which JSON does not allow.
 fn scan_brackets(bytes: &[u8], line_feeds: bool) -> Scan {
     let mut open: Vec<u8> = Vec::with_capacity(8);
     let mut previous = 0;
@@ -163,13 +168,14 @@ fn scan_brackets(bytes: &[u8], line_feeds: bool) -> Scan {
     Scan::Unfinished
 }
 
-/// The first byte that is no white space.
+/// The first byte that is not white space.
 fn next_token(bytes: &[u8]) -> Option<u8> {
     bytes.trim_ascii_start().first().copied()
 }
 
-/// The index after the string that starts at `at`; `None` if the input ends first. If its line ends first and
-/// `line_feeds` is false, the end of the line is the error.
+/// The index after the string that starts at `at`; `None` if the input ends within the string. If
+/// `line_feeds` is false and the line ends within the string, the error is the index of the line
+/// end.
 fn string_end(bytes: &[u8], at: usize, line_feeds: bool) -> Result<Option<usize>, usize> {
     let mut from = at + 1;
     loop {

@@ -4,7 +4,7 @@ use bouncewatch_schemas::wire::envelope::Envelope;
 
 use crate::decode::outcome::IgnoreReason;
 
-/// Why a document without an event is ignored; `None` if it may contain one.
+/// Why a document is ignored; `None` if it may contain an event.
 pub(super) fn notice(envelope: &Envelope<'_>) -> Option<IgnoreReason> {
     if envelope.type_name.is("SubscriptionConfirmation") {
         return Some(IgnoreReason::SubscriptionConfirmation);

@@ -1,4 +1,4 @@
-//! Text that is not JSON: notices, lines of logs, and rows of CSV files.
+//! Recognises text that is not JSON: notices, log lines, and rows of CSV files.
 
 use std::borrow::Cow;
 
@@ -10,7 +10,7 @@ use crate::decode::outcome::IgnoreReason;
 /// Maximum number of braces that are tried as the start of the document in a log line.
 const BRACES_MAX: usize = 16;
 
-/// Starts of the lines that Lambda writes about itself.
+/// Prefixes of the platform log lines of Lambda.
 const LAMBDA_LINES: [&str; 11] = [
     "START RequestId: ",
     "END RequestId: ",
@@ -25,22 +25,22 @@ const LAMBDA_LINES: [&str; 11] = [
     "LOGS\tName: ",
 ];
 
-/// What a text is.
+/// The form of a text.
 pub(super) enum TextForm<'a> {
-    /// It contains no event.
+    /// A notice without an event.
     Notice(IgnoreReason),
-    /// A line with a document.
+    /// A log line or CSV row that contains a document.
     Line {
         /// Time of the line, epoch milliseconds.
         logged_at: Option<i64>,
         /// The document.
         document: Cow<'a, str>,
     },
-    /// Unknown.
+    /// Not recognised.
     Other,
 }
 
-/// Recognises a text.
+/// Recognises the form of a text.
 pub(super) fn form_of(text: &str) -> TextForm<'_> {
     if text.starts_with("Successfully validated SNS topic") {
         return TextForm::Notice(IgnoreReason::SnsTopicValidated);
@@ -60,7 +60,7 @@ pub(super) fn form_of(text: &str) -> TextForm<'_> {
     TextForm::Other
 }
 
-/// The field of a CSV row that contains the document.
+/// Selects the field of a CSV row that contains the document.
 fn csv_row(fields: Vec<Cow<'_, str>>) -> TextForm<'_> {
     let logged_at = fields.iter().find_map(|field| parse_ms(field));
     let object = fields.iter().position(|field| field.contains('{'));
@@ -71,8 +71,8 @@ fn csv_row(fields: Vec<Cow<'_, str>>) -> TextForm<'_> {
     }
 }
 
-/// The prefix of a log line, and the object or array in JSON that follows it: loggers write time, level and request ID
-/// before the message.
+/// Splits a log line into its prefix (time, level, request ID) and the JSON object or array after
+/// it.
 fn logged_json(text: &str) -> Option<(&str, &str)> {
     let is_object = |(_, rest): &(&str, &str)| {
         rest.strip_prefix('{').is_some_and(|fields| fields.trim_start().starts_with('"'))
@@ -85,7 +85,7 @@ fn logged_json(text: &str) -> Option<(&str, &str)> {
     (!prefix.is_empty() && document.ends_with(['}', ']'])).then_some((prefix, document))
 }
 
-/// The time in the prefix of a log line: one word, or a date and a time.
+/// The time in the prefix of a log line: one word, or a date and a time in two words.
 fn time_in(prefix: &str) -> Option<i64> {
     let is_mark = |c: char| matches!(c, '[' | ']' | '(' | ')' | '"' | ',' | ';' | '|');
     let words: Vec<&str> =

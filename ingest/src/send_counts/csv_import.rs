@@ -1,7 +1,7 @@
-//! Parsing a CSV file of send counts as spreadsheets save it: into points, and rejected lines with a reason.
+//! Parses a CSV file of send counts, as spreadsheets save it, into points and rejected lines.
 //!
-//! Reasons name the column, never the content of a cell: in a line that is shifted by one column, a cell can contain an
-//! email address (invariant I-8).
+//! The reason of a rejection names the column, never the content of a cell: if the cells of a line
+//! are shifted, any cell can contain an email address (invariant I-8).
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -23,13 +23,13 @@ const FILE_BYTES_MAX: u64 = 128 * 1024 * 1024;
 const CELL_BYTES_MAX: usize = 4 * 1024;
 /// Maximum length of an interval: a leap year.
 const INTERVAL_MS_MAX: i64 = 366 * DAY_MS;
-/// Maximum count. A greater one is a mistake.
+/// Maximum count. A larger count is rejected as a mistake.
 const COUNT_MAX: i64 = 1_000_000_000_000;
 
 /// Content of a CSV file.
 #[derive(Debug, Default)]
 pub(super) struct CsvFile {
-    /// Rows that are not empty, without the header.
+    /// Number of rows, without empty rows and the header.
     pub(super) rows: u64,
     /// Valid points, each with its line number.
     pub(super) points: Vec<(u64, SendCountRow)>,
@@ -114,8 +114,8 @@ fn decode(record: ByteRecord) -> Option<StringRecord> {
     StringRecord::from_byte_record(record).ok()
 }
 
-/// Counts lines as an editor does. The position that the CSV reader reports for a record is before the line ends that
-/// precede it.
+/// Counts lines like a text editor. It is needed because the CSV reader reports the position of a
+/// record before the empty lines that precede it.
 struct LineCounter<'t> {
     text: &'t [u8],
     at: usize,
@@ -226,7 +226,8 @@ struct CsvRow<'a> {
 }
 
 impl CsvRow<'_> {
-    /// The point of the row, without time and origin of the import; the error is the reason as text.
+    /// Parses the row into a point, without time and origin of the import. The error is the reason
+    /// of the rejection.
     fn parse(&self, account: Option<&str>) -> Result<SendCountRow, String> {
         let (cells, columns) = (self.record.len(), self.columns.len());
         if cells != columns {

@@ -12,7 +12,7 @@ pub enum SendCountsError {
     NotARegion(String),
     /// The account is not an account ID.
     #[error(
-        "not an account: give the 12 digits\n  hint: `aws sts get-caller-identity` shows the account"
+        "not an AWS account ID: give 12 digits\n  hint: `aws sts get-caller-identity` shows the account"
     )]
     NotAnAccount,
     /// An IAM action is not allowed.
@@ -37,7 +37,7 @@ pub enum SendCountsError {
         /// Error code and message of AWS.
         why: String,
     },
-    /// No response.
+    /// AWS did not respond.
     #[error(
         "could not read the SES statistics of {region}: {action}: {why}\n  hint: check the network and the name of the region; test with `aws ses get-send-quota --region {region}`"
     )]
@@ -46,7 +46,7 @@ pub enum SendCountsError {
         action: &'static str,
         /// Region.
         region: String,
-        /// Error of the network.
+        /// Network error.
         why: String,
     },
     /// Any other error of AWS.
@@ -72,9 +72,9 @@ pub enum SendCountsError {
     InvalidCsv {
         /// The file.
         path: String,
-        /// Cause.
+        /// Reason.
         why: String,
-        /// What to do.
+        /// Next step for the operator.
         hint: String,
     },
     /// The store cannot be read or written.

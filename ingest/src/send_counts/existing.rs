@@ -1,4 +1,4 @@
-//! Stored send counts, and the changes of an import. No I/O.
+//! [`StoredCounts`]: stored send counts, and the changes of an import. No I/O.
 
 use std::collections::BTreeMap;
 
@@ -8,11 +8,11 @@ use bouncewatch_schemas::time::format_ms;
 /// How an imported point compares with the stored one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum PointChange {
-    /// It was not stored.
+    /// The point was not stored.
     New,
-    /// It was stored with other counts.
+    /// The point was stored with different counts.
     Changed,
-    /// It was stored with the same counts, or a newer import is stored.
+    /// The point was stored with the same counts, or by a newer import.
     Unchanged,
 }
 
@@ -21,12 +21,12 @@ pub(super) fn is_complete(point: &SendCountRow) -> bool {
     point.end <= point.received_at
 }
 
-/// The effective points of the store, with the changes of this import.
+/// The newest import of each stored point, with the changes of this import.
 #[derive(Debug, Default)]
 pub(super) struct StoredCounts {
-    /// Valid points by key.
+    /// Points by key.
     points: BTreeMap<u64, SendCountRow>,
-    /// Keys of the points with mail, by series, then by (begin, end).
+    /// Keys of the points with a count other than zero, by series, then by (begin, end).
     intervals: BTreeMap<u64, BTreeMap<(i64, i64), u64>>,
     /// Counts of the points of this import, by key.
     imported: BTreeMap<u64, SendCountValues>,
@@ -56,18 +56,19 @@ impl StoredCounts {
         self.points.insert(key, point);
     }
 
-    /// The effective point with a key.
+    /// The point with a key.
     pub(super) fn point(&self, key: u64) -> Option<&SendCountRow> {
         self.points.get(&key)
     }
 
-    /// The points with mail of a series, in order of time.
+    /// The points of a series with a count other than zero, in order of time.
     pub(super) fn series(&self, series: u64) -> impl DoubleEndedIterator<Item = &SendCountRow> {
         let keys = self.intervals.get(&series).into_iter().flat_map(BTreeMap::values);
         keys.filter_map(|key| self.points.get(key))
     }
 
-    /// Applies an imported point. It is written if it is new or changed, and once more when its interval is over.
+    /// Applies an imported point. A new or changed point is written. An unchanged point is written
+    /// once more when its interval is over.
     pub(super) fn apply(&mut self, point: SendCountRow) -> PointChange {
         let key = point.point_key();
         self.imported.insert(key, point.counts);
@@ -78,7 +79,7 @@ impl StoredCounts {
             Some(stored) if is_complete(stored) || !is_complete(&point) => {
                 return PointChange::Unchanged;
             }
-            // written again, because it is complete now
+            // written again, so that the store records it as complete
             Some(_) => PointChange::Unchanged,
         };
         self.changed.insert(key, point.clone());
@@ -86,8 +87,8 @@ impl StoredCounts {
         change
     }
 
-    /// Reason to reject a point of a file: the file has other counts for the same point, or a stored point with mail
-    /// overlaps it, so that mails would count twice.
+    /// Reason to reject a point of a file: an earlier line has different counts for the same point,
+    /// or a stored point overlaps it, so that mails would count twice.
     pub(super) fn conflict(&self, point: &SendCountRow) -> Option<String> {
         if self.imported.get(&point.point_key()).is_some_and(|counts| *counts != point.counts) {
             return Some("an earlier line has other counts for the same interval and scope; is a column missing that distinguishes the lines?".to_owned());
@@ -96,7 +97,8 @@ impl StoredCounts {
             return None;
         }
         let intervals = self.intervals.get(&point.series_key())?;
-        // intervals with mail do not overlap each other: only the last one that starts before the end can overlap
+        // stored intervals do not overlap each other: only the last one that starts before the end
+        // can overlap
         let (interval, key) = intervals.range(..(point.end, i64::MIN)).next_back()?;
         let (begin, end) = *interval;
         if end <= point.begin || *interval == (point.begin, point.end) {

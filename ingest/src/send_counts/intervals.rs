@@ -1,15 +1,18 @@
-//! Reconciling the points of SES statistics with those of earlier imports. No I/O.
+//! Reconciles the points of SES statistics with the points of earlier imports. No I/O.
 //!
-//! AWS documents that a point covers 15 minutes and that the response covers the last two weeks. Of the timestamp it
-//! only documents that it is the "time of the data point" (SES API reference, `SendDataPoint`); it is taken as the
-//! start of the interval. Where intervals start within the hour is not documented: in the three sample responses of AWS
-//! (SES API reference, AWS CLI, boto3) they start at minutes :08, :02 and :13. So the next response can have other
-//! intervals. If it has the same ones, a point replaces itself. If not, its points overlap stored ones, and each mail
-//! must still count once:
+//! AWS documents that a point covers 15 minutes and that a response covers the last two weeks. It
+//! documents the timestamp only as the "time of the data point" (SES API reference,
+//! `SendDataPoint`); this module takes it as the start of the interval. AWS does not document at
+//! which minutes intervals start: in its three sample responses (SES API reference, AWS CLI, boto3)
+//! they start at minutes :08, :02 and :13. So two responses can have different intervals.
 //!
-//! - Points that were complete when they were imported stay. The end of the last one is the frontier.
-//! - Of a new point that crosses the frontier, the part after the frontier is stored.
-//! - Points that were not complete are set to zero if a new point overlaps them.
+//! If the intervals are the same, a new point replaces the stored one. If they differ, new points
+//! overlap stored ones, and each mail must still count once:
+//!
+//! - Points that were complete when they were imported are kept. The end of the last one is the
+//!   frontier.
+//! - If a new point crosses the frontier, only the part after the frontier is stored.
+//! - Points that were incomplete are set to zero if a new point overlaps them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -27,9 +30,9 @@ const RESPONSE_RANGE_MS: i64 = 14 * 24 * 3_600_000;
 pub(super) struct Reconciled {
     /// Points to store.
     pub(super) points: Vec<SendCountRow>,
-    /// Points of earlier imports that are set to zero.
+    /// Incomplete points of earlier imports, set to zero because new points replace them.
     pub(super) superseded: Vec<SendCountRow>,
-    /// Number of points that are left out because stored points count their mails.
+    /// Number of points that are skipped because stored points already count their mails.
     pub(super) covered: u64,
 }
 
@@ -50,17 +53,17 @@ pub(super) fn reconcile(
     let other = Intervals::new(&other);
     let settled = Intervals::new(&complete);
     let overlapping: Vec<&SendCountRow> =
-        response.iter().filter(|point| settled.overlap(point)).collect();
+        response.iter().filter(|point| settled.overlaps(point)).collect();
     for point in &response {
         let is_stored =
             stored.point(point.point_key()).is_some_and(|stored| !stored.counts.is_zero());
-        // the start of the two weeks cuts the first point: its counts are incomplete
+        // the first point starts before the two weeks of the response: its counts are incomplete
         let is_truncated = point.begin < now.saturating_sub(RESPONSE_RANGE_MS);
         if is_stored && !is_truncated {
             result.points.push(point.clone());
-        } else if is_stored || other.overlap(point) {
+        } else if is_stored || other.overlaps(point) {
             result.covered += 1;
-        } else if point.begin >= frontier || !settled.overlap(point) {
+        } else if point.begin >= frontier || !settled.overlaps(point) {
             result.points.push(point.clone());
         } else if let Some(rest) = part_after(frontier, point, &complete, &overlapping) {
             result.points.push(rest);
@@ -71,7 +74,7 @@ pub(super) fn reconcile(
     let keys: BTreeSet<u64> = result.points.iter().map(SendCountRow::point_key).collect();
     let new = Intervals::new(&result.points.iter().collect::<Vec<_>>());
     let is_superseded =
-        |point: &&&SendCountRow| new.overlap(point) && !keys.contains(&point.point_key());
+        |point: &&&SendCountRow| new.overlaps(point) && !keys.contains(&point.point_key());
     let superseded = incomplete.iter().filter(is_superseded).map(|point| SendCountRow {
         counts: SendCountValues::default(),
         received_at: now,
@@ -81,10 +84,11 @@ pub(super) fn reconcile(
     result
 }
 
-/// The part of a point after the frontier; `None` if it has no mail.
+/// The part of a point after the frontier; `None` if no mails remain.
 ///
-/// Its counts are a difference: all mails since a common gap by the response, less those by the stored points. Without
-/// a common gap, they are a share of the point, proportional to time.
+/// Its counts are the mails of the response since the last common gap, minus the mails of the
+/// stored points since then. Without a common gap, they are a share of the point, proportional to
+/// time.
 fn part_after(
     frontier: i64,
     point: &SendCountRow,
@@ -116,8 +120,8 @@ fn part_after(
     (!counts.is_zero()).then_some(rest)
 }
 
-/// The last moment at or before the start of a point that no stored point and no point of the response crosses, and
-/// since which both are complete.
+/// The last time at or before the start of `point` that lies within no stored point and no point of
+/// the response. `None` if it is before the two weeks of the response.
 fn last_common_gap(
     point: &SendCountRow,
     complete: &[&SendCountRow],
@@ -136,7 +140,7 @@ fn last_common_gap(
     }
 }
 
-/// Intervals that do not overlap each other: begin to end.
+/// Intervals that do not overlap each other, as a map from begin to end.
 struct Intervals(BTreeMap<i64, i64>);
 
 impl Intervals {
@@ -149,8 +153,9 @@ impl Intervals {
         Self(intervals)
     }
 
-    /// Whether one of the intervals overlaps a point. Only the last one that starts before the end of the point can.
-    fn overlap(&self, point: &SendCountRow) -> bool {
+    /// Whether an interval overlaps a point. Checks only the last interval that starts before the
+    /// end of the point: earlier ones end before it starts.
+    fn overlaps(&self, point: &SendCountRow) -> bool {
         self.0.range(..point.end).next_back().is_some_and(|(_, end)| *end > point.begin)
     }
 }
@@ -185,7 +190,7 @@ mod tests {
         counts.into_iter().map(|(begin, count)| statistics(begin, count, now)).collect()
     }
 
-    /// Points with mail after the responses of some calls (time, phase) were imported one after another.
+    /// Points with mail after the responses of several calls (time, phase) were imported in order.
     fn imported(mails: &[i64], calls: &[(i64, i64)]) -> Vec<SendCountRow> {
         let mut rows: Vec<SendCountRow> = Vec::new();
         for (now, phase) in calls {

@@ -1,8 +1,9 @@
-//! Import of send counts into the store: how much was sent, for accounts without Send events.
+//! Imports send counts into the store, for accounts without Send events.
 //!
-//! Sources are `GetSendStatistics` of SES (`statistics`) and CSV files (`csv_import`). `existing` compares points with
-//! the stored ones. `intervals` reconciles statistics of SES with those of earlier imports, because
-//! their intervals can overlap. Only new and changed points are written, so a cron job adds few rows.
+//! Sources are `GetSendStatistics` of SES (`statistics`) and CSV files (`csv_import`). A point is
+//! the send count of one time interval. `existing` compares points with the stored ones.
+//! `intervals` reconciles SES statistics with earlier imports, because their intervals can overlap.
+//! Only new and changed points are written, so that repeated imports add few rows.
 
 mod csv_import;
 mod error;
@@ -61,7 +62,7 @@ impl SendCountSource {
     }
 }
 
-/// Whether a source is the path of a CSV file. Objects in a bucket are archives of events.
+/// Whether a source is the path of a CSV file. Objects in S3 are always archives of events.
 fn is_csv_file(source: &str) -> bool {
     let suffix = source.len().checked_sub(CSV_SUFFIX.len()).and_then(|at| source.get(at..));
     suffix.is_some_and(|suffix| suffix.eq_ignore_ascii_case(CSV_SUFFIX))
@@ -75,13 +76,13 @@ pub struct ImportSummary {
     pub points: u64,
     /// Points that were not stored yet.
     pub new: u64,
-    /// Points that were stored with other counts.
+    /// Points that were stored with different counts.
     pub changed: u64,
     /// Points that were stored already.
     pub unchanged: u64,
-    /// Points of SES that are left out because their mails are counted by overlapping points.
+    /// Points of SES that are skipped because stored points already count their mails.
     pub covered: u64,
-    /// Rejected lines: file, line number and reason.
+    /// Rejected lines, as `FILE:LINE: REASON`.
     pub refused: Vec<String>,
     /// Bytes written.
     pub bytes: u64,

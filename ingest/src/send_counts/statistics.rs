@@ -1,6 +1,6 @@
-//! Client of `GetSendStatistics` of SES: counts per 15 minutes of the last two weeks, for one region of an account.
-//! Intervals without mail have no point. The call is limited to one per second (SES API reference,
-//! `GetSendStatistics`).
+//! Client for `GetSendStatistics` of SES: counts per 15 minutes of the last two weeks, for one
+//! region of an account. Intervals without mail have no point. SES allows one call per second (SES
+//! API reference, `GetSendStatistics`).
 
 use std::collections::BTreeMap;
 
@@ -15,10 +15,10 @@ use crate::send_counts::error::SendCountsError;
 use crate::send_counts::intervals::POINT_MS;
 
 const GET_SEND_STATISTICS: &str = "ses:GetSendStatistics";
-/// Needs no permission.
+/// Needs no IAM permission.
 const GET_CALLER_IDENTITY: &str = "sts:GetCallerIdentity";
 
-/// The points of a region. Points without a timestamp are left out.
+/// Fetches the points of a region. Points without a timestamp are skipped.
 pub(super) async fn fetch(
     aws: &SdkConfig,
     region: &str,
@@ -54,7 +54,7 @@ pub(super) async fn fetch(
     Ok(response.send_data_points().iter().filter_map(row).collect())
 }
 
-/// Account ID of the credentials.
+/// Returns the account ID of the credentials.
 async fn account_of_credentials(aws: &SdkConfig, region: &str) -> Result<String, SendCountsError> {
     let response = aws_sdk_sts::Client::new(aws).get_caller_identity().send().await;
     let response = response.map_err(|error| call_error(GET_CALLER_IDENTITY, region, &error))?;

@@ -5,19 +5,19 @@ use std::time::Duration;
 
 /// Base of the pauses: the pause after failure N is 200 ms * 2^N.
 const PAUSE: Duration = Duration::from_millis(200);
-/// Longest pause.
+/// Maximum pause.
 const PAUSE_MAX: Duration = Duration::from_secs(30);
 /// Consecutive failures after which a drain gives up; a run with `--follow` retries without limit.
 const FAILURES_MAX: u32 = 6;
 
-/// The number of consecutive failures.
+/// Counter of consecutive failures, for the next pause.
 #[derive(Debug, Default)]
 pub(super) struct Backoff {
     failures: u32,
 }
 
 impl Backoff {
-    /// The pause after one more failure; `None` if a drain gives up.
+    /// Records a failure. Returns the pause before the retry; `None` if a drain must give up.
     pub(super) fn pause(&mut self, follow: bool) -> Option<Duration> {
         self.failures += 1;
         if !follow && self.failures >= FAILURES_MAX {

@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard};
 
 /// Maximum number of pooled buffers.
 const BUFFERS_MAX: usize = 32;
-/// Capacity of a pooled buffer, bytes. Larger buffers come from long documents and are freed.
+/// Capacities of pooled buffers, bytes. Buffers of other sizes are freed.
 const BUFFER_BYTES: RangeInclusive<usize> = 128 * 1024..=512 * 1024;
 
 /// A pool of read buffers.
@@ -13,12 +13,13 @@ const BUFFER_BYTES: RangeInclusive<usize> = 128 * 1024..=512 * 1024;
 pub(crate) struct BufferPool(Mutex<Vec<Vec<u8>>>);
 
 impl BufferPool {
-    /// A pooled buffer with old content, or an empty one.
+    /// Returns a pooled buffer, with its old content, or a new empty one.
     pub(crate) fn take(&self) -> Vec<u8> {
         self.buffers().pop().unwrap_or_default()
     }
 
-    /// Returns a buffer to the pool, or frees it if it has an unusual size.
+    /// Returns a buffer to the pool. Frees it if the pool is full or its size is not in
+    /// [`BUFFER_BYTES`].
     pub(crate) fn put(&self, buffer: Vec<u8>) {
         let mut buffers = self.buffers();
         if buffers.len() < BUFFERS_MAX && BUFFER_BYTES.contains(&buffer.capacity()) {

@@ -9,10 +9,10 @@ use crate::decode::documents::DocumentSpan;
 use crate::decode::outcome::Rejection;
 use crate::source::receipt::Receipt;
 
-/// What a worker does with a delivery.
+/// How a worker handles a delivery.
 #[derive(Debug, Default)]
 pub enum Handling {
-    /// Decode it. A pointer to an S3 object in it is not followed and goes to quarantine.
+    /// Decode it. If it points to an S3 object, quarantine it.
     #[default]
     Decode,
     /// Decode it; the source reads the S3 objects that it points to.
@@ -21,7 +21,7 @@ pub enum Handling {
     Quarantine(Rejection),
 }
 
-/// Bytes that a source received or read, with what is known about them.
+/// Bytes that a source received or read, with their origin, time and receipt.
 #[derive(Debug)]
 pub struct Delivery {
     /// The bytes.
@@ -36,19 +36,20 @@ pub struct Delivery {
     pub receipt: Option<Receipt>,
     /// Time of arrival on the monotonic clock.
     pub(crate) arrived: Instant,
-    /// What the worker does with it.
+    /// How the worker handles it.
     pub handling: Handling,
-    /// How many more documents are quarantined one by one; shared by the deliveries of a file.
+    /// Limit of single quarantine entries; shared by the deliveries of a file.
     pub(crate) quarantine_limit: Arc<QuarantineLimit>,
 }
 
-/// Maximum number of documents of a file or object that are quarantined one by one.
+/// Maximum number of single quarantine entries of a file, an object or a page of a log group.
 const QUARANTINED_MAX: usize = 1_000;
-/// Maximum number of their bytes. One more document may exceed it.
+/// Size of the single quarantine entries after which no more are added, bytes.
 const QUARANTINED_BYTES_MAX: usize = 32 * 1024 * 1024;
 
-/// Limits what a file, an object or a page of a log group adds to the quarantine: it stays in its source, and a file of
-/// another format would fill the store.
+/// Limits the single quarantine entries of a file, an object or a page of a log group. Without it,
+/// a large file of another format would fill the store. Documents beyond the limit share one entry
+/// per batch; they remain in their source.
 #[derive(Debug, Default)]
 pub(crate) struct QuarantineLimit {
     documents: AtomicUsize,
@@ -56,7 +57,7 @@ pub(crate) struct QuarantineLimit {
 }
 
 impl QuarantineLimit {
-    /// Whether a document of this length is quarantined with its bytes.
+    /// Whether a document of `length` bytes gets its own quarantine entry. Counts the document.
     pub(crate) fn admits(&self, length: usize) -> bool {
         self.bytes.load(Ordering::Relaxed) < QUARANTINED_BYTES_MAX
             && self.documents.fetch_add(1, Ordering::Relaxed) < QUARANTINED_MAX
@@ -65,7 +66,7 @@ impl QuarantineLimit {
 }
 
 impl Delivery {
-    /// Documents of a file, an object or a log group.
+    /// A delivery of documents of a file, an object or a log group.
     pub fn documents(
         bytes: Vec<u8>,
         documents: Vec<DocumentSpan>,
@@ -75,7 +76,7 @@ impl Delivery {
         Self { documents: Some(documents), ..Self::message(bytes, origin, received_at) }
     }
 
-    /// One message of a queue.
+    /// A delivery of one queue message.
     pub fn message(bytes: Vec<u8>, origin: Arc<str>, received_at: i64) -> Self {
         Self {
             bytes,
@@ -95,7 +96,7 @@ impl Delivery {
         Self { receipt, ..self }
     }
 
-    /// Shares the limit of the file.
+    /// Sets the quarantine limit, which the deliveries of a file share.
     #[must_use]
     pub(crate) fn with_quarantine_limit(self, limit: &Arc<QuarantineLimit>) -> Self {
         Self { quarantine_limit: Arc::clone(limit), ..self }

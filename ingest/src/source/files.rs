@@ -1,4 +1,5 @@
-//! Files, folders, globs and standard input: archives of events, plain or compressed with gzip or zstd.
+//! Reads archives of events from files, folders, globs and standard input. They may be compressed
+//! with gzip or zstd.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
@@ -94,8 +95,8 @@ pub fn expand(argument: &str) -> Result<Vec<PathBuf>, FileError> {
     Ok(files)
 }
 
-/// Whether a CSV file is an export of CloudWatch Logs Insights, which contains events and no send counts. False if it
-/// cannot be read.
+/// Whether a CSV file is an export of CloudWatch Logs Insights. Such a file contains events, not
+/// send counts. False if the file cannot be read.
 pub fn is_log_export(path: &Path) -> bool {
     let mut head = Vec::new();
     let read =
@@ -118,9 +119,9 @@ fn walk(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), FileError> {
     entries.into_iter().try_for_each(|path| add(path, files))
 }
 
-/// Appends a file, or the files below a folder. A path that is no file is skipped with a warning.
+/// Appends a file, or the files below a folder. A path that is neither is skipped with a warning.
 fn add(path: PathBuf, files: &mut Vec<PathBuf>) -> Result<(), FileError> {
-    // a link to a folder can form a loop, and reading a pipe can block
+    // links to folders can form loops, and reading a pipe can block
     let is_link = path.is_symlink();
     let skipped = match path.metadata() {
         Ok(metadata) if metadata.is_dir() && !is_link => return walk(&path, files),
@@ -129,7 +130,7 @@ fn add(path: PathBuf, files: &mut Vec<PathBuf>) -> Result<(), FileError> {
         Err(error) if is_link && error.kind() == std::io::ErrorKind::NotFound => {
             "it is a dangling symbolic link"
         }
-        // a file without readable metadata fails with its error when it is read
+        // if the metadata is unreadable, opening the file will report the error
         _ => {
             files.push(path);
             return Ok(());
@@ -178,7 +179,8 @@ pub(super) fn read_with_receipt(
     let shared_origin: Arc<str> = Arc::from(origin);
     let mut buffer = intake.buffers.take();
     let quarantine = Arc::<QuarantineLimit>::default();
-    // bytes of documents that were not split yet, or that continue in the next read
+    // number of bytes in the buffer that are not split yet, or that belong to an incomplete
+    // document
     let mut rest = 0;
     let mut total: u64 = 0;
     let mut ended = None;
@@ -223,7 +225,7 @@ pub(super) fn read_with_receipt(
             let delivery = Delivery::documents(bytes, documents, origin, (intake.clock)())
                 .with_receipt(receipt.cloned())
                 .with_quarantine_limit(&quarantine);
-            // all workers have ended; they report the reason
+            // `None`: all workers have ended, and they report the reason
             if handle.block_on(intake.send(delivery)).is_none() {
                 return Ok(false);
             }
@@ -248,7 +250,7 @@ fn read_some(input: &mut impl Read, buffer: &mut [u8]) -> std::io::Result<usize>
 
 /// A reader of the uncompressed content. The first bytes decide the format; the file name is ignored.
 fn decompressed(reader: impl Read + 'static, origin: &str) -> Result<Box<dyn Read>, FileError> {
-    // smaller than a read of CHUNK_BYTES, which then bypasses this buffer
+    // reads of CHUNK_BYTES are larger than this buffer and therefore bypass it
     let mut reader = BufReader::with_capacity(CHUNK_BYTES / 4, reader);
     let read = |source| FileError::Read { origin: origin.to_owned(), at: 0, source };
     let head = reader.fill_buf().map_err(read)?;
@@ -296,7 +298,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pipes_and_links_to_nothing_are_skipped_in_folders_and_patterns() {
+    fn pipes_and_dangling_links_are_skipped_in_folders_and_patterns() {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
         File::create(path("a.json")).unwrap();
@@ -307,7 +309,7 @@ mod tests {
         for argument in [shown.to_string(), format!("{shown}/*.json")] {
             assert_eq!(expand(&argument).unwrap(), [path("a.json")], "{argument}");
         }
-        // an argument names the pipe: it is read
+        // a pipe that is named as the argument is read
         let pipe = path("pipe.json");
         assert_eq!(expand(&pipe.display().to_string()).unwrap(), [pipe]);
     }

@@ -13,20 +13,20 @@ use crate::telemetry::metrics::Telemetry;
 const GROUPS_MAX: usize = 1_024;
 /// Maximum number of bytes in the intake.
 const BYTES_MAX: usize = 8 * 1024 * 1024;
-/// If fewer bytes than this are free, the other workers help the first one.
+/// The other workers help the first one if fewer bytes than this are free.
 const BACKLOG_FREE_BYTES: usize = BYTES_MAX / 4;
 
-/// Returns the time in epoch milliseconds. Only the command reads the system clock.
+/// Returns the current time in epoch milliseconds. Only the binary reads the system clock.
 pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
 
-/// The sending end of the intake, and what else a source needs to run. Clones share the channel; the workers end when
-/// the last clone is dropped.
+/// The sending end of the intake, with the clock, metrics and stop signal that sources need. Clones
+/// share the channel; the workers end when the last clone is dropped.
 #[derive(Clone)]
 pub struct Intake {
     groups: mpsc::Sender<DeliveryGroup>,
     free_bytes: Arc<Semaphore>,
     backlog: Arc<Notify>,
-    /// Buffers to read into.
+    /// Pool of read buffers.
     pub(crate) buffers: Arc<BufferPool>,
     flush_requests: Arc<watch::Sender<u64>>,
     halt: Arc<watch::Sender<bool>>,
@@ -36,7 +36,7 @@ pub struct Intake {
     pub telemetry: Arc<Telemetry>,
     /// The clock.
     pub clock: Clock,
-    /// Known size of the input in bytes, for a progress bar.
+    /// Size of the input found so far, bytes, for a progress bar.
     pub input_bytes: Arc<AtomicU64>,
 }
 
@@ -50,7 +50,7 @@ impl std::fmt::Debug for Intake {
 #[derive(Debug)]
 pub(crate) struct DeliveryGroup {
     pub(crate) deliveries: Vec<Delivery>,
-    /// Their share of the bytes in the intake; dropping it frees the share.
+    /// Share of the intake's bytes that this group uses; freed on drop.
     _bytes: OwnedSemaphorePermit,
 }
 
@@ -59,7 +59,7 @@ pub(crate) struct DeliveryGroup {
 pub(crate) struct IntakeReceiver {
     groups: Arc<Mutex<mpsc::Receiver<DeliveryGroup>>>,
     backlog: Arc<Notify>,
-    /// Takes back the buffers of decoded deliveries.
+    /// Pool to which the buffers of decoded deliveries return.
     pub(crate) buffers: Arc<BufferPool>,
     flush_requests: watch::Receiver<u64>,
 }
@@ -75,12 +75,12 @@ pub(crate) enum WorkerInput {
 }
 
 impl IntakeReceiver {
-    /// The next input of the first worker, which takes all deliveries while it can keep up: one worker writes fewer and
-    /// larger batches than several.
+    /// Waits for the next input of the first worker, which takes all deliveries. While it keeps up,
+    /// it works alone: one worker writes fewer and larger batches than several.
     pub(crate) async fn next(&mut self) -> WorkerInput {
         tokio::select! {
             biased;
-            // the flush sender is dropped together with the sources; then the channel of deliveries closes
+            // an error means that all sources have ended; then the channel of deliveries closes too
             Ok(()) = self.flush_requests.changed() => WorkerInput::Flush,
             group = async { self.groups.lock().await.recv().await } => {
                 group.map_or(WorkerInput::End, WorkerInput::Deliveries)
@@ -88,12 +88,13 @@ impl IntakeReceiver {
         }
     }
 
-    /// The next input of a helping worker, which takes deliveries only if the intake has a backlog.
+    /// Waits for the next input of a helper, which takes deliveries only if the intake has a
+    /// backlog.
     pub(crate) async fn next_from_backlog(&mut self) -> WorkerInput {
         let waiting = async {
             loop {
                 self.backlog.notified().await;
-                // the first worker may have taken it already
+                // the first worker may already have taken the delivery
                 if let Ok(group) = self.groups.lock().await.try_recv() {
                     return group;
                 }
@@ -141,7 +142,7 @@ impl Intake {
         self.send_all(vec![delivery]).await
     }
 
-    /// Sends several deliveries together, at the cost of one.
+    /// Sends several deliveries to the workers as one group. See [`send`](Self::send).
     pub async fn send_all(&self, deliveries: Vec<Delivery>) -> Option<()> {
         let bytes: usize = deliveries.iter().map(Delivery::memory_bytes).sum();
         let bytes = u32::try_from(bytes.clamp(1, BYTES_MAX)).ok()?;
@@ -161,8 +162,8 @@ impl Intake {
         self.flush_requests.send_modify(|requests| *requests += 1);
     }
 
-    /// The sender that stops all sources, for a task that outlives them: a clone of the intake would keep the workers
-    /// waiting.
+    /// The sender that stops all sources, for a task that outlives them. Such a task must not keep
+    /// a clone of the intake, because the workers would wait for it.
     pub(crate) fn halt(&self) -> Arc<watch::Sender<bool>> {
         Arc::clone(&self.halt)
     }

@@ -1,8 +1,8 @@
 //! Sources of events: files, S3 objects, SQS queues and log groups of CloudWatch Logs.
 //!
-//! A source hands [`delivery::Delivery`] units to the workers over an [`intake::Intake`]. A delivery may carry a
-//! [`receipt::Receipt`]. It informs the source when everything in the delivery is durable, and not before (invariant
-//! I-1); only then a message is deleted or a cursor moves.
+//! A source sends [`delivery::Delivery`] units to the workers over an [`intake::Intake`]. A
+//! delivery may carry a [`receipt::Receipt`], which informs the source when the delivery is durable
+//! (invariant I-1). Only then the source deletes the message or moves its cursor.
 
 mod backoff;
 pub(crate) mod buffer_pool;

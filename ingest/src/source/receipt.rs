@@ -1,4 +1,4 @@
-//! [`Receipt`]: informs a source whether a message is durable.
+//! [`Receipt`]: informs a source whether a message or page is durable.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,15 +8,18 @@ use tokio::sync::mpsc;
 /// The result for one message or page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Settlement {
-    /// The number that the source gave to the message.
+    /// Number of the message or page, chosen by the source.
     pub id: u64,
-    /// Whether everything in the message is durable. If not, the source must deliver it again.
+    /// Whether all events of the message are durable. If not, the source must deliver it again.
     pub durable: bool,
 }
 
-/// Informs the source whether a message is durable. If a message becomes several deliveries (S3 objects that a
-/// notification points to), each delivery has a clone. The source gets one [`Settlement`] when the last clone is gone:
-/// durable if all clones were settled, not durable if one was dropped unsettled (the store failed).
+/// Informs the source whether a message or page is durable.
+///
+/// If a message becomes several deliveries (a notification and its S3 objects), each delivery has a
+/// clone. The source gets one [`Settlement`] when the last clone is dropped: durable if all clones
+/// were settled, not durable if a clone was dropped without settling (for example because the store
+/// failed).
 #[derive(Debug)]
 pub struct Receipt {
     shared: Arc<SharedReceipt>,
@@ -40,7 +43,7 @@ impl Receipt {
         }
     }
 
-    /// Marks this part as durable: stored, ignored or quarantined.
+    /// Marks the delivery as durable: stored, ignored or quarantined.
     pub fn settle(mut self) {
         self.settled = true;
     }
@@ -63,7 +66,8 @@ impl Drop for Receipt {
 impl Drop for SharedReceipt {
     fn drop(&mut self) {
         let durable = !self.dropped_unsettled.load(Ordering::Acquire);
-        // the send fails if the source has ended; then the message is not deleted and is delivered again
+        // an error means that the source has ended; the message is not deleted and is delivered
+        // again
         _ = self.settlements.send(Settlement { id: self.id, durable });
     }
 }

@@ -1,4 +1,4 @@
-//! [`AwsCalls`]: counts of calls to AWS, by service and action, and of the requests that SQS charges for.
+//! [`AwsCalls`]: counts calls to AWS by service and action, and the requests that SQS charges for.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard};
@@ -21,7 +21,7 @@ pub struct CallLabels {
 pub struct AwsCalls {
     pub(super) requests: Family<CallLabels, Counter>,
     pub(super) failures: Family<CallLabels, Counter>,
-    /// The same counts for the summary; a family of metrics cannot be listed.
+    /// Copy of the counts for the summary, because a `Family` cannot be iterated.
     by_action: Mutex<BTreeMap<&'static str, u64>>,
     billed: BilledCounter,
 }
@@ -33,7 +33,7 @@ impl AwsCalls {
         self.requests.get_or_create(&CallLabels { service, action }).inc();
     }
 
-    /// Counts the failure of a call that [`started`](Self::started) has counted.
+    /// Counts a failed call. Call [`started`](Self::started) first.
     pub fn failed(&self, service: &'static str, action: &'static str) {
         self.failures.get_or_create(&CallLabels { service, action }).inc();
     }

@@ -1,4 +1,4 @@
-//! [`IngestCounts`]: what a run did. Only durable documents are counted.
+//! [`IngestCounts`]: counts of a batch, a worker or a run.
 
 use std::collections::BTreeMap;
 

@@ -64,8 +64,8 @@ impl<T> GaugeSlot<T> {
         self.set_with(|| value);
     }
 
-    /// Replaces the value by the result of `value`, which runs under the lock: if several threads update the slot
-    /// after a change, the last update has the last value.
+    /// Replaces the value by the result of `value`, which runs under the lock. If several threads
+    /// update the slot, the last update therefore stores the latest value.
     pub fn set_with(&self, value: impl FnOnce() -> T) {
         let mut values = self.slots.values();
         let value = value();
@@ -100,7 +100,7 @@ impl Default for LatestTime {
 }
 
 impl LatestTime {
-    /// Records a time; an earlier time than the recorded one changes nothing.
+    /// Records a time. Ignores times before the latest one.
     pub fn record(&self, at: i64) {
         self.0.fetch_max(at, Ordering::Relaxed);
     }

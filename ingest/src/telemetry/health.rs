@@ -1,4 +1,5 @@
-//! Health of a run: workers, sources and the store record facts in [`Health`]; [`Health::check`] evaluates them.
+//! Health of a run: workers, sources and the store record their state in [`Health`];
+//! [`Health::check`] evaluates it.
 
 use std::fmt::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,12 +12,12 @@ use crate::telemetry::gauges::GaugeSlots;
 
 /// The store counts as stuck if a document is not durable after this multiple of the batch age.
 const STUCK_BATCH_AGES: u32 = 5;
-/// Minimum of the time after which the store counts as stuck.
+/// Minimum time after which the store counts as stuck.
 const STUCK_AFTER_MIN: Duration = Duration::from_mins(1);
 /// The run is unhealthy if receiving fails for longer than this.
 const RECEIVE_FAILING_MAX: Duration = Duration::from_mins(5);
 
-/// Facts about the health of a run.
+/// Recorded state from which the health of a run is evaluated.
 #[derive(Debug, Default)]
 pub struct Health {
     /// Arrival time of the oldest document that is not durable, one slot per worker.
@@ -32,9 +33,9 @@ pub struct Health {
 pub enum Unhealthy {
     /// The store cannot be written; the run ends. Contains the error.
     StoreFailed(String),
-    /// The oldest document that is not durable has this age, which is above the limit.
+    /// The oldest document that is not durable exceeds the age limit. Contains its age.
     StoreStuck(Duration),
-    /// Receiving has failed for this time.
+    /// Receiving has been failing for too long. Contains the duration.
     ReceiveFailing(Duration),
     /// The run is stopping.
     Stopping,
@@ -45,7 +46,7 @@ impl std::fmt::Display for Unhealthy {
         match self {
             Self::StoreFailed(why) => {
                 f.write_str("the store failed: ")?;
-                // the reason is one line, also if the error has several
+                // print a multi-line error as one line
                 why.chars().try_for_each(|c| f.write_char(if c.is_control() { ' ' } else { c }))
             }
             Self::StoreStuck(age) => {
@@ -70,7 +71,7 @@ impl Health {
         self.stopping.store(true, Ordering::Release);
     }
 
-    /// Age of the oldest document that is not durable; `None` if all are.
+    /// Age of the oldest document that is not durable; `None` if all documents are durable.
     pub fn batch_age(&self, now: Instant) -> Option<Duration> {
         self.not_durable_since.min().map(|since| now.saturating_duration_since(since))
     }
@@ -98,7 +99,7 @@ impl Health {
     }
 }
 
-/// The longest time that a document may wait to become durable, for a batch age.
+/// The longest time that a document may wait to become durable, derived from the batch age.
 pub fn stuck_after(batch_age: Duration) -> Duration {
     (batch_age * STUCK_BATCH_AGES).max(STUCK_AFTER_MIN)
 }

@@ -9,7 +9,7 @@ use crate::telemetry::health::Unhealthy;
 use crate::telemetry::http_server::{HttpAnswer, HttpRequest, HttpServer};
 use crate::telemetry::metrics::{OPENMETRICS_TYPE, Telemetry};
 
-/// Timeout for request and answer.
+/// Timeout of a connection.
 const CONNECTION_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// The run that the endpoint reports on.

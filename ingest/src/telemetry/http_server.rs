@@ -1,7 +1,7 @@
 //! A small HTTP server: answers GET and HEAD, one request per connection.
 //!
-//! The number of connections in total and per address, the size of a request and the time of both are bounded. A request
-//! body is never read.
+//! It limits the number of connections (in total and per address), the size of a request, and the
+//! duration of requests and connections. It never reads a request body.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -21,8 +21,8 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{AbortHandle, JoinSet};
 
-/// Maximum number of open connections. A further one closes the oldest, so that slow clients do not keep a health check
-/// waiting.
+/// Maximum number of open connections. A new connection above it closes the oldest one, so that
+/// slow clients do not block a health check.
 const CONNECTIONS_MAX: usize = 64;
 /// Maximum number of open connections of one address.
 const CONNECTIONS_PER_ADDRESS_MAX: usize = 16;
@@ -55,7 +55,7 @@ pub enum HttpServerError {
     },
 }
 
-/// Parses an address to listen on. A port without address listens on 127.0.0.1; any other address is given in full.
+/// Parses an address to listen on. A port without an address means 127.0.0.1.
 ///
 /// # Errors
 /// If `text` is neither a port nor an IP address with a port.
@@ -68,16 +68,16 @@ pub fn listen_address(text: &str) -> Result<SocketAddr, HttpServerError> {
     text.parse().map_err(|_| HttpServerError::NotAnAddress(text.to_owned()))
 }
 
-/// A GET or HEAD request. Headers that are no text are empty.
+/// A GET or HEAD request. A header that is missing or not ASCII text is an empty string.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HttpRequest {
-    /// Path, with escapes.
+    /// Path, percent-encoded.
     pub path: String,
-    /// Query, with escapes; empty if there is none.
+    /// Query, percent-encoded; empty if there is none.
     pub query: String,
     /// The header `Host`.
     pub host: String,
-    /// All headers `Accept`.
+    /// All `Accept` headers, joined with commas.
     pub accept: String,
     /// The header `If-None-Match`.
     pub if_none_match: String,
@@ -92,7 +92,7 @@ pub struct HttpAnswer {
     pub content_type: &'static str,
     /// Body.
     pub body: Bytes,
-    /// Further headers, with lower-case names. `cache-control` is `no-store` without one.
+    /// Further headers, with lower-case names. `cache-control` defaults to `no-store`.
     pub headers: Vec<(&'static str, String)>,
 }
 
@@ -102,7 +102,7 @@ impl HttpAnswer {
         Self { status, content_type, body: body.into(), headers: Vec::new() }
     }
 
-    /// A text.
+    /// An answer with a plain text body.
     pub fn text(status: u16, body: &str) -> Self {
         Self::new(status, "text/plain; charset=utf-8", body.to_owned())
     }
@@ -127,12 +127,13 @@ impl HttpServer {
         Ok(Self { listener, address })
     }
 
-    /// The address that it listens on; contains the chosen port if port 0 was requested.
+    /// The address that the server listens on, with the chosen port if port 0 was requested.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Answers requests until it is dropped, which also closes the connections. A connection is closed after `time_max`.
+    /// Answers requests until the future is dropped, which also closes the connections. A
+    /// connection is closed after `time_max`.
     pub async fn serve<A, F>(self, time_max: Duration, answer: A)
     where
         A: Fn(HttpRequest) -> F + Clone + Send + Sync + 'static,
@@ -161,7 +162,8 @@ impl HttpServer {
 struct OpenConnections(Vec<(IpAddr, AbortHandle)>);
 
 impl OpenConnections {
-    /// Adds a connection. Above a maximum it closes the oldest one of the same address, or of all.
+    /// Adds a connection. Above the limit per address it closes the oldest connection of the
+    /// address, above the total limit the oldest of all.
     fn add(&mut self, address: IpAddr, task: AbortHandle) {
         self.0.retain(|(_, task)| !task.is_finished());
         let same_address = self.0.iter().filter(|(other, _)| *other == address).count();
@@ -178,8 +180,8 @@ impl OpenConnections {
     }
 }
 
-/// Answers one request and closes the connection: requests are seconds apart, and idle connections would count towards
-/// the maximum.
+/// Answers one request and closes the connection. Keep-alive is off, because idle connections would
+/// count towards the limits, and clients send a request only every few seconds.
 async fn connection<F>(
     stream: TcpStream,
     time_max: Duration,

@@ -27,7 +27,7 @@ pub(crate) fn log_durable_batch(counts: &IngestCounts, messages: u64, took: Dura
     );
 }
 
-/// Logs the counts of the last five minutes every five minutes, until it is dropped.
+/// Logs the counts of the last five minutes every five minutes, until the future is dropped.
 pub async fn log_progress(telemetry: Arc<Telemetry>) {
     let mut last = CounterSnapshot::new(&telemetry, Instant::now());
     loop {

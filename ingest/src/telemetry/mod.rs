@@ -1,9 +1,9 @@
-//! What an ingest run reports about itself: metrics, health, log lines, and the HTTP endpoint that serves them
-//! on a small HTTP server.
+//! Metrics, health and log lines of an ingest run, and the HTTP endpoint that serves metrics and
+//! health.
 //!
-//! [`metrics`] holds the registry of all metrics. [`gauges`], [`aws_calls`] and [`billed_requests`] are kinds of
-//! metrics and counts, [`counts`] is the result of a run, and [`mod@reference`] describes all metrics for the
-//! documentation. No metric, log line or response contains an email address.
+//! [`metrics`] holds the registry of all metrics. [`gauges`], [`aws_calls`] and [`billed_requests`]
+//! implement some of them, [`counts`] contains the counts of a run, and [`mod@reference`] describes
+//! all metrics for the documentation. No metric, log line or response contains an email address.
 
 pub mod aws_calls;
 pub mod billed_requests;

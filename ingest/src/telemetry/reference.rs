@@ -33,7 +33,7 @@ pub(super) struct MetricSpec {
 }
 
 impl MetricSpec {
-    /// A metric without unit and labels; `help` has no full stop at its end.
+    /// A metric without unit and labels. `help` must not end with a full stop.
     pub(super) const fn new(name: &'static str, help: &'static str) -> Self {
         Self { name, unit: None, labels: &[], help }
     }

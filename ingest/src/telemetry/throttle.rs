@@ -1,4 +1,5 @@
-//! [`LogThrottle`]: logs quarantined and left documents at most once a minute for each reason.
+//! [`LogThrottle`]: logs quarantined documents and poison messages, at most once a minute per
+//! reason.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;

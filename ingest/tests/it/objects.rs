@@ -125,8 +125,8 @@ async fn invalid_and_missing_addresses_fail_at_open() {
     let (server, buckets) = server("archive");
     server.put_object("archive", "a/b", b"x").unwrap();
     for (address, message) in [
-        ("s3://archive/missing", "no object is at `s3://archive/missing`, and none below it"),
-        ("s3://archive/a/b/", "no object is at `s3://archive/a/b/`"),
+        ("s3://archive/missing", "no object at `s3://archive/missing` or below it"),
+        ("s3://archive/a/b/", "no object at `s3://archive/a/b/`"),
         ("s3://nowhere/a", "could not list `s3://nowhere/a`: no such bucket\n  hint: "),
         ("s3://archive//a", "not an object or a prefix in S3: `s3://archive//a`"),
         ("s3://", "not an object or a prefix in S3: `s3://`"),

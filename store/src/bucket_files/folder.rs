@@ -1,4 +1,4 @@
-//! The folder with the copies.
+//! The local folder with copies of objects.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -13,7 +13,7 @@ use crate::layout::day_folder;
 use crate::list::entries;
 use crate::open::Segment;
 
-/// Suffix of the list of what a copy contains.
+/// Suffix of the file that lists the columns in a copy.
 const CONTENT_SUFFIX: &str = ".content";
 
 pub(super) fn cache_error(path: &Path) -> impl FnOnce(std::io::Error) -> StoreError {
@@ -21,14 +21,14 @@ pub(super) fn cache_error(path: &Path) -> impl FnOnce(std::io::Error) -> StoreEr
     move |source| StoreError::Cache { path, source }
 }
 
-/// Path of the list of what a copy contains.
+/// Path of the file that lists the columns in a copy.
 pub(super) fn content_path(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(CONTENT_SUFFIX);
     PathBuf::from(name)
 }
 
-/// Opens a copy to write parts of it. It is never cut off, because another process may read it.
+/// Opens a copy to write parts of it. Never truncates it, because another process may read it.
 pub(super) fn open_copy(path: &Path) -> Result<File, StoreError> {
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder).map_err(cache_error(folder))?;

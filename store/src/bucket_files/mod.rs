@@ -1,5 +1,6 @@
-//! A store in a bucket, read in place: a folder has local copies of what was fetched of each object, in files of the same
-//! names. A query fetches the footers and the columns of the days that it needs, each once.
+//! Reads a store in a bucket. A local folder contains a copy of each object, with the same name,
+//! that has only the parts that were fetched. A query fetches the footers and columns that it
+//! needs, each once.
 //!
 //! The folder is a cache: it can be removed at any time, and several processes can use it.
 
@@ -33,28 +34,28 @@ use crate::segment_file::SegmentFile;
 
 pub use shared_object::SharedObject;
 
-/// Requests at the same time.
+/// Maximum number of concurrent requests.
 const REQUESTS_AT_ONCE: usize = 8;
-/// Segments that are prepared at the same time.
+/// Maximum number of segments that are prepared concurrently.
 const SEGMENTS_AT_ONCE: usize = 8;
 
 /// Name of the folder for the copies of the store `store_name`; `endpoint` is a non-default endpoint of S3.
 pub fn folder_name(store_name: &str, endpoint: Option<&str>) -> String {
-    // the folders of earlier releases, which have complete copies, have other names
+    // earlier releases kept complete copies, in folders with other names
     let key = [store_name, endpoint.unwrap_or_default(), "columns"].join("\0");
     format!("{:016x}", xxh3_64(key.as_bytes()))
 }
 
-/// Where copies are.
+/// Location of the copies.
 #[derive(Debug)]
 pub enum CopyFolder {
-    /// In a folder that later runs use.
+    /// A folder that later runs use too.
     Kept(PathBuf),
-    /// In a folder that is removed at the end.
+    /// A temporary folder that is removed at the end.
     Temporary,
 }
 
-/// What a bucket contains.
+/// Listing of a store in a bucket.
 #[derive(Debug)]
 struct BucketListing {
     events: Vec<Segment>,
@@ -67,9 +68,9 @@ struct BucketListing {
 pub struct BucketFiles {
     store: Store,
     folder: PathBuf,
-    /// Removes the folder at the end.
+    /// Removes the temporary folder when it is dropped.
     _temporary: Option<TempDir>,
-    /// Requests run here; connections belong to the runtime on which they were opened.
+    /// Runtime of all requests: a connection belongs to the runtime that opened it.
     runtime: Runtime,
     requests: Semaphore,
     listing: Mutex<Arc<BucketListing>>,
@@ -132,7 +133,8 @@ impl BucketFiles {
         !self.listing().events.is_empty()
     }
 
-    /// Whether a write has failed, such as with credentials that can only read. Further writes need not be tried.
+    /// Whether a write has failed, for example with read-only credentials. Callers skip further
+    /// writes.
     pub fn is_read_only(&self) -> bool {
         self.is_read_only.load(Ordering::Relaxed)
     }
@@ -158,7 +160,7 @@ impl BucketFiles {
         self.folder.join(table::EVENTS).join(day_folder(segment.day)).join(segment.name())
     }
 
-    /// Lists the bucket again, and returns whether one of `segments` is gone.
+    /// Lists the bucket again, and returns whether at least one of `segments` is gone.
     pub(crate) fn has_lost_one_of(&self, segments: &[&SegmentFile]) -> Result<bool, StoreError> {
         let listing = self.runtime.block_on(list_bucket(&self.store))?;
         let is_lost = |one: &&SegmentFile| {
@@ -225,7 +227,7 @@ async fn list_bucket(store: &Store) -> Result<BucketListing, StoreError> {
     let send_counts = list_stable(store, async || store.send_count_files().await);
     let (events, send_counts, damaged) =
         tokio::join!(events, send_counts, store.damaged_segments());
-    // if all fail, the error is that of the events, whichever failed first
+    // if several fail, return the error of the events, even if another one failed first
     let (events, send_counts, damaged) = (events?, send_counts?, damaged?);
     let mut damaged_days = BTreeMap::new();
     let folder = store.path(DAMAGED).join(table::EVENTS);
@@ -235,7 +237,7 @@ async fn list_bucket(store: &Store) -> Result<BucketListing, StoreError> {
     Ok(BucketListing { events, send_counts, damaged_days })
 }
 
-/// Repeats a listing until it is stable. Sorted.
+/// Repeats a listing until it is stable, and returns it sorted.
 async fn list_stable(
     store: &Store,
     list: impl AsyncFn() -> Result<Vec<Segment>, StoreError>,
@@ -313,7 +315,7 @@ mod tests {
         wait.block_on(async {
             store.delete(&one).await.unwrap();
             store.delete(&counts).await.unwrap();
-            store.put(&store.path_aside(&one), Vec::new()).await.unwrap();
+            store.put(&store.damaged_path(&one), Vec::new()).await.unwrap();
         });
         assert!(files.has_lost_one_of(&[segment]).unwrap());
         let files = open().unwrap();

@@ -8,11 +8,11 @@ use object_store::path::Path;
 
 use crate::bucket_files::BucketFiles;
 use crate::bucket_files::shared_object::SharedObject;
-use crate::compare_and_swap::{SwapError, read, swap};
+use crate::compare_and_swap::{OBJECT_BYTES_MAX, SwapError, read, swap};
 use crate::error::StoreError;
 
 impl BucketFiles {
-    /// An object at a path below the store, as of its first read by this process.
+    /// Returns an object at a path below the store, cached since its first read by this process.
     ///
     /// # Errors
     /// If it exists and cannot be read.
@@ -23,7 +23,7 @@ impl BucketFiles {
         self.read_shared_object(path)
     }
 
-    /// Makes [`Self::shared_object`] return no content for a path: it turned out to be wrong.
+    /// Makes [`Self::shared_object`] return no content for a path, because the content is invalid.
     pub fn ignore_shared_object(&self, path: &str) {
         let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = shared.get_mut(path) {
@@ -32,7 +32,7 @@ impl BucketFiles {
         }
     }
 
-    /// The newest version of an object at a path below the store.
+    /// Reads the newest version of an object at a path below the store.
     ///
     /// # Errors
     /// If it exists and cannot be read.
@@ -51,7 +51,8 @@ impl BucketFiles {
         object
     }
 
-    /// Replaces an object, unless another process has replaced or removed it since `previous` was read; then returns false.
+    /// Replaces an object. Returns false, and writes nothing, if another process has replaced or
+    /// removed it since `previous` was read.
     ///
     /// # Errors
     /// If it cannot be written. Later calls of [`Self::is_read_only`] return true.
@@ -84,7 +85,7 @@ impl BucketFiles {
         put.map(drop).map_err(|error| self.write_error(&location, error))
     }
 
-    /// Content of an object that is never replaced; `None` if there is none.
+    /// Content of an object that is never replaced; `None` if it does not exist.
     ///
     /// # Errors
     /// If it exists and cannot be read.
@@ -105,10 +106,12 @@ impl BucketFiles {
         match error {
             SwapError::Write(error) => self.write_error(location, error),
             SwapError::Read(error) => self.store.object_error("read", location)(error),
-            SwapError::NoTag => self.write_error(location, failed("no ETag".to_owned())),
-            SwapError::TooLarge(bytes) => {
-                self.store.object_error("read", location)(failed(format!("it has {bytes} bytes")))
+            SwapError::NoTag => {
+                self.write_error(location, failed("the server returned no ETag".to_owned()))
             }
+            SwapError::TooLarge(bytes) => self.store.object_error("read", location)(failed(
+                format!("it has {bytes} bytes, more than {OBJECT_BYTES_MAX}"),
+            )),
         }
     }
 

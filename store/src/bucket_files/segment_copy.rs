@@ -1,5 +1,5 @@
-//! The local copy of a segment in a bucket: a file of the same length that contains the parts that were fetched. The rest
-//! is a hole, which takes no space.
+//! The local copy of a segment in a bucket: a file of the same length that contains the parts that
+//! were fetched. The rest of the file is sparse, and takes no disk space.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -21,15 +21,16 @@ use crate::chunk_checksums::{ChunkChecksums, chunk_range};
 use crate::error::StoreError;
 use crate::open::{Segment, Store};
 use crate::read::{
-    MISMATCH, OUTSIDE, SegmentFacts, check_footer, check_segment_file, facts_of, has_all_columns,
-    key_value,
+    CHECKSUM_MISMATCH, COLUMNS_OUTSIDE, SegmentFacts, check_footer, check_segment_file, facts_of,
+    has_all_columns, key_value,
 };
 
-/// Bytes at the end of an object that are fetched first: the footer of most segments.
+/// Bytes at the end of an object that are fetched first: enough for the footer of most segments.
 const FOOTER_BYTES: u64 = 32 * 1024;
-/// Gap between two parts that are fetched in one request: a request costs as much time as some hundred kilobytes.
+/// Maximum gap between two parts that are fetched in one request: another request takes as long as
+/// a few hundred kilobytes.
 const GAP_BYTES: u64 = 128 * 1024;
-/// Bytes of one request, unless a column chunk is larger.
+/// Maximum number of bytes per request, unless a column chunk is larger.
 const REQUEST_BYTES: u64 = 8 * 1024 * 1024;
 
 /// The copy of a segment.
@@ -41,7 +42,7 @@ pub(super) struct SegmentCopy {
     content: Mutex<Option<Content>>,
 }
 
-/// What a copy contains.
+/// Parsed footer of a segment, and the columns in its copy.
 #[derive(Debug)]
 struct Content {
     metadata: ParquetMetaData,
@@ -49,12 +50,12 @@ struct Content {
     /// `None` for a segment of an earlier release: the copy is complete, and its checksum was checked.
     checksums: Option<ChunkChecksums>,
     /// Columns that an earlier run has fetched.
-    kept: BTreeSet<usize>,
-    /// Columns that are there and were checked.
+    cached: BTreeSet<usize>,
+    /// Columns that are in the copy and were checked.
     ready: BTreeSet<usize>,
 }
 
-/// A column chunk.
+/// Position of a column chunk.
 #[derive(Debug, Clone)]
 struct Chunk {
     row_group: usize,
@@ -67,12 +68,12 @@ impl SegmentCopy {
         Self { segment, path, content: Mutex::new(None) }
     }
 
-    /// Whether this is the copy of an object, and not of another one of the same name.
+    /// Whether this is the copy of `segment`, and not of another object with the same name.
     pub(super) fn is_of(&self, segment: &Segment) -> bool {
         self.segment == *segment
     }
 
-    /// What the footer states.
+    /// Returns the facts in the footer.
     pub(super) async fn facts(
         &self,
         store: &Store,
@@ -82,7 +83,7 @@ impl SegmentCopy {
         Ok(self.opened(&mut content, store, requests).await?.facts)
     }
 
-    /// Fetches and checks the columns that are not there.
+    /// Fetches and checks the columns that are missing in the copy.
     pub(super) async fn prepare(
         &self,
         store: &Store,
@@ -93,10 +94,10 @@ impl SegmentCopy {
         let content = self.opened(&mut content, store, requests).await?;
         let Some(checksums) = &content.checksums else { return Ok(()) };
         let leaves = content.metadata.file_metadata().schema_descr().columns();
-        let is_wanted =
+        let is_requested =
             |path: &[String]| path.first().is_some_and(|name| columns.contains(&name.as_str()));
-        let wanted = (0..).zip(leaves).filter(|(_, leaf)| is_wanted(leaf.path().parts()));
-        let missing: BTreeSet<usize> = wanted
+        let requested = (0..).zip(leaves).filter(|(_, leaf)| is_requested(leaf.path().parts()));
+        let missing: BTreeSet<usize> = requested
             .map(|(column, _)| column)
             .filter(|column| !content.ready.contains(column))
             .collect();
@@ -104,33 +105,33 @@ impl SegmentCopy {
             return Ok(());
         }
         let file = open_copy(&self.path)?;
-        let is_kept = |chunk: &Chunk| {
-            content.kept.contains(&chunk.column)
+        let is_cached = |chunk: &Chunk| {
+            content.cached.contains(&chunk.column)
                 && read_part(&file, &chunk.range)
                     .is_ok_and(|bytes| checksums.is_intact(chunk.row_group, chunk.column, &bytes))
         };
         let mut chunks = chunks_of(&content.metadata, &missing);
-        chunks.retain(|chunk| !is_kept(chunk));
-        let fetch = async |run: Vec<Chunk>| {
-            let (Some(first), Some(last)) = (run.first(), run.last()) else { return Ok(()) };
+        chunks.retain(|chunk| !is_cached(chunk));
+        let fetch = async |group: Vec<Chunk>| {
+            let (Some(first), Some(last)) = (group.first(), group.last()) else { return Ok(()) };
             let start = first.range.start;
             let bytes = self.fetch(store, requests, start..last.range.end).await?;
-            for chunk in &run {
+            for chunk in &group {
                 let within = |at: u64| usize::try_from(at - start).unwrap_or(usize::MAX);
                 let part = bytes.get(within(chunk.range.start)..within(chunk.range.end));
                 if !checksums.is_intact(chunk.row_group, chunk.column, part.unwrap_or_default()) {
-                    return Err(store.damaged(&self.segment, &MISMATCH));
+                    return Err(store.damaged(&self.segment, &CHECKSUM_MISMATCH));
                 }
             }
             file.write_all_at(&bytes, start).map_err(cache_error(&self.path))
         };
-        futures::future::try_join_all(runs_of(chunks).into_iter().map(fetch)).await?;
+        futures::future::try_join_all(group_chunks(chunks).into_iter().map(fetch)).await?;
         content.ready.extend(missing);
         self.save_list(content);
         Ok(())
     }
 
-    /// Reads the footer unless it was read.
+    /// Returns the content. Reads the footer first if it was not read yet.
     async fn opened<'c>(
         &self,
         content: &'c mut Option<Content>,
@@ -144,11 +145,11 @@ impl SegmentCopy {
     }
 
     async fn open(&self, store: &Store, requests: &Semaphore) -> Result<Content, StoreError> {
-        let kept = self.kept_columns()?;
+        let cached = self.cached_columns()?;
         let file = open_copy(&self.path)?;
-        if !kept.is_empty()
+        if !cached.is_empty()
             && let Some(end) = read_end(&file, self.segment.bytes)
-            && let Ok(content) = self.parse(store, &end, kept)
+            && let Ok(content) = self.parse(store, &end, cached)
             && self.is_intact_or_has_checksums(&content)
         {
             return Ok(content);
@@ -163,7 +164,7 @@ impl SegmentCopy {
             check_segment_file(&self.path, table::EVENTS)?;
         }
         if start == 0 || content.checksums.is_none() {
-            content.kept = all_columns(&content.metadata);
+            content.cached = all_columns(&content.metadata);
         }
         self.save_list(&content);
         Ok(content)
@@ -179,12 +180,12 @@ impl SegmentCopy {
         &self,
         store: &Store,
         end: &Bytes,
-        kept: BTreeSet<usize>,
+        cached: BTreeSet<usize>,
     ) -> Result<Content, StoreError> {
         let damaged = |why: &dyn std::fmt::Display| store.damaged(&self.segment, why);
         let is_intact = is_footer_intact(end);
         if is_intact == Some(false) {
-            return Err(damaged(&MISMATCH));
+            return Err(damaged(&CHECKSUM_MISMATCH));
         }
         let metadata = ParquetMetaDataReader::new().parse_and_finish(end);
         let metadata = metadata.map_err(|error| damaged(&error))?;
@@ -192,17 +193,17 @@ impl SegmentCopy {
         let version = check_footer(footer, table::EVENTS)
             .map_err(|why| store.read_error(&self.segment, &why))?;
         if !has_all_columns(&metadata, self.segment.bytes) {
-            return Err(damaged(&OUTSIDE));
+            return Err(damaged(&COLUMNS_OUTSIDE));
         }
-        // without a checksum of the footer, the file is read completely and checked by its own
+        // without a footer checksum, the whole file is fetched and checked by the file checksum
         let chunks = key_value(footer, table::CHUNKS_KEY).filter(|_| is_intact.is_some());
         let checksums =
             chunks.and_then(|value| ChunkChecksums::parse(value, metadata.row_groups()));
         let facts = facts_of(&metadata, version);
-        Ok(Content { metadata, facts, checksums, kept, ready: BTreeSet::new() })
+        Ok(Content { metadata, facts, checksums, cached, ready: BTreeSet::new() })
     }
 
-    /// Fetches the end of the object with the complete footer; a small object completely.
+    /// Fetches the end of the object with the complete footer. Fetches a small object completely.
     async fn fetch_end(&self, store: &Store, requests: &Semaphore) -> Result<Bytes, StoreError> {
         let bytes = self.segment.bytes;
         let start = bytes.saturating_sub(FOOTER_BYTES);
@@ -224,7 +225,7 @@ impl SegmentCopy {
     }
 
     /// Columns that an earlier run has fetched. Removes the copy of another object of the same name.
-    fn kept_columns(&self) -> Result<BTreeSet<usize>, StoreError> {
+    fn cached_columns(&self) -> Result<BTreeSet<usize>, StoreError> {
         let Ok(list) = std::fs::read_to_string(content_path(&self.path)) else {
             return Ok(BTreeSet::new());
         };
@@ -235,20 +236,21 @@ impl SegmentCopy {
         Ok(BTreeSet::new())
     }
 
-    /// First line of the list of what the copy contains.
+    /// First line of the list of columns in the copy: size and time of the object.
     fn identity(&self) -> String {
         format!("{} {}\n", self.segment.bytes, self.segment.published_at)
     }
 
-    /// Writes the list of what the copy contains. Without it, or if it is wrong, parts are fetched again.
+    /// Writes the list of columns in the copy. If the list is missing or wrong, columns are fetched
+    /// again.
     #[expect(clippy::disallowed_methods, reason = "each column is checked before it is used")]
     fn save_list(&self, content: &Content) {
         let mut list = self.identity();
-        for column in content.kept.union(&content.ready) {
+        for column in content.cached.union(&content.ready) {
             _ = writeln!(list, "{column}");
         }
         if let Err(error) = std::fs::write(content_path(&self.path), list) {
-            tracing::debug!(%error, "could not write the list of what a copy contains");
+            tracing::debug!(%error, "could not write the list of columns in a copy");
         }
     }
 }
@@ -257,7 +259,7 @@ fn all_columns(metadata: &ParquetMetaData) -> BTreeSet<usize> {
     (0..metadata.file_metadata().schema_descr().num_columns()).collect()
 }
 
-/// Chunks of some columns, in the order of the file.
+/// Chunks of the given columns, in the order of the file.
 fn chunks_of(metadata: &ParquetMetaData, columns: &BTreeSet<usize>) -> Vec<Chunk> {
     let mut chunks = Vec::new();
     for (row_group, of_group) in metadata.row_groups().iter().enumerate() {
@@ -270,25 +272,25 @@ fn chunks_of(metadata: &ParquetMetaData, columns: &BTreeSet<usize>) -> Vec<Chunk
     chunks
 }
 
-/// Chunks that are fetched in one request.
-fn runs_of(chunks: Vec<Chunk>) -> Vec<Vec<Chunk>> {
-    let mut runs: Vec<Vec<Chunk>> = Vec::new();
+/// Groups chunks: each group is fetched in one request.
+fn group_chunks(chunks: Vec<Chunk>) -> Vec<Vec<Chunk>> {
+    let mut groups: Vec<Vec<Chunk>> = Vec::new();
     for chunk in chunks {
-        match runs.last_mut() {
-            Some(run)
-                if run
+        match groups.last_mut() {
+            Some(group)
+                if group
                     .last()
                     .is_some_and(|last| chunk.range.start <= last.range.end + GAP_BYTES)
-                    && run.first().is_some_and(|first| {
+                    && group.first().is_some_and(|first| {
                         chunk.range.end - first.range.start <= REQUEST_BYTES
                     }) =>
             {
-                run.push(chunk);
+                group.push(chunk);
             }
-            _ => runs.push(vec![chunk]),
+            _ => groups.push(vec![chunk]),
         }
     }
-    runs
+    groups
 }
 
 /// Reads the footer of a copy.
@@ -317,7 +319,7 @@ async fn fetch(
         }
         error => store.object_error("read", &segment.path)(error),
     };
-    // some servers answer a range of the whole object as if none was asked for
+    // some servers ignore a range that covers the whole object
     let is_all = range.start == 0 && range.end == segment.bytes;
     let options = GetOptions {
         range: (!is_all).then_some(GetRange::Bounded(range)),
@@ -343,6 +345,6 @@ pub(super) async fn fetch_all(
         let part = fetch(store, requests, segment, range).await?;
         file.write_all_at(&part, start).map_err(cache_error(path))
     };
-    // one after the other: a file that is too short is incomplete
+    // sequential: an interrupted download leaves a file that is recognised as too short
     futures::stream::iter(parts.map(Ok)).try_for_each(fetch_part).await
 }

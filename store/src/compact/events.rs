@@ -1,4 +1,5 @@
-//! Compaction of a day of the event table, one range of keys at a time: memory does not grow with the day.
+//! Compaction of a day of the event table, one range of keys at a time, so that memory does not
+//! grow with the size of the day.
 
 use arrow_array::{BooleanArray, RecordBatch};
 use arrow_select::interleave::interleave_record_batch;

@@ -1,8 +1,9 @@
 //! Merging the copies of an event into one row where that loses no information. No I/O.
 //!
-//! Readers take the earliest time of all copies, and of each other column the greatest known value (invariant I-5).
-//! Copies become one row only if they do not conflict, so a reader gets the same result from the merged row.
-//! Conflicting copies all stay: it is not decided here which of them is right.
+//! Readers take the earliest time of all copies, and the greatest known value of each other column
+//! (invariant I-5). Copies become one row only if they do not conflict, so a reader gets the same
+//! result from the merged row. All conflicting copies stay, because it is unknown which of them is
+//! right.
 
 use std::cmp::Ordering;
 use std::ops::Range;
@@ -26,7 +27,8 @@ enum MergeRule {
     Known,
     /// The row takes the smallest known value: the earliest time, or the channel with more details.
     Smallest,
-    /// The row takes the greatest known value; it describes how a copy arrived, and no result depends on it.
+    /// The row takes the greatest known value. The column describes how a copy arrived; no result
+    /// depends on it.
     Greatest,
 }
 
@@ -66,7 +68,7 @@ pub(super) struct MergedRows {
     pub(super) conflicts: u64,
 }
 
-/// How much a value reveals.
+/// Whether a value is known. A merged row takes the value with the greatest knowledge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Knowledge {
     /// Null.
@@ -111,7 +113,7 @@ impl<'a> MergeColumn<'a> {
         }
     }
 
-    /// Whether two rows can be merged as far as this column is concerned.
+    /// Whether this column allows merging two rows.
     fn agree(&self, a: usize, b: usize) -> bool {
         let is_known = |row| self.knowledge(row) == Knowledge::Known;
         match self.rule {
@@ -136,8 +138,9 @@ impl<'a> MergeColumn<'a> {
 
 /// Merges copies among rows that are sorted by (`message_key`, `event_key`).
 ///
-/// The result does not depend on the order of copies. Merging the result again changes nothing, and merging parts of
-/// the rows first loses nothing. Events without conflicting copies become exactly one row.
+/// The result does not depend on the order of copies. Merging the result again changes nothing.
+/// Merging parts of the rows first loses no values. Events without conflicting copies become
+/// exactly one row.
 pub(super) fn merge(rows: RecordBatch) -> Result<MergedRows, ArrowError> {
     let runs = runs(&rows)?;
     if runs.len() == rows.num_rows() {

@@ -28,7 +28,7 @@ use task::{CompactedSet, DayTask, READS_AT_ONCE};
 
 pub use plan::{CompactLimits, CompactReport, CompactSettings, CompactedDay, CompactedSendCounts};
 
-/// Compacts the days that need it of events and quarantine, and the table of send counts.
+/// Compacts the days of events and quarantine that need it, and the table of send counts.
 ///
 /// # Errors
 /// If the store cannot be listed or written. A day with an unreadable segment is left unchanged, and reported.
@@ -71,7 +71,7 @@ async fn outdated_days(
     let is_outdated = stream::iter(first).map(async |segment| {
         match store.open(table, segment).await {
             Ok(opened) => Ok(is_version_1(opened.schema()).then_some(segment.day)),
-            // reported when the day is compacted, if it is not compacted already
+            // unreadable segments are reported when their day is compacted
             Err(error) if error.is_gone() => Ok(None),
             Err(StoreError::Read { .. } | StoreError::Damaged { .. }) => Ok(None),
             Err(error) => Err(error),
@@ -154,7 +154,7 @@ impl DayCompactor<'_> {
         };
         report.days.push(self.day_report(live, set.rows_before, Some(&set)));
         if self.settings.grace_ms <= 0 {
-            // checks what was published
+            // splitting checks the published set before its inputs are removed
             let published = self.store.day_segments(self.table, self.day).await?;
             let published = DaySegments::split(self.store, self.table, published).await?;
             report.inputs_removed += published.replaced.len();

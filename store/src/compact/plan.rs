@@ -8,19 +8,19 @@ use crate::segment_writer::SORTED_ROW_GROUP_ROWS;
 /// Limits of memory and of segment sizes.
 #[derive(Debug, Clone, Copy)]
 pub struct CompactLimits {
-    /// Rows in memory at a time, copies included.
+    /// Maximum number of rows in memory, copies included.
     pub pass_rows_max: u64,
-    /// Bytes of rows in memory at a time, before compression.
+    /// Maximum number of bytes of rows in memory, before compression.
     pub pass_bytes_max: u64,
-    /// Rows of the inputs of one compacted segment, copies included.
+    /// Maximum number of input rows of one compacted segment, copies included.
     pub segment_rows_max: u64,
-    /// Bytes of the inputs of one compacted segment.
+    /// Maximum number of input bytes of one compacted segment.
     pub segment_bytes_max: u64,
-    /// Rows that are merged and written at a time; more if the copies of one event are more.
+    /// Rows that are merged and written at a time; more if one event has more copies.
     pub batch_rows: usize,
     /// Rows per row group of a compacted segment.
     pub row_group_rows: usize,
-    /// Live segments from which a day that is not over is compacted.
+    /// Minimum number of live segments at which a day that is not over is compacted.
     pub open_day_segments_min: usize,
 }
 
@@ -41,7 +41,8 @@ impl Default for CompactLimits {
 /// Settings of a compaction.
 #[derive(Debug, Clone, Copy)]
 pub struct CompactSettings {
-    /// Age of a replacement from which its inputs are removed, milliseconds. 0 or less: remove them at once.
+    /// Minimum age of a replacement before its inputs are removed, milliseconds. 0 or less: remove
+    /// them at once.
     pub grace_ms: i64,
     /// Last day to compact, days since 1970.
     pub until_day: Option<i64>,
@@ -79,7 +80,7 @@ pub struct CompactReport {
 pub struct CompactedDay {
     /// `events` or `quarantine`.
     pub table: &'static str,
-    /// The day.
+    /// Day, `YYYY-MM-DD`.
     pub day: String,
     /// Live segments before.
     pub segments_before: usize,

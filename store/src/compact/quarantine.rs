@@ -74,7 +74,7 @@ impl DayTask<'_> {
             .column_by_name(table::RECEIVED_AT)
             .and_then(|column| column.as_primitive_opt::<TimestampMillisecondType>());
         let (Some(ids), Some(times)) = (ids, times) else {
-            let why = "no column `id` of text, or no column `received_at` of timestamps";
+            let why = "no text column `id`, or no timestamp column `received_at`";
             return Err(self.store.read_error(segment, &why));
         };
         Ok((0..rows.num_rows()).map(|row| (ids.value(row), times.value(row))).collect())

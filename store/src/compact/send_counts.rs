@@ -47,7 +47,7 @@ pub(super) async fn compact(
     compacted.rows_after = Some(rows.len());
     compacted.bytes_after = Some(bytes.len() as u64);
     if !is_subset(&files.live, &store.send_count_files().await?) {
-        // `retain` or `forget` removed a file during the merge: its rows must not come back
+        // `retain` or `forget` removed a file during the merge: its rows must not be restored
         report.skipped.push(SEND_COUNTS.to_owned());
         return Ok(());
     }
@@ -55,7 +55,7 @@ pub(super) async fn compact(
     store.publish_send_counts(&CompactedName::single(&set).stem(), bytes).await?;
     report.volumes = Some(compacted);
     if settings.grace_ms <= 0 {
-        // checks what was published
+        // splitting checks the published set before its inputs are removed
         let published = store.send_count_files().await?;
         let published = DaySegments::split(store, SEND_COUNTS, published).await?;
         report.inputs_removed += published.replaced.len();

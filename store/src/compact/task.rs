@@ -43,7 +43,7 @@ impl DayTask<'_> {
     /// Size of the live segments.
     ///
     /// # Errors
-    /// If a segment cannot be read, or cannot be rewritten without loss. Nothing was written then.
+    /// If a segment cannot be read, or cannot be rewritten without loss. Nothing is written then.
     pub(super) async fn size(&self) -> Result<InputSize, StoreError> {
         let sizes = stream::iter(self.live).map(async |segment| {
             let opened = self.store.open_for_rewrite(self.table, segment).await?;

@@ -86,7 +86,7 @@ async fn run_that_lost_its_lease_saves_nothing() {
     assert!(!stalled.is_held());
     assert!(matches!(stalled.save(b"old".to_vec()).await, Err(LeaseError::Lost)));
     assert!(matches!(stalled.renew().await, Err(LeaseError::Lost)));
-    // also if it does not know that its lease has ended
+    // also if the run still assumes that its lease is valid
     stalled.valid_until = Instant::now() + LEASE_TERM;
     assert!(matches!(stalled.save(b"old".to_vec()).await, Err(LeaseError::Lost)));
     stalled.release().await;

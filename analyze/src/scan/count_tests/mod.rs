@@ -23,7 +23,7 @@ use crate::timeline::{
 };
 
 const OWN_DOMAINS: [&str; 1] = ["Own.example"];
-/// After all rows.
+/// A time after all rows.
 const END: i64 = START + 10 * DAY_MS;
 
 /// Publishes rows of a batch in the segments that they name, by day.
@@ -37,7 +37,7 @@ fn publish_all(store: &Path, batch: usize, rows: &[(TestRow, u32)]) {
     }
 }
 
-/// Part of history that is counted.
+/// Span of a query, and the settings of the count.
 #[derive(Debug, Clone, Copy)]
 struct Span {
     service: Service,
@@ -57,7 +57,7 @@ fn groupings() -> [Vec<Grouping>; 2] {
     let texts = ["identity", "provider", "tag:campaign", "recipient_domain,identity"];
     let parsed = texts.map(|text| Grouping::parse(text).unwrap());
     let counted = [Grouping::account(), further(NO_FEEDBACK)].into_iter().chain(parsed).collect();
-    // it includes mail that others exclude
+    // the last grouping includes mail that the others exclude
     [counted, vec![further(EXCLUSION_REASON)]]
 }
 

@@ -1,4 +1,4 @@
-//! Naive counts over rows: copies are merged, then every event is looked at.
+//! Naive counts over rows: merges copies, then visits every event.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -82,7 +82,7 @@ impl Naive {
             Basis::Send => event.sent_at.unwrap_or(event.at),
         };
         let mut times = TimesByScope::new();
-        // a report and a pair count once, also if their rows name different providers
+        // a report and a pair count once, even if their rows name different providers
         let provider = grouping.0.iter().position(|one| one.name() == "provider");
         let other_values = |scope: &ScopeValues| {
             let other = |(at, value): (usize, &Option<String>)| {
@@ -261,7 +261,7 @@ fn event(row: &TestRow, service: Service) -> Event {
     }
 }
 
-/// Of two copies, the earliest times and the greatest known values count.
+/// Merges a copy into an event: keeps the earliest times and the greatest known values.
 fn merge(known: &mut Event, copy: &Event) {
     known.at = known.at.min(copy.at);
     known.sent_at = [known.sent_at, copy.sent_at].into_iter().flatten().min();

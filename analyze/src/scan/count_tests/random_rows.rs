@@ -1,4 +1,4 @@
-//! Random rows of few messages, with times near the limits that decide.
+//! Random rows of few messages, with times near midnight and near the limits of clock differences.
 
 use bouncewatch_schemas::event::{Channel, EventKind, Service};
 use bouncewatch_schemas::time::DAY_MS;
@@ -22,7 +22,7 @@ const OFFSETS: [i64; 9] = [
     DAY_MS - 5 * SECOND,
     DAY_MS - 1,
 ];
-/// Events are at most this much older than their message: the difference of two clocks.
+/// Maximum time by which an event is older than its message, because clocks differ.
 const CLOCK_DIFFERENCE_MS: i64 = 50 * 60 * SECOND;
 /// Differences between the times of copies.
 const SHIFTS: [i64; 5] = [0, 1, -5 * SECOND, 5 * SECOND, 9 * SECOND];

@@ -20,7 +20,7 @@ const BOUNDARY_MS: i64 = 5 * DAY_MS / 2;
 const UNLIMITED: RowLimits =
     RowLimits { shard: u64::MAX, failure_shard: u64::MAX, batch: u64::MAX };
 
-/// Start and attempts of a window, as far as they do not depend on older events.
+/// Start and attempts of a window; attempts are `None` if they depend on older events.
 fn naive_window(
     of: &dyn Fn(i32) -> Vec<i64>,
     service: Service,

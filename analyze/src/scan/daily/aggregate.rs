@@ -43,7 +43,7 @@ enum EncodedTimes {
         path: PathBuf,
         checksum: u64,
     },
-    /// In a bucket, until they are needed; then in a file.
+    /// In a bucket; fetched to a file when they are needed.
     Bucket {
         path: PathBuf,
         checksum: u64,
@@ -86,7 +86,7 @@ pub(in crate::scan) struct DayList {
 }
 
 impl DailyAggregate {
-    /// Encodes changes. A time that is added and removed is left out.
+    /// Encodes changes. Omits times that are both added and removed.
     pub(in crate::scan) fn new(
         delta: TimelineDelta,
         fingerprint: u64,

@@ -25,7 +25,7 @@ const SUFFIX: &str = ".daily";
 #[derive(Debug)]
 pub(in crate::scan) struct AggregateFolder {
     folder: PathBuf,
-    /// Those of a store in a bucket.
+    /// Aggregates in the bucket, if the store is in a bucket.
     shared: Option<SharedAggregates>,
 }
 
@@ -93,7 +93,8 @@ impl AggregateFolder {
         }
     }
 
-    /// Removes the aggregates of all days but `days`, and uploads those that were saved if the store is in a bucket.
+    /// Uploads the saved aggregates if the store is in a bucket, and removes the aggregates of days
+    /// that are not in `days`.
     pub(in crate::scan) fn finish(&self, days: &BTreeSet<i64>) {
         if let Some(shared) = &self.shared {
             shared.upload(days, |day| self.file(day));
@@ -173,11 +174,11 @@ mod tests {
             let mut flipped = bytes.clone();
             flipped[at] ^= 1;
             std::fs::write(&path, &flipped).unwrap();
-            let is_found = folder.read(2, |_| 42).is_none_or(|one| one.times().is_err());
-            assert!(is_found, "byte {at}");
+            let is_detected = folder.read(2, |_| 42).is_none_or(|one| one.times().is_err());
+            assert!(is_detected, "byte {at}");
             std::fs::write(&path, &bytes[..at]).unwrap();
-            let is_found = folder.read(2, |_| 42).is_none_or(|one| one.times().is_err());
-            assert!(is_found, "truncated at {at}");
+            let is_detected = folder.read(2, |_| 42).is_none_or(|one| one.times().is_err());
+            assert!(is_detected, "truncated at {at}");
         }
     }
 

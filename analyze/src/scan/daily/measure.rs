@@ -24,7 +24,7 @@ impl Measure {
             Self::Events => "events",
             Self::Pairs => "pairs",
             Self::Scopes => "scopes",
-            // the name of existing folders
+            // the name in existing stores
             Self::DomainProviders => "hosts",
             Self::AccountEvents => "account-events",
             Self::NewestEvent => "newest",

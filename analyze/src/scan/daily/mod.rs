@@ -1,8 +1,9 @@
 //! Daily aggregates: what the events of a closed day add to the timelines, computed once and stored in a file.
 //!
-//! The files contain nothing that the segments do not contain: they can be deleted, and are rebuilt when their segments
-//! change. Those of a store in a bucket are also in the bucket (`shared`), for other machines. Each combination of measure, basis, service, grouping and excluded domains has a folder of its own. Without
-//! write permission the aggregates stay in memory, and the next run computes them again.
+//! The files are a cache: they can be deleted, and are rebuilt when their segments change. If the
+//! store is in a bucket, they are also in the bucket (`shared`), for other machines. Each
+//! combination of measure, basis, service, grouping and excluded domains has its own folder.
+//! Without write permission, the aggregates stay in memory, and the next run computes them again.
 
 mod aggregate;
 mod delta;

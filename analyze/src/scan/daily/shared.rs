@@ -20,11 +20,12 @@ const MAGIC: [u8; 8] = *b"bwdays\0\x01";
 const HEADER_BYTES: usize = 16;
 /// Name of the catalog.
 const CATALOG: &str = "catalog";
-/// Most bytes of an index that is part of the catalog; a larger one is read from the object of the day.
+/// Maximum size of an index in the catalog, bytes; a larger index is read from the object of the
+/// day.
 const INDEX_BYTES_MAX: usize = 16 * 1024;
-/// Most bytes of times that are part of the catalog.
+/// Maximum size of the times of a day in the catalog, bytes.
 const TIMES_BYTES_MAX: usize = 4 * 1024;
-/// Attempts to replace a catalog that other processes replace too.
+/// Maximum number of attempts to replace a catalog that other processes replace at the same time.
 const ATTEMPTS_MAX: usize = 5;
 
 /// Aggregates of a day, as the catalog describes them.
@@ -43,7 +44,7 @@ struct CatalogDay {
 }
 
 impl CatalogDay {
-    /// Whether the catalog has no more than a part; then the day has an object.
+    /// Whether the day has an object, because the index or the times are too large for the catalog.
     fn has_object(&self) -> bool {
         self.index.is_none() || self.times.is_none()
     }
@@ -59,7 +60,7 @@ pub(super) struct SharedAggregates {
     /// Path of the folder below the store.
     folder: String,
     catalog: OnceLock<Catalog>,
-    /// Days that this process has computed, and not uploaded.
+    /// Days that this process has computed, but not uploaded yet.
     computed: Mutex<BTreeSet<i64>>,
 }
 
@@ -116,8 +117,8 @@ impl SharedAggregates {
         self.computed.lock().unwrap_or_else(PoisonError::into_inner).insert(day);
     }
 
-    /// Uploads the days that were computed, and removes those without segments. `local` returns the file of a day. If
-    /// that fails, the next run computes them again.
+    /// Uploads the computed days, and removes days that are not in `days` from the catalog. `local`
+    /// returns the file of a day. If the upload fails, the next run computes the days again.
     pub(super) fn upload(&self, days: &BTreeSet<i64>, local: impl Fn(i64) -> std::path::PathBuf) {
         let mut computed = self.computed.lock().unwrap_or_else(PoisonError::into_inner);
         let computed = std::mem::take(&mut *computed);

@@ -8,9 +8,9 @@ use bouncewatch_store::{BucketFiles, StoreError};
 #[derive(Debug, Clone)]
 pub(super) struct SharedTimes {
     pub(super) bucket: Arc<BucketFiles>,
-    /// Path of the catalog that names it.
+    /// Path of the catalog that names the object.
     pub(super) catalog: String,
-    /// Path of its object.
+    /// Path of the object with the file of the day.
     pub(super) object: String,
 }
 
@@ -26,7 +26,7 @@ impl SharedTimes {
         file.inspect_err(|_| self.ignore_catalog())
     }
 
-    /// Makes this process compute the days of the catalog again.
+    /// Makes this process ignore the catalog, so that it computes its days again.
     pub(super) fn ignore_catalog(&self) {
         self.bucket.ignore_shared_object(&self.catalog);
     }

@@ -1,6 +1,6 @@
-//! Rows of events about the account: whether SES lets it send, and problems that AWS found. SES sends them to the default
-//! event bus of EventBridge ("Setting up EventBridge notifications" in the SES developer guide). They are about no mail,
-//! so they are in no rate.
+//! Rows of account events: sending enabled or disabled, and findings of AWS. SES sends them to the
+//! default event bus of EventBridge ("Setting up EventBridge notifications" in the SES developer
+//! guide). They do not concern a mail and do not count in any rate.
 
 use std::borrow::Cow;
 
@@ -14,8 +14,8 @@ use crate::decode::context::{DecodeContext, Sink};
 use crate::decode::limits;
 use crate::decode::outcome::{QuarantineReason, Rejection};
 
-/// The kind of an event about the account; `None` for another event. The developer guide calls the last type `Closed`,
-/// the reference of EventBridge `Resolved`.
+/// The kind of an account event; `None` for other events. The SES developer guide calls the last
+/// type `Closed`, the EventBridge reference calls it `Resolved`.
 pub(crate) fn account_kind(detail_type: &str) -> Option<EventKind> {
     match detail_type {
         "Sending Status Disabled" => Some(EventKind::SendingDisabled),
@@ -28,7 +28,7 @@ pub(crate) fn account_kind(detail_type: &str) -> Option<EventKind> {
     }
 }
 
-/// Sends the row of an event about the account to the sink.
+/// Sends the row of an account event to the sink.
 pub(crate) fn account_row(
     kind: EventKind,
     envelope: &Envelope<'_>,

@@ -1,5 +1,5 @@
-//! Normalise events to rows of the event table: `ses` for the ten event types of SES, `account` for events about the
-//! account, `workmail` for the mail event log of WorkMail.
+//! Normalise events to rows of the event table: `ses` for the ten event types of SES, `account` for
+//! account events, `workmail` for the mail event log of WorkMail.
 
 mod account;
 mod recipients;

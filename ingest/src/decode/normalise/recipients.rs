@@ -13,22 +13,23 @@ pub(super) const RECIPIENTS_MAX: usize = 1_000;
 
 /// A recipient with a usable address.
 pub(super) struct UsableRecipient<'a> {
-    /// Normalised.
+    /// Normalised address.
     pub(super) address: Cow<'a, str>,
-    /// The address that the report names, if it is not `address`. Normalised.
+    /// Normalised address in the report, if it differs from `address`.
     pub(super) reported: Option<Cow<'a, str>>,
     pub(super) wire: &'a RecipientObject<'a>,
 }
 
-/// The normalised address of a recipient; `None` if it has none, or one that is too long for an address.
+/// The normalised address of a recipient; `None` if it is missing or too long.
 fn address_of<'a>(wire: &'a RecipientObject<'a>) -> Option<Cow<'a, str>> {
     let text = wire.email_address.get().filter(|text| text.len() <= NAME_BYTES_MAX)?;
     address::normalise(Cow::Borrowed(text))
 }
 
-/// The usable recipients of a list, each once, and whether every entry is usable.
+/// The distinct usable recipients of a list, and whether every entry is usable.
 ///
-/// If an address has several entries, a failed one replaces the others: `delayed`, then `failed` is a failure.
+/// If an address has several entries, a failed entry takes precedence: `delayed`, then `failed` is
+/// a failure.
 pub(super) fn usable_recipients<'a>(
     recipients: &'a [Recipient<'a>],
 ) -> (Vec<UsableRecipient<'a>>, bool) {
@@ -58,11 +59,11 @@ pub(super) fn usable_recipients<'a>(
     (out, all_usable)
 }
 
-/// The recipient of an event of a mail with one destination: the destination, with what the report states about it;
-/// `None` if the destination is unusable.
+/// The recipient of an event for a mail with one destination: the destination with the details of
+/// the report; `None` if the destination is unusable.
 ///
-/// A report can name another address than the one that was mailed: the target of a forwarding, or another spelling.
-/// Of several entries of a report, a failed one decides.
+/// A report can name a different address than the destination: a forwarding target, or another
+/// spelling. If a report has several entries, a failed entry takes precedence.
 pub(super) fn only_destination<'a>(
     destination: &'a Recipient<'a>,
     reported: &'a [Recipient<'a>],

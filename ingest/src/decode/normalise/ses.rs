@@ -24,7 +24,7 @@ use crate::decode::outcome::{IgnoreReason, QuarantineReason, Rejection};
 const CLOCK_SKEW_MAX_MS: i64 = 3_600_000;
 /// Maximum number of tags of one message. SES messages have at most a few dozen.
 const TAGS_MAX: usize = 500;
-/// Maximum number of characters of a type in an error.
+/// Maximum number of characters of an unknown event type that an error quotes.
 const QUOTED_CHARS_MAX: usize = 40;
 
 /// Sends the rows of an SES event to the sink.
@@ -79,7 +79,8 @@ pub(crate) fn ses_rows(
         ));
     };
     if own_time.is_none() {
-        // the row records that its time is that of an envelope: both times are equal, and the mail has none
+        // marks a row with the time of an envelope: `published_at` equals `event_at`, `sent_at` is
+        // null
         context.published_at = Some(happened_at);
     }
     let published = envelope.event_type.0.is_some()
@@ -99,8 +100,8 @@ pub(crate) fn ses_rows(
     event.rows(sink)
 }
 
-/// The time of an event by the clock of another server, which may be wrong by years: limited to the time between the
-/// sending of the mail and the report. Differences up to [`CLOCK_SKEW_MAX_MS`] are kept.
+/// Limits the time of an event to the time between the sending of the mail and the report: the
+/// clock of a remote MTA may be wrong by years. Differences up to [`CLOCK_SKEW_MAX_MS`] are kept.
 fn plausible_time(time: i64, sent_at: Option<i64>, context: &DecodeContext<'_>) -> i64 {
     let latest = context.published_at.unwrap_or(context.received_at);
     if time > latest.saturating_add(CLOCK_SKEW_MAX_MS) {
@@ -109,14 +110,14 @@ fn plausible_time(time: i64, sent_at: Option<i64>, context: &DecodeContext<'_>) 
     sent_at.filter(|sent| time < sent.saturating_sub(CLOCK_SKEW_MAX_MS)).unwrap_or(time)
 }
 
-/// Whether a text is a known type, which is given in lower case. Ignores case, spaces, underscores and hyphens:
-/// `Rendering Failure` and `RENDERING_FAILURE` are the same type.
+/// Whether a text is the type `known`, which is in lower case. Ignores case, spaces, underscores
+/// and hyphens: `Rendering Failure` and `RENDERING_FAILURE` are the same type.
 fn is_type(text: &str, known: &str) -> bool {
     let letters = text.bytes().filter(|byte| !matches!(byte, b' ' | b'_' | b'-'));
     letters.map(|byte| byte.to_ascii_lowercase()).eq(known.bytes())
 }
 
-/// The event types, the most frequent ones first.
+/// The event types, most frequent first.
 const KINDS: [(&str, EventKind); 10] = [
     ("send", EventKind::Send),
     ("delivery", EventKind::Delivery),
@@ -219,7 +220,7 @@ impl<'a> SesEvent<'a> {
         usable_recipients(reported)
     }
 
-    /// The values that are the same for all recipients.
+    /// A row with the values that are the same for all recipients.
     fn base<'r>(&'r self, source: Option<&'r str>) -> EventRow<'r>
     where
         'a: 'r,
@@ -298,7 +299,7 @@ impl<'a> SesEvent<'a> {
         }
     }
 
-    /// The reply of the remote server, or the error of SES, for one recipient.
+    /// The reply of the remote MTA, or the error of SES, for one recipient.
     fn diagnostic<'r>(&'r self, recipient: &'r RecipientObject<'r>) -> Diagnostic<'r> {
         let text = match self.kind {
             EventKind::Bounce | EventKind::DeliveryDelay => recipient.diagnostic_code.get(),

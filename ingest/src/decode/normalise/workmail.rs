@@ -75,7 +75,7 @@ pub(crate) fn workmail_rows(
         return Err(Rejection::new(QuarantineReason::NoTime, "the log event has no time"));
     };
     if own_time.is_none() {
-        // as for SES events: the row records that its time is that of an envelope
+        // marks a row with the time of an envelope, as for SES events
         context.published_at = Some(event_at);
     }
     let source = event.from.get().or(event.sender.get());
@@ -164,7 +164,8 @@ fn row(
     });
 }
 
-/// WorkMail does not report hard or soft: the class is that of the enhanced status code, else of the SMTP reply code.
+/// WorkMail does not report whether a bounce is hard or soft. The class comes from the enhanced
+/// status code or, if that is missing, from the SMTP reply code.
 fn class_of(status: Option<&str>, smtp_code: Option<u16>) -> BounceClass {
     let class = status.and_then(|status| status.bytes().next()).map(char::from);
     match (class, smtp_code) {

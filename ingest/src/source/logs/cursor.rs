@@ -1,5 +1,5 @@
-//! [`Cursor`]: the time up to which all events of a log group are durable. It is an object in the store, next to the
-//! rows, so that a run on another machine can continue. [`PageLedger`] decides when it moves.
+//! [`Cursor`]: the time up to which all events of a log group are durable. It is a file in the
+//! store, so that a run on another machine can continue. [`PageLedger`] decides when it moves.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -16,13 +16,13 @@ use bouncewatch_store::{Store, is_json_damaged, json_with_checksum};
 
 /// Folder of the cursors in the store.
 const CURSORS: &str = "cursors";
-/// Timeout of the store after the run is stopped. If it fails, the next run reads the events since the old cursor
-/// again.
+/// Timeout for store calls after the run is stopped. If writing fails, the next run reads the
+/// events since the old cursor again.
 const STORE_TIMEOUT: Duration = Duration::from_secs(5);
-/// Format version of the file.
+/// Format version of the cursor file.
 const VERSION: u32 = 1;
 
-/// The content of the file.
+/// Content of the cursor file.
 #[derive(Debug, Serialize, Deserialize)]
 struct CursorFile {
     version: u32,
@@ -30,7 +30,7 @@ struct CursorFile {
     until: String,
 }
 
-/// The cursor of one group.
+/// The cursor of one log group.
 #[derive(Debug)]
 pub(super) struct Cursor {
     store: Store,
@@ -45,7 +45,7 @@ impl Cursor {
         Self { store, relative_path, arn: arn.to_owned() }
     }
 
-    /// Reads the cursor, epoch milliseconds; `None` if the group was never read.
+    /// Reads the cursor, epoch milliseconds; `None` if the store has no cursor of the group.
     pub(super) async fn read(&self, stop: watch::Receiver<bool>) -> Result<Option<i64>, LogsError> {
         let path = self.store.path(&self.relative_path);
         let read =
@@ -84,12 +84,12 @@ impl Cursor {
     }
 }
 
-/// The pages that were sent to the workers and are not known to be durable, in order. The cursor is the time up to
-/// which all earlier pages are durable.
+/// The pages that were sent to the workers and may not be durable, in order. The cursor is the time
+/// up to which all pages are durable.
 #[derive(Debug)]
 pub(super) struct PageLedger {
     until: Option<i64>,
-    /// Number of the first page.
+    /// Number of the first page in `pages`.
     first: u64,
     pages: VecDeque<SentPage>,
     has_lost_page: bool,

@@ -1,4 +1,4 @@
-//! [`LogsError`]: why a log group cannot be read, with the next command as a hint.
+//! [`LogsError`]: why a log group cannot be read, with a hint for the operator.
 
 use aws_sdk_cloudwatchlogs::error::ProvideErrorMetadata;
 use bouncewatch_schemas::aws_error::is_credential_code;
@@ -35,7 +35,7 @@ pub enum LogsError {
         /// The error of AWS or of the SDK.
         why: String,
     },
-    /// CloudWatch Logs rejected a parameter. On a later page this is an expired token.
+    /// CloudWatch Logs rejected a parameter. On a page after the first, the page token has expired.
     #[error("{action} on the log group {group} was refused: {why}")]
     Refused {
         /// The IAM action.
@@ -65,7 +65,7 @@ pub enum LogsError {
     NotStored(String),
     /// The cursor cannot be read.
     #[error(
-        "could not read the cursor `{path}`: {why}\n  hint: remove it; the group is then read from its start or from --since, which changes no number"
+        "could not read the cursor `{path}`: {why}\n  hint: remove it; the group is then read from its start or from --since; events that are already stored count once"
     )]
     Cursor {
         /// The path of the cursor.
@@ -79,7 +79,7 @@ pub enum LogsError {
 }
 
 impl LogsError {
-    /// Whether a retry can succeed.
+    /// Whether a retry may succeed.
     pub(super) fn is_transient(&self) -> bool {
         matches!(self, Self::Credentials { .. } | Self::Failed { .. } | Self::Refused { .. })
     }

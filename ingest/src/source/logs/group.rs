@@ -1,4 +1,4 @@
-//! [`LogGroup`]: a log group, found by name or ARN, and its pages of log events.
+//! [`LogGroup`]: finds a log group by name or ARN and reads its pages of log events.
 
 use aws_sdk_cloudwatchlogs::Client;
 use aws_sdk_cloudwatchlogs::types::FilteredLogEvent;
@@ -29,7 +29,7 @@ pub struct LogGroup {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum GroupReference {
     Name,
-    /// The group may belong to another account.
+    /// By ARN; the group may belong to another account.
     Arn,
 }
 
@@ -54,7 +54,7 @@ pub fn region_of(argument: &str) -> Option<String> {
 
 /// Returns the ARN of a log group without the suffix `:*`, and its parts; `resource` is the name of the group.
 fn parse_group_arn(arn: &str) -> Option<(&str, Arn<'_>)> {
-    // suffix of an ARN that includes the streams of the group
+    // `:*` at the end of an ARN includes the streams of the group
     let arn = arn.strip_suffix(":*").unwrap_or(arn);
     let parts = Arn::parse(arn)?;
     let name = parts.resource.strip_prefix("log-group:")?;
@@ -71,7 +71,7 @@ impl LogGroup {
         format!("{PREFIX}{}", self.name)
     }
 
-    /// Checks the form of an argument of [`open`](Self::open), without AWS settings.
+    /// Checks the syntax of an argument of [`open`](Self::open), without AWS settings.
     ///
     /// # Errors
     /// If the argument is neither a name nor an ARN of a log group.
@@ -85,7 +85,7 @@ impl LogGroup {
         if is_valid { Ok(()) } else { Err(LogsError::NotAGroup(argument.to_owned())) }
     }
 
-    /// Finds a log group by name or ARN. An ARN causes no request.
+    /// Finds a log group by name or ARN. Sends requests only for a name.
     ///
     /// # Errors
     /// If the argument is not a log group, the group does not exist, or access is denied.
@@ -119,7 +119,7 @@ impl LogGroup {
         })
     }
 
-    /// One page of the events since a time (inclusive, epoch milliseconds).
+    /// Reads one page of the events since a time (inclusive, epoch milliseconds).
     pub(super) async fn page(
         &self,
         since: Option<i64>,
@@ -141,7 +141,7 @@ impl LogGroup {
     }
 }
 
-/// The ARN of the group with a name.
+/// Finds the ARN of the group with a name.
 async fn find_arn(client: &Client, name: &str) -> Result<String, LogsError> {
     let mut token = None;
     loop {

@@ -1,8 +1,8 @@
-//! Reads a log group page by page, from an overlap before the cursor up to now, and sends each page to the workers.
+//! Reads a log group page by page and sends each page to the workers.
 //!
-//! Log events can arrive late, so each pull starts 15 minutes before the newest known event. Events of the overlap are
-//! remembered, so that a run with `--follow` does not store them with every pull. A new run stores them once more,
-//! which changes no number.
+//! Log events can arrive late, so each pull starts 15 minutes before the newest known event. The
+//! events of this overlap are remembered, so that a run with `--follow` does not store them with
+//! every pull. A new run stores them again; the scan counts them once.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
@@ -26,9 +26,10 @@ use crate::source::receipt::{Receipt, Settlement};
 use crate::telemetry::gauges::GaugeSlot;
 use bouncewatch_store::shutdown::stop_requested;
 
-/// Overlap of two pulls: an event that arrives later than this after a newer event is missed.
+/// Overlap of two pulls. An event is missed if it arrives after a pull found an event that is newer
+/// by more than this.
 const OVERLAP_MS: i64 = 15 * 60_000;
-/// Maximum number of remembered events; beyond it, events of the overlap are stored again.
+/// Maximum number of remembered events. If the overlap has more, some events are stored again.
 const REMEMBERED_MAX: usize = 200_000;
 /// Pause between pulls with `--follow`.
 const POLL_INTERVAL: Duration = Duration::from_secs(30);
@@ -38,8 +39,8 @@ const CALL_INTERVAL: Duration = Duration::from_millis(200);
 /// Maximum number of settlements that are received together.
 const SETTLEMENTS_MAX: usize = 1_024;
 
-/// Reads a log group until no newer event is found, or until the run stops with `follow`. The cursor follows the
-/// durable pages.
+/// Reads a log group until no newer event is found; with `follow`, until the run stops. Moves the
+/// cursor when pages become durable.
 ///
 /// # Errors
 /// If reading ended early. Pages that were sent before that are settled.
@@ -67,13 +68,13 @@ pub async fn run(
         settlements: sender,
         intake,
     };
-    // the puller drops its intake and its sender when it ends; then the workers and after them the settlements end
+    // the puller drops its intake when it ends; then the workers end, and last the settlements
     let (pulled, settled) =
         tokio::join!(puller.run(), settle(settlements, &ledger, &cursor, &stop));
     pulled.and(settled)
 }
 
-/// Moves the cursor until all receipts are gone.
+/// Moves the cursor as pages become durable, until all receipts are dropped.
 async fn settle(
     mut settlements: mpsc::UnboundedReceiver<Settlement>,
     ledger: &Mutex<PageLedger>,
@@ -130,7 +131,7 @@ struct LogPuller {
     started_at: i64,
     /// Time of the newest event that was sent, epoch milliseconds.
     newest: Option<i64>,
-    /// Time and hash of the sent events of the overlap.
+    /// Times and hashes of sent events within the overlap.
     remembered: BTreeSet<(i64, u128)>,
     is_failing: bool,
     failing_since: GaugeSlot<Instant>,
@@ -142,9 +143,9 @@ struct LogPuller {
 /// How a pull ended.
 #[derive(PartialEq, Eq)]
 enum PullEnd {
-    /// With the last page.
+    /// The last page was read.
     LastPage,
-    /// Before the last page, because the run stops.
+    /// The run stops.
     Stopped,
 }
 
@@ -157,7 +158,8 @@ impl LogPuller {
                 return Ok(());
             }
             if !self.settings.follow {
-                // a drain ends with the events that existed at its start, also if new events keep arriving
+                // a drain reads only the events that existed at its start, so new events do not
+                // prolong it
                 let caught_up = self.newest.is_some_and(|newest| newest >= self.started_at);
                 if self.newest == before || caught_up {
                     return Ok(());
@@ -182,7 +184,7 @@ impl LogPuller {
         let mut backoff = Backoff::default();
         loop {
             let next_call = Instant::now() + CALL_INTERVAL;
-            // a stop interrupts only waiting, never the sending of a page
+            // a stop interrupts only the wait for a response, never the sending of a page
             let response = tokio::select! {
                 biased;
                 () = stop_requested(&mut stop) => return Ok(PullEnd::Stopped),
@@ -216,8 +218,9 @@ impl LogPuller {
         }
     }
 
-    /// The pause after a failed call, or the error if a retry cannot succeed. An expired token restarts the pull;
-    /// events that were sent are remembered and skipped.
+    /// Returns the pause after a failed call, or the error if a retry cannot succeed. If the page
+    /// token has expired, the pull restarts; events that were already sent are remembered and
+    /// skipped.
     fn pause_after(
         &mut self,
         error: LogsError,
@@ -242,7 +245,7 @@ impl LogPuller {
     fn record_success(&mut self) {
         self.failing_since.clear();
         if std::mem::replace(&mut self.is_failing, false) {
-            tracing::warn!("reading log events works again");
+            tracing::warn!("log events can be read again");
         }
     }
 
@@ -252,7 +255,7 @@ impl LogPuller {
         let Some(last) = events.iter().filter_map(FilteredLogEvent::timestamp).max() else {
             return Some(());
         };
-        // an event with a time in the future must not move the cursor past events that are still to come
+        // an event with a time in the future must not move the cursor past events that arrive later
         let until = last.min(now);
         let mut bytes = Vec::new();
         let mut documents = Vec::new();
@@ -291,7 +294,7 @@ impl LogPuller {
         }
     }
 
-    /// Forgets events before the overlap, and the oldest events beyond the maximum.
+    /// Removes remembered events before the overlap, and the oldest ones above the maximum.
     fn forget_old_events(&mut self) {
         let from = self.newest.unwrap_or_default().saturating_sub(OVERLAP_MS);
         self.remembered = self.remembered.split_off(&(from, 0));

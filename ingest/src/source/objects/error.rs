@@ -4,7 +4,7 @@ use bouncewatch_store::aws::S3Error;
 
 use crate::source::files::FileError;
 
-/// Operation name for reading, in [`ObjectError::Refused`].
+/// Name of the read operation in [`ObjectError::Refused`].
 pub(super) const READ: &str = "read";
 
 /// Why an S3 object cannot be read or listed.
@@ -15,13 +15,13 @@ pub enum ObjectError {
     NotAnAddress(String),
     /// No object has this key or prefix.
     #[error(
-        "no object is at `{0}`, and none below it\n  hint: a prefix ends at a `/` of the key, and patterns are not supported; list the keys with `aws s3 ls`"
+        "no object at `{0}` or below it\n  hint: a prefix ends at a `/` of the key, and patterns are not supported; list the keys with `aws s3 ls`"
     )]
-    NothingThere(String),
+    NoneFound(String),
     /// The object does not exist, or was deleted.
-    #[error("could not read `{0}`: there is no such object (any more)")]
+    #[error("could not read `{0}`: no such object; it may have been deleted")]
     Missing(String),
-    /// The key cannot be requested.
+    /// The S3 client cannot request this key.
     #[error("could not read `{name}`: {why}")]
     Key {
         /// The object.
@@ -33,39 +33,39 @@ pub enum ObjectError {
     #[error(transparent)]
     Content(#[from] FileError),
     /// S3 refused the request, or the network failed.
-    #[error("could not {act} `{name}`: {why}")]
+    #[error("could not {operation} `{name}`: {why}")]
     Refused {
         /// `read` or `list`.
-        act: &'static str,
+        operation: &'static str,
         /// The object or prefix.
         name: String,
         /// The reason.
         why: S3Error,
     },
-    /// A task of the program failed.
+    /// A task panicked or was cancelled.
     #[error("a task that reads objects failed: {0}; this is a bug")]
     Task(#[from] tokio::task::JoinError),
 }
 
 impl ObjectError {
-    /// Whether a retry cannot succeed.
-    pub fn is_lasting(&self) -> bool {
+    /// Whether the error is permanent: a retry cannot succeed.
+    pub fn is_permanent(&self) -> bool {
         !matches!(self, Self::Refused { .. } | Self::Task(_))
     }
 
     /// Converts an error of the S3 client. `action` is the IAM permission that the request needs.
     pub(super) fn from_client(
-        act: &'static str,
+        operation: &'static str,
         action: &str,
         name: String,
         error: &object_store::Error,
     ) -> Self {
         match error {
-            object_store::Error::NotFound { .. } if act == READ => Self::Missing(name),
-            object_store::Error::InvalidPath { source } if act == READ => {
+            object_store::Error::NotFound { .. } if operation == READ => Self::Missing(name),
+            object_store::Error::InvalidPath { source } if operation == READ => {
                 Self::Key { name, why: source.to_string() }
             }
-            _ => Self::Refused { act, name, why: S3Error::new(error, action) },
+            _ => Self::Refused { operation, name, why: S3Error::new(error, action) },
         }
     }
 }

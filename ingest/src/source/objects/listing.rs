@@ -14,14 +14,14 @@ use tokio::task::{JoinError, JoinSet};
 use crate::source::intake::Intake;
 use crate::source::objects::error::ObjectError;
 use crate::source::objects::object::S3Object;
-use crate::source::objects::reader::{OBJECTS_AT_ONCE, read_object};
+use crate::source::objects::reader::{CONCURRENT_OBJECTS_MAX, read_object};
 
-/// Maximum number of objects that are listed ahead of the readers.
+/// Maximum number of listed objects that wait for a reader.
 const LISTED_AHEAD_MAX: usize = 10_000;
-/// Maximum number of failed objects that are reported one by one; the others are counted.
+/// Maximum number of failed objects that are reported individually; further ones are only counted.
 const FAILURES_MAX: usize = 100;
 
-/// Objects to read.
+/// One object, or all objects below a prefix, to read.
 #[derive(Debug)]
 pub struct Objects {
     client: Arc<dyn ObjectStore>,
@@ -36,7 +36,7 @@ enum ObjectSelection {
     Prefix(Path),
 }
 
-/// What became of objects.
+/// Result of reading objects.
 #[derive(Debug, Default)]
 pub struct ObjectsSummary {
     /// Errors of objects that could not be read.
@@ -77,8 +77,9 @@ impl Objects {
         }
     }
 
-    /// Finds the object at an address, or checks that objects exist below it, before anything is read. Objects below a
-    /// prefix that were last modified before `since` (epoch milliseconds) are skipped.
+    /// Finds the object at an address, or checks that objects exist below it. Reads no content.
+    /// Objects below a prefix that were last modified before `since` (epoch milliseconds) are
+    /// skipped.
     ///
     /// # Errors
     /// If no object exists, the address is invalid, or access is denied.
@@ -114,7 +115,7 @@ impl Objects {
                 let selection = ObjectSelection::Prefix(prefix);
                 Ok(Self { client, bucket, selection, since })
             }
-            None => Err(refused.unwrap_or_else(|| ObjectError::NothingThere(argument.to_owned()))),
+            None => Err(refused.unwrap_or_else(|| ObjectError::NoneFound(argument.to_owned()))),
             Some(Err(error)) => Err(refused.unwrap_or_else(|| {
                 ObjectError::from_client("list", "s3:ListBucket", argument.to_owned(), &error)
             })),
@@ -129,7 +130,7 @@ impl Objects {
         let mut reading = JoinSet::new();
         let mut stop = intake.stop.clone();
         loop {
-            while reading.len() >= OBJECTS_AT_ONCE {
+            while reading.len() >= CONCURRENT_OBJECTS_MAX {
                 reading.join_next().await.into_iter().for_each(|read| summary.add(read));
             }
             let next: Option<S3Object> = tokio::select! {
@@ -156,12 +157,12 @@ impl Objects {
         summary
     }
 
-    /// Lists the objects ahead of the readers.
+    /// Lists the objects while the readers read them.
     async fn list(self, out: mpsc::Sender<S3Object>, intake: Intake) -> Result<(), ObjectError> {
         let prefix = match self.selection {
             ObjectSelection::One(object) => {
                 intake.input_bytes.fetch_add(object.bytes, Ordering::Relaxed);
-                // fails if the run stopped
+                // an error means that the run stopped
                 _ = out.send(*object).await;
                 return Ok(());
             }

@@ -1,5 +1,5 @@
-//! Objects in S3: archives of events as Firehose, EventBridge or Lambda write them, in every format in which files are
-//! read.
+//! Reads S3 objects: archives of events from Firehose, EventBridge or Lambda, in the same formats
+//! as files.
 //!
 //! `listing` finds one object or all objects below a prefix, `reader` reads one object, and [`notifications`] reads the
 //! objects that messages of a queue point to.

@@ -1,7 +1,8 @@
 //! [`NotificationFollower`]: reads the S3 objects that messages of a queue point to (S3 event notifications).
 //!
-//! A message is settled when all events of its objects are durable. If an object can never be read, the message goes to
-//! quarantine. If an object cannot be read now, the message is not settled and becomes visible again.
+//! A message is settled when all events of its objects are durable. If an object fails with a
+//! permanent error, the message is quarantined. If it fails with a temporary error, the message is
+//! not settled and becomes visible again.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,7 +19,7 @@ use crate::source::delivery::{Delivery, Handling};
 use crate::source::intake::Intake;
 use crate::source::objects::error::ObjectError;
 use crate::source::objects::object::S3Object;
-use crate::source::objects::reader::{OBJECTS_AT_ONCE, read_object};
+use crate::source::objects::reader::{CONCURRENT_OBJECTS_MAX, read_object};
 use crate::source::receipt::Receipt;
 
 /// Reads the S3 objects that messages point to, several messages at a time.
@@ -34,7 +35,7 @@ pub struct NotificationFollower {
 enum Incomplete {
     /// The run stops.
     Stopped,
-    /// An object cannot be read now; a retry can succeed.
+    /// An object failed with a temporary error.
     Retry(ObjectError),
 }
 
@@ -43,18 +44,18 @@ impl NotificationFollower {
     pub fn new(buckets: Buckets) -> Self {
         Self {
             buckets,
-            permits: Arc::new(Semaphore::new(OBJECTS_AT_ONCE)),
+            permits: Arc::new(Semaphore::new(CONCURRENT_OBJECTS_MAX)),
             is_failing: AtomicBool::new(false),
             failure: Mutex::new(None),
         }
     }
 
-    /// Takes the first error of an object that could not be read. The message becomes visible again.
+    /// Returns and clears the first temporary error of an object.
     pub fn take_failure(&self) -> Option<ObjectError> {
         self.failure.lock().expect("lock is never poisoned").take()
     }
 
-    /// Waits for a permit, then reads the objects of a message in a task of its own.
+    /// Waits for a permit, then reads the objects of a message in a separate task.
     pub async fn follow(
         self: &Arc<Self>,
         message: Delivery,
@@ -64,7 +65,7 @@ impl NotificationFollower {
         let mut stop = intake.stop.clone();
         let permit = tokio::select! {
             biased;
-            // drops the receipt unsettled: the message becomes visible again
+            // drops the receipt without settling it: the message becomes visible again
             () = stop_requested(&mut stop) => return,
             permit = Arc::clone(&self.permits).acquire_owned() => permit,
         };
@@ -77,7 +78,7 @@ impl NotificationFollower {
 
     /// Reads the objects of a message and settles its receipt if all were sent to the workers.
     async fn read_and_settle(&self, message: Delivery, pointers: &[S3Pointer], intake: &Intake) {
-        // if it is dropped unsettled, the message becomes visible again
+        // if it is dropped without settling, the message becomes visible again
         let receipt = message.receipt.clone();
         match self.send(message, pointers, intake).await {
             Ok(()) => {
@@ -92,8 +93,8 @@ impl NotificationFollower {
         }
     }
 
-    /// Reads the objects of a quarantined message. If an object cannot be read now, the message stays in quarantine.
-    /// `None` if the run stops.
+    /// Reads the objects of a quarantined message. If an object fails with a temporary error, the
+    /// message stays in quarantine. `None` if the run stops.
     pub(crate) async fn follow_quarantined(
         &self,
         message: Delivery,
@@ -125,7 +126,7 @@ impl NotificationFollower {
         let received_at = message.received_at;
         let send = async |delivery| intake.send(delivery).await.ok_or(Incomplete::Stopped);
         let sent = async {
-            // the message can contain further documents
+            // the message can contain documents besides the pointers
             send(message.with_handling(Handling::DecodeFollowed)).await?;
             for (reason, detail) in self.read_all(pointers, receipt.as_ref(), intake).await? {
                 let delivery = Delivery::message(body.clone(), Arc::clone(&origin), received_at)
@@ -140,7 +141,7 @@ impl NotificationFollower {
         Ok(())
     }
 
-    /// Reads objects. Returns the errors of objects that can never be read, by reason.
+    /// Reads objects. Returns the permanent errors, by reason.
     async fn read_all(
         &self,
         pointers: &[S3Pointer],
@@ -155,7 +156,7 @@ impl NotificationFollower {
                 Err(error) => error,
             };
             let reason = match &error {
-                error if !error.is_lasting() => None,
+                error if !error.is_permanent() => None,
                 ObjectError::Missing(_) => Some(QuarantineReason::ObjectMissing),
                 _ => Some(QuarantineReason::ObjectUnreadable),
             };
@@ -186,7 +187,7 @@ impl NotificationFollower {
         let reading = tokio::task::spawn_blocking(move || {
             let read = read_object(object, &intake, receipt.as_ref());
             let is_done =
-                read.as_ref().map_or_else(ObjectError::is_lasting, |is_complete| *is_complete);
+                read.as_ref().map_or_else(ObjectError::is_permanent, |is_complete| *is_complete);
             if is_done {
                 receipt.into_iter().for_each(Receipt::settle);
             }
@@ -195,7 +196,7 @@ impl NotificationFollower {
         reading.await?
     }
 
-    /// Keeps the first error, and logs only the first of consecutive failures.
+    /// Keeps the first error. Logs only the first of consecutive failures.
     fn record_failure(&self, error: ObjectError) {
         if !self.is_failing.swap(true, Ordering::AcqRel) {
             tracing::warn!(%error, "an object cannot be read; its message becomes visible again");

@@ -7,7 +7,7 @@ use object_store::{GetOptions, ObjectMeta, ObjectStore};
 
 use crate::source::objects::error::{ObjectError, READ};
 
-/// An object in S3, as of a listing or a HEAD request.
+/// An object in S3, as returned by a listing or a HEAD request.
 #[derive(Debug, Clone)]
 pub(super) struct S3Object {
     pub(super) client: Arc<dyn ObjectStore>,
@@ -35,7 +35,7 @@ impl S3Object {
         let head = async {
             let path = Path::parse(key)?;
             if path.as_ref() != key {
-                // the client normalises the key and would request another object
+                // the client normalised the key and would request a different object
                 let source = object_store::path::Error::EmptySegment { path: key.to_owned() };
                 return Err(object_store::Error::InvalidPath { source });
             }

@@ -1,7 +1,8 @@
-//! [`ObjectReader`]: one object as a blocking stream of bytes.
+//! [`ObjectReader`]: reads one object as a blocking stream of bytes.
 //!
-//! The object is read in parts, one range request each. A broken connection or a slow store then costs one part, not
-//! the object. At most two parts are in memory: while one is read, the next is requested.
+//! The object is read in parts, with one range request per part. If a connection breaks, only one
+//! part must be requested again. At most two parts are in memory: while one is read, the next is
+//! requested.
 
 use std::io::{Error, Read, Result};
 use std::sync::Arc;
@@ -17,8 +18,8 @@ use crate::source::objects::error::{ObjectError, READ};
 use crate::source::objects::object::S3Object;
 use crate::source::receipt::Receipt;
 
-/// Maximum number of objects that are read at the same time, so that network latency is not the limit.
-pub(super) const OBJECTS_AT_ONCE: usize = 4;
+/// Maximum number of objects that are read at the same time. More than one hides network latency.
+pub(super) const CONCURRENT_OBJECTS_MAX: usize = 4;
 /// Bytes of one range request.
 const PART_BYTES: u64 = 4 * 1024 * 1024;
 
@@ -37,7 +38,8 @@ pub(super) fn read_object(
     match read_with_receipt(reader, &name, intake, receipt) {
         Ok(is_complete) => Ok(is_complete),
         Err(FileError::Read { origin, at, source }) => {
-            // an error of the S3 client passes through the decompression unchanged; other errors concern the content
+            // errors of the S3 client pass through the decompression unchanged; all others are
+            // about the content
             Err(match source.downcast::<object_store::Error>() {
                 Ok(error) => ObjectError::from_client(READ, permission, origin, &error),
                 Err(source) => FileError::Read { origin, at, source }.into(),
@@ -76,7 +78,7 @@ impl ObjectReader {
         let is_whole_object = self.requested == 0 && end == object.bytes;
         let options = GetOptions {
             range: (!is_whole_object).then_some(GetRange::Bounded(self.requested..end)),
-            // a replaced object fails instead of mixing parts of two objects
+            // if the object is replaced, fail instead of mixing parts of two objects
             if_match: object.e_tag,
             version: object.version,
             ..GetOptions::default()

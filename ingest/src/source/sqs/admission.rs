@@ -1,4 +1,4 @@
-//! How a received message is handled: as a delivery, as pointers to S3 objects, or not now.
+//! [`Admission`]: how a received message is handled.
 
 use crate::decode::find_pointers;
 use crate::decode::outcome::{QuarantineReason, Rejection};
@@ -6,18 +6,18 @@ use crate::decode::pointers::S3Pointer;
 use crate::source::delivery::{Delivery, Handling};
 use crate::source::sqs::signature::SignatureError;
 
-/// A message that was received.
+/// How a received message is handled.
 pub(super) enum Admission {
-    /// It is decoded, or quarantined.
+    /// The workers decode or quarantine it.
     Plain(Delivery),
-    /// It points to S3 objects.
+    /// It points to S3 objects, which must be read too.
     Notification(Delivery, Vec<S3Pointer>),
-    /// It cannot be checked now: it stays in its queue.
-    Left,
+    /// It stays in its queue, because its signature cannot be checked now.
+    LeaveInQueue,
 }
 
 impl Admission {
-    /// Returns how a message is handled after the check of its signature.
+    /// Decides how a message is handled, from the result of its signature check.
     pub(super) fn of(message: Delivery, signature: &Result<(), SignatureError>) -> Self {
         match signature {
             Ok(()) => {}
@@ -25,7 +25,7 @@ impl Admission {
                 let rejection = Rejection::new(QuarantineReason::SignatureInvalid, *why);
                 return Self::Plain(message.with_handling(Handling::Quarantine(rejection)));
             }
-            Err(SignatureError::Unavailable { .. }) => return Self::Left,
+            Err(SignatureError::Unavailable { .. }) => return Self::LeaveInQueue,
         }
         match find_pointers(&message.bytes) {
             None => Self::Plain(message),

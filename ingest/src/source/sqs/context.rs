@@ -1,4 +1,4 @@
-//! [`QueueContext`]: what the receivers and the deleter of a queue share.
+//! [`QueueContext`]: state shared by the receivers and the deleter of a queue.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,7 +13,7 @@ use crate::source::sqs::settings::QueueSettings;
 use crate::source::sqs::signature::{SignatureError, SnsVerifier};
 use crate::telemetry::metrics::Telemetry;
 
-/// What the receivers and the deleter of a queue share.
+/// State shared by the receivers and the deleter of a queue.
 #[derive(Debug, Clone)]
 pub(super) struct QueueContext {
     pub(super) queue: Queue,
@@ -26,7 +26,7 @@ pub(super) struct QueueContext {
     pub(super) telemetry: Arc<Telemetry>,
 }
 
-/// Warnings that are logged once per run.
+/// Warnings that are logged at most once per run.
 #[derive(Debug, Default)]
 pub(super) struct SettleWarnings {
     pub(super) visibility: WarnOnce,
@@ -34,12 +34,12 @@ pub(super) struct SettleWarnings {
     pub(super) certificate: WarnOnce,
 }
 
-/// Whether a warning was logged.
+/// Flag that limits a warning to one log line.
 #[derive(Debug, Default)]
 pub(super) struct WarnOnce(AtomicBool);
 
 impl WarnOnce {
-    /// True the first time.
+    /// Returns true on the first call only.
     pub(super) fn is_first(&self) -> bool {
         !self.0.swap(true, Ordering::AcqRel)
     }
@@ -58,15 +58,15 @@ impl QueueContext {
         call_sqs(action, &self.queue.url, &self.telemetry, call).await
     }
 
-    /// Checks the signature of a message, if signatures are checked. While a certificate cannot be loaded, its messages
-    /// become visible again.
+    /// Checks the signature of a message; always succeeds if signatures are not checked. While a
+    /// certificate cannot be loaded, its messages stay in the queue.
     pub(super) async fn check_signature(&self, body: &[u8]) -> Result<(), SignatureError> {
         let Some(verifier) = &self.verifier else { return Ok(()) };
         let result = verifier.check(body).await;
         if let Err(error @ SignatureError::Unavailable { .. }) = &result
             && self.warnings.certificate.is_first()
         {
-            tracing::warn!(%error, "messages with unchecked signatures stay in the queue");
+            tracing::warn!(%error, "could not check the signature of messages; they stay in the queue");
         }
         result
     }

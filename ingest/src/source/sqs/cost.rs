@@ -1,5 +1,5 @@
-//! Estimated price of requests to SQS, from list prices of us-east-1 (2026, cloudburn.io/blog/amazon-sqs-pricing);
-//! `docs/src/consumer.md` describes the estimate.
+//! Estimates the price of SQS requests, from list prices of us-east-1 (2026,
+//! cloudburn.io/blog/amazon-sqs-pricing); `docs/src/consumer.md` describes the estimate.
 
 use std::time::Duration;
 
@@ -10,11 +10,12 @@ use crate::telemetry::billed_requests::BilledRequests;
 const STANDARD_DOLLARS: f64 = 0.40;
 /// Price of one million requests to a FIFO queue, US dollars.
 const FIFO_DOLLARS: f64 = 0.50;
-/// SQS charges one request for each 64 KB of payload.
+/// Payload size that SQS charges as one request, bytes.
 const CHUNK_BYTES: usize = 64 * 1024;
 /// A month of 30 days.
 const MONTH_SECS: u64 = 30 * 24 * 60 * 60;
-/// Minimum duration of a run that is extrapolated to a month; in a shorter run the start has too much weight.
+/// Minimum duration of a run for an extrapolation to a month. In a shorter run, requests at the
+/// start dominate.
 const EXTRAPOLATE_AFTER: Duration = Duration::from_mins(10);
 
 /// Number of requests that SQS charges for one call with a payload of `bytes`.
@@ -29,14 +30,15 @@ impl BilledRequests {
         (self.standard as f64 * STANDARD_DOLLARS + self.fifo as f64 * FIFO_DOLLARS) / 1_000_000.0
     }
 
-    /// Requests of a month with `--follow` in which no message arrives: one receiver per queue, long polls of 20 s.
+    /// Requests per month of an idle consumer with `--follow`: one receiver per queue, long polls
+    /// of 20 s.
     pub fn idle_month(standard_queues: u64, fifo_queues: u64) -> Self {
         let polls = MONTH_SECS / u64::from(POLL_SECS_FOLLOW.unsigned_abs());
         Self { standard: standard_queues * polls, fifo: fifo_queues * polls }
     }
 
-    /// Requests of a month at the pace of a run with these requests and this duration; `None` if the run is shorter
-    /// than ten minutes.
+    /// Extrapolates the requests of a run with duration `took` to a month; `None` if the run is
+    /// shorter than ten minutes.
     pub fn month(self, took: Duration) -> Option<Self> {
         let month = |requests: u64| {
             let scaled = u128::from(requests) * u128::from(MONTH_SECS) * 1_000 / took.as_millis();

@@ -1,13 +1,14 @@
-//! [`InFlightElsewhere`]: messages that a drain could not receive, because another consumer has received them, or a
-//! consumer that was killed.
+//! [`InFlightElsewhere`]: messages that a drain cannot receive, because they are in flight at
+//! another consumer, which may have been killed.
 
 use std::time::Duration;
 
 use crate::source::sqs::context::QueueContext;
 use crate::source::sqs::error::QueueError;
 
-/// Number of queries and the pause between them: SQS counts deleted messages as in flight for some seconds.
-const QUERIES: u32 = 5;
+/// Maximum number of queries. SQS counts deleted messages as in flight for a few seconds.
+const QUERIES_MAX: u32 = 5;
+/// Pause between two queries.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// Messages in flight that this run has not received.
@@ -15,23 +16,24 @@ const PAUSE: Duration = Duration::from_secs(1);
 pub struct InFlightElsewhere {
     /// Number of messages.
     pub messages: u64,
-    /// Time after which they are visible again, epoch milliseconds, unless their consumer deletes them or uses a longer
-    /// visibility timeout than the queue and this run.
+    /// Estimated time at which they are visible again, epoch milliseconds. It is later if their
+    /// consumer uses a longer visibility timeout than the queue and this run.
     pub visible_by: Option<i64>,
-    /// Whether the number of a queue is unknown, because `sqs:GetQueueAttributes` is denied.
+    /// Whether the number is unknown for a queue, because `sqs:GetQueueAttributes` is denied.
     pub is_denied: bool,
 }
 
 impl InFlightElsewhere {
-    /// Queries a drained queue. `own` is the number of messages that this run has received and not deleted, `has_deleted`
-    /// whether it has deleted any.
+    /// Queries a drained queue. `own` is the number of messages that this run received and did not
+    /// delete. If this run deleted messages (`has_deleted`), the query is repeated, because SQS
+    /// counts them as in flight for a few seconds.
     pub(super) async fn query(
         context: &QueueContext,
         own: u64,
         has_deleted: bool,
         now: i64,
     ) -> Result<Self, QueueError> {
-        for query in 1..=QUERIES {
+        for query in 1..=QUERIES_MAX {
             let attributes = context.queue.attributes_if_allowed(&context.telemetry).await?;
             let Some(attributes) = attributes else {
                 return Ok(Self { is_denied: true, ..Self::default() });
@@ -40,7 +42,7 @@ impl InFlightElsewhere {
             if messages == 0 {
                 break;
             }
-            if !has_deleted || query == QUERIES {
+            if !has_deleted || query == QUERIES_MAX {
                 let timeout = attributes.visibility_secs.map(Duration::from_secs);
                 let timeout = timeout.unwrap_or_default().max(context.settings.visibility);
                 let timeout_ms = i64::try_from(timeout.as_millis()).unwrap_or(i64::MAX);
@@ -52,7 +54,7 @@ impl InFlightElsewhere {
         Ok(Self::default())
     }
 
-    /// Adds those of another queue.
+    /// Adds the messages of another queue.
     pub fn add(&mut self, other: Self) {
         self.messages += other.messages;
         self.visible_by = self.visible_by.max(other.visible_by);

@@ -1,4 +1,4 @@
-//! [`QueueError`]: why a queue cannot be used, with the next command as a hint.
+//! [`QueueError`]: why a queue cannot be used, with a hint for the operator.
 
 use aws_sdk_sqs::error::ProvideErrorMetadata;
 use bouncewatch_schemas::aws_error::is_credential_code;
@@ -50,13 +50,13 @@ pub enum QueueError {
 }
 
 impl QueueError {
-    /// Whether a retry cannot succeed.
-    pub fn is_final(&self) -> bool {
+    /// Whether the error is permanent: a retry cannot succeed.
+    pub fn is_permanent(&self) -> bool {
         matches!(self, Self::NoSuchQueue(_) | Self::Denied { .. } | Self::NotAQueue(_))
     }
 
-    /// Converts an error of the SDK. The SDK prints the body of an unreadable response; `no_response_reason` leaves it out,
-    /// because it may contain email addresses (invariant I-8).
+    /// Converts an error of the SDK. The SDK prints the body of an unreadable response;
+    /// `no_response_reason` omits it, because it may contain email addresses (invariant I-8).
     pub(super) fn from_sdk<E>(action: &'static str, queue: &str, error: &E) -> Self
     where
         E: ProvideErrorMetadata + std::error::Error,

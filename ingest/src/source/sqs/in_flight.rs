@@ -30,7 +30,7 @@ struct InFlightMessage {
 }
 
 impl InFlight {
-    /// An empty list, with its slot of the gauge.
+    /// An empty list. `gauge` receives the number of messages.
     pub(super) fn new(gauge: GaugeSlot<i64>) -> Self {
         let count = watch::Sender::new(0);
         Self { next_id: AtomicU64::new(0), messages: Mutex::default(), count, gauge }
@@ -40,7 +40,7 @@ impl InFlight {
         self.messages.lock().expect("lock is never poisoned")
     }
 
-    /// Adds messages that were received now. They get consecutive numbers; returns the first.
+    /// Adds messages that were just received. They get consecutive IDs; returns the first ID.
     pub(super) fn add(
         &self,
         receipt_handles: impl ExactSizeIterator<Item = String>,
@@ -58,7 +58,7 @@ impl InFlight {
         first
     }
 
-    /// Publishes the number of messages under the lock, so that the last published number is the current one.
+    /// Publishes the number of messages. Call it under the lock, so that updates stay in order.
     fn publish_count(&self, messages: &BTreeMap<u64, InFlightMessage>) {
         self.count.send_replace(messages.len());
         self.gauge.set(i64::try_from(messages.len()).unwrap_or(i64::MAX));
@@ -92,7 +92,8 @@ impl InFlight {
         _ = current.wait_for(|current| *current <= count).await;
     }
 
-    /// Messages that become visible before `soon` and that SQS can keep invisible until `until`.
+    /// Messages that become visible by `soon`, without those that SQS cannot keep invisible until
+    /// `until`.
     pub(super) fn expiring(&self, soon: Instant, until: Instant) -> Vec<(u64, String)> {
         let messages = self.messages();
         let expiring = messages.iter().filter(|(_, message)| {
@@ -134,7 +135,7 @@ mod tests {
         in_flight.record_extension([one], start + secs(120));
         assert!(expiring(60, 120).is_empty());
         assert_eq!(expiring(90, 150), [(two, "two".to_owned())]);
-        // SQS keeps no message invisible for more than twelve hours after the receive
+        // the first message has reached the limit of 12 hours
         assert_eq!(expiring(43_000, 43_210), [(two, "two".to_owned())]);
         in_flight.remove([one, two]);
         in_flight.wait_for_at_most(0).await;

@@ -1,10 +1,16 @@
 //! SQS: receives messages with long polls and deletes them when they are durable.
 //!
-//! `queue` is the queue and its attributes, `records` are messages that AWS Lambda received, `admission` decides how a
-//! received message is handled, `receiver_pool` receives messages, `receive_monitor` warns about old and
-//! redelivered ones, `response` parses the responses, `in_flight` lists the messages in flight, `settle` deletes
-//! messages and extends their visibility timeout, `elsewhere` counts the messages of other consumers, `signature` checks
-//! signatures of SNS, and `cost` estimates the price of requests.
+//! | module | purpose |
+//! |---|---|
+//! | `queue` | find the queue, read its attributes, make calls |
+//! | `receiver_pool` | receive messages |
+//! | `response` | parse the responses |
+//! | `admission`, `signature` | decide how a message is handled, check its SNS signature |
+//! | `receive_monitor` | warn about old and redelivered messages |
+//! | `in_flight`, `elsewhere` | list the messages in flight, count those of other consumers |
+//! | `settle` | delete messages, extend their visibility timeout |
+//! | `records` | handle messages that AWS Lambda received |
+//! | `cost` | estimate the price of requests |
 
 mod admission;
 mod context;
@@ -38,8 +44,8 @@ pub use settings::QueueSettings;
 pub use settle::QueueSummary;
 pub use signature::SnsVerifier;
 
-/// Receives messages until the queue is drained, or until the run stops with `follow`, and deletes settled messages.
-/// With a `verifier`, messages that SNS has not signed are quarantined.
+/// Receives messages until the queue is drained (with `follow`: until the run stops), and deletes
+/// settled messages. With a `verifier`, messages without a valid SNS signature are quarantined.
 pub async fn run(
     queue: Queue,
     intake: Intake,
@@ -66,7 +72,7 @@ pub async fn run(
         ..QueueSummary::default()
     });
     extending.abort();
-    // all receipts are settled or dropped, so no notification is being followed
+    // all receipts are settled or dropped, so no object of a notification is still being read
     let object_failure = context.follower.take_failure();
     let mut failure = failure.or(summary.failure);
     let mut in_flight = None;

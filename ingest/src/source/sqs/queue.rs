@@ -31,7 +31,7 @@ pub fn client_settings(config: &aws_config::SdkConfig) -> aws_sdk_sqs::config::B
 #[derive(Debug, Clone)]
 pub struct Queue {
     pub(super) client: Client,
-    /// S3 clients for notifications in its messages.
+    /// S3 clients for objects that messages of this queue point to.
     pub(super) buckets: Buckets,
     pub(super) url: String,
     pub(super) attributes: Option<QueueAttributes>,
@@ -44,11 +44,11 @@ pub struct QueueAttributes {
     pub visible: u64,
     /// `ApproximateNumberOfMessagesNotVisible`: messages in flight, of all consumers.
     pub in_flight: u64,
-    /// `VisibilityTimeout`: the timeout of consumers that give none, seconds.
+    /// `VisibilityTimeout`: the timeout if a consumer does not set one, seconds.
     pub visibility_secs: Option<u64>,
     /// `MessageRetentionPeriod`, seconds.
     pub retention_secs: Option<u64>,
-    /// Whether its redrive policy names a dead-letter queue.
+    /// Whether the redrive policy names a dead-letter queue.
     pub has_dead_letter_queue: bool,
 }
 
@@ -70,7 +70,7 @@ pub fn region_of(argument: &str) -> Option<String> {
 }
 
 impl Queue {
-    /// Finds a queue by URL or ARN and reads its attributes, before any message is received.
+    /// Finds a queue by URL or ARN and reads its attributes.
     ///
     /// # Errors
     /// If the queue does not exist or the call fails.
@@ -85,7 +85,8 @@ impl Queue {
             None => argument.to_owned(),
             Some(arn) => url_of(&client, argument, arn, telemetry).await?,
         };
-        // S3 sends notifications only to a queue in the region of the bucket
+        // S3 sends notifications only to queues in the region of the bucket, so the region is the
+        // same
         let buckets = Buckets::new(config.clone());
         let mut queue = Self { client, buckets, url, attributes: None };
         queue.attributes = queue.attributes_if_allowed(telemetry).await?;

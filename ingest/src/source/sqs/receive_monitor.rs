@@ -12,7 +12,7 @@ use crate::source::sqs::error::QueueError;
 use crate::telemetry::gauges::GaugeSlot;
 use crate::telemetry::metrics::Telemetry;
 
-/// A receive count from which a message indicates a problem.
+/// Receive count of a message at which a warning is logged.
 const RECEIVE_COUNT_WARN: i64 = 5;
 const HOUR_MS: i64 = 3_600_000;
 
@@ -75,13 +75,14 @@ impl ReceiveMonitor {
         }
     }
 
-    /// Whether the body of a message has the hash that SQS computed when it was sent. The SDK does not compare them.
+    /// Whether the body of a message matches the MD5 hash that SQS computed when it was sent. The
+    /// SDK does not check this.
     pub(super) fn is_intact(&self, message: &Message) -> bool {
         let body = message.body.as_deref().unwrap_or_default();
         let is_intact = has_md5(body.as_bytes(), message.md5_of_body.as_deref());
         if !is_intact && self.damaged.is_first() {
             tracing::warn!(
-                "a message was damaged on its way: its body does not match its MD5 hash; it stays in the queue"
+                "a message is damaged: its body does not match its MD5 hash; it stays in the queue"
             );
         }
         is_intact
@@ -104,19 +105,19 @@ impl ReceiveMonitor {
     pub(super) fn record_success(&self) {
         self.failing_since.clear();
         if self.is_failing.swap(false, Ordering::AcqRel) {
-            tracing::warn!("receiving works again");
+            tracing::warn!("messages can be received again");
         }
     }
 }
 
-/// Whether a body has an MD5 hash, in hexadecimal digits. True if there is no hash.
+/// Whether a body matches an MD5 hash in hexadecimal digits. True if `hash` is `None`.
 pub(super) fn has_md5(body: &[u8], hash: Option<&str>) -> bool {
     let Some(expected) = hash else { return true };
     let expected = expected.chars().map(|digit| digit.to_ascii_lowercase());
     hex_digits(&Md5::digest(body)).eq(expected)
 }
 
-/// Bytes of the bodies of messages.
+/// Total size of the bodies of messages, bytes.
 pub(super) fn body_bytes(messages: &[Message]) -> usize {
     messages.iter().map(|message| message.body.as_ref().map_or(0, String::len)).sum()
 }

@@ -1,5 +1,5 @@
-//! [`ReceiverPool`]: receivers with long polls. Their number grows while responses are full and shrinks while they are
-//! empty.
+//! [`ReceiverPool`]: receives messages with long polls. The number of active receivers grows after
+//! full responses and shrinks after empty ones.
 
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -30,13 +30,13 @@ use crate::telemetry::gauges::GaugeSlot;
 const POLL_SECS_DRAIN: i32 = 2;
 /// Consecutive empty responses of a receiver after which a drain checks whether the queue is empty.
 const EMPTY_RESPONSES: u32 = 2;
-/// A response with more bytes starts no further receiver: ten messages can have 10 MiB.
+/// Maximum size of a response after which a receiver is added, bytes. Ten messages can have 10 MiB.
 const GROWTH_BYTES_MAX: usize = 256 * 1024;
 /// Interval of flush requests while a FIFO queue holds messages back.
 const FIFO_FLUSH_INTERVAL: Duration = Duration::from_millis(50);
-/// Time without messages after which a drain requests a flush, and the interval of further requests. The same applies
-/// to receivers that wait because too many messages are in flight.
-const QUIET: Duration = Duration::from_millis(50);
+/// Time without messages after which a drain requests a flush, and interval of further requests.
+/// Receivers that wait because too many messages are in flight use the same interval.
+const QUIET_PERIOD: Duration = Duration::from_millis(50);
 /// Maximum number of messages in flight. SQS allows 120,000 per queue.
 const IN_FLIGHT_MAX: usize = 8 * 1024;
 
@@ -59,7 +59,7 @@ pub(super) struct ReceiverPool {
 
 /// Why a receiver stops polling.
 enum PollEnd {
-    /// Fewer receivers are enough; it returns its permit.
+    /// The pool needs fewer receivers; this one waits for a new permit.
     Surplus,
     /// The queue is drained, or the run stops.
     Drained,
@@ -107,9 +107,9 @@ impl ReceiverPool {
                 () = stop_requested(&mut stop) => return Ok(()),
                 permit = self.permits.acquire() => permit,
             };
-            // closed when another receiver ended the run
+            // the semaphore is closed: another receiver has ended the drain or failed
             let Ok(permit) = permit else { return Ok(()) };
-            // `active` counts the permits in use
+            // `active` counts the permits in use; `poll` adds a permit for a further receiver
             permit.forget();
             match Box::pin(self.poll()).await {
                 Ok(PollEnd::Surplus) => {}
@@ -134,7 +134,8 @@ impl ReceiverPool {
         let mut empty_responses = 0;
         let mut backoff = Backoff::default();
         while !self.permits.is_closed() {
-            // a stop interrupts only waiting, never the sending of messages to the workers
+            // a stop interrupts only the wait for a response, never the sending of messages to the
+            // workers
             let received = tokio::select! {
                 biased;
                 () = stop_requested(&mut stop) => return Ok(PollEnd::Drained),
@@ -169,7 +170,8 @@ impl ReceiverPool {
             if self.grow(&messages) {
                 self.permits.add_permits(1);
             }
-            // a drain ends when it gets only messages that were sent after its start, also if the queue is never empty
+            // a drain ends when it gets only messages that were sent after its start: a busy queue
+            // is never empty
             let QueueSettings { follow, wait_in_flight, .. } = self.context.settings;
             let caught_up = !follow
                 && !wait_in_flight
@@ -181,9 +183,10 @@ impl ReceiverPool {
         Ok(PollEnd::Drained)
     }
 
-    /// Pauses before a retry. Returns the error if a retry cannot succeed, or if a drain has retried often enough.
+    /// Pauses before a retry. Returns the error if it is permanent, or if a drain has no retries
+    /// left.
     async fn pause(&self, backoff: &mut Backoff, error: QueueError) -> Result<(), QueueError> {
-        let pause = backoff.pause(self.context.settings.follow).filter(|_| !error.is_final());
+        let pause = backoff.pause(self.context.settings.follow).filter(|_| !error.is_permanent());
         let Some(pause) = pause else { return Err(error) };
         self.monitor.record_failure(&error);
         tokio::time::sleep(pause).await;
@@ -200,7 +203,7 @@ impl ReceiverPool {
             // a FIFO queue returns messages of a group only after the earlier ones are deleted
             self.intake.request_flush();
             tokio::select! {
-                // a message may reach a worker only after the flush request; then the next request flushes it
+                // a message that reaches a worker after this request is flushed by the next request
                 () = tokio::time::sleep(FIFO_FLUSH_INTERVAL) => {}
                 () = self.context.in_flight.wait_for_at_most(0) => {}
             }
@@ -212,8 +215,8 @@ impl ReceiverPool {
                 Ok(Some(attributes)) if attributes.visible == 0 => {
                     return Ok(Some(PollEnd::Drained));
                 }
-                Err(error) if error.is_final() => return Err(error),
-                // without attributes, more empty responses are the evidence
+                Err(error) if error.is_permanent() => return Err(error),
+                // without attributes, require more empty responses before the drain ends
                 Ok(None) | Err(_) if empty_responses >= 2 * EMPTY_RESPONSES => {
                     return Ok(Some(PollEnd::Drained));
                 }
@@ -223,7 +226,8 @@ impl ReceiverPool {
         Ok(self.shrink().then_some(PollEnd::Surplus))
     }
 
-    /// Whether the drain waits for messages that are in flight elsewhere. Makes the next polls as long as possible.
+    /// Whether the drain waits for messages that are in flight elsewhere. If so, sets `is_waiting`,
+    /// so that the next polls use the maximum wait time.
     fn waits_for(&self, attributes: &QueueAttributes) -> bool {
         let own = u64::try_from(self.context.in_flight.len()).unwrap_or(u64::MAX);
         let waits = self.context.settings.wait_in_flight && attributes.in_flight > own;
@@ -236,24 +240,24 @@ impl ReceiverPool {
         waits
     }
 
-    /// Waits for the response of a poll. A drain requests a flush meanwhile if the queue is quiet, so that the last
-    /// messages are stored and deleted while the last polls wait.
+    /// Waits for the response of a poll. Meanwhile, a drain requests a flush if no messages arrive,
+    /// so that the last messages are stored and deleted while the last polls wait.
     async fn wait_for_response<T>(&self, mut poll: Pin<&mut impl Future<Output = T>>) -> T {
         loop {
             tokio::select! {
                 response = &mut poll => return response,
-                () = tokio::time::sleep(QUIET), if !self.context.settings.follow => {
+                () = tokio::time::sleep(QUIET_PERIOD), if !self.context.settings.follow => {
                     self.request_flush_if_quiet();
                 }
             }
         }
     }
 
-    /// Requests a flush if no message has arrived for [`QUIET`]. A message that has not reached a worker by then is
-    /// flushed by the next request.
+    /// Requests a flush if no message has arrived for [`QUIET_PERIOD`]. A message that has not
+    /// reached a worker by then is flushed by the next request.
     fn request_flush_if_quiet(&self) {
         let mut since = self.quiet_since();
-        if since.elapsed() >= QUIET && self.context.in_flight.len() > 0 {
+        if since.elapsed() >= QUIET_PERIOD && self.context.in_flight.len() > 0 {
             *since = Instant::now();
             self.intake.request_flush();
         }
@@ -295,13 +299,14 @@ impl ReceiverPool {
         self.active_gauge.set_with(active);
     }
 
-    /// Receives once. Returns the messages and the time of the response, at which the visibility timeout starts.
+    /// Makes one receive call. Returns the messages, and the time of the response as the start of
+    /// their visibility timeout.
     async fn receive(&self) -> Result<(Vec<Message>, Instant), QueueError> {
         let QueueContext { queue, settings, in_flight, telemetry, .. } = &self.context;
         while in_flight.len() > IN_FLIGHT_MAX {
             tokio::select! {
                 () = in_flight.wait_for_at_most(IN_FLIGHT_MAX) => {}
-                () = tokio::time::sleep(QUIET) => self.request_flush_if_quiet(),
+                () = tokio::time::sleep(QUIET_PERIOD) => self.request_flush_if_quiet(),
             }
         }
         let wait = if self.is_blocked_by_own_messages() {
@@ -341,7 +346,8 @@ impl ReceiverPool {
         let context = &self.context;
         context.telemetry.received.inc_by(u64::try_from(messages.len()).unwrap_or_default());
         self.monitor.record_messages(&messages, received_at, context);
-        // all are recorded before the first one is sent: messages that wait for the intake need extensions too
+        // record all messages before sending the first: while they wait for the intake, their
+        // visibility timeout must be extended too
         let handles =
             messages.iter_mut().map(|message| message.receipt_handle.take().unwrap_or_default());
         let first = context.in_flight.add(handles, received, context.settings.visibility);
@@ -362,8 +368,8 @@ impl ReceiverPool {
                 Admission::Notification(delivery, pointers) => {
                     notifications.push((delivery, pointers));
                 }
-                // becomes visible again
-                Admission::Left => {}
+                // drops the receipt: the message becomes visible again
+                Admission::LeaveInQueue => {}
             }
         }
         self.intake.send_all(plain).await?;

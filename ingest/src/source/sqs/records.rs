@@ -1,4 +1,5 @@
-//! Messages that AWS Lambda received from a queue. Lambda deletes them, except those that the function reports.
+//! Messages that AWS Lambda received from a queue. Lambda deletes them, except messages that the
+//! function reports as failed.
 
 use std::sync::Arc;
 
@@ -28,11 +29,11 @@ pub struct QueueEvent {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct QueueRecord {
-    /// ID by which a failure is reported.
+    /// Message ID, used to report a failure to Lambda.
     pub message_id: String,
-    /// Body.
+    /// Body of the message.
     pub body: String,
-    /// Hash of the body, computed by SQS when it was sent.
+    /// MD5 hash of the body, computed by SQS when the message was sent.
     pub md5_of_body: Option<String>,
     /// The service that sent the event.
     pub event_source: String,
@@ -49,19 +50,19 @@ impl QueueEvent {
     }
 }
 
-/// Messages that are ingested in one run. The settlement of each has its position as ID; a message without one is not
-/// durable.
+/// Messages that are ingested in one run. The ID of a settlement is the index of its message in
+/// `records`. A message without a settlement is not durable.
 #[derive(Debug)]
 pub struct RecordBatch {
     /// Messages.
     pub records: Vec<QueueRecord>,
     /// Receives the settlements.
     pub settlements: mpsc::UnboundedSender<Settlement>,
-    /// Reads the S3 objects that messages point to.
+    /// Reads the S3 objects that messages point to. Keeps the first error.
     pub follower: Arc<NotificationFollower>,
 }
 
-/// Sends the messages to the workers. The follower has the first error of an S3 object that could not be read.
+/// Sends the messages to the workers.
 pub(crate) async fn run(batch: RecordBatch, intake: Intake, verifier: Option<Arc<SnsVerifier>>) {
     let RecordBatch { records, settlements, follower } = batch;
     intake.telemetry.received.inc_by(u64::try_from(records.len()).unwrap_or_default());
@@ -72,7 +73,7 @@ pub(crate) async fn run(batch: RecordBatch, intake: Intake, verifier: Option<Arc
         if !has_md5(record.body.as_bytes(), record.md5_of_body.as_deref()) {
             tracing::warn!(
                 message_id = record.message_id,
-                "a message was damaged on its way: its body does not match its MD5 hash; it stays in the queue"
+                "a message is damaged: its body does not match its MD5 hash; it stays in the queue"
             );
             continue;
         }
@@ -84,12 +85,12 @@ pub(crate) async fn run(batch: RecordBatch, intake: Intake, verifier: Option<Arc
             Some(verifier) => verifier.check(&message.bytes).await,
         };
         if let Err(error @ SignatureError::Unavailable { .. }) = &signature {
-            tracing::warn!(%error, "messages with unchecked signatures stay in the queue");
+            tracing::warn!(%error, "could not check the signature of a message; it stays in the queue");
         }
         match Admission::of(message, &signature) {
             Admission::Plain(delivery) => plain.push(delivery),
             Admission::Notification(delivery, pointers) => notifications.push((delivery, pointers)),
-            Admission::Left => {}
+            Admission::LeaveInQueue => {}
         }
     }
     // if all workers have ended, they report the reason

@@ -1,7 +1,8 @@
 //! [`ResponseReader`]: parses responses to `ReceiveMessage` in one pass.
 //!
-//! The SDK's deserializer passes over each byte several times, which takes more CPU time than all other work on a
-//! message. It still parses errors and every response that the fast path does not accept.
+//! The deserializer of the SDK reads each byte several times, which takes more CPU time than all
+//! other work on a message. It is still used for errors and for responses that the fast path does
+//! not accept.
 
 use aws_sdk_sqs::config::{
     ConfigBag, FrozenLayer, Intercept, RuntimeComponents, RuntimePlugin as _,
@@ -18,8 +19,8 @@ use aws_smithy_runtime_api::client::ser_de::{DeserializeResponse, SharedResponse
 use bouncewatch_schemas::wire::inplace;
 use serde::{Deserialize, Deserializer};
 
-/// Interceptor that replaces the deserializer of `ReceiveMessage`. Message fields that the consumer does not use are
-/// left out.
+/// Interceptor that replaces the deserializer of `ReceiveMessage`. Skips message fields that the
+/// consumer does not use.
 #[derive(Debug)]
 pub(super) struct ResponseReader {
     /// Configuration layer with the deserializer of the SDK.
@@ -38,7 +39,7 @@ impl Intercept for ResponseReader {
         "ResponseReader"
     }
 
-    // the first hook of a client interceptor that can see the name of the operation
+    // the first hook in which an interceptor can read the name of the operation
     fn read_before_serialization(
         &self,
         _: &BeforeSerializationInterceptorContextRef<'_>,
@@ -109,14 +110,15 @@ struct MessageAttributes {
     sent_timestamp: Option<String>,
 }
 
-/// A value that is not `null`; the SDK handles `null`.
+/// Deserializes a value that is not `null`. On `null` the fast path fails, and the SDK parses the
+/// response.
 fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     value: D,
 ) -> Result<Option<T>, D::Error> {
     T::deserialize(value).map(Some)
 }
 
-/// Parses the body of a response with status 200; `None` if it has an unusual form.
+/// Parses the body of a successful response; `None` if the SDK must parse it.
 fn fast_path(body: &[u8]) -> Option<ReceiveMessageOutput> {
     let response: ReceiveResponse =
         inplace::from_str(simdutf8::basic::from_utf8(body).ok()?).ok()?;
@@ -229,7 +231,7 @@ mod tests {
             let sdk = read(status, response, Builder::new()).await;
             let sdk = sdk.map(|messages| messages.into_iter().map(used_fields).collect::<Vec<_>>());
             if is_fast {
-                // equal also in left out fields: the fast path parsed it, not the SDK
+                // compares all fields: only the fast path omits unused ones
                 assert_eq!(ours, sdk, "{status} {response}");
             } else {
                 let ours = ours.map(|messages| messages.into_iter().map(used_fields).collect());

@@ -1,4 +1,4 @@
-//! [`QueueSettings`]: how a queue is read, and limits of SQS.
+//! [`QueueSettings`]: settings for reading a queue, and limits of SQS.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ pub(super) const POLL_SECS_FOLLOW: i32 = 20;
 /// Maximum visibility timeout of SQS, seconds (12 hours).
 const VISIBILITY_SECS_MAX: u64 = 43_200;
 
-/// How a queue is read.
+/// Settings for reading a queue.
 #[derive(Debug, Clone, Copy)]
 pub struct QueueSettings {
     /// Whether to follow the queue until the run is stopped; if not, the run ends when the queue is drained.
@@ -18,16 +18,16 @@ pub struct QueueSettings {
     pub visibility: Duration,
     /// Maximum number of receivers that poll at the same time.
     pub receivers_max: usize,
-    /// Whether a drain waits until no message is in flight at another consumer.
+    /// Whether a drain waits for messages that are in flight at other consumers.
     pub wait_in_flight: bool,
-    /// How long deletes are retried after the run is stopped.
+    /// Time for which deletes are retried after the run is stopped.
     pub last_deletes: Duration,
 }
 
 impl QueueSettings {
-    /// Maximum number of concurrent delete calls, and of concurrent visibility calls. Greater than the number of
-    /// receivers, so that deletes keep up with them.
-    pub(super) fn calls_at_once(&self) -> usize {
+    /// Maximum number of concurrent delete calls, and of concurrent visibility calls. It is greater
+    /// than the number of receivers, so that deletes keep up with them.
+    pub(super) fn concurrent_calls_max(&self) -> usize {
         (2 * self.receivers_max).max(8)
     }
 

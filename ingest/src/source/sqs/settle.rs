@@ -1,5 +1,4 @@
-//! Settling: deletes durable messages, checks each entry of each response, and extends the visibility timeout of
-//! messages in flight.
+//! Deletes durable messages, and extends the visibility timeout of messages in flight.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -22,14 +21,14 @@ use crate::source::sqs::elsewhere::InFlightElsewhere;
 use crate::source::sqs::error::QueueError;
 use crate::source::sqs::settings::MESSAGES_PER_CALL;
 
-/// Attempts to delete one message; with the pauses they take 3 to 6 seconds.
+/// Maximum number of attempts to delete a message. With the pauses they take 3 to 6 seconds.
 const DELETE_ATTEMPTS: u32 = 6;
 /// Base of the pauses: the pause after attempt N is 100 ms * 2^N.
 const DELETE_PAUSE: Duration = Duration::from_millis(100);
-/// How long a delete call that is not full waits for more messages.
-const LINGER: Duration = Duration::from_millis(20);
+/// Time to wait for more messages before a delete call with fewer than ten messages.
+const BATCH_WAIT: Duration = Duration::from_millis(20);
 
-/// What became of the messages of a queue, and why receiving ended early.
+/// Result of reading a queue.
 #[derive(Debug, Default)]
 pub struct QueueSummary {
     /// Messages deleted.
@@ -38,15 +37,18 @@ pub struct QueueSummary {
     pub delete_failed: u64,
     /// Messages left in the queue, because their content was not stored.
     pub left: u64,
-    /// Why receiving ended before the queue was drained. Messages received before that were settled.
+    /// Error that ended receiving before the queue was drained. Messages received before it are
+    /// settled.
     pub failure: Option<QueueError>,
-    /// The first error of an S3 object that a message points to. Such messages become visible again.
+    /// The first temporary error of an S3 object that a message points to. Such messages become
+    /// visible again.
     pub object_failure: Option<ObjectError>,
-    /// Messages that are in flight elsewhere at the end of a drain; `None` if it is unknown.
+    /// Messages that are in flight elsewhere at the end of a drain; `None` if unknown, for example
+    /// after an interrupted run.
     pub in_flight: Option<InFlightElsewhere>,
 }
 
-/// Deletes durable messages, up to ten per call, until all receipts are gone.
+/// Deletes durable messages, up to ten per call, until all receipts are dropped.
 pub(super) async fn settle(
     context: QueueContext,
     mut settlements: mpsc::UnboundedReceiver<Settlement>,
@@ -67,11 +69,11 @@ pub(super) async fn settle(
                 continue;
             }
         }
-        // a worker settles its receipts in a burst; a short wait makes full delete calls
+        // a worker settles all receipts of a batch at once, so a short wait fills the delete call
         while batch.len() < MESSAGES_PER_CALL {
             let missing = MESSAGES_PER_CALL - batch.len();
             let more = settlements.recv_many(&mut batch, missing);
-            if !matches!(tokio::time::timeout(LINGER, more).await, Ok(1..)) {
+            if !matches!(tokio::time::timeout(BATCH_WAIT, more).await, Ok(1..)) {
                 break;
             }
         }
@@ -83,7 +85,7 @@ pub(super) async fn settle(
         if durable.is_empty() {
             continue;
         }
-        if deleting.len() >= context.settings.calls_at_once() {
+        if deleting.len() >= context.settings.concurrent_calls_max() {
             add(&mut total, deleting.join_next().await, &halt);
         }
         let ids = durable.iter().map(|settlement| settlement.id).collect();
@@ -105,7 +107,8 @@ fn add(
             total.deleted += one.deleted;
             total.delete_failed += one.delete_failed;
             if total.failure.is_none() && one.failure.is_some() {
-                // without permission to delete, the run would store the same messages again and again
+                // stop the run: if it cannot delete, it would receive and store the same messages
+                // repeatedly
                 halt.send_replace(true);
                 total.failure = one.failure;
             }
@@ -138,7 +141,7 @@ async fn delete(
                 context.in_flight.remove(ids.iter().copied().filter(|id| !left.contains(id)));
                 ids = left;
             }
-            Err(error) if error.is_final() => {
+            Err(error) if error.is_permanent() => {
                 summary.failure = Some(error);
                 break;
             }
@@ -174,7 +177,7 @@ async fn delete_once(context: &QueueContext, ids: &[u64]) -> Result<Vec<u64>, Qu
     let call = client.delete_message_batch().queue_url(&context.queue.url);
     let response = call.set_entries(Some(entries.collect())).send();
     let response = context.call("sqs:DeleteMessage", response).await?;
-    // a response with status 200 can list failed entries; an entry in neither list is not known to be deleted
+    // a successful response can list failed entries; an entry in neither list counts as not deleted
     let deleted: Vec<u64> =
         response.successful.iter().filter_map(|entry| entry.id.parse().ok()).collect();
     for entry in &response.failed {
@@ -195,17 +198,18 @@ pub(super) async fn extend_visibility(context: QueueContext) {
         tokio::time::sleep(visibility / 6).await;
         let now = Instant::now();
         let until = now + visibility;
-        // half a timeout ahead, so that a failed call can be retried
+        // extend half a timeout ahead, so that a failed call can be retried
         let expiring = context.in_flight.expiring(now + visibility / 2, until);
-        // concurrent calls: sequential calls fall behind the receivers
+        // sequential calls would be slower than the receivers
         let batches = expiring.chunks(MESSAGES_PER_CALL).map(<[_]>::to_vec);
         let calls: Vec<_> = batches.map(|batch| extend(context.clone(), batch, until)).collect();
-        let mut calls = stream::iter(calls).buffer_unordered(context.settings.calls_at_once());
+        let mut calls =
+            stream::iter(calls).buffer_unordered(context.settings.concurrent_calls_max());
         while let Some(extended) = calls.next().await {
             if let Err(error) = extended
                 && context.warnings.visibility.is_first()
             {
-                tracing::warn!(%error, "could not extend the visibility timeout; messages may be received and stored twice, which changes no number");
+                tracing::warn!(%error, "could not extend the visibility timeout; messages may be received and stored twice, but count once");
             }
         }
     }

@@ -1,11 +1,12 @@
 //! [`SnsVerifier`]: checks the signatures of SNS messages in a queue.
 //!
-//! A message names the URL of the certificate that signed it. The certificate is loaded only over HTTPS from
-//! `sns.REGION.amazonaws.com` (or `.com.cn`), so the trust is that of the TLS connection to this host, with the root
-//! certificates of the platform. The file has no chain to a root, and its validity period is not checked.
+//! A message names the URL of the certificate that signed it. The certificate is loaded only over
+//! HTTPS from `sns.REGION.amazonaws.com` (or `.com.cn`). It is trusted because of this TLS
+//! connection, which is checked with the root certificates of the platform. The certificate file
+//! contains no chain to a root, and its validity period is not checked.
 //!
-//! The signature proves that SNS sent the message for its topic. Everyone can have a topic, so it is useful only
-//! together with a list of topics.
+//! The signature proves that SNS sent the message for its topic. Every AWS account can create
+//! topics, so signatures are useful only together with a list of allowed topics.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -29,13 +30,13 @@ const KEYS_MAX: usize = 64;
 /// Timeout of a request for a certificate.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Why a message is not accepted.
+/// Why the signature check of a message failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum SignatureError {
-    /// It is not signed by SNS.
+    /// The message has no valid SNS signature.
     #[error("{0}")]
     Invalid(&'static str),
-    /// The certificate cannot be loaded now.
+    /// The certificate could not be loaded; a retry may succeed.
     #[error("could not load the certificate `{url}`: {why}")]
     Unavailable {
         /// Its URL.
@@ -45,7 +46,7 @@ pub(super) enum SignatureError {
     },
 }
 
-/// Checks signatures, and keeps the keys of SNS.
+/// Checks SNS signatures, with a cache of public keys.
 #[derive(Debug, Default)]
 pub struct SnsVerifier {
     /// Created when the first certificate is loaded.
@@ -119,25 +120,26 @@ impl SnsVerifier {
     /// Checks that a message of a queue is signed by SNS.
     ///
     /// # Errors
-    /// If it is not, or if the certificate cannot be loaded.
+    /// If it is not signed, or if the certificate cannot be loaded.
     pub(super) async fn check(&self, body: &[u8]) -> Result<(), SignatureError> {
         let Ok(message) = serde_json::from_slice::<SignedMessage<'_>>(body) else {
-            return Err(SignatureError::Invalid("it is no signed message of SNS"));
+            return Err(SignatureError::Invalid("not a signed SNS message"));
         };
         if !is_certificate_url(&message.certificate_url) {
-            return Err(SignatureError::Invalid("its certificate is not at an address of SNS"));
+            return Err(SignatureError::Invalid("the certificate URL is not an SNS address"));
         }
         let key = self.key(&message.certificate_url).await?;
         if key.is_some_and(|key| message.is_signed_by(&key)) {
             Ok(())
         } else {
-            Err(SignatureError::Invalid("its signature does not match"))
+            Err(SignatureError::Invalid("the signature does not match"))
         }
     }
 
     /// The public key of a certificate; `None` if the URL has none.
     async fn key(&self, url: &str) -> Result<Option<Arc<Vec<u8>>>, SignatureError> {
-        // one request at a time: many messages name the same certificate
+        // the lock is held during the request, so that messages with the same certificate load it
+        // once
         let mut keys = self.keys.lock().await;
         if let Some(key) = keys.get(url) {
             return Ok(key.clone());
@@ -148,7 +150,7 @@ impl SnsVerifier {
         };
         let key = self.fetch(url).await.map_err(unavailable)?;
         let key = key.and_then(|file| public_key(&file)).map(Arc::new);
-        // forged messages can name many URLs
+        // forged messages can name many URLs: limit the cache
         if keys.len() >= KEYS_MAX {
             keys.retain(|_, key| key.is_some());
         }
@@ -159,7 +161,7 @@ impl SnsVerifier {
         Ok(key)
     }
 
-    /// Loads a file; `None` if it does not exist or is too long.
+    /// Loads a certificate file; `None` if it does not exist or is too long.
     async fn fetch(&self, url: &str) -> Result<Option<Vec<u8>>, reqwest::Error> {
         let client = {
             let mut client = self.client.lock().await;
@@ -192,7 +194,7 @@ fn new_client() -> Result<reqwest::Client, reqwest::Error> {
         .build()
 }
 
-/// Whether a URL is that of a certificate of SNS: `https://sns.REGION.amazonaws.com/NAME.pem`.
+/// Whether a URL is the URL of an SNS certificate: `https://sns.REGION.amazonaws.com/NAME.pem`.
 fn is_certificate_url(url: &str) -> bool {
     let is_word = |text: &str, other: &[u8]| {
         !text.is_empty()
@@ -220,7 +222,7 @@ mod tests {
     use super::*;
 
     const URL: &str = "https://sns.us-west-2.amazonaws.com/SimpleNotificationService-a.pem";
-    /// A certificate of ours, and signatures of [`message`] with its key (`openssl dgst -sign`).
+    /// A test certificate, and signatures of [`message`] with its key (`openssl dgst -sign`).
     const CERTIFICATE: &[u8] = include_bytes!("signature/test-certificate.pem");
     const SHA1: &str = "WZxer1Kc8Soj+fMXe0b+DJwI2uNZFg+dABm3INTQnRWOytoAPU4hS+AkFFB0auPgEEFBWJ2K4dqUXs7t0Ps2dRFrb/gPKfut1Ec3ukokC97otDnodcuv6crMw9awXLKP07WMtbWLgQUG57QhZ+UokAnQTmcXjUstvWF8Kg3FcyiUDrW6TQVhBHqwrIglqOiHZTu4oAdmit6zSLZvCHt2u5kDqrTc5D89eH8HWmXvhRvGzGwdWqYK3Fs50Dob2pAfdkX9zOcZfNnR/31Lxq69N+nND9e+vEU37eVaKimdDZD41dYNtmuAySgVSfXiI/1NLk3SaxdkMoKXXGKTEdHZKA==";
     const SHA256: &str = "tqAlizF3RlXDro1haTEcYmokxt1ir0pRdD9xZN3igBX7Xpg3y+P+cIZy8Js8xZT2xQ7dNi+9nxXBFpui/vfauGr5U/S+s1W3s6XE5BPjXoFRXp85yivFAVbeG36XG/MTCHIdt8ll2W5B5uvKBO468NwCAeie/nIB+VCLyCha7vQVOrBw16+OqX2RgqIPXrdWhMP5wdVXX+cJCTMLzqg3JsBR4fLHxpyXWER1o7VQRT2d7GjCwqtDaB2NYF1J9maLhIVVsfSnYhjNs26VN3JyapltZm702SNQ2REu4E7LJFP9bnZWZQRLQZj9wJoYwphqhjfc1H4tEa7SUy1GIJ2pSQ==";
