@@ -55,6 +55,16 @@ impl ReplayObserver for NoObserver {
     fn end_day(&mut self, _: &Replay) {}
 }
 
+/// An event of a recipient with a state, or without a name.
+#[derive(Debug, Clone, Copy)]
+struct TrackedEvent<'e> {
+    event: &'e MailEvent,
+    /// Position of the state of the recipient; `None` for [`NO_RECIPIENT`].
+    position: Option<u32>,
+    /// Class of an attempt if only the days before are known.
+    class_before_day: AddressClass,
+}
+
 /// State of a replay after some days.
 #[derive(Debug)]
 pub(crate) struct Replay {
@@ -125,14 +135,22 @@ impl Replay {
         self.kinds.has_deliveries |= has(Outcome::Delivery);
         // predictions use only the state before the day
         let start = day.saturating_mul(DAY_MS);
-        let class = |one: &MailEvent| match one.outcome {
-            // not an attempt
-            outcome if self.kinds.has_sends && outcome != Outcome::Send => AddressClass::New,
-            _ => self.class_at(one.recipient, start.max(one.at)),
-        };
-        let classes: Vec<AddressClass> = events.iter().map(class).collect();
-        for (event, class) in events.iter().zip(classes) {
-            self.add_event(event, class, observer);
+        let mut tracked = Vec::with_capacity(events.len());
+        for event in events {
+            if !self.is_tracked(event.recipient) {
+                continue;
+            }
+            let position =
+                (event.recipient != NO_RECIPIENT).then(|| self.states.find_or_add(event.recipient));
+            let may_be_attempt = !self.kinds.has_sends || event.outcome == Outcome::Send;
+            let class_before_day = match position.filter(|_| may_be_attempt) {
+                Some(at) => self.states.get(at).class_at(start.max(event.at), self.kinds),
+                None => AddressClass::New,
+            };
+            tracked.push(TrackedEvent { event, position, class_before_day });
+        }
+        for one in tracked {
+            self.add_event(one, observer);
         }
         self.limit_states();
     }
@@ -181,24 +199,15 @@ impl Replay {
         }
     }
 
-    fn add_event(
-        &mut self,
-        event: &MailEvent,
-        class_of_day: AddressClass,
-        observer: &mut impl ReplayObserver,
-    ) {
-        if !self.is_tracked(event.recipient) {
-            return;
-        }
-        let known =
-            (event.recipient != NO_RECIPIENT).then(|| self.states.find_or_add(event.recipient));
-        let mut state = known.map(|at| self.states.get(at)).unwrap_or_default();
+    fn add_event(&mut self, tracked: TrackedEvent<'_>, observer: &mut impl ReplayObserver) {
+        let TrackedEvent { event, position, class_before_day } = tracked;
+        let mut state = position.map(|at| self.states.get(at)).unwrap_or_default();
         let provider = self.providers.number(event.domain);
         let attempt = |class| Attempt { class, domain: event.domain, is_role: event.is_role };
         let is_mature = event.at <= self.mature_until;
         if state.is_attempt(event, self.kinds) {
             let class = state.class_at(event.at, self.kinds);
-            let predicted = self.predict(attempt(class_of_day), provider, event);
+            let predicted = self.predict(attempt(class_before_day), provider, event);
             observer.attempt(event, &predicted);
             state.start(event, class, predicted.mailing);
             if is_mature {
@@ -226,7 +235,7 @@ impl Replay {
             _ => {}
         }
         state.record(event);
-        if let Some(at) = known {
+        if let Some(at) = position {
             self.states.set(at, state);
         }
     }

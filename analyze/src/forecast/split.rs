@@ -38,23 +38,25 @@ pub(crate) fn addresses_to_send(
 ) -> Vec<usize> {
     let mut order: Vec<(usize, RatedAddress)> =
         addresses.enumerate().filter(|(_, one)| !one.is_always_held).collect();
-    // a stable sort: addresses with the same risk stay in the order of the list
-    order.sort_by(|(_, one), (_, other)| one.probability.total_cmp(&other.probability));
-    let is_below = |count: usize| {
-        let part = order.iter().take(count).map(|(_, one)| *one);
-        totals(model, table, part).bounce_rate_bound(spread) < bound
-    };
-    let (mut kept, mut too_many) = (0, order.len());
-    if is_below(too_many) {
-        kept = too_many;
-    }
-    while too_many - kept > 1 {
-        let middle = usize::midpoint(kept, too_many);
-        if is_below(middle) {
-            kept = middle;
-        } else {
-            too_many = middle;
+    // addresses with the same risk stay in the order of the list
+    order.sort_unstable_by(|(at, one), (other_at, other)| {
+        one.probability.total_cmp(&other.probability).then(at.cmp(other_at))
+    });
+    // the totals of the addresses that are kept so far, extended in each step of the bisection
+    let (mut kept, mut too_many) = (0, order.len() + 1);
+    let mut kept_totals = ListTotals::new(model, table);
+    let mut next = order.len();
+    while next > kept {
+        let mut totals = kept_totals.clone();
+        for (_, one) in &order[kept..next] {
+            totals.add(one.attempt, one.probability, one.accepts_no_mail);
         }
+        if totals.bounce_rate_bound(spread) < bound {
+            (kept, kept_totals) = (next, totals);
+        } else {
+            too_many = next;
+        }
+        next = usize::midpoint(kept, too_many);
     }
     order.truncate(kept);
     order.into_iter().map(|(at, _)| at).collect()

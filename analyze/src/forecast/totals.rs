@@ -41,7 +41,7 @@ pub(crate) struct CampaignSpread {
 }
 
 /// Sums over the addresses of a list.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct ListTotals<'m> {
     model: &'m RateModel,
     table: &'m ProviderTable,
