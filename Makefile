@@ -255,8 +255,9 @@ bench: system sisimai $(EMULATOR) $(TOOLS_DIR)/bench-venv/.made ## speed as rati
 	@echo "== building (about fifteen minutes on the first run; most of it is polars)"
 	cargo build --release --package bouncewatch --package bouncewatch-fixtures \
 		--features bouncewatch-fixtures/bench,bouncewatch-fixtures/jemalloc --target-dir $(TARGET)
-	$(BENCH_PYTHON) -B fixtures/bench/bench.py --programs $(TARGET)/release --tools $(TOOLS_DIR) --scale $(BENCH_SCALE) \
-		--only "$(BENCH_ONLY)"
+	cargo build --release --locked --manifest-path fixtures/bench/floor/Cargo.toml --target-dir $(TARGET)/floor
+	$(BENCH_PYTHON) -B fixtures/bench/bench.py --programs $(TARGET)/release --floor $(TARGET)/floor/release/bench_floor \
+		--tools $(TOOLS_DIR) --scale $(BENCH_SCALE) --only "$(BENCH_ONLY)"
 
 # a store in a bucket: requests and bytes, counted by a proxy before an S3 server
 bench-bucket: tools ## what check reads from a store in S3: requests, bytes, time (10 minutes; EVENTS=10000000)
