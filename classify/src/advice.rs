@@ -26,7 +26,7 @@ pub const fn advice(cause: Cause) -> Advice {
         ),
         Cause::MailboxDisabled => (
             "The mailbox exists, but it is closed, suspended or abandoned.",
-            "Stop sending to these addresses. Resume only if the recipient signs up again. Recipients without an open for a year reach this state first.",
+            "Stop sending to these addresses. Resume only if the recipient signs up again. Recipients that have opened nothing for a year are the most likely to have such a mailbox.",
             Some("Enable the account-level suppression list for BOUNCE."),
         ),
         Cause::MailboxFull => (
@@ -79,7 +79,7 @@ pub const fn advice(cause: Cause) -> Advice {
         ),
         Cause::TlsRequired => (
             "One side requires an encrypted connection, and the other side did not establish it.",
-            "If the receiver requires TLS, check that you do not send there without it. If you require it, the receiver's server does not support TLS or its certificate is invalid.",
+            "If the receiver requires TLS, check that your TLS policy permits TLS for it. If your policy requires TLS, the receiver's server does not support it, or its certificate is invalid.",
             Some(
                 "Check the TLS policy of the configuration set: with REQUIRE, SES does not deliver if the receiver has no TLS; with OPTIONAL, it delivers without TLS.",
             ),
@@ -88,7 +88,7 @@ pub const fn advice(cause: Cause) -> Advice {
             "The sending IP address is on a block list. The recipients are valid: do not suppress them.",
             "Find out which list it is, and whether other senders share the IP. Remove the reason, then request removal on the page of the list.",
             Some(
-                "On shared IPs, AWS handles the removal: open a case if it lasts. Otherwise send from a dedicated IP or another pool. For Microsoft's own list, use sendersupport.olc.protection.outlook.com.",
+                "On shared IPs, AWS handles the removal: open a support case if the listing stays for more than a day. Otherwise send from a dedicated IP or another pool. For Microsoft's own list, use sendersupport.olc.protection.outlook.com.",
             ),
         ),
         Cause::DomainBlocklisted => (
@@ -99,7 +99,7 @@ pub const fn advice(cause: Cause) -> Advice {
             ),
         ),
         Cause::ReputationLow => (
-            "The receiver rates your IP or domain low because of complaints, invalid addresses or sudden volume.",
+            "Your IP or domain has a low reputation at the receiver because of complaints, invalid addresses or sudden volume.",
             "Send more slowly to this receiver, and only to recipients with recent opens. Make it easy to unsubscribe, and watch complaints.",
             Some(
                 "Check the reputation at this receiver in Virtual Deliverability Manager and Google Postmaster Tools. Warm up a new dedicated IP; managed dedicated IPs warm up automatically.",
@@ -116,7 +116,7 @@ pub const fn advice(cause: Cause) -> Advice {
             "The receiver classified the message as malware, or does not accept this type of attachment.",
             "Remove the attachment and send a link instead. If you sent no attachment, look for a compromised machine or account.",
             Some(
-                "SES rejects viruses itself (event Reject). Only receivers refuse attachments of certain types.",
+                "SES rejects viruses itself (event Reject), and does not accept some file extensions. A bounce with this cause comes from the receiver.",
             ),
         ),
         Cause::MessageTooLarge => (
@@ -127,8 +127,8 @@ pub const fn advice(cause: Cause) -> Advice {
             ),
         ),
         Cause::MessageMalformed => (
-            "The message violates its format: missing or repeated headers, bare line feeds, or lines that are too long.",
-            "Fix the software that composes the message: one From, Date and Message-ID header, CRLF line ends, lines shorter than 998 bytes.",
+            "The message violates the format of mail (RFC 5322): missing or repeated headers, bare line feeds, or lines that are too long.",
+            "Fix the software that composes the message: one From, Date and Message-ID header, CRLF line ends, lines of at most 998 bytes.",
             Some("If you send raw messages, compose them with an SDK or a mail library."),
         ),
         Cause::RateLimited => (
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn sender_and_policy_failures_advise_against_suppression() {
+    fn blocklist_and_policy_rejections_advise_against_suppression() {
         for cause in [Cause::IpBlocklisted, Cause::DomainBlocklisted, Cause::PolicyRejected] {
             assert!(advice(cause).meaning.contains("do not suppress"), "{cause:?}");
         }

@@ -27,7 +27,7 @@ impl Confidence {
     }
 }
 
-/// The result without the winning rule and all rules of the same cause.
+/// The cause that would win without the rules of the winning cause.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RunnerUp<'a> {
     /// The second best cause.
@@ -50,11 +50,11 @@ pub struct Classification<'a> {
     pub confidence: Confidence,
     /// Id of the winning rule; `None` if no rule matches.
     pub rule: Option<&'a str>,
-    /// The alternative of the rule that matches, as written in the rule.
+    /// The pattern of the rule that matched, as written in the rule.
     pub matched: Option<&'a str>,
     /// The second best cause.
     pub runner_up: Option<RunnerUp<'a>>,
-    /// Seconds after which the server asks for a retry, if the text states it.
+    /// Seconds to wait before a retry, if the text states them.
     pub retry_after: Option<u32>,
     /// The block list that the text names.
     pub block_list: Option<&'a str>,

@@ -150,7 +150,7 @@ fn temporary_failure_never_suppresses_at_once() {
 }
 
 #[test]
-fn ip_address_of_the_remote_server_is_no_sender_sign() {
+fn ip_address_of_the_remote_mta_in_a_reply_does_not_hide_an_unknown_mailbox() {
     let text = "550 5.1.1 198.51.100.9 says: user unknown";
     let diagnostic = diagnostic::parse(Some(Cow::Borrowed(text)), None);
     assert_eq!(outcome(&FailureFacts::from_diagnostic(&diagnostic)).0, Cause::Unknown);

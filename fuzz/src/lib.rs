@@ -1,5 +1,5 @@
-//! What the fuzz targets share. Settings and alert state are modules of crates that build the command or polars: they
-//! are compiled here from their files.
+//! Helpers that the fuzz targets share. The modules of settings and alert state are included by path: their crates would
+//! also build the command line or polars.
 #![allow(dead_code, missing_docs, unexpected_cfgs, unfulfilled_lint_expectations)]
 #![allow(clippy::all, clippy::pedantic, clippy::nursery, clippy::restriction)]
 

@@ -34,7 +34,7 @@ const ENTRY_BYTES: usize = 256;
 /// Maximum number of bytes that are kept of the documents of a file beyond its quarantine limit.
 const OVERFLOW_BYTES_MAX: usize = 64 * 1024;
 
-/// Limits of a batch. It is published when it reaches one of them.
+/// Limits at which a batch is published, and the timeout of the last flush.
 #[derive(Debug, Clone, Copy)]
 pub struct BatchLimits {
     /// Maximum number of rows.
@@ -162,7 +162,7 @@ impl Batch {
             self.encode_failure = self.encode_large_days().err();
         }
         self.counts.duplicates += u64::from(is_duplicate);
-        // a clock that is ahead must not make a silent feed look alive
+        // not an event dated after its arrival: it would hide a stale feed
         let newest = Some(row.event_at).filter(|at| *at <= row.received_at);
         self.counts.newest_event_at = self.counts.newest_event_at.max(newest);
     }

@@ -14,7 +14,7 @@ use crate::telemetry::metrics::Telemetry;
 
 /// Ingests all quarantined documents again, and the S3 objects that they point to. Documents that
 /// are still unreadable are quarantined again. The old entries are deleted only after all results
-/// are durable.
+/// are durable. `now` is the time of the replay, milliseconds since 1970.
 ///
 /// # Errors
 /// If the store cannot be read or written.
@@ -30,7 +30,8 @@ pub async fn replay_quarantine(
     if entries.is_empty() {
         return Ok(IngestCounts::default());
     }
-    let (_never, stop) = watch::channel(false);
+    // a replay is not stopped
+    let (_stop_sender, stop) = watch::channel(false);
     let settings = IngestSettings { workers: 1, rules, ..IngestSettings::default() };
     let sources = vec![Source::Quarantined(entries, Box::new(NotificationFollower::new(buckets)))];
     let (clock, telemetry) = (Arc::new(move || now), Arc::new(Telemetry::new()));

@@ -1,4 +1,4 @@
-//! Writes the page as one HTML file.
+//! Renders the page as one HTML document without other files.
 
 use askama::Template;
 
@@ -8,14 +8,14 @@ use crate::layout::{Block, Inline, Page};
 /// Largest JSON document that is embedded, in bytes.
 pub const JSON_BYTES_MAX: usize = 48 * 1024;
 
-/// Style sheet and script, with the hashes that the content security policy permits.
+/// Style sheet of the page.
 const CSS: &str = include_str!("../templates/page.css");
 const JS: &str = include_str!("../templates/page.js");
-/// SHA-256 of [`CSS`] and [`JS`]; a test compares them.
+/// SHA-256 of [`CSS`] in base64, for the content security policy; a test checks it.
 pub(crate) const CSS_HASH: &str = "xtTHmZiTTkgl49Ys2m7vQh9a+Cr4/eCsUAnth7pW85I=";
 pub(crate) const JS_HASH: &str = "Y+/W6Fkspsn8psmVvXgwhA3OO2JULPTOdslpZEe0nzw=";
 
-/// JSON text with `<` escaped, so that it ends no script element.
+/// JSON text with `<` escaped, so that it cannot close the script element.
 struct EmbeddedJson<'a>(&'a str);
 
 impl std::fmt::Display for EmbeddedJson<'_> {
@@ -36,7 +36,7 @@ impl askama::FastWritable for EmbeddedJson<'_> {
     }
 }
 
-/// Text of this project that is part of the template: style sheet or script.
+/// Style sheet or script, inserted into the template without escaping.
 struct OwnText(&'static str);
 
 impl std::fmt::Display for OwnText {
@@ -66,7 +66,7 @@ struct PageTemplate<'a> {
     css_hash: &'static str,
     js_hash: &'static str,
     json: Option<EmbeddedJson<'a>>,
-    /// Whether the document is too large.
+    /// Whether the JSON document is left out because it exceeds [`JSON_BYTES_MAX`].
     is_omitted: bool,
     icon: &'static str,
 }

@@ -89,8 +89,8 @@ pub(crate) struct CheckArgs {
 pub(crate) struct AlertArgs {
     /// Publish new alerts to an SNS topic
     ///
-    /// Sends alerts that were raised, worsened or cleared, those raised and cleared while the topic failed, and reminders of
-    /// active alerts.
+    /// Sends an alert when it is raised, gets worse or is cleared, and reminders while it is active. If the topic failed in
+    /// between, an alert that was raised and cleared meanwhile is sent too.
     #[arg(long, value_name = "ARN", help_heading = heading::ALERTS)]
     pub(crate) alert_sns: Option<String>,
     /// Run COMMAND with new alerts on stdin
@@ -101,7 +101,7 @@ pub(crate) struct AlertArgs {
     /// Print only new alerts (for cron)
     ///
     /// Prints new alerts and the rates that they concern, or nothing if there are none. Printed alerts count as delivered.
-    /// If a channel is set, notes are printed only by a run that has an alert to send.
+    /// If another channel is set too, notes are printed only if the run sends an alert.
     #[arg(long, conflicts_with = "format", help_heading = heading::ALERTS)]
     pub(crate) alert_stdout: bool,
     /// Do not send alerts

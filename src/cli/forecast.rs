@@ -21,22 +21,22 @@ pub(crate) struct ForecastArgs {
     /// List of addresses: CSV with the address first, text, or - for stdin
     ///
     /// UTF-8, or UTF-16 with a byte order mark. The first line can be a header; other columns are kept. A line without a
-    /// valid address is an error of that line.
+    /// valid address is reported with its number, and skipped.
     #[arg(value_name = "LIST", required_unless_present = "backtest", conflicts_with = "backtest")]
     pub(crate) list: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) store: StoreArgs,
     /// Duration of the send [default: at once]
     ///
-    /// A window ends at the end of the send; events before its start no longer count.
+    /// Windows end at the end of the send. Events that are older than a window by then no longer count.
     #[arg(long, value_name = "DURATION", help_heading = heading::WINDOWS)]
     pub(crate) over: Option<String>,
     #[command(flatten)]
     pub(crate) window: WindowArgs,
-    /// Column or tag of campaigns
+    /// Column or tag with the campaign
     ///
-    /// Column that identifies the campaign of stored mail. A mailing is the mail of one campaign on one day (UTC). The
-    /// more past mailings differ from their forecasts, the wider is the interval.
+    /// Stored mail of one campaign on one day (UTC) is one mailing. The more past mailings differed from their forecasts,
+    /// the wider is the interval.
     #[arg(long, value_name = "COLUMN", default_value = "tag:campaign", help_heading = heading::WINDOWS)]
     pub(crate) by: String,
     /// Group bounces by a column of LIST (repeatable)
@@ -53,7 +53,7 @@ pub(crate) struct ForecastArgs {
     /// Hold addresses to keep the bounce rate below RATE
     ///
     /// For example 4%. Writes send.csv (best first, in ten batches) and hold.csv (with a reason each). The
-    /// rate of the others is below RATE in 99 of 100 cases. Suppressed addresses are always held.
+    /// bounce rate of the addresses in send.csv is below RATE with a probability of 99 %. Suppressed addresses are always held.
     #[arg(long, value_name = "RATE", help_heading = heading::THRESHOLDS)]
     pub(crate) keep_below: Option<String>,
     /// Folder for send.csv and hold.csv

@@ -33,8 +33,8 @@ pub(crate) struct IngestArgs {
     pub(crate) follow: bool,
     /// Wait until no message is in flight elsewhere
     ///
-    /// Without this flag, the run ends when no message is visible. Messages that are still in flight at another consumer,
-    /// also at one that was killed, are not read: the summary has their number, and the exit code is 1.
+    /// Without this flag, the run does not wait for messages in flight at another consumer, also at one that was killed:
+    /// the summary has their number, and the exit code is 1.
     #[arg(long, conflicts_with = "follow", help_heading = heading::SOURCE)]
     pub(crate) wait_in_flight: bool,
     /// Skip older objects and log events

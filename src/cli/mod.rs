@@ -184,8 +184,9 @@ pub(crate) enum Verbosity {
 pub(crate) enum Command {
     /// Ingest events into the store; exit when the source is drained
     ///
-    /// A queue is read until no visible message was sent before the start of the run; a file or archive is read to its
-    /// end. Messages in flight at another consumer need --wait-in-flight. With --follow, the command keeps running. An event is deleted from a queue only after it is stored
+    /// A queue is read until it has no visible message, or returns only messages that were sent after the start of the
+    /// run; a file or archive is read to its end. With --follow, the command keeps running. Messages in flight at another
+    /// consumer are read with --wait-in-flight. A message is deleted from a queue only after its events are stored
     /// durably. Documents that cannot be read go to the quarantine of the store.
     ///
     /// Exit codes: 0 done; 1 done, attention needed (see the summary); 2 failed.
@@ -196,7 +197,7 @@ pub(crate) enum Command {
     /// alerts if a channel is set.
     ///
     /// Exit codes (Nagios plugin convention): 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN (no denominator, stale feed,
-    /// failure). With several: CRITICAL before WARNING, UNKNOWN, OK.
+    /// failure). The worst status counts, in the order CRITICAL, WARNING, UNKNOWN, OK.
     #[cfg(feature = "analyze")]
     Check(CheckArgs),
     /// Report rates over time, by identity, campaign, domain, ...
@@ -241,8 +242,8 @@ pub(crate) enum Command {
     Causes(CausesArgs),
     /// Forecast the bounce rate of a list before it is sent
     ///
-    /// Estimates for each address the probabilities of a hard bounce and of a complaint, from its own history, the rates
-    /// of its domain and provider, and the first attempts of the account. Prints the expected bounces with a 90 %
+    /// Estimates for each address the probabilities of a hard bounce and of a complaint: from its own history or, for a new
+    /// address, from the rates of first attempts at its domain, at its provider and in the account. Prints the expected bounces with a 90 %
     /// interval, and what the windows of the account become if the list is sent.
     ///
     /// Exit codes are the level that the account would reach: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN (fewer attempts in
@@ -263,10 +264,11 @@ pub(crate) enum Command {
     Explain(ExplainArgs),
     /// List addresses to suppress, with reason and evidence
     ///
-    /// Lists recipients that do not exist, complained, or had several soft bounces. An address that worked before its
-    /// first hard bounce is on hold for 3 days: do not mail it until then; it is listed if it bounces again later. A
-    /// sender, content, policy or rate failure never lists an address. A later delivery removes an address from the list
-    /// (after a hard bounce: a delivery more than one hour later); a complaint stays.
+    /// Lists recipients that do not exist, complained, or had several soft bounces. An address with deliveries on at least
+    /// 3 of the 60 days before its first hard bounce is on hold for 3 days: do not mail it during the hold; it is listed
+    /// if it bounces again later. An address is never listed because of a sender, content, policy or rate failure. A later
+    /// delivery removes an address from the list (after a hard bounce: a delivery more than one hour later); a complaint
+    /// stays.
     ///
     /// Exit codes: 0 done, 1 --push did not change all addresses, 2 failed.
     #[cfg(feature = "analyze")]
@@ -274,8 +276,8 @@ pub(crate) enum Command {
     /// Find out why mail or events do not arrive (AWS and DNS)
     ///
     /// Reads the SES account, its identities, the path of events from SES to the queue, WorkMail, and the DNS records of
-    /// the domains, and prints findings: the worst first, each with its evidence and what to do. With --store, compares the
-    /// stored events with the counts of SES, and --to prints the last events of the address. Nothing is changed.
+    /// the domains, and prints findings: the worst first, each with its evidence and what to do. With --store, also compares
+    /// the stored events with the counts of SES; with --store and --to, also prints the last events of the address. Nothing is changed.
     /// `deploy/policies/doctor.json` has the permissions; a denied call is a finding.
     ///
     /// Exit codes: 0 no problem, 1 warning, 2 critical, 3 unknown or failed.
@@ -316,8 +318,8 @@ Examples:
     Schema,
     /// Print SQL views that compute the events and rates of check
     ///
-    /// DuckDB and Spark read the store themselves; these views give them the events that `check` counts: copies merged,
-    /// values of the message filled in, without mail that SES does not count. The text depends on the columns of this
+    /// DuckDB and Spark read the store themselves; these views select the events that `check` counts: they merge copies,
+    /// fill in columns from other events of the same message, and exclude mail that SES does not count. The text depends on the columns of this
     /// version, the location of the store and the own domains.
     ///
     /// Exit codes: 0 done, 2 failed.

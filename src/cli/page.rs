@@ -57,7 +57,7 @@ pub(crate) struct PageArgs {
     /// For example tenant. The folder gets index.html and a page for each value of the column or tag. More than 500 groups are an error.
     #[arg(long, value_name = "COLUMN", requires = "output", conflicts_with_all = ["mail", "data", "from_json"], help_heading = heading::OUTPUT)]
     pub(crate) each: Option<String>,
-    /// Print a message for `sendmail -t`
+    /// Print an email to ADDRESS, for `sendmail -t`
     ///
     /// The message has text, HTML and the page as an attachment.
     #[arg(long, value_name = "ADDRESS", help_heading = heading::OUTPUT)]

@@ -39,9 +39,9 @@ pub(crate) struct StoreArgs {
 /// Access to AWS. Credentials and region come from the default chain of the SDK.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct AwsArgs {
-    /// Endpoint of AWS, for emulators
+    /// Endpoint of AWS, for emulators and private endpoints
     ///
-    /// For emulators and private endpoints. The environment variable AWS_ENDPOINT_URL has the same effect. Credentials
+    /// The environment variable AWS_ENDPOINT_URL has the same effect. Credentials
     /// and region come from the default chain of the AWS SDK (environment, profile, role).
     #[arg(long, value_name = "URL", help_heading = heading::AWS)]
     pub(crate) endpoint_url: Option<String>,
@@ -53,7 +53,7 @@ pub(crate) struct AwsArgs {
 pub(crate) struct CacheArgs {
     /// Local cache of a store in S3
     ///
-    /// What was downloaded of each segment is kept for the next run. Default: bouncewatch in the cache folder of the
+    /// Keeps the downloaded parts of segments for later runs. Default: bouncewatch in the cache folder of the
     /// user; without one, a temporary folder.
     #[arg(long, value_name = "DIR", help_heading = heading::ADVANCED)]
     pub(crate) cache: Option<PathBuf>,
@@ -146,7 +146,7 @@ pub(crate) struct CountedFromArgs {
 pub(crate) struct OwnDomainArgs {
     /// Exclude mail to your verified domain
     ///
-    /// SES leaves mail to domains that you verified out of its rates. Repeat the flag for several domains.
+    /// SES excludes mail to your own verified domains from its rates. Repeat the flag for several domains.
     #[arg(long, value_name = "DOMAIN", help_heading = heading::WINDOWS)]
     pub(crate) own_domain: Vec<String>,
 }

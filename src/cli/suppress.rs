@@ -54,11 +54,11 @@ pub(crate) struct SuppressArgs {
     /// After this period, an address that has only soft bounces is removed from the list.
     #[arg(long, value_name = "DAYS", default_value = "30", value_parser = clap::value_parser!(i64).range(1..=3_660), help_heading = heading::THRESHOLDS)]
     pub(crate) soft_days: i64,
-    /// Minimum number of addresses of a provider incident
+    /// Minimum number of addresses in a provider incident
     ///
-    /// An incident: within hours, at least N addresses that received mail before bounce at one provider with the same
-    /// text, and these bounces are at least 20 % of the bounces and deliveries of the provider. The addresses are on
-    /// hold until 3 days after the incident, and are listed if they bounce again later. 0: no incidents. [default:
+    /// A provider incident: within hours, at least N addresses bounce at one provider with the same text although they
+    /// received mail earlier, and these bounces are at least 20 % of the bounces and deliveries of the provider. The
+    /// addresses are on hold until 3 days after the incident, and are listed if they bounce again later. 0: no incidents. [default:
     /// `mass_guard` of the settings]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=1_000_000), help_heading = heading::THRESHOLDS)]
     pub(crate) mass_guard: Option<u32>,

@@ -2,7 +2,7 @@ use clap::Command;
 
 use super::{Cli, definition};
 
-/// Width of a help line.
+/// Maximum width of the lines of `-h`, and of `--help`.
 const SHORT_WIDTH: usize = 80;
 const LONG_WIDTH: usize = 100;
 
@@ -37,6 +37,7 @@ fn definition_passes_the_checks_of_clap() {
 #[test]
 fn short_help_fits_80_columns_without_wrapped_lines() {
     for (path, command) in commands() {
+        // wider than the limit: a line that is too long is not wrapped, but found
         let help = command.term_width(LONG_WIDTH).render_help().to_string();
         assert_eq!(overlong(&help, SHORT_WIDTH), Vec::<&str>::new(), "{path}\n{help}");
     }

@@ -136,7 +136,7 @@ async fn hold(mut lease: LeasedObject, mut requests: mpsc::UnboundedReceiver<Req
                 // without a time limit, a network failure would block requests for minutes
                 let renewed = timeout(2 * RENEW_INTERVAL, lease.renew()).await;
                 if !matches!(renewed, Ok(Ok(()))) {
-                    tracing::debug!("could not renew the lease of the alert state");
+                    tracing::debug!("could not renew the lease");
                 }
             }
         }

@@ -34,10 +34,10 @@ pub const LEASE_WAIT_MAX: Duration = Duration::from_mins(4);
 #[derive(Debug, thiserror::Error)]
 pub enum LeaseError {
     /// Another process kept the lease for [`LEASE_WAIT_MAX`].
-    #[error("another run has had the lease for {} seconds", LEASE_WAIT_MAX.as_secs())]
+    #[error("could not get the lease within {} seconds: other runs hold it", LEASE_WAIT_MAX.as_secs())]
     Busy,
     /// Another process took over the lease, or may take it over now.
-    #[error("another run took over, because the lease was not renewed for {} seconds", LEASE_TERM.as_secs())]
+    #[error("the lease was not renewed for {} seconds: another run may have taken it over", LEASE_TERM.as_secs())]
     Lost,
     /// The object is too large.
     #[error("it has {0} bytes, more than {OBJECT_BYTES_MAX}")]
@@ -108,7 +108,7 @@ impl LeasedObject {
             let tag = found.map(|(_, tag)| tag);
             if let (Some(term), Some(tag)) = (term, &tag) {
                 if !waited {
-                    tracing::info!("waiting for another run that has the lease of the alert state");
+                    tracing::info!("waiting for another run that has the lease");
                 }
                 waited = true;
                 let since = match &seen {
@@ -169,7 +169,8 @@ impl LeasedObject {
         Ok(())
     }
 
-    /// Extends the lease.
+    /// Extends the lease. If the stored lease has another `ETag` but still this owner, only reads the new
+    /// `ETag`; the next call extends the lease.
     ///
     /// # Errors
     /// [`LeaseError::Lost`] if another process has the lease. Another error if a request fails.
@@ -209,7 +210,7 @@ impl LeasedObject {
         let json = self.record.to_json();
         let released = swap(&self.objects, &self.lease_path, Some(&self.lease_tag), json).await;
         if let Err(error) = released.map_err(LeaseError::from) {
-            tracing::warn!(%error, "could not release the lease of the alert state; it expires");
+            tracing::warn!(%error, "could not release the lease; it expires");
         }
     }
 }

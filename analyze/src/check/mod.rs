@@ -3,9 +3,9 @@
 //! - `run`: the check; `request`: its parameters
 //! - `verdict`: one rate with its level, significance, headroom and projection
 //! - `level`, `thresholds`, `confidence`, `trend`, `contribution`: pure functions on counts
-//! - `contributors`: loads the parts of each rate at or above a threshold
+//! - `contributors`: loads the contributors of each rate at or above a threshold
 //! - `feed`: time since the newest event, missing event types
-//! - `sending`: what AWS reported about the account: stopped sending, open findings
+//! - `sending`: state of the account that AWS reported: paused sending, open reputation findings
 //! - `reconcile`: our rate step by step, compared with the rate that AWS shows
 
 pub mod confidence;

@@ -193,7 +193,7 @@ mod tests {
             (&[identity], 0.02),
             (&[tag], 0.03),
             (&[identity, tag], 0.01),
-            // two rules with one dimension apply: the last one wins
+            // only the rule with one dimension applies: the value of the other dimension differs
             (&[("identity", "a"), ("tag:campaign", "y")], 0.02),
             (&[("identity", "b"), ("tag:campaign", "x")], 0.03),
         ] {

@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn attempts_are_unknown_without_sends_deliveries_and_send_counts() {
+    fn attempts_are_unknown_without_sends_deliveries_or_send_counts() {
         let mut timeline = Timeline::new(Service::Ses);
         timeline.times.insert(Outcome::Hard, times(&[1, 2, 3]));
         let measured = measure_window(&timeline, &"1d".parse().unwrap(), 10);

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::snapshot::part::Part;
 use crate::snapshot::time::Time;
 
-/// Verification of an identity that was asked for and does not exist in the region.
+/// Value of [`Identity::verification`] of an identity of `--identity` that does not exist in the region.
 pub const MISSING: &str = "MISSING";
 
 /// An identity of `ListEmailIdentities`, with its details if they were read.
@@ -22,7 +22,7 @@ pub struct Identity {
     /// Response of `GetEmailIdentity`.
     #[serde(default)]
     pub details: Part<IdentityDetails>,
-    /// Identity feedback.
+    /// Response of `GetIdentityNotificationAttributes`.
     #[serde(default)]
     pub notifications: Part<Notifications>,
 }
@@ -33,13 +33,15 @@ impl Identity {
         self.kind != "EMAIL_ADDRESS"
     }
 
-    /// Whether SES has verified the identity, and sends its mail: also for 72 hours after a record has vanished.
+    /// Whether SES sends mail of the identity: it is verified, or its DNS record disappeared less than 72 hours ago
+    /// (`TEMPORARY_FAILURE`).
     pub fn is_verified(&self) -> bool {
         is_in_use(&self.verification)
     }
 }
 
-/// Whether SES uses what has a status: verified now, or until a short while ago.
+/// Whether SES still uses an identity, DKIM key or MAIL FROM domain with this status: it is verified, or its DNS record
+/// disappeared less than 72 hours ago.
 pub fn is_in_use(status: &str) -> bool {
     ["SUCCESS", "TEMPORARY_FAILURE"].contains(&status)
 }
@@ -50,9 +52,9 @@ pub fn is_in_use(status: &str) -> bool {
 pub struct IdentityDetails {
     /// Default configuration set.
     pub configuration_set: Option<String>,
-    /// Bounces and complaints are also sent by email.
+    /// Bounces and complaints are sent by email (`FeedbackForwardingStatus`).
     pub feedback_forwarding: bool,
-    /// Last check that found the record of the verification.
+    /// Time of the last successful check of the verification.
     pub last_success: Option<Time>,
     /// Why the verification failed, such as `HOST_NOT_FOUND`.
     pub verification_error: Option<String>,
@@ -72,7 +74,7 @@ pub struct Dkim {
     pub signing_enabled: bool,
     /// `PENDING`, `SUCCESS`, `FAILED`, `TEMPORARY_FAILURE`, `NOT_STARTED`.
     pub status: String,
-    /// Selectors: three, or one with an own key.
+    /// DKIM selectors: three with Easy DKIM, one with your own key (BYODKIM).
     pub tokens: Vec<String>,
     /// Zone that the three CNAME records point to.
     pub hosted_zone: Option<String>,
@@ -94,7 +96,7 @@ pub struct MailFrom {
     pub rejects_on_failure: bool,
 }
 
-/// Identity feedback: ARNs of the topics of notifications.
+/// Response of `GetIdentityNotificationAttributes`: ARNs of the topics that receive feedback of an identity.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Notifications {
@@ -104,7 +106,7 @@ pub struct Notifications {
     pub complaint_topic: Option<String>,
     /// Topic for deliveries.
     pub delivery_topic: Option<String>,
-    /// Bounces and complaints are sent by email.
+    /// Bounces and complaints are sent by email (`ForwardingEnabled`).
     pub forwarding: bool,
 }
 

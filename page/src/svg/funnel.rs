@@ -13,19 +13,20 @@ const RIGHT: f64 = 110.0;
 const BOTTOM: f64 = 30.0;
 const TOP: f64 = 10.0;
 const DOT_RADIUS: f64 = 3.0;
-/// Most dots with a label.
+/// Maximum number of dots with a label.
 const LABELS_MAX: usize = 8;
-/// Space of a label.
+/// Assumed width of a label, so that labels do not overlap.
 const LABEL_WIDTH: f64 = 150.0;
-/// Points of a limit.
+/// Number of points of a limit curve.
 const LIMIT_POINTS: u32 = 40;
 
-/// A group.
+/// A group in the plot.
 #[derive(Debug)]
 pub(crate) struct FunnelDot {
     pub(crate) name: String,
     pub(crate) attempts: f64,
     pub(crate) rate: f64,
+    /// Whether the rate is significantly at or above the warning threshold.
     pub(crate) is_above: bool,
 }
 

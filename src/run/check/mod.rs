@@ -38,7 +38,7 @@ use crate::config::{Config, RateThresholds};
 
 /// Width from which the table of a check has a column with the rates of the last 14 days.
 const TREND_WIDTH: usize = 140;
-/// Most verdicts of a table with that column.
+/// Maximum number of verdicts of a table with that column.
 const TREND_VERDICTS_MAX: usize = 400;
 
 pub(super) fn run(
@@ -59,8 +59,8 @@ pub(super) fn run(
     // two formats print no contributors; they take most of the time if many groups are above a threshold
     let has_contributors = matches!(args.format, CheckFormat::Table | CheckFormat::Json);
     let request = check_request(args, config, &input, has_contributors || alerts.is_some())?;
-    let InTime { mut report, problem } = match counts {
-        Some(counts) => InTime { report: check_counts(&request, counts), problem: None },
+    let DeadlineOutcome { mut report, problem } = match counts {
+        Some(counts) => DeadlineOutcome { report: check_counts(&request, counts), problem: None },
         None => check_in_time(&request, &args.deadline)?,
     };
     if request.service == Service::Ses && counts.is_none() {
@@ -214,7 +214,7 @@ fn trends(request: &CheckRequest, report: &CheckReport, layout: TextLayout) -> T
     let is_shown = layout.has_blocks
         && layout.width.is_some_and(|width| width >= TREND_WIDTH)
         && report.verdicts.len() <= TREND_VERDICTS_MAX;
-    // they are no part of the result: without them, the check is complete
+    // trends are optional: without them, the check is complete
     if is_shown { Trends::load(request).unwrap_or_default() } else { Trends::default() }
 }
 
@@ -230,24 +230,24 @@ pub(super) fn recent_incidents(
 }
 
 /// Result of a check with a deadline.
-struct InTime {
+struct DeadlineOutcome {
     report: CheckReport,
     /// Why the report has no groups, if they were not computed in time.
     problem: Option<String>,
 }
 
 /// Runs a check. If it takes longer than `deadline`, runs one of the account alone, so that its alerts are sent.
-fn check_in_time(request: &CheckRequest, deadline: &str) -> anyhow::Result<InTime> {
+fn check_in_time(request: &CheckRequest, deadline: &str) -> anyhow::Result<DeadlineOutcome> {
     let deadline_ms = positive_duration_ms("--deadline", deadline)?;
     if request.groupings.is_empty() {
-        return Ok(InTime { report: check(request)?, problem: None });
+        return Ok(DeadlineOutcome { report: check(request)?, problem: None });
     }
     let (sender, receiver) = mpsc::channel();
     let all = request.clone();
     // not joined: after the deadline, the end of the process ends it
     std::thread::spawn(move || _ = sender.send(check(&all)));
     match receiver.recv_timeout(Duration::from_millis(deadline_ms.unsigned_abs())) {
-        Ok(report) => Ok(InTime { report: report?, problem: None }),
+        Ok(report) => Ok(DeadlineOutcome { report: report?, problem: None }),
         Err(mpsc::RecvTimeoutError::Disconnected) => anyhow::bail!("the check ended unexpectedly"),
         Err(mpsc::RecvTimeoutError::Timeout) => {
             let account = CheckRequest { groupings: Vec::new(), ..request.clone() };
@@ -255,7 +255,7 @@ fn check_in_time(request: &CheckRequest, deadline: &str) -> anyhow::Result<InTim
                 "groups were not evaluated: their rates were not computed within {deadline}; these are the rates of the account\n  \
                  hint: use fewer groupings, compact the store, or raise --deadline"
             );
-            Ok(InTime { report: check(&account)?.incomplete(), problem: Some(problem) })
+            Ok(DeadlineOutcome { report: check(&account)?.incomplete(), problem: Some(problem) })
         }
     }
 }

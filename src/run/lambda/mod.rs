@@ -87,8 +87,8 @@ async fn serve(job: LambdaJob, environment: Environment) -> anyhow::Result<()> {
 
 /// Returns the error of an invocation. Lambda counts it in the metric `Errors`.
 fn failure(error: &anyhow::Error) -> Diagnostic {
-    let causes: Vec<String> = error.chain().map(ToString::to_string).collect();
-    Diagnostic { error_type: "bouncewatch".to_owned(), error_message: causes.join(": ") }
+    let error_message = crate::with_causes(error);
+    Diagnostic { error_type: "bouncewatch".to_owned(), error_message }
 }
 
 #[cfg(test)]

@@ -202,6 +202,7 @@ mod tests {
                 r#"{"Messages":[{"MessageId":"m","MD5OfBody":"x","ReceiptHandle":"r+/=","Body":"{\"a\":\"\\\"b\\\\\\n\\u00e9\"}", "Attributes":{"SentTimestamp":"1700000000123","ApproximateReceiveCount":"2","SenderId":"AIDA"},"MessageAttributes":{"k":{"DataType":"Binary","BinaryValue":"AAE="}}}],"Further":{"a":[1,null,true]}}"#,
             ),
             (200, true, r#" { "Messages" : [ { "Body" : "\u00fc ü 😀\/\b\f\n\r\t\u0001" } ] } "#),
+            // valid responses that the fast path leaves to the SDK: null, surrogate pairs, line ends between tokens
             (200, false, r#"{"Messages":null}"#),
             (200, false, r#"{"Messages":[{"Body":"\ud83d\ude00"}]}"#),
             (200, false, "{\n}"),
@@ -231,7 +232,7 @@ mod tests {
             let sdk = read(status, response, Builder::new()).await;
             let sdk = sdk.map(|messages| messages.into_iter().map(used_fields).collect::<Vec<_>>());
             if is_fast {
-                // compares all fields: only the fast path omits unused ones
+                // all fields are compared: the fast path returns only the used ones
                 assert_eq!(ours, sdk, "{status} {response}");
             } else {
                 let ours = ours.map(|messages| messages.into_iter().map(used_fields).collect());
