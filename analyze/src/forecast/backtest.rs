@@ -11,7 +11,7 @@ use crate::error::AnalyzeError;
 use crate::forecast::model::{
     BacktestReport, BrierScores, MailingBacktest, ReliabilityBin, SplitBacktest,
 };
-use crate::forecast::replay::{PredictedAttempt, RecipientHashes, Replay, ReplayObserver};
+use crate::forecast::replay::{PredictedAttempt, Replay, ReplayObserver};
 use crate::forecast::request::BacktestRequest;
 use crate::forecast::run::replay;
 use crate::forecast::split::{RatedAddress, addresses_to_send, totals};
@@ -32,8 +32,8 @@ pub fn backtest(request: &BacktestRequest) -> Result<BacktestReport, AnalyzeErro
     StoreScan::run(&check.store, check.service, &check.own_domains, |scan| {
         let mut texts = MailTexts::default();
         let mut observer = BacktestObserver::new(request);
-        let (campaign, always_tracked) = (&request.campaign, RecipientHashes::default());
-        let replay = replay(scan, check.at, campaign, always_tracked, &mut texts, &mut observer)?;
+        let campaign = &request.campaign;
+        let replay = replay(scan, check.at, campaign, Vec::new(), &mut texts, &mut observer)?;
         observer.end_day(&replay);
         Ok(observer.report(&replay, &texts))
     })

@@ -3,12 +3,12 @@
 
 use std::borrow::Cow;
 use std::collections::HashSet;
+use std::hash::BuildHasherDefault;
 
 use bouncewatch_schemas::address::{domain, is_address, normalise};
 use serde::Serialize;
 
-use crate::forecast::replay::RecipientHashes;
-use crate::scan::recipient_hash;
+use crate::scan::{IdentityHasher, recipient_hash};
 use crate::suppress::address_list::{SEPARATORS, first_field};
 
 /// Maximum length of a line in bytes.
@@ -66,7 +66,7 @@ impl RecipientList {
     pub fn parse(bytes: &[u8]) -> Self {
         let mut list = Self::default();
         let text = decode(bytes);
-        let mut known = RecipientHashes::default();
+        let mut known: HashSet<u64, BuildHasherDefault<IdentityHasher>> = HashSet::default();
         let (mut is_open, mut is_first) = (false, true);
         for (number, range) in (1..).zip(lines(&text)) {
             let line = text.get(range.start..range.end).unwrap_or_default();

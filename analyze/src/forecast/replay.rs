@@ -21,9 +21,6 @@ const ADDRESSES_MAX: usize = 7_000_000;
 /// Minimum number of earlier attempts from which the results of a mailing are evaluated.
 const ATTEMPTS_MIN: u64 = 1_000;
 
-/// A set of recipients.
-pub(crate) type RecipientHashes = HashSet<u64, BuildHasherDefault<IdentityHasher>>;
-
 /// An attempt, and its bounce probability by the rates at the start of its day.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct PredictedAttempt {
@@ -69,8 +66,8 @@ struct TrackedEvent<'e> {
 #[derive(Debug)]
 pub(crate) struct Replay {
     states: AddressTable,
-    /// Recipients that always have a state.
-    always_tracked: RecipientHashes,
+    /// Recipients that always have a state, sorted.
+    always_tracked: Vec<u64>,
     /// One in `2^sample_bits` of the other recipients has a state.
     sample_bits: u32,
     pub(crate) kinds: KnownKinds,
@@ -92,9 +89,10 @@ impl Replay {
     /// Returns the state before the first day. Attempts after `mature_until` do not count in rates.
     pub(crate) fn new(
         known_providers: BTreeMap<String, String>,
-        always_tracked: RecipientHashes,
+        mut always_tracked: Vec<u64>,
         mature_until: i64,
     ) -> Self {
+        always_tracked.sort_unstable();
         let (tallies, providers) = (Tallies::default(), ProviderTable::new(known_providers));
         Self {
             model: RateModel::new(&tallies, &providers),
@@ -171,9 +169,9 @@ impl Replay {
         campaign_spread(self.mailings.iter().filter(|one| one.day < day - 1))
     }
 
-    /// Number of addresses with a state.
-    pub(crate) fn addresses(&self) -> usize {
-        self.states.len()
+    /// Removes the states of the addresses, and returns their number. The rates remain.
+    pub(crate) fn remove_states(&mut self) -> usize {
+        std::mem::take(&mut self.states).len()
     }
 
     fn start_day(&mut self, texts: &MailTexts, day: i64) {
@@ -187,15 +185,16 @@ impl Replay {
     fn is_tracked(&self, recipient: u64) -> bool {
         self.sample_bits == 0
             || recipient.leading_zeros() >= self.sample_bits
-            || self.always_tracked.contains(&recipient)
+            || self.always_tracked.binary_search(&recipient).is_ok()
     }
 
     fn limit_states(&mut self) {
         while self.states.len() > ADDRESSES_MAX {
             self.sample_bits += 1;
             let (bits, always_tracked) = (self.sample_bits, &self.always_tracked);
-            self.states
-                .retain(|hash| hash.leading_zeros() >= bits || always_tracked.contains(&hash));
+            self.states.retain(|hash| {
+                hash.leading_zeros() >= bits || always_tracked.binary_search(&hash).is_ok()
+            });
         }
     }
 

@@ -15,7 +15,7 @@ use crate::forecast::evaluation::{
 use crate::forecast::model::{Forecast, ListCounts, RemainingList, SplitSummary, StoreKnowledge};
 use crate::forecast::parts::{PartContext, parts};
 use crate::forecast::recipient_list::RecipientList;
-use crate::forecast::replay::{NoObserver, RecipientHashes, Replay, ReplayObserver};
+use crate::forecast::replay::{NoObserver, Replay, ReplayObserver};
 use crate::forecast::request::ForecastRequest;
 use crate::forecast::split::{RatedAddress, addresses_to_send, totals};
 use crate::forecast::totals::CampaignSpread;
@@ -62,7 +62,9 @@ pub fn forecast(
         replay.finish(&texts);
         let evaluator = Evaluator { request, replay: &replay, holds: &holds, domains: &domains };
         let addresses = evaluator.evaluate(list)?;
-        Summary { request, list, replay: &replay, addresses }.build(scan, &texts)
+        let known_addresses = replay.remove_states() as u64;
+        let summary = Summary { request, list, replay: &replay, known_addresses, addresses };
+        summary.build(scan, &texts)
     })
 }
 
@@ -71,7 +73,7 @@ pub(super) fn replay(
     scan: &StoreScan,
     at: i64,
     campaign: &Dimension,
-    always_tracked: RecipientHashes,
+    always_tracked: Vec<u64>,
     texts: &mut MailTexts,
     observer: &mut impl ReplayObserver,
 ) -> Result<Replay, AnalyzeError> {
@@ -91,6 +93,8 @@ struct Summary<'a> {
     request: &'a ForecastRequest,
     list: &'a RecipientList,
     replay: &'a Replay,
+    /// Number of addresses of the store.
+    known_addresses: u64,
     addresses: Vec<AddressForecast>,
 }
 
@@ -179,7 +183,7 @@ impl Summary<'_> {
         let is_known = |one: &&AddressForecast| one.rated.attempt.class != AddressClass::New;
         StoreKnowledge {
             attempts: tallies.attempts,
-            addresses: self.replay.addresses() as u64,
+            addresses: self.known_addresses,
             known: self.addresses.iter().filter(is_known).count() as u64,
             is_low: tallies.attempts < self.request.check.minimum_volume,
             first_rate: self.replay.model.account_rate().mean,

@@ -16,6 +16,7 @@
 //! | `notification` | an SNS notification and the SES event in it, in one pass |
 
 mod deserialize;
+mod marks;
 mod notification;
 mod reader;
 #[cfg(test)]

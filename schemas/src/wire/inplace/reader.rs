@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use memchr::memchr2;
+use super::marks::Marks;
 
 /// Greatest depth of objects and arrays that the reader accepts.
 const DEPTH_MAX: u8 = 32;
@@ -63,11 +63,12 @@ pub(super) struct Reader<'de, const INSIDE_STRING: bool> {
     pub(super) depth: u8,
     /// Buffer for unescaping, reused from string to string.
     pub(super) buffer: Vec<u8>,
+    marks: Marks,
 }
 
 impl<'de, const INSIDE_STRING: bool> Reader<'de, INSIDE_STRING> {
     pub(super) fn new(text: &'de str, at: usize, depth: u8) -> Self {
-        Self { text, at, depth, buffer: Vec::new() }
+        Self { text, at, depth, buffer: Vec::new(), marks: Marks::new() }
     }
 
     pub(super) fn peek(&self) -> Option<u8> {
@@ -125,7 +126,7 @@ impl<'de, const INSIDE_STRING: bool> Reader<'de, INSIDE_STRING> {
     /// Moves to the next quote or backslash and returns it.
     fn next_mark(&mut self) -> Result<u8, Fallback> {
         let rest = self.text.as_bytes().get(self.at..).ok_or(Fallback)?;
-        let offset = memchr2(b'"', b'\\', rest).ok_or(Fallback)?;
+        let offset = self.marks.find(rest).ok_or(Fallback)?;
         self.at += offset;
         Ok(rest[offset])
     }
