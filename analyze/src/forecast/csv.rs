@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use crate::csv_output::{CsvOutput, csv_writer, escape_formula, io_error};
+use crate::forecast::evaluation::HoldReason;
 use crate::forecast::model::BacktestReport;
 use crate::forecast::recipient_list::RecipientList;
 use crate::forecast::run::ListForecast;
@@ -26,8 +27,8 @@ pub fn addresses(
             list.address(at).to_owned(),
             probability(one.rated.probability),
             format!("{complaint:.6}"),
-            one.evidence.to_owned(),
-            one.hold.unwrap_or_default().to_owned(),
+            one.evidence.as_str().to_owned(),
+            one.hold.map_or("", HoldReason::as_str).to_owned(),
         ]
     });
     write(columns.iter().map(|name| (*name).to_owned()).collect(), rows, out)
@@ -68,7 +69,8 @@ pub fn hold(list: &RecipientList, forecast: &ListForecast, out: &mut dyn Write) 
         let one = &forecast.addresses[at];
         let mut row = padded(list.fields(at), columns.len());
         row.push(probability(one.rated.probability));
-        row.push(one.hold.map_or_else(|| format!("risk: {}", one.evidence), str::to_owned));
+        let risk = || format!("risk: {}", one.evidence.as_str());
+        row.push(one.hold.map_or_else(risk, |hold| hold.as_str().to_owned()));
         row
     });
     write(header, rows, out)

@@ -16,29 +16,78 @@ use crate::forecast::split::RatedAddress;
 use crate::forecast::tallies::{Attempt, MISTYPED};
 use crate::scan::{IdentityHasher, MailTexts, parallel_map, recipient_hash};
 use crate::suppress::Suppressions;
+use crate::suppress::model::SuppressReason;
 
 /// Number of addresses per parallel task.
 const CHUNK: usize = 50_000;
 
-/// Reasons of holds by the hash of the address.
-pub(crate) type HoldReasons = HashMap<u64, &'static str, BuildHasherDefault<IdentityHasher>>;
+/// Reasons of suppression by the hash of the address.
+pub(crate) type SuppressedAddresses =
+    HashMap<u64, SuppressReason, BuildHasherDefault<IdentityHasher>>;
+
+/// Evidence for the bounce probability of an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Evidence {
+    /// The history of the address, or the rates of its domain if it is new.
+    Class(AddressClass),
+    /// Its domain accepts no mail.
+    NoMailDomain,
+    /// It is new, and its domain resembles that of a large provider.
+    MistypedDomain,
+    /// It is new, and belongs to a role.
+    NewRole,
+}
+
+impl Evidence {
+    /// Returns the value in output.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Class(class) => class.as_str(),
+            Self::NoMailDomain => "no_mail_domain",
+            Self::MistypedDomain => "mistyped_domain",
+            Self::NewRole => "new_role",
+        }
+    }
+}
+
+/// Reason for which an address is always held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum HoldReason {
+    /// SES does not send mail to it.
+    OnSesList,
+    /// `suppress` lists it, or it complained.
+    Suppressed(SuppressReason),
+    /// Its domain accepts no mail.
+    NoMailDomain,
+}
+
+impl HoldReason {
+    /// Returns the value in output.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::OnSesList => "on_ses_list",
+            Self::Suppressed(reason) => reason.as_str(),
+            Self::NoMailDomain => "no_mail_domain",
+        }
+    }
+}
 
 /// The forecast of one address.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct AddressForecast {
     pub(crate) rated: RatedAddress,
     /// Evidence for the probability.
-    pub(crate) evidence: &'static str,
+    pub(crate) evidence: Evidence,
     /// Reason for which it is always held.
-    pub(crate) hold: Option<&'static str>,
+    pub(crate) hold: Option<HoldReason>,
     /// Whether SES counts mail to it.
     pub(crate) is_counted: bool,
 }
 
 /// Returns the suppressed addresses with their reasons.
-pub(crate) fn hold_reasons(suppressions: &Suppressions) -> HoldReasons {
+pub(crate) fn suppressed_addresses(suppressions: &Suppressions) -> SuppressedAddresses {
     let all = suppressions.addresses.iter().chain(&suppressions.on_hold);
-    all.map(|one| (recipient_hash(&one.address), one.reason.as_str())).collect()
+    all.map(|one| (recipient_hash(&one.address), one.reason)).collect()
 }
 
 /// Returns the hashes of an address as it can be in the store: in plain text, and redacted with the
@@ -56,7 +105,7 @@ pub(crate) fn store_hashes(
 pub(crate) struct Evaluator<'a> {
     pub(crate) request: &'a ForecastRequest,
     pub(crate) replay: &'a Replay,
-    pub(crate) holds: &'a HoldReasons,
+    pub(crate) suppressed: &'a SuppressedAddresses,
     /// IDs of the domains of the store and of the list.
     pub(crate) domains: &'a BTreeMap<String, u32>,
 }
@@ -93,12 +142,14 @@ impl Evaluator<'_> {
         let is_listed = request.ses_list.as_ref().is_some_and(|l| l.addresses.contains(address));
         let accepts_no_mail = request.no_mail_domains.contains_key(name);
         let is_counted = !is_excluded(name, &request.check.own_domains);
-        let hold = hashes.iter().find_map(|hash| self.holds.get(hash).copied());
-        let hold = match hold {
-            _ if is_listed || class == AddressClass::OnSesList => Some("on_ses_list"),
-            Some(reason) => Some(reason),
-            None if class == AddressClass::Complained => Some("complaint"),
-            None if accepts_no_mail => Some("no_mail_domain"),
+        let suppressed = hashes.iter().find_map(|hash| self.suppressed.get(hash).copied());
+        let hold = match suppressed {
+            _ if is_listed || class == AddressClass::OnSesList => Some(HoldReason::OnSesList),
+            Some(reason) => Some(HoldReason::Suppressed(reason)),
+            None if class == AddressClass::Complained => {
+                Some(HoldReason::Suppressed(SuppressReason::Complaint))
+            }
+            None if accepts_no_mail => Some(HoldReason::NoMailDomain),
             None => None,
         };
         let probability = if is_listed && class != AddressClass::OnSesList {
@@ -110,11 +161,13 @@ impl Evaluator<'_> {
             replay.model.bounce_probability(attempt, provider)
         };
         let evidence = match class {
-            _ if is_listed => AddressClass::OnSesList.as_str(),
-            _ if accepts_no_mail => "no_mail_domain",
-            AddressClass::New if replay.providers.name(provider) == MISTYPED => "mistyped_domain",
-            AddressClass::New if attempt.is_role => "new_role",
-            class => class.as_str(),
+            _ if is_listed => Evidence::Class(AddressClass::OnSesList),
+            _ if accepts_no_mail => Evidence::NoMailDomain,
+            AddressClass::New if replay.providers.name(provider) == MISTYPED => {
+                Evidence::MistypedDomain
+            }
+            AddressClass::New if attempt.is_role => Evidence::NewRole,
+            class => Evidence::Class(class),
         };
         let rated =
             RatedAddress { attempt, probability, accepts_no_mail, is_always_held: hold.is_some() };

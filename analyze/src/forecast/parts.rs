@@ -53,7 +53,7 @@ pub(crate) fn parts(
         let providers = &context.replay.providers;
         providers.name(providers.number(id)).to_owned()
     };
-    add("evidence", &|_, one| one.evidence.to_owned(), usize::MAX);
+    add("evidence", &|_, one| one.evidence.as_str().to_owned(), usize::MAX);
     add("provider", &|_, one| provider(one.rated.attempt.domain), top);
     add("recipient_domain", &|_, one| domain(one.rated.attempt.domain), top);
     for column in &context.request.columns {

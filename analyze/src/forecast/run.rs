@@ -10,7 +10,7 @@ use crate::error::AnalyzeError;
 use crate::forecast::address_state::AddressClass;
 use crate::forecast::after_send::{PlannedSend, WindowForecast, windows_after};
 use crate::forecast::evaluation::{
-    AddressForecast, Evaluator, domain_ids, hold_reasons, store_hashes,
+    AddressForecast, Evaluator, Evidence, domain_ids, store_hashes, suppressed_addresses,
 };
 use crate::forecast::model::{Forecast, ListCounts, RemainingList, SplitSummary, StoreKnowledge};
 use crate::forecast::parts::{PartContext, parts};
@@ -51,7 +51,7 @@ pub fn forecast(
         // rates exclude own domains, but invalid addresses there are invalid too
         let all_mail = scan.with_own_domains();
         let suppressions = suppress_scan(&request.suppress, None, classifier, &all_mail)?;
-        let holds = hold_reasons(&suppressions);
+        let suppressed = suppressed_addresses(&suppressions);
         drop(suppressions);
         let mut texts = MailTexts::default();
         let always_tracked =
@@ -60,7 +60,8 @@ pub fn forecast(
             replay(scan, check.at, &request.campaign, always_tracked, &mut texts, &mut NoObserver)?;
         let domains = domain_ids(list, &mut texts);
         replay.finish(&texts);
-        let evaluator = Evaluator { request, replay: &replay, holds: &holds, domains: &domains };
+        let evaluator =
+            Evaluator { request, replay: &replay, suppressed: &suppressed, domains: &domains };
         let addresses = evaluator.evaluate(list)?;
         let known_addresses = replay.remove_states() as u64;
         let summary = Summary { request, list, replay: &replay, known_addresses, addresses };
@@ -200,7 +201,7 @@ impl Summary<'_> {
         let steps: [(&str, &RemovedAddress); 4] = [
             ("suppressed addresses", &|_, one| one.hold.is_some() && !one.rated.accepts_no_mail),
             ("domains that accept no mail", &|_, one| one.rated.accepts_no_mail),
-            ("mistyped domains", &|_, one| one.evidence == "mistyped_domain"),
+            ("mistyped domains", &|_, one| one.evidence == Evidence::MistypedDomain),
             ("riskiest addresses", &|at, _| !is_kept[at]),
         ];
         let mut left: Vec<(usize, &AddressForecast)> =

@@ -11,6 +11,7 @@ use bouncewatch_store::addresses::{AddressRedactor, RedactionPolicy};
 use crate::check::CheckRequest;
 use crate::check::level::AlertLevel;
 use crate::check::thresholds::{ThresholdRules, Thresholds};
+use crate::forecast::evaluation::{AddressForecast, HoldReason};
 use crate::forecast::model::BacktestReport;
 use crate::forecast::{
     BacktestRequest, ForecastRequest, ListForecast, RecipientList, backtest, forecast,
@@ -150,7 +151,8 @@ fn numbered(count: usize, domain: &str) -> String {
 
 /// Evidence and hold of each address.
 fn results(forecast: &ListForecast) -> Vec<(&str, Option<&str>)> {
-    forecast.addresses.iter().map(|one| (one.evidence, one.hold)).collect()
+    let texts = |one: &AddressForecast| (one.evidence.as_str(), one.hold.map(HoldReason::as_str));
+    forecast.addresses.iter().map(texts).collect()
 }
 
 #[test]
