@@ -4,24 +4,33 @@ use hashbrown::HashTable;
 
 use crate::forecast::address_state::AddressState;
 
+/// Number of states in a chunk.
+const CHUNK: usize = 1 << 16;
+
+/// Hash of an address, and its state.
+type HashedState = (u64, AddressState);
+
 /// States of addresses. The hash table contains positions only: with the states in it, it would
-/// need twice the memory, and more while it grows.
+/// need twice the memory, and more while it grows. The states are in chunks, because a vector is
+/// copied when it grows.
 #[derive(Debug, Default)]
 pub(crate) struct AddressTable {
-    /// Positions in `states`, by hash.
+    /// Positions of the states, by hash.
     positions: HashTable<u32>,
-    states: Vec<(u64, AddressState)>,
+    /// All chunks but the last are full.
+    chunks: Vec<Vec<HashedState>>,
 }
 
 impl AddressTable {
     /// Number of addresses.
     pub(crate) fn len(&self) -> usize {
-        self.states.len()
+        self.positions.len()
     }
 
     /// Returns the position of an address.
     pub(crate) fn find(&self, hash: u64) -> Option<u32> {
-        self.positions.find(hash, |at| self.states[*at as usize].0 == hash).copied()
+        let is_equal = |at: &u32| state_at(&self.chunks, *at).0 == hash;
+        self.positions.find(hash, is_equal).copied()
     }
 
     /// Returns the position of an address; adds the address if it is new.
@@ -31,19 +40,19 @@ impl AddressTable {
 
     /// Returns the state at a position.
     pub(crate) fn get(&self, at: u32) -> AddressState {
-        self.states[at as usize].1
+        state_at(&self.chunks, at).1
     }
 
     /// Replaces the state at a position.
     pub(crate) fn set(&mut self, at: u32, state: AddressState) {
-        self.states[at as usize].1 = state;
+        self.chunks[at as usize / CHUNK][at as usize % CHUNK].1 = state;
     }
 
     /// Removes the addresses with a hash for which `is_kept` is false.
     pub(crate) fn retain(&mut self, is_kept: impl Fn(u64) -> bool) {
-        let states = std::mem::take(&mut self.states);
+        let chunks = std::mem::take(&mut self.chunks);
         self.positions = HashTable::new();
-        for (hash, state) in states {
+        for (hash, state) in chunks.into_iter().flatten() {
             if is_kept(hash) {
                 self.add(hash, state);
             }
@@ -51,11 +60,20 @@ impl AddressTable {
     }
 
     fn add(&mut self, hash: u64, state: AddressState) -> u32 {
-        let at = u32::try_from(self.states.len()).expect("addresses are limited");
-        self.states.push((hash, state));
-        self.positions.insert_unique(hash, at, |at| self.states[*at as usize].0);
+        let at = u32::try_from(self.len()).expect("addresses are limited");
+        if self.len().is_multiple_of(CHUNK) {
+            self.chunks.push(Vec::with_capacity(CHUNK));
+        }
+        self.chunks[at as usize / CHUNK].push((hash, state));
+        let chunks = &self.chunks;
+        self.positions.insert_unique(hash, at, |at| state_at(chunks, *at).0);
         at
     }
+}
+
+/// Returns the state at a position.
+fn state_at(chunks: &[Vec<HashedState>], at: u32) -> &HashedState {
+    &chunks[at as usize / CHUNK][at as usize % CHUNK]
 }
 
 #[cfg(test)]
@@ -64,19 +82,21 @@ mod tests {
 
     #[test]
     fn addresses_keep_their_state() {
+        // more than one chunk, also after half of them are removed
+        let count = 2 * CHUNK as u64 + 1_000;
         let mut table = AddressTable::default();
-        for hash in 0..1_000_u64 {
-            let at = table.find_or_add(hash << 50);
+        for number in 0..count {
+            let at = table.find_or_add(number << 40);
             let mut state = AddressState::default();
-            state.mailing = u32::try_from(hash).unwrap();
+            state.mailing = u32::try_from(number).unwrap();
             table.set(at, state);
         }
-        assert_eq!(table.find_or_add(7 << 50), table.find(7 << 50).unwrap());
-        table.retain(|hash| hash % (2 << 50) == 0);
-        assert_eq!(table.len(), 500);
-        for hash in 0..1_000_u64 {
-            let found = table.find(hash << 50).map(|at| u64::from(table.get(at).mailing));
-            assert_eq!(found, hash.is_multiple_of(2).then_some(hash));
+        assert_eq!(table.find_or_add(7 << 40), table.find(7 << 40).unwrap());
+        table.retain(|hash| hash % (2 << 40) == 0);
+        assert_eq!(table.len() as u64, count / 2);
+        for number in 0..count {
+            let found = table.find(number << 40).map(|at| u64::from(table.get(at).mailing));
+            assert_eq!(found, number.is_multiple_of(2).then_some(number));
         }
     }
 }
