@@ -28,9 +28,9 @@ pub struct LineError {
     pub error: &'static str,
 }
 
-/// Position of a record in the text.
+/// A part of the text.
 #[derive(Debug, Clone, Copy)]
-struct RecordRange {
+struct TextRange {
     start: usize,
     end: usize,
 }
@@ -38,18 +38,18 @@ struct RecordRange {
 /// A record of the list.
 #[derive(Debug, Clone, Copy)]
 struct Record {
-    range: RecordRange,
-    /// End of its address in `RecipientList.addresses`.
-    address_end: usize,
+    range: TextRange,
+    /// Its address in normal form.
+    address: TextRange,
 }
 
 /// A list of recipients.
 #[derive(Debug, Default)]
 pub struct RecipientList {
+    /// The text of the list. Addresses that are not in normal form at the start of their line follow
+    /// in normal form.
     text: String,
     records: Vec<Record>,
-    /// The addresses in normal form, concatenated.
-    addresses: String,
     /// Names of the columns, if there is a header.
     header: Option<Vec<String>>,
     separator: Option<char>,
@@ -65,7 +65,8 @@ impl RecipientList {
     /// Parses a list in UTF-8, or in UTF-16 with a byte order mark.
     pub fn parse(bytes: &[u8]) -> Self {
         let mut list = Self::default();
-        let text = decode(bytes);
+        let mut text = decode(bytes);
+        let mut normalised = String::new();
         let mut known: HashSet<u64, BuildHasherDefault<IdentityHasher>> = HashSet::default();
         let (mut is_open, mut is_first) = (false, true);
         for (number, range) in (1..).zip(lines(&text)) {
@@ -77,8 +78,14 @@ impl RecipientList {
                     is_open = has_odd_quotes;
                     list.separator = list.separator.or_else(|| separator(line));
                     if known.insert(recipient_hash(&address)) {
-                        list.addresses.push_str(&address);
-                        list.records.push(Record { range, address_end: list.addresses.len() });
+                        let start = if line.starts_with(&address) {
+                            range.start
+                        } else {
+                            normalised.push_str(&address);
+                            text.len() + normalised.len() - address.len()
+                        };
+                        let address = TextRange { start, end: start + address.len() };
+                        list.records.push(Record { range, address });
                     } else {
                         list.duplicates += 1;
                     }
@@ -98,6 +105,8 @@ impl RecipientList {
             }
             is_first = false;
         }
+        text.reserve_exact(normalised.len());
+        text.push_str(&normalised);
         list.text = text;
         list
     }
@@ -132,9 +141,7 @@ impl RecipientList {
 
     /// Returns the address of a record in normal form.
     pub(crate) fn address(&self, number: usize) -> &str {
-        let end = |number: usize| self.records.get(number).map(|record| record.address_end);
-        let start = number.checked_sub(1).and_then(end).unwrap_or_default();
-        end(number).and_then(|end| self.addresses.get(start..end)).unwrap_or_default()
+        self.records.get(number).map_or("", |record| self.part(record.address))
     }
 
     /// Returns all fields of a record.
@@ -161,8 +168,11 @@ impl RecipientList {
     }
 
     fn record(&self, number: usize) -> &str {
-        let range = self.records.get(number).map(|record| record.range);
-        range.and_then(|range| self.text.get(range.start..range.end)).unwrap_or_default()
+        self.records.get(number).map_or("", |record| self.part(record.range))
+    }
+
+    fn part(&self, range: TextRange) -> &str {
+        self.text.get(range.start..range.end).unwrap_or_default()
     }
 
     fn add_error(&mut self, line: u64, error: &'static str) {
@@ -190,13 +200,13 @@ fn decode(bytes: &[u8]) -> String {
 }
 
 /// Returns the lines, which end with LF, CRLF or CR.
-fn lines(text: &str) -> impl Iterator<Item = RecordRange> {
+fn lines(text: &str) -> impl Iterator<Item = TextRange> {
     let mut start = 0;
     std::iter::from_fn(move || {
         let rest = text.as_bytes().get(start..).filter(|rest| !rest.is_empty())?;
         let length = rest.iter().position(|byte| matches!(byte, b'\n' | b'\r'));
         let length = length.unwrap_or(rest.len());
-        let range = RecordRange { start, end: start + length };
+        let range = TextRange { start, end: start + length };
         let is_pair = rest.get(length..length + 2) == Some(b"\r\n");
         start += length + if is_pair { 2 } else { 1 };
         Some(range)
