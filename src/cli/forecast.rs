@@ -33,7 +33,7 @@ pub(crate) struct ForecastArgs {
     pub(crate) over: Option<String>,
     #[command(flatten)]
     pub(crate) window: WindowArgs,
-    /// Column or tag with the campaign
+    /// Column or tag of campaigns
     ///
     /// Stored mail of one campaign on one day (UTC) is one mailing. The more past mailings differed from their forecasts,
     /// the wider is the interval.
