@@ -135,7 +135,7 @@ impl Replay {
         let start = day.saturating_mul(DAY_MS);
         let mut tracked = Vec::with_capacity(events.len());
         for event in events {
-            if !self.is_tracked(event.recipient) {
+            if !is_tracked(event.recipient, self.sample_bits, &self.always_tracked) {
                 continue;
             }
             let position =
@@ -182,19 +182,11 @@ impl Replay {
         self.day = Some(day);
     }
 
-    fn is_tracked(&self, recipient: u64) -> bool {
-        self.sample_bits == 0
-            || recipient.leading_zeros() >= self.sample_bits
-            || self.always_tracked.binary_search(&recipient).is_ok()
-    }
-
     fn limit_states(&mut self) {
         while self.states.len() > ADDRESSES_MAX {
             self.sample_bits += 1;
             let (bits, always_tracked) = (self.sample_bits, &self.always_tracked);
-            self.states.retain(|hash| {
-                hash.leading_zeros() >= bits || always_tracked.binary_search(&hash).is_ok()
-            });
+            self.states.retain(|hash| is_tracked(hash, bits, always_tracked));
         }
     }
 
@@ -265,4 +257,9 @@ impl Replay {
         }
         PredictedAttempt { attempt, mailing, probability }
     }
+}
+
+/// Whether a recipient has a state. `always_tracked` is sorted.
+fn is_tracked(recipient: u64, sample_bits: u32, always_tracked: &[u64]) -> bool {
+    recipient.leading_zeros() >= sample_bits || always_tracked.binary_search(&recipient).is_ok()
 }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use super::marks::Marks;
+use crate::wire::inplace::marks::Marks;
 
 /// Greatest depth of objects and arrays that the reader accepts.
 const DEPTH_MAX: u8 = 32;
