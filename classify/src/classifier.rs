@@ -10,7 +10,7 @@ use crate::classification::{Classification, Confidence, RunnerUp};
 use crate::failure_facts::FailureFacts;
 use crate::fold::fold;
 use crate::frames::{InnerReply, unwrap};
-use crate::index::{Clause, Index, Scratch};
+use crate::index::{Clause, FULL_MAILBOX, INVALID_RECIPIENT, Index, Scratch};
 use crate::index_builder;
 use crate::outcome::{action, agrees, confidence, unknown};
 use crate::reply_details;
@@ -155,11 +155,11 @@ impl Classifier {
         scratch: &mut Scratch,
     ) -> BestMatch<'c> {
         self.index.search(scratch);
-        let (clauses, guard) = self.index.matching_clauses(scratch);
+        let guard = self.index.guard(scratch);
         let not_recipient = has_sender_ip || reply.about_sender || guard.is_some();
         let mut best = BestMatch { not_recipient, ..BestMatch::default() };
         let mut has_reason = None;
-        for (in_advice, clause) in clauses {
+        self.index.matching_clauses(scratch, |in_advice, clause| {
             // a token of a provider stands in the URL that follows `please visit`
             if !in_advice
                 || clause.is_token
@@ -168,7 +168,7 @@ impl Classifier {
             {
                 best.offer(clause);
             }
-        }
+        });
         best.drop_words();
         if self.index.marks(PatternKind::Hedge, scratch).next().is_some() {
             let is_about_sender = guard.is_some_and(|guard| guard.cause != Cause::Unknown);
@@ -292,32 +292,9 @@ struct BestMatch<'c> {
     not_recipient: bool,
     /// Whether a clause was barred.
     has_barred: bool,
-    recipient_reasons: RecipientReasons,
+    /// The reasons about the recipient that phrases of the text state.
+    recipient_reasons: u8,
     hedge: Hedge,
-}
-
-/// Reasons about the recipient that phrases of the text state.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-enum RecipientReasons {
-    #[default]
-    None,
-    /// A full mailbox: mail can arrive later.
-    Full,
-    /// An invalid recipient: mail can never arrive.
-    Invalid,
-    Both,
-}
-
-impl RecipientReasons {
-    fn add(&mut self, cause: Cause) {
-        *self = match (*self, cause) {
-            (Self::None | Self::Full, Cause::MailboxFull) => Self::Full,
-            (_, Cause::MailboxFull) => Self::Both,
-            (Self::None | Self::Invalid, cause) if cause.is_recipient_failure() => Self::Invalid,
-            (_, cause) if cause.is_recipient_failure() => Self::Both,
-            (reasons, _) => reasons,
-        };
-    }
 }
 
 /// Whether the text names possible causes.
@@ -344,12 +321,12 @@ impl<'c> BestMatch<'c> {
     /// mailbox and one an invalid recipient.
     fn has_opposite_causes(&self) -> bool {
         let is_recipient =
-            |clause: Option<&Clause>| clause.map(|clause| clause.cause.is_recipient_failure());
+            |clause: Option<&Clause>| clause.map(|clause| clause.recipient_reason != 0);
         let second = self.second.filter(|second| !second.is_word);
         let (first, second) = (is_recipient(self.first), is_recipient(second));
         self.first.is_some_and(|first| !first.is_certain())
             && (self.has_barred
-                || self.recipient_reasons == RecipientReasons::Both
+                || self.recipient_reasons == FULL_MAILBOX | INVALID_RECIPIENT
                 || second.is_some_and(|second| first != Some(second)))
     }
 
@@ -361,12 +338,12 @@ impl<'c> BestMatch<'c> {
     }
 
     fn offer(&mut self, clause: &'c Clause) {
-        if self.not_recipient && clause.cause.is_recipient_failure() && !clause.is_custom {
+        if self.not_recipient && clause.recipient_reason != 0 && !clause.is_custom {
             self.has_barred |= !clause.is_word;
             return;
         }
         if !clause.is_word {
-            self.recipient_reasons.add(clause.cause);
+            self.recipient_reasons |= clause.recipient_reason;
         }
         let Some(first) = self.first else {
             self.first = Some(clause);

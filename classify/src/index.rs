@@ -1,19 +1,20 @@
-//! The rules in the form in which they are matched: one automaton for all phrases, tables for codes and SES types.
+//! The rules in the form in which they are matched: one table of all phrases, tables of codes and SES types.
 
-use aho_corasick::AhoCorasick;
 use bouncewatch_schemas::cause::Cause;
 
+use crate::phrase_table::{PhraseTable, SearchBuffers};
 use crate::rule::PatternKind;
 
 /// Buffers that are reused from text to text. Each thread needs its own.
 #[derive(Debug, Default)]
 pub struct Scratch {
     pub(super) folded: Vec<u8>,
+    buffers: SearchBuffers,
     /// A bit for each phrase: whether the text contains it.
     pub(super) found: Vec<u64>,
     /// The first occurrence of each phrase that the text contains: leftmost first, the shortest first at one position.
     pub(super) hits: Vec<Hit>,
-    /// Those of `hits` that are marks.
+    /// Those of `hits` that are marks or have guards.
     marks: Vec<Hit>,
 }
 
@@ -35,6 +36,20 @@ impl Hit {
 /// Position of the weight in a rank.
 pub(super) const WEIGHT_SHIFT: u32 = 33;
 
+/// Reason about the recipient: mail can arrive later.
+pub(super) const FULL_MAILBOX: u8 = 1;
+/// Reason about the recipient: mail can never arrive.
+pub(super) const INVALID_RECIPIENT: u8 = 2;
+
+/// The reason about the recipient of a cause; 0 if it is not about the recipient.
+pub(super) fn recipient_reason(cause: Cause) -> u8 {
+    match cause {
+        Cause::MailboxFull => FULL_MAILBOX,
+        cause if cause.is_recipient_failure() => INVALID_RECIPIENT,
+        _ => 0,
+    }
+}
+
 /// One alternative of a rule.
 #[derive(Debug)]
 pub(super) struct Clause {
@@ -43,6 +58,8 @@ pub(super) struct Clause {
     /// Index of the alternative in the rule.
     pub(super) pattern: u32,
     pub(super) cause: Cause,
+    /// See [`recipient_reason`].
+    pub(super) recipient_reason: u8,
     /// The matching clause with the greatest rank wins.
     pub(super) rank: u64,
     /// Whether the rule is a custom rule of the operator.
@@ -78,12 +95,10 @@ impl Clause {
     }
 }
 
-/// A phrase of the automaton.
-#[derive(Debug)]
+/// A phrase of the rules.
+#[derive(Debug, Default)]
 pub(super) struct Phrase {
     pub(super) length: usize,
-    /// Whether a word must end at the end of the phrase.
-    pub(super) ends_word: bool,
     /// Clauses to check if the text contains it.
     pub(super) clauses: Vec<u32>,
     /// Guard clauses to check if the text contains it. A guard marks a text as not about the recipient.
@@ -97,8 +112,8 @@ pub(super) struct Phrase {
 pub(super) struct Index {
     pub(super) clauses: Vec<Clause>,
     pub(super) phrases: Vec<Phrase>,
-    /// Finds the phrases; pattern ids are indexes of `phrases`.
-    pub(super) automaton: AhoCorasick,
+    /// Finds the phrases. Their ids are indexes of `phrases`.
+    pub(super) table: PhraseTable,
     /// Clauses by class (0 for any), subject and detail of an enhanced status code; sorted.
     pub(super) statuses: Vec<((u8, u16, u16), u32)>,
     /// Clauses by reply code; sorted.
@@ -113,31 +128,23 @@ impl Index {
     /// Finds all phrases in `scratch.folded`. A phrase that starts with a letter or digit matches only at the start of
     /// a word.
     pub(super) fn search(&self, scratch: &mut Scratch) {
-        let Scratch { folded, found, hits, marks } = scratch;
+        let Scratch { folded, buffers, found, hits, marks } = scratch;
         hits.clear();
         marks.clear();
         found.clear();
         found.resize(self.phrases.len().div_ceil(64), 0);
-        for occurrence in self.automaton.find_overlapping_iter(folded.as_slice()) {
-            let id = occurrence.pattern();
-            let (word, bit) = (id.as_usize() / 64, 1 << (id.as_usize() % 64));
-            let is_new = found[word] & bit == 0;
-            if is_new
-                && starts_word(folded, occurrence.start())
-                && (!self.phrases[id].ends_word || ends_word(folded, occurrence.end()))
-            {
+        self.table.search(folded, buffers, |start, id, length| {
+            let (word, bit) = (id as usize / 64, 1 << (id % 64));
+            if found[word] & bit == 0 {
                 found[word] |= bit;
-                let (start, length) = (occurrence.start(), occurrence.len());
-                let hit = Hit { start, length, phrase: id.as_u32() };
+                let hit = Hit { start, length, phrase: id };
                 hits.push(hit);
-                if self.phrases[id].mark.is_some() {
+                let phrase = &self.phrases[id as usize];
+                if phrase.mark.is_some() || !phrase.guards.is_empty() {
                     marks.push(hit);
                 }
             }
-        }
-        // the automaton reports matches in order of their ends
-        hits.sort_unstable();
-        marks.sort_unstable();
+        });
     }
 
     /// The phrases that the last search found, in order of the text.
@@ -161,41 +168,42 @@ impl Index {
         })
     }
 
-    /// The matching clauses, each with whether it is part of advice, and the matching guard, of the last search. Those
-    /// of the advice come last.
-    pub(super) fn matching_clauses<'c: 's, 's>(
+    /// The guard that matches in the last search. One with a cause takes precedence over one without.
+    pub(super) fn guard(&self, scratch: &Scratch) -> Option<&Clause> {
+        let phrases = scratch.marks.iter().map(|hit| &self.phrases[hit.phrase as usize]);
+        let ids = phrases.flat_map(|phrase| &phrase.guards);
+        let mut guards = ids
+            .map(|id| &self.clauses[*id as usize])
+            .filter(|clause| clause.matches(&scratch.found));
+        let first = guards.next()?;
+        let has_cause = |guard: &&Clause| guard.cause != Cause::Unknown;
+        if has_cause(&first) { Some(first) } else { guards.find(has_cause).or(Some(first)) }
+    }
+
+    /// Calls `offer` with each matching clause of the last search, and whether it is part of advice. Those of the
+    /// advice come last.
+    pub(super) fn matching_clauses<'c>(
         &'c self,
-        scratch: &'s Scratch,
-    ) -> (impl Iterator<Item = (bool, &'c Clause)> + 's, Option<&'c Clause>) {
-        let matching = |id: &'c u32| {
-            let clause = &self.clauses[*id as usize];
-            clause.matches(&scratch.found).then_some(clause)
-        };
-        let phrases = || scratch.hits.iter().map(|hit| &self.phrases[hit.phrase as usize]);
-        let mut guards = phrases().flat_map(|phrase| &phrase.guards).filter_map(matching);
-        let first = guards.next();
-        // a guard with a cause takes precedence over one without
-        let guard = match first {
-            Some(guard) if guard.cause == Cause::Unknown => {
-                guards.find(|guard| guard.cause != Cause::Unknown).or(first)
-            }
-            _ => first,
-        };
-        let advice = self
-            .marks(PatternKind::Advice, scratch)
-            .next()
-            .map_or(usize::MAX, |(hit, _)| hit.start);
+        scratch: &Scratch,
+        mut offer: impl FnMut(bool, &'c Clause),
+    ) {
+        let advice = self.marks(PatternKind::Advice, scratch).next().map(|(hit, _)| hit.start);
         let start = |phrase: u32| {
             scratch.hits.iter().find(|hit| hit.phrase == phrase).map_or(0, |hit| hit.start)
         };
-        let is_advice = move |clause: &Clause| advice != usize::MAX && start(clause.first) > advice;
-        let passes = [false, true].into_iter().filter(move |pass| !pass || advice != usize::MAX);
-        let clauses = passes.flat_map(move |pass| {
-            let phrases = scratch.hits.iter().map(|hit| &self.phrases[hit.phrase as usize]);
-            let found = phrases.flat_map(|phrase| &phrase.clauses).filter_map(matching);
-            found.filter(move |clause| is_advice(clause) == pass).map(move |clause| (pass, clause))
-        });
-        (clauses, guard)
+        let passes: &[bool] = if advice.is_some() { &[false, true] } else { &[false] };
+        for in_advice in passes {
+            for hit in &scratch.hits {
+                for id in &self.phrases[hit.phrase as usize].clauses {
+                    let clause = &self.clauses[*id as usize];
+                    let is_in_pass =
+                        || advice.is_none_or(|advice| (start(clause.first) > advice) == *in_advice);
+                    if clause.matches(&scratch.found) && is_in_pass() {
+                        offer(*in_advice, clause);
+                    }
+                }
+            }
+        }
     }
 
     /// The clauses of an enhanced status code: of its class, and of any class.
@@ -210,17 +218,6 @@ impl Index {
     pub(super) fn clause_of_code(&self, code: u16) -> Option<&Clause> {
         get(&self.codes, &code).map(|id| &self.clauses[id as usize])
     }
-}
-
-/// False if `at` is inside a word of ASCII letters and digits. Letters beyond ASCII always start a word: some languages
-/// have no blanks.
-fn starts_word(folded: &[u8], at: usize) -> bool {
-    let is_alphanumeric = |at: usize| folded.get(at).is_some_and(u8::is_ascii_alphanumeric);
-    at == 0 || !is_alphanumeric(at) || !is_alphanumeric(at - 1)
-}
-
-fn ends_word(folded: &[u8], end: usize) -> bool {
-    !folded.get(end).is_some_and(u8::is_ascii_alphanumeric)
 }
 
 fn get<K: Ord>(sorted: &[(K, u32)], key: &K) -> Option<u32> {

@@ -4,14 +4,10 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::hash::Hash;
 
-use aho_corasick::{AhoCorasick, AhoCorasickKind};
-
 use crate::fold::fold_pattern;
-use crate::index::{Clause, Index, Phrase, WEIGHT_SHIFT, status_numbers};
+use crate::index::{Clause, Index, Phrase, WEIGHT_SHIFT, recipient_reason, status_numbers};
+use crate::phrase_table::{PHRASE_BYTES_MAX, PhraseTable};
 use crate::rule::{CUSTOM_RULE_WEIGHT, PatternKind, Rule, RuleError, WORD_WEIGHT};
-
-/// Greatest length of a phrase in bytes, after folding.
-const PHRASE_BYTES_MAX: usize = 200;
 
 /// Why a phrase is refused.
 const BAD_PHRASE: &str = "the phrase is empty or longer than 200 bytes";
@@ -29,12 +25,9 @@ pub(super) fn build(rules: &[Rule]) -> Result<Index, RuleError> {
     }
     builder.anchor_clauses();
     let IndexBuilder { clauses, phrases, texts, statuses, codes, ses, delays, .. } = builder;
-    let automaton = AhoCorasick::builder()
-        .kind(Some(AhoCorasickKind::ContiguousNFA))
-        .build(&texts)
-        .map_err(|error| RuleError::TooManyPhrases(error.to_string()))?;
     let (statuses, codes) = (sorted(statuses), sorted(codes));
-    Ok(Index { clauses, phrases, automaton, statuses, codes, ses, delays })
+    let table = PhraseTable::new(&texts);
+    Ok(Index { clauses, phrases, table, statuses, codes, ses, delays })
 }
 
 /// One alternative of a rule, as it is written.
@@ -58,6 +51,7 @@ impl Alternative<'_> {
             rule: index(self.rule_index)?,
             pattern: index(self.pattern_index)?,
             cause: self.rule.cause,
+            recipient_reason: recipient_reason(self.rule.cause),
             rank: self.rank(self.text.len()),
             is_custom: self.rule.weight >= CUSTOM_RULE_WEIGHT,
             is_word: self.is_word(),
@@ -91,8 +85,8 @@ impl Alternative<'_> {
 struct IndexBuilder {
     clauses: Vec<Clause>,
     phrases: Vec<Phrase>,
-    /// The folded text of each phrase.
-    texts: Vec<Vec<u8>>,
+    /// The folded text of each phrase, and whether a word must end at its end.
+    texts: Vec<(Vec<u8>, bool)>,
     /// Clauses that require phrases, and whether they are guards.
     unanchored: Vec<(u32, bool)>,
     /// Phrases by folded text and whether a word must end at their end.
@@ -111,7 +105,7 @@ impl IndexBuilder {
         let mut clause = alternative.clause()?;
         match rule.kind {
             PatternKind::List | PatternKind::Hedge | PatternKind::Advice | PatternKind::Retry => {
-                let phrase = self.phrase(text).ok_or(error(BAD_PHRASE))?;
+                let phrase = self.phrase(text).ok_or_else(|| error(BAD_PHRASE))?;
                 self.phrases[phrase as usize].mark = Some((rule.kind, clause.rule));
                 return Ok(());
             }
@@ -156,7 +150,7 @@ impl IndexBuilder {
                 Some(part) => (&mut forbidden, part),
                 None => (&mut required, part),
             };
-            list.push(self.phrase(part).ok_or(alternative.error(BAD_PHRASE))?);
+            list.push(self.phrase(part).ok_or_else(|| alternative.error(BAD_PHRASE))?);
         }
         let Some(first) = required.first() else {
             return Err(alternative.error("a pattern needs a phrase without `!`"));
@@ -199,14 +193,8 @@ impl IndexBuilder {
         let next = u32::try_from(self.phrases.len()).ok()?;
         let known = *self.known.entry((folded.clone(), ends_word)).or_insert(next);
         if known == next {
-            self.phrases.push(Phrase {
-                length: folded.len(),
-                ends_word,
-                clauses: Vec::new(),
-                guards: Vec::new(),
-                mark: None,
-            });
-            self.texts.push(folded);
+            self.phrases.push(Phrase { length: folded.len(), ..Phrase::default() });
+            self.texts.push((folded, ends_word));
         }
         Some(known)
     }

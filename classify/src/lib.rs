@@ -49,6 +49,7 @@ mod frames;
 mod index;
 mod index_builder;
 mod outcome;
+mod phrase_table;
 mod reply_details;
 pub mod rule;
 mod template;

@@ -142,9 +142,6 @@ pub enum RuleError {
     /// Two rules have the same id.
     #[error("two rules have the id `{0}`")]
     DuplicateId(String),
-    /// The phrases of all rules exceed the limits of the automaton.
-    #[error("too many or too long phrases: {0}")]
-    TooManyPhrases(String),
     /// A rule does not win its own sample.
     #[error("rule `{id}` does not win its own sample `{sample}`: {winner}")]
     LosesSample {
