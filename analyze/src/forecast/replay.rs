@@ -166,7 +166,7 @@ impl Replay {
 
     /// Returns the variance between campaigns, from mailings up to two days before `day`.
     pub(crate) fn spread(&self, day: i64) -> CampaignSpread {
-        campaign_spread(self.mailings.iter().filter(|one| one.day < day - 1))
+        campaign_spread(self.mailings.iter().filter(|one| one.day < day - 1), day)
     }
 
     /// Removes the states of the addresses, and returns their number. The rates remain.

@@ -11,7 +11,7 @@ use crate::scan::StringInterner;
 /// Half-life of the weight of an event in rates, in days: lists and domains change within months.
 const HALF_LIFE_DAYS: f64 = 30.0;
 /// Half-life in the ratios of providers, in days: a provider blocks mail for days.
-const RECENT_HALF_LIFE_DAYS: f64 = 7.0;
+const RECENT_HALF_LIFE_DAYS: f64 = 2.0;
 /// Provider name for domains that look like a mistyped domain of a large provider.
 pub(crate) const MISTYPED: &str = "mistyped";
 
