@@ -361,7 +361,7 @@ proptest::proptest! {
         }
     }
 
-    /// The automaton against a search for each phrase at each position.
+    /// The phrases of a rule against a search for each phrase at each position.
     #[test]
     fn phrase_search_equals_naive_search(
         phrases in proptest::collection::vec("[ab]{1,4}( [ab]{1,4})?\\*?", 1..30),
