@@ -33,6 +33,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         minimum_volume: 1_000,
         rules: ThresholdRules::default(),
         stale_after: 24 * 60 * 60 * 1_000,
+        incidents: None,
     };
     let report = check(&request)?;
     println!("status {}", report.status.as_str());

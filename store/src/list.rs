@@ -1,6 +1,7 @@
 //! Complete listings of segments, even while consumers publish and a compactor replaces segments.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::DirEntry;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -186,10 +187,14 @@ fn list_once(events: &Path) -> Result<Listing<PathBuf>, StoreError> {
         if !folder_name.starts_with(table::DATE_PREFIX) {
             continue;
         }
-        for path in entries(&folder)? {
+        for entry in folder_entries(&folder)? {
+            let path = entry.path();
             let Some(file) = file_name(&path) else { continue };
             if let Some(day) = segment_day(&folder_name, &file) {
-                check_is_file(&path)?;
+                // most file systems know the type without a further call
+                if !entry.file_type().is_ok_and(|kind| kind.is_file()) {
+                    check_is_file(&path)?;
+                }
                 listing.entry(day).or_insert_with(BTreeMap::new).insert(file, path);
             }
         }
@@ -218,13 +223,15 @@ fn file_name(path: &Path) -> Option<String> {
     path.file_name().map(|name| name.to_string_lossy().into_owned())
 }
 
-/// Entries of a folder; empty if it does not exist.
+/// Paths of the entries of a folder; empty if it does not exist.
 pub(crate) fn entries(folder: &Path) -> Result<Vec<PathBuf>, StoreError> {
+    Ok(folder_entries(folder)?.into_iter().map(|entry| entry.path()).collect())
+}
+
+fn folder_entries(folder: &Path) -> Result<Vec<DirEntry>, StoreError> {
     let failed = |source| StoreError::List { path: folder.to_path_buf(), source };
     match std::fs::read_dir(folder) {
-        Ok(entries) => {
-            entries.map(|entry| entry.map(|entry| entry.path()).map_err(failed)).collect()
-        }
+        Ok(entries) => entries.map(|entry| entry.map_err(failed)).collect(),
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
             Ok(Vec::new())
         }

@@ -4,6 +4,7 @@ use bouncewatch_schemas::event::Service;
 use bouncewatch_store::StoreFiles;
 
 use crate::check::thresholds::{ThresholdRules, Thresholds};
+use crate::incidents::IncidentSearch;
 use crate::timeline::{Basis, Dimension, Grouping, Window};
 
 /// Parameters of a check.
@@ -38,4 +39,6 @@ pub struct CheckRequest {
     pub rules: ThresholdRules,
     /// Time without events after which the feed is stale, milliseconds.
     pub stale_after: i64,
+    /// Search for provider incidents of the last 24 hours; `None` for `WorkMail`.
+    pub incidents: Option<IncidentSearch>,
 }

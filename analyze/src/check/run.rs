@@ -1,7 +1,7 @@
 //! The check: loads the history, computes verdicts, contributors and feed health.
 
 use bouncewatch_schemas::event::Service;
-use bouncewatch_schemas::time::format_ms;
+use bouncewatch_schemas::time::{DAY_MS, format_ms};
 use serde::Serialize;
 
 use crate::brake::report::BrakeReport;
@@ -14,6 +14,7 @@ use crate::check::service::{is_ses, serialize_service};
 use crate::check::trend;
 use crate::check::verdict::{MATURE_AFTER_MS, ScopeWindow, Verdict};
 use crate::error::AnalyzeError;
+use crate::incidents::find::noticeable_incidents;
 use crate::incidents::model::ProviderIncident;
 use crate::scan::{History, HistoryQuery, LoadRequest, StoreScan, load_history};
 use crate::timeline::{Dimension, Grouping, NO_FEEDBACK, Timeline, Window};
@@ -43,7 +44,7 @@ pub struct CheckReport {
     pub sending: SendingReport,
     /// One for each metric, scope and window.
     pub verdicts: Vec<Verdict>,
-    /// Provider incidents of the last 24 hours, which the caller adds; omitted if there are none.
+    /// Provider incidents of the last 24 hours; omitted if there are none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub incidents: Vec<ProviderIncident>,
     /// The brake, which the caller adds; omitted without `--brake`.
@@ -107,7 +108,7 @@ pub fn check(request: &CheckRequest) -> Result<CheckReport, AnalyzeError> {
 /// What a check computes besides rates and levels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum CheckDetail {
-    /// Contributors, and complaint rates of mail to providers that send complaint feedback.
+    /// Contributors, incidents, and complaint rates of mail to providers that send complaint feedback.
     Full,
     /// Nothing else.
     RatesOnly,
@@ -150,9 +151,17 @@ pub(crate) fn check_scan(
         (None, Service::WorkMail) => service_with_events(scan, Service::Ses, request.at)?,
         (Some(_), _) => None,
     };
+    let incidents = match (&request.incidents, detail) {
+        (Some(search), CheckDetail::Full) => {
+            // own domains are included, as in `suppress`
+            let from = request.at.saturating_sub(DAY_MS);
+            noticeable_incidents(&scan.with_own_domains(), search, from, request.at)?
+        }
+        _ => Vec::new(),
+    };
     let incomplete_days = scan.incomplete_days()?;
     let report = CheckReport::new(request, feed, sending, verdicts);
-    Ok(CheckReport { incomplete_days, other_service, ..report })
+    Ok(CheckReport { incomplete_days, incidents, other_service, ..report })
 }
 
 /// Returns the grouping of the mail to providers that send no complaint feedback.

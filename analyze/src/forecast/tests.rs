@@ -115,6 +115,7 @@ fn check_request(store: &Path) -> CheckRequest {
         minimum_volume: 1_000,
         rules: ThresholdRules::default(),
         stale_after: DAY_MS,
+        incidents: None,
     }
 }
 

@@ -1,11 +1,10 @@
 //! Finds the incidents of a store.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use bouncewatch_classify::Classifier;
-use bouncewatch_schemas::event::Service;
 use bouncewatch_schemas::time::{DAY_MS, format_ms};
-use bouncewatch_store::StoreFiles;
 
 use crate::causes::cached_classifier::CachedClassifier;
 use crate::error::AnalyzeError;
@@ -24,6 +23,15 @@ const EARLIER_MS: i64 = DAY_MS;
 /// Recipients of the bounces of incidents, by message.
 pub(crate) type IncidentBounces = BTreeMap<u64, BTreeSet<String>>;
 
+/// Parameters of a search for incidents.
+#[derive(Debug, Clone)]
+pub struct IncidentSearch {
+    /// Rules of the causes.
+    pub classifier: Arc<Classifier>,
+    /// Minimum number of addresses; with 0, incidents are not detected.
+    pub mass_guard: usize,
+}
+
 /// The incidents of a store.
 #[derive(Debug, Default)]
 pub(crate) struct Incidents {
@@ -35,29 +43,20 @@ pub(crate) struct Incidents {
 /// Returns the incidents with bounces after `from`, up to `to`, that change the rates noticeably,
 /// in the order of their start.
 ///
-/// `mass_guard` is the minimum number of addresses; with 0, incidents are not detected. If 0.2 % of
-/// the attempts of the period is more, this is the minimum: fewer addresses do not change a rate
-/// noticeably.
-///
-/// # Errors
-/// If there is no store, or it cannot be read.
-pub fn incidents(
-    store: &StoreFiles,
-    classifier: &Classifier,
-    mass_guard: usize,
+/// If 0.2 % of the attempts of the period is more than `mass_guard`, this is the minimum: fewer
+/// addresses do not change a rate noticeably.
+pub(crate) fn noticeable_incidents(
+    scan: &StoreScan,
+    search: &IncidentSearch,
     from: i64,
     to: i64,
 ) -> Result<Vec<ProviderIncident>, AnalyzeError> {
-    if mass_guard == 0 {
+    if search.mass_guard == 0 {
         return Ok(Vec::new());
     }
-    // own domains are included, as in `suppress`
-    let found = StoreScan::run(store, Service::Ses, &[], |scan| {
-        let outcomes = outcomes_of_period(scan, from, to)?;
-        let minimum = mass_guard.max(minimum_for_rates(&outcomes, slot_of(from)));
-        find_in_period(scan, classifier, &outcomes, minimum, from, to)
-    });
-    Ok(found?.all)
+    let outcomes = outcomes_of_period(scan, from, to)?;
+    let minimum = search.mass_guard.max(minimum_for_rates(&outcomes, slot_of(from)));
+    Ok(find_in_period(scan, &search.classifier, &outcomes, minimum, from, to)?.all)
 }
 
 /// Returns the incidents with bounces after `from`, up to `to`.

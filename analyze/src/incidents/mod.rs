@@ -10,5 +10,5 @@ pub(crate) mod find;
 pub mod model;
 pub(crate) mod table;
 
-pub use find::incidents;
+pub use find::IncidentSearch;
 pub use model::ProviderIncident;

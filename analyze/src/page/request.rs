@@ -36,6 +36,7 @@ impl PageRequest {
             groupings: self.groupings.clone(),
             windows: self.check.windows.iter().take(1).cloned().collect(),
             contributors: Vec::new(),
+            incidents: None,
             ..self.check.clone()
         }
     }

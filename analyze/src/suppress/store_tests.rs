@@ -1,12 +1,14 @@
 //! `suppress`, `release` and provider incidents on small stores.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use bouncewatch_classify::Classifier;
 use bouncewatch_schemas::event::Service;
 use bouncewatch_schemas::time::{day_of, format_ms};
 
-use crate::incidents::find::incidents;
+use crate::incidents::find::{IncidentSearch, noticeable_incidents};
+use crate::incidents::model::ProviderIncident;
 use crate::scan::StoreScan;
 use crate::scan::test_store::{TestRow, publish, publish_with_version};
 use crate::suppress::model::{ReleaseReason, SuppressReason, Suppressions};
@@ -304,6 +306,14 @@ fn address_in_an_incident_is_on_hold_if_it_is_the_only_requested_one() {
     assert!(list.addresses.is_empty());
 }
 
+fn incidents(store: &tempfile::TempDir, from: i64) -> Vec<ProviderIncident> {
+    let search = IncidentSearch { classifier: Arc::clone(Classifier::builtin()), mass_guard: 20 };
+    let found = StoreScan::run(store.path(), Service::Ses, &[], |scan| {
+        noticeable_incidents(scan, &search, from, AT)
+    });
+    found.unwrap()
+}
+
 #[test]
 fn incidents_of_a_period_are_complete() {
     // the outage lasts three hours
@@ -311,7 +321,7 @@ fn incidents_of_a_period_are_complete() {
     let of_period = |events: &[Event], hours: i64| {
         let store = store(events);
         let from = AT - hours * HOUR;
-        let all = incidents(&store.path().into(), Classifier::builtin(), 20, from, AT).unwrap();
+        let all = incidents(&store, from);
         all.into_iter().map(|one| (one.from, one.addresses, one.hold_until)).collect::<Vec<_>>()
     };
     let expected = [(format_ms(AT - 26 * HOUR), 30, format_ms(AT - 23 * HOUR + 72 * HOUR))];
@@ -339,7 +349,7 @@ fn incident_is_reported_from_a_day_before_the_period_on() {
     let store = store(&events);
     let of_period = |hours: i64| {
         let from = AT - hours * HOUR;
-        let all = incidents(&store.path().into(), Classifier::builtin(), 20, from, AT).unwrap();
+        let all = incidents(&store, from);
         all.into_iter().map(|one| (one.from, one.addresses)).collect::<Vec<_>>()
     };
     assert_eq!(of_period(24), [(format_ms(AT - 47 * HOUR), 9 * 15)]);

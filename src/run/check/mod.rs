@@ -15,13 +15,12 @@ use std::time::Duration;
 use bouncewatch_analyze::check::thresholds::{Limits, ThresholdRule, ThresholdRules, Thresholds};
 use bouncewatch_analyze::check::{CheckReport, CheckRequest, check};
 use bouncewatch_analyze::counts::{Counts, CountsContext, check_counts};
-use bouncewatch_analyze::incidents::{ProviderIncident, incidents};
+use bouncewatch_analyze::incidents::IncidentSearch;
 use bouncewatch_analyze::report::trend::Trends;
 use bouncewatch_analyze::report::{nagios, prometheus, table};
 use bouncewatch_analyze::timeline::{Grouping, Window};
 use bouncewatch_schemas::event::Service;
 use bouncewatch_schemas::text_layout::TextLayout;
-use bouncewatch_schemas::time::DAY_MS;
 use bouncewatch_store::StoreFiles;
 
 use self::alert::AlertRun;
@@ -59,13 +58,11 @@ pub(super) fn run(
     // two formats print no contributors; they take most of the time if many groups are above a threshold
     let has_contributors = matches!(args.format, CheckFormat::Table | CheckFormat::Json);
     let request = check_request(args, config, &input, has_contributors || alerts.is_some())?;
+    #[cfg_attr(not(feature = "doctor"), expect(unused_mut, reason = "the brake changes it"))]
     let DeadlineOutcome { mut report, problem } = match counts {
         Some(counts) => DeadlineOutcome { report: check_counts(&request, counts), problem: None },
         None => check_in_time(&request, &args.deadline)?,
     };
-    if request.service == Service::Ses && counts.is_none() {
-        report.incidents = recent_incidents(&request.store, config, at)?;
-    }
     let mut notes: Vec<String> = counts.and_then(above_attempts).into_iter().collect();
     #[cfg(feature = "doctor")]
     if let Some(brake) = brake {
@@ -160,6 +157,10 @@ fn check_request(
         minimum_volume: args.minimum_volume.unwrap_or(config.minimum_volume),
         rules: threshold_rules(args.minimum_volume, config)?,
         stale_after: stale_after(args.stale_after.as_deref(), config)?,
+        incidents: match input.counts {
+            Some(_) => None,
+            None => incident_search(input.service, config)?,
+        },
     })
 }
 
@@ -218,15 +219,18 @@ fn trends(request: &CheckRequest, report: &CheckReport, layout: TextLayout) -> T
     if is_shown { Trends::load(request).unwrap_or_default() } else { Trends::default() }
 }
 
-/// Returns the provider incidents of the last day.
-pub(super) fn recent_incidents(
-    store: &StoreFiles,
+/// Returns the search for provider incidents; `WorkMail` has none.
+pub(super) fn incident_search(
+    service: Service,
     config: &Config,
-    at: i64,
-) -> anyhow::Result<Vec<ProviderIncident>> {
-    let classifier = config.classifier()?;
-    let from = at.saturating_sub(DAY_MS);
-    Ok(incidents(store, &classifier, mass_guard(None, config), from, at)?)
+) -> anyhow::Result<Option<IncidentSearch>> {
+    Ok(match service {
+        Service::Ses => Some(IncidentSearch {
+            classifier: config.classifier()?,
+            mass_guard: mass_guard(None, config),
+        }),
+        Service::WorkMail => None,
+    })
 }
 
 /// Result of a check with a deadline.

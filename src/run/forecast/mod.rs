@@ -120,6 +120,7 @@ fn check_request(args: &ForecastArgs, config: &Config, at: i64) -> anyhow::Resul
         minimum_volume: config.minimum_volume,
         rules: threshold_rules(None, config)?,
         stale_after: DAY_MS,
+        incidents: None,
     })
 }
 

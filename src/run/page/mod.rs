@@ -13,10 +13,8 @@ use std::path::Path;
 use anyhow::{Context, ensure};
 use bouncewatch_analyze::page::{PageReports, page};
 use bouncewatch_page as html;
-use bouncewatch_schemas::event::Service;
 
 use self::document::PageContext;
-use super::check::recent_incidents;
 use super::command_result::CommandResult;
 use super::output_file::write_file;
 use crate::cli::PageArgs;
@@ -59,10 +57,7 @@ pub(super) fn run(args: &PageArgs, config: &Config, now: i64) -> anyhow::Result<
     if let Some(each) = &args.each {
         return write_each(args, each, pages, &context);
     }
-    let mut page = pages.into_iter().next().context("the analyses returned no page")?;
-    if request.check.service == Service::Ses {
-        page.check.incidents = recent_incidents(&request.check.store, config, request.check.at)?;
-    }
+    let page = pages.into_iter().next().context("the analyses returned no page")?;
     let exit_code = page.check.exit_code;
     let document = context.document(page)?;
     if let Some(path) = &args.data {

@@ -17,7 +17,7 @@ use crate::run::arguments::{
     basis, contributors, counted_from, fraction, groupings, mass_guard, own_domains,
     positive_duration_ms, service, windows,
 };
-use crate::run::check::{stale_after, threshold_rules, thresholds};
+use crate::run::check::{incident_search, stale_after, threshold_rules, thresholds};
 use crate::run::store_access::store_files;
 use crate::run::times::time_ms;
 
@@ -111,9 +111,10 @@ fn check_request(
     windows: Vec<Window>,
     base: &[Grouping],
 ) -> anyhow::Result<CheckRequest> {
+    let service = service(args.service.service);
     Ok(CheckRequest {
         store: store_files(&args.store, &args.aws, &args.cache, config)?,
-        service: service(args.service.service),
+        service,
         at,
         basis: basis(args.basis.basis),
         groupings: if base.is_empty() { groupings(&[], &config.by)? } else { base.to_vec() },
@@ -125,6 +126,7 @@ fn check_request(
         minimum_volume: config.minimum_volume,
         rules: threshold_rules(None, config)?,
         stale_after: stale_after(None, config)?,
+        incidents: if args.each.is_none() { incident_search(service, config)? } else { None },
         windows,
     })
 }

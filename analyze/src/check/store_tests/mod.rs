@@ -127,6 +127,7 @@ fn request(store: &tempfile::TempDir, windows: &[&str]) -> CheckRequest {
         minimum_volume: 1_000,
         rules: ThresholdRules::default(),
         stale_after: 24 * HOUR,
+        incidents: None,
     }
 }
 
