@@ -9,6 +9,8 @@ pub(crate) mod address_evidence;
 pub(crate) mod address_list;
 mod decision;
 pub mod formats;
+#[cfg(test)]
+mod incident_tests;
 pub mod model;
 mod release;
 pub mod release_formats;
