@@ -24,6 +24,8 @@ use crate::timeline::times::{subtract, within_day};
 const MAGIC: [u8; 8] = *b"bwdaily\x04";
 /// Bytes before the index: magic, length of the index, checksum of the index, checksum of the times.
 const HEADER_BYTES: usize = 8 + 3 * 8;
+/// Maximum buffer for an index before it is read; most have less than 1 KiB.
+const INDEX_CAPACITY_MAX: u64 = 64 * 1024;
 /// Number of files that this process has staged; makes the names of staged files unique.
 static STAGED: AtomicU64 = AtomicU64::new(0);
 
@@ -118,7 +120,9 @@ impl DailyAggregate {
             return None;
         }
         let (bytes, checksum) = (number(8)?, number(16)?);
-        let mut index = Vec::new();
+        // the header can be damaged
+        let capacity = usize::try_from(bytes.min(INDEX_CAPACITY_MAX)).ok()?;
+        let mut index = Vec::with_capacity(capacity);
         file.take(bytes).read_to_end(&mut index).ok()?;
         if index.len() as u64 != bytes || xxh3_64(&index) != checksum {
             return None;
