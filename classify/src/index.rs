@@ -98,7 +98,6 @@ impl Clause {
 /// A phrase of the rules.
 #[derive(Debug, Default)]
 pub(super) struct Phrase {
-    pub(super) length: usize,
     /// Clauses to check if the text contains it.
     pub(super) clauses: Vec<u32>,
     /// Guard clauses to check if the text contains it. A guard marks a text as not about the recipient.

@@ -157,7 +157,7 @@ impl IndexBuilder {
         };
         self.unanchored.push((id, alternative.rule.kind == PatternKind::Guard));
         clause.first = *first;
-        let length = required.iter().map(|phrase| self.phrases[*phrase as usize].length).sum();
+        let length = required.iter().map(|phrase| self.texts[*phrase as usize].0.len()).sum();
         clause.rank = alternative.rank(length);
         clause.required = required.into_iter().collect();
         clause.forbidden = forbidden.into_iter().collect();
@@ -193,7 +193,7 @@ impl IndexBuilder {
         let next = u32::try_from(self.phrases.len()).ok()?;
         let known = *self.known.entry((folded.clone(), ends_word)).or_insert(next);
         if known == next {
-            self.phrases.push(Phrase { length: folded.len(), ..Phrase::default() });
+            self.phrases.push(Phrase::default());
             self.texts.push((folded, ends_word));
         }
         Some(known)

@@ -192,7 +192,7 @@ impl PhraseTable {
         for (is_start, (byte, before)) in
             is_start.get_mut(1..).unwrap_or_default().iter_mut().zip(pairs)
         {
-            let is_inside = is_alphanumeric(*byte) & is_alphanumeric(*before);
+            let is_inside = byte.is_ascii_alphanumeric() & before.is_ascii_alphanumeric();
             *is_start = u8::from(*byte != b' ') & u8::from(!is_inside);
         }
         let mut count = 0;
@@ -246,16 +246,11 @@ impl PhraseTable {
             if length > key_bytes + equal_bytes {
                 break;
             }
-            if !(prefix.ends_word && is_alphanumeric(padded[at + length])) {
+            if !(prefix.ends_word && padded[at + length].is_ascii_alphanumeric()) {
                 found(at, prefix.phrase, length);
             }
         }
     }
-}
-
-/// Whether a byte is an ASCII letter or digit; without branches.
-const fn is_alphanumeric(byte: u8) -> bool {
-    ((byte | 0x20).wrapping_sub(b'a') < 26) | (byte.wrapping_sub(b'0') < 10)
 }
 
 /// The index in [`KEY_BYTES`] of the length of the key of a phrase.
