@@ -92,7 +92,7 @@ impl Classifier {
         scratch: &mut Scratch,
     ) -> Classification<'a> {
         let reply = facts.text.map(unwrap).unwrap_or_default();
-        let folded = fold(reply.text, facts.remote_mta, &mut scratch.folded);
+        let folded = fold(reply.text, facts.remote_mta, &mut scratch.folded, &mut scratch.classes);
         let best = self.best_match(facts, &reply, folded.has_sender_ip, scratch);
         let is_certain = |clause: &&Clause| best.hedge != Hedge::Opposite || clause.is_certain();
         let Some(clause) = best.first.filter(is_certain) else {
@@ -262,16 +262,13 @@ impl Classifier {
                 let parts = pattern.split(" & ").filter(|part| !part.starts_with('!'));
                 let text: Vec<&str> = parts.map(|part| part.trim_end_matches('*')).collect();
                 let text = text.join(" ").replace("{ip}", "192.0.2.1");
-                fold(&text.replace("{address}", "a@example.org"), None, &mut scratch.folded);
+                let text = text.replace("{address}", "a@example.org");
+                fold(&text, None, &mut scratch.folded, &mut scratch.classes);
                 self.index.search(&mut scratch);
-                let is_found = self.index.found_phrases(&scratch).any(|phrase| {
-                    let clauses = phrase.clauses.iter().chain(&phrase.guards);
-                    let mut clauses = clauses.map(|id| &self.index.clauses[*id as usize]);
-                    clauses.any(|clause| {
-                        self.rules[clause.rule as usize].id == rule.id
-                            && rule.patterns[clause.pattern as usize] == *pattern
-                            && clause.matches(&scratch.found)
-                    })
+                let is_found = self.index.clauses_of_found_phrases(&scratch).any(|clause| {
+                    self.rules[clause.rule as usize].id == rule.id
+                        && rule.patterns[clause.pattern as usize] == *pattern
+                        && clause.matches(&scratch.found)
                 });
                 let is_mark = self.index.marks(rule.kind, &scratch).next().is_some();
                 if !(is_found || is_mark) {

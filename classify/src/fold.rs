@@ -20,6 +20,8 @@
 //! - The reply code at the start of a text is dropped where it is repeated, with its status code: servers repeat it on
 //!   each line of a reply.
 
+#![expect(clippy::needless_bitwise_bool, reason = "lazy operators would add branches")]
+
 use std::borrow::Cow;
 
 use bouncewatch_schemas::diagnostic::leading_status;
@@ -43,7 +45,12 @@ pub(super) struct FoldFacts {
 }
 
 /// Writes the normal form of a text to `out`. `remote` is the IP address of the remote server.
-pub(super) fn fold(text: &str, remote: Option<&str>, out: &mut Vec<u8>) -> FoldFacts {
+pub(super) fn fold(
+    text: &str,
+    remote: Option<&str>,
+    out: &mut Vec<u8>,
+    classes: &mut ByteClasses,
+) -> FoldFacts {
     let read = text.len().min(HEAD_BYTES + TAIL_BYTES);
     // folding never adds bytes, except a blank at each end and between the two parts
     out.clear();
@@ -52,13 +59,13 @@ pub(super) fn fold(text: &str, remote: Option<&str>, out: &mut Vec<u8>) -> FoldF
     form.push(b' ');
     let mut facts = FoldFacts::default();
     if read == text.len() {
-        fold_part(text.as_bytes(), remote, &mut form, &mut facts);
+        fold_part(text.as_bytes(), remote, &mut form, &mut facts, classes);
     } else {
         let head = text.floor_char_boundary(HEAD_BYTES);
         let tail = text.ceil_char_boundary(text.len() - TAIL_BYTES);
-        fold_part(&text.as_bytes()[..head], remote, &mut form, &mut facts);
+        fold_part(&text.as_bytes()[..head], remote, &mut form, &mut facts, classes);
         form.push_blank();
-        fold_part(&text.as_bytes()[tail..], remote, &mut form, &mut facts);
+        fold_part(&text.as_bytes()[tail..], remote, &mut form, &mut facts, classes);
     }
     form.push_blank();
     let length = form.length;
@@ -115,8 +122,12 @@ impl FoldedText<'_, '_> {
         self.length += 1;
     }
 
+    fn ends_with_blank(&self) -> bool {
+        self.bytes[self.length - 1] == b' '
+    }
+
     fn push_blank(&mut self) {
-        if self.bytes[self.length - 1] != b' ' {
+        if !self.ends_with_blank() {
             self.push(b' ');
         }
     }
@@ -130,71 +141,119 @@ impl FoldedText<'_, '_> {
     }
 
     fn extend(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.push(*byte);
-        }
+        self.bytes[self.length..][..bytes.len()].copy_from_slice(bytes);
+        self.length += bytes.len();
     }
 }
 
 /// The normal form of a pattern, without the blanks around it. `{ip}` and `{address}` stand for any address.
-pub(super) fn fold_pattern(pattern: &str) -> Vec<u8> {
+pub(super) fn fold_pattern(pattern: &str, classes: &mut ByteClasses) -> Vec<u8> {
     let mut out = Vec::new();
     let example = if pattern.contains('{') {
         Cow::Owned(pattern.replace("{ip}", "192.0.2.1").replace("{address}", "a@example.org"))
     } else {
         Cow::Borrowed(pattern)
     };
-    fold(&example, None, &mut out);
+    fold(&example, None, &mut out, classes);
     out.trim_ascii().to_vec()
 }
 
-/// Byte class: becomes a blank.
-const BLANK: u8 = 1;
-/// Byte class: needs special treatment.
-const MARK: u8 = 2;
-/// Byte class: needs special treatment at the start of a number, where an IP address can start.
-const DIGIT: u8 = 4;
-/// Byte class: no number starts after it.
-const GLUE: u8 = DIGIT << 1;
-/// Byte class: cannot be part of the local part of an email address.
-const ENDS: u8 = 16;
+/// Bytes of a text that share a word of bits.
+const LANES: usize = 64;
 
-/// Classes of each byte.
-static FLAGS: [u8; 256] = {
-    let mut table = [MARK; 256];
-    let mut at = 0_u8;
-    while at < 128 {
-        table[at as usize] = match at {
-            0..=32 | 127 => BLANK | ENDS,
-            b'-' | b'_' => BLANK,
-            b'@' | b':' => MARK,
-            b'0'..=b'9' => DIGIT | GLUE,
-            b'A'..=b'Z' | b'a'..=b'z' | b'.' => GLUE,
-            b'<' | b'>' | b'(' | b')' | b'"' | b'\'' | b',' | b';' | b'[' | b']' | b'=' => ENDS,
-            _ => 0,
-        };
-        at += 1;
+/// What is known about each byte of a part of a text without the bytes before it. The lists are reused from text to
+/// text, and only the first bytes and words belong to the present one.
+#[derive(Debug, Default)]
+pub(super) struct ByteClasses {
+    /// A blank, so that each byte has one before it, and the text.
+    padded: Vec<u8>,
+    /// The folded form of each byte that needs no special treatment.
+    folded: Vec<u8>,
+    /// Bytes that need special treatment: those of addresses and of letters beyond ASCII, the first digit of a number,
+    /// where an IP address can start, and blanks after a blank.
+    special: Vec<u64>,
+    /// Bytes that cannot be in the local part of an email address.
+    ends: Vec<u64>,
+}
+
+impl ByteClasses {
+    fn set(&mut self, text: &[u8]) {
+        let words = text.len().div_ceil(LANES);
+        let Self { padded, folded, special, ends } = self;
+        if padded.len() <= words * LANES {
+            padded.resize(1 + words * LANES, b' ');
+            folded.resize(words * LANES, 0);
+            special.resize(words, 0);
+            ends.resize(words, 0);
+        }
+        padded[1..=text.len()].copy_from_slice(text);
+        let bytes = padded[1..].chunks_exact(LANES).zip(padded.chunks_exact(LANES));
+        let outputs = folded.chunks_exact_mut(LANES).zip(special).zip(ends);
+        for ((bytes, before), ((folded, special), ends)) in bytes.zip(outputs).take(words) {
+            // the compiler makes vector instructions of this loop: it has no branches and no tables
+            let (mut is_special, mut is_end) = ([0; LANES], [0; LANES]);
+            let bytes = bytes.iter().zip(before);
+            let outputs = folded.iter_mut().zip(&mut is_special).zip(&mut is_end);
+            for ((byte, before), ((folded, is_special), is_end)) in bytes.zip(outputs) {
+                let is_blank = is_blank(*byte);
+                *folded = if is_blank { b' ' } else { byte.to_ascii_lowercase() };
+                let is_number = byte.is_ascii_digit() & !is_in_word(*before);
+                let is_mark = (*byte >= 128) | (*byte == b'@') | (*byte == b':');
+                *is_special = u8::from(is_mark | is_number | is_blank & self::is_blank(*before));
+                *is_end = u8::from(ends_local_part(*byte));
+            }
+            (*special, *ends) = (bits(&is_special), bits(&is_end));
+        }
     }
-    table
-};
+}
 
-/// The folded form of each byte that needs no special treatment.
-static FOLDED: [u8; 256] = {
-    let mut table = [0; 256];
-    let mut at = 0_u8;
-    while at < 128 {
-        table[at as usize] = match at {
-            _ if FLAGS[at as usize] & BLANK != 0 => b' ',
-            _ => at.to_ascii_lowercase(),
-        };
-        at += 1;
+fn is_blank(byte: u8) -> bool {
+    (byte <= b' ') | (byte == 127) | (byte == b'-') | (byte == b'_')
+}
+
+/// Whether no number starts after a byte.
+fn is_in_word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() | (byte == b'.')
+}
+
+fn ends_local_part(byte: u8) -> bool {
+    let is_control = (byte <= b' ') | (byte == 127);
+    let is_quote = (byte == b'"') | (byte == b'\'') | (byte == b'(') | (byte == b')');
+    let is_bracket = (byte == b'<') | (byte == b'>') | (byte == b'[') | (byte == b']');
+    is_control | is_quote | is_bracket | (byte == b',') | (byte == b';') | (byte == b'=')
+}
+
+/// Position of the first bit that is set, from `at` on.
+fn first_from(words: &[u64], at: usize) -> Option<usize> {
+    let (word, offset) = (at / LANES, at % LANES);
+    let bits = *words.get(word)? >> offset;
+    if bits != 0 {
+        return Some(at + bits.trailing_zeros() as usize);
     }
-    table
-};
+    let next = words.iter().enumerate().skip(word + 1).find(|(_, bits)| **bits != 0);
+    next.map(|(word, bits)| word * LANES + bits.trailing_zeros() as usize)
+}
 
-/// The classes that need special treatment after a byte of the classes `flags`.
-const fn special_after(flags: u8) -> u8 {
-    MARK | DIGIT & !(flags >> 1)
+/// Position of the last bit that is set, from `start` to before `end`.
+fn last_in(words: &[u64], start: usize, end: usize) -> Option<usize> {
+    let last = end.checked_sub(1)?;
+    let bits = *words.get(last / LANES)? << (LANES - 1 - last % LANES);
+    if bits != 0 {
+        return last.checked_sub(bits.leading_zeros() as usize).filter(|at| *at >= start);
+    }
+    let before = words.iter().enumerate().take(last / LANES).skip(start / LANES).rev();
+    let (word, bits) = before.into_iter().find(|(_, bits)| **bits != 0)?;
+    Some(word * LANES + LANES - 1 - bits.leading_zeros() as usize).filter(|at| *at >= start)
+}
+
+/// The bits of bytes that are 0 or 1.
+fn bits(bytes: &[u8; LANES]) -> u64 {
+    let (chunks, _) = bytes.as_chunks();
+    chunks.iter().rev().fold(0, |bits, chunk| {
+        // moves the lowest bit of each byte into the highest byte
+        let moved = u64::from_le_bytes(*chunk).wrapping_mul(0x0102_0408_1020_4080) >> 56;
+        bits << 8 | moved
+    })
 }
 
 fn fold_part(
@@ -202,30 +261,29 @@ fn fold_part(
     remote: Option<&str>,
     form: &mut FoldedText<'_, '_>,
     facts: &mut FoldFacts,
+    classes: &mut ByteClasses,
 ) {
+    classes.set(text);
     let mut at = 0;
     // start of the current word in the output; it is the local part of an email address if an `@` follows
     let mut word = form.length;
     // up to here no colon is part of an IPv6 address
     let mut no_ipv6_before = 0;
-    let mut special = special_after(0);
     loop {
-        // no branches in this loop: the position of blanks is not predictable
-        let mut was_blank = u8::from(form.bytes[form.length - 1] == b' ');
-        while let Some(&byte) = text.get(at)
-            && FLAGS[usize::from(byte)] & special == 0
-        {
-            let flags = FLAGS[usize::from(byte)];
-            form.bytes[form.length] = FOLDED[usize::from(byte)];
-            let is_blank = flags & BLANK;
-            form.length += usize::from(1 ^ (is_blank & was_blank));
-            was_blank = is_blank;
-            word = if flags & ENDS != 0 { form.length } else { word };
-            special = special_after(flags);
+        if text.get(at).is_some_and(|byte| is_blank(*byte)) && form.ends_with_blank() {
+            if ends_local_part(text[at]) {
+                word = form.length;
+            }
             at += 1;
+            continue;
         }
+        let special = first_from(&classes.special, at).map_or(text.len(), |at| at.min(text.len()));
+        if let Some(end) = last_in(&classes.ends, at, special) {
+            word = form.length + end + 1 - at;
+        }
+        form.extend(&classes.folded[at..special]);
+        at = special;
         let Some(&byte) = text.get(at) else { return };
-        special = special_after(0);
         match byte {
             128.. => at += fold_letter(&text[at..], form),
             b'@' => {
@@ -234,7 +292,6 @@ fn fold_part(
                 at += 1 + text[at + 1..].iter().take_while(|byte| is_domain_byte(**byte)).count();
                 // the end of the domain is no start of an IPv6 address
                 no_ipv6_before = no_ipv6_before.max(at + 1);
-                special = special_after(FLAGS[usize::from(text[at - 1])]);
             }
             b':' => {
                 let found = if at < no_ipv6_before { Err(no_ipv6_before) } else { ipv6(text, at) };
@@ -244,7 +301,6 @@ fn fold_part(
                         form.push(IP);
                         facts.has_sender_ip |= !is_remote(&text[start..end], remote);
                         at = end;
-                        special = special_after(GLUE);
                     }
                     Err(end) => {
                         no_ipv6_before = end;
@@ -254,7 +310,7 @@ fn fold_part(
                 }
                 word = form.length;
             }
-            _ => {
+            b'0'..=b'9' => {
                 let repeated = if at > 0 { form.codes.repeated(&text[at..]) } else { 0 };
                 if repeated > 0 {
                     form.end_line();
@@ -265,18 +321,36 @@ fn fold_part(
                 if at > 0 && form.codes.is_followed_by(&text[at..]) {
                     return;
                 }
-                let length = address_length(&text[at..]);
-                if length > 1 {
-                    form.push(IP);
-                    facts.has_sender_ip |= is_sender(text, at..at + length, remote);
-                } else {
-                    form.push(byte);
+                at += fold_number(text, at, remote, form, facts);
+            }
+            _ => {
+                // a blank after a blank
+                form.push_blank();
+                if ends_local_part(byte) {
+                    word = form.length;
                 }
-                at += length;
-                special = special_after(GLUE);
+                at += 1;
             }
         }
     }
+}
+
+/// Folds the first digit of a number, or the IP address that starts with it. Returns the number of bytes read.
+fn fold_number(
+    text: &[u8],
+    at: usize,
+    remote: Option<&str>,
+    form: &mut FoldedText<'_, '_>,
+    facts: &mut FoldFacts,
+) -> usize {
+    let length = address_length(&text[at..]);
+    if length > 1 {
+        form.push(IP);
+        facts.has_sender_ip |= is_sender(text, at..at + length, remote);
+    } else {
+        form.push(text[at]);
+    }
+    length
 }
 
 fn is_domain_byte(byte: u8) -> bool {
@@ -484,7 +558,7 @@ mod tests {
 
     fn folded(text: &str) -> (String, bool) {
         let mut out = Vec::new();
-        let facts = fold(text, Some("198.51.100.9"), &mut out);
+        let facts = fold(text, Some("198.51.100.9"), &mut out, &mut ByteClasses::default());
         (String::from_utf8(out).unwrap(), facts.has_sender_ip)
     }
 
@@ -557,13 +631,13 @@ mod tests {
         #[test]
         fn folded_text_has_normal_form(text in "\\PC{0,200}|[-_aA:@. 0-9.<>\u{e9}]{0,60}") {
             let (mut out, mut again) = (Vec::new(), Vec::new());
-            fold(&text, None, &mut out);
+            fold(&text, None, &mut out, &mut ByteClasses::default());
             proptest::prop_assert!(out.len() <= text.len() + 2);
             proptest::prop_assert!(out.starts_with(b" ") && out.ends_with(b" "));
             proptest::prop_assert!(!out.windows(2).any(|pair| pair == b"  "));
             proptest::prop_assert!(!out.iter().any(|byte| byte.is_ascii_uppercase() || matches!(byte, b'-' | b'_')));
             // an upper case text has the same form
-            fold(&text.to_ascii_uppercase(), None, &mut again);
+            fold(&text.to_ascii_uppercase(), None, &mut again, &mut ByteClasses::default());
             proptest::prop_assert_eq!(out, again);
         }
     }

@@ -1,36 +1,29 @@
 //! The rules in the form in which they are matched: one table of all phrases, tables of codes and SES types.
 
+use std::hint::select_unpredictable;
+
 use bouncewatch_schemas::cause::Cause;
 
-use crate::phrase_table::{PhraseTable, SearchBuffers};
+use crate::fold::ByteClasses;
+use crate::phrase_table::{Hit, PhraseTable, SearchBuffers, Span};
 use crate::rule::PatternKind;
 
 /// Buffers that are reused from text to text. Each thread needs its own.
 #[derive(Debug, Default)]
 pub struct Scratch {
     pub(super) folded: Vec<u8>,
+    pub(super) classes: ByteClasses,
     buffers: SearchBuffers,
     /// A bit for each phrase: whether the text contains it.
     pub(super) found: Vec<u64>,
     /// The first occurrence of each phrase that the text contains: leftmost first, the shortest first at one position.
-    pub(super) hits: Vec<Hit>,
+    hits: Vec<Hit>,
     /// Those of `hits` that are marks or have guards.
     marks: Vec<Hit>,
-}
-
-/// The first occurrence of a phrase in a text. The order of the fields is the order of hits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Hit {
-    start: usize,
-    length: usize,
-    pub(super) phrase: u32,
-}
-
-impl Hit {
-    /// Position after the phrase in the folded text.
-    pub(super) fn end(&self) -> usize {
-        self.start + self.length
-    }
+    /// Buffer of the clauses to check for each of `hits`.
+    spans: Vec<Span>,
+    /// Buffer of the clauses that match.
+    matching: Vec<u32>,
 }
 
 /// Position of the weight in a rank.
@@ -90,16 +83,116 @@ impl Clause {
 
     /// Whether a text that contains the phrases `found` matches.
     pub(super) fn matches(&self, found: &[u64]) -> bool {
-        let has = |phrase: &u32| found[*phrase as usize / 64] >> (phrase % 64) & 1 == 1;
+        let has = |phrase: &u32| has(found, *phrase);
         self.required.iter().all(has) && !self.forbidden.iter().any(has)
+    }
+}
+
+/// Whether the bit of a phrase is set.
+fn has(found: &[u64], phrase: u32) -> bool {
+    found[phrase as usize / 64] >> (phrase % 64) & 1 == 1
+}
+
+/// A clause to check if the text contains a phrase. Most of them are decided without reading the clause.
+#[derive(Debug)]
+pub(super) struct Check {
+    clause: u32,
+    /// A phrase that the text must contain.
+    required: u32,
+    /// A phrase that the text must not contain.
+    forbidden: u32,
+    /// Whether the clause requires or forbids further phrases.
+    has_more: bool,
+}
+
+/// The clauses to check for each phrase.
+#[derive(Debug)]
+pub(super) struct Checks {
+    checks: Vec<Check>,
+    of_phrase: Vec<Span>,
+}
+
+impl Checks {
+    pub(super) fn new(clauses_of_phrases: &[Vec<u32>], clauses: &[Clause]) -> Self {
+        // two phrases that do not exist, of which every text has the first
+        let always = u32::try_from(clauses_of_phrases.len()).unwrap_or(u32::MAX);
+        let never = always.saturating_add(1);
+        let check = |id: &u32| {
+            let Clause { required, forbidden, .. } = &clauses[*id as usize];
+            Check {
+                clause: *id,
+                required: required.first().copied().unwrap_or(always),
+                forbidden: forbidden.first().copied().unwrap_or(never),
+                has_more: required.len() > 1 || forbidden.len() > 1,
+            }
+        };
+        let mut checks = Vec::new();
+        let of_phrase = clauses_of_phrases
+            .iter()
+            .map(|ids| Span::append(&mut checks, ids.iter().map(check)))
+            .collect();
+        Self { checks, of_phrase }
+    }
+
+    /// No phrases found, but the one that every text has.
+    fn clear(&self, found: &mut Vec<u64>) {
+        let always = self.of_phrase.len();
+        found.clear();
+        found.resize((always + 2).div_ceil(64), 0);
+        found[always / 64] |= 1 << (always % 64);
+    }
+
+    #[cfg(test)]
+    fn of(&self, phrase: u32) -> &[Check] {
+        self.of_phrase[phrase as usize].of(&self.checks)
+    }
+
+    /// The clauses to check for all hits.
+    fn of_hits<'c>(
+        &'c self,
+        hits: &[Hit],
+        spans: &'c mut Vec<Span>,
+    ) -> impl Iterator<Item = &'c Check> {
+        spans.resize(hits.len() + 1, Span::default());
+        let mut count = 0;
+        for hit in hits {
+            let span = self.of_phrase[hit.phrase as usize];
+            spans[count] = span;
+            count += usize::from(span.len() > 0);
+        }
+        spans[count] = Span::default();
+        Chained { checks: &self.checks, spans, at: spans[0].from }
+    }
+}
+
+/// The items of several spans that are not empty, up to an empty one. A branch for the end of each would not be
+/// predictable.
+struct Chained<'c> {
+    checks: &'c [Check],
+    spans: &'c [Span],
+    at: u32,
+}
+
+impl<'c> Iterator for Chained<'c> {
+    type Item = &'c Check;
+
+    fn next(&mut self) -> Option<&'c Check> {
+        let [span, rest @ ..] = self.spans else { return None };
+        if span.len() == 0 {
+            return None;
+        }
+        let check = &self.checks[self.at as usize];
+        let is_end = self.at + 1 == span.to;
+        self.at =
+            select_unpredictable(is_end, rest.first().map_or(0, |next| next.from), self.at + 1);
+        self.spans = select_unpredictable(is_end, rest, self.spans);
+        Some(check)
     }
 }
 
 /// A phrase of the rules.
 #[derive(Debug, Default)]
 pub(super) struct Phrase {
-    /// Clauses to check if the text contains it.
-    pub(super) clauses: Vec<u32>,
     /// Guard clauses to check if the text contains it. A guard marks a text as not about the recipient.
     pub(super) guards: Vec<u32>,
     /// The kind of the phrase if it gives no cause, and its rule.
@@ -111,6 +204,9 @@ pub(super) struct Phrase {
 pub(super) struct Index {
     pub(super) clauses: Vec<Clause>,
     pub(super) phrases: Vec<Phrase>,
+    pub(super) checks: Checks,
+    /// A bit for each phrase: whether it is a mark or has guards.
+    pub(super) are_marks: Vec<u64>,
     /// Finds the phrases. Their ids are indexes of `phrases`.
     pub(super) table: PhraseTable,
     /// Clauses by class (0 for any), subject and detail of an enhanced status code; sorted.
@@ -127,32 +223,36 @@ impl Index {
     /// Finds all phrases in `scratch.folded`. A phrase that starts with a letter or digit matches only at the start of
     /// a word.
     pub(super) fn search(&self, scratch: &mut Scratch) {
-        let Scratch { folded, buffers, found, hits, marks } = scratch;
-        hits.clear();
-        marks.clear();
-        found.clear();
-        found.resize(self.phrases.len().div_ceil(64), 0);
-        self.table.search(folded, buffers, |start, id, length| {
-            let (word, bit) = (id as usize / 64, 1 << (id % 64));
-            if found[word] & bit == 0 {
-                found[word] |= bit;
-                let hit = Hit { start, length, phrase: id };
-                hits.push(hit);
-                let phrase = &self.phrases[id as usize];
-                if phrase.mark.is_some() || !phrase.guards.is_empty() {
-                    marks.push(hit);
-                }
-            }
-        });
+        let Scratch { folded, buffers, found, hits, marks, .. } = scratch;
+        self.checks.clear(found);
+        let all = self.table.search(folded, buffers);
+        hits.resize(all.len() + 1, Hit::default());
+        marks.resize(all.len() + 1, Hit::default());
+        // no branches in this loop: they are not predictable
+        let (mut hit_count, mut mark_count) = (0, 0);
+        for hit in all {
+            let is_first = !has(found, hit.phrase);
+            found[hit.phrase as usize / 64] |= 1 << (hit.phrase % 64);
+            hits[hit_count] = *hit;
+            hit_count += usize::from(is_first);
+            marks[mark_count] = *hit;
+            mark_count += usize::from(is_first & has(&self.are_marks, hit.phrase));
+        }
+        hits.truncate(hit_count);
+        marks.truncate(mark_count);
     }
 
-    /// The phrases that the last search found, in order of the text.
+    /// The clauses and guards of the phrases that the last search found.
     #[cfg(test)]
-    pub(super) fn found_phrases<'s>(
+    pub(super) fn clauses_of_found_phrases<'s>(
         &'s self,
         scratch: &'s Scratch,
-    ) -> impl Iterator<Item = &'s Phrase> {
-        scratch.hits.iter().map(|hit| &self.phrases[hit.phrase as usize])
+    ) -> impl Iterator<Item = &'s Clause> {
+        let ids = scratch.hits.iter().flat_map(|hit| {
+            let checked = self.checks.of(hit.phrase).iter().map(|check| &check.clause);
+            checked.chain(&self.phrases[hit.phrase as usize].guards)
+        });
+        ids.map(|id| &self.clauses[*id as usize])
     }
 
     /// The marks of a kind in the last search, each with its rule.
@@ -160,9 +260,9 @@ impl Index {
         &'s self,
         kind: PatternKind,
         scratch: &'s Scratch,
-    ) -> impl Iterator<Item = (&'s Hit, u32)> {
+    ) -> impl Iterator<Item = (Hit, u32)> {
         scratch.marks.iter().filter_map(move |hit| match self.phrases[hit.phrase as usize].mark {
-            Some((other, rule)) if other == kind => Some((hit, rule)),
+            Some((other, rule)) if other == kind => Some((*hit, rule)),
             _ => None,
         })
     }
@@ -183,23 +283,32 @@ impl Index {
     /// advice come last.
     pub(super) fn matching_clauses<'c>(
         &'c self,
-        scratch: &Scratch,
+        scratch: &mut Scratch,
         mut offer: impl FnMut(bool, &'c Clause),
     ) {
-        let advice = self.marks(PatternKind::Advice, scratch).next().map(|(hit, _)| hit.start);
-        let start = |phrase: u32| {
-            scratch.hits.iter().find(|hit| hit.phrase == phrase).map_or(0, |hit| hit.start)
-        };
+        let advice = self.marks(PatternKind::Advice, scratch).next().map(|(hit, _)| hit.start());
+        let Scratch { found, hits, spans, matching, .. } = scratch;
+        let all = hits.iter().map(|hit| self.checks.of_phrase[hit.phrase as usize].len()).sum();
+        if matching.len() <= all {
+            matching.resize(all + 1, 0);
+        }
+        let mut count = 0;
+        // no branches for the end of each list, and the first required and forbidden phrase: they are not predictable
+        for check in self.checks.of_hits(hits, spans) {
+            matching[count] = check.clause;
+            let matches = has(found, check.required) & !has(found, check.forbidden);
+            let matches =
+                matches && (!check.has_more || self.clauses[check.clause as usize].matches(found));
+            count += usize::from(matches);
+        }
+        let start =
+            |phrase: u32| hits.iter().find(|hit| hit.phrase == phrase).map_or(0, |hit| hit.start());
         let passes: &[bool] = if advice.is_some() { &[false, true] } else { &[false] };
         for in_advice in passes {
-            for hit in &scratch.hits {
-                for id in &self.phrases[hit.phrase as usize].clauses {
-                    let clause = &self.clauses[*id as usize];
-                    let is_in_pass =
-                        || advice.is_none_or(|advice| (start(clause.first) > advice) == *in_advice);
-                    if clause.matches(&scratch.found) && is_in_pass() {
-                        offer(*in_advice, clause);
-                    }
+            for id in &matching[..count] {
+                let clause = &self.clauses[*id as usize];
+                if advice.is_none_or(|advice| (start(clause.first) > advice) == *in_advice) {
+                    offer(*in_advice, clause);
                 }
             }
         }

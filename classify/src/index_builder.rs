@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::hash::Hash;
 
-use crate::fold::fold_pattern;
-use crate::index::{Clause, Index, Phrase, WEIGHT_SHIFT, recipient_reason, status_numbers};
+use crate::fold::{ByteClasses, fold_pattern};
+use crate::index::{Checks, Clause, Index, Phrase, WEIGHT_SHIFT, recipient_reason, status_numbers};
 use crate::phrase_table::{PHRASE_BYTES_MAX, PhraseTable};
 use crate::rule::{CUSTOM_RULE_WEIGHT, PatternKind, Rule, RuleError, WORD_WEIGHT};
 
@@ -24,10 +24,33 @@ pub(super) fn build(rules: &[Rule]) -> Result<Index, RuleError> {
         }
     }
     builder.anchor_clauses();
-    let IndexBuilder { clauses, phrases, texts, statuses, codes, ses, delays, .. } = builder;
-    let (statuses, codes) = (sorted(statuses), sorted(codes));
-    let table = PhraseTable::new(&texts);
-    Ok(Index { clauses, phrases, table, statuses, codes, ses, delays })
+    let IndexBuilder {
+        clauses,
+        phrases,
+        clauses_of_phrases,
+        texts,
+        statuses,
+        codes,
+        ses,
+        delays,
+        ..
+    } = builder;
+    let mut are_marks = vec![0; phrases.len().div_ceil(64)];
+    for (at, phrase) in phrases.iter().enumerate() {
+        let is_mark = phrase.mark.is_some() || !phrase.guards.is_empty();
+        are_marks[at / 64] |= u64::from(is_mark) << (at % 64);
+    }
+    Ok(Index {
+        checks: Checks::new(&clauses_of_phrases, &clauses),
+        table: PhraseTable::new(&texts),
+        are_marks,
+        clauses,
+        phrases,
+        statuses: sorted(statuses),
+        codes: sorted(codes),
+        ses,
+        delays,
+    })
 }
 
 /// One alternative of a rule, as it is written.
@@ -85,6 +108,8 @@ impl Alternative<'_> {
 struct IndexBuilder {
     clauses: Vec<Clause>,
     phrases: Vec<Phrase>,
+    /// The clauses to check for each phrase.
+    clauses_of_phrases: Vec<Vec<u32>>,
     /// The folded text of each phrase, and whether a word must end at its end.
     texts: Vec<(Vec<u8>, bool)>,
     /// Clauses that require phrases, and whether they are guards.
@@ -95,6 +120,8 @@ struct IndexBuilder {
     codes: HashMap<u16, u32>,
     ses: Vec<(String, String, u32)>,
     delays: Vec<(String, u32)>,
+    /// Buffers of the texts that are folded.
+    classes: ByteClasses,
 }
 
 impl IndexBuilder {
@@ -177,14 +204,18 @@ impl IndexBuilder {
             let anchor = rarest.copied().unwrap_or(clause.first);
             clause.required =
                 clause.required.iter().copied().filter(|phrase| *phrase != anchor).collect();
-            let phrase = &mut self.phrases[anchor as usize];
-            if is_guard { phrase.guards.push(id) } else { phrase.clauses.push(id) }
+            let anchor = anchor as usize;
+            if is_guard {
+                self.phrases[anchor].guards.push(id);
+            } else {
+                self.clauses_of_phrases[anchor].push(id);
+            }
         }
     }
 
     /// The index of a phrase, which is added if it is new. `None` if it is empty or too long.
     fn phrase(&mut self, text: &str) -> Option<u32> {
-        let folded = fold_pattern(text.trim().trim_end_matches('*'));
+        let folded = fold_pattern(text.trim().trim_end_matches('*'), &mut self.classes);
         let ends_word =
             !text.ends_with('*') && folded.last().is_some_and(u8::is_ascii_alphanumeric);
         if folded.is_empty() || folded.len() > PHRASE_BYTES_MAX {
@@ -194,6 +225,7 @@ impl IndexBuilder {
         let known = *self.known.entry((folded.clone(), ends_word)).or_insert(next);
         if known == next {
             self.phrases.push(Phrase::default());
+            self.clauses_of_phrases.push(Vec::new());
             self.texts.push((folded, ends_word));
         }
         Some(known)

@@ -8,6 +8,10 @@
 //! An automaton (Aho-Corasick) of the same phrases takes twice as long: it reads each byte of the text, and its states
 //! are larger than the caches of a core.
 
+#![expect(clippy::needless_bitwise_bool, reason = "lazy operators would add branches")]
+
+use std::hint::select_unpredictable;
+
 /// Greatest length of a phrase in bytes, after folding.
 pub(super) const PHRASE_BYTES_MAX: usize = 200;
 
@@ -17,29 +21,36 @@ const KEY_BYTES: [usize; 4] = [1, 2, 4, 8];
 /// For each length, the bytes of the key in a word of 8 bytes.
 const KEY_MASKS: [u64; 4] = [0xff, 0xffff, 0xffff_ffff, u64::MAX];
 
+/// Greatest length of a list that is searched without a branch.
+const SHORT: usize = 4;
+
 /// Follows a text, so that there are two words after each position. UTF-8 does not have this byte.
 const PADDING: [u8; 16] = [0xff; 16];
 
-/// Bits of the map of keys; about one of 40 is set.
-const MAP_BITS: usize = 1 << 18;
+/// Bits of the map of keys; about one of 20 is set. A larger map would take more of the first cache than it saves.
+const MAP_BITS: usize = 1 << 17;
 
 /// Phrases by their first bytes. The id of a phrase is its place in the list from which the table is built.
 #[derive(Debug)]
 pub(super) struct PhraseTable {
     /// A bit for the hash of each key.
     map: Box<[u64]>,
-    /// The group of each key: a hash table with open addressing.
-    groups: Box<[Group]>,
-    /// The phrases, sorted by key and text.
+    /// For the hash of each key its place in `groups` plus one, or 0: a hash table with open addressing.
+    slots: Box<[u16]>,
+    groups: Vec<Group>,
+    /// The 8 bytes after the key of each phrase, with zeros if there are fewer, as a big-endian number. The phrases are
+    /// sorted by key and text.
+    nexts: Vec<u64>,
+    /// The rest of each phrase.
     entries: Vec<Entry>,
-    /// The bytes of the phrases after [`Entry::next`].
+    /// The bytes of [`Entry::rest`].
     bytes: Vec<u8>,
     /// For each entry: the phrases of its group that it starts with, the shortest first. The last one is its own.
     prefixes: Vec<Prefix>,
 }
 
-/// The entries of the phrases with one key; none if the place is free.
-#[derive(Debug, Clone, Copy, Default)]
+/// The phrases with one key.
+#[derive(Debug)]
 struct Group {
     key: u64,
     entries: Span,
@@ -48,9 +59,7 @@ struct Group {
 /// A phrase in sorted order.
 #[derive(Debug)]
 struct Entry {
-    /// The 8 bytes after the key, with zeros if there are fewer, as a big-endian number.
-    next: u64,
-    /// The bytes after these.
+    /// The bytes after the key and the 8 bytes after it.
     rest: Span,
     prefixes: Span,
 }
@@ -63,22 +72,46 @@ struct Prefix {
     ends_word: bool,
 }
 
+/// A phrase in a text.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Hit {
+    start: u16,
+    length: u8,
+    pub(super) phrase: u32,
+}
+
+impl Hit {
+    /// Position of the phrase in the text.
+    pub(super) fn start(self) -> usize {
+        usize::from(self.start)
+    }
+
+    /// Position after the phrase.
+    pub(super) fn end(self) -> usize {
+        self.start() + usize::from(self.length)
+    }
+}
+
 /// A range of a list.
 #[derive(Debug, Clone, Copy, Default)]
-struct Span {
-    from: u32,
-    to: u32,
+pub(super) struct Span {
+    pub(super) from: u32,
+    pub(super) to: u32,
 }
 
 impl Span {
     /// Appends to a list.
-    fn append<T>(list: &mut Vec<T>, added: impl Iterator<Item = T>) -> Self {
+    pub(super) fn append<T>(list: &mut Vec<T>, added: impl Iterator<Item = T>) -> Self {
         let from = position(list.len());
         list.extend(added);
         Self { from, to: position(list.len()) }
     }
 
-    fn of<T>(self, list: &[T]) -> &[T] {
+    pub(super) fn len(self) -> usize {
+        (self.to - self.from) as usize
+    }
+
+    pub(super) fn of<T>(self, list: &[T]) -> &[T] {
         &list[self.from as usize..self.to as usize]
     }
 }
@@ -96,6 +129,7 @@ pub(super) struct SearchBuffers {
     /// Positions at which words start.
     starts: Vec<u16>,
     lookups: Vec<Lookup>,
+    hits: Vec<Hit>,
 }
 
 /// A position of a text, and a length of the key that phrases probably have: an index of [`KEY_BYTES`].
@@ -118,7 +152,9 @@ impl PhraseTable {
         let groups = || sorted.chunk_by(|(_, a, _), (_, b, _)| key(a) == key(b));
         let mut table = Self {
             map: vec![0; MAP_BITS / 64].into(),
-            groups: vec![Group::default(); (2 * groups().count()).next_power_of_two()].into(),
+            slots: vec![0; (2 * groups().count()).next_power_of_two()].into(),
+            groups: Vec::new(),
+            nexts: Vec::new(),
             entries: Vec::new(),
             bytes: Vec::new(),
             prefixes: Vec::new(),
@@ -135,53 +171,61 @@ impl PhraseTable {
                 });
                 let after_key = &text[KEY_BYTES[*kind]..];
                 let rest = after_key.get(8..).unwrap_or_default();
+                table.nexts.push(first_word(after_key).swap_bytes());
                 let entry = Entry {
-                    next: first_word(after_key).swap_bytes(),
                     rest: Span::append(&mut table.bytes, rest.iter().copied()),
                     prefixes: Span::append(&mut table.prefixes, prefixes),
                 };
                 table.entries.push(entry);
             }
             let key = key(group[0].1);
-            let place = table.group_place(key);
+            let slot = table.slot(key);
             let entries = Span { from, to: position(table.entries.len()) };
-            table.groups[place] = Group { key, entries };
+            table.groups.push(Group { key, entries });
+            table.slots[slot] = u16::try_from(table.groups.len()).unwrap_or(u16::MAX);
             let bit = map_bit(key);
             table.map[bit / 64] |= 1 << (bit % 64);
         }
+        table.nexts.extend([u64::MAX; SHORT]);
         table
     }
 
-    /// Place of the group of a key, or the free place that it would have.
-    fn group_place(&self, key: u64) -> usize {
-        let last = self.groups.len() - 1;
-        let mut place = hash(key) & last;
-        while self.groups[place].entries.to != 0 && self.groups[place].key != key {
-            place = (place + 1) & last;
+    /// The slot of a key, or the free slot that it would have.
+    fn slot(&self, key: u64) -> usize {
+        let last = self.slots.len() - 1;
+        let mut slot = hash(key) & last;
+        while self.group(slot).is_some_and(|group| group.key != key) {
+            slot = (slot + 1) & last;
         }
-        place
+        slot
     }
 
-    /// Calls `found` with position, id and length of each phrase that a text contains: leftmost first, the shortest
-    /// first at one position. The text keeps its content.
-    pub(super) fn search(
+    fn group(&self, slot: usize) -> Option<&Group> {
+        self.groups.get(usize::from(self.slots[slot]).wrapping_sub(1))
+    }
+
+    /// The phrases that a text contains: leftmost first, the shortest first at one position. The text keeps its content.
+    pub(super) fn search<'b>(
         &self,
         text: &mut Vec<u8>,
-        buffers: &mut SearchBuffers,
-        mut found: impl FnMut(usize, u32, usize),
-    ) {
+        buffers: &'b mut SearchBuffers,
+    ) -> &'b [Hit] {
         text.extend(PADDING);
-        for lookup in self.find_lookups(text, buffers) {
-            self.find_phrases(text, *lookup, &mut found);
+        let lookups = self.find_lookups(text, buffers);
+        let SearchBuffers { lookups: found, hits, .. } = buffers;
+        let mut count = 0;
+        for lookup in &found[..lookups] {
+            count = self.find_phrases(text, *lookup, hits, count);
         }
         text.truncate(text.len() - PADDING.len());
+        &hits[..count]
     }
 
-    /// The positions of a padded text at which phrases can start, with the lengths of their keys. Letters beyond ASCII
-    /// always start a word: some languages have no blanks.
-    fn find_lookups<'b>(&self, padded: &[u8], buffers: &'b mut SearchBuffers) -> &'b [Lookup] {
+    /// Finds the positions of a padded text at which phrases can start, with the lengths of their keys. Returns their
+    /// number. Letters beyond ASCII always start a word: some languages have no blanks.
+    fn find_lookups(&self, padded: &[u8], buffers: &mut SearchBuffers) -> usize {
         let text = &padded[..padded.len() - PADDING.len()];
-        let SearchBuffers { is_start, starts, lookups } = buffers;
+        let SearchBuffers { is_start, starts, lookups, .. } = buffers;
         if is_start.len() < text.len() {
             is_start.resize(text.len(), 1);
             starts.resize(text.len(), 0);
@@ -209,48 +253,69 @@ impl PhraseTable {
                 kept += usize::from(self.map[bit / 64] >> (bit % 64) & 1 != 0);
             }
         }
-        &lookups[..kept]
+        kept
     }
 
-    /// Calls `found` with the phrases of one lookup.
+    /// Writes the phrases of one lookup to `hits`, after the first `count`. Returns how many there are then.
     fn find_phrases(
         &self,
         padded: &[u8],
         lookup: Lookup,
-        found: &mut impl FnMut(usize, u32, usize),
-    ) {
+        hits: &mut Vec<Hit>,
+        mut count: usize,
+    ) -> usize {
         let (at, kind) = (usize::from(lookup.at), usize::from(lookup.kind));
-        let group = self.groups[self.group_place(word(padded, at) & KEY_MASKS[kind])];
+        let key = word(padded, at) & KEY_MASKS[kind];
+        let Some(group) = self.group(self.slot(key)) else { return count };
         let key_bytes = KEY_BYTES[kind];
         let next = word(padded, at + key_bytes).swap_bytes();
         let rest = padded.get(at + key_bytes + 8..).unwrap_or_default();
-        let is_not_greater = |entry: &Entry| {
-            entry.next < next || entry.next == next && entry.rest.of(&self.bytes) <= rest
-        };
-        let last = match group.entries.of(&self.entries) {
-            [entry] => entry,
-            entries => match entries.partition_point(is_not_greater).checked_sub(1) {
-                Some(last) => &entries[last],
-                None => return,
-            },
-        };
-        let equal_bytes = match (last.next ^ next).leading_zeros() as usize / 8 {
+        let first = group.entries.from as usize;
+        let mut at_last = last_not_greater(&self.nexts, group.entries, next);
+        let is_greater =
+            |at: usize| self.nexts[at] == next && self.entries[at].rest.of(&self.bytes) > rest;
+        while at_last > first && is_greater(at_last) {
+            at_last -= 1;
+        }
+        let last = &self.entries[at_last];
+        let equal_bytes = match (self.nexts[at_last] ^ next).leading_zeros() as usize / 8 {
             8 => {
                 let pairs = last.rest.of(&self.bytes).iter().zip(rest);
                 8 + pairs.take_while(|(a, b)| a == b).count()
             }
             fewer => fewer,
         };
-        for prefix in last.prefixes.of(&self.prefixes) {
-            let length = usize::from(prefix.length);
-            if length > key_bytes + equal_bytes {
-                break;
-            }
-            if !(prefix.ends_word && padded[at + length].is_ascii_alphanumeric()) {
-                found(at, prefix.phrase, length);
-            }
+        let prefixes = last.prefixes.of(&self.prefixes);
+        if hits.len() < count + prefixes.len() {
+            hits.resize(2 * (count + prefixes.len()), Hit::default());
         }
+        for prefix in prefixes {
+            let end = at + usize::from(prefix.length);
+            let is_cut =
+                prefix.ends_word & padded[end.min(padded.len() - 1)].is_ascii_alphanumeric();
+            let is_equal = usize::from(prefix.length) <= key_bytes + equal_bytes;
+            hits[count] = Hit { start: lookup.at, length: prefix.length, phrase: prefix.phrase };
+            count += usize::from(is_equal & !is_cut);
+        }
+        count
     }
+}
+
+/// Place of the last number in a sorted part of a list that is not greater than `limit`; the first place if there is
+/// none. The list continues for [`SHORT`] numbers after the part. Has no branch that depends on the numbers, and none on
+/// the length of a short part: most are short.
+fn last_not_greater(list: &[u64], part: Span, limit: u64) -> usize {
+    let (mut from, mut length) = (part.from as usize, part.len());
+    while length > SHORT {
+        let half = length / 2;
+        from += select_unpredictable(list[from + half] <= limit, half, 0);
+        length -= half;
+    }
+    let mut count = 0;
+    for (at, number) in list[from..from + SHORT].iter().enumerate() {
+        count += usize::from((at < length) & (*number <= limit));
+    }
+    from + count.saturating_sub(1)
 }
 
 /// The index in [`KEY_BYTES`] of the length of the key of a phrase.
@@ -294,9 +359,10 @@ mod tests {
         let table = PhraseTable::new(phrases);
         let mut buffers = SearchBuffers::default();
         let search = |text: &Vec<u8>| {
-            let mut found = Vec::new();
             let mut copy = text.clone();
-            table.search(&mut copy, &mut buffers, |at, id, length| found.push((at, id, length)));
+            let hits = table.search(&mut copy, &mut buffers).iter();
+            let mut found: Found =
+                hits.map(|hit| (hit.start(), hit.phrase, hit.end() - hit.start())).collect();
             assert_eq!(copy, *text);
             found.sort_unstable();
             found
@@ -326,9 +392,10 @@ mod tests {
         let table = PhraseTable::new(
             &["user unknown in", "user", "user unknown", "us"].map(|text| (text.into(), false)),
         );
-        let mut found = Vec::new();
         let mut text = b" no user unknown in table ".to_vec();
-        table.search(&mut text, &mut SearchBuffers::default(), |at, id, _| found.push((at, id)));
+        let mut buffers = SearchBuffers::default();
+        let hits = table.search(&mut text, &mut buffers).iter();
+        let found: Vec<_> = hits.map(|hit| (hit.start(), hit.phrase)).collect();
         assert_eq!(found, [(4, 3), (4, 1), (4, 2), (4, 0)]);
     }
 
