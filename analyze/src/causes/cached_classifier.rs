@@ -1,13 +1,12 @@
 //! Classifies failures by the current rules. Equal failures are classified once.
 
 use std::collections::HashMap;
-use std::hash::Hasher;
 
 use bouncewatch_classify::{Classifier, FailureFacts, Scratch};
 use bouncewatch_schemas::bounce::BounceClass;
 use bouncewatch_schemas::cause::{Action, Cause};
 use bouncewatch_schemas::event::EventRow;
-use xxhash_rust::xxh3::Xxh3;
+use xxhash_rust::xxh3::xxh3_128;
 
 use crate::scan::Failure;
 use crate::timeline::Outcome;
@@ -20,6 +19,8 @@ pub(crate) struct CachedClassifier<'c> {
     classifier: &'c Classifier,
     scratch: Scratch,
     cache: HashMap<u128, ClassifiedFailure>,
+    /// Buffer of the bytes of a key.
+    key: Vec<u8>,
 }
 
 /// Result of the classification of a failure.
@@ -38,12 +39,13 @@ pub(crate) struct ClassifiedFailure {
 impl<'c> CachedClassifier<'c> {
     /// Returns a classifier without cached results.
     pub(crate) fn new(classifier: &'c Classifier) -> Self {
-        Self { classifier, scratch: Scratch::default(), cache: HashMap::new() }
+        let (scratch, cache, key) = (Scratch::default(), HashMap::new(), Vec::new());
+        Self { classifier, scratch, cache, key }
     }
 
     /// Classifies a failure.
     pub(crate) fn classify(&mut self, failure: &Failure<'_>) -> ClassifiedFailure {
-        let key = cache_key(failure);
+        let key = cache_key(failure, &mut self.key);
         if let Some(known) = self.cache.get(&key) {
             return known.clone();
         }
@@ -63,9 +65,9 @@ impl<'c> CachedClassifier<'c> {
     }
 }
 
-/// Hash of all fields that the classifier reads.
-fn cache_key(failure: &Failure<'_>) -> u128 {
-    let mut hash = Xxh3::new();
+/// Hash of all fields that the classifier reads. `bytes` is a buffer.
+fn cache_key(failure: &Failure<'_>, bytes: &mut Vec<u8>) -> u128 {
+    bytes.clear();
     for text in [
         failure.bounce_type,
         failure.bounce_subtype,
@@ -76,12 +78,12 @@ fn cache_key(failure: &Failure<'_>) -> u128 {
         failure.recipient_domain,
     ] {
         // a missing text differs from an empty one
-        hash.write_u64(text.map_or(u64::MAX, |text| text.len() as u64));
-        hash.write(text.unwrap_or_default().as_bytes());
+        bytes.extend(text.map_or(u64::MAX, |text| text.len() as u64).to_le_bytes());
+        bytes.extend(text.unwrap_or_default().as_bytes());
     }
-    hash.write_u16(failure.smtp_code.unwrap_or_default());
-    hash.write_i32(failure.outcome.code());
-    hash.digest128()
+    bytes.extend(failure.smtp_code.unwrap_or_default().to_le_bytes());
+    bytes.extend(failure.outcome.code().to_le_bytes());
+    xxh3_128(bytes)
 }
 
 /// Returns the bounce class of an outcome.

@@ -97,12 +97,12 @@ struct TalliedEvent {
 }
 
 /// Counts of all failures.
-pub(super) struct FailureTally<'a> {
+pub(super) struct FailureTally<'a, 'c> {
     groupings: &'a [CauseGrouping],
     dimensions: &'a [Dimension],
     /// Start of the period (exclusive); earlier failures belong to the previous period.
     from: i64,
-    classifier: CachedClassifier<'a>,
+    classifier: &'a mut CachedClassifier<'c>,
     /// Recipients of bounces that belong to provider incidents, by message.
     incident_bounces: &'a IncidentBounces,
     templates: Templates,
@@ -137,13 +137,13 @@ impl Templates {
     }
 }
 
-impl<'a> FailureTally<'a> {
+impl<'a, 'c> FailureTally<'a, 'c> {
     /// Returns empty counts.
     pub(super) fn new(
         groupings: &'a [CauseGrouping],
         dimensions: &'a [Dimension],
         from: i64,
-        classifier: CachedClassifier<'a>,
+        classifier: &'a mut CachedClassifier<'c>,
         incident_bounces: &'a IncidentBounces,
     ) -> Self {
         Self {

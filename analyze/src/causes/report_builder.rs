@@ -29,15 +29,15 @@ const COMMON_VALUES_MAX: usize = 3;
 const SUGGESTIONS_MAX: usize = 5;
 
 /// Builds the report from the counts.
-pub(super) struct ReportBuilder<'a> {
+pub(super) struct ReportBuilder<'a, 'c> {
     pub(super) request: &'a CausesRequest,
-    pub(super) tally: &'a FailureTally<'a>,
+    pub(super) tally: &'a FailureTally<'a, 'c>,
     pub(super) incidents: &'a [ProviderIncident],
     /// Whether the store contains the previous period.
     pub(super) has_previous: bool,
 }
 
-impl ReportBuilder<'_> {
+impl ReportBuilder<'_, '_> {
     /// Returns the report.
     pub(super) fn build(
         &self,

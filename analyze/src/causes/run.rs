@@ -12,7 +12,7 @@ use crate::causes::model::CausesReport;
 use crate::causes::report_builder::ReportBuilder;
 use crate::causes::request::CausesRequest;
 use crate::error::AnalyzeError;
-use crate::incidents::find::incidents_of_period;
+use crate::incidents::find::{incidents_of_period, search_start};
 use crate::scan::{FailureQuery, StoreScan};
 use crate::timeline::Dimension;
 
@@ -28,20 +28,17 @@ pub fn causes(
         return Err(AnalyzeError::Span("--from must be before --to".to_owned()));
     }
     StoreScan::run(&request.store, Service::Ses, &request.own_domains, |scan| {
-        causes_scan(request, classifier, scan)
+        causes_scan(request, &mut CachedClassifier::new(classifier), scan)
     })
 }
 
 /// Groups the failures of a scan by cause.
 pub(crate) fn causes_scan(
     request: &CausesRequest,
-    classifier: &Classifier,
+    classifier: &mut CachedClassifier<'_>,
     scan: &StoreScan,
 ) -> Result<CausesReport, AnalyzeError> {
     let (before, to) = (request.previous_from(), request.to);
-    // own domains are included, as in `suppress`
-    let all_mail = scan.with_own_domains();
-    let incidents = incidents_of_period(&all_mail, classifier, request.mass_guard, before, to)?;
     let by_cause = [CauseGrouping(vec![CauseDimension::Cause])];
     let groupings: &[CauseGrouping] =
         if request.groupings.is_empty() { &by_cause } else { &request.groupings };
@@ -62,7 +59,12 @@ pub(crate) fn causes_scan(
         after: Some(before),
         to: request.to,
     };
-    let classifier = CachedClassifier::new(classifier);
+    // own domains are included, as in `suppress`
+    let all_mail = scan.with_own_domains();
+    // once, with the dimensions of this query, for the search of incidents and for this query
+    let earliest = Some(search_start(before));
+    all_mail.load_failures(&FailureQuery { after: earliest, ..query })?;
+    let incidents = incidents_of_period(&all_mail, classifier, request.mass_guard, before, to)?;
     let mut tally =
         FailureTally::new(groupings, &dimensions, request.from, classifier, &incidents.bounces);
     scan.failures(&query, |failure| tally.add(failure, 0))?;

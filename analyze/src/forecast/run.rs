@@ -4,6 +4,7 @@
 use bouncewatch_classify::Classifier;
 use bouncewatch_schemas::time::format_ms;
 
+use crate::causes::cached_classifier::CachedClassifier;
 use crate::check::level::AlertLevel;
 use crate::check::verdict::MATURE_AFTER_MS;
 use crate::error::AnalyzeError;
@@ -50,7 +51,12 @@ pub fn forecast(
     StoreScan::run(&check.store, check.service, &check.own_domains, |scan| {
         // rates exclude own domains, but invalid addresses there are invalid too
         let all_mail = scan.with_own_domains();
-        let suppressions = suppress_scan(&request.suppress, None, classifier, &all_mail)?;
+        let suppressions = suppress_scan(
+            &request.suppress,
+            None,
+            &mut CachedClassifier::new(classifier),
+            &all_mail,
+        )?;
         let suppressed = suppressed_addresses(&suppressions);
         drop(suppressions);
         let mut texts = MailTexts::default();

@@ -5,6 +5,7 @@ use bouncewatch_classify::Classifier;
 use bouncewatch_schemas::event::Service;
 use bouncewatch_schemas::time::format_ms;
 
+use crate::causes::cached_classifier::CachedClassifier;
 use crate::error::AnalyzeError;
 use crate::history::collector::HistoryCollector;
 use crate::history::model::MailHistory;
@@ -42,7 +43,12 @@ pub fn history(
             let (store, soft) = (request.store.clone(), SoftLimit::default());
             let (at, mass_guard) = (request.to, request.mass_guard);
             let suppress = SuppressRequest { store, at, soft, mass_guard, known: None };
-            let found = suppress_scan(&suppress, Some(&failed), classifier, scan)?;
+            let found = suppress_scan(
+                &suppress,
+                Some(&failed),
+                &mut CachedClassifier::new(classifier),
+                scan,
+            )?;
             (history.suppressed, history.on_hold) = (found.addresses, found.on_hold);
         }
         Ok(history)

@@ -141,7 +141,7 @@ pub(crate) fn can_contain_incident(outcomes: &OutcomeCounts, minimum: usize) -> 
 }
 
 /// Whether enough of the attempts of a slot bounced.
-fn is_affected(bounced: u64, delivered: u64) -> bool {
+pub(crate) fn is_affected(bounced: u64, delivered: u64) -> bool {
     bounced.saturating_mul(AFFECTED_ONE_IN) >= bounced.saturating_add(delivered)
 }
 

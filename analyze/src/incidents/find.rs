@@ -56,13 +56,14 @@ pub(crate) fn noticeable_incidents(
     }
     let outcomes = outcomes_of_period(scan, from, to)?;
     let minimum = search.mass_guard.max(minimum_for_rates(&outcomes, slot_of(from)));
-    Ok(find_in_period(scan, &search.classifier, &outcomes, minimum, from, to)?.all)
+    let mut classifier = CachedClassifier::new(&search.classifier);
+    Ok(find_in_period(scan, &mut classifier, &outcomes, minimum, from, to)?.all)
 }
 
 /// Returns the incidents with bounces after `from`, up to `to`.
 pub(crate) fn incidents_of_period(
     scan: &StoreScan,
-    classifier: &Classifier,
+    classifier: &mut CachedClassifier<'_>,
     mass_guard: usize,
     from: i64,
     to: i64,
@@ -77,6 +78,11 @@ pub(crate) fn incidents_of_period(
 /// First slot in which an incident of a period after `from` can start.
 fn first_slot(from: i64) -> i64 {
     slot_of(from.saturating_sub(EARLIER_MS))
+}
+
+/// The time after which events can belong to an incident of a period after `from`: the end of a slot.
+pub(crate) fn search_start(from: i64) -> i64 {
+    first_slot(from).saturating_mul(SLOT_MS).saturating_sub(1)
 }
 
 /// Returns the outcomes of a period, and of the time before it in which its incidents can start.
@@ -94,7 +100,7 @@ fn outcomes_of_period(scan: &StoreScan, from: i64, to: i64) -> Result<OutcomeCou
 /// received mail before; the history of the addresses.
 fn find_in_period(
     scan: &StoreScan,
-    classifier: &Classifier,
+    classifier: &mut CachedClassifier<'_>,
     outcomes: &OutcomeCounts,
     minimum: usize,
     from: i64,
@@ -103,21 +109,19 @@ fn find_in_period(
     if !can_contain_incident(outcomes, minimum) {
         return Ok(Incidents::default());
     }
-    let mut classifier = CachedClassifier::new(classifier);
-    // start at the start of a slot
-    let after = first_slot(from).saturating_mul(SLOT_MS).saturating_sub(1);
-    let mut period = EvidenceCollector::collect(scan, &mut classifier, None, Some(after), to)?;
-    let bounces = period.hard_bounces(|_, _, _| true);
+    let after = search_start(from);
+    let mut period = EvidenceCollector::collect(scan, classifier, None, Some(after), to)?;
+    let bounces = period.hard_bounces_of_slots(&period.affected_slots(outcomes), |_, _, _| true);
     let possible = mark(outcomes, &mut period, &bounces, minimum);
     let addresses: BTreeSet<String> = possible.bounces.into_values().flatten().collect();
     if addresses.is_empty() {
         return Ok(Incidents::default());
     }
     let earlier = Some(after.saturating_sub(RECENT_MS));
-    let mut history =
-        EvidenceCollector::collect(scan, &mut classifier, Some(&addresses), earlier, to)?;
+    let mut history = EvidenceCollector::collect(scan, classifier, Some(&addresses), earlier, to)?;
     let deliveries = history.deliveries(scan, to, None)?;
-    let bounces = history.hard_bounces(|address, at, hard| {
+    let affected = history.affected_slots(outcomes);
+    let bounces = history.hard_bounces_of_slots(&affected, |address, at, hard| {
         at > after && is_recently_delivered(at, hard, deliveries.times(address))
     });
     let mut found = mark(outcomes, &mut history, &bounces, minimum);

@@ -6,6 +6,7 @@ use bouncewatch_classify::Classifier;
 use bouncewatch_schemas::event::Service;
 use bouncewatch_schemas::time::DAY_MS;
 
+use crate::causes::cached_classifier::CachedClassifier;
 use crate::causes::causes_scan;
 use crate::check::reconcile::{by_exclusion_reason, reconcile_scan};
 use crate::check::trend::lookback_ms;
@@ -48,16 +49,19 @@ fn page_scan(
     let check = check_scan(&request.check, CheckDetail::Full, scan)?;
     let report = report_scan(&request.report, &window_ends(&request.report)?, &|_| true, scan)?;
     let groups = Groups::load(request, scan)?;
-    let causes = request.causes.as_ref().map(|of| causes_scan(of, classifier, scan)).transpose()?;
-    let reconcile = request.reconcile.as_ref().map(|of| reconcile_scan(of, scan)).transpose()?;
+    let mut classifier = CachedClassifier::new(classifier);
+    // first, because it needs the failures of the complete history, which are loaded once
     let suppress = match &request.suppress {
         Some(of) => {
             // rates exclude own domains, but invalid addresses there are invalid too
-            let list = suppress_scan(of, None, classifier, &scan.with_own_domains())?;
+            let list = suppress_scan(of, None, &mut classifier, &scan.with_own_domains())?;
             Some(suppression_counts(&list, of.at))
         }
         None => None,
     };
+    let causes = request.causes.as_ref();
+    let causes = causes.map(|of| causes_scan(of, &mut classifier, scan)).transpose()?;
+    let reconcile = request.reconcile.as_ref().map(|of| reconcile_scan(of, scan)).transpose()?;
     let mut all = PageReports {
         check,
         report,

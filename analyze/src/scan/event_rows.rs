@@ -80,6 +80,11 @@ impl<F: RowFields> EventRows<F> {
         }
     }
 
+    /// Returns the number of rows.
+    pub(super) fn len(&self) -> u64 {
+        self.fields.len() as u64
+    }
+
     /// Returns the text with an ID.
     pub(super) fn text(&self, id: u32) -> Option<&str> {
         self.texts.get(id)

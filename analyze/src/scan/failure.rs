@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use bouncewatch_schemas::event::EventKind;
 use bouncewatch_schemas::table;
+use bouncewatch_schemas::time::day_of;
 
 use crate::scan::event::ScannedEvent;
 use crate::timeline::{Dimension, Outcome};
@@ -34,6 +35,30 @@ pub(crate) struct FailureQuery<'a> {
     pub(crate) after: Option<i64>,
     /// Only events at or before this time.
     pub(crate) to: i64,
+}
+
+impl FailureQuery<'_> {
+    /// The first and the last day that can have rows of the query: one more day on both sides, because the times of copies
+    /// differ by seconds, possibly across midnight.
+    pub(super) fn days(&self) -> (i64, i64) {
+        let first = self.after.map_or(i64::MIN, |after| day_of(after).saturating_sub(1));
+        (first, day_of(self.to).saturating_add(1))
+    }
+
+    /// Whether an event at a time is in the span of the query.
+    pub(super) fn is_in_span(&self, at: i64) -> bool {
+        at <= self.to && self.after.is_none_or(|after| at > after)
+    }
+
+    /// Whether a failure is of a kind and a recipient of the query. The recipients of a complaint are not compared: a
+    /// report can list several.
+    pub(super) fn is_for(&self, failure: &Failure<'_>) -> bool {
+        let is_of_recipient = |recipients: &BTreeSet<String>| {
+            failure.kind == EventKind::Complaint
+                || failure.recipient.is_some_and(|recipient| recipients.contains(recipient))
+        };
+        self.kinds.contains(&failure.kind) && self.recipients.is_none_or(is_of_recipient)
+    }
 }
 
 /// One event, its copies merged.

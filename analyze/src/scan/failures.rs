@@ -1,11 +1,11 @@
 //! Single failures with their fields: bounces, complaints and delays. Copies are merged as for timelines: the
 //! earliest time, the greatest known value of each text, and values of the message from its other events.
 //!
-//! Only rows of failures are kept in memory, in compact form. If there are many, they are processed
-//! in shards by message.
+//! Only rows of failures are kept in memory, in compact form, for all queries of a scan. If there are many, they are
+//! processed in shards by message.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bouncewatch_schemas::event::{EventKind, Service};
 use bouncewatch_schemas::provider;
@@ -19,7 +19,7 @@ use crate::scan::event::{CLOCK_SLACK_MS, ScannedEvent};
 use crate::scan::event_rows::{EventRows, RowFields};
 use crate::scan::expressions;
 use crate::scan::failure::{FAILURE_TEXTS, Failure, FailureQuery};
-use crate::scan::frames::{collect_streaming, count_rows, fold_batches};
+use crate::scan::frames::{collect_streaming, count_rows, fold_batches, fold_batches_until};
 use crate::scan::message_keys::{MessageKeys, rows_of_messages};
 use crate::scan::read_rows::{append_rows, event_columns, shard_of};
 use crate::scan::store_scan::StoreScan;
@@ -28,7 +28,7 @@ use crate::timeline::Dimension;
 
 /// Fixed-size fields of a failure.
 #[derive(Debug, Clone, Copy)]
-struct FailureFields {
+pub(super) struct FailureFields {
     event: ScannedEvent,
     smtp_code: Option<i32>,
 }
@@ -44,6 +44,23 @@ impl RowFields for FailureFields {
     }
 }
 
+/// Kinds of all failures.
+const FAILURE_KINDS: [EventKind; 3] =
+    [EventKind::Bounce, EventKind::Complaint, EventKind::DeliveryDelay];
+
+/// All failures of some days, copies included.
+#[derive(Debug)]
+pub(super) struct LoadedFailures {
+    first_day: i64,
+    last_day: i64,
+    /// Names of the texts.
+    names: Vec<String>,
+    rows: EventRows<FailureFields>,
+}
+
+/// The failures that a scan has loaded.
+pub(super) type FailureCache = Arc<Mutex<Option<Arc<LoadedFailures>>>>;
+
 /// Known values of messages, by message key and index of the text.
 type MessageValues = HashMap<(u64, usize), String>;
 
@@ -54,20 +71,20 @@ impl StoreScan {
         query: &FailureQuery<'_>,
         mut each: impl FnMut(&Failure<'_>),
     ) -> Result<(), AnalyzeError> {
-        // one more day on both sides: the times of copies differ by seconds, possibly across
-        // midnight
-        let first_day = query.after.map_or(i64::MIN, |after| day_of(after).saturating_sub(1));
-        let last_day = day_of(query.to).saturating_add(1);
-        let kinds = query.kinds.iter().map(|kind| expressions::is_kind(*kind));
-        let is_of_recipient = query.recipients.map_or(lit(true), |recipients| {
-            // a complaint report can list several recipients, so all complaints are read
-            expressions::is_kind(EventKind::Complaint).or(expressions::is_recipient(recipients))
-        });
-        let is_wanted = kinds
-            .fold(lit(false), Expr::or)
-            .and(self.is_counted_mail())
-            .and(is_of_recipient)
-            .and(col(table::EVENT_AT).is_not_null());
+        let (first_day, last_day) = query.days();
+        let providers = if query.dimensions.contains(&Dimension::Column(table::PROVIDER)) {
+            domain_providers(self, query.to)?
+        } else {
+            DomainProviders::new()
+        };
+        if let Some(LoadedFailures { names, rows, .. }) =
+            self.loaded_failures(query, first_day, last_day)?.as_deref()
+        {
+            let message_values = self.message_values(rows, names, query, last_day)?;
+            emit(rows, names, query, &message_values, &providers, &mut each);
+            return Ok(());
+        }
+        let is_wanted = self.is_wanted_failure(query);
         let columns = columns(query.dimensions);
         let rows = || -> Result<LazyFrame, AnalyzeError> {
             let uses = columns.iter().chain([&is_wanted]);
@@ -76,11 +93,6 @@ impl StoreScan {
         let older = match query.after {
             Some(_) => self.older_copies(&is_wanted, query, first_day, last_day)?,
             None => None,
-        };
-        let providers = if query.dimensions.contains(&Dimension::Column(table::PROVIDER)) {
-            domain_providers(self, query.to)?
-        } else {
-            DomainProviders::new()
         };
         let names = text_names(query.dimensions);
         let of_version = |rows: LazyFrame| rows.filter(is_wanted.clone());
@@ -99,10 +111,79 @@ impl StoreScan {
                 let older = of_shard(older.clone().lazy()).collect()?;
                 append_failures(&older, &names, service, &mut failures)?;
             }
-            let message_values = self.message_values(&failures, query, last_day)?;
-            emit(&failures, query, &message_values, &providers, &mut each);
+            let message_values = self.message_values(&failures, &names, query, last_day)?;
+            emit(&failures, &names, query, &message_values, &providers, &mut each);
         }
         Ok(())
+    }
+
+    /// Loads the failures of a query, if there are not too many, for it and for later queries.
+    pub(crate) fn load_failures(&self, query: &FailureQuery<'_>) -> Result<(), AnalyzeError> {
+        let (first_day, last_day) = query.days();
+        self.loaded_failures(query, first_day, last_day).map(|_| ())
+    }
+
+    /// Loads all failures from `first_day` to `last_day` with the texts of a query, unless they are loaded. Returns
+    /// `None` if there are too many, or if the query is for some recipients only.
+    fn loaded_failures(
+        &self,
+        query: &FailureQuery<'_>,
+        first_day: i64,
+        last_day: i64,
+    ) -> Result<Option<Arc<LoadedFailures>>, AnalyzeError> {
+        let names = text_names(query.dimensions);
+        let mut cache = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        let has_all = |loaded: &&Arc<LoadedFailures>| {
+            self.days(first_day, loaded.first_day.saturating_sub(1)).is_empty()
+                && self.days(loaded.last_day.saturating_add(1), last_day).is_empty()
+                && names.iter().all(|name| loaded.names.contains(name))
+        };
+        if let Some(loaded) = cache.as_ref().filter(has_all) {
+            return Ok(Some(Arc::clone(loaded)));
+        }
+        if query.recipients.is_some() {
+            return Ok(None);
+        }
+        *cache = None;
+        let query = FailureQuery { kinds: &FAILURE_KINDS, ..*query };
+        let is_wanted = self.is_wanted_failure(&query);
+        let columns = columns(query.dimensions);
+        let frame = self
+            .rows(first_day, last_day, columns.iter().chain([&is_wanted]))?
+            .filter(is_wanted.clone())
+            .select(&columns);
+        let (service, limit) = (self.service, self.limits.failure_shard);
+        let own_names = names.clone();
+        let mut rows =
+            fold_batches_until(frame, EventRows::new(names.len()), move |batch, rows| {
+                append_failures(batch, &own_names, service, rows)?;
+                Ok(rows.len() > limit)
+            })?;
+        if rows.len() > limit {
+            return Ok(None);
+        }
+        if query.after.is_some()
+            && let Some(older) = self.older_copies(&is_wanted, &query, first_day, last_day)?
+        {
+            append_failures(&older, &names, service, &mut rows)?;
+        }
+        let loaded = Arc::new(LoadedFailures { first_day, last_day, names, rows });
+        *cache = Some(Arc::clone(&loaded));
+        Ok(Some(loaded))
+    }
+
+    /// Whether a row is a failure of a query, at any time.
+    fn is_wanted_failure(&self, query: &FailureQuery<'_>) -> Expr {
+        let kinds = query.kinds.iter().map(|kind| expressions::is_kind(*kind));
+        let is_of_recipient = query.recipients.map_or(lit(true), |recipients| {
+            // a complaint report can list several recipients, so all complaints are read
+            expressions::is_kind(EventKind::Complaint).or(expressions::is_recipient(recipients))
+        });
+        kinds
+            .fold(lit(false), Expr::or)
+            .and(self.is_counted_mail())
+            .and(is_of_recipient)
+            .and(col(table::EVENT_AT).is_not_null())
     }
 
     /// Returns rows before the span that are copies of events in the span. The time of an event is
@@ -150,10 +231,10 @@ impl StoreScan {
     fn message_values(
         &self,
         failures: &EventRows<FailureFields>,
+        names: &[String],
         query: &FailureQuery<'_>,
         last_day: i64,
     ) -> Result<MessageValues, AnalyzeError> {
-        let names = text_names(query.dimensions);
         let of_message = query.dimensions.iter().filter(|dimension| dimension.is_of_message());
         let wanted: Vec<(usize, &Dimension)> = of_message
             .filter_map(|one| Some((names.iter().position(|name| *name == one.name())?, one)))
@@ -164,7 +245,11 @@ impl StoreScan {
         }
         let (mut messages, mut oldest) = (MessageKeys::default(), i64::MAX);
         failures.for_each_event(|fields, ids| {
-            if wanted.iter().any(|(at, _)| ids[*at] == NO_TEXT) {
+            // the first text is the kind
+            let kind = failures.text(ids[0]).and_then(EventKind::parse);
+            let is_of_query = query.is_in_span(fields.event.at)
+                && kind.is_some_and(|kind| query.kinds.contains(&kind));
+            if is_of_query && wanted.iter().any(|(at, _)| ids[*at] == NO_TEXT) {
                 messages.insert(fields.event.message);
                 oldest = oldest.min(fields.event.earliest_send_time(self.service));
             }
@@ -270,12 +355,12 @@ fn append_failures(
 /// Calls `each` with the events of the query's span.
 fn emit(
     failures: &EventRows<FailureFields>,
+    names: &[String],
     query: &FailureQuery<'_>,
     message_values: &MessageValues,
     providers: &DomainProviders,
     each: &mut impl FnMut(&Failure<'_>),
 ) {
-    let names = text_names(query.dimensions);
     let dimensions: Vec<(Option<usize>, bool)> = query
         .dimensions
         .iter()
@@ -285,11 +370,14 @@ fn emit(
         })
         .collect();
     failures.for_each_event(|FailureFields { event, smtp_code }, ids| {
-        if event.at > query.to || query.after.is_some_and(|after| event.at <= after) {
+        if !query.is_in_span(event.at) {
             return;
         }
         let texts = std::array::from_fn(|at| failures.text(ids[at]));
         let Some(failure) = Failure::new(event, smtp_code, texts) else { return };
+        if !query.is_for(&failure) {
+            return;
+        }
         let domain_provider = || {
             failure.recipient_domain.and_then(|domain| providers.get(domain)).map(String::as_str)
         };

@@ -134,11 +134,19 @@ pub(super) fn fold_batches<T: Send + 'static>(
     target: T,
     add: impl Fn(&DataFrame, &mut T) -> PolarsResult<()> + Send + Sync + 'static,
 ) -> Result<T, AnalyzeError> {
+    fold_batches_until(frame, target, move |batch, target| add(batch, target).map(|()| false))
+}
+
+/// The same, until `add` returns true.
+pub(super) fn fold_batches_until<T: Send + 'static>(
+    frame: LazyFrame,
+    target: T,
+    add: impl Fn(&DataFrame, &mut T) -> PolarsResult<bool> + Send + Sync + 'static,
+) -> Result<T, AnalyzeError> {
     let target = Arc::new(Mutex::new(target));
     let shared = Arc::clone(&target);
     let callback = PlanCallback::new(move |batch: DataFrame| {
-        add(&batch, &mut shared.lock().unwrap_or_else(PoisonError::into_inner))?;
-        Ok(false)
+        add(&batch, &mut shared.lock().unwrap_or_else(PoisonError::into_inner))
     });
     frame.sink_batches(callback, false, None)?.collect_with_engine(Engine::Streaming)?;
     let target = Arc::into_inner(target).expect("the frame with the other reference is dropped");

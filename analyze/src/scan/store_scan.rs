@@ -16,6 +16,7 @@ use xxhash_rust::xxh3::Xxh3;
 use crate::error::AnalyzeError;
 use crate::scan::daily::DailyAggregate;
 use crate::scan::expressions;
+use crate::scan::failures::FailureCache;
 use crate::scan::frames::{ATTEMPTS_MAX, concat_rows, scan_files};
 use crate::scan::send_counts::SendCountTable;
 use crate::scan::upgrade::upgrade;
@@ -67,6 +68,8 @@ pub(crate) struct StoreScan {
     send_counts: OnceLock<SendCountTable>,
     /// Aggregates of the open days, which are not stored; several queries of one scan share them.
     pub(super) open_days: OpenDays,
+    /// Failures that are loaded; several queries of one scan share them.
+    pub(super) failures: FailureCache,
 }
 
 /// Aggregates of the open days by folder, first and last day.
@@ -150,6 +153,7 @@ impl StoreScan {
             segments: Arc::new(segments),
             send_counts: OnceLock::new(),
             open_days: OpenDays::default(),
+            failures: FailureCache::default(),
         })
     }
 
@@ -164,6 +168,11 @@ impl StoreScan {
             fingerprints: Arc::clone(&self.fingerprints),
             send_counts: OnceLock::new(),
             open_days: OpenDays::default(),
+            failures: if self.own_domains.is_empty() {
+                Arc::clone(&self.failures)
+            } else {
+                FailureCache::default()
+            },
         }
     }
 

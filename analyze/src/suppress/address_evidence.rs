@@ -1,6 +1,6 @@
 //! Collects the bounces and complaints of all addresses as evidence.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use bouncewatch_schemas::address;
 use bouncewatch_schemas::cause::Cause;
@@ -12,8 +12,10 @@ use bouncewatch_store::addresses::is_dropped;
 use crate::causes::anonymise::anonymise;
 use crate::causes::cached_classifier::CachedClassifier;
 use crate::error::AnalyzeError;
-use crate::incidents::detection::{HardBounce, Incident, IncidentIndex, is_recently_delivered};
-use crate::scan::{Failure, FailureQuery, StoreScan, StringInterner};
+use crate::incidents::detection::{
+    HardBounce, Incident, IncidentIndex, is_affected, is_recently_delivered, slot_of,
+};
+use crate::scan::{Failure, FailureQuery, OutcomeCounts, StoreScan, StringInterner};
 use crate::suppress::address_deliveries::AddressDeliveries;
 use crate::suppress::decision::{BounceEvidence, ESTABLISHED_MS, Weight, weight};
 use crate::timeline::{Dimension, Outcome};
@@ -234,11 +236,46 @@ impl EvidenceCollector {
         &self,
         is_included: impl Fn(&str, i64, &[i64]) -> bool,
     ) -> HardBounces {
+        self.hard_bounces_of(|_, address, at, hard| is_included(address, at, hard))
+    }
+
+    /// The same, of some slots of groups.
+    pub(crate) fn hard_bounces_of_slots(
+        &self,
+        slots: &HashSet<(u32, i64)>,
+        is_included: impl Fn(&str, i64, &[i64]) -> bool,
+    ) -> HardBounces {
+        self.hard_bounces_of(|group, address, at, hard| {
+            slots.contains(&(group, slot_of(at))) && is_included(address, at, hard)
+        })
+    }
+
+    /// Returns the slots of groups whose hard bounces can belong to incidents by their number, as if all had the same text,
+    /// and the slots next to them.
+    pub(crate) fn affected_slots(&self, outcomes: &OutcomeCounts) -> HashSet<(u32, i64)> {
+        let mut bounced: HashMap<(u32, i64), u64> = HashMap::new();
+        for evidence in self.addresses.values() {
+            for bounce in evidence.bounces.iter().filter(|bounce| bounce.is_hard()) {
+                *bounced.entry((evidence.group, slot_of(bounce.at))).or_default() += 1;
+            }
+        }
+        let is_affected_slot = |((group, slot), bounced): &((u32, i64), u64)| {
+            let name = self.groups.get(*group).unwrap_or_default().to_owned();
+            let delivered = outcomes.get(&(name, *slot)).map_or(0, |counts| counts.delivered);
+            is_affected(*bounced, delivered)
+        };
+        let affected = bounced.into_iter().filter(is_affected_slot);
+        affected
+            .flat_map(|((group, slot), _)| (slot - 1..=slot + 1).map(move |at| (group, at)))
+            .collect()
+    }
+
+    fn hard_bounces_of(&self, is_included: impl Fn(u32, &str, i64, &[i64]) -> bool) -> HardBounces {
         let mut found = HardBounces::default();
         for (number, (address, evidence)) in self.addresses.iter().enumerate() {
             let hard = evidence.hard();
             for (index, bounce) in evidence.bounces.iter().enumerate() {
-                if bounce.is_hard() && is_included(address, bounce.at, &hard) {
+                if bounce.is_hard() && is_included(evidence.group, address, bounce.at, &hard) {
                     let text = bounce.text.as_deref().map(|text| anonymise(text, Some(address)));
                     let text = found.texts.intern(text.as_deref());
                     let (at, group) = (bounce.at, evidence.group);

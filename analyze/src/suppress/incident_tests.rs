@@ -7,6 +7,7 @@ use bouncewatch_classify::Classifier;
 use bouncewatch_schemas::event::Service;
 use bouncewatch_schemas::time::format_ms;
 
+use crate::causes::cached_classifier::CachedClassifier;
 use crate::incidents::find::{IncidentSearch, noticeable_incidents};
 use crate::incidents::model::ProviderIncident;
 use crate::scan::StoreScan;
@@ -61,7 +62,12 @@ fn address_in_an_incident_is_on_hold_if_it_is_the_only_requested_one() {
     let store = store(&outage(0, 20, "a.example", 10));
     let only = BTreeSet::from(["x7@a.example".to_owned()]);
     let list = StoreScan::run(store.path(), Service::Ses, &[], |scan| {
-        suppress_scan(&request(&store, None), Some(&only), Classifier::builtin(), scan)
+        suppress_scan(
+            &request(&store, None),
+            Some(&only),
+            &mut CachedClassifier::new(Classifier::builtin()),
+            scan,
+        )
     });
     let list = list.unwrap();
     let held: Vec<_> = list.on_hold.iter().map(|one| (one.address.as_str(), one.reason)).collect();

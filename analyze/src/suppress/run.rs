@@ -24,7 +24,7 @@ pub fn suppress(
 ) -> Result<Suppressions, AnalyzeError> {
     // include own domains: rates exclude them, but invalid addresses there are invalid too
     StoreScan::run(&request.store, Service::Ses, &[], |scan| {
-        suppress_scan(request, None, classifier, scan)
+        suppress_scan(request, None, &mut CachedClassifier::new(classifier), scan)
     })
 }
 
@@ -38,7 +38,7 @@ pub fn suppress_and_release(
     classifier: &Classifier,
 ) -> Result<(Suppressions, Releases), AnalyzeError> {
     StoreScan::run(&request.store, Service::Ses, &[], |scan| {
-        let builder = collect(request, None, classifier, scan)?;
+        let builder = collect(request, None, &mut CachedClassifier::new(classifier), scan)?;
         let releases = builder.releases();
         Ok((builder.build(), releases))
     })
@@ -48,7 +48,7 @@ pub fn suppress_and_release(
 pub(crate) fn suppress_scan(
     request: &SuppressRequest,
     recipients: Option<&BTreeSet<String>>,
-    classifier: &Classifier,
+    classifier: &mut CachedClassifier<'_>,
     scan: &StoreScan,
 ) -> Result<Suppressions, AnalyzeError> {
     let mut report = collect(request, recipients, classifier, scan)?.build();
@@ -68,7 +68,7 @@ pub fn release(
     classifier: &Classifier,
 ) -> Result<Releases, AnalyzeError> {
     StoreScan::run(&request.store, Service::Ses, &[], |scan| {
-        Ok(collect(request, None, classifier, scan)?.releases())
+        Ok(collect(request, None, &mut CachedClassifier::new(classifier), scan)?.releases())
     })
 }
 
@@ -77,14 +77,12 @@ pub fn release(
 fn collect<'r>(
     request: &'r SuppressRequest,
     recipients: Option<&BTreeSet<String>>,
-    classifier: &Classifier,
+    classifier: &mut CachedClassifier<'_>,
     scan: &StoreScan,
 ) -> Result<SuppressionBuilder<'r>, AnalyzeError> {
-    let mut classifier = CachedClassifier::new(classifier);
     let list = request.known.as_ref().map(|list| &list.addresses);
     let mut read = |recipients| {
-        let evidence =
-            EvidenceCollector::collect(scan, &mut classifier, recipients, None, request.at)?;
+        let evidence = EvidenceCollector::collect(scan, classifier, recipients, None, request.at)?;
         let deliveries = evidence.deliveries(scan, request.at, list)?;
         Ok::<_, AnalyzeError>((evidence, deliveries))
     };

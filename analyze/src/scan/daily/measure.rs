@@ -11,6 +11,8 @@ pub(in crate::scan) enum Measure {
     Scopes,
     /// The provider of each recipient domain.
     DomainProviders,
+    /// The provider of each recipient domain, of all days up to one.
+    AllDomainProviders,
     /// Events about the account.
     AccountEvents,
     /// The time of the newest event.
@@ -26,6 +28,7 @@ impl Measure {
             Self::Scopes => "scopes",
             // the name in existing stores
             Self::DomainProviders => "hosts",
+            Self::AllDomainProviders => "all-hosts",
             Self::AccountEvents => "account-events",
             Self::NewestEvent => "newest",
         }
