@@ -4,7 +4,7 @@ use std::hint::select_unpredictable;
 
 use bouncewatch_schemas::cause::Cause;
 
-use crate::fold::ByteClasses;
+use crate::byte_classes::ByteClasses;
 use crate::phrase_table::{Hit, PhraseTable, SearchBuffers, Span};
 use crate::rule::PatternKind;
 

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::hash::Hash;
 
-use crate::fold::{ByteClasses, fold_pattern};
+use crate::byte_classes::ByteClasses;
+use crate::fold::fold_pattern;
 use crate::index::{Checks, Clause, Index, Phrase, WEIGHT_SHIFT, recipient_reason, status_numbers};
 use crate::phrase_table::{PHRASE_BYTES_MAX, PhraseTable};
 use crate::rule::{CUSTOM_RULE_WEIGHT, PatternKind, Rule, RuleError, WORD_WEIGHT};

@@ -41,6 +41,7 @@
 //! | `typo` | the domain that a mistyped domain most likely stands for |
 
 mod advice;
+mod byte_classes;
 mod classification;
 mod classifier;
 mod failure_facts;

@@ -1,5 +1,8 @@
 //! Masks the parts of a text that differ from message to message, so that equal texts can be grouped.
 
+/// Greatest length of a word in bytes; longer ones are IDs.
+const WORD_BYTES_MAX: usize = 24;
+
 /// Replaces email addresses, IP addresses, URL paths, host names, ids, dates and numbers by placeholders such as
 /// `{address}`. Reply codes, enhanced status codes and words stay. The result contains no personal data.
 pub fn template(text: &str) -> String {
@@ -29,6 +32,11 @@ fn next_word<'t>(rest: &mut &'t str) -> Option<&'t str> {
 
 /// Splits a word at brackets, quotes and commas, and masks the parts.
 fn mask_word(word: &str, first: bool, out: &mut String) {
+    // most words, which have no part to mask
+    if word.len() <= WORD_BYTES_MAX && word.bytes().all(|byte| byte.is_ascii_alphabetic()) {
+        out.push_str(word);
+        return;
+    }
     if let Some(at) = word.find("://") {
         mask_url(word, at, out);
         return;
@@ -114,7 +122,7 @@ fn masked(part: &str, is_code: bool) -> &str {
     if digits > 0 && (bare.len() > 12 || (mixed && bare.len() > 6) || digits > 6) {
         return "{id}";
     }
-    if bare.len() > 24 && bare.is_ascii() && !bare.contains('.') {
+    if bare.len() > WORD_BYTES_MAX && bare.is_ascii() && !bare.contains('.') {
         return "{id}";
     }
     part

@@ -19,7 +19,9 @@ use crate::scan::event::{CLOCK_SLACK_MS, ScannedEvent};
 use crate::scan::event_rows::{EventRows, RowFields};
 use crate::scan::expressions;
 use crate::scan::failure::{FAILURE_TEXTS, Failure, FailureQuery};
-use crate::scan::frames::{collect_streaming, count_rows, fold_batches, fold_batches_until};
+use crate::scan::frames::{
+    collect_streaming, count_rows, filter_before_decoding, fold_batches, fold_batches_until,
+};
 use crate::scan::message_keys::{MessageKeys, rows_of_messages};
 use crate::scan::read_rows::{append_rows, event_columns, shard_of};
 use crate::scan::store_scan::StoreScan;
@@ -148,10 +150,10 @@ impl StoreScan {
         let query = FailureQuery { kinds: &FAILURE_KINDS, ..*query };
         let is_wanted = self.is_wanted_failure(&query);
         let columns = columns(query.dimensions);
-        let frame = self
-            .rows(first_day, last_day, columns.iter().chain([&is_wanted]))?
-            .filter(is_wanted.clone())
-            .select(&columns);
+        let rows = self.rows(first_day, last_day, columns.iter().chain([&is_wanted]))?;
+        // few rows are failures: decode the kind of all rows, and the other columns of failures
+        let rows = filter_before_decoding(rows, is_of_kind(&query));
+        let frame = rows.filter(is_wanted.clone()).select(&columns);
         let (service, limit) = (self.service, self.limits.failure_shard);
         let own_names = names.clone();
         let mut rows =
@@ -174,13 +176,11 @@ impl StoreScan {
 
     /// Whether a row is a failure of a query, at any time.
     fn is_wanted_failure(&self, query: &FailureQuery<'_>) -> Expr {
-        let kinds = query.kinds.iter().map(|kind| expressions::is_kind(*kind));
         let is_of_recipient = query.recipients.map_or(lit(true), |recipients| {
             // a complaint report can list several recipients, so all complaints are read
             expressions::is_kind(EventKind::Complaint).or(expressions::is_recipient(recipients))
         });
-        kinds
-            .fold(lit(false), Expr::or)
+        is_of_kind(query)
             .and(self.is_counted_mail())
             .and(is_of_recipient)
             .and(col(table::EVENT_AT).is_not_null())
@@ -289,6 +289,12 @@ impl StoreScan {
         expressions::is_of_service(self.service)
             .and(expressions::is_counted_mail(&self.own_domains))
     }
+}
+
+/// Whether a row is of a kind of a query.
+fn is_of_kind(query: &FailureQuery<'_>) -> Expr {
+    let kinds = query.kinds.iter().map(|kind| expressions::is_kind(*kind));
+    kinds.reduce(Expr::or).unwrap_or_else(|| lit(false))
 }
 
 /// Returns the message key and the stored columns of some dimensions, each once: all tags are one column.

@@ -8,6 +8,7 @@ use bouncewatch_schemas::event::EventKind;
 use bouncewatch_schemas::provider;
 use bouncewatch_schemas::table;
 use bouncewatch_store::addresses::is_dropped;
+use foldhash::fast::RandomState;
 
 use crate::causes::anonymise::anonymise;
 use crate::causes::cached_classifier::CachedClassifier;
@@ -66,6 +67,24 @@ pub(crate) struct HardBounces {
     pub(crate) texts: StringInterner,
 }
 
+/// Evidence by address, while failures are added.
+type EvidenceByAddress = HashMap<String, AddressEvidence, RandomState>;
+
+/// Updates the evidence of an address; adds the address if it is new.
+fn update(
+    addresses: &mut EvidenceByAddress,
+    recipient: &str,
+    update: impl FnOnce(&mut AddressEvidence),
+) {
+    if let Some(evidence) = addresses.get_mut(recipient) {
+        update(evidence);
+    } else {
+        let mut evidence = AddressEvidence::default();
+        update(&mut evidence);
+        addresses.insert(recipient.to_owned(), evidence);
+    }
+}
+
 /// Evidence of all addresses.
 #[derive(Debug, Default)]
 pub(crate) struct EvidenceCollector {
@@ -98,7 +117,10 @@ impl EvidenceCollector {
             after,
             to,
         };
-        scan.failures(&query, |failure| evidence.add(failure, classifier))?;
+        // by hash first: an ordered map compares many addresses per failure
+        let mut addresses = HashMap::default();
+        scan.failures(&query, |failure| evidence.add(failure, classifier, &mut addresses))?;
+        evidence.addresses = addresses.into_iter().collect();
         for evidence in evidence.addresses.values_mut() {
             // failures are added in arbitrary order
             evidence.bounces.sort();
@@ -108,14 +130,19 @@ impl EvidenceCollector {
         Ok(evidence)
     }
 
-    fn add(&mut self, failure: &Failure<'_>, classifier: &mut CachedClassifier<'_>) {
+    fn add(
+        &mut self,
+        failure: &Failure<'_>,
+        classifier: &mut CachedClassifier<'_>,
+        addresses: &mut EvidenceByAddress,
+    ) {
         let Some(recipient) = failure.recipient else { return };
         if !address::is_address(recipient) {
             self.not_addresses.insert(recipient.to_owned());
             return;
         }
         if failure.kind == EventKind::Complaint {
-            self.add_complaint(failure, recipient);
+            self.add_complaint(failure, recipient, addresses);
             return;
         }
         let classified = classifier.classify(failure);
@@ -130,7 +157,7 @@ impl EvidenceCollector {
         let provider = failure.values.first().copied().flatten();
         let provider = provider.filter(|name| *name != provider::OTHER);
         let group = self.groups.intern(provider.or(address::domain(recipient)));
-        self.update(recipient, |known| {
+        update(addresses, recipient, |known| {
             known.group = group;
             known.bounced_messages.push(failure.message);
             known.is_on_list |= classified.cause == Cause::Suppressed;
@@ -153,12 +180,17 @@ impl EvidenceCollector {
         });
     }
 
-    fn add_complaint(&mut self, failure: &Failure<'_>, recipient: &str) {
+    fn add_complaint(
+        &mut self,
+        failure: &Failure<'_>,
+        recipient: &str,
+        addresses: &mut EvidenceByAddress,
+    ) {
         if failure.outcome != Outcome::Complaint {
             let is_not_spam =
                 failure.complaint_type.is_some_and(|kind| kind.eq_ignore_ascii_case("not-spam"));
             if !is_not_spam && !is_dropped(recipient) {
-                self.update(recipient, |known| {
+                update(addresses, recipient, |known| {
                     known.other_complaint_at = known.other_complaint_at.max(Some(failure.at));
                 });
             }
@@ -172,18 +204,7 @@ impl EvidenceCollector {
         let complaint_type = failure.complaint_type.map(Box::from);
         let complaint =
             ComplaintEvidence { at: failure.at, message: failure.message, complaint_type };
-        self.update(recipient, |known| known.complaints.push(complaint));
-    }
-
-    /// Updates the evidence of an address; adds the address if it is new.
-    fn update(&mut self, recipient: &str, update: impl FnOnce(&mut AddressEvidence)) {
-        if let Some(evidence) = self.addresses.get_mut(recipient) {
-            update(evidence);
-        } else {
-            let mut evidence = AddressEvidence::default();
-            update(&mut evidence);
-            self.addresses.insert(recipient.to_owned(), evidence);
-        }
+        update(addresses, recipient, |known| known.complaints.push(complaint));
     }
 
     /// Returns the deliveries to each address with bounces, and to the addresses of `list`.
