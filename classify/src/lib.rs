@@ -33,8 +33,9 @@
 //! | `classifier` | [`Classifier`]: ranks all matching rules |
 //! | [`rule`], `rules/*.tsv` | the rule format and the builtin rules |
 //! | `frames`, `rules/frames.tsv` | extracts the reply of the last server from the text around it |
-//! | `fold` | normalises a text for matching |
-//! | `index`, `index_builder` | the automaton for all phrases, tables for codes and SES types |
+//! | `fold`, `byte_classes` | normalises a text for matching |
+//! | `phrase_table` | finds all phrases in a text |
+//! | `index`, `index_builder` | clauses by phrase, tables for codes and SES types |
 //! | `outcome`, `reply_details` | confidence, action, agreement with SES; retry delay, block list |
 //! | `advice` | meaning and remedy of each cause, for reports |
 //! | `template` | masks addresses and ids of a text, so that texts can be grouped and shared |

@@ -59,6 +59,7 @@ pub fn forecast(
         )?;
         let suppressed = suppressed_addresses(&suppressions);
         drop(suppressions);
+        all_mail.drop_failures();
         let mut texts = MailTexts::default();
         let always_tracked =
             list.addresses().flat_map(|address| store_hashes(request, address)).collect();

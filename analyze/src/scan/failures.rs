@@ -61,7 +61,12 @@ pub(super) struct LoadedFailures {
 }
 
 /// The failures that a scan has loaded.
-pub(super) type FailureCache = Arc<Mutex<Option<Arc<LoadedFailures>>>>;
+#[derive(Debug, Default)]
+pub(super) struct FailureCache {
+    loaded: Option<Arc<LoadedFailures>>,
+    /// First and last day of a span that has too many failures to load.
+    too_many: Option<(i64, i64)>,
+}
 
 /// Known values of messages, by message key and index of the text.
 type MessageValues = HashMap<(u64, usize), String>;
@@ -125,6 +130,11 @@ impl StoreScan {
         self.loaded_failures(query, first_day, last_day).map(|_| ())
     }
 
+    /// Frees the loaded failures.
+    pub(crate) fn drop_failures(&self) {
+        *self.failures.lock().unwrap_or_else(PoisonError::into_inner) = FailureCache::default();
+    }
+
     /// Loads all failures from `first_day` to `last_day` with the texts of a query, unless they are loaded. Returns
     /// `None` if there are too many, or if the query is for some recipients only.
     fn loaded_failures(
@@ -140,13 +150,14 @@ impl StoreScan {
                 && self.days(loaded.last_day.saturating_add(1), last_day).is_empty()
                 && names.iter().all(|name| loaded.names.contains(name))
         };
-        if let Some(loaded) = cache.as_ref().filter(has_all) {
+        if let Some(loaded) = cache.loaded.as_ref().filter(has_all) {
             return Ok(Some(Arc::clone(loaded)));
         }
-        if query.recipients.is_some() {
+        let has_too_many = |(first, last)| first_day <= first && last <= last_day;
+        if query.recipients.is_some() || cache.too_many.is_some_and(has_too_many) {
             return Ok(None);
         }
-        *cache = None;
+        cache.loaded = None;
         let query = FailureQuery { kinds: &FAILURE_KINDS, ..*query };
         let is_wanted = self.is_wanted_failure(&query);
         let columns = columns(query.dimensions);
@@ -162,6 +173,7 @@ impl StoreScan {
                 Ok(rows.len() > limit)
             })?;
         if rows.len() > limit {
+            cache.too_many = Some((first_day, last_day));
             return Ok(None);
         }
         if query.after.is_some()
@@ -170,7 +182,7 @@ impl StoreScan {
             append_failures(&older, &names, service, &mut rows)?;
         }
         let loaded = Arc::new(LoadedFailures { first_day, last_day, names, rows });
-        *cache = Some(Arc::clone(&loaded));
+        cache.loaded = Some(Arc::clone(&loaded));
         Ok(Some(loaded))
     }
 

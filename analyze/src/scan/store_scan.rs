@@ -69,7 +69,7 @@ pub(crate) struct StoreScan {
     /// Aggregates of the open days, which are not stored; several queries of one scan share them.
     pub(super) open_days: OpenDays,
     /// Failures that are loaded; several queries of one scan share them.
-    pub(super) failures: FailureCache,
+    pub(super) failures: Arc<Mutex<FailureCache>>,
 }
 
 /// Aggregates of the open days by folder, first and last day.
@@ -153,7 +153,7 @@ impl StoreScan {
             segments: Arc::new(segments),
             send_counts: OnceLock::new(),
             open_days: OpenDays::default(),
-            failures: FailureCache::default(),
+            failures: Arc::default(),
         })
     }
 
@@ -171,7 +171,7 @@ impl StoreScan {
             failures: if self.own_domains.is_empty() {
                 Arc::clone(&self.failures)
             } else {
-                FailureCache::default()
+                Arc::default()
             },
         }
     }
