@@ -5,7 +5,7 @@
 //! processed in shards by message.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use bouncewatch_schemas::event::{EventKind, Service};
 use bouncewatch_schemas::provider;
