@@ -15,58 +15,23 @@ use polars::prelude::*;
 
 use crate::error::AnalyzeError;
 use crate::scan::domain_providers::{DomainProviders, domain_providers};
-use crate::scan::event::{CLOCK_SLACK_MS, ScannedEvent};
-use crate::scan::event_rows::{EventRows, RowFields};
+use crate::scan::event::CLOCK_SLACK_MS;
+use crate::scan::event_rows::EventRows;
 use crate::scan::expressions;
 use crate::scan::failure::{FAILURE_TEXTS, Failure, FailureQuery};
 use crate::scan::frames::{
     collect_streaming, count_rows, filter_before_decoding, fold_batches, fold_batches_until,
 };
+use crate::scan::loaded_failures::{FailureCache, FailureFields, LoadedFailures};
 use crate::scan::message_keys::{MessageKeys, rows_of_messages};
 use crate::scan::read_rows::{append_rows, event_columns, shard_of};
 use crate::scan::store_scan::StoreScan;
 use crate::scan::string_interner::NO_TEXT;
 use crate::timeline::Dimension;
 
-/// Fixed-size fields of a failure.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct FailureFields {
-    event: ScannedEvent,
-    smtp_code: Option<i32>,
-}
-
-impl RowFields for FailureFields {
-    fn keys(&self) -> (u64, u64) {
-        self.event.keys()
-    }
-
-    fn merge(&mut self, copy: Self) {
-        self.event.merge(copy.event);
-        self.smtp_code = self.smtp_code.max(copy.smtp_code);
-    }
-}
-
 /// Kinds of all failures.
 const FAILURE_KINDS: [EventKind; 3] =
     [EventKind::Bounce, EventKind::Complaint, EventKind::DeliveryDelay];
-
-/// All failures of some days, copies included.
-#[derive(Debug)]
-pub(super) struct LoadedFailures {
-    first_day: i64,
-    last_day: i64,
-    /// Names of the texts.
-    names: Vec<String>,
-    rows: EventRows<FailureFields>,
-}
-
-/// The failures that a scan has loaded.
-#[derive(Debug, Default)]
-pub(super) struct FailureCache {
-    loaded: Option<Arc<LoadedFailures>>,
-    /// First and last day of a span that has too many failures to load.
-    too_many: Option<(i64, i64)>,
-}
 
 /// Known values of messages, by message key and index of the text.
 type MessageValues = HashMap<(u64, usize), String>;

@@ -33,6 +33,7 @@ mod frames;
 mod history_part;
 mod late_messages;
 mod load;
+mod loaded_failures;
 mod mail_events;
 mod merge;
 mod message_keys;

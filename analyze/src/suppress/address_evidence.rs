@@ -271,8 +271,8 @@ impl EvidenceCollector {
         })
     }
 
-    /// Returns the slots of groups whose hard bounces can belong to incidents by their number, as if all had the same text,
-    /// and the slots next to them.
+    /// Returns the slots of groups with enough hard bounces for an incident, as if all had the same text, and the slots next
+    /// to them.
     pub(crate) fn affected_slots(&self, outcomes: &OutcomeCounts) -> HashSet<(u32, i64)> {
         let mut bounced: HashMap<(u32, i64), u64> = HashMap::new();
         for evidence in self.addresses.values() {
