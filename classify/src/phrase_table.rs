@@ -36,7 +36,7 @@ pub(super) struct PhraseTable {
     /// A bit for the hash of each key.
     map: Box<[u64]>,
     /// For the hash of each key its place in `groups` plus one, or 0: a hash table with open addressing.
-    slots: Box<[u16]>,
+    slots: Box<[u32]>,
     groups: Vec<Group>,
     /// The 8 bytes after the key of each phrase, with zeros if there are fewer, as a big-endian number. The phrases are
     /// sorted by key and text.
@@ -182,7 +182,7 @@ impl PhraseTable {
             let slot = table.slot(key);
             let entries = Span { from, to: position(table.entries.len()) };
             table.groups.push(Group { key, entries });
-            table.slots[slot] = u16::try_from(table.groups.len()).unwrap_or(u16::MAX);
+            table.slots[slot] = position(table.groups.len());
             let bit = map_bit(key);
             table.map[bit / 64] |= 1 << (bit % 64);
         }
@@ -201,7 +201,7 @@ impl PhraseTable {
     }
 
     fn group(&self, slot: usize) -> Option<&Group> {
-        self.groups.get(usize::from(self.slots[slot]).wrapping_sub(1))
+        self.groups.get((self.slots[slot] as usize).wrapping_sub(1))
     }
 
     /// The phrases that a text contains: leftmost first, the shortest first at one position. The text keeps its content.

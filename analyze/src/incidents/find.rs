@@ -111,7 +111,8 @@ fn find_in_period(
     }
     let after = search_start(from);
     let mut period = EvidenceCollector::collect(scan, classifier, None, Some(after), to)?;
-    let bounces = period.hard_bounces_of_slots(&period.affected_slots(outcomes), |_, _, _| true);
+    let affected = period.affected_slots(outcomes);
+    let bounces = period.hard_bounces(|group, _, at, _| affected.contains(&(group, slot_of(at))));
     let possible = mark(outcomes, &mut period, &bounces, minimum);
     let addresses: BTreeSet<String> = possible.bounces.into_values().flatten().collect();
     if addresses.is_empty() {
@@ -121,8 +122,10 @@ fn find_in_period(
     let mut history = EvidenceCollector::collect(scan, classifier, Some(&addresses), earlier, to)?;
     let deliveries = history.deliveries(scan, to, None)?;
     let affected = history.affected_slots(outcomes);
-    let bounces = history.hard_bounces_of_slots(&affected, |address, at, hard| {
-        at > after && is_recently_delivered(at, hard, deliveries.times(address))
+    let bounces = history.hard_bounces(|group, address, at, hard| {
+        at > after
+            && affected.contains(&(group, slot_of(at)))
+            && is_recently_delivered(at, hard, deliveries.times(address))
     });
     let mut found = mark(outcomes, &mut history, &bounces, minimum);
     let from = format_ms(from);
@@ -141,7 +144,7 @@ pub(crate) fn mark_incidents(
     if mass_guard == 0 {
         return Ok(Incidents::default());
     }
-    let bounces = evidence.hard_bounces(|address, at, hard| {
+    let bounces = evidence.hard_bounces(|_, address, at, hard| {
         is_recently_delivered(at, hard, deliveries.times(address))
     });
     let slots = candidate_slots(&bounces.all, mass_guard);

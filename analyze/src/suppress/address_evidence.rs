@@ -251,26 +251,6 @@ impl EvidenceCollector {
         Ok(deliveries)
     }
 
-    /// Returns the hard bounces for which `is_included` is true, sorted by address. Its arguments:
-    /// address, time of the bounce, times of all hard bounces of the address.
-    pub(crate) fn hard_bounces(
-        &self,
-        is_included: impl Fn(&str, i64, &[i64]) -> bool,
-    ) -> HardBounces {
-        self.hard_bounces_of(|_, address, at, hard| is_included(address, at, hard))
-    }
-
-    /// The same, of some slots of groups.
-    pub(crate) fn hard_bounces_of_slots(
-        &self,
-        slots: &HashSet<(u32, i64)>,
-        is_included: impl Fn(&str, i64, &[i64]) -> bool,
-    ) -> HardBounces {
-        self.hard_bounces_of(|group, address, at, hard| {
-            slots.contains(&(group, slot_of(at))) && is_included(address, at, hard)
-        })
-    }
-
     /// Returns the slots of groups with enough hard bounces for an incident, as if all had the same text, and the slots next
     /// to them.
     pub(crate) fn affected_slots(&self, outcomes: &OutcomeCounts) -> HashSet<(u32, i64)> {
@@ -291,7 +271,12 @@ impl EvidenceCollector {
             .collect()
     }
 
-    fn hard_bounces_of(&self, is_included: impl Fn(u32, &str, i64, &[i64]) -> bool) -> HardBounces {
+    /// Returns the hard bounces for which `is_included` is true, sorted by address. Its arguments: group and address, time
+    /// of the bounce, times of all hard bounces of the address.
+    pub(crate) fn hard_bounces(
+        &self,
+        is_included: impl Fn(u32, &str, i64, &[i64]) -> bool,
+    ) -> HardBounces {
         let mut found = HardBounces::default();
         for (number, (address, evidence)) in self.addresses.iter().enumerate() {
             let hard = evidence.hard();
