@@ -33,6 +33,39 @@ use crate::timeline::Dimension;
 const FAILURE_KINDS: [EventKind; 3] =
     [EventKind::Bounce, EventKind::Complaint, EventKind::DeliveryDelay];
 
+/// Messages that can have failures before a span.
+#[derive(Debug)]
+struct EarlyMessages {
+    keys: MessageKeys,
+    /// The earliest send time.
+    oldest: i64,
+}
+
+impl Default for EarlyMessages {
+    fn default() -> Self {
+        Self { keys: MessageKeys::default(), oldest: i64::MAX }
+    }
+}
+
+impl EarlyMessages {
+    /// Those of the failures of a span, which starts on `first_day`.
+    fn of(rows: &EventRows<FailureFields>, first_day: i64) -> Self {
+        let mut early = Self::default();
+        for (fields, _) in rows.rows() {
+            let sent_at = fields.event.earliest_send_time(Service::Ses);
+            if sent_at < sent_before(first_day) {
+                early.add(fields.event.message, sent_at);
+            }
+        }
+        early
+    }
+
+    fn add(&mut self, message: u64, sent_at: i64) {
+        self.keys.insert(message);
+        self.oldest = self.oldest.min(sent_at);
+    }
+}
+
 /// Known values of messages, by message key and index of the text.
 type MessageValues = HashMap<(u64, usize), String>;
 
@@ -63,7 +96,10 @@ impl StoreScan {
             Ok(self.rows(first_day, last_day, uses)?.filter(is_wanted.clone()))
         };
         let older = match query.after {
-            Some(_) => self.older_copies(&is_wanted, query, first_day, last_day)?,
+            Some(_) => {
+                let early = self.early_messages(&is_wanted, first_day, last_day)?;
+                self.older_copies(&is_wanted, query, first_day, early)?
+            }
             None => None,
         };
         let names = text_names(query.dimensions);
@@ -141,10 +177,11 @@ impl StoreScan {
             cache.too_many = Some((first_day, last_day));
             return Ok(None);
         }
-        if query.after.is_some()
-            && let Some(older) = self.older_copies(&is_wanted, &query, first_day, last_day)?
-        {
-            append_failures(&older, &names, service, &mut rows)?;
+        if query.after.is_some() {
+            let early = EarlyMessages::of(&rows, first_day);
+            if let Some(older) = self.older_copies(&is_wanted, &query, first_day, early)? {
+                append_failures(&older, &names, service, &mut rows)?;
+            }
         }
         let loaded = Arc::new(LoadedFailures { first_day, last_day, names, rows });
         cache.loaded = Some(Arc::clone(&loaded));
@@ -163,45 +200,50 @@ impl StoreScan {
             .and(col(table::EVENT_AT).is_not_null())
     }
 
-    /// Returns rows before the span that are copies of events in the span. The time of an event is
-    /// that of its earliest copy, so such an event can be outside the span.
+    /// Returns rows before the span that are copies of events in the span. The time of an event is that of its earliest
+    /// copy, so such an event can be outside the span. `early` are the messages of these events.
     fn older_copies(
         &self,
         is_wanted: &Expr,
         query: &FailureQuery<'_>,
         first_day: i64,
-        last_day: i64,
+        early: EarlyMessages,
     ) -> Result<Option<DataFrame>, AnalyzeError> {
-        if self.days(i64::MIN, first_day - 1).is_empty() {
-            return Ok(None);
-        }
-        let until = first_day.saturating_mul(DAY_MS) + CLOCK_SLACK_MS;
-        let keys = [col(table::MESSAGE_KEY), sent_at()];
-        let messages = self
-            .rows(first_day, last_day, keys.iter().chain([is_wanted]))?
-            .filter(is_wanted.clone())
-            .select(keys)
-            .filter(col(table::SENT_AT).lt(lit(until)))
-            .group_by([col(table::MESSAGE_KEY)])
-            .agg([col(table::SENT_AT).min()]);
-        let messages = collect_streaming(messages)?;
-        let Some(oldest) = messages.column(table::SENT_AT)?.i64()?.min() else { return Ok(None) };
-        let messages: MessageKeys = messages
-            .column(table::MESSAGE_KEY)?
-            .i64()?
-            .iter()
-            .flatten()
-            .map(i64::cast_unsigned)
-            .collect();
-        let first = first_day_of(oldest);
-        if self.days(first, first_day - 1).is_empty() {
+        let first = first_day_of(early.oldest);
+        if early.keys.is_empty() || self.days(first, first_day - 1).is_empty() {
             return Ok(None);
         }
         let columns = columns(query.dimensions);
         let older = self.rows(first, first_day - 1, columns.iter().chain([is_wanted]))?;
         let older =
-            rows_of_messages(older, Arc::new(messages)).filter(is_wanted.clone()).select(columns);
+            rows_of_messages(older, Arc::new(early.keys)).filter(is_wanted.clone()).select(columns);
         Ok(Some(collect_streaming(older)?))
+    }
+
+    /// Reads the messages with failures in the span that can have failures before it.
+    fn early_messages(
+        &self,
+        is_wanted: &Expr,
+        first_day: i64,
+        last_day: i64,
+    ) -> Result<EarlyMessages, AnalyzeError> {
+        let mut early = EarlyMessages::default();
+        if self.days(i64::MIN, first_day - 1).is_empty() {
+            return Ok(early);
+        }
+        let keys = [col(table::MESSAGE_KEY), sent_at()];
+        let messages = self
+            .rows(first_day, last_day, keys.iter().chain([is_wanted]))?
+            .filter(is_wanted.clone())
+            .select(keys)
+            .filter(col(table::SENT_AT).lt(lit(sent_before(first_day))))
+            .group_by([col(table::MESSAGE_KEY)])
+            .agg([col(table::SENT_AT).min()]);
+        let messages = collect_streaming(messages)?;
+        let keys = messages.column(table::MESSAGE_KEY)?.i64()?.iter().flatten();
+        let sent = messages.column(table::SENT_AT)?.i64()?.iter().flatten();
+        keys.zip(sent).for_each(|(key, sent_at)| early.add(key.cast_unsigned(), sent_at));
+        Ok(early)
     }
 
     /// Returns, for messages with failures that lack a value, the values of their other events of any kind.
@@ -287,6 +329,11 @@ fn source_columns(dimensions: &[(usize, &Dimension)]) -> Vec<Expr> {
         }
     }
     columns
+}
+
+/// The time before which a message was sent that can have events before `first_day`.
+fn sent_before(first_day: i64) -> i64 {
+    first_day.saturating_mul(DAY_MS).saturating_add(CLOCK_SLACK_MS)
 }
 
 /// Send time of a message; a message with an unknown send time may have been sent at any time.
