@@ -5,7 +5,7 @@
 use std::ops::Range;
 
 /// Bytes of a text that share a word of bits.
-const LANES: usize = 64;
+pub(super) const LANES: usize = 64;
 
 /// What is known about each byte of a part of a text without the bytes before it. The lists are reused from text to
 /// text, and only the first bytes and words belong to the present one.
@@ -111,7 +111,7 @@ fn last_in(words: &[u64], start: usize, end: usize) -> Option<usize> {
 }
 
 /// The bits of bytes that are 0 or 1.
-fn bits(bytes: &[u8; LANES]) -> u64 {
+pub(super) fn bits(bytes: &[u8; LANES]) -> u64 {
     let (chunks, _) = bytes.as_chunks();
     chunks.iter().rev().fold(0, |bits, chunk| {
         // moves the lowest bit of each byte into the highest byte

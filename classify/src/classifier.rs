@@ -268,7 +268,7 @@ impl Classifier {
                 let is_found = self.index.clauses_of_found_phrases(&scratch).any(|clause| {
                     self.rules[clause.rule as usize].id == rule.id
                         && rule.patterns[clause.pattern as usize] == *pattern
-                        && clause.matches(&scratch.found)
+                        && clause.matches(&scratch.found.phrases)
                 });
                 let is_mark = self.index.marks(rule.kind, &scratch).next().is_some();
                 if !(is_found || is_mark) {

@@ -70,7 +70,7 @@ struct Frames {
     /// Texts directly before a colon or quote, by their last byte.
     endings: Vec<Vec<(FramePosition, &'static str)>>,
     /// Texts anywhere before it.
-    inside: Vec<(FramePosition, &'static str)>,
+    inside: Vec<(FramePosition, memmem::Finder<'static>)>,
 }
 
 static FRAMES: LazyLock<Frames> = LazyLock::new(|| {
@@ -90,7 +90,7 @@ static FRAMES: LazyLock<Frames> = LazyLock::new(|| {
                 (FramePosition::Before | FramePosition::Code | FramePosition::Tail, Some(last)) => {
                     frames.endings[usize::from(last)].push((place, text));
                 }
-                _ => frames.inside.push((place, text)),
+                _ => frames.inside.push((place, memmem::Finder::new(text))),
             }
         }
     }
@@ -116,7 +116,7 @@ impl Frames {
     fn position(&self, place: FramePosition, text: &[u8]) -> Option<usize> {
         let text = text.to_ascii_lowercase();
         let inside = self.inside.iter().filter(|(other, _)| *other == place);
-        inside.filter_map(|(_, inside)| memmem::find(&text, inside.as_bytes())).min()
+        inside.filter_map(|(_, inside)| inside.find(&text)).min()
     }
 }
 

@@ -1,12 +1,11 @@
 //! The rules in the form in which they are matched: one table of all phrases, tables of codes and SES types.
 
-use std::hint::select_unpredictable;
-
 use bouncewatch_schemas::cause::Cause;
 
 use crate::byte_classes::ByteClasses;
-use crate::phrase_table::{Hit, PhraseTable, SearchBuffers, Span};
+use crate::phrase_table::{Found, Hit, PhraseTable, SearchBuffers};
 use crate::rule::PatternKind;
+use crate::span::{Chained, Span, Spans};
 
 /// Buffers that are reused from text to text. Each thread needs its own.
 #[derive(Debug, Default)]
@@ -14,13 +13,9 @@ pub struct Scratch {
     pub(super) folded: Vec<u8>,
     pub(super) classes: ByteClasses,
     buffers: SearchBuffers,
-    /// A bit for each phrase: whether the text contains it.
-    pub(super) found: Vec<u64>,
-    /// The first occurrence of each phrase that the text contains: leftmost first, the shortest first at one position.
-    hits: Vec<Hit>,
-    /// Those of `hits` that are marks or have guards.
-    marks: Vec<Hit>,
-    /// Buffer of the clauses to check for each of `hits`.
+    /// The phrases of the text.
+    pub(super) found: Found,
+    /// Buffer of the clauses to check for each phrase of the text.
     spans: Vec<Span>,
     /// Buffer of the clauses that match.
     matching: Vec<u32>,
@@ -96,21 +91,20 @@ fn has(found: &[u64], phrase: u32) -> bool {
 /// A clause to check if the text contains a phrase. Most of them are decided without reading the clause.
 #[derive(Debug)]
 pub(super) struct Check {
+    /// The clause, and [`HAS_MORE`] if it requires or forbids further phrases.
     clause: u32,
     /// A phrase that the text must contain.
     required: u32,
     /// A phrase that the text must not contain.
     forbidden: u32,
-    /// Whether the clause requires or forbids further phrases.
-    has_more: bool,
 }
+
+/// The bit of [`Check::clause`] for further phrases.
+const HAS_MORE: u32 = 1 << 31;
 
 /// The clauses to check for each phrase.
 #[derive(Debug)]
-pub(super) struct Checks {
-    checks: Vec<Check>,
-    of_phrase: Vec<Span>,
-}
+pub(super) struct Checks(Spans<Check>);
 
 impl Checks {
     pub(super) fn new(clauses_of_phrases: &[Vec<u32>], clauses: &[Clause]) -> Self {
@@ -119,24 +113,23 @@ impl Checks {
         let never = always.saturating_add(1);
         let check = |id: &u32| {
             let Clause { required, forbidden, .. } = &clauses[*id as usize];
+            let has_more = required.len() > 1 || forbidden.len() > 1;
             Check {
-                clause: *id,
+                clause: if has_more { id | HAS_MORE } else { *id },
                 required: required.first().copied().unwrap_or(always),
                 forbidden: forbidden.first().copied().unwrap_or(never),
-                has_more: required.len() > 1 || forbidden.len() > 1,
             }
         };
-        let mut checks = Vec::new();
-        let of_phrase = clauses_of_phrases
-            .iter()
-            .map(|ids| Span::append(&mut checks, ids.iter().map(check)))
-            .collect();
-        Self { checks, of_phrase }
+        let mut checks = Spans::default();
+        for ids in clauses_of_phrases {
+            checks.push(ids.iter().map(check));
+        }
+        Self(checks)
     }
 
     /// No phrases found, but the one that every text has.
     fn clear(&self, found: &mut Vec<u64>) {
-        let always = self.of_phrase.len();
+        let always = self.0.len();
         found.clear();
         found.resize((always + 2).div_ceil(64), 0);
         found[always / 64] |= 1 << (always % 64);
@@ -144,49 +137,21 @@ impl Checks {
 
     #[cfg(test)]
     fn of(&self, phrase: u32) -> &[Check] {
-        self.of_phrase[phrase as usize].of(&self.checks)
+        self.0.of(phrase as usize)
     }
 
-    /// The clauses to check for all hits.
-    fn of_hits<'c>(
-        &'c self,
-        hits: &[Hit],
-        spans: &'c mut Vec<Span>,
-    ) -> impl Iterator<Item = &'c Check> {
-        spans.resize(hits.len() + 1, Span::default());
+    /// Writes the clauses to check for all hits to `spans`; none is empty. Returns their number.
+    fn of_hits(&self, hits: &[Hit], spans: &mut Vec<Span>) -> usize {
+        if spans.len() < hits.len() {
+            spans.resize(hits.len(), Span::default());
+        }
         let mut count = 0;
         for hit in hits {
-            let span = self.of_phrase[hit.phrase as usize];
+            let span = self.0.span(hit.phrase as usize);
             spans[count] = span;
             count += usize::from(span.len() > 0);
         }
-        spans[count] = Span::default();
-        Chained { checks: &self.checks, spans, at: spans[0].from }
-    }
-}
-
-/// The items of several spans that are not empty, up to an empty one. A branch for the end of each would not be
-/// predictable.
-struct Chained<'c> {
-    checks: &'c [Check],
-    spans: &'c [Span],
-    at: u32,
-}
-
-impl<'c> Iterator for Chained<'c> {
-    type Item = &'c Check;
-
-    fn next(&mut self) -> Option<&'c Check> {
-        let [span, rest @ ..] = self.spans else { return None };
-        if span.len() == 0 {
-            return None;
-        }
-        let check = &self.checks[self.at as usize];
-        let is_end = self.at + 1 == span.to;
-        self.at =
-            select_unpredictable(is_end, rest.first().map_or(0, |next| next.from), self.at + 1);
-        self.spans = select_unpredictable(is_end, rest, self.spans);
-        Some(check)
+        count
     }
 }
 
@@ -205,8 +170,6 @@ pub(super) struct Index {
     pub(super) clauses: Vec<Clause>,
     pub(super) phrases: Vec<Phrase>,
     pub(super) checks: Checks,
-    /// A bit for each phrase: whether it is a mark or has guards.
-    pub(super) are_marks: Vec<u64>,
     /// Finds the phrases. Their ids are indexes of `phrases`.
     pub(super) table: PhraseTable,
     /// Clauses by class (0 for any), subject and detail of an enhanced status code; sorted.
@@ -223,23 +186,9 @@ impl Index {
     /// Finds all phrases in `scratch.folded`. A phrase that starts with a letter or digit matches only at the start of
     /// a word.
     pub(super) fn search(&self, scratch: &mut Scratch) {
-        let Scratch { folded, buffers, found, hits, marks, .. } = scratch;
-        self.checks.clear(found);
-        let all = self.table.search(folded, buffers);
-        hits.resize(all.len() + 1, Hit::default());
-        marks.resize(all.len() + 1, Hit::default());
-        // no branches in this loop: they are not predictable
-        let (mut hit_count, mut mark_count) = (0, 0);
-        for hit in all {
-            let is_first = !has(found, hit.phrase);
-            found[hit.phrase as usize / 64] |= 1 << (hit.phrase % 64);
-            hits[hit_count] = *hit;
-            hit_count += usize::from(is_first);
-            marks[mark_count] = *hit;
-            mark_count += usize::from(is_first & has(&self.are_marks, hit.phrase));
-        }
-        hits.truncate(hit_count);
-        marks.truncate(mark_count);
+        let Scratch { folded, buffers, found, .. } = scratch;
+        self.checks.clear(&mut found.phrases);
+        self.table.search(folded, buffers, found);
     }
 
     /// The clauses and guards of the phrases that the last search found.
@@ -248,11 +197,11 @@ impl Index {
         &'s self,
         scratch: &'s Scratch,
     ) -> impl Iterator<Item = &'s Clause> {
-        let ids = scratch.hits.iter().flat_map(|hit| {
-            let checked = self.checks.of(hit.phrase).iter().map(|check| &check.clause);
-            checked.chain(&self.phrases[hit.phrase as usize].guards)
+        let ids = scratch.found.hits.iter().flat_map(|hit| {
+            let checked = self.checks.of(hit.phrase).iter().map(|check| check.clause & !HAS_MORE);
+            checked.chain(self.phrases[hit.phrase as usize].guards.iter().copied())
         });
-        ids.map(|id| &self.clauses[*id as usize])
+        ids.map(|id| &self.clauses[id as usize])
     }
 
     /// The marks of a kind in the last search, each with its rule.
@@ -261,19 +210,21 @@ impl Index {
         kind: PatternKind,
         scratch: &'s Scratch,
     ) -> impl Iterator<Item = (Hit, u32)> {
-        scratch.marks.iter().filter_map(move |hit| match self.phrases[hit.phrase as usize].mark {
-            Some((other, rule)) if other == kind => Some((*hit, rule)),
-            _ => None,
+        scratch.found.marks.iter().filter_map(move |hit| {
+            match self.phrases[hit.phrase as usize].mark {
+                Some((other, rule)) if other == kind => Some((*hit, rule)),
+                _ => None,
+            }
         })
     }
 
     /// The guard that matches in the last search. One with a cause takes precedence over one without.
     pub(super) fn guard(&self, scratch: &Scratch) -> Option<&Clause> {
-        let phrases = scratch.marks.iter().map(|hit| &self.phrases[hit.phrase as usize]);
+        let phrases = scratch.found.marks.iter().map(|hit| &self.phrases[hit.phrase as usize]);
         let ids = phrases.flat_map(|phrase| &phrase.guards);
         let mut guards = ids
             .map(|id| &self.clauses[*id as usize])
-            .filter(|clause| clause.matches(&scratch.found));
+            .filter(|clause| clause.matches(&scratch.found.phrases));
         let first = guards.next()?;
         let has_cause = |guard: &&Clause| guard.cause != Cause::Unknown;
         if has_cause(&first) { Some(first) } else { guards.find(has_cause).or(Some(first)) }
@@ -287,26 +238,28 @@ impl Index {
         mut offer: impl FnMut(bool, &'c Clause),
     ) {
         let advice = self.marks(PatternKind::Advice, scratch).next().map(|(hit, _)| hit.start());
-        let Scratch { found, hits, spans, matching, .. } = scratch;
-        let all = hits.iter().map(|hit| self.checks.of_phrase[hit.phrase as usize].len()).sum();
-        if matching.len() <= all {
-            matching.resize(all + 1, 0);
+        let Scratch { found: Found { phrases, hits, .. }, spans, matching, .. } = scratch;
+        let spans_count = self.checks.of_hits(hits, spans);
+        let checks = Chained::new(&spans[..spans_count]);
+        if matching.len() <= checks.left() {
+            matching.resize(checks.left() + 1, 0);
         }
         let mut count = 0;
-        // no branches for the end of each list, and the first required and forbidden phrase: they are not predictable
-        for check in self.checks.of_hits(hits, spans) {
+        // no branches: whether the text has the first required and forbidden phrase is not predictable
+        for (_, check) in checks {
+            let check = &self.checks.0.items[check as usize];
             matching[count] = check.clause;
-            let matches = has(found, check.required) & !has(found, check.forbidden);
-            let matches =
-                matches && (!check.has_more || self.clauses[check.clause as usize].matches(found));
-            count += usize::from(matches);
+            count += usize::from(has(phrases, check.required) & !has(phrases, check.forbidden));
         }
         let start =
             |phrase: u32| hits.iter().find(|hit| hit.phrase == phrase).map_or(0, |hit| hit.start());
         let passes: &[bool] = if advice.is_some() { &[false, true] } else { &[false] };
         for in_advice in passes {
             for id in &matching[..count] {
-                let clause = &self.clauses[*id as usize];
+                let clause = &self.clauses[(id & !HAS_MORE) as usize];
+                if id & HAS_MORE != 0 && !clause.matches(phrases) {
+                    continue;
+                }
                 if advice.is_none_or(|advice| (start(clause.first) > advice) == *in_advice) {
                     offer(*in_advice, clause);
                 }

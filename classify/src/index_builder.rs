@@ -7,7 +7,7 @@ use std::hash::Hash;
 use crate::byte_classes::ByteClasses;
 use crate::fold::fold_pattern;
 use crate::index::{Checks, Clause, Index, Phrase, WEIGHT_SHIFT, recipient_reason, status_numbers};
-use crate::phrase_table::{PHRASE_BYTES_MAX, PhraseTable};
+use crate::phrase_table::{PHRASE_BYTES_MAX, PhraseTable, PhraseText};
 use crate::rule::{CUSTOM_RULE_WEIGHT, PatternKind, Rule, RuleError, WORD_WEIGHT};
 
 /// Why a phrase is refused.
@@ -36,15 +36,17 @@ pub(super) fn build(rules: &[Rule]) -> Result<Index, RuleError> {
         delays,
         ..
     } = builder;
-    let mut are_marks = vec![0; phrases.len().div_ceil(64)];
-    for (at, phrase) in phrases.iter().enumerate() {
-        let is_mark = phrase.mark.is_some() || !phrase.guards.is_empty();
-        are_marks[at / 64] |= u64::from(is_mark) << (at % 64);
-    }
+    let texts: Vec<PhraseText> = texts
+        .into_iter()
+        .zip(&phrases)
+        .map(|((text, ends_word), phrase)| {
+            let is_mark = phrase.mark.is_some() || !phrase.guards.is_empty();
+            PhraseText { text, ends_word, is_mark }
+        })
+        .collect();
     Ok(Index {
         checks: Checks::new(&clauses_of_phrases, &clauses),
         table: PhraseTable::new(&texts),
-        are_marks,
         clauses,
         phrases,
         statuses: sorted(statuses),

@@ -51,9 +51,11 @@ mod frames;
 mod index;
 mod index_builder;
 mod outcome;
+mod perfect_hash;
 mod phrase_table;
 mod reply_details;
 pub mod rule;
+mod span;
 mod template;
 #[cfg(test)]
 mod tests;

@@ -1,9 +1,12 @@
 //! Finds all phrases that a text contains.
 //!
 //! A phrase starts where a word starts. The first 8 bytes of a text from there (4, 2 or 1 for shorter phrases) are a
-//! key. A bit map of all keys rejects most positions of a text, without a branch. A hash table of the keys gives the
+//! key. A bit map of all keys rejects most positions of a text, without a branch. A perfect hash of the keys gives the
 //! phrases with this key, in sorted order. Of these, the text starts with those that are prefixes of the last phrase
 //! that is not greater than the text.
+//!
+//! Each step handles the whole text before the next step, so that no branch depends on where words and phrases start:
+//! it is not predictable, and a wrong prediction costs as much as fifty instructions.
 //!
 //! An automaton (Aho-Corasick) of the same phrases takes twice as long: it reads each byte of the text, and its states
 //! are larger than the caches of a core.
@@ -11,6 +14,10 @@
 #![expect(clippy::needless_bitwise_bool, reason = "lazy operators would add branches")]
 
 use std::hint::select_unpredictable;
+
+use crate::byte_classes::{LANES, bits};
+use crate::perfect_hash::PerfectHash;
+use crate::span::{Chained, Span, Spans, position};
 
 /// Greatest length of a phrase in bytes, after folding.
 pub(super) const PHRASE_BYTES_MAX: usize = 200;
@@ -24,44 +31,43 @@ const KEY_MASKS: [u64; 4] = [0xff, 0xffff, 0xffff_ffff, u64::MAX];
 /// Greatest length of a list that is searched without a branch.
 const SHORT: usize = 4;
 
-/// Follows a text, so that there are two words after each position. UTF-8 does not have this byte.
-const PADDING: [u8; 16] = [0xff; 16];
+/// Bytes after a key that are compared as a number.
+const NEXT_BYTES: usize = 16;
+
+/// Follows a text, so that there are a key and [`NEXT_BYTES`] after each position, and a multiple of [`LANES`] bytes.
+/// UTF-8 does not have this byte.
+const PADDING: [u8; LANES + 8 + NEXT_BYTES] = [0xff; LANES + 8 + NEXT_BYTES];
 
 /// Bits of the map of keys; about one of 20 is set. A larger map would take more of the first cache than it saves.
 const MAP_BITS: usize = 1 << 17;
 
+/// Hashes of two bytes.
+const PAIRS: usize = 1 << 12;
+
 /// Phrases by their first bytes. The id of a phrase is its place in the list from which the table is built.
 #[derive(Debug)]
 pub(super) struct PhraseTable {
-    /// A bit for the hash of each key.
+    /// For the hash of two bytes a bit for each of [`KEY_BYTES`]: whether there is such a key that starts with them.
+    pairs: Box<[u8; PAIRS]>,
+    /// A bit for the hash of each key of 4 or 8 bytes.
     map: Box<[u64]>,
-    /// For the hash of each key its place in `groups` plus one, or 0: a hash table with open addressing.
-    slots: Box<[u32]>,
-    groups: Vec<Group>,
-    /// The 8 bytes after the key of each phrase, with zeros if there are fewer, as a big-endian number. The phrases are
+    /// The place of each key in `groups`.
+    places: PerfectHash,
+    groups: Box<[Group]>,
+    /// The bytes after the key of each phrase, with zeros if there are fewer, as a big-endian number. The phrases are
     /// sorted by key and text.
-    nexts: Vec<u64>,
-    /// The rest of each phrase.
-    entries: Vec<Entry>,
-    /// The bytes of [`Entry::rest`].
-    bytes: Vec<u8>,
-    /// For each entry: the phrases of its group that it starts with, the shortest first. The last one is its own.
-    prefixes: Vec<Prefix>,
+    nexts: Vec<u128>,
+    /// The bytes of each phrase after those.
+    rests: Spans<u8>,
+    /// For each phrase: the phrases of its group that it starts with, the shortest first. The last one is its own.
+    prefixes: Spans<Prefix>,
 }
 
 /// The phrases with one key.
-#[derive(Debug)]
+#[derive(Debug, Default, Clone)]
 struct Group {
     key: u64,
     entries: Span,
-}
-
-/// A phrase in sorted order.
-#[derive(Debug)]
-struct Entry {
-    /// The bytes after the key and the 8 bytes after it.
-    rest: Span,
-    prefixes: Span,
 }
 
 /// A phrase that others start with.
@@ -70,6 +76,29 @@ struct Prefix {
     phrase: u32,
     length: u8,
     ends_word: bool,
+    is_mark: bool,
+}
+
+/// The text of a phrase.
+#[derive(Debug)]
+pub(super) struct PhraseText {
+    /// Folded; 1 to [`PHRASE_BYTES_MAX`] bytes, none of them zero.
+    pub(super) text: Vec<u8>,
+    /// Whether a word must end at its end, which is then a letter or digit.
+    pub(super) ends_word: bool,
+    /// Whether it is in [`Found::marks`].
+    pub(super) is_mark: bool,
+}
+
+/// The phrases that a text contains.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    /// A bit for each phrase: whether the text contains it.
+    pub(super) phrases: Vec<u64>,
+    /// The first occurrence of each: leftmost first, the shortest first at one position.
+    pub(super) hits: Vec<Hit>,
+    /// Those of `hits` that are marks.
+    pub(super) marks: Vec<Hit>,
 }
 
 /// A phrase in a text.
@@ -92,44 +121,15 @@ impl Hit {
     }
 }
 
-/// A range of a list.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Span {
-    pub(super) from: u32,
-    pub(super) to: u32,
-}
-
-impl Span {
-    /// Appends to a list.
-    pub(super) fn append<T>(list: &mut Vec<T>, added: impl Iterator<Item = T>) -> Self {
-        let from = position(list.len());
-        list.extend(added);
-        Self { from, to: position(list.len()) }
-    }
-
-    pub(super) fn len(self) -> usize {
-        (self.to - self.from) as usize
-    }
-
-    pub(super) fn of<T>(self, list: &[T]) -> &[T] {
-        &list[self.from as usize..self.to as usize]
-    }
-}
-
-/// Rules are files: no list has more than `u32::MAX` items.
-fn position(length: usize) -> u32 {
-    u32::try_from(length).unwrap_or(u32::MAX)
-}
-
 /// Buffers of a search.
 #[derive(Debug, Default)]
 pub(super) struct SearchBuffers {
-    /// For each byte of the text: 1 if a word starts there.
-    is_start: Vec<u8>,
-    /// Positions at which words start.
-    starts: Vec<u16>,
+    /// A bit for each byte of the text and the one after it: whether it is a letter or digit after a letter or digit.
+    inside: Vec<u64>,
     lookups: Vec<Lookup>,
-    hits: Vec<Hit>,
+    found: Vec<FoundGroup>,
+    longest: Vec<LongestMatch>,
+    spans: Vec<Span>,
 }
 
 /// A position of a text, and a length of the key that phrases probably have: an index of [`KEY_BYTES`].
@@ -139,172 +139,227 @@ struct Lookup {
     kind: u16,
 }
 
+/// A group with the key at a position of a text.
+#[derive(Debug, Clone, Copy, Default)]
+struct FoundGroup {
+    lookup: Lookup,
+    entries: Span,
+}
+
+/// How many bytes of a text from a position are those of a phrase.
+#[derive(Debug, Clone, Copy, Default)]
+struct LongestMatch {
+    at: u16,
+    bytes: u16,
+}
+
 impl PhraseTable {
     /// A table of phrases with 1 to [`PHRASE_BYTES_MAX`] bytes, none of them zero, each with whether a word must end at
     /// its end.
-    pub(super) fn new(phrases: &[(Vec<u8>, bool)]) -> Self {
+    pub(super) fn new(phrases: &[PhraseText]) -> Self {
         let with_kinds = phrases
             .iter()
             .zip(0_u32..)
-            .map(|((text, _), id)| (key_kind(text), text.as_slice(), id));
+            .map(|(phrase, id)| (key_kind(&phrase.text), phrase.text.as_slice(), id));
         let mut sorted: Vec<(usize, &[u8], u32)> = with_kinds.collect();
         sorted.sort_unstable();
         let groups = || sorted.chunk_by(|(_, a, _), (_, b, _)| key(a) == key(b));
+        let keys: Vec<u64> = groups().map(|group| key(group[0].1)).collect();
+        let places = PerfectHash::new(&keys);
         let mut table = Self {
+            pairs: Box::new([0; PAIRS]),
             map: vec![0; MAP_BITS / 64].into(),
-            slots: vec![0; (2 * groups().count()).next_power_of_two()].into(),
-            groups: Vec::new(),
+            groups: vec![Group::default(); places.places()].into(),
+            places,
             nexts: Vec::new(),
-            entries: Vec::new(),
-            bytes: Vec::new(),
-            prefixes: Vec::new(),
+            rests: Spans::default(),
+            prefixes: Spans::default(),
         };
-        for group in groups() {
-            let from = position(table.entries.len());
+        for (group, key) in groups().zip(keys) {
+            let from = position(table.nexts.len());
             for (at, (kind, text, _)) in group.iter().enumerate() {
                 let prefixes =
                     group[..=at].iter().filter(|(_, prefix, _)| text.starts_with(prefix));
                 let prefixes = prefixes.map(|(_, prefix, phrase)| Prefix {
                     phrase: *phrase,
                     length: u8::try_from(prefix.len()).unwrap_or(u8::MAX),
-                    ends_word: phrases[*phrase as usize].1,
+                    ends_word: phrases[*phrase as usize].ends_word,
+                    is_mark: phrases[*phrase as usize].is_mark,
                 });
                 let after_key = &text[KEY_BYTES[*kind]..];
-                let rest = after_key.get(8..).unwrap_or_default();
-                table.nexts.push(first_word(after_key).swap_bytes());
-                let entry = Entry {
-                    rest: Span::append(&mut table.bytes, rest.iter().copied()),
-                    prefixes: Span::append(&mut table.prefixes, prefixes),
-                };
-                table.entries.push(entry);
+                let rest = after_key.get(NEXT_BYTES..).unwrap_or_default();
+                table.nexts.push(u128::from_be_bytes(first_bytes(after_key)));
+                table.rests.push(rest.iter().copied());
+                table.prefixes.push(prefixes);
             }
-            let key = key(group[0].1);
-            let slot = table.slot(key);
-            let entries = Span { from, to: position(table.entries.len()) };
-            table.groups.push(Group { key, entries });
-            table.slots[slot] = position(table.groups.len());
-            let bit = map_bit(key);
-            table.map[bit / 64] |= 1 << (bit % 64);
+            let entries = Span { from, to: position(table.nexts.len()) };
+            table.groups[table.places.of(key)] = Group { key, entries };
+            table.mark_key(group[0].0, key);
         }
-        table.nexts.extend([u64::MAX; SHORT]);
+        table.nexts.extend([u128::MAX; SHORT]);
         table
     }
 
-    /// The slot of a key, or the free slot that it would have.
-    fn slot(&self, key: u64) -> usize {
-        let last = self.slots.len() - 1;
-        let mut slot = hash(key) & last;
-        while self.group(slot).is_some_and(|group| group.key != key) {
-            slot = (slot + 1) & last;
+    /// Records that there is a key.
+    fn mark_key(&mut self, kind: usize, key: u64) {
+        // any byte can follow a key of one byte
+        let seconds = if kind == 0 { 0..=u64::from(u8::MAX) } else { 0..=0 };
+        for second in seconds {
+            self.pairs[pair_hash(key | second << 8)] |= 1 << kind;
         }
-        slot
+        let bit = map_bit(key);
+        self.map[bit / 64] |= 1 << (bit % 64);
     }
 
-    fn group(&self, slot: usize) -> Option<&Group> {
-        self.groups.get((self.slots[slot] as usize).wrapping_sub(1))
-    }
-
-    /// The phrases that a text contains: leftmost first, the shortest first at one position. The text keeps its content.
-    pub(super) fn search<'b>(
+    /// Adds the phrases that a text contains to `found`. The text keeps its content.
+    pub(super) fn search(
         &self,
         text: &mut Vec<u8>,
-        buffers: &'b mut SearchBuffers,
-    ) -> &'b [Hit] {
+        buffers: &mut SearchBuffers,
+        found: &mut Found,
+    ) {
         text.extend(PADDING);
-        let lookups = self.find_lookups(text, buffers);
-        let SearchBuffers { lookups: found, hits, .. } = buffers;
-        let mut count = 0;
-        for lookup in &found[..lookups] {
-            count = self.find_phrases(text, *lookup, hits, count);
-        }
+        let count = self.find_lookups(text, buffers);
+        let count = self.find_groups(text, count, buffers);
+        self.find_longest(text, count, buffers);
+        self.find_prefixes(count, buffers, found);
         text.truncate(text.len() - PADDING.len());
-        &hits[..count]
     }
 
     /// Finds the positions of a padded text at which phrases can start, with the lengths of their keys. Returns their
     /// number. Letters beyond ASCII always start a word: some languages have no blanks.
     fn find_lookups(&self, padded: &[u8], buffers: &mut SearchBuffers) -> usize {
-        let text = &padded[..padded.len() - PADDING.len()];
-        let SearchBuffers { is_start, starts, lookups, .. } = buffers;
-        if is_start.len() < text.len() {
-            is_start.resize(text.len(), 1);
-            starts.resize(text.len(), 0);
-            lookups.resize(text.len() * KEY_MASKS.len(), Lookup::default());
+        let length = padded.len() - PADDING.len();
+        let words = length / LANES + 1;
+        let SearchBuffers { inside, lookups, found, longest, spans, .. } = buffers;
+        if inside.len() < words {
+            let lookups_max = words * LANES * KEY_BYTES.len();
+            inside.resize(words, 0);
+            lookups.resize(lookups_max, Lookup::default());
+            found.resize(lookups_max, FoundGroup::default());
+            longest.resize(lookups_max, LongestMatch::default());
+            spans.resize(lookups_max, Span::default());
         }
-        // no branches in these loops: where words and phrases start is not predictable
-        let pairs = text.get(1..).unwrap_or_default().iter().zip(text);
-        for (is_start, (byte, before)) in
-            is_start.get_mut(1..).unwrap_or_default().iter_mut().zip(pairs)
-        {
-            let is_inside = byte.is_ascii_alphanumeric() & before.is_ascii_alphanumeric();
-            *is_start = u8::from(*byte != b' ') & u8::from(!is_inside);
-        }
-        let mut count = 0;
-        for (at, is_start) in (0..).zip(&is_start[..text.len()]) {
-            starts[count] = at;
-            count += usize::from(*is_start);
-        }
-        let mut kept = 0;
-        for at in &starts[..count] {
-            let first = word(padded, usize::from(*at));
-            for (kind, mask) in (0..).zip(KEY_MASKS) {
-                let bit = map_bit(first & mask);
-                lookups[kept] = Lookup { at: *at, kind };
-                kept += usize::from(self.map[bit / 64] >> (bit % 64) & 1 != 0);
+        let (chunks, _) = padded.as_chunks::<LANES>();
+        let (mut kept, mut before) = (0, 0);
+        for (at, (chunk, inside)) in chunks.iter().zip(inside).take(words).enumerate() {
+            let alphanumeric = bits(&chunk.map(|byte| u8::from(byte.is_ascii_alphanumeric())));
+            let blank = bits(&chunk.map(|byte| u8::from(byte == b' ')));
+            *inside = alphanumeric & (alphanumeric << 1 | before);
+            before = alphanumeric >> (LANES - 1);
+            let mut starts = !(*inside | blank);
+            if at + 1 == words {
+                starts &= (1 << (length % LANES)) - 1;
+            }
+            while starts != 0 {
+                let start = at * LANES + starts.trailing_zeros() as usize;
+                starts &= starts - 1;
+                kept += self.find_keys(padded, start, &mut lookups[kept..]);
             }
         }
         kept
     }
 
-    /// Writes the phrases of one lookup to `hits`, after the first `count`. Returns how many there are then.
-    fn find_phrases(
-        &self,
-        padded: &[u8],
-        lookup: Lookup,
-        hits: &mut Vec<Hit>,
-        mut count: usize,
-    ) -> usize {
-        let (at, kind) = (usize::from(lookup.at), usize::from(lookup.kind));
-        let key = word(padded, at) & KEY_MASKS[kind];
-        let Some(group) = self.group(self.slot(key)) else { return count };
-        let key_bytes = KEY_BYTES[kind];
-        let next = word(padded, at + key_bytes).swap_bytes();
-        let rest = padded.get(at + key_bytes + 8..).unwrap_or_default();
-        let first = group.entries.from as usize;
-        let mut at_last = last_not_greater(&self.nexts, group.entries, next);
-        let is_greater =
-            |at: usize| self.nexts[at] == next && self.entries[at].rest.of(&self.bytes) > rest;
-        while at_last > first && is_greater(at_last) {
-            at_last -= 1;
-        }
-        let last = &self.entries[at_last];
-        let equal_bytes = match (self.nexts[at_last] ^ next).leading_zeros() as usize / 8 {
-            8 => {
-                let pairs = last.rest.of(&self.bytes).iter().zip(rest);
-                8 + pairs.take_while(|(a, b)| a == b).count()
-            }
-            fewer => fewer,
+    /// Writes the keys that phrases at a position of a padded text can have to `lookups`. Returns their number.
+    fn find_keys(&self, padded: &[u8], at: usize, lookups: &mut [Lookup]) -> usize {
+        let (Some(lookups), Ok(start)) = (lookups.first_chunk_mut::<4>(), u16::try_from(at)) else {
+            return 0;
         };
-        let prefixes = last.prefixes.of(&self.prefixes);
-        if hits.len() < count + prefixes.len() {
-            hits.resize(2 * (count + prefixes.len()), Hit::default());
-        }
-        for prefix in prefixes {
-            let end = at + usize::from(prefix.length);
-            let is_cut =
-                prefix.ends_word & padded[end.min(padded.len() - 1)].is_ascii_alphanumeric();
-            let is_equal = usize::from(prefix.length) <= key_bytes + equal_bytes;
-            hits[count] = Hit { start: lookup.at, length: prefix.length, phrase: prefix.phrase };
-            count += usize::from(is_equal & !is_cut);
+        let first = word(padded, at);
+        let [_, _, four, eight] = KEY_MASKS;
+        let has = |key: u64| {
+            let bit = map_bit(key);
+            u8::from(self.map[bit / 64] >> (bit % 64) & 1 != 0)
+        };
+        let kinds =
+            self.pairs[pair_hash(first)] & (3 | has(first & four) << 2 | has(first & eight) << 3);
+        let mut count = 0;
+        for kind in 0..4 {
+            lookups[count & 3] = Lookup { at: start, kind };
+            count += usize::from(kinds >> kind & 1);
         }
         count
     }
+
+    /// Finds the groups of the first `count` lookups. Returns their number.
+    fn find_groups(&self, padded: &[u8], count: usize, buffers: &mut SearchBuffers) -> usize {
+        let SearchBuffers { lookups, found, .. } = buffers;
+        let mut found_count = 0;
+        for lookup in &lookups[..count] {
+            let key =
+                word(padded, usize::from(lookup.at)) & KEY_MASKS[usize::from(lookup.kind & 3)];
+            let group = &self.groups[self.places.of(key)];
+            found[found_count] = FoundGroup { lookup: *lookup, entries: group.entries };
+            found_count += usize::from(group.key == key);
+        }
+        found_count
+    }
+
+    /// For each of the first `count` groups, finds the last phrase that is not greater than the text, and how much of
+    /// it the text has.
+    fn find_longest(&self, padded: &[u8], count: usize, buffers: &mut SearchBuffers) {
+        let SearchBuffers { found, longest, spans, .. } = buffers;
+        let outputs = longest.iter_mut().zip(spans);
+        for (FoundGroup { lookup, entries }, (longest, span)) in found[..count].iter().zip(outputs)
+        {
+            let key_bytes = 1 << lookup.kind;
+            let after_key = &padded[usize::from(lookup.at) + usize::from(key_bytes)..];
+            let next = after_key.first_chunk().map_or(0, |bytes| u128::from_be_bytes(*bytes));
+            let mut last = last_not_greater(&self.nexts, *entries, next);
+            let mut equal = equal_bytes(self.nexts[last], next);
+            if usize::from(equal) == NEXT_BYTES {
+                let rest = &after_key[NEXT_BYTES..];
+                let is_greater = |at: usize| self.nexts[at] == next && self.rests.of(at) > rest;
+                while last > entries.from as usize && is_greater(last) {
+                    last -= 1;
+                }
+                equal = equal_bytes(self.nexts[last], next);
+                let pairs = self.rests.of(last).iter().zip(rest);
+                equal += pairs.take_while(|(a, b)| a == b).fold(0, |count, _| count + 1);
+            }
+            *longest = LongestMatch { at: lookup.at, bytes: key_bytes + equal };
+            *span = self.prefixes.span(last);
+        }
+    }
+
+    /// Finds the phrases that are prefixes of the text after the first `count` positions.
+    fn find_prefixes(&self, count: usize, buffers: &SearchBuffers, found: &mut Found) {
+        let SearchBuffers { inside, longest, spans, .. } = buffers;
+        let Found { phrases, hits, marks } = found;
+        let prefixes = Chained::new(&spans[..count]);
+        hits.resize(prefixes.left() + 1, Hit::default());
+        marks.resize(prefixes.left() + 1, Hit::default());
+        let (mut hit_count, mut mark_count) = (0, 0);
+        for (at, prefix) in prefixes {
+            let Prefix { phrase, length, ends_word, is_mark } =
+                self.prefixes.items[prefix as usize];
+            let LongestMatch { at, bytes } = longest[at];
+            let is_equal = u16::from(length) <= bytes;
+            let end = if is_equal { usize::from(at) + usize::from(length) } else { 0 };
+            let is_cut = ends_word & (inside[end / 64] >> (end % 64) & 1 != 0);
+            let is_found = is_equal & !is_cut;
+            let word = &mut phrases[phrase as usize / 64];
+            let is_first = is_found & (*word >> (phrase % 64) & 1 == 0);
+            *word |= u64::from(is_found) << (phrase % 64);
+            let hit = Hit { start: at, length, phrase };
+            (hits[hit_count], marks[mark_count]) = (hit, hit);
+            hit_count += usize::from(is_first);
+            mark_count += usize::from(is_first & is_mark);
+        }
+        hits.truncate(hit_count);
+        marks.truncate(mark_count);
+    }
+}
+
+/// The number of equal bytes at the start of two big-endian numbers.
+fn equal_bytes(a: u128, b: u128) -> u16 {
+    u16::try_from((a ^ b).leading_zeros() / 8).unwrap_or(0)
 }
 
 /// Place of the last number in a sorted part of a list that is not greater than `limit`; the first place if there is
 /// none. The list continues for [`SHORT`] numbers after the part. Has no branch that depends on the numbers, and none on
 /// the length of a short part: most are short.
-fn last_not_greater(list: &[u64], part: Span, limit: u64) -> usize {
+fn last_not_greater(list: &[u128], part: Span, limit: u128) -> usize {
     let (mut from, mut length) = (part.from as usize, part.len());
     while length > SHORT {
         let half = length / 2;
@@ -324,14 +379,14 @@ fn key_kind(phrase: &[u8]) -> usize {
 }
 
 fn key(phrase: &[u8]) -> u64 {
-    first_word(phrase) & KEY_MASKS[key_kind(phrase)]
+    u64::from_le_bytes(first_bytes(phrase)) & KEY_MASKS[key_kind(phrase)]
 }
 
-/// The first 8 bytes of a text, with zeros if there are fewer.
-fn first_word(text: &[u8]) -> u64 {
-    let mut bytes = [0; 8];
+/// The first bytes of a text, with zeros if there are fewer.
+fn first_bytes<const N: usize>(text: &[u8]) -> [u8; N] {
+    let mut bytes = [0; N];
     bytes.iter_mut().zip(text).for_each(|(to, byte)| *to = *byte);
-    u64::from_le_bytes(bytes)
+    bytes
 }
 
 /// The 8 bytes of a padded text from a position.
@@ -339,47 +394,55 @@ fn word(padded: &[u8], at: usize) -> u64 {
     padded.get(at..).and_then(<[u8]>::first_chunk).map_or(0, |bytes| u64::from_le_bytes(*bytes))
 }
 
-/// The upper bits of a product are mixed best.
-fn hash(key: u64) -> usize {
-    usize::try_from(key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40).unwrap_or(0)
+/// The hash of the first two bytes of a word.
+fn pair_hash(word: u64) -> usize {
+    usize::try_from(((word & 0xffff) * 0x9e37) >> 8).unwrap_or(0) % PAIRS
 }
 
+/// The bit of a key in the map. The upper bits of a product are mixed best.
 fn map_bit(key: u64) -> usize {
-    hash(key) % MAP_BITS
+    usize::try_from(key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40).unwrap_or(0) % MAP_BITS
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// Position, phrase and length, in order.
-    type Found = Vec<(usize, u32, usize)>;
+    /// Position, phrase and length of the first occurrences, in order.
+    type Hits = Vec<(usize, u32, usize)>;
 
-    fn search(phrases: &[(Vec<u8>, bool)], texts: &[Vec<u8>]) -> Vec<Found> {
-        let table = PhraseTable::new(phrases);
-        let mut buffers = SearchBuffers::default();
-        let search = |text: &Vec<u8>| {
-            let mut copy = text.clone();
-            let hits = table.search(&mut copy, &mut buffers).iter();
-            let mut found: Found =
-                hits.map(|hit| (hit.start(), hit.phrase, hit.end() - hit.start())).collect();
-            assert_eq!(copy, *text);
-            found.sort_unstable();
-            found
+    fn phrases(texts: &[(Vec<u8>, bool)]) -> Vec<PhraseText> {
+        let phrase = |(text, ends_word): &(Vec<u8>, bool)| PhraseText {
+            text: text.clone(),
+            ends_word: *ends_word && text.last().is_some_and(u8::is_ascii_alphanumeric),
+            is_mark: text.len() % 2 == 0,
         };
-        texts.iter().map(search).collect()
+        texts.iter().map(phrase).collect()
+    }
+
+    fn search(table: &PhraseTable, text: &[u8], buffers: &mut SearchBuffers) -> Found {
+        let mut found = Found { phrases: vec![0; 8], ..Found::default() };
+        let mut copy = text.to_vec();
+        table.search(&mut copy, buffers, &mut found);
+        assert_eq!(copy, *text);
+        found
+    }
+
+    fn listed(hits: &[Hit]) -> Hits {
+        hits.iter().map(|hit| (hit.start(), hit.phrase, hit.end() - hit.start())).collect()
     }
 
     /// The same, each phrase at each position.
-    fn search_slowly(phrases: &[(Vec<u8>, bool)], text: &[u8]) -> Found {
+    fn search_slowly(phrases: &[PhraseText], text: &[u8]) -> Hits {
         let is_alphanumeric = |at: usize| text.get(at).is_some_and(u8::is_ascii_alphanumeric);
-        let mut found = Vec::new();
+        let mut found: Hits = Vec::new();
         for at in 0..text.len() {
             let is_inside = at > 0 && is_alphanumeric(at) && is_alphanumeric(at - 1);
-            for (id, (phrase, ends_word)) in (0..).zip(phrases) {
-                let is_cut = *ends_word && is_alphanumeric(at + phrase.len());
-                if !is_inside && !is_cut && text[at..].starts_with(phrase) {
-                    found.push((at, id, phrase.len()));
+            for (id, phrase) in (0..).zip(phrases) {
+                let is_cut = phrase.ends_word && is_alphanumeric(at + phrase.text.len());
+                let is_known = found.iter().any(|(_, known, _)| *known == id);
+                if !is_inside && !is_cut && !is_known && text[at..].starts_with(&phrase.text) {
+                    found.push((at, id, phrase.text.len()));
                 }
             }
         }
@@ -389,26 +452,41 @@ mod tests {
 
     #[test]
     fn the_shortest_phrase_at_a_position_is_first() {
-        let table = PhraseTable::new(
-            &["user unknown in", "user", "user unknown", "us"].map(|text| (text.into(), false)),
-        );
-        let mut text = b" no user unknown in table ".to_vec();
-        let mut buffers = SearchBuffers::default();
-        let hits = table.search(&mut text, &mut buffers).iter();
-        let found: Vec<_> = hits.map(|hit| (hit.start(), hit.phrase)).collect();
-        assert_eq!(found, [(4, 3), (4, 1), (4, 2), (4, 0)]);
+        let texts = ["user unknown in", "user", "user unknown", "us"];
+        let table = PhraseTable::new(&phrases(&texts.map(|text| (text.into(), false))));
+        let found = search(&table, b" no user unknown in table ", &mut SearchBuffers::default());
+        let hits: Vec<_> = found.hits.iter().map(|hit| (hit.start(), hit.phrase)).collect();
+        assert_eq!(hits, [(4, 3), (4, 1), (4, 2), (4, 0)]);
     }
 
     proptest::proptest! {
         #[test]
         fn search_finds_what_a_slow_search_finds(
-            phrases in proptest::collection::vec(("[ab(é][ab (é]{0,11}", proptest::bool::ANY), 1..60),
-            texts in proptest::collection::vec("[ab (é]{0,60}", 1..20),
+            texts in proptest::collection::vec(("[ab(é][ab (é]{0,11}([ab]{20,30})?", proptest::bool::ANY), 1..60),
+            searched in proptest::collection::vec("[ab (é]{0,60}([ab]{60})?([ab (é]{60})?", 1..20),
+            parts in proptest::collection::vec((0_usize..60, 0_usize..60), 1..20),
         ) {
-            let phrases: Vec<_> = phrases.into_iter().map(|(text, ends)| (text.into_bytes(), ends)).collect();
-            let texts: Vec<_> = texts.into_iter().map(String::into_bytes).collect();
-            for (text, found) in texts.iter().zip(search(&phrases, &texts)) {
-                proptest::prop_assert_eq!(found, search_slowly(&phrases, text));
+            let texts: Vec<_> = texts.into_iter().map(|(text, ends)| (text.into_bytes(), ends)).collect();
+            let phrases = phrases(&texts);
+            let table = PhraseTable::new(&phrases);
+            let mut buffers = SearchBuffers::default();
+            // texts that contain long phrases, whole and in part
+            let mut searched: Vec<Vec<u8>> = searched.into_iter().map(String::into_bytes).collect();
+            searched.extend(parts.into_iter().map(|(at, end)| {
+                let text = &texts[at % texts.len()].0;
+                [&text[..end % (text.len() + 1)], b"a b", text].concat()
+            }));
+            for text in &searched {
+                let found = search(&table, text, &mut buffers);
+                let expected = search_slowly(&phrases, text);
+                let mut hits = listed(&found.hits);
+                hits.sort_unstable();
+                proptest::prop_assert_eq!(&hits, &expected);
+                let is_mark = |hit: &&Hit| phrases[hit.phrase as usize].is_mark;
+                let marks: Vec<Hit> = found.hits.iter().filter(is_mark).copied().collect();
+                proptest::prop_assert_eq!(&found.marks, &marks);
+                let bits: u32 = found.phrases.iter().map(|word| word.count_ones()).sum();
+                proptest::prop_assert_eq!(bits as usize, hits.len());
             }
         }
     }
