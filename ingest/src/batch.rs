@@ -6,10 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bouncewatch_schemas::event::EventRow;
-use bouncewatch_schemas::table;
 use bouncewatch_schemas::time::day_of;
 use bouncewatch_store::quarantine::QuarantineSegment;
-use bouncewatch_store::segment::EventSegment;
+use bouncewatch_store::segment::{EncodedSegment, EventSegment};
 use bouncewatch_store::{Store, StoreError};
 use futures::{StreamExt, future, stream};
 
@@ -287,7 +286,7 @@ impl Batch {
             let days = self.days.values_mut();
             if let Some(day) = days.max_by_key(|day| (day.has_encoded_rows(), day.unencoded_rows()))
             {
-                day.encode()?;
+                day.encode_most()?;
             }
             self.count_unencoded();
         }
@@ -343,10 +342,13 @@ impl Batch {
             }
             let rows = segment.len();
             let publish = async {
-                let bytes = segment.finish()?;
-                let length = bytes.len();
-                store.publish(table::EVENTS, day, now, bytes).await?;
-                Ok::<_, StoreError>((rows, length))
+                let (mut segments, mut length) = (0, 0);
+                for EncodedSegment { content, bytes } in segment.finish()? {
+                    segments += 1;
+                    length += to_u64(bytes.len());
+                    store.publish_events(day, now, content, bytes).await?;
+                }
+                Ok::<_, StoreError>((rows, segments, length))
             };
             let result = publish.await.map_err(Some);
             is_failing.fetch_or(result.is_err(), Ordering::Relaxed);
@@ -357,10 +359,10 @@ impl Batch {
         let (days, quarantine) = future::join(days, self.quarantine.publish(store, now)).await;
         for (segment, result) in days {
             match result {
-                Ok((rows, length)) => {
+                Ok((rows, segments, length)) => {
                     outcome.counts.rows += to_u64(rows);
-                    outcome.counts.segments += 1;
-                    outcome.counts.bytes += to_u64(length);
+                    outcome.counts.segments += segments;
+                    outcome.counts.bytes += length;
                 }
                 Err(error) => outcome.record_failure(segment, error),
             }

@@ -56,6 +56,14 @@ impl EventKind {
         Self::SendingFindingOpen,
         Self::SendingFindingResolved,
     ];
+
+    /// The kinds of failures of a message.
+    pub const FAILURE_KINDS: [Self; 3] = [Self::Bounce, Self::Complaint, Self::DeliveryDelay];
+
+    /// Whether it is a failure of a message.
+    pub fn is_failure(self) -> bool {
+        Self::FAILURE_KINDS.contains(&self)
+    }
 }
 
 text_enum! {

@@ -1,5 +1,6 @@
 //! Names of compacted segments. Compaction merges the segments of a day into a set of one or more segments, named
-//! `SET.sealed.parquet` or `SET.sealed-PARTofPARTS.parquet`.
+//! `SET.sealed.parquet` or `SET.sealed-PARTofPARTS.parquet`, before `.parquet` possibly with the mark of a
+//! [`SegmentContent`].
 //!
 //! A day is compacted if its listing is exactly one complete set. No marker file is needed: if a
 //! segment arrives later, the day is no longer compacted.
@@ -7,6 +8,8 @@
 use std::collections::BTreeMap;
 
 use bouncewatch_schemas::table::SEGMENT_SUFFIX;
+
+use crate::segment_content::SegmentContent;
 
 /// Text between the name of a set and the suffix of its segments; part of the format on disk.
 const MARK: &str = ".sealed";
@@ -20,35 +23,39 @@ pub struct CompactedName<'a> {
     pub part: usize,
     /// Number of segments in the set.
     pub parts: usize,
+    /// Which events the segment contains.
+    pub content: SegmentContent,
 }
 
 impl<'a> CompactedName<'a> {
     /// Name of the only segment of a set.
     pub(crate) fn single(set: &'a str) -> Self {
-        Self { set, part: 1, parts: 1 }
+        Self { set, part: 1, parts: 1, content: SegmentContent::Any }
     }
 
     /// Parses a file name; `None` if it is not the name of a compacted segment.
     pub fn parse(name: &'a str) -> Option<Self> {
-        let (set, rest) = name.strip_suffix(SEGMENT_SUFFIX)?.split_once(MARK)?;
+        let (stem, content) = SegmentContent::split(name.strip_suffix(SEGMENT_SUFFIX)?);
+        let (set, rest) = stem.split_once(MARK)?;
         if set.is_empty() {
             return None;
         }
         if rest.is_empty() {
-            return Some(Self::single(set));
+            return Some(Self { content, ..Self::single(set) });
         }
         let (part, parts) = rest.strip_prefix('-')?.split_once("of")?;
-        let parsed = Self { set, part: part.parse().ok()?, parts: parts.parse().ok()? };
+        let parsed = Self { set, part: part.parse().ok()?, parts: parts.parse().ok()?, content };
         // refuse other spellings of the numbers, such as `01` and `+1`
-        let is_canonical = parsed.stem() == format!("{set}{MARK}{rest}");
+        let is_canonical = parsed.stem() == format!("{set}{MARK}{rest}{}", content.mark());
         (1..=parsed.parts).contains(&parsed.part).then_some(())?;
         (parsed.parts > 1 && is_canonical).then_some(parsed)
     }
 
     /// File name without the suffix of segments.
     pub fn stem(&self) -> String {
-        let Self { set, part, parts } = self;
-        if *parts == 1 { format!("{set}{MARK}") } else { format!("{set}{MARK}-{part}of{parts}") }
+        let Self { set, part, parts, content } = self;
+        let part = if *parts == 1 { String::new() } else { format!("-{part}of{parts}") };
+        format!("{set}{MARK}{part}{}", content.mark())
     }
 }
 
@@ -85,11 +92,20 @@ mod tests {
 
     #[test]
     fn parse_accepts_only_the_canonical_spelling() {
-        let compacted = |set, part, parts| Some(CompactedName { set, part, parts });
+        let compacted = |set, part, parts| {
+            Some(CompactedName { set, part, parts, content: SegmentContent::Any })
+        };
+        let with_content = |content, set, part, parts| {
+            compacted(set, part, parts).map(|name| CompactedName { content, ..name })
+        };
         for (name, expected) in [
             ("1-a.sealed.parquet", compacted("1-a", 1, 1)),
             ("1-a.sealed-1of3.parquet", compacted("1-a", 1, 3)),
             ("1-a.sealed-12of12.parquet", compacted("1-a", 12, 12)),
+            ("1-a.sealed-1of2.others.parquet", with_content(SegmentContent::Others, "1-a", 1, 2)),
+            ("1-a.sealed.failures.parquet", with_content(SegmentContent::Failures, "1-a", 1, 1)),
+            ("1-a.others.sealed-1of2.parquet", compacted("1-a.others", 1, 2)),
+            ("1-a.failures.parquet", None),
             ("1-a.parquet", None),
             (".sealed.parquet", None),
             ("1-a.sealed-1of1.parquet", None),

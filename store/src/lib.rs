@@ -5,11 +5,13 @@
 //!
 //! ```text
 //! events/date=2026-11-19/NAME.parquet                    one row per event and recipient
+//! events/date=2026-11-19/NAME.failures.parquet           many rows: bounces, complaints and delays
+//! events/date=2026-11-19/NAME.others.parquet             and all other events
 //! quarantine/date=2026-11-19/NAME.parquet                unreadable documents
 //! volumes/NAME.parquet                                   imported send counts, without day folders
 //! damaged/events/date=2026-11-19/NAME.parquet            damaged segments, moved by `store repair`
 //! events/date=2026-11-19/SET.sealed.parquet              a compacted day in one segment
-//! events/date=2026-11-19/SET.sealed-1of3.parquet         a compacted day in several segments
+//! events/date=2026-11-19/SET.sealed-1of2.others.parquet  a compacted day in several segments
 //! ```
 //!
 //! # Modules
@@ -67,6 +69,7 @@ pub mod retain;
 mod rewrite;
 mod schema;
 pub mod segment;
+mod segment_content;
 mod segment_file;
 mod segment_writer;
 pub mod send_counts;
@@ -82,4 +85,5 @@ pub use error::{Problem, StoreError};
 pub use files::StoreFiles;
 pub use open::{Segment, Store, StoreUrl};
 pub use read::{SegmentFacts, check_segment_file};
+pub use segment_content::SegmentContent;
 pub use segment_file::SegmentFile;

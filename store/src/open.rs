@@ -17,6 +17,7 @@ use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, PutMode};
 
 use crate::error::StoreError;
 use crate::layout::{DAMAGED, day_folder, is_segment_name, segment_day, unique_name};
+use crate::segment_content::SegmentContent;
 
 /// Parsed value of `--store`: a folder, or a bucket and a prefix.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -164,7 +165,32 @@ impl Store {
         received_at: i64,
         bytes: Vec<u8>,
     ) -> Result<Path, StoreError> {
-        let path = self.segment_path(table, day, &unique_name(received_at));
+        self.publish_as(table, day, &unique_name(received_at), bytes).await
+    }
+
+    /// Publishes a segment of the event table durably, as [`Self::publish`].
+    ///
+    /// # Errors
+    /// As [`Self::publish`].
+    pub async fn publish_events(
+        &self,
+        day: i64,
+        received_at: i64,
+        content: SegmentContent,
+        bytes: Vec<u8>,
+    ) -> Result<Path, StoreError> {
+        let name = format!("{}{}", unique_name(received_at), content.mark());
+        self.publish_as(table::EVENTS, day, &name, bytes).await
+    }
+
+    async fn publish_as(
+        &self,
+        table: &str,
+        day: i64,
+        name: &str,
+        bytes: Vec<u8>,
+    ) -> Result<Path, StoreError> {
+        let path = self.segment_path(table, day, name);
         self.put(&path, bytes).await?;
         self.sync_table(table)?;
         Ok(path)

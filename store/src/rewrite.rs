@@ -12,6 +12,7 @@ use crate::layout::unique_name;
 use crate::open::{Segment, Store};
 use crate::read::{footer_value, next_rows};
 use crate::schema::table_schema;
+use crate::segment_content::SegmentContent;
 use crate::segment_writer::{RowOrder, SORTED_ROW_GROUP_ROWS, SegmentWriter};
 use crate::upgrade::{is_version_1, upgrade};
 
@@ -50,7 +51,12 @@ pub(crate) async fn rewrite(
     // order.
     let is_single = CompactedName::parse(segment.name()).is_some_and(|name| name.parts == 1)
         && !is_version_1(opened.schema());
-    let name = if is_single { CompactedName::single(&set).stem() } else { set.clone() };
+    let content = SegmentContent::of(segment.name());
+    let name = if is_single {
+        CompactedName { content, ..CompactedName::single(&set) }.stem()
+    } else {
+        format!("{set}{}", content.mark())
+    };
     let order = if is_single && table == table::EVENTS {
         RowOrder::ByKey { row_group_rows: SORTED_ROW_GROUP_ROWS }
     } else {

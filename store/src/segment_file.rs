@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::UNIX_EPOCH;
 
 use crate::open::Segment;
+use crate::segment_content::SegmentContent;
 
 /// A published segment of the event table.
 #[derive(Debug, Clone)]
@@ -17,6 +18,12 @@ pub struct SegmentFile {
 }
 
 impl SegmentFile {
+    /// Which events it contains.
+    pub fn content(&self) -> SegmentContent {
+        let name = self.path.file_name().and_then(|name| name.to_str());
+        SegmentContent::of(name.unwrap_or_default())
+    }
+
     /// Length in bytes and modification time in nanoseconds since 1970; `None` if the file is gone.
     pub fn size_and_time(&self) -> Option<(u64, u128)> {
         if let Some(object) = &self.object {

@@ -113,10 +113,15 @@ impl<'a> SegmentWriter<'a> {
 
     /// Discards the segment after `error`, and returns `error`.
     pub(crate) async fn abandon_after(self, error: StoreError) -> StoreError {
+        self.abandon_quietly().await;
+        error
+    }
+
+    /// Discards the segment and its staged data, if possible.
+    pub(crate) async fn abandon_quietly(self) {
         if let Err(error) = self.abandon().await {
             tracing::debug!(%error, "could not remove staged data of a segment");
         }
-        error
     }
 
     fn write_error(&self, error: &std::io::Error) -> StoreError {

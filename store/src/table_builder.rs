@@ -270,13 +270,29 @@ impl TableBuilder {
 
     /// Encodes the rows so far.
     pub(crate) fn encode(&mut self) -> Result<(), StoreError> {
-        self.create_columns();
         self.is_incomplete = true;
+        let batch = self.take_batch()?;
+        self.encode_batch(&batch)?;
+        self.is_incomplete = false;
+        Ok(())
+    }
+
+    /// Encodes the rows of another builder of the same table, none of which are encoded yet.
+    pub(crate) fn append(&mut self, mut other: Self) -> Result<(), StoreError> {
+        self.encode_batch(&other.take_batch()?)
+    }
+
+    /// Returns the rows that are not encoded yet.
+    fn take_batch(&mut self) -> Result<RecordBatch, StoreError> {
+        self.create_columns();
         let columns = self.columns.drain(..).zip(&mut self.capacities);
         let arrays: Vec<ArrayRef> =
             columns.map(|(column, capacity)| column.finish(capacity)).collect();
-        let batch =
-            RecordBatch::try_new(Arc::clone(&self.schema), arrays).map_err(StoreError::build)?;
+        self.rows = 0;
+        RecordBatch::try_new(Arc::clone(&self.schema), arrays).map_err(StoreError::build)
+    }
+
+    fn encode_batch(&mut self, batch: &RecordBatch) -> Result<(), StoreError> {
         let mut writer = if let Some(writer) = self.writer.take() {
             writer
         } else {
@@ -284,10 +300,9 @@ impl TableBuilder {
             ArrowWriter::try_new(Vec::new(), Arc::clone(&self.schema), properties)
                 .map_err(StoreError::build)?
         };
-        writer.write(&batch).map_err(StoreError::build)?;
-        self.encoded += std::mem::take(&mut self.rows);
+        writer.write(batch).map_err(StoreError::build)?;
+        self.encoded += batch.num_rows();
         self.writer = Some(writer);
-        self.is_incomplete = false;
         Ok(())
     }
 

@@ -7,7 +7,7 @@ use crate::check::level::AlertLevel;
 use crate::check::request::CheckRequest;
 use crate::check::verdict::{Metric, Verdict, metrics};
 use crate::error::AnalyzeError;
-use crate::scan::{ExactDays, HistoryPart, HistoryQuery, StoreScan, Timelines};
+use crate::scan::{ExactHours, HistoryPart, HistoryQuery, StoreScan, Timelines};
 use crate::timeline::{Denominator, Dimension, Grouping, ScopeValues, measure_with_denominator};
 
 /// Maximum number of rates at or above a threshold in a grouping for which contributors are listed.
@@ -46,7 +46,7 @@ pub(super) fn add_contributors(
             basis: request.basis,
             counted_from: request.counted_from,
         };
-        let exact = ExactDays::of(of_grouping().map(|verdict| verdict.after).chain([request.at]));
+        let exact = ExactHours::of(of_grouping().map(|verdict| verdict.after).chain([request.at]));
         let mut part = HistoryPart::new(scan, query, earliest, request.at)?;
         if of_grouping().any(|verdict| verdict.denominator.is_some_and(Denominator::is_of_pairs)) {
             part.load_pairs()?;

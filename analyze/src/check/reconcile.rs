@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::check::confidence::rate;
 use crate::error::AnalyzeError;
 use crate::scan::{
-    ExactDays, HistoryPart, HistoryQuery, LoadRequest, StoreScan, Timelines, load_history,
+    ExactHours, HistoryPart, HistoryQuery, LoadRequest, StoreScan, Timelines, load_history,
 };
 use crate::timeline::{
     ACCOUNT_COLUMNS, Basis, Denominator, Dimension, EXCLUSION_REASON, Grouping, MeasuredWindow,
@@ -150,7 +150,7 @@ pub(crate) fn reconcile_scan(
         part.load_pairs()?;
     }
     let boundaries = scopes.iter().map(|one| one.measured.after).chain(ends);
-    let history = part.history(&ExactDays::of(boundaries))?;
+    let history = part.history(&ExactHours::of(boundaries))?;
     let mut accounts = Vec::with_capacity(scopes.len());
     for one in &scopes {
         let Some(timelines) = history.by_grouping.get(one.grouping) else { continue };

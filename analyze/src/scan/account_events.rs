@@ -10,7 +10,7 @@ use crate::scan::daily::{AggregateFolder, Measure, TimelineDelta};
 use crate::scan::day_aggregates::aggregates_of_days;
 use crate::scan::expressions;
 use crate::scan::frames::{collect_streaming, count_rows, filter_before_decoding};
-use crate::scan::store_scan::StoreScan;
+use crate::scan::store_scan::{RowPart, StoreScan};
 use crate::timeline::{Basis, Dimension, Scope};
 
 /// Columns that identify the tenant, configuration set or identity that an event is about.
@@ -76,7 +76,7 @@ impl StoreScan {
         let mut delta = TimelineDelta::default();
         let is_about_account = expressions::is_about_account();
         // the other columns are read only for days with such rows
-        let rows = self.rows_by_version(day, day, [&is_about_account])?.into_iter();
+        let rows = self.rows_by_version(RowPart::All, day, day, [&is_about_account])?.into_iter();
         if count_rows(rows.map(|rows| rows.filter(is_about_account.clone())).collect())? == 0 {
             return Ok(delta);
         }

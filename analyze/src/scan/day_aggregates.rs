@@ -41,7 +41,7 @@ pub(super) fn read_or_build(
     if let Some(aggregate) = folder.read(day, |_| fingerprint) {
         return Ok(aggregate);
     }
-    let mut aggregate = DailyAggregate::new(build(day)?, fingerprint, day);
+    let mut aggregate = DailyAggregate::new(build(day)?, fingerprint, day, scan.limits.long_list);
     if is_closed(day, to) {
         folder.save(day, &mut aggregate);
     }

@@ -20,7 +20,7 @@ use crate::scan::mail_events::recipient_hash;
 use crate::scan::message_keys::IdentityHasher;
 use crate::scan::parallel::parallel_map;
 use crate::scan::store_scan::StoreScan;
-use crate::scan::timelines::ExactDays;
+use crate::scan::timelines::ExactHours;
 use crate::timeline::times::Times;
 use crate::timeline::{Basis, Dimension, Grouping, Outcome, Timeline};
 
@@ -150,7 +150,7 @@ impl StoreScan {
             let end = |slot: i64| (slot + 1).saturating_mul(slot_ms).saturating_sub(1).min(to);
             let from = first.saturating_mul(slot_ms);
             let history = HistoryPart::new(&scan, query, from, end(*last))?
-                .history(&ExactDays::of(run.iter().map(|slot| slot.saturating_mul(slot_ms))))?;
+                .history(&ExactHours::counts_of(run.iter().map(day)))?;
             for (values, timeline) in history.by_grouping.iter().flatten() {
                 let [Some(domain)] = values.as_slice() else { continue };
                 let provider = providers.get(domain).unwrap_or(domain);
@@ -222,7 +222,7 @@ mod tests {
             }
             let slot = time / HOUR;
             for shard in [1, 1_000] {
-                let limits = RowLimits { shard, failure_shard: 1, batch: 1 };
+                let limits = RowLimits { shard, failure_shard: 1, batch: 1, long_list: 1 };
                 let scan = StoreScan::open(store.path(), Service::Ses, &[], limits).unwrap();
                 for (slots, expected) in [
                     (vec![slot - 1], vec![("example.org", slot - 1, 2, 1)]),
@@ -261,7 +261,7 @@ mod tests {
             ..TestRow::default()
         };
         publish(store.path(), "a.parquet", &[row(1), row(2), row(3)]);
-        let limits = RowLimits { shard: 1_000, failure_shard: 1, batch: 1 };
+        let limits = RowLimits { shard: 1_000, failure_shard: 1, batch: 1, long_list: 9 };
         let scan = StoreScan::open(store.path(), Service::Ses, &[], limits).unwrap();
         let mut found = Vec::new();
         scan.deliveries(&["anna@example.org"], TIME, TIME + 2, |_, message, _| found.push(message))

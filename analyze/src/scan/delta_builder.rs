@@ -23,12 +23,12 @@ use crate::scan::day_range::DayRange;
 use crate::scan::event::{CLOCK_SLACK_MS, ScannedEvent};
 use crate::scan::event_rows::EventRows;
 use crate::scan::expressions;
-use crate::scan::frames::{collect_streaming, fold_batches};
+use crate::scan::frames::{collect_streaming, concat_rows, fold_batches};
 use crate::scan::late_messages::LateScan;
 use crate::scan::message_keys::{IdentityHasher, MessageKeys, rows_of_messages};
 use crate::scan::read_rows::{IS_WANTED, append_rows, event_columns, shard_of};
 use crate::scan::scope_ids::ScopeIds;
-use crate::scan::store_scan::StoreScan;
+use crate::scan::store_scan::{RowPart, StoreScan};
 use crate::scan::string_interner::{NO_TEXT, StringInterner};
 use crate::scan::time_collector::TimeCollector;
 use crate::timeline::{Basis, Dimension, EXCLUSION_REASON, Grouping, NO_FEEDBACK};
@@ -198,11 +198,17 @@ impl<'a> DeltaBuilder<'a> {
     fn read(
         &self,
         days: RangeInclusive<i64>,
-        filter: impl FnOnce(LazyFrame) -> LazyFrame,
+        filter: impl Fn(LazyFrame) -> LazyFrame,
         expected: u64,
     ) -> Result<EventRows<ScannedEvent>, AnalyzeError> {
-        let columns = self.columns();
-        let rows = filter(self.scan.rows(*days.start(), *days.end(), &columns)?).select(columns);
+        let (first, last) = (*days.start(), *days.end());
+        let part = |part| {
+            let columns = self.columns(part);
+            Ok(filter(self.scan.rows_of(part, first, last, &columns)?).select(columns))
+        };
+        // the columns of a complaint report are not read for other events
+        let parts = [RowPart::WithFailures, RowPart::WithoutFailures].into_iter().map(part);
+        let rows = concat_rows(parts.collect::<Result<_, AnalyzeError>>()?)?;
         let (service, names) = (self.scan.service, self.names.clone());
         let expected = usize::try_from(expected).unwrap_or_default();
         let target = EventRows::with_capacity(names.len(), expected);
@@ -211,10 +217,10 @@ impl<'a> DeltaBuilder<'a> {
         })
     }
 
-    /// Returns the columns of a row.
-    fn columns(&self) -> Vec<Expr> {
+    /// Returns the columns of a row of a part.
+    fn columns(&self, part: RowPart) -> Vec<Expr> {
         let mut columns = event_columns(&self.names);
-        columns.extend(self.text_columns());
+        columns.extend(self.text_columns(part));
         let is_wanted = self.is_wanted().and(col(table::EVENT_AT).is_not_null());
         columns.push(is_wanted.alias(IS_WANTED));
         columns
@@ -230,14 +236,17 @@ impl<'a> DeltaBuilder<'a> {
         }
     }
 
-    /// Returns the columns with the texts of a row.
-    fn text_columns(&self) -> Vec<Expr> {
+    /// Returns the columns with the texts of a row of a part.
+    fn text_columns(&self, part: RowPart) -> Vec<Expr> {
         let text = |(at, name): (usize, &String)| match self.dimensions.get(at) {
             Some(Dimension::Column(EXCLUSION_REASON)) => {
                 expressions::exclusion_reason(&self.scan.own_domains).alias(EXCLUSION_REASON)
             }
             Some(Dimension::Column(NO_FEEDBACK)) => expressions::no_feedback().alias(NO_FEEDBACK),
             Some(dimension) => expressions::dimension_value(dimension),
+            None if name == table::FEEDBACK_ID && part == RowPart::WithoutFailures => {
+                lit(NULL).cast(DataType::String).alias(name.as_str())
+            }
             None if name == table::FEEDBACK_ID => {
                 expressions::complaint_report(self.has_identity_feedback)
             }
@@ -342,7 +351,7 @@ impl<'a> DeltaBuilder<'a> {
     /// days.
     pub(super) fn scopes_of_day(&self, day: i64) -> Result<Vec<TimelineDelta>, AnalyzeError> {
         let is_counted = expressions::is_counted_kind().and(self.is_wanted());
-        let columns = self.text_columns();
+        let columns = self.text_columns(RowPart::All);
         let uses = columns.iter().chain([&is_counted]);
         let rows = self.scan.rows(day, day, uses)?.filter(is_counted);
         let names: Vec<Expr> = self.names.iter().map(col).collect();

@@ -52,7 +52,8 @@ fn providers_until(
         add(&mut all, of_day);
     }
     let pairs = all.iter().map(|(domain, provider)| (domain.as_str(), provider.as_str()));
-    let mut aggregate = DailyAggregate::new(as_scopes(pairs), fingerprint, i64::MIN);
+    let mut aggregate =
+        DailyAggregate::new(as_scopes(pairs), fingerprint, i64::MIN, scan.limits.long_list);
     folder.save(last, &mut aggregate);
     folder.finish(&BTreeSet::from([last]));
     Ok(aggregate)

@@ -26,6 +26,7 @@ pub(super) const FAILURE_TEXTS: [&str; 10] = [
 /// Parameters of a query for failures.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct FailureQuery<'a> {
+    /// Of [`EventKind::FAILURE_KINDS`].
     pub(crate) kinds: &'a [EventKind],
     /// Select failures of these recipients, and all complaints; `None` for all failures.
     pub(crate) recipients: Option<&'a BTreeSet<String>>,

@@ -25,13 +25,10 @@ use crate::scan::frames::{
 use crate::scan::loaded_failures::{FailureCache, FailureFields, LoadedFailures};
 use crate::scan::message_keys::{MessageKeys, rows_of_messages};
 use crate::scan::read_rows::{append_rows, event_columns, shard_of};
+use crate::scan::store_scan::RowPart::WithFailures;
 use crate::scan::store_scan::StoreScan;
 use crate::scan::string_interner::NO_TEXT;
 use crate::timeline::Dimension;
-
-/// Kinds of all failures.
-const FAILURE_KINDS: [EventKind; 3] =
-    [EventKind::Bounce, EventKind::Complaint, EventKind::DeliveryDelay];
 
 /// Messages that can have failures before a span.
 #[derive(Debug)]
@@ -93,7 +90,7 @@ impl StoreScan {
         let columns = columns(query.dimensions);
         let rows = || -> Result<LazyFrame, AnalyzeError> {
             let uses = columns.iter().chain([&is_wanted]);
-            Ok(self.rows(first_day, last_day, uses)?.filter(is_wanted.clone()))
+            Ok(self.rows_of(WithFailures, first_day, last_day, uses)?.filter(is_wanted.clone()))
         };
         let older = match query.after {
             Some(_) => {
@@ -104,8 +101,10 @@ impl StoreScan {
         };
         let names = text_names(query.dimensions);
         let of_version = |rows: LazyFrame| rows.filter(is_wanted.clone());
-        let parts =
-            self.rows_by_version(first_day, last_day, [&is_wanted])?.into_iter().map(of_version);
+        let parts = self
+            .rows_by_version(WithFailures, first_day, last_day, [&is_wanted])?
+            .into_iter()
+            .map(of_version);
         let shards = count_rows(parts.collect())?.div_ceil(self.limits.failure_shard).max(1);
         for shard in 0..shards {
             let of_shard = |rows: LazyFrame| shard_of(rows, shard, shards);
@@ -159,10 +158,11 @@ impl StoreScan {
             return Ok(None);
         }
         cache.loaded = None;
-        let query = FailureQuery { kinds: &FAILURE_KINDS, ..*query };
+        let query = FailureQuery { kinds: &EventKind::FAILURE_KINDS, ..*query };
         let is_wanted = self.is_wanted_failure(&query);
         let columns = columns(query.dimensions);
-        let rows = self.rows(first_day, last_day, columns.iter().chain([&is_wanted]))?;
+        let uses = columns.iter().chain([&is_wanted]);
+        let rows = self.rows_of(WithFailures, first_day, last_day, uses)?;
         // few rows are failures: decode the kind of all rows, and the other columns of failures
         let rows = filter_before_decoding(rows, is_of_kind(&query));
         let frame = rows.filter(is_wanted.clone()).select(&columns);
@@ -214,7 +214,8 @@ impl StoreScan {
             return Ok(None);
         }
         let columns = columns(query.dimensions);
-        let older = self.rows(first, first_day - 1, columns.iter().chain([is_wanted]))?;
+        let uses = columns.iter().chain([is_wanted]);
+        let older = self.rows_of(WithFailures, first, first_day - 1, uses)?;
         let older =
             rows_of_messages(older, Arc::new(early.keys)).filter(is_wanted.clone()).select(columns);
         Ok(Some(collect_streaming(older)?))
@@ -233,7 +234,7 @@ impl StoreScan {
         }
         let keys = [col(table::MESSAGE_KEY), sent_at()];
         let messages = self
-            .rows(first_day, last_day, keys.iter().chain([is_wanted]))?
+            .rows_of(WithFailures, first_day, last_day, keys.iter().chain([is_wanted]))?
             .filter(is_wanted.clone())
             .select(keys)
             .filter(col(table::SENT_AT).lt(lit(sent_before(first_day))))

@@ -16,7 +16,7 @@ use crate::scan::late_messages::LateMessages;
 use crate::scan::merge::{HistorySpan, merge_aggregates, with_provider};
 use crate::scan::parallel::parallel_map;
 use crate::scan::store_scan::StoreScan;
-use crate::scan::timelines::{ExactDays, History};
+use crate::scan::timelines::{ExactHours, History};
 use crate::timeline::{Basis, Dimension, Grouping, ScopeValues};
 
 /// Minimum number of day ranges that share one pass over older rows.
@@ -80,7 +80,7 @@ impl<'a> HistoryPart<'a> {
     }
 
     /// Returns the timelines of the loaded events.
-    pub(crate) fn history(&self, exact_days: &ExactDays) -> Result<History, AnalyzeError> {
+    pub(crate) fn history(&self, exact: &ExactHours) -> Result<History, AnalyzeError> {
         let Self { scan, query, first_day, to, .. } = *self;
         let from = query.counted_from.unwrap_or(i64::MIN);
         let span = HistorySpan { service: scan.service, first_day, from, to };
@@ -90,7 +90,7 @@ impl<'a> HistoryPart<'a> {
             let aggregates =
                 self.events.get(at).into_iter().flatten().chain(pairs).map(Arc::as_ref);
             let mut timelines =
-                merge_aggregates(span, grouping, aggregates, &self.providers, exact_days)?;
+                merge_aggregates(span, grouping, aggregates, &self.providers, exact)?;
             for (values, timeline) in &mut timelines {
                 timeline.counted_from = query.counted_from;
                 timeline.send_counts = scan.send_counts(grouping, values)?;
@@ -267,7 +267,8 @@ impl<'a> HistoryPart<'a> {
             let deltas = builder.finish(range, scan, &older_rows);
             let mut aggregates = Vec::with_capacity(deltas.len());
             for (grouping, delta) in range.groupings.iter().zip(deltas) {
-                let mut aggregate = DailyAggregate::new(delta, fingerprint, from);
+                let mut aggregate =
+                    DailyAggregate::new(delta, fingerprint, from, self.scan.limits.long_list);
                 if is_closed(range.last_day, self.to) {
                     folders[*grouping].save(range.first_day, &mut aggregate);
                 }
@@ -372,7 +373,7 @@ mod tests {
 
     const CURRENT: [u32; 2] = [table::FORMAT_VERSION; 2];
     const UNLIMITED: RowLimits =
-        RowLimits { shard: u64::MAX, failure_shard: u64::MAX, batch: u64::MAX };
+        RowLimits { shard: u64::MAX, failure_shard: u64::MAX, batch: u64::MAX, long_list: 4 };
     const IDENTITY: [Dimension; 1] = [Dimension::Column(table::IDENTITY)];
     const END: i64 = START + (DAYS + 1) * DAY_MS;
 
@@ -387,7 +388,7 @@ mod tests {
         let query = HistoryQuery { groupings: &groupings, basis: Basis::Event, counted_from: None };
         let mut part = HistoryPart::new(scan, query, START, END).unwrap();
         part.load_pairs().unwrap();
-        part.history(&ExactDays::All).unwrap()
+        part.history(&ExactHours::All).unwrap()
     }
 
     /// All failures, then those after the first day, as sorted text.
@@ -420,7 +421,7 @@ mod tests {
         assert!(expected_failures.len() > of_all_days, "{}", expected_failures.len());
         for (shard, batch) in [(25, u64::MAX), (13, 60)] {
             std::fs::remove_dir_all(store.path().join("aggregates")).unwrap();
-            let limits = RowLimits { shard, failure_shard: shard, batch };
+            let limits = RowLimits { shard, failure_shard: shard, batch, long_list: 1 };
             let scan = open(store.path(), limits);
             assert_eq!(format!("{:?}", history(&scan)), expected, "{limits:?}");
             assert_eq!(failures(&scan), expected_failures, "{limits:?}");
@@ -529,7 +530,7 @@ mod tests {
     fn pairs_complaint_reports_and_copies_are_counted_once() {
         let store = tempfile::tempdir().unwrap();
         publish_messages(store.path(), CURRENT);
-        let limits = RowLimits { shard: 25, failure_shard: 25, batch: u64::MAX };
+        let limits = RowLimits { shard: 25, failure_shard: 25, batch: u64::MAX, long_list: 1 };
         let history = history(&open(store.path(), limits));
         let messages = u64::try_from(DAYS).unwrap() * MESSAGES;
         let account = history.by_grouping[0].values().next().unwrap();

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use bouncewatch_schemas::time::{DAY_MS, day_of};
+use bouncewatch_schemas::time::DAY_MS;
 
 use crate::error::AnalyzeError;
 use crate::scan::history_part::{HistoryPart, HistoryQuery};
 use crate::scan::store_scan::StoreScan;
-use crate::scan::timelines::{ExactDays, History};
+use crate::scan::timelines::{ExactHours, History};
 use crate::timeline::{
     Timeline, Window, WindowSpan, attempts_until, needs_pairs, window_start_day,
 };
@@ -84,34 +84,33 @@ fn exact_history(
     request: &LoadRequest<'_>,
 ) -> Result<History, AnalyzeError> {
     let LoadRequest { windows, ends, .. } = *request;
-    let mut exact_days = if ends.len() > EXACT_ENDS_MAX {
-        ExactDays::All
+    let mut exact = if ends.len() > EXACT_ENDS_MAX {
+        ExactHours::All
     } else {
         let start = |end: i64, window: &Window| match window.span() {
             WindowSpan::Millis(ms) => Some(end.saturating_sub(ms)),
             WindowSpan::Attempts(_) => None,
         };
         let starts = ends.iter().flat_map(|end| windows.iter().filter_map(|one| start(*end, one)));
-        ExactDays::of(ends.iter().copied().chain(starts))
+        ExactHours::of(ends.iter().copied().chain(starts))
     };
     loop {
-        let history = part.history(&exact_days)?;
+        let history = part.history(&exact)?;
         let mut are_pairs_needed = false;
         // only now the start of a volume window is known, and the boundaries that depend on it
-        let mut days = Vec::new();
+        let (mut days, mut times) = (Vec::new(), Vec::new());
         for timeline in history.by_grouping.iter().flat_map(BTreeMap::values) {
             for window in windows {
                 for end in ends {
                     are_pairs_needed |= needs_pairs(timeline, window, *end);
                     days.extend(window_start_day(timeline, window, *end));
-                    let boundaries = (request.boundaries)(timeline, window, *end);
-                    days.extend(boundaries.into_iter().map(day_of));
+                    times.extend((request.boundaries)(timeline, window, *end));
                 }
             }
         }
         if are_pairs_needed && !part.has_pairs() {
             part.load_pairs()?;
-        } else if !exact_days.add(days) {
+        } else if !(exact.add_days(days) | exact.add_times(times)) {
             return Ok(history);
         }
     }

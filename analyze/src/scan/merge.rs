@@ -8,10 +8,10 @@ use bouncewatch_schemas::table;
 use bouncewatch_schemas::time::{DAY_MS, day_of};
 
 use crate::error::AnalyzeError;
-use crate::scan::daily::{DailyAggregate, PAIRS_CODE};
+use crate::scan::daily::{AggregateTimes, DailyAggregate, DayList, PAIRS_CODE, times_of_hour};
 use crate::scan::domain_providers::DomainProviders;
-use crate::scan::timelines::{ExactDays, Timelines};
-use crate::timeline::times::TimesBuilder;
+use crate::scan::timelines::{ExactHours, Timelines};
+use crate::timeline::times::{HOURS, HourSet, Period, TimesBuilder};
 use crate::timeline::{ACCOUNT_COLUMNS, Dimension, Grouping, Outcome, ScopeValues, Timeline};
 
 /// The part of history in which events are counted.
@@ -38,14 +38,23 @@ pub(super) fn merge_aggregates<'d>(
     grouping: &Grouping,
     aggregates: impl Iterator<Item = &'d DailyAggregate>,
     providers: &DomainProviders,
-    exact_days: &ExactDays,
+    exact: &ExactHours,
 ) -> Result<Timelines, AnalyzeError> {
     let last_day = day_of(span.to);
     let first_day = span.first_day.max(day_of(span.from));
-    let is_partial = |day| day == last_day || day == day_of(span.from);
+    // the hours of a day with individual times; `None` if its count is enough
+    let hours_of = |day: i64| {
+        let limits = [span.from, span.to].into_iter().filter(|limit| day_of(*limit) == day);
+        let partial = limits.map(HourSet::of).reduce(HourSet::union);
+        partial.into_iter().chain(exact.of_day(day)).reduce(HourSet::union)
+    };
+    let is_in_span = |day: i64| (first_day..=last_day).contains(&day);
     let mut scopes: BTreeMap<ScopeValues, ScopeBuilder> = BTreeMap::new();
     for aggregate in aggregates {
-        let mut times = None;
+        let lists = aggregate.index.scopes.iter().flat_map(|scope| &scope.lists);
+        let lists = lists.filter(|list| is_in_span(list.day));
+        let parts = lists.filter_map(|list| Some(list.parts(hours_of(list.day)?))).flatten();
+        let times = aggregate.times(parts.collect())?;
         for scope in &aggregate.index.scopes {
             let values = with_provider(grouping, &scope.values, providers);
             let builder = scopes.entry(values).or_default();
@@ -54,28 +63,12 @@ pub(super) fn merge_aggregates<'d>(
             };
             builder.first_send = first(builder.first_send, scope.first_send);
             builder.first_delivery = first(builder.first_delivery, scope.first_delivery);
-            for list in &scope.lists {
-                if list.day < first_day || list.day > last_day {
-                    continue;
-                }
+            for list in scope.lists.iter().filter(|list| is_in_span(list.day)) {
                 let builder = builder.times.entry(list.outcome_code).or_default();
-                if !exact_days.contains(list.day) && !is_partial(list.day) {
-                    builder.add_counts(list.day, list.plus, list.minus);
-                    continue;
+                match hours_of(list.day) {
+                    None => builder.add_counts(Period::day(list.day), list.plus, list.minus),
+                    Some(hours) => add_list(span, list, hours, &times, builder),
                 }
-                let times = match &mut times {
-                    Some(times) => times,
-                    none => none.insert(aggregate.times()?),
-                };
-                let (mut plus, mut minus) = times.of(list);
-                if is_partial(list.day) {
-                    let is_in_span = |time: &u32| {
-                        (span.from..=span.to).contains(&(list.day * DAY_MS + i64::from(*time)))
-                    };
-                    plus.retain(is_in_span);
-                    minus.retain(is_in_span);
-                }
-                builder.add(list.day, &plus, &minus);
             }
         }
     }
@@ -89,6 +82,51 @@ pub(super) fn merge_aggregates<'d>(
     // remove scopes that have only older sends, and no events in the span
     timelines.retain(|_, timeline| !timeline.times.is_empty());
     Ok(timelines)
+}
+
+/// Adds the times of a list, without those outside of the span. Individual times of `hours`, of other hours their count.
+fn add_list(
+    span: HistorySpan,
+    list: &DayList,
+    hours: HourSet,
+    times: &AggregateTimes<'_>,
+    builder: &mut TimesBuilder,
+) {
+    let in_span = |mut times: Vec<u32>| {
+        let start = list.day * DAY_MS;
+        times.retain(|time| (span.from..=span.to).contains(&(start + i64::from(*time))));
+        times
+    };
+    if hours == HourSet::ALL {
+        let (plus, minus) = times.of(list);
+        builder.add(Period::day(list.day), &in_span(plus), &in_span(minus));
+        return;
+    }
+    let mut add_times = |hour: u32, plus: Vec<u32>, minus: Vec<u32>| {
+        let (plus, minus) = (in_span(plus), in_span(minus));
+        let period = Period::hour(list.day, hour);
+        if hours.contains(hour) {
+            builder.add(period, &plus, &minus);
+        } else {
+            builder.add_counts(period, plus.len() as u64, minus.len() as u64);
+        }
+    };
+    if list.hours.is_empty() {
+        let (plus, minus) = times.of(list);
+        for hour in 0..HOURS {
+            let of_hour = |times| times_of_hour(times, hour).to_vec();
+            add_times(hour, of_hour(&plus), of_hour(&minus));
+        }
+    }
+    for of_hour in &list.hours {
+        let period = Period::hour(list.day, of_hour.hour);
+        if hours.contains(of_hour.hour) {
+            let (plus, minus) = times.of_hour(of_hour);
+            builder.add(period, &in_span(plus), &in_span(minus));
+        } else if period.overlaps(span.from, span.to) {
+            builder.add_counts(period, of_hour.plus, of_hour.minus);
+        }
+    }
 }
 
 fn build_timeline(service: Service, builder: ScopeBuilder) -> Timeline {

@@ -66,4 +66,4 @@ pub(crate) use message_keys::IdentityHasher;
 pub(crate) use parallel::parallel_map;
 pub(crate) use store_scan::StoreScan;
 pub(crate) use string_interner::StringInterner;
-pub(crate) use timelines::{ExactDays, History, Timelines};
+pub(crate) use timelines::{ExactHours, History, Timelines};

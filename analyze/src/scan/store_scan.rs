@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use bouncewatch_schemas::event::Service;
 use bouncewatch_schemas::table;
 use bouncewatch_schemas::time::format_day;
-use bouncewatch_store::{SegmentFacts, SegmentFile, StoreError, StoreFiles};
+use bouncewatch_store::{SegmentContent, SegmentFacts, SegmentFile, StoreError, StoreFiles};
 use polars::prelude::*;
 use xxhash_rust::xxh3::Xxh3;
 
@@ -38,11 +38,36 @@ pub(super) struct RowLimits {
     /// Rows of all day ranges that share one pass over older rows. A higher limit reads older days
     /// fewer times, but keeps the changes of more ranges in memory.
     pub(super) batch: u64,
+    /// Times of a list in daily aggregates from which each hour is stored separately. Below, an hour is not worth its
+    /// place in the index.
+    pub(super) long_list: usize,
 }
 
 impl RowLimits {
     /// The limits in production.
-    const DEFAULT: Self = Self { shard: 1_000_000, failure_shard: 2_000_000, batch: 5_000_000 };
+    const DEFAULT: Self =
+        Self { shard: 1_000_000, failure_shard: 2_000_000, batch: 5_000_000, long_list: 512 };
+}
+
+/// A part of the rows: each segment has rows of both parts, or is known to have rows of one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum RowPart {
+    /// All rows.
+    All,
+    /// The rows of all segments that can have failures.
+    WithFailures,
+    /// The rows of all other segments.
+    WithoutFailures,
+}
+
+impl RowPart {
+    fn includes(self, content: SegmentContent) -> bool {
+        match self {
+            Self::All => true,
+            Self::WithFailures => content.may_have_failures(),
+            Self::WithoutFailures => !content.may_have_failures(),
+        }
+    }
 }
 
 /// A listed segment.
@@ -240,7 +265,7 @@ impl StoreScan {
     /// Returns the number of stored rows of some days, copies included.
     pub(crate) fn stored_rows(&self, first_day: i64, last_day: i64) -> Result<u64, AnalyzeError> {
         let mut rows = 0;
-        for segment in self.prepared_segments(first_day, last_day, &[])? {
+        for segment in self.prepared_segments(first_day, last_day, RowPart::All, &[])? {
             rows += self.facts(segment)?.rows;
         }
         Ok(rows)
@@ -252,7 +277,7 @@ impl StoreScan {
         first_day: i64,
         last_day: i64,
     ) -> Result<bool, AnalyzeError> {
-        for segment in self.prepared_segments(first_day, last_day, &[])? {
+        for segment in self.prepared_segments(first_day, last_day, RowPart::All, &[])? {
             if self.facts(segment)?.may_have_identity_feedback {
                 return Ok(true);
             }
@@ -300,9 +325,12 @@ impl StoreScan {
         &self,
         first_day: i64,
         last_day: i64,
+        part: RowPart,
         columns: &[&str],
-    ) -> Result<&[ListedSegment], AnalyzeError> {
-        let segments = self.segments_of(first_day, last_day);
+    ) -> Result<Vec<&ListedSegment>, AnalyzeError> {
+        let segments = self.segments_of(first_day, last_day).iter();
+        let segments: Vec<_> =
+            segments.filter(|segment| part.includes(segment.file.content())).collect();
         let files: Vec<_> = segments.iter().map(|segment| &segment.file).collect();
         self.store.prepare(&files, columns)?;
         Ok(segments)
@@ -325,12 +353,24 @@ impl StoreScan {
         last_day: i64,
         uses: impl IntoIterator<Item = &'e Expr>,
     ) -> Result<LazyFrame, AnalyzeError> {
-        concat_rows(self.rows_by_version(first_day, last_day, uses)?)
+        self.rows_of(RowPart::All, first_day, last_day, uses)
     }
 
-    /// Returns the rows of [`Self::rows`], one frame for each stored format version.
+    /// Returns the same for a part of the rows.
+    pub(super) fn rows_of<'e>(
+        &self,
+        part: RowPart,
+        first_day: i64,
+        last_day: i64,
+        uses: impl IntoIterator<Item = &'e Expr>,
+    ) -> Result<LazyFrame, AnalyzeError> {
+        concat_rows(self.rows_by_version(part, first_day, last_day, uses)?)
+    }
+
+    /// Returns the rows of [`Self::rows_of`], one frame for each stored format version.
     pub(super) fn rows_by_version<'e>(
         &self,
+        part: RowPart,
         first_day: i64,
         last_day: i64,
         uses: impl IntoIterator<Item = &'e Expr>,
@@ -338,7 +378,7 @@ impl StoreScan {
         let columns = columns_of(uses);
         let names: Vec<&str> = columns.iter().map(|column| column.name).collect();
         let mut files = Vec::new();
-        for segment in self.prepared_segments(first_day, last_day, &names)? {
+        for segment in self.prepared_segments(first_day, last_day, part, &names)? {
             files.push((segment.file.path.as_path(), self.facts(segment)?.version));
         }
         let upgraded = |rows: LazyFrame| {

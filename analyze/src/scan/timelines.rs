@@ -1,9 +1,10 @@
 //! Results of a scan.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use bouncewatch_schemas::time::day_of;
 
+use crate::timeline::times::HourSet;
 use crate::timeline::{ScopeValues, Timeline};
 
 /// Timelines of one grouping, by scope.
@@ -16,38 +17,54 @@ pub(crate) struct History {
     pub(crate) by_grouping: Vec<Timelines>,
 }
 
-/// Days with individual times loaded; of other days only counts are loaded.
+/// Hours with individual times loaded; of other hours only counts are loaded.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum ExactDays {
-    /// All days.
+pub(crate) enum ExactHours {
+    /// All hours.
     All,
-    /// The days in which windows start or end.
-    Days(BTreeSet<i64>),
+    /// Hours by day. Of days that are not listed, only the count of the day is loaded.
+    OfDays(BTreeMap<i64, HourSet>),
 }
 
-impl ExactDays {
-    /// Returns the days of these times.
+impl ExactHours {
+    /// Returns the hours of these times, at which windows start or end.
     pub(crate) fn of(times: impl IntoIterator<Item = i64>) -> Self {
-        Self::Days(times.into_iter().map(day_of).collect())
+        let mut exact = Self::OfDays(BTreeMap::new());
+        exact.add_times(times);
+        exact
     }
 
-    /// Whether a day is one of them.
-    pub(super) fn contains(&self, day: i64) -> bool {
+    /// Returns days of which counts by hour are needed, but no individual times.
+    pub(crate) fn counts_of(days: impl IntoIterator<Item = i64>) -> Self {
+        Self::OfDays(days.into_iter().map(|day| (day, HourSet::NONE)).collect())
+    }
+
+    /// Returns the hours of a day with individual times; `None` if the count of the day is enough.
+    pub(super) fn of_day(&self, day: i64) -> Option<HourSet> {
         match self {
-            Self::All => true,
-            Self::Days(days) => days.contains(&day),
+            Self::All => Some(HourSet::ALL),
+            Self::OfDays(days) => days.get(&day).copied(),
         }
     }
 
-    /// Adds days, and returns whether one of them was missing.
-    pub(super) fn add(&mut self, more: impl IntoIterator<Item = i64>) -> bool {
-        match self {
-            Self::All => false,
-            Self::Days(days) => {
-                let before = days.len();
-                days.extend(more);
-                days.len() > before
-            }
-        }
+    /// Adds the hours of times, and returns whether one of them was missing.
+    pub(super) fn add_times(&mut self, times: impl IntoIterator<Item = i64>) -> bool {
+        times
+            .into_iter()
+            .fold(false, |is_new, time| is_new | self.add(day_of(time), HourSet::of(time)))
+    }
+
+    /// Adds all hours of days, and returns whether one of them was missing.
+    pub(super) fn add_days(&mut self, days: impl IntoIterator<Item = i64>) -> bool {
+        days.into_iter().fold(false, |is_new, day| is_new | self.add(day, HourSet::ALL))
+    }
+
+    fn add(&mut self, day: i64, hours: HourSet) -> bool {
+        let Self::OfDays(days) = self else { return false };
+        let known = days.insert(day, hours);
+        let Some(before) = known else { return true };
+        let all = before.union(hours);
+        days.insert(day, all);
+        all != before
     }
 }

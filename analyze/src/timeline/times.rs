@@ -1,7 +1,7 @@
-//! Sorted event times; for days that need no individual times, only a count. No I/O.
+//! Sorted event times; for periods that need no individual times, only a count. No I/O.
 //!
-//! A window is exact to the millisecond, but only the days in which it starts and ends need individual times. For the
-//! days between them the count is enough, so a long history needs little memory.
+//! A window is exact to the millisecond, but only the hours in which it starts and ends need individual times. For the
+//! other hours of these days, and for the days between them, the count is enough, so a long history needs little memory.
 
 use std::collections::BTreeMap;
 
@@ -10,20 +10,86 @@ use bouncewatch_schemas::time::{DAY_MS, day_of};
 /// Sorted event times, epoch milliseconds.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Times {
-    days: Vec<Day>,
+    periods: Vec<TimesOfPeriod>,
+}
+
+/// A day, or an hour of a day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Period {
+    /// Epoch milliseconds.
+    start: i64,
+    length: i64,
+}
+
+impl Period {
+    /// A day, in days since the epoch.
+    pub fn day(day: i64) -> Self {
+        Self { start: day.saturating_mul(DAY_MS), length: DAY_MS }
+    }
+
+    /// An hour of a day, from 0.
+    pub fn hour(day: i64, hour: u32) -> Self {
+        let start = day.saturating_mul(DAY_MS).saturating_add(i64::from(hour) * HOUR_MS);
+        Self { start, length: HOUR_MS }
+    }
+
+    /// Whether a part of it is between two times (inclusive).
+    pub(crate) fn overlaps(self, from: i64, to: i64) -> bool {
+        self.start <= to && self.last() >= from
+    }
+
+    /// The last millisecond.
+    fn last(self) -> i64 {
+        self.start.saturating_add(self.length - 1)
+    }
+}
+
+/// Length of an hour.
+pub(crate) const HOUR_MS: i64 = 3_600_000;
+/// Hours of a day.
+pub(crate) const HOURS: u32 = 24;
+
+/// Some hours of a day: a bit for each.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct HourSet(u32);
+
+impl HourSet {
+    /// No hour.
+    pub(crate) const NONE: Self = Self(0);
+    /// All hours.
+    pub(crate) const ALL: Self = Self((1 << HOURS) - 1);
+
+    /// The hour of a time.
+    pub(crate) fn of(time: i64) -> Self {
+        Self(1 << hour_of(time))
+    }
+
+    /// The hours of both sets.
+    pub(crate) fn union(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Whether it has an hour.
+    pub(crate) fn contains(self, hour: u32) -> bool {
+        self.0 >> hour & 1 != 0
+    }
+}
+
+/// The hour of a time within its day, from 0.
+fn hour_of(time: i64) -> u32 {
+    u32::try_from(time.rem_euclid(DAY_MS) / HOUR_MS).expect("a day has 24 hours")
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Day {
-    /// Days since the epoch.
-    number: i64,
-    /// Number of times before this day.
+struct TimesOfPeriod {
+    period: Period,
+    /// Number of times before this period.
     before: u64,
-    times: DayTimes,
+    times: PeriodTimes,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum DayTimes {
+enum PeriodTimes {
     /// Milliseconds since the start of the day, sorted: 4 bytes per event.
     Exact(Vec<u32>),
     /// Number of times.
@@ -35,11 +101,11 @@ enum DayTimes {
 pub enum TimePosition {
     /// At this time, epoch milliseconds.
     At(i64),
-    /// In this day (days since the epoch), of which only the count is known.
+    /// In this day (days since the epoch), of which not all individual times are known.
     InDay(i64),
 }
 
-impl DayTimes {
+impl PeriodTimes {
     fn count(&self) -> u64 {
         match self {
             Self::Exact(times) => times.len() as u64,
@@ -51,27 +117,29 @@ impl DayTimes {
 impl Times {
     /// Returns an empty list of times.
     pub const fn new() -> Self {
-        Self { days: Vec::new() }
+        Self { periods: Vec::new() }
     }
 
     /// Returns the number of times at or before `to`.
     ///
     /// # Panics
-    /// If `to` is within a day of which only the count is known, so that the number is unknown.
+    /// If `to` is within a period of which only the count is known, so that the number is unknown.
     pub fn upto(&self, to: i64) -> u64 {
-        let day = day_of(to);
-        let at = self.days.partition_point(|one| one.number < day);
-        match self.days.get(at) {
+        let at = self.periods.partition_point(|one| one.period.last() < to);
+        match self.periods.get(at) {
             None => self.number(),
-            Some(one) if one.number > day => one.before,
+            Some(one) if one.period.start > to => one.before,
             Some(one) => {
-                let within = within_day(to);
                 let inside = match &one.times {
-                    DayTimes::Exact(times) => times.partition_point(|time| *time <= within) as u64,
-                    DayTimes::Count(count) => {
+                    PeriodTimes::Exact(times) => {
+                        let within = within_day(to);
+                        times.partition_point(|time| *time <= within) as u64
+                    }
+                    PeriodTimes::Count(count) => {
                         assert!(
-                            i64::from(within) == DAY_MS - 1,
-                            "{to} is within day {day}, of which only the count is known"
+                            one.period.last() == to,
+                            "{to} is within {:?}, of which only the count is known",
+                            one.period
                         );
                         *count
                     }
@@ -88,12 +156,12 @@ impl Times {
 
     /// Returns the number of times.
     pub fn number(&self) -> u64 {
-        self.days.last().map_or(0, |last| last.before + last.times.count())
+        self.periods.last().map_or(0, |last| last.before + last.times.count())
     }
 
     /// Whether there are no times.
     pub fn is_empty(&self) -> bool {
-        self.days.is_empty()
+        self.periods.is_empty()
     }
 
     /// Returns the position of the n-th last time at or before `to`. If there are fewer times,
@@ -104,13 +172,14 @@ impl Times {
             return None;
         }
         let skipped = until.saturating_sub(n);
-        let at = self.days.partition_point(|one| one.before <= skipped).checked_sub(1)?;
-        let one = self.days.get(at)?;
+        let at = self.periods.partition_point(|one| one.before <= skipped).checked_sub(1)?;
+        let one = self.periods.get(at)?;
+        let day = day_of(one.period.start);
         Some(match &one.times {
-            DayTimes::Count(_) => TimePosition::InDay(one.number),
-            DayTimes::Exact(times) => {
+            PeriodTimes::Count(_) => TimePosition::InDay(day),
+            PeriodTimes::Exact(times) => {
                 let within = times.get(usize::try_from(skipped - one.before).ok()?)?;
-                TimePosition::At(one.number * DAY_MS + i64::from(*within))
+                TimePosition::At(day * DAY_MS + i64::from(*within))
             }
         })
     }
@@ -125,20 +194,20 @@ impl FromIterator<i64> for Times {
     fn from_iter<I: IntoIterator<Item = i64>>(times: I) -> Self {
         let mut builder = TimesBuilder::default();
         for time in times {
-            builder.add(day_of(time), &[within_day(time)], &[]);
+            builder.add(Period::day(day_of(time)), &[within_day(time)], &[]);
         }
         builder.finish()
     }
 }
 
-/// Builds [`Times`] from additions and removals by day, in any order.
+/// Builds [`Times`] from additions and removals by period, in any order. Periods do not overlap.
 #[derive(Debug, Default)]
 pub struct TimesBuilder {
-    days: BTreeMap<i64, DayChanges>,
+    periods: BTreeMap<Period, PeriodChanges>,
 }
 
 #[derive(Debug, Default)]
-struct DayChanges {
+struct PeriodChanges {
     added: Vec<u32>,
     removed: Vec<u32>,
     added_count: u64,
@@ -146,39 +215,39 @@ struct DayChanges {
 }
 
 impl TimesBuilder {
-    /// Adds and removes times of a day, in milliseconds since its start.
-    pub fn add(&mut self, day: i64, added: &[u32], removed: &[u32]) {
-        let changes = self.days.entry(day).or_default();
+    /// Adds and removes times of a period, in milliseconds since the start of its day.
+    pub fn add(&mut self, period: Period, added: &[u32], removed: &[u32]) {
+        let changes = self.periods.entry(period).or_default();
         changes.added.extend_from_slice(added);
         changes.removed.extend_from_slice(removed);
     }
 
-    /// Adds and removes times of a day that needs only a count. For one day, use this or
+    /// Adds and removes times of a period that needs only a count. For one period, use this or
     /// [`Self::add`], not both.
-    pub fn add_counts(&mut self, day: i64, added: u64, removed: u64) {
-        let changes = self.days.entry(day).or_default();
+    pub fn add_counts(&mut self, period: Period, added: u64, removed: u64) {
+        let changes = self.periods.entry(period).or_default();
         changes.added_count += added;
         changes.removed_count += removed;
     }
 
     /// Returns the remaining times.
     pub fn finish(self) -> Times {
-        let mut days = Vec::with_capacity(self.days.len());
+        let mut periods = Vec::with_capacity(self.periods.len());
         let mut before = 0;
-        for (day, changes) in self.days {
+        for (period, changes) in self.periods {
             let count = changes.added_count.saturating_sub(changes.removed_count);
             let times = if count > 0 {
-                DayTimes::Count(count)
+                PeriodTimes::Count(count)
             } else {
-                DayTimes::Exact(subtract(changes.added, changes.removed))
+                PeriodTimes::Exact(subtract(changes.added, changes.removed))
             };
             let count = times.count();
             if count > 0 {
-                days.push(Day { number: day, before, times });
+                periods.push(TimesOfPeriod { period, before, times });
                 before += count;
             }
         }
-        Times { days }
+        Times { periods }
     }
 }
 
@@ -205,10 +274,10 @@ mod tests {
     #[test]
     fn removal_removes_one_of_several_equal_times() {
         let mut builder = TimesBuilder::default();
-        builder.add(1, &[5, 3, 5], &[]);
-        builder.add(1, &[9], &[5, 4]);
-        builder.add_counts(0, 4, 1);
-        builder.add_counts(2, 1, 1);
+        builder.add(Period::day(1), &[5, 3, 5], &[]);
+        builder.add(Period::day(1), &[9], &[5, 4]);
+        builder.add_counts(Period::day(0), 4, 1);
+        builder.add_counts(Period::day(2), 1, 1);
         let times = builder.finish();
         assert_eq!(times.number(), 6);
         assert_eq!(times.between(DAY_MS - 1, DAY_MS + 5), 2);
@@ -223,8 +292,34 @@ mod tests {
     #[should_panic(expected = "only the count is known")]
     fn position_within_a_day_with_only_a_count_panics() {
         let mut builder = TimesBuilder::default();
-        builder.add_counts(0, 4, 0);
+        builder.add_counts(Period::day(0), 4, 0);
         builder.finish().upto(7);
+    }
+
+    #[test]
+    fn hours_of_a_day_can_have_counts_or_times() {
+        let hour = |hour| Period::hour(1, hour);
+        let times = [0, 2].map(|at| u32::try_from(HOUR_MS * 3).unwrap() + at);
+        let mut builder = TimesBuilder::default();
+        builder.add_counts(hour(2), 5, 0);
+        builder.add(hour(3), &times, &[]);
+        builder.add_counts(hour(23), 1, 0);
+        let built = builder.finish();
+        let start = DAY_MS + 3 * HOUR_MS;
+        for (to, expected) in [
+            (DAY_MS - 1, 0),
+            (DAY_MS + 2 * HOUR_MS - 1, 0),
+            (start - 1, 5),
+            (start, 6),
+            (start + 2, 7),
+            (start + HOUR_MS, 7),
+            (2 * DAY_MS - 1, 8),
+            (2 * DAY_MS, 8),
+        ] {
+            assert_eq!(built.upto(to), expected, "{to}");
+        }
+        assert_eq!(built.nth_last(2, start + 2), Some(TimePosition::At(start)));
+        assert_eq!(built.nth_last(3, start + 2), Some(TimePosition::InDay(1)));
     }
 
     proptest::proptest! {

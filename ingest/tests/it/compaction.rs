@@ -5,11 +5,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bouncewatch_fixtures::traffic::{DEFAULT_END, Envelope, Options, Shuffle, Traffic};
+use bouncewatch_schemas::event::EventKind;
 use bouncewatch_schemas::table;
 use bouncewatch_store::compact::{CompactLimits, CompactReport, CompactSettings, compact};
 use bouncewatch_store::compacted_name::{CompactedName, complete_sets, is_compacted};
 use bouncewatch_store::quarantine::list;
-use bouncewatch_store::{Segment, Store};
+use bouncewatch_store::{Segment, SegmentContent, Store};
 use serde_json::{Map, Value};
 
 use crate::fault_injecting_store::{Fault, FaultInjectingStore};
@@ -18,13 +19,14 @@ use crate::test_store::{NOW, TestStore};
 
 const MINUTE: i64 = 60_000;
 
-/// Settings with limits so small that a day needs several segments, passes, batches and row groups.
+/// Settings with limits so small that a day needs several segments of both contents, passes, batches and row groups.
 fn settings(grace_ms: i64) -> CompactSettings {
     let limits = CompactLimits {
         pass_rows_max: 100,
         segment_rows_max: 200,
         batch_rows: 7,
         row_group_rows: 11,
+        split_rows_min: 100,
         open_day_segments_min: 3,
         ..CompactLimits::default()
     };
@@ -189,6 +191,11 @@ async fn compact_assigns_each_key_to_one_segment_under_every_limit() {
         (CompactLimits { pass_bytes_max: 5_000, ..large }, false),
         (CompactLimits { batch_rows: 1, ..large }, false),
         (CompactLimits { row_group_rows: 1, pass_rows_max: 10, ..large }, false),
+        (CompactLimits { split_rows_min: 1, ..large }, true),
+        (
+            CompactLimits { split_rows_min: 1, segment_rows_max: 30, pass_rows_max: 9, ..large },
+            true,
+        ),
         (
             CompactLimits {
                 segment_rows_max: 30,
@@ -208,16 +215,24 @@ async fn compact_assigns_each_key_to_one_segment_under_every_limit() {
         assert_eq!(test.known().await, expected, "{limits:?}");
         test.assert_compacted().await;
         let segments = test.store.segments(table::EVENTS).await.unwrap();
-        let mut keys_by_day = BTreeMap::<i64, Vec<(usize, usize, i64, i64)>>::new();
+        let mut keys_by_day =
+            BTreeMap::<(i64, SegmentContent), Vec<(usize, usize, i64, i64)>>::new();
         for segment in &segments {
             let name = CompactedName::parse(segment.name()).unwrap();
             let path = test.path().join(segment.path.as_ref());
             let rows = rows_of_file(&path, table::COLUMNS);
+            let is_split = name.content != SegmentContent::Any;
+            assert_eq!(is_split, limits.split_rows_min == 1);
+            let of_split = |part: usize| if is_split { part.div_ceil(2) } else { part };
             let keys = rows.iter().map(|row| {
+                let kind = EventKind::parse(row[table::KIND].as_str().unwrap()).unwrap();
+                let is_failure = name.content == SegmentContent::Failures;
+                assert!(!is_split || kind.is_failure() == is_failure, "{kind:?} in {name:?}");
                 let key = |column: &str| row[column].as_i64().unwrap();
-                (name.part, name.parts, key(table::MESSAGE_KEY), key(table::EVENT_KEY))
+                let (part, parts) = (of_split(name.part), of_split(name.parts));
+                (part, parts, key(table::MESSAGE_KEY), key(table::EVENT_KEY))
             });
-            keys_by_day.entry(segment.day).or_default().extend(keys);
+            keys_by_day.entry((segment.day, name.content)).or_default().extend(keys);
         }
         for keys in keys_by_day.values_mut() {
             // rows of a segment are sorted by key: sorting by part only must sort a day by key
@@ -230,7 +245,8 @@ async fn compact_assigns_each_key_to_one_segment_under_every_limit() {
                 assert!(range.contains(&i128::from(*message_key)), "{part} of {parts}: {limits:?}");
             }
         }
-        assert_eq!(segments.len() > keys_by_day.len(), has_several_segments, "{limits:?}");
+        let days: BTreeSet<i64> = keys_by_day.keys().map(|(day, _)| *day).collect();
+        assert_eq!(segments.len() > days.len(), has_several_segments, "{limits:?}");
     }
 }
 

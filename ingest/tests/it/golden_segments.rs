@@ -15,7 +15,7 @@ use bouncewatch_schemas::table::{self, Column};
 use bouncewatch_schemas::time::day_of;
 use bouncewatch_store::compact::{CompactLimits, CompactSettings, compact};
 use bouncewatch_store::quarantine::{QuarantineSegment, list};
-use bouncewatch_store::segment::EventSegment;
+use bouncewatch_store::segment::{EncodedSegment, EventSegment};
 use bouncewatch_store::send_counts::{publish, read_all};
 use bouncewatch_store::{Store, check_segment_file};
 use parquet::file::reader::{FileReader, SerializedFileReader};
@@ -286,8 +286,9 @@ async fn golden_segments_of_the_current_version_are_written_today() {
     let store = Store::in_folder(place.path()).unwrap();
     let mut events = EventSegment::default();
     push_events(&mut events);
-    let bytes = events.finish().unwrap();
-    store.publish(table::EVENTS, day_of(EVENT_AT), NOW, bytes).await.unwrap();
+    for EncodedSegment { content, bytes } in events.finish().unwrap() {
+        store.publish_events(day_of(EVENT_AT), NOW, content, bytes).await.unwrap();
+    }
     let mut quarantine = QuarantineSegment::default();
     quarantine.push(b"broken", "not_json", "line 1", "golden.json", NOW);
     quarantine.push(b"\xff\x00", "not_an_event", "", "golden.json", NOW + 1);
@@ -311,6 +312,12 @@ async fn golden_segments_of_the_current_version_are_written_today() {
             let text = serde_json::to_string_pretty(&content_today).unwrap();
             std::fs::write(golden.with_extension("json"), text + "\n").unwrap();
         }
-        assert_eq!(content_today, content(&golden, columns), "{table}");
+        // the order of the rows is no part of the format
+        let sorted = |mut content: Value| {
+            content["rows"].as_array_mut().unwrap().sort_by_key(Value::to_string);
+            content
+        };
+        let is_equal = sorted(content_today) == sorted(content(&golden, columns));
+        assert!(is_equal, "{table}: other schema or rows than in {}", golden.display());
     }
 }

@@ -1,5 +1,6 @@
 //! Reading, writing and replacing small objects beside the tables.
 
+use std::ops::Range;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
@@ -91,6 +92,16 @@ impl BucketFiles {
     /// If it exists and cannot be read.
     pub fn read_object(&self, path: &str) -> Result<Option<Vec<u8>>, StoreError> {
         self.runtime.block_on(self.store.get(&self.store.path(path)))
+    }
+
+    /// A part of an object that is never replaced.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn read_object_range(&self, path: &str, range: Range<u64>) -> Result<Vec<u8>, StoreError> {
+        let location = self.store.path(path);
+        let part = self.runtime.block_on(self.store.objects().get_range(&location, range));
+        part.map(Vec::from).map_err(self.store.object_error("read", &location))
     }
 
     /// Removes an object. An object that does not exist is no error.

@@ -1,8 +1,10 @@
 //! Compaction of a day of the event table, one range of keys at a time, so that memory does not
 //! grow with the size of the day.
 
-use arrow_array::{BooleanArray, RecordBatch};
+use arrow_array::cast::AsArray;
+use arrow_array::{Array, BooleanArray, RecordBatch, StringArray};
 use arrow_select::interleave::interleave_record_batch;
+use bouncewatch_schemas::event::EventKind;
 use bouncewatch_schemas::table;
 use futures::{StreamExt, TryStreamExt, stream};
 use parquet::arrow::ProjectionMask;
@@ -16,11 +18,20 @@ use crate::error::StoreError;
 use crate::layout::unique_name;
 use crate::open::Segment;
 use crate::schema::table_schema;
+use crate::segment_content::SegmentContent;
 use crate::segment_writer::{RowOrder, SegmentWriter};
 use crate::upgrade::{hashes, upgrade};
 
 /// Rows that are decoded at a time.
 const READ_ROWS: usize = 8 * 1024;
+
+/// A segment of a set that is being written.
+struct Output<'a> {
+    writer: SegmentWriter<'a>,
+    content: SegmentContent,
+    /// Events that keep several rows because their copies conflict.
+    conflicts: u64,
+}
 
 /// `message_key` and `event_key` of a row.
 type RowKey = (i64, i64);
@@ -35,46 +46,88 @@ impl DayTask<'_> {
         let plan = ShardPlan::new(&size, self.limits);
         let set_name = unique_name(self.now);
         let mut set = CompactedSet { rows_before: size.rows, ..CompactedSet::default() };
+        let contents: &[SegmentContent] = if size.rows < self.limits.split_rows_min {
+            &[SegmentContent::Any]
+        } else {
+            &[SegmentContent::Others, SegmentContent::Failures]
+        };
+        let parts = number(plan.segments) * contents.len();
         for segment in 0..plan.segments {
-            let number = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
-            let (part, parts) = (number(segment + 1), number(plan.segments));
-            let name = CompactedName { set: &set_name, part, parts };
-            if !self.publish_shard(&name, plan.ranges(segment), &mut set).await? {
+            let name = |(at, content): (usize, &SegmentContent)| {
+                let part = number(segment) * contents.len() + at + 1;
+                CompactedName { set: &set_name, part, parts, content: *content }
+            };
+            let names: Vec<CompactedName<'_>> = contents.iter().enumerate().map(name).collect();
+            if !self.publish_shard(&names, plan.ranges(segment), &mut set).await? {
                 return Ok(None);
             }
         }
         Ok(Some(set))
     }
 
-    /// Writes and publishes the events of some ranges of keys. Returns false if an input was removed during the merge.
+    /// Writes and publishes the events of some ranges of keys, as a segment for each of `names`. Returns false if an
+    /// input was removed during the merge.
     async fn publish_shard(
         &self,
-        name: &CompactedName<'_>,
+        names: &[CompactedName<'_>],
         ranges: impl Iterator<Item = KeyRange>,
         set: &mut CompactedSet,
     ) -> Result<bool, StoreError> {
-        let order = RowOrder::ByKey { row_group_rows: self.limits.row_group_rows };
-        let mut writer = SegmentWriter::new(self.store, self.table, self.day, &name.stem(), order)?;
-        let mut conflicts = 0;
-        for range in ranges {
-            match self.write_range(range, &mut writer).await {
-                Ok(events) => conflicts += events,
-                Err(error) => return Err(writer.abandon_after(error).await),
-            }
+        let mut outputs = Vec::with_capacity(names.len());
+        let published = match self.write_outputs(names, ranges, &mut outputs).await {
+            Ok(()) => self.publish_outputs(&mut outputs, set).await,
+            Err(error) => Err(error),
+        };
+        for output in outputs {
+            output.writer.abandon_quietly().await;
         }
-        set.conflicts += conflicts;
-        if conflicts == 0 {
-            writer.add_footer_value(table::UNIQUE_KEY, "true".to_owned());
-        }
-        self.publish(writer, set).await
+        published
     }
 
-    /// Writes the events of a range of keys, sorted by key. Returns the number of events that keep several rows.
+    async fn write_outputs<'t>(
+        &'t self,
+        names: &[CompactedName<'_>],
+        ranges: impl Iterator<Item = KeyRange>,
+        outputs: &mut Vec<Output<'t>>,
+    ) -> Result<(), StoreError> {
+        let order = RowOrder::ByKey { row_group_rows: self.limits.row_group_rows };
+        for name in names {
+            let (store, table) = (self.store, self.table);
+            let writer = SegmentWriter::new(store, table, self.day, &name.stem(), order)?;
+            outputs.push(Output { writer, content: name.content, conflicts: 0 });
+        }
+        for range in ranges {
+            self.write_range(range, outputs).await?;
+        }
+        Ok(())
+    }
+
+    /// Publishes the outputs in their order. Those that are not published stay in the list. Returns false if an input
+    /// was removed during the merge.
+    async fn publish_outputs(
+        &self,
+        outputs: &mut Vec<Output<'_>>,
+        set: &mut CompactedSet,
+    ) -> Result<bool, StoreError> {
+        outputs.reverse();
+        while let Some(mut output) = outputs.pop() {
+            set.conflicts += output.conflicts;
+            if output.conflicts == 0 {
+                output.writer.add_footer_value(table::UNIQUE_KEY, "true".to_owned());
+            }
+            if !self.publish(output.writer, set).await? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Writes the events of a range of keys to the outputs, sorted by key.
     async fn write_range(
         &self,
         range: KeyRange,
-        writer: &mut SegmentWriter<'_>,
-    ) -> Result<u64, StoreError> {
+        outputs: &mut [Output<'_>],
+    ) -> Result<(), StoreError> {
         let batches = stream::iter(self.live).map(|segment| self.read_range(segment, range));
         let batches: Vec<Vec<RecordBatch>> = batches.buffered(READS_AT_ONCE).try_collect().await?;
         let batches: Vec<&RecordBatch> = batches.iter().flatten().collect();
@@ -87,18 +140,32 @@ impl DayTask<'_> {
             order.extend(keys.enumerate().map(|(row, key)| (key, (batch, row))));
         }
         order.sort_unstable();
-        let mut conflicts = 0;
-        let mut rest = order.as_slice();
-        while !rest.is_empty() {
-            let (batch, after) = rest.split_at(batch_length(rest, self.limits.batch_rows));
-            rest = after;
-            let indices: Vec<RowIndex> = batch.iter().map(|(_, index)| *index).collect();
-            let sorted = interleave_record_batch(&batches, &indices).map_err(StoreError::build)?;
-            let merged = merge::merge(sorted).map_err(StoreError::build)?;
-            conflicts += merged.conflicts;
-            writer.write(&merged.rows).await?;
+        let kinds = batches.iter().map(|batch| batch.column_by_name(table::KIND));
+        let kinds: Vec<Option<&StringArray>> =
+            kinds.map(|kinds| kinds.and_then(|kinds| kinds.as_string_opt())).collect();
+        // copies of an event have the same kind: it is part of the key
+        let is_failure = |(batch, row): RowIndex| {
+            let kind = kinds[batch].filter(|kinds| kinds.is_valid(row));
+            let kind = kind.and_then(|kinds| EventKind::parse(kinds.value(row)));
+            kind.is_some_and(EventKind::is_failure)
+        };
+        for Output { writer, content, conflicts } in outputs {
+            let is_of_output =
+                |(_, index): &&(RowKey, RowIndex)| content.contains(is_failure(*index));
+            let own: Vec<(RowKey, RowIndex)> = order.iter().filter(is_of_output).copied().collect();
+            let mut rest = own.as_slice();
+            while !rest.is_empty() {
+                let (batch, after) = rest.split_at(batch_length(rest, self.limits.batch_rows));
+                rest = after;
+                let indices: Vec<RowIndex> = batch.iter().map(|(_, index)| *index).collect();
+                let sorted =
+                    interleave_record_batch(&batches, &indices).map_err(StoreError::build)?;
+                let merged = merge::merge(sorted).map_err(StoreError::build)?;
+                *conflicts += merged.conflicts;
+                writer.write(&merged.rows).await?;
+            }
         }
-        Ok(conflicts)
+        Ok(())
     }
 
     /// Rows of a segment with keys in a range.
@@ -131,6 +198,10 @@ impl DayTask<'_> {
             Err(error) => Err(self.store.parquet_error(segment, error).await),
         }
     }
+}
+
+fn number(number: u64) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
 }
 
 /// Number of rows of the next batch: at least `batch_rows` unless fewer are left, and all copies of its last event.

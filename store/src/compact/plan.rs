@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::error::Problem;
+use crate::segment_content::SPLIT_ROWS_MIN;
 use crate::segment_writer::SORTED_ROW_GROUP_ROWS;
 
 /// Limits of memory and of segment sizes.
@@ -20,6 +21,8 @@ pub struct CompactLimits {
     pub batch_rows: usize,
     /// Rows per row group of a compacted segment.
     pub row_group_rows: usize,
+    /// Minimum number of rows of a day, copies included, that are divided into failures and other events.
+    pub split_rows_min: u64,
     /// Minimum number of live segments at which a day that is not over is compacted.
     pub open_day_segments_min: usize,
 }
@@ -33,6 +36,7 @@ impl Default for CompactLimits {
             segment_bytes_max: 512 * 1024 * 1024,
             batch_rows: 16 * 1024,
             row_group_rows: SORTED_ROW_GROUP_ROWS,
+            split_rows_min: SPLIT_ROWS_MIN as u64,
             open_day_segments_min: 32,
         }
     }

@@ -17,7 +17,7 @@ use crate::scan::failure::FailureQuery;
 use crate::scan::history_part::{HistoryPart, HistoryQuery};
 use crate::scan::store_scan::{RowLimits, StoreScan};
 use crate::scan::test_store::{TestRow, publish};
-use crate::scan::timelines::{ExactDays, Timelines};
+use crate::scan::timelines::{ExactHours, Timelines};
 use crate::timeline::{
     Basis, Dimension, EXCLUSION_REASON, Grouping, NO_FEEDBACK, Outcome, ScopeValues,
 };
@@ -33,7 +33,21 @@ fn publish_all(store: &Path, batch: usize, rows: &[(TestRow, u32)]) {
         segments.entry((*segment, day_of(row.at))).or_default().push(*row);
     }
     for ((segment, day), rows) in segments {
-        publish(store, &format!("{batch}-{segment}-{day}.parquet"), &rows);
+        let name = format!("{batch}-{segment}-{day}");
+        // every second segment is stored as two: failures and other events
+        if segment % 2 == 0 {
+            publish(store, &format!("{name}.parquet"), &rows);
+            continue;
+        }
+        let kind = |row: &TestRow| EventKind::parse(row.kind.unwrap_or_default());
+        let is_failure = |row: &TestRow| kind(row).is_some_and(EventKind::is_failure);
+        let (failures, others): (Vec<TestRow>, Vec<TestRow>) =
+            rows.into_iter().partition(is_failure);
+        for (mark, rows) in [("failures", failures), ("others", others)] {
+            if !rows.is_empty() {
+                publish(store, &format!("{name}.{mark}.parquet"), &rows);
+            }
+        }
     }
 }
 
@@ -83,12 +97,12 @@ fn counts_of(timelines: &Timelines, after: i64, to: i64) -> Counts {
 fn assert_counts(scan: &StoreScan, rows: &[TestRow], span: Span) {
     let Span { basis, from, middle, to, counted_from, .. } = span;
     let naive = Naive::new(rows, span.service, to);
-    let exact_days = ExactDays::of([from, middle, to]);
+    let exact = ExactHours::of([from, middle, to]);
     for groupings in groupings() {
         let query = HistoryQuery { groupings: &groupings, basis, counted_from };
         let mut part = HistoryPart::new(scan, query, from, to).unwrap();
         part.load_pairs().unwrap();
-        let history = part.history(&exact_days).unwrap();
+        let history = part.history(&exact).unwrap();
         for (grouping, timelines) in groupings.iter().zip(&history.by_grouping) {
             for timeline in timelines.values() {
                 assert!(timeline.times.values().any(|times| times.number() > 0));
@@ -193,7 +207,8 @@ fn reports_and_pairs_count_once_by_provider() {
     let (from, middle, to) = (START - 1, START, START + 10);
     let span =
         Span { service: Service::Ses, basis: Basis::Event, from, middle, to, counted_from: None };
-    let unlimited = RowLimits { shard: u64::MAX, failure_shard: u64::MAX, batch: u64::MAX };
+    let unlimited =
+        RowLimits { shard: u64::MAX, failure_shard: u64::MAX, batch: u64::MAX, long_list: 2 };
     let scan = StoreScan::open(store.path(), Service::Ses, &[], unlimited).unwrap();
     assert_counts(&scan, &rows, span);
     let naive = Naive::new(&rows, Service::Ses, to);
@@ -222,7 +237,7 @@ proptest! {
         let basis = if by_send { Basis::Send } else { Basis::Event };
         let span = Span { service, basis, from, middle, to, counted_from };
         let limit = if is_limited { 50 } else { u64::MAX };
-        let limits = RowLimits { shard: limit, failure_shard: limit, batch: limit };
+        let limits = RowLimits { shard: limit, failure_shard: limit, batch: limit, long_list: 100 };
         let store = tempfile::tempdir().unwrap();
         publish_all(store.path(), 0, &rows);
         let mut all: Vec<TestRow> = rows.iter().map(|(row, _)| *row).collect();

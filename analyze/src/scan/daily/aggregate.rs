@@ -1,29 +1,33 @@
 //! The file of daily aggregates of one day; its format is documented in docs/src/format.md.
 //!
 //! The index contains, for each scope, outcome and day, the number of times and their position. The times are read only
-//! for days where counts are not enough, such as the first and last day of a window.
+//! for days where counts are not enough, such as the first and last day of a window, and there only the hours that are
+//! needed.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::{Read, Write};
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use bouncewatch_schemas::time::day_of;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::error::AnalyzeError;
 use crate::scan::daily::delta::{ScopeDelta, TimelineDelta};
 use crate::scan::daily::shared_times::SharedTimes;
+use crate::scan::daily::time_lists::{AggregateTimes, DayList, PARTS, SHORT_LISTS, encode_lists};
 use crate::timeline::ScopeValues;
-use crate::timeline::times::{subtract, within_day};
 
 /// First bytes of a file; the last byte is the version of the format.
-const MAGIC: [u8; 8] = *b"bwdaily\x04";
-/// Bytes before the index: magic, length of the index, checksum of the index, checksum of the times.
-const HEADER_BYTES: usize = 8 + 3 * 8;
+const MAGIC: [u8; 8] = *b"bwdaily\x05";
+/// Bytes before the index: magic, length of the index, checksum of the index.
+const HEADER_BYTES: usize = 8 + 2 * 8;
+/// Maximum number of parts that are fetched one by one; for more, the whole object is fetched.
+const SINGLE_PARTS_MAX: usize = 3;
 /// Maximum buffer for an index before it is read; most have less than 1 KiB.
 const INDEX_CAPACITY_MAX: u64 = 64 * 1024;
 /// Number of files that this process has staged; makes the names of staged files unique.
@@ -41,15 +45,18 @@ pub(in crate::scan) struct DailyAggregate {
 #[derive(Debug)]
 enum EncodedTimes {
     Memory(Vec<u8>),
+    /// In a file, from a position on.
     File {
         path: PathBuf,
-        checksum: u64,
+        start: u64,
     },
-    /// In a bucket; fetched to a file when they are needed.
+    /// In a bucket, from a position of the object on; fetched when they are needed. `path` is the local file.
     Bucket {
         path: PathBuf,
-        checksum: u64,
+        start: u64,
         shared: SharedTimes,
+        /// The part with the short lists, if it is in the catalog.
+        short_lists: Option<Vec<u8>>,
     },
 }
 
@@ -62,6 +69,32 @@ pub(in crate::scan) struct AggregateIndex {
     pub(in crate::scan) first_segment_day: i64,
     /// Scopes, sorted.
     pub(in crate::scan) scopes: Vec<ScopeIndex>,
+    /// Parts of the encoded times.
+    parts: Vec<Part>,
+}
+
+/// A part of the encoded times. The parts follow each other.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Part {
+    bytes: u64,
+    checksum: u64,
+}
+
+impl AggregateIndex {
+    /// Position of a part in the encoded times.
+    fn range_of(&self, part: usize) -> Range<u64> {
+        let start: u64 = self.parts.iter().take(part).map(|one| one.bytes).sum();
+        start..start + self.parts.get(part).map_or(0, |one| one.bytes)
+    }
+
+    fn is_intact(&self, part: usize, bytes: &[u8]) -> bool {
+        self.parts.get(part).is_some_and(|one| one.checksum == xxh3_64(bytes))
+    }
+
+    /// Whether there are times in other parts than that of the short lists.
+    pub(super) fn has_long_lists(&self) -> bool {
+        self.parts.iter().skip(1).any(|part| part.bytes > 0)
+    }
 }
 
 /// Index of one scope.
@@ -73,39 +106,28 @@ pub(in crate::scan) struct ScopeIndex {
     pub(in crate::scan) lists: Vec<DayList>,
 }
 
-/// Index of the added and removed times of one outcome in one day.
-#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(in crate::scan) struct DayList {
-    /// Code of the outcome.
-    pub(in crate::scan) outcome_code: i32,
-    pub(in crate::scan) day: i64,
-    /// Number of added times.
-    pub(in crate::scan) plus: u64,
-    /// Number of removed times.
-    pub(in crate::scan) minus: u64,
-    /// Offset of this list in the encoded times.
-    start: usize,
-}
-
 impl DailyAggregate {
-    /// Encodes changes. Omits times that are both added and removed.
+    /// Encodes changes. Omits times that are both added and removed. A list with at least `long_min` times is long.
     pub(in crate::scan) fn new(
         delta: TimelineDelta,
         fingerprint: u64,
         first_segment_day: i64,
+        long_min: usize,
     ) -> Self {
         let mut scopes = Vec::with_capacity(delta.scopes.len());
-        let mut times = Vec::new();
+        let mut times = vec![Vec::new(); PARTS];
         for (values, change) in delta.scopes {
             let ScopeDelta { first_send, first_delivery, lists } = change;
             let lists = lists
                 .into_iter()
-                .flat_map(|(code, changes)| encode_lists(code, changes, &mut times))
+                .flat_map(|(code, changes)| encode_lists(code, changes, long_min, &mut times))
                 .collect();
             scopes.push(ScopeIndex { values, first_send, first_delivery, lists });
         }
-        let index = AggregateIndex { fingerprint, first_segment_day, scopes };
-        Self { index, times: EncodedTimes::Memory(times) }
+        let part = |times: &Vec<u8>| Part { bytes: times.len() as u64, checksum: xxh3_64(times) };
+        let parts = times.iter().map(part).collect();
+        let index = AggregateIndex { fingerprint, first_segment_day, scopes, parts };
+        Self { index, times: EncodedTimes::Memory(times.concat()) }
     }
 
     /// Reads the index of a file; `None` if there is no file, or if its format or checksum is wrong.
@@ -127,33 +149,28 @@ impl DailyAggregate {
         if index.len() as u64 != bytes || xxh3_64(&index) != checksum {
             return None;
         }
-        let index = postcard::from_bytes(&index).ok()?;
-        let times = EncodedTimes::File { path: path.to_path_buf(), checksum: number(24)? };
-        Some(Self { index, times })
+        let start = HEADER_BYTES as u64 + bytes;
+        let times = EncodedTimes::File { path: path.to_path_buf(), start };
+        Some(Self { index: postcard::from_bytes(&index).ok()?, times })
     }
 
-    /// Decodes an index of aggregates in a bucket; `None` if it is invalid. `path` is the file to which the times are
-    /// fetched when they are needed.
+    /// Decodes an index of aggregates in a bucket; `None` if it is invalid. `path` is the local file.
     pub(super) fn shared(
         index: &[u8],
-        checksum: u64,
+        short_lists: Option<&[u8]>,
         path: &Path,
         shared: SharedTimes,
     ) -> Option<Self> {
+        let start = (HEADER_BYTES + index.len()) as u64;
         let index = postcard::from_bytes(index).ok()?;
-        let times = EncodedTimes::Bucket { path: path.to_path_buf(), checksum, shared };
-        Some(Self { index, times })
+        let (path, short_lists) = (path.to_path_buf(), short_lists.map(<[u8]>::to_vec));
+        Some(Self { index, times: EncodedTimes::Bucket { path, start, shared, short_lists } })
     }
 
-    /// Decodes an index and takes its encoded times; `None` if the index is invalid.
-    pub(super) fn decode(index: &[u8], times: Vec<u8>) -> Option<Self> {
-        let index = postcard::from_bytes(index).ok()?;
-        Some(Self { index, times: EncodedTimes::Memory(times) })
-    }
-
-    /// Returns the encoded times; `None` if they cannot be read.
-    pub(super) fn encoded_times(&self) -> Option<Vec<u8>> {
-        self.times().ok().map(|times| times.0.into_owned())
+    /// The part with the short lists; `None` if it cannot be read.
+    pub(super) fn short_lists(&self) -> Option<Vec<u8>> {
+        let mut times = self.times([SHORT_LISTS].into()).ok()?.0;
+        times.remove(&SHORT_LISTS).map(Cow::into_owned)
     }
 
     /// Encodes the index.
@@ -161,25 +178,15 @@ impl DailyAggregate {
         postcard::to_stdvec(&self.index).ok()
     }
 
-    /// Returns the checksum of the times.
-    pub(super) fn times_checksum(&self) -> u64 {
-        match &self.times {
-            EncodedTimes::Memory(times) => xxh3_64(times),
-            EncodedTimes::File { checksum, .. } | EncodedTimes::Bucket { checksum, .. } => {
-                *checksum
-            }
-        }
-    }
-
     /// Writes the file atomically. Afterwards the times are read from the file.
     pub(super) fn save(&mut self, path: &Path) -> std::io::Result<()> {
         let EncodedTimes::Memory(times) = &self.times else { return Ok(()) };
         let index = postcard::to_stdvec(&self.index).map_err(std::io::Error::other)?;
-        let checksum = xxh3_64(times);
-        let numbers = [index.len() as u64, xxh3_64(&index), checksum];
+        let numbers = [index.len() as u64, xxh3_64(&index)];
         let numbers: Vec<u8> = numbers.into_iter().flat_map(u64::to_le_bytes).collect();
         Self::write_parts(path, &[&MAGIC, &numbers, &index, times])?;
-        self.times = EncodedTimes::File { path: path.to_path_buf(), checksum };
+        let start = (HEADER_BYTES + index.len()) as u64;
+        self.times = EncodedTimes::File { path: path.to_path_buf(), start };
         Ok(())
     }
 
@@ -204,134 +211,79 @@ impl DailyAggregate {
         write().inspect_err(|_| _ = std::fs::remove_file(&staged))
     }
 
-    /// Returns the times of all lists.
+    /// Returns some parts of the encoded times.
     ///
     /// # Errors
     /// If the file is missing or damaged.
-    pub(in crate::scan) fn times(&self) -> Result<AggregateTimes<'_>, AnalyzeError> {
+    pub(in crate::scan) fn times(
+        &self,
+        parts: BTreeSet<usize>,
+    ) -> Result<AggregateTimes<'_>, AnalyzeError> {
+        if let EncodedTimes::Bucket { path, shared, .. } = &self.times
+            && parts.len() > SINGLE_PARTS_MAX
+            && Self::open(path).is_none_or(|local| local.index != self.index)
+        {
+            let file = shared.fetch().and_then(|file| Self::write_file(path, &file));
+            file.map_err(|source| AnalyzeError::Aggregate { path: path.clone(), source })?;
+        }
+        let read = |part| Ok((part, self.part(part)?));
+        Ok(AggregateTimes(parts.into_iter().map(read).collect::<Result<_, AnalyzeError>>()?))
+    }
+
+    /// Returns a part of the encoded times.
+    fn part(&self, part: usize) -> Result<Cow<'_, [u8]>, AnalyzeError> {
+        let range = self.index.range_of(part);
+        let read = |path: &Path, start: u64| {
+            let bytes = read_bytes(path, start, range.end - range.start)?;
+            let is_intact = self.index.is_intact(part, &bytes);
+            is_intact.then_some(bytes).ok_or_else(|| std::io::Error::other("checksum mismatch"))
+        };
+        let failed = |path: &Path, source| AnalyzeError::Aggregate { path: path.into(), source };
         match &self.times {
-            EncodedTimes::Memory(times) => Ok(AggregateTimes(Cow::Borrowed(times))),
-            EncodedTimes::File { path, checksum } => {
-                let times = read_times_of_file(path, *checksum);
-                let failed = |source| AnalyzeError::Aggregate { path: path.clone(), source };
-                Ok(AggregateTimes(Cow::Owned(times.map_err(failed)?)))
+            EncodedTimes::Memory(times) => {
+                let at = |position: u64| usize::try_from(position).unwrap_or(usize::MAX);
+                let bytes = times.get(at(range.start)..at(range.end)).unwrap_or_default();
+                Ok(Cow::Borrowed(bytes))
             }
-            EncodedTimes::Bucket { path, checksum, shared } => {
-                let times = read_times_of_file(path, *checksum).or_else(|_| {
-                    Self::write_file(path, &shared.fetch()?)?;
-                    read_times_of_file(path, *checksum).inspect_err(|_| shared.ignore_catalog())
+            EncodedTimes::File { path, start } => {
+                let bytes = read(path, start + range.start);
+                bytes.map(Cow::Owned).map_err(|source| failed(path, source))
+            }
+            EncodedTimes::Bucket { short_lists: Some(short), .. } if part == SHORT_LISTS => {
+                Ok(Cow::Borrowed(short))
+            }
+            EncodedTimes::Bucket { path, start, shared, .. } => {
+                let copy = part_path(path, part);
+                let local = read(path, start + range.start).or_else(|_| read(&copy, 0));
+                let bytes = local.or_else(|_| {
+                    let bytes = shared.fetch_range(start + range.start..start + range.end)?;
+                    if !self.index.is_intact(part, &bytes) {
+                        shared.ignore_catalog();
+                        return Err(std::io::Error::other("checksum mismatch"));
+                    }
+                    Self::write_file(&copy, &bytes)?;
+                    Ok(bytes)
                 });
-                let failed = |source| AnalyzeError::Aggregate { path: path.clone(), source };
-                Ok(AggregateTimes(Cow::Owned(times.map_err(failed)?)))
+                bytes.map(Cow::Owned).map_err(|source| failed(path, source))
             }
         }
     }
 }
 
-/// Appends the added and removed times of an outcome to `out`, and returns their index by day.
-fn encode_lists(
-    outcome_code: i32,
-    (plus, minus): (Vec<i64>, Vec<i64>),
-    out: &mut Vec<u8>,
-) -> Vec<DayList> {
-    let mut days: BTreeMap<i64, [Vec<u32>; 2]> = BTreeMap::new();
-    for (side, times) in [plus, minus].into_iter().enumerate() {
-        for time in times {
-            days.entry(day_of(time)).or_default()[side].push(within_day(time));
-        }
-    }
-    let mut lists = Vec::with_capacity(days.len());
-    for (day, [plus, minus]) in days {
-        // also sorts both lists
-        let (plus, minus) = if minus.is_empty() {
-            (subtract(plus, minus), Vec::new())
-        } else {
-            (subtract(plus.clone(), minus.clone()), subtract(minus, plus))
-        };
-        if plus.is_empty() && minus.is_empty() {
-            continue;
-        }
-        let start = out.len();
-        encode_times(out, &plus);
-        encode_times(out, &minus);
-        let (plus, minus) = (plus.len() as u64, minus.len() as u64);
-        lists.push(DayList { outcome_code, day, plus, minus, start });
-    }
-    lists
+/// The local copy of one part of an object.
+fn part_path(path: &Path, part: usize) -> PathBuf {
+    let mut copy = path.as_os_str().to_owned();
+    copy.push(format!(".{part}"));
+    copy.into()
 }
 
-fn read_times_of_file(path: &Path, checksum: u64) -> std::io::Result<Vec<u8>> {
-    let mut file = File::open(path)?;
-    let mut length = [0; 8];
-    file.seek(SeekFrom::Start(8))?;
-    file.read_exact(&mut length)?;
-    let start = (HEADER_BYTES as u64).saturating_add(u64::from_le_bytes(length));
-    file.seek(SeekFrom::Start(start))?;
-    let mut times = Vec::new();
-    file.read_to_end(&mut times)?;
-    if xxh3_64(&times) == checksum {
-        Ok(times)
-    } else {
-        Err(std::io::Error::other("checksum mismatch"))
-    }
-}
-
-/// Encoded times of daily aggregates.
-#[derive(Debug)]
-pub(in crate::scan) struct AggregateTimes<'a>(Cow<'a, [u8]>);
-
-impl AggregateTimes<'_> {
-    /// Returns the added and the removed times of a list, in milliseconds since the start of its day.
-    pub(in crate::scan) fn of(&self, list: &DayList) -> (Vec<u32>, Vec<u32>) {
-        let both = || {
-            let (plus, rest) = decode_times(self.0.get(list.start..)?, list.plus)?;
-            let (minus, _) = decode_times(rest, list.minus)?;
-            Some((plus, minus))
-        };
-        both().expect("the checksums of index and times match")
-    }
+fn read_bytes(path: &Path, start: u64, bytes: u64) -> std::io::Result<Vec<u8>> {
+    let mut read = vec![0; usize::try_from(bytes).map_err(std::io::Error::other)?];
+    File::open(path)?.read_exact_at(&mut read, start)?;
+    Ok(read)
 }
 
 #[expect(clippy::disallowed_methods, reason = "a lost aggregate is computed again: no fsync")]
 fn publish(staged: &Path, path: &Path) -> std::io::Result<()> {
     std::fs::rename(staged, path)
-}
-
-/// Writes sorted times as differences in LEB128: 7 bits per byte, lowest first.
-fn encode_times(out: &mut Vec<u8>, times: &[u32]) {
-    let mut previous = 0;
-    for time in times {
-        let mut rest = time - previous;
-        previous = *time;
-        while rest >= 0x80 {
-            out.push(low_bits(rest) | 0x80);
-            rest >>= 7;
-        }
-        out.push(low_bits(rest));
-    }
-}
-
-/// Returns the lowest 7 bits.
-fn low_bits(number: u32) -> u8 {
-    u8::try_from(number & 0x7f).expect("7 bits fit in a byte")
-}
-
-/// Reads `number` times, and returns them and the bytes after them; `None` if the bytes are invalid.
-fn decode_times(bytes: &[u8], number: u64) -> Option<(Vec<u32>, &[u8])> {
-    let mut times = Vec::with_capacity(usize::try_from(number).ok()?.min(bytes.len()));
-    let mut bytes = bytes.iter();
-    let mut time = 0_u32;
-    for _ in 0..number {
-        let mut shift = 0;
-        loop {
-            let byte = *bytes.next()?;
-            time = time.checked_add(u32::from(byte & 0x7f).checked_shl(shift)?)?;
-            if byte & 0x80 == 0 {
-                break;
-            }
-            shift += 7;
-        }
-        times.push(time);
-    }
-    Some((times, bytes.as_slice()))
 }

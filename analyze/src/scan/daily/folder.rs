@@ -104,8 +104,9 @@ impl AggregateFolder {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             let day = name
                 .strip_prefix(DAY_PREFIX)
-                .and_then(|name| name.strip_suffix(SUFFIX))
-                .and_then(parse_day);
+                // a copy of a part of the file has a number after the suffix
+                .and_then(|name| name.split_once(SUFFIX))
+                .and_then(|(day, _)| parse_day(day));
             if day.is_some_and(|day| !days.contains(&day)) {
                 _ = std::fs::remove_file(&path);
             }
@@ -117,8 +118,9 @@ impl AggregateFolder {
 mod tests {
     use super::*;
     use crate::scan::daily::delta::{Sign, TimelineDelta};
+    use crate::scan::daily::time_lists::PARTS;
     use crate::timeline::Outcome;
-    use crate::timeline::times::TimesBuilder;
+    use crate::timeline::times::{Period, TimesBuilder};
     use bouncewatch_schemas::time::DAY_MS;
 
     fn delta() -> TimelineDelta {
@@ -138,23 +140,26 @@ mod tests {
     fn saved_aggregates_are_read_unchanged_until_the_fingerprint_changes() {
         let store = tempfile::tempdir().unwrap();
         let folder = folder(store.path());
-        let mut aggregate = DailyAggregate::new(delta(), 42, 1);
         let times = |aggregate: &DailyAggregate| {
             let mut builder = TimesBuilder::default();
-            let times = aggregate.times().unwrap();
+            let times = aggregate.times((0..PARTS).collect()).unwrap();
             for list in &aggregate.index.scopes[0].lists {
                 let (plus, minus) = times.of(list);
                 assert_eq!((plus.len() as u64, minus.len() as u64), (list.plus, list.minus));
-                builder.add(list.day, &plus, &minus);
+                builder.add(Period::day(list.day), &plus, &minus);
             }
             builder.finish()
         };
         let expected = [2 * DAY_MS + 5, 2 * DAY_MS + 7, 2 * DAY_MS + 86_399_999];
-        assert_eq!(times(&aggregate), expected.into_iter().collect());
-        folder.save(2, &mut aggregate);
-        let saved = folder.read(2, |from| if from == 1 { 42 } else { 0 }).unwrap();
-        assert_eq!(saved.index, aggregate.index);
-        assert_eq!(times(&saved), times(&aggregate));
+        for long_min in [1, 3, 9] {
+            let mut aggregate = DailyAggregate::new(delta(), 42, 1, long_min);
+            assert_eq!(times(&aggregate), expected.into_iter().collect());
+            folder.save(2, &mut aggregate);
+            let saved = folder.read(2, |from| if from == 1 { 42 } else { 0 }).unwrap();
+            assert_eq!(saved.index, aggregate.index);
+            assert_eq!(saved.index.has_long_lists(), long_min < 9);
+            assert_eq!(times(&saved), times(&aggregate));
+        }
         // another fingerprint, another day
         assert!(folder.read(2, |_| 43).is_none());
         assert!(folder.read(3, |_| 42).is_none());
@@ -167,17 +172,19 @@ mod tests {
     fn every_flipped_bit_and_every_truncation_is_detected() {
         let store = tempfile::tempdir().unwrap();
         let folder = folder(store.path());
-        folder.save(2, &mut DailyAggregate::new(delta(), 42, 1));
+        folder.save(2, &mut DailyAggregate::new(delta(), 42, 1, 3));
         let path = folder.file(2);
         let bytes = std::fs::read(&path).unwrap();
         for at in 0..bytes.len() {
             let mut flipped = bytes.clone();
             flipped[at] ^= 1;
             std::fs::write(&path, &flipped).unwrap();
-            let is_detected = folder.read(2, |_| 42).is_none_or(|one| one.times().is_err());
+            let is_detected =
+                folder.read(2, |_| 42).is_none_or(|one| one.times((0..PARTS).collect()).is_err());
             assert!(is_detected, "byte {at}");
             std::fs::write(&path, &bytes[..at]).unwrap();
-            let is_detected = folder.read(2, |_| 42).is_none_or(|one| one.times().is_err());
+            let is_detected =
+                folder.read(2, |_| 42).is_none_or(|one| one.times((0..PARTS).collect()).is_err());
             assert!(is_detected, "truncated at {at}");
         }
     }

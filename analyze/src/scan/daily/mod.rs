@@ -11,8 +11,10 @@ mod folder;
 mod measure;
 mod shared;
 mod shared_times;
+mod time_lists;
 
 pub(super) use aggregate::DailyAggregate;
 pub(super) use delta::{PAIRS_CODE, Sign, TimelineDelta};
 pub(super) use folder::AggregateFolder;
 pub(super) use measure::Measure;
+pub(super) use time_lists::{AggregateTimes, DayList, times_of_hour};

@@ -15,7 +15,7 @@ use crate::scan::daily::aggregate::DailyAggregate;
 use crate::scan::daily::shared_times::SharedTimes;
 
 /// First bytes of a catalog; the last byte is the version of the format.
-const MAGIC: [u8; 8] = *b"bwdays\0\x01";
+const MAGIC: [u8; 8] = *b"bwdays\0\x02";
 /// Bytes before the list of days: magic and checksum of the list.
 const HEADER_BYTES: usize = 16;
 /// Name of the catalog.
@@ -23,8 +23,8 @@ const CATALOG: &str = "catalog";
 /// Maximum size of an index in the catalog, bytes; a larger index is read from the object of the
 /// day.
 const INDEX_BYTES_MAX: usize = 16 * 1024;
-/// Maximum size of the times of a day in the catalog, bytes.
-const TIMES_BYTES_MAX: usize = 4 * 1024;
+/// Maximum size of the short lists of a day in the catalog, bytes.
+const SHORT_LISTS_BYTES_MAX: usize = 4 * 1024;
 /// Maximum number of attempts to replace a catalog that other processes replace at the same time.
 const ATTEMPTS_MAX: usize = 5;
 
@@ -35,19 +35,12 @@ struct CatalogDay {
     fingerprint: u64,
     /// First day of these segments.
     first_segment_day: i64,
-    /// Checksum of the times.
-    checksum: u64,
     /// The encoded index, unless it is large.
     index: Option<Vec<u8>>,
-    /// The encoded times, unless they are large.
-    times: Option<Vec<u8>>,
-}
-
-impl CatalogDay {
-    /// Whether the day has an object, because the index or the times are too large for the catalog.
-    fn has_object(&self) -> bool {
-        self.index.is_none() || self.times.is_none()
-    }
+    /// The encoded short lists, unless they are large.
+    short_lists: Option<Vec<u8>>,
+    /// Whether the day has an object, because not everything is in the catalog.
+    has_object: bool,
 }
 
 /// Aggregates by day.
@@ -101,11 +94,8 @@ impl SharedAggregates {
         let object = self.object(day, of_day);
         let times =
             SharedTimes { bucket: Arc::clone(&self.bucket), catalog: self.catalog_path(), object };
-        if let (Some(index), Some(times)) = (&of_day.index, &of_day.times) {
-            return DailyAggregate::decode(index, times.clone());
-        }
         if let Some(index) = &of_day.index {
-            return DailyAggregate::shared(index, of_day.checksum, local, times);
+            return DailyAggregate::shared(index, of_day.short_lists.as_deref(), local, times);
         }
         let file = times.fetch().ok()?;
         DailyAggregate::write_file(local, &file).ok()?;
@@ -147,15 +137,18 @@ impl SharedAggregates {
                 continue;
             };
             let index = aggregate.encoded_index().filter(|index| index.len() <= INDEX_BYTES_MAX);
-            let times = aggregate.encoded_times().filter(|times| times.len() <= TIMES_BYTES_MAX);
+            let short_lists = aggregate.short_lists();
+            let short_lists = short_lists.filter(|lists| lists.len() <= SHORT_LISTS_BYTES_MAX);
+            let has_object =
+                index.is_none() || short_lists.is_none() || aggregate.index.has_long_lists();
             let of_day = CatalogDay {
                 fingerprint: aggregate.index.fingerprint,
                 first_segment_day: aggregate.index.first_segment_day,
-                checksum: aggregate.times_checksum(),
                 index,
-                times,
+                short_lists,
+                has_object,
             };
-            if of_day.has_object() {
+            if of_day.has_object {
                 self.bucket.write_object(&self.object(*day, &of_day), file)?;
             }
             added.insert(*day, of_day);
@@ -176,7 +169,7 @@ impl SharedAggregates {
             )?;
             if is_replaced {
                 let objects = |catalog: &Catalog| -> BTreeSet<String> {
-                    let days = catalog.iter().filter(|(_, of_day)| of_day.has_object());
+                    let days = catalog.iter().filter(|(_, of_day)| of_day.has_object);
                     days.map(|(day, of_day)| self.object(*day, of_day)).collect()
                 };
                 for obsolete in objects(&known).difference(&objects(&catalog)) {
@@ -213,9 +206,9 @@ mod tests {
         let of_day = CatalogDay {
             fingerprint: 1,
             first_segment_day: 2,
-            checksum: 3,
             index: Some(vec![4, 5]),
-            times: None,
+            short_lists: None,
+            has_object: true,
         };
         let catalog = Catalog::from([(20_000, of_day)]);
         let bytes = encode(&catalog);

@@ -1,5 +1,6 @@
 //! The times of a day in a bucket.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use bouncewatch_store::{BucketFiles, StoreError};
@@ -24,6 +25,15 @@ impl SharedTimes {
         let file = self.bucket.read_object(&self.object);
         let file = file.and_then(|file| file.ok_or_else(missing)).map_err(std::io::Error::other);
         file.inspect_err(|_| self.ignore_catalog())
+    }
+
+    /// Fetches a part of the file of the day.
+    ///
+    /// # Errors
+    /// As [`Self::fetch`].
+    pub(super) fn fetch_range(&self, range: Range<u64>) -> std::io::Result<Vec<u8>> {
+        let part = self.bucket.read_object_range(&self.object, range);
+        part.map_err(std::io::Error::other).inspect_err(|_| self.ignore_catalog())
     }
 
     /// Makes this process ignore the catalog, so that it computes its days again.

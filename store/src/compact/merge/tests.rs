@@ -108,7 +108,7 @@ fn stored<'a>(events: impl IntoIterator<Item = &'a EventRow<'a>>) -> RecordBatch
     for event in events {
         segment.push(event);
     }
-    let bytes = bytes::Bytes::from(segment.finish().unwrap());
+    let bytes = bytes::Bytes::from(segment.finish().unwrap().remove(0).bytes);
     let reader = ParquetRecordBatchReaderBuilder::try_new(bytes).unwrap().build().unwrap();
     let schema = table_schema(table::EVENTS);
     sorted(&concat_batches(&schema, &reader.map(Result::unwrap).collect::<Vec<_>>()).unwrap())
