@@ -67,6 +67,17 @@ pub(crate) struct HardBounces {
     pub(crate) texts: StringInterner,
 }
 
+/// Returns the query for the bounces and complaints after `after` (`None` for all), up to `to`. If `recipients` is set,
+/// other recipients are omitted.
+pub(super) fn query(
+    recipients: Option<&BTreeSet<String>>,
+    after: Option<i64>,
+    to: i64,
+) -> FailureQuery<'_> {
+    let kinds = &[EventKind::Bounce, EventKind::Complaint];
+    FailureQuery { kinds, recipients, dimensions: &[Dimension::Column(table::PROVIDER)], after, to }
+}
+
 /// Evidence by address, while failures are added.
 type EvidenceByAddress = HashMap<String, AddressEvidence, RandomState>;
 
@@ -110,13 +121,7 @@ impl EvidenceCollector {
         to: i64,
     ) -> Result<Self, AnalyzeError> {
         let mut evidence = Self::default();
-        let query = FailureQuery {
-            kinds: &[EventKind::Bounce, EventKind::Complaint],
-            recipients,
-            dimensions: &[Dimension::Column(table::PROVIDER)],
-            after,
-            to,
-        };
+        let query = query(recipients, after, to);
         // by hash first: an ordered map compares many addresses per failure
         let mut addresses = HashMap::default();
         scan.failures(&query, |failure| evidence.add(failure, classifier, &mut addresses))?;

@@ -24,5 +24,5 @@ pub use address_list::AddressList;
 pub use decision::SoftLimit;
 pub use model::{Releases, Suppressions};
 pub use request::SuppressRequest;
-pub(crate) use run::suppress_scan;
+pub(crate) use run::{load_failures, suppress_scan};
 pub use run::{release, suppress, suppress_and_release};

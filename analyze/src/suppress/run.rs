@@ -9,7 +9,7 @@ use crate::causes::cached_classifier::CachedClassifier;
 use crate::error::AnalyzeError;
 use crate::incidents::find::mark_incidents;
 use crate::scan::StoreScan;
-use crate::suppress::address_evidence::EvidenceCollector;
+use crate::suppress::address_evidence::{EvidenceCollector, query};
 use crate::suppress::model::{Releases, Suppressions};
 use crate::suppress::report_builder::SuppressionBuilder;
 use crate::suppress::request::SuppressRequest;
@@ -42,6 +42,14 @@ pub fn suppress_and_release(
         let releases = builder.releases();
         Ok((builder.build(), releases))
     })
+}
+
+/// Loads the failures that [`suppress_scan`] needs, for it and for other queries of the scan.
+pub(crate) fn load_failures(
+    request: &SuppressRequest,
+    scan: &StoreScan,
+) -> Result<(), AnalyzeError> {
+    scan.load_failures(&query(None, None, request.at))
 }
 
 /// Lists the addresses of a scan. If `recipients` is set, other addresses are omitted.
