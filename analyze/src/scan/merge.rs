@@ -8,10 +8,10 @@ use bouncewatch_schemas::table;
 use bouncewatch_schemas::time::{DAY_MS, day_of};
 
 use crate::error::AnalyzeError;
-use crate::scan::daily::{AggregateTimes, DailyAggregate, DayList, PAIRS_CODE, times_of_hour};
+use crate::scan::daily::{AggregateTimes, DailyAggregate, DayList, PAIRS_CODE};
 use crate::scan::domain_providers::DomainProviders;
 use crate::scan::timelines::{ExactHours, Timelines};
-use crate::timeline::times::{HOURS, HourSet, Period, TimesBuilder};
+use crate::timeline::times::{HourSet, Period, TimesBuilder};
 use crate::timeline::{ACCOUNT_COLUMNS, Dimension, Grouping, Outcome, ScopeValues, Timeline};
 
 /// The part of history in which events are counted.
@@ -66,7 +66,7 @@ pub(super) fn merge_aggregates<'d>(
             for list in scope.lists.iter().filter(|list| is_in_span(list.day)) {
                 let builder = builder.times.entry(list.outcome_code).or_default();
                 match hours_of(list.day) {
-                    None => builder.add_counts(Period::day(list.day), list.plus, list.minus),
+                    None => builder.add_counts(list.day, list.plus, list.minus),
                     Some(hours) => add_list(span, list, hours, &times, builder),
                 }
             }
@@ -84,7 +84,8 @@ pub(super) fn merge_aggregates<'d>(
     Ok(timelines)
 }
 
-/// Adds the times of a list, without those outside of the span. Individual times of `hours`, of other hours their count.
+/// Adds the times of a list, without those outside of the span. Of a long list, adds individual times of `hours`, and the
+/// counts of other hours.
 fn add_list(
     span: HistorySpan,
     list: &DayList,
@@ -97,34 +98,18 @@ fn add_list(
         times.retain(|time| (span.from..=span.to).contains(&(start + i64::from(*time))));
         times
     };
-    if hours == HourSet::ALL {
+    if hours == HourSet::ALL || list.hours.is_empty() {
         let (plus, minus) = times.of(list);
-        builder.add(Period::day(list.day), &in_span(plus), &in_span(minus));
+        builder.add(list.day, &in_span(plus), &in_span(minus));
         return;
     }
-    let mut add_times = |hour: u32, plus: Vec<u32>, minus: Vec<u32>| {
-        let (plus, minus) = (in_span(plus), in_span(minus));
-        let period = Period::hour(list.day, hour);
-        if hours.contains(hour) {
-            builder.add(period, &plus, &minus);
-        } else {
-            builder.add_counts(period, plus.len() as u64, minus.len() as u64);
-        }
-    };
-    if list.hours.is_empty() {
-        let (plus, minus) = times.of(list);
-        for hour in 0..HOURS {
-            let of_hour = |times| times_of_hour(times, hour).to_vec();
-            add_times(hour, of_hour(&plus), of_hour(&minus));
-        }
-    }
     for of_hour in &list.hours {
-        let period = Period::hour(list.day, of_hour.hour);
-        if hours.contains(of_hour.hour) {
+        let hour = of_hour.hour;
+        if hours.contains(hour) {
             let (plus, minus) = times.of_hour(of_hour);
-            builder.add(period, &in_span(plus), &in_span(minus));
-        } else if period.overlaps(span.from, span.to) {
-            builder.add_counts(period, of_hour.plus, of_hour.minus);
+            builder.add_hour(list.day, hour, &in_span(plus), &in_span(minus));
+        } else if Period::hour(list.day, hour).overlaps(span.from, span.to) {
+            builder.add_hour_counts(list.day, hour, of_hour.plus, of_hour.minus);
         }
     }
 }

@@ -14,8 +14,8 @@ pub struct Times {
 }
 
 /// A day, or an hour of a day.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Period {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Period {
     /// Epoch milliseconds.
     start: i64,
     length: i64,
@@ -23,12 +23,12 @@ pub struct Period {
 
 impl Period {
     /// A day, in days since the epoch.
-    pub fn day(day: i64) -> Self {
+    fn day(day: i64) -> Self {
         Self { start: day.saturating_mul(DAY_MS), length: DAY_MS }
     }
 
     /// An hour of a day, from 0.
-    pub fn hour(day: i64, hour: u32) -> Self {
+    pub(crate) fn hour(day: i64, hour: u32) -> Self {
         let start = day.saturating_mul(DAY_MS).saturating_add(i64::from(hour) * HOUR_MS);
         Self { start, length: HOUR_MS }
     }
@@ -194,57 +194,108 @@ impl FromIterator<i64> for Times {
     fn from_iter<I: IntoIterator<Item = i64>>(times: I) -> Self {
         let mut builder = TimesBuilder::default();
         for time in times {
-            builder.add(Period::day(day_of(time)), &[within_day(time)], &[]);
+            builder.add(day_of(time), &[within_day(time)], &[]);
         }
         builder.finish()
     }
 }
 
-/// Builds [`Times`] from additions and removals by period, in any order. Periods do not overlap.
+/// Builds [`Times`] from additions and removals by day and by hour, in any order.
 #[derive(Debug, Default)]
 pub struct TimesBuilder {
-    periods: BTreeMap<Period, PeriodChanges>,
+    days: BTreeMap<i64, DayChanges>,
 }
 
 #[derive(Debug, Default)]
-struct PeriodChanges {
+struct DayChanges {
+    of_day: Changes,
+    /// By hour; empty if the day is not divided.
+    of_hours: BTreeMap<u32, Changes>,
+}
+
+/// Changes of a period. If it has counts, its times are known only in part.
+#[derive(Debug, Default)]
+struct Changes {
     added: Vec<u32>,
     removed: Vec<u32>,
     added_count: u64,
     removed_count: u64,
 }
 
-impl TimesBuilder {
-    /// Adds and removes times of a period, in milliseconds since the start of its day.
-    pub fn add(&mut self, period: Period, added: &[u32], removed: &[u32]) {
-        let changes = self.periods.entry(period).or_default();
-        changes.added.extend_from_slice(added);
-        changes.removed.extend_from_slice(removed);
+impl Changes {
+    fn add(&mut self, added: &[u32], removed: &[u32]) {
+        if self.added_count + self.removed_count > 0 {
+            self.added_count += added.len() as u64;
+            self.removed_count += removed.len() as u64;
+        } else {
+            self.added.extend_from_slice(added);
+            self.removed.extend_from_slice(removed);
+        }
     }
 
-    /// Adds and removes times of a period that needs only a count. For one period, use this or
-    /// [`Self::add`], not both.
-    pub fn add_counts(&mut self, period: Period, added: u64, removed: u64) {
-        let changes = self.periods.entry(period).or_default();
+    fn finish(self) -> PeriodTimes {
+        let count = self.added_count.saturating_sub(self.removed_count);
+        if count > 0 {
+            PeriodTimes::Count(count)
+        } else {
+            PeriodTimes::Exact(subtract(self.added, self.removed))
+        }
+    }
+}
+
+impl TimesBuilder {
+    /// Adds and removes times of a day, in milliseconds since its start.
+    pub fn add(&mut self, day: i64, added: &[u32], removed: &[u32]) {
+        self.days.entry(day).or_default().of_day.add(added, removed);
+    }
+
+    /// Adds and removes times of a day that needs only a count. For one day, use this or the other methods.
+    pub fn add_counts(&mut self, day: i64, added: u64, removed: u64) {
+        let changes = &mut self.days.entry(day).or_default().of_day;
+        changes.added_count += added;
+        changes.removed_count += removed;
+    }
+
+    /// Adds and removes times of an hour, in milliseconds since the start of the day.
+    pub(crate) fn add_hour(&mut self, day: i64, hour: u32, added: &[u32], removed: &[u32]) {
+        let hours = &mut self.days.entry(day).or_default().of_hours;
+        hours.entry(hour).or_default().add(added, removed);
+    }
+
+    /// Adds and removes times of an hour that needs only a count. For one hour, use this or [`Self::add_hour`].
+    pub(crate) fn add_hour_counts(&mut self, day: i64, hour: u32, added: u64, removed: u64) {
+        let hours = &mut self.days.entry(day).or_default().of_hours;
+        let changes = hours.entry(hour).or_default();
         changes.added_count += added;
         changes.removed_count += removed;
     }
 
     /// Returns the remaining times.
     pub fn finish(self) -> Times {
-        let mut periods = Vec::with_capacity(self.periods.len());
+        let mut periods = Vec::with_capacity(self.days.len());
         let mut before = 0;
-        for (period, changes) in self.periods {
-            let count = changes.added_count.saturating_sub(changes.removed_count);
-            let times = if count > 0 {
-                PeriodTimes::Count(count)
-            } else {
-                PeriodTimes::Exact(subtract(changes.added, changes.removed))
-            };
+        let mut add = |period, changes: Changes| {
+            let times = changes.finish();
             let count = times.count();
             if count > 0 {
                 periods.push(TimesOfPeriod { period, before, times });
                 before += count;
+            }
+        };
+        for (day, DayChanges { of_day, mut of_hours }) in self.days {
+            if of_hours.is_empty() {
+                add(Period::day(day), of_day);
+                continue;
+            }
+            for (times, is_added) in [(of_day.added, true), (of_day.removed, false)] {
+                for time in times {
+                    let (one, none) = (std::slice::from_ref(&time), &[][..]);
+                    let (added, removed) = if is_added { (one, none) } else { (none, one) };
+                    of_hours.entry(hour_of(i64::from(time))).or_default().add(added, removed);
+                }
+            }
+            for (hour, changes) in of_hours {
+                add(Period::hour(day, hour), changes);
             }
         }
         Times { periods }
@@ -274,10 +325,10 @@ mod tests {
     #[test]
     fn removal_removes_one_of_several_equal_times() {
         let mut builder = TimesBuilder::default();
-        builder.add(Period::day(1), &[5, 3, 5], &[]);
-        builder.add(Period::day(1), &[9], &[5, 4]);
-        builder.add_counts(Period::day(0), 4, 1);
-        builder.add_counts(Period::day(2), 1, 1);
+        builder.add(1, &[5, 3, 5], &[]);
+        builder.add(1, &[9], &[5, 4]);
+        builder.add_counts(0, 4, 1);
+        builder.add_counts(2, 1, 1);
         let times = builder.finish();
         assert_eq!(times.number(), 6);
         assert_eq!(times.between(DAY_MS - 1, DAY_MS + 5), 2);
@@ -292,18 +343,19 @@ mod tests {
     #[should_panic(expected = "only the count is known")]
     fn position_within_a_day_with_only_a_count_panics() {
         let mut builder = TimesBuilder::default();
-        builder.add_counts(Period::day(0), 4, 0);
+        builder.add_counts(0, 4, 0);
         builder.finish().upto(7);
     }
 
     #[test]
     fn hours_of_a_day_can_have_counts_or_times() {
-        let hour = |hour| Period::hour(1, hour);
-        let times = [0, 2].map(|at| u32::try_from(HOUR_MS * 3).unwrap() + at);
+        let at = |hour: i64, ms: u32| u32::try_from(HOUR_MS * hour).unwrap() + ms;
         let mut builder = TimesBuilder::default();
-        builder.add_counts(hour(2), 5, 0);
-        builder.add(hour(3), &times, &[]);
-        builder.add_counts(hour(23), 1, 0);
+        // a part of the times of the second hour is known
+        builder.add(1, &[at(2, 7), at(3, 2)], &[at(3, 1)]);
+        builder.add_hour_counts(1, 2, 4, 0);
+        builder.add_hour(1, 3, &[at(3, 0), at(3, 1)], &[]);
+        builder.add_hour_counts(1, 23, 1, 0);
         let built = builder.finish();
         let start = DAY_MS + 3 * HOUR_MS;
         for (to, expected) in [

@@ -120,7 +120,7 @@ mod tests {
     use crate::scan::daily::delta::{Sign, TimelineDelta};
     use crate::scan::daily::time_lists::PARTS;
     use crate::timeline::Outcome;
-    use crate::timeline::times::{Period, TimesBuilder};
+    use crate::timeline::times::TimesBuilder;
     use bouncewatch_schemas::time::DAY_MS;
 
     fn delta() -> TimelineDelta {
@@ -146,7 +146,7 @@ mod tests {
             for list in &aggregate.index.scopes[0].lists {
                 let (plus, minus) = times.of(list);
                 assert_eq!((plus.len() as u64, minus.len() as u64), (list.plus, list.minus));
-                builder.add(Period::day(list.day), &plus, &minus);
+                builder.add(list.day, &plus, &minus);
             }
             builder.finish()
         };

@@ -17,4 +17,4 @@ pub(super) use aggregate::DailyAggregate;
 pub(super) use delta::{PAIRS_CODE, Sign, TimelineDelta};
 pub(super) use folder::AggregateFolder;
 pub(super) use measure::Measure;
-pub(super) use time_lists::{AggregateTimes, DayList, times_of_hour};
+pub(super) use time_lists::{AggregateTimes, DayList};

@@ -115,7 +115,7 @@ fn start_of(hour: u32) -> u32 {
 }
 
 /// The times of an hour; `times` are sorted.
-pub(in crate::scan) fn times_of_hour(times: &[u32], hour: u32) -> &[u32] {
+fn times_of_hour(times: &[u32], hour: u32) -> &[u32] {
     let until = |end: u32| times.partition_point(|time| *time < end);
     &times[until(start_of(hour))..until(start_of(hour + 1))]
 }
