@@ -27,6 +27,8 @@ use crate::read::{
 
 /// Bytes at the end of an object that are fetched first: enough for the footer of most segments.
 const FOOTER_BYTES: u64 = 32 * 1024;
+/// Size of an object up to which it is fetched completely, in one request.
+const WHOLE_BYTES: u64 = 256 * 1024;
 /// Maximum gap between two parts that are fetched in one request: another request takes as long as
 /// a few hundred kilobytes.
 const GAP_BYTES: u64 = 128 * 1024;
@@ -206,7 +208,7 @@ impl SegmentCopy {
     /// Fetches the end of the object with the complete footer. Fetches a small object completely.
     async fn fetch_end(&self, store: &Store, requests: &Semaphore) -> Result<Bytes, StoreError> {
         let bytes = self.segment.bytes;
-        let start = bytes.saturating_sub(FOOTER_BYTES);
+        let start = if bytes <= WHOLE_BYTES { 0 } else { bytes - FOOTER_BYTES };
         let end = self.fetch(store, requests, start..bytes).await?;
         let footer = footer_bytes(&end).unwrap_or_default().min(bytes);
         if footer <= end.len() as u64 {
