@@ -83,7 +83,7 @@ fn bucket(key: u64, buckets: usize) -> usize {
 }
 
 /// The upper bits of a product are mixed best.
-fn mix(key: u64) -> u64 {
+pub(super) fn mix(key: u64) -> u64 {
     key.wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 

@@ -16,7 +16,7 @@
 use std::hint::select_unpredictable;
 
 use crate::byte_classes::{LANES, bits};
-use crate::perfect_hash::PerfectHash;
+use crate::perfect_hash::{PerfectHash, mix};
 use crate::span::{Chained, Span, Spans, position};
 
 /// Greatest length of a phrase in bytes, after folding.
@@ -399,9 +399,9 @@ fn pair_hash(word: u64) -> usize {
     usize::try_from(((word & 0xffff) * 0x9e37) >> 8).unwrap_or(0) % PAIRS
 }
 
-/// The bit of a key in the map. The upper bits of a product are mixed best.
+/// The bit of a key in the map.
 fn map_bit(key: u64) -> usize {
-    usize::try_from(key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40).unwrap_or(0) % MAP_BITS
+    usize::try_from(mix(key) >> 40).unwrap_or(0) % MAP_BITS
 }
 
 #[cfg(test)]

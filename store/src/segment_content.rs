@@ -42,18 +42,13 @@ impl SegmentContent {
         found.next().unwrap_or((stem, Self::Any))
     }
 
-    /// Whether the segment contains failures, or other events.
-    pub(crate) fn contains(self, is_failure: bool) -> bool {
+    /// Whether the segment can contain failures, or other events.
+    pub fn contains(self, is_failure: bool) -> bool {
         match self {
             Self::Any => true,
             Self::Failures => is_failure,
             Self::Others => !is_failure,
         }
-    }
-
-    /// Whether the segment can contain failures.
-    pub fn may_have_failures(self) -> bool {
-        self != Self::Others
     }
 }
 

@@ -64,8 +64,8 @@ impl RowPart {
     fn includes(self, content: SegmentContent) -> bool {
         match self {
             Self::All => true,
-            Self::WithFailures => content.may_have_failures(),
-            Self::WithoutFailures => !content.may_have_failures(),
+            Self::WithFailures => content.contains(true),
+            Self::WithoutFailures => !content.contains(true),
         }
     }
 }

@@ -61,10 +61,9 @@ impl ExactHours {
 
     fn add(&mut self, day: i64, hours: HourSet) -> bool {
         let Self::OfDays(days) = self else { return false };
-        let known = days.insert(day, hours);
-        let Some(before) = known else { return true };
-        let all = before.union(hours);
+        let before = days.get(&day).copied();
+        let all = before.map_or(hours, |before| before.union(hours));
         days.insert(day, all);
-        all != before
+        before != Some(all)
     }
 }

@@ -50,7 +50,7 @@ pub(crate) const HOUR_MS: i64 = 3_600_000;
 pub(crate) const HOURS: u32 = 24;
 
 /// Some hours of a day: a bit for each.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct HourSet(u32);
 
 impl HourSet {

@@ -2,7 +2,7 @@
 //! grow with the size of the day.
 
 use arrow_array::cast::AsArray;
-use arrow_array::{Array, BooleanArray, RecordBatch, StringArray};
+use arrow_array::{BooleanArray, RecordBatch, StringArray};
 use arrow_select::interleave::interleave_record_batch;
 use bouncewatch_schemas::event::EventKind;
 use bouncewatch_schemas::table;
@@ -140,19 +140,17 @@ impl DayTask<'_> {
             order.extend(keys.enumerate().map(|(row, key)| (key, (batch, row))));
         }
         order.sort_unstable();
-        let kinds = batches.iter().map(|batch| batch.column_by_name(table::KIND));
-        let kinds: Vec<Option<&StringArray>> =
-            kinds.map(|kinds| kinds.and_then(|kinds| kinds.as_string_opt())).collect();
         // copies of an event have the same kind: it is part of the key
-        let is_failure = |(batch, row): RowIndex| {
-            let kind = kinds[batch].filter(|kinds| kinds.is_valid(row));
-            let kind = kind.and_then(|kinds| EventKind::parse(kinds.value(row)));
-            kind.is_some_and(EventKind::is_failure)
-        };
+        let (failures, others): (Vec<_>, Vec<_>) =
+            if let [Output { content: SegmentContent::Any, .. }] = outputs {
+                (Vec::new(), order)
+            } else {
+                let are_failures: Vec<Vec<bool>> =
+                    batches.iter().map(|batch| are_failures(batch)).collect();
+                order.into_iter().partition(|(_, (batch, row))| are_failures[*batch][*row])
+            };
         for Output { writer, content, conflicts } in outputs {
-            let is_of_output =
-                |(_, index): &&(RowKey, RowIndex)| content.contains(is_failure(*index));
-            let own: Vec<(RowKey, RowIndex)> = order.iter().filter(is_of_output).copied().collect();
+            let own = if *content == SegmentContent::Failures { &failures } else { &others };
             let mut rest = own.as_slice();
             while !rest.is_empty() {
                 let (batch, after) = rest.split_at(batch_length(rest, self.limits.batch_rows));
@@ -198,6 +196,18 @@ impl DayTask<'_> {
             Err(error) => Err(self.store.parquet_error(segment, error).await),
         }
     }
+}
+
+/// Whether each row is a failure.
+fn are_failures(rows: &RecordBatch) -> Vec<bool> {
+    let kinds: Option<&StringArray> =
+        rows.column_by_name(table::KIND).and_then(|kinds| kinds.as_string_opt());
+    let is_failure =
+        |kind: Option<&str>| kind.and_then(EventKind::parse).is_some_and(EventKind::is_failure);
+    kinds.map_or_else(
+        || vec![false; rows.num_rows()],
+        |kinds| kinds.iter().map(is_failure).collect(),
+    )
 }
 
 fn number(number: u64) -> usize {
