@@ -23,6 +23,7 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::{
     ColumnChunkMetaData, FileMetaData, ParquetMetaData, ParquetMetaDataReader, RowGroupMetaData,
 };
+use parquet::file::statistics::Statistics;
 
 use crate::checksum::{Integrity, check_file, check_object};
 use crate::chunk_checksums::chunk_range;
@@ -235,6 +236,8 @@ pub struct SegmentFacts {
     /// Whether a row can be identity feedback; false only if the statistics of the column `channel`
     /// exclude it.
     pub may_have_identity_feedback: bool,
+    /// A time that no event is after; `None` if the statistics do not show one.
+    pub newest_event: Option<i64>,
 }
 
 /// Checks that a segment in a local folder belongs to `table`, has a supported format version, and
@@ -284,7 +287,17 @@ pub(crate) fn facts_of(metadata: &ParquetMetaData, version: u32) -> SegmentFacts
         version,
         rows: row_count_of(metadata.file_metadata()),
         may_have_identity_feedback: may_contain(metadata, table::CHANNEL, feedback),
+        newest_event: maximum(metadata, table::EVENT_AT),
     }
+}
+
+/// Greatest value of a column of 64-bit integers, by its statistics.
+fn maximum(metadata: &ParquetMetaData, column: &str) -> Option<i64> {
+    let maximum = |chunk: &ColumnChunkMetaData| match chunk.statistics() {
+        Some(Statistics::Int64(values)) => values.max_opt().copied(),
+        _ => None,
+    };
+    chunks(metadata, column).map(maximum).try_fold(i64::MIN, |known, one| Some(known.max(one?)))
 }
 
 /// Whether a text column can have a value, by its statistics.
@@ -294,8 +307,16 @@ fn may_contain(metadata: &ParquetMetaData, column: &str, value: &str) -> bool {
         let bounds = statistics.and_then(|of| of.min_bytes_opt().zip(of.max_bytes_opt()));
         bounds.is_none_or(|(min, max)| (min..=max).contains(&value.as_bytes()))
     };
-    let mut chunks = metadata.row_groups().iter().flat_map(RowGroupMetaData::columns);
-    chunks.any(|chunk| chunk.column_path().parts() == [column] && is_possible(chunk))
+    chunks(metadata, column).any(is_possible)
+}
+
+/// The chunks of a column.
+fn chunks<'m>(
+    metadata: &'m ParquetMetaData,
+    column: &'m str,
+) -> impl Iterator<Item = &'m ColumnChunkMetaData> {
+    let chunks = metadata.row_groups().iter().flat_map(RowGroupMetaData::columns);
+    chunks.filter(move |chunk| chunk.column_path().parts() == [column])
 }
 
 /// Number of rows of a segment, by its footer.

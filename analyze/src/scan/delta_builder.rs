@@ -26,6 +26,7 @@ use crate::scan::expressions;
 use crate::scan::frames::{collect_streaming, concat_rows, fold_batches};
 use crate::scan::late_messages::LateScan;
 use crate::scan::message_keys::{IdentityHasher, MessageKeys, rows_of_messages};
+use crate::scan::presence::Presence;
 use crate::scan::read_rows::{IS_WANTED, append_rows, event_columns, shard_of};
 use crate::scan::scope_ids::ScopeIds;
 use crate::scan::store_scan::{RowPart, StoreScan};
@@ -50,6 +51,9 @@ pub(super) struct DeltaBuilder<'a> {
     has_identity_feedback: bool,
 }
 
+/// The parts that together have all rows. The columns of a complaint report are not read for other events.
+const ALL_PARTS: [RowPart; 2] = [RowPart::WithFailures, RowPart::WithoutFailures];
+
 /// IDs of the known texts of each message, by message key.
 type MessageValues = HashMap<u64, Vec<u32>, BuildHasherDefault<IdentityHasher>>;
 
@@ -67,6 +71,23 @@ pub(super) struct RangeScan {
     rows_for_newer: Option<EventRows<ScannedEvent>>,
     /// First day with rows on which the changes depend.
     pub(super) depends_from: i64,
+}
+
+impl RangeScan {
+    /// Returns the presence of the dimensions of a message in the rows of the range, by grouping of the range.
+    pub(super) fn presences(&self) -> impl Iterator<Item = &[Presence]> {
+        self.deltas.iter().map(|delta| delta.presences.as_slice())
+    }
+}
+
+/// Which older rows of the late messages of a range its changes need.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum OlderRows {
+    /// All.
+    All,
+    /// Failures, and the rows of the hour before the range. Only bounces and complaints can be copies or reports of
+    /// much older ones; the times of other copies differ by seconds. No row has a value that another lacks.
+    Near,
 }
 
 impl<'a> DeltaBuilder<'a> {
@@ -100,6 +121,11 @@ impl<'a> DeltaBuilder<'a> {
         Self { scan, measure, basis, groupings, to, dimensions, names, has_identity_feedback }
     }
 
+    /// Returns what is counted.
+    pub(super) fn measure(&self) -> Measure {
+        self.measure
+    }
+
     /// Scans the rows of a range.
     pub(super) fn scan_range(
         &self,
@@ -114,11 +140,16 @@ impl<'a> DeltaBuilder<'a> {
             rows_for_newer: None,
             depends_from: range.first_day,
         };
+        let mut presences = vec![Presence::default(); self.dimensions.len()];
         let shards = range.rows.div_ceil(self.scan.limits.shard).max(1);
         for shard in 0..shards {
             let of_shard = |rows| shard_of(rows, shard, shards);
-            let rows =
-                self.read(range.first_day..=range.last_day, of_shard, range.rows / shards)?;
+            let rows = self.read(
+                range.first_day..=range.last_day,
+                &ALL_PARTS,
+                of_shard,
+                range.rows / shards,
+            )?;
             let service = self.scan.service;
             let sent =
                 rows.rows().map(|(event, _)| (event.message, event.earliest_send_time(service)));
@@ -136,9 +167,19 @@ impl<'a> DeltaBuilder<'a> {
                 kept.append(&rows, |event| newer.contains(&event.message));
                 result.rows_for_newer = Some(kept);
             }
+            for (_, ids) in rows.rows() {
+                presences.iter_mut().zip(ids).for_each(|(presence, id)| presence.add(*id));
+            }
             let is_late = |event: &ScannedEvent| result.late_messages.contains(&event.message);
             self.add(&rows, |event| !is_late(event), range, &mut result.deltas, Sign::Plus);
             result.late_rows.append(&rows, is_late);
+        }
+        for (grouping, delta) in range.groupings.iter().zip(&mut result.deltas) {
+            let dimensions = &self.groupings[*grouping].0;
+            let of_message = self.dimensions.iter().zip(&presences).filter(|(dimension, _)| {
+                dimension.is_of_message() && dimensions.contains(dimension)
+            });
+            delta.presences = of_message.map(|(_, presence)| *presence).collect();
         }
         Ok(result)
     }
@@ -149,6 +190,7 @@ impl<'a> DeltaBuilder<'a> {
         &self,
         ranges: &mut [(&DayRange, RangeScan)],
         messages: MessageKeys,
+        needed: OlderRows,
     ) -> Result<EventRows<ScannedEvent>, AnalyzeError> {
         let first = ranges.iter().map(|(_, scan)| scan.depends_from).min().unwrap_or_default();
         let last = ranges.iter().map(|(range, _)| range.first_day - 1).max().unwrap_or_default();
@@ -164,11 +206,19 @@ impl<'a> DeltaBuilder<'a> {
             return Ok(older);
         }
         let messages = Arc::new(messages);
+        let of_messages = |rows| rows_of_messages(rows, Arc::clone(&messages));
+        let parts: &[RowPart] = match needed {
+            OlderRows::All => &ALL_PARTS,
+            OlderRows::Near => &[RowPart::WithFailures],
+        };
+        if needed == OlderRows::Near && days.contains(&last) {
+            let end_of_day = [RowPart::EndOfDayWithoutFailures];
+            older.append(&self.read(last..=last, &end_of_day, of_messages, 0)?, |_| true);
+        }
         let days: Vec<i64> = days.into_iter().collect();
         for run in days.chunk_by(|day, next| *next == day + 1) {
             let (Some(first), Some(last)) = (run.first(), run.last()) else { continue };
-            let of_messages = |rows| rows_of_messages(rows, Arc::clone(&messages));
-            older.append(&self.read(*first..=*last, of_messages, 0)?, |_| true);
+            older.append(&self.read(*first..=*last, parts, of_messages, 0)?, |_| true);
         }
         Ok(older)
     }
@@ -194,21 +244,21 @@ impl<'a> DeltaBuilder<'a> {
         deltas
     }
 
-    /// Reads the rows of `days` that `filter` selects; `expected` is an estimate of their number.
+    /// Reads the rows of parts of `days` that `filter` selects; `expected` is an estimate of their number.
     fn read(
         &self,
         days: RangeInclusive<i64>,
+        parts: &[RowPart],
         filter: impl Fn(LazyFrame) -> LazyFrame,
         expected: u64,
     ) -> Result<EventRows<ScannedEvent>, AnalyzeError> {
         let (first, last) = (*days.start(), *days.end());
-        let part = |part| {
+        let part = |part: &RowPart| {
+            let part = *part;
             let columns = self.columns(part);
             Ok(filter(self.scan.rows_of(part, first, last, &columns)?).select(columns))
         };
-        // the columns of a complaint report are not read for other events
-        let parts = [RowPart::WithFailures, RowPart::WithoutFailures].into_iter().map(part);
-        let rows = concat_rows(parts.collect::<Result<_, AnalyzeError>>()?)?;
+        let rows = concat_rows(parts.iter().map(part).collect::<Result<_, AnalyzeError>>()?)?;
         let (service, names) = (self.scan.service, self.names.clone());
         let expected = usize::try_from(expected).unwrap_or_default();
         let target = EventRows::with_capacity(names.len(), expected);
@@ -244,12 +294,14 @@ impl<'a> DeltaBuilder<'a> {
             }
             Some(Dimension::Column(NO_FEEDBACK)) => expressions::no_feedback().alias(NO_FEEDBACK),
             Some(dimension) => expressions::dimension_value(dimension),
-            None if name == table::FEEDBACK_ID && part == RowPart::WithoutFailures => {
-                lit(NULL).cast(DataType::String).alias(name.as_str())
-            }
-            None if name == table::FEEDBACK_ID => {
-                expressions::complaint_report(self.has_identity_feedback)
-            }
+            None if name == table::FEEDBACK_ID => match part {
+                RowPart::All | RowPart::WithFailures => {
+                    expressions::complaint_report(self.has_identity_feedback)
+                }
+                RowPart::WithoutFailures | RowPart::EndOfDayWithoutFailures => {
+                    lit(NULL).cast(DataType::String).alias(name.as_str())
+                }
+            },
             None => col(name),
         };
         self.names.iter().enumerate().map(text).collect()

@@ -1,6 +1,7 @@
 //! The part of history that a query needs: stored aggregates of closed days, and changes computed from the rows of
 //! other days.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
 
 use bouncewatch_schemas::table;
@@ -10,11 +11,12 @@ use crate::error::AnalyzeError;
 use crate::scan::daily::{AggregateFolder, DailyAggregate, Measure};
 use crate::scan::day_aggregates::{is_closed, read_or_build};
 use crate::scan::day_range::DayRange;
-use crate::scan::delta_builder::{DeltaBuilder, RangeScan};
+use crate::scan::delta_builder::{DeltaBuilder, OlderRows, RangeScan};
 use crate::scan::domain_providers::{DomainProviders, domain_providers};
 use crate::scan::late_messages::LateMessages;
 use crate::scan::merge::{HistorySpan, merge_aggregates, with_provider};
 use crate::scan::parallel::parallel_map;
+use crate::scan::presence::Presence;
 use crate::scan::store_scan::StoreScan;
 use crate::scan::timelines::{ExactHours, History};
 use crate::timeline::{Basis, Dimension, Grouping, ScopeValues};
@@ -47,8 +49,8 @@ pub(crate) struct HistoryPart<'a> {
     pairs: Option<LoadedDays>,
 }
 
-/// Aggregates of days, by grouping.
-type LoadedDays = Vec<Vec<Arc<DailyAggregate>>>;
+/// Aggregates by grouping and day. Those of the open days are at the first one.
+type LoadedDays = Vec<BTreeMap<i64, Arc<DailyAggregate>>>;
 
 impl<'a> HistoryPart<'a> {
     /// Loads all events from `from` to `to`.
@@ -86,9 +88,9 @@ impl<'a> HistoryPart<'a> {
         let span = HistorySpan { service: scan.service, first_day, from, to };
         let mut by_grouping = Vec::with_capacity(query.groupings.len());
         for (at, grouping) in query.groupings.iter().enumerate() {
-            let pairs = self.pairs.iter().filter_map(|pairs| pairs.get(at)).flatten();
-            let aggregates =
-                self.events.get(at).into_iter().flatten().chain(pairs).map(Arc::as_ref);
+            let pairs = self.pairs.iter().filter_map(|pairs| pairs.get(at));
+            let days = self.events.get(at).into_iter().chain(pairs);
+            let aggregates = days.flat_map(BTreeMap::values).map(Arc::as_ref);
             let mut timelines =
                 merge_aggregates(span, grouping, aggregates, &self.providers, exact)?;
             for (values, timeline) in &mut timelines {
@@ -163,7 +165,7 @@ impl<'a> HistoryPart<'a> {
         let groupings = self.query.groupings;
         let folders: Vec<AggregateFolder> =
             groupings.iter().map(|grouping| self.folder(measure, grouping)).collect();
-        let mut loaded: LoadedDays = groupings.iter().map(|_| Vec::new()).collect();
+        let mut loaded: LoadedDays = groupings.iter().map(|_| BTreeMap::new()).collect();
         let mut ranges = self.read_stored(&folders, &mut loaded)?;
         // newest first: the scan of a range keeps the rows that newer ranges need
         ranges.reverse();
@@ -218,7 +220,7 @@ impl<'a> HistoryPart<'a> {
             let mut missing = Vec::new();
             for (at, folder) in folders.iter().enumerate() {
                 match folder.read(day, |from| self.scan.fingerprint(from, day)) {
-                    Some(aggregate) => loaded[at].push(Arc::new(aggregate)),
+                    Some(aggregate) => _ = loaded[at].insert(day, Arc::new(aggregate)),
                     None => missing.push(at),
                 }
             }
@@ -231,7 +233,7 @@ impl<'a> HistoryPart<'a> {
             let mut missing = Vec::new();
             for (at, folder) in folders.iter().enumerate() {
                 match known.get(&(folder.path().to_path_buf(), first_day, self.last_day)) {
-                    Some(aggregate) => loaded[at].push(Arc::clone(aggregate)),
+                    Some(aggregate) => _ = loaded[at].insert(first_day, Arc::clone(aggregate)),
                     None => missing.push(at),
                 }
             }
@@ -242,6 +244,36 @@ impl<'a> HistoryPart<'a> {
         // in parallel: the number of rows is read from the footer of each segment
         let range = |(first, last, missing)| DayRange::new(self.scan, first, last, missing);
         parallel_map(incomplete, range).into_iter().collect()
+    }
+
+    /// Returns which older rows the changes of some ranges need. The stored changes of a closed day do not depend on the
+    /// days that a query loads, so they need all.
+    fn needed_older_rows(
+        &self,
+        builder: &DeltaBuilder<'_>,
+        scanned: &[(&DayRange, RangeScan)],
+        loaded: &LoadedDays,
+    ) -> OlderRows {
+        let [(range, scan)] = scanned else { return OlderRows::All };
+        if is_closed(range.last_day, self.to) || builder.measure() != Measure::Events {
+            return OlderRows::All;
+        }
+        let days = self.scan.days(scan.depends_from, range.first_day - 1);
+        let is_independent = |(grouping, of_range): (&usize, &[Presence])| {
+            let mut of_all = of_range.to_vec();
+            for day in &days {
+                let Some(aggregate) = loaded[*grouping].get(day) else { return false };
+                for (all, of_day) in of_all.iter_mut().zip(&aggregate.index.presences) {
+                    all.merge(*of_day);
+                }
+            }
+            !of_all.into_iter().any(Presence::can_fill_gaps)
+        };
+        if range.groupings.iter().zip(scan.presences()).all(is_independent) {
+            OlderRows::Near
+        } else {
+            OlderRows::All
+        }
     }
 
     /// Computes the changes of some ranges, and stores those of closed days.
@@ -260,7 +292,8 @@ impl<'a> HistoryPart<'a> {
         for (range, result) in ranges.iter().zip(results) {
             scanned.push((range, result?));
         }
-        let older_rows = builder.older_rows(&mut scanned, late_messages.into_keys())?;
+        let needed = self.needed_older_rows(builder, &scanned, loaded);
+        let older_rows = builder.older_rows(&mut scanned, late_messages.into_keys(), needed)?;
         let finish = |(range, scan): (&DayRange, RangeScan)| {
             let from = scan.depends_from;
             let fingerprint = self.scan.fingerprint(from, range.last_day);
@@ -284,7 +317,7 @@ impl<'a> HistoryPart<'a> {
                     let folder = folders[*grouping].path().to_path_buf();
                     known.insert((folder, range.first_day, range.last_day), Arc::clone(&aggregate));
                 }
-                loaded[*grouping].push(aggregate);
+                loaded[*grouping].insert(range.first_day, aggregate);
             }
         }
         Ok(())

@@ -39,6 +39,7 @@ mod merge;
 mod message_keys;
 mod newest_event;
 mod parallel;
+mod presence;
 mod read_rows;
 mod scope_groups;
 mod scope_ids;

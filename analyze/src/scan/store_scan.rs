@@ -8,13 +8,14 @@ use std::time::{Duration, Instant};
 
 use bouncewatch_schemas::event::Service;
 use bouncewatch_schemas::table;
-use bouncewatch_schemas::time::format_day;
+use bouncewatch_schemas::time::{DAY_MS, format_day};
 use bouncewatch_store::{SegmentContent, SegmentFacts, SegmentFile, StoreError, StoreFiles};
 use polars::prelude::*;
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::error::AnalyzeError;
 use crate::scan::daily::DailyAggregate;
+use crate::scan::event::CLOCK_SLACK_MS;
 use crate::scan::expressions;
 use crate::scan::frames::{ATTEMPTS_MAX, concat_rows, scan_files};
 use crate::scan::loaded_failures::FailureCache;
@@ -58,6 +59,8 @@ pub(super) enum RowPart {
     WithFailures,
     /// The rows of all other segments.
     WithoutFailures,
+    /// The rows of those of these other segments that have events in the last hour of their day.
+    EndOfDayWithoutFailures,
 }
 
 impl RowPart {
@@ -65,7 +68,7 @@ impl RowPart {
         match self {
             Self::All => true,
             Self::WithFailures => content.contains(true),
-            Self::WithoutFailures => !content.contains(true),
+            Self::WithoutFailures | Self::EndOfDayWithoutFailures => !content.contains(true),
         }
     }
 }
@@ -329,11 +332,28 @@ impl StoreScan {
         columns: &[&str],
     ) -> Result<Vec<&ListedSegment>, AnalyzeError> {
         let segments = self.segments_of(first_day, last_day).iter();
-        let segments: Vec<_> =
+        let mut segments: Vec<_> =
             segments.filter(|segment| part.includes(segment.file.content())).collect();
-        let files: Vec<_> = segments.iter().map(|segment| &segment.file).collect();
-        self.store.prepare(&files, columns)?;
+        if part == RowPart::EndOfDayWithoutFailures {
+            self.prepare(&segments, &[])?;
+            let mut at_end = Vec::with_capacity(segments.len());
+            for segment in segments {
+                let end = segment.file.day.saturating_add(1).saturating_mul(DAY_MS);
+                let newest = self.facts(segment)?.newest_event;
+                if newest.is_none_or(|newest| newest >= end - CLOCK_SLACK_MS) {
+                    at_end.push(segment);
+                }
+            }
+            segments = at_end;
+        }
+        self.prepare(&segments, columns)?;
         Ok(segments)
+    }
+
+    /// Makes `columns` of segments readable.
+    fn prepare(&self, segments: &[&ListedSegment], columns: &[&str]) -> Result<(), AnalyzeError> {
+        let files: Vec<_> = segments.iter().map(|segment| &segment.file).collect();
+        Ok(self.store.prepare(&files, columns)?)
     }
 
     /// Returns `columns` of all rows of some days.

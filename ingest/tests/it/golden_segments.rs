@@ -75,7 +75,7 @@ fn golden_segments_have_the_expected_schema_and_rows() {
     for version in 1..=table::FORMAT_VERSION {
         for (table, columns) in TABLES {
             let path = golden_folder(version).join(format!("{table}.parquet"));
-            check_segment_file(&path, table).unwrap();
+            let facts = check_segment_file(&path, table).unwrap();
             let expected = std::fs::read(path.with_extension("json")).unwrap();
             let expected: Value = serde_json::from_slice(&expected).unwrap();
             let found = content(&path, columns);
@@ -83,6 +83,10 @@ fn golden_segments_have_the_expected_schema_and_rows() {
             let (found, expected) =
                 (found["rows"].as_array().unwrap(), expected["rows"].as_array().unwrap());
             assert_eq!(found.len(), expected.len(), "{table} v{version}");
+            if table == table::EVENTS {
+                let times = found.iter().map(|row| row[table::EVENT_AT].as_i64());
+                assert_eq!(facts.newest_event, times.max().flatten(), "v{version}");
+            }
             for (row, (found, expected)) in found.iter().zip(expected).enumerate() {
                 assert_eq!(found, expected, "{table} v{version} row {row}");
             }

@@ -20,10 +20,11 @@ use crate::error::AnalyzeError;
 use crate::scan::daily::delta::{ScopeDelta, TimelineDelta};
 use crate::scan::daily::shared_times::SharedTimes;
 use crate::scan::daily::time_lists::{AggregateTimes, DayList, PARTS, SHORT_LISTS, encode_lists};
+use crate::scan::presence::Presence;
 use crate::timeline::ScopeValues;
 
 /// First bytes of a file; the last byte is the version of the format.
-const MAGIC: [u8; 8] = *b"bwdaily\x05";
+const MAGIC: [u8; 8] = *b"bwdaily\x06";
 /// Bytes before the index: magic, length of the index, checksum of the index.
 const HEADER_BYTES: usize = 8 + 2 * 8;
 /// Maximum number of parts that are fetched one by one; for more, the whole object is fetched.
@@ -67,6 +68,8 @@ pub(in crate::scan) struct AggregateIndex {
     pub(in crate::scan) fingerprint: u64,
     /// First day of these segments.
     pub(in crate::scan) first_segment_day: i64,
+    /// Presence of the dimensions of a message in the rows of the day, copies included.
+    pub(in crate::scan) presences: Vec<Presence>,
     /// Scopes, sorted.
     pub(in crate::scan) scopes: Vec<ScopeIndex>,
     /// Parts of the encoded times.
@@ -126,7 +129,8 @@ impl DailyAggregate {
         }
         let part = |times: &Vec<u8>| Part { bytes: times.len() as u64, checksum: xxh3_64(times) };
         let parts = times.iter().map(part).collect();
-        let index = AggregateIndex { fingerprint, first_segment_day, scopes, parts };
+        let presences = delta.presences;
+        let index = AggregateIndex { fingerprint, first_segment_day, presences, scopes, parts };
         Self { index, times: EncodedTimes::Memory(times.concat()) }
     }
 

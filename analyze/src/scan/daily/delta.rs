@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::scan::presence::Presence;
 use crate::timeline::{Outcome, ScopeValues};
 
 /// Code of attempted (message, recipient) pairs, in place of the code of an outcome.
@@ -21,6 +22,8 @@ pub(in crate::scan) enum Sign {
 pub(in crate::scan) struct TimelineDelta {
     /// Changes by scope.
     pub(in crate::scan) scopes: BTreeMap<ScopeValues, ScopeDelta>,
+    /// Presence of the dimensions of a message in the rows of the days, copies included.
+    pub(in crate::scan) presences: Vec<Presence>,
 }
 
 /// Changes of the timeline of one scope.
