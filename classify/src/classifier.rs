@@ -100,7 +100,9 @@ impl Classifier {
         };
         let rule = &self.rules[clause.rule as usize];
         let confidence = match best.hedge {
+            _ if clause.lacks_recipient() && !best.names_recipient => Confidence::Low,
             Hedge::None => confidence(rule),
+            Hedge::Open => Confidence::Low,
             Hedge::Alike | Hedge::Opposite => confidence(rule).min(Confidence::Medium),
         };
         Classification {
@@ -125,7 +127,11 @@ impl Classifier {
     fn retry_after(&self, cause: Cause, scratch: &Scratch) -> Option<u32> {
         let is_temporary = matches!(
             cause,
-            Cause::RateLimited | Cause::Greylisted | Cause::ServerError | Cause::ReputationLow
+            Cause::RateLimited
+                | Cause::Greylisted
+                | Cause::ServerError
+                | Cause::ReputationLow
+                | Cause::MailboxFull
         );
         let mut marks = self.index.marks(PatternKind::Retry, scratch).filter(|_| is_temporary);
         marks.find_map(|(hit, _)| reply_details::duration(&scratch.folded[hit.end()..]))
@@ -157,28 +163,21 @@ impl Classifier {
         self.index.search(scratch);
         let guard = self.index.guard(scratch);
         let not_recipient = has_sender_ip || reply.about_sender || guard.is_some();
-        let mut best = BestMatch { not_recipient, ..BestMatch::default() };
-        let mut has_reason = None;
-        self.index.matching_clauses(scratch, |in_advice, clause| {
-            // a token of a provider stands in the URL that follows `please visit`
-            if !in_advice
-                || clause.is_token
-                || clause.is_custom
-                || !*has_reason.get_or_insert(best.has_reason())
-            {
-                best.offer(clause);
-            }
-        });
+        let mut best = BestMatch { not_recipient, names_recipient: true, ..BestMatch::default() };
+        // the other codes are those of the text around the reply
+        let is_outer = reply.has_frame && !reply.expired;
+        let status = facts.enhanced_status.filter(|_| !is_outer);
+        let status = reply.status().or(status);
+        self.offer_clauses_of_phrases(&mut best, status, scratch);
         best.drop_words();
         if self.index.marks(PatternKind::Hedge, scratch).next().is_some() {
             let is_about_sender = guard.is_some_and(|guard| guard.cause != Cause::Unknown);
             let is_opposite = !is_about_sender && best.has_opposite_causes();
             best.hedge = if is_opposite { Hedge::Opposite } else { Hedge::Alike };
+        } else {
+            self.find_alternatives(&mut best, scratch);
         }
-        // the other codes are those of the text around the reply
-        let is_outer = reply.has_frame && !reply.expired;
-        let status = facts.enhanced_status.filter(|_| !is_outer);
-        if let Some(status) = reply.status().or(status) {
+        if let Some(status) = status {
             self.index.clauses_of_status(status).for_each(|clause| best.offer(clause));
         }
         let code = reply.code().or(facts.smtp_code.filter(|_| !is_outer));
@@ -195,6 +194,81 @@ impl Classifier {
             best.offer(guard);
         }
         best
+    }
+
+    /// Offers the matching clauses of phrases: first those of the text before advice, then those of the advice.
+    fn offer_clauses_of_phrases<'c>(
+        &'c self,
+        best: &mut BestMatch<'c>,
+        status: Option<&str>,
+        scratch: &mut Scratch,
+    ) {
+        self.index.match_clauses(scratch);
+        let scratch = &*scratch;
+        let advice = || self.index.marks(PatternKind::Advice, scratch).map(|(hit, _)| hit.start());
+        let first_advice = advice().next();
+        let passes: &[bool] = if first_advice.is_some() { &[false, true] } else { &[false] };
+        let words = &self.index.words;
+        let may_be_hypothetical = first_advice.is_some()
+            || self.index.marks(PatternKind::Condition, scratch).next().is_some();
+        // the subject of the status code: addresses and mailboxes, or something else
+        let subject = status.and_then(|status| status.split('.').nth(1)?.parse::<u16>().ok());
+        let mut names_recipient = None;
+        for in_advice in passes {
+            let has_reason = *in_advice && best.has_reason();
+            for clause in self.index.matching_clauses(scratch) {
+                let is_in_advice = |advice| Index::place(clause.first, scratch).start() > advice;
+                if first_advice.is_some_and(|advice| is_in_advice(advice) != *in_advice) {
+                    continue;
+                }
+                // a token of a provider stands in the URL that follows `please visit`
+                if !clause.is_token && !clause.is_custom {
+                    let is_hypothetical = || {
+                        let place = |phrase| Index::place(phrase, scratch);
+                        let (first, last) = (place(clause.first), place(clause.last));
+                        words.is_hypothetical(&scratch.folded, first, last, advice())
+                    };
+                    if has_reason
+                        || may_be_hypothetical && clause.recipient_reason != 0 && is_hypothetical()
+                    {
+                        continue;
+                    }
+                    if clause.lacks_recipient() && !matches!(subject, Some(1 | 2)) {
+                        let names = || words.names_recipient(&scratch.folded);
+                        best.names_recipient = *names_recipient.get_or_insert_with(names);
+                        if !best.names_recipient && matches!(subject, Some(3..)) {
+                            continue;
+                        }
+                    }
+                }
+                best.offer(clause);
+            }
+        }
+    }
+
+    /// Decides between alternatives of the text, `no such user or mailbox full`: a full mailbox if one of them is, so that
+    /// the address is tried again; unknown if one is not about the recipient; a low confidence if no rule knows one.
+    fn find_alternatives<'c>(&'c self, best: &mut BestMatch<'c>, scratch: &Scratch) {
+        let words = &self.index.words;
+        let first = best.first.filter(|first| first.is_about_mailbox() && !first.is_certain());
+        let Some(first) = first else { return };
+        let place = |phrase| Index::place(phrase, scratch);
+        let (start, end) = (place(first.first), place(first.last));
+        let has_word = self.index.marks(PatternKind::Alternative, scratch).next().is_some();
+        if words.has_alternative(&scratch.folded, start, end, has_word) {
+            best.hedge = Hedge::Open;
+        } else if !has_word || best.reasons == INVALID_RECIPIENT {
+            return;
+        }
+        for clause in self.index.matching_clauses(scratch).filter(|clause| !clause.is_word) {
+            if words.are_alternatives(&scratch.folded, start, place(clause.first)) {
+                match clause.recipient_reason {
+                    0 => best.hedge = Hedge::Opposite,
+                    FULL_MAILBOX => (best.first, best.second) = (Some(clause), Some(first)),
+                    _ => best.hedge = Hedge::None,
+                }
+            }
+        }
     }
 
     /// Offers the clauses of the SES bounce type, subtype and delay type.
@@ -254,7 +328,11 @@ impl Classifier {
         for rule in &self.rules {
             if matches!(
                 rule.kind,
-                PatternKind::Status | PatternKind::Code | PatternKind::Ses | PatternKind::Delay
+                PatternKind::Status
+                    | PatternKind::Code
+                    | PatternKind::Ses
+                    | PatternKind::Delay
+                    | PatternKind::Recipient
             ) {
                 continue;
             }
@@ -285,12 +363,15 @@ impl Classifier {
 struct BestMatch<'c> {
     first: Option<&'c Clause>,
     second: Option<&'c Clause>,
+    /// Whether the text names a recipient, or its status code is about one. Only known if a clause lacks a recipient.
+    names_recipient: bool,
     /// Whether the text is not about the recipient. Builtin clauses with a recipient failure are then barred.
     not_recipient: bool,
     /// Whether a clause was barred.
     has_barred: bool,
-    /// The reasons about the recipient that phrases of the text state.
-    recipient_reasons: u8,
+    /// The reasons that phrases of the text state: bits of [`recipient_reason`](crate::index::recipient_reason), and
+    /// [`OTHER_REASON`].
+    reasons: u8,
     hedge: Hedge,
 }
 
@@ -301,10 +382,14 @@ enum Hedge {
     None,
     /// Possible causes that are all about an invalid recipient, or all not about the recipient.
     Alike,
+    /// A mailbox that does not exist, or something that no clause describes.
+    Open,
     /// Possible causes of which one is about the recipient and one is not, or a full mailbox and an invalid recipient.
     Opposite,
 }
 
+/// Bit of a reason that is not about the recipient.
+const OTHER_REASON: u8 = 1 << 7;
 /// Weight of a phrase that states a reason, in contrast to a word.
 const REASON_WEIGHT: u64 = 6;
 
@@ -323,7 +408,7 @@ impl<'c> BestMatch<'c> {
         let (first, second) = (is_recipient(self.first), is_recipient(second));
         self.first.is_some_and(|first| !first.is_certain())
             && (self.has_barred
-                || self.recipient_reasons == FULL_MAILBOX | INVALID_RECIPIENT
+                || self.reasons & !OTHER_REASON == FULL_MAILBOX | INVALID_RECIPIENT
                 || second.is_some_and(|second| first != Some(second)))
     }
 
@@ -340,7 +425,10 @@ impl<'c> BestMatch<'c> {
             return;
         }
         if !clause.is_word {
-            self.recipient_reasons |= clause.recipient_reason;
+            self.reasons |= match clause.recipient_reason {
+                0 => OTHER_REASON,
+                reason => reason,
+            };
         }
         let Some(first) = self.first else {
             self.first = Some(clause);

@@ -80,29 +80,47 @@ struct FoldedText<'o, 't> {
     codes: ReplyCodes<'t>,
 }
 
-/// The reply code at the start of a text, and the text after it; zeros and an empty text if there is none.
+/// The codes of a reply: those at the start of a text, or else the first ones; zeros and an empty text before them.
 struct ReplyCodes<'t> {
     reply: [u8; 3],
-    rest: &'t str,
+    status: &'t str,
+    /// Where the status code stands that is not dropped.
+    status_at: usize,
 }
 
 impl<'t> ReplyCodes<'t> {
     fn of(text: &'t str) -> Self {
         match *text.as_bytes() {
             [a @ (b'4' | b'5'), b @ b'0'..=b'9', c @ b'0'..=b'9', b' ' | b'-', ..] => {
-                Self { reply: [a, b, c], rest: text.get(4..).unwrap_or_default() }
+                let status = first_status(&text.as_bytes()[4..]);
+                Self { reply: [a, b, c], status, status_at: 4 }
             }
-            _ => Self { reply: [0; 3], rest: "" },
+            _ => Self { reply: [0; 3], status: "", status_at: 0 },
         }
     }
 
-    /// Length of the codes at the start of `text`, a part of the text after its start: the same reply code as at the
-    /// start, then a hyphen or a blank, then possibly the same status code. 0 if there are none.
-    fn repeated(&self, text: &[u8]) -> usize {
-        match *text {
-            [a, b, c, b'-' | b' ', ref rest @ ..] if [a, b, c] == self.reply => {
-                let status = leading_status(self.rest).unwrap_or_default();
-                4 + if rest.starts_with(status.as_bytes()) { status.len() } else { 0 }
+    /// Length of the codes at a position after the start of a text: the same reply code as before, then a hyphen or a
+    /// blank, then possibly the same status code; or the status code alone. 0 if there are none.
+    fn repeated(&mut self, text: &'t [u8], at: usize) -> usize {
+        if text[at - 1].is_ascii_alphanumeric() || text[at - 1] == b'.' {
+            return 0;
+        }
+        match text[at..] {
+            [a @ (b'4' | b'5'), b @ b'0'..=b'9', c @ b'0'..=b'9', b'-' | b' ', ref rest @ ..] => {
+                let is_first = self.reply == [0; 3];
+                if !is_first && self.reply != [a, b, c] {
+                    return 0;
+                }
+                let status = first_status(rest);
+                if !is_first && (status == self.status || status.is_empty()) {
+                    return 4 + status.len();
+                }
+                *self = Self { reply: [a, b, c], status, status_at: at + 4 };
+                if is_first { 0 } else { 4 }
+            }
+            _ if at != self.status_at && !self.status.is_empty() => {
+                let status = first_status(&text[at..]);
+                if status == self.status { status.len() } else { 0 }
             }
             _ => 0,
         }
@@ -114,6 +132,13 @@ impl<'t> ReplyCodes<'t> {
         let is_about_order = text.starts_with(b"503 5.") || text.starts_with(NO_VALID_RECIPIENTS);
         is_about_order && self.reply[0] != 0
     }
+}
+
+/// The enhanced status code at the start of a text; empty if there is none.
+fn first_status(text: &[u8]) -> &str {
+    let end = text.iter().take_while(|byte| byte.is_ascii_digit() || **byte == b'.').count();
+    let end = (end + 1).min(text.len());
+    leading_status(std::str::from_utf8(&text[..end]).unwrap_or_default()).unwrap_or_default()
 }
 
 impl FoldedText<'_, '_> {
@@ -158,10 +183,10 @@ pub(super) fn fold_pattern(pattern: &str, classes: &mut ByteClasses) -> Vec<u8> 
     out.trim_ascii().to_vec()
 }
 
-fn fold_part(
-    text: &[u8],
+fn fold_part<'t>(
+    text: &'t [u8],
     remote: Option<&str>,
-    form: &mut FoldedText<'_, '_>,
+    form: &mut FoldedText<'_, 't>,
     facts: &mut FoldFacts,
     classes: &mut ByteClasses,
 ) {
@@ -213,7 +238,7 @@ fn fold_part(
                 word = form.length;
             }
             b'0'..=b'9' => {
-                let repeated = if at > 0 { form.codes.repeated(&text[at..]) } else { 0 };
+                let repeated = if at > 0 { form.codes.repeated(text, at) } else { 0 };
                 if repeated > 0 {
                     form.end_line();
                     word = form.length;
@@ -304,7 +329,7 @@ fn is_incidental(before: &[u8]) -> bool {
 
 /// Codes of Daum (Kakao) for failures of the recipient. The address of the client follows each of its codes:
 /// `550 5.1.1 RUSR 192.0.2.1: No such user`.
-const DAUM_RECIPIENT_CODES: [&[u8]; 4] = [b" RUSR ", b" RACT ", b" RBLK ", b" RDENY "];
+const DAUM_RECIPIENT_CODES: [&[u8]; 5] = [b" RUSR ", b" RACT ", b" RBLK ", b" RDENY ", b" RCP1 "];
 
 /// Whether an address in braces follows the name of the server at the end of a reply of Exchange Online. A program
 /// that logs the reply adds it: `[BL2NAM02FT016.eop-nam02.prod.protection.outlook.com] {192.0.2.1}`.

@@ -173,7 +173,9 @@ pub(super) fn unwrap(text: &str) -> InnerReply<'_> {
     }
     let Some((at, from)) = start else {
         let text = text.get(..end).unwrap_or_default();
-        return InnerReply { text, expired, ..InnerReply::default() };
+        let inner = without_outer_codes(text);
+        let has_frame = inner.len() < text.len();
+        return InnerReply { text: inner, has_frame, expired, ..InnerReply::default() };
     };
     let inner = text.get(from..end).unwrap_or_default();
     let inner = match bytes[at] {
@@ -187,7 +189,18 @@ pub(super) fn unwrap(text: &str) -> InnerReply<'_> {
     let about_sender = FRAMES.position(FramePosition::Sender, &bytes[..at]).is_some()
         || FRAMES.position(FramePosition::Sender, command.as_bytes()).is_some()
         || reply_code(inner).is_some_and(|code| LOGIN_CODES.contains(&code));
-    InnerReply { text: inner, has_frame: true, expired, about_sender }
+    InnerReply { text: without_outer_codes(inner), has_frame: true, expired, about_sender }
+}
+
+/// A reply without the codes that a server puts before another reply: `550 5.0.0 550 5.1.1 no such user`.
+fn without_outer_codes(reply: &str) -> &str {
+    let inner = reply_code(reply).and_then(|code| {
+        let rest = reply.get(4..)?;
+        let status = bouncewatch_schemas::diagnostic::leading_status(rest)?;
+        let inner = rest.strip_prefix(status)?.trim_start();
+        (reply_code(inner) == Some(code)).then_some(inner)
+    });
+    inner.unwrap_or(reply)
 }
 
 /// Whether a reply code can stand beside the quote or `<` at `at`: `550-'no'`, `<550 no`, `<<< 550 no`.
@@ -266,6 +279,8 @@ mod tests {
             ),
             ("550-5.7.1 virus: 550-5.7.1 x", "550-5.7.1 virus: 550-5.7.1 x"),
             ("<<< 550 5.2.1 disabled. <<< 503 RCPT first.", "550 5.2.1 disabled."),
+            ("550 5.0.0 550-5.1.1 no such user", "550-5.1.1 no such user"),
+            ("550 5.0.0 551 no", "550 5.0.0 551 no"),
             ("no", "no"),
             ("", ""),
         ] {

@@ -6,6 +6,7 @@ use crate::byte_classes::ByteClasses;
 use crate::phrase_table::{Found, Hit, PhraseTable, SearchBuffers};
 use crate::rule::PatternKind;
 use crate::span::{Chained, Span, Spans};
+use crate::words::Words;
 
 /// Buffers that are reused from text to text. Each thread needs its own.
 #[derive(Debug, Default)]
@@ -17,12 +18,16 @@ pub struct Scratch {
     pub(super) found: Found,
     /// Buffer of the clauses to check for each phrase of the text.
     spans: Vec<Span>,
-    /// Buffer of the clauses that match.
+    /// The clauses that match, up to [`Self::matching_count`].
     matching: Vec<u32>,
+    matching_count: usize,
 }
 
 /// Position of the weight in a rank.
 pub(super) const WEIGHT_SHIFT: u32 = 33;
+
+/// The phrase of a clause without phrases.
+pub(super) const NO_PHRASE: u32 = u32::MAX;
 
 /// Reason about the recipient: mail can arrive later.
 pub(super) const FULL_MAILBOX: u8 = 1;
@@ -40,6 +45,7 @@ pub(super) fn recipient_reason(cause: Cause) -> u8 {
 
 /// One alternative of a rule.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts")]
 pub(super) struct Clause {
     /// Index of the rule.
     pub(super) rule: u32,
@@ -56,10 +62,14 @@ pub(super) struct Clause {
     pub(super) is_token: bool,
     /// Whether it is a word that gives the cause only if nothing else does.
     pub(super) is_word: bool,
+    /// Whether one of its phrases names a recipient.
+    pub(super) names_recipient: bool,
     /// The phrase at the start of the alternative.
     pub(super) first: u32,
     /// Further phrases that the text must contain, besides the phrase that has the clause.
     pub(super) required: Box<[u32]>,
+    /// The phrase at the end of the alternative.
+    pub(super) last: u32,
     /// Phrases that the text must not contain.
     pub(super) forbidden: Box<[u32]>,
 }
@@ -68,6 +78,17 @@ impl Clause {
     /// The weight of the rule.
     pub(super) fn weight(&self) -> u64 {
         self.rank >> WEIGHT_SHIFT
+    }
+
+    /// Whether the clause states that a mailbox is unknown or disabled.
+    pub(super) fn is_about_mailbox(&self) -> bool {
+        matches!(self.cause, Cause::MailboxUnknown | Cause::MailboxDisabled)
+    }
+
+    /// Whether the clause states that a mailbox is unknown or disabled, without a word for a mailbox: `not found`.
+    pub(super) fn lacks_recipient(&self) -> bool {
+        self.is_about_mailbox()
+            && !(self.first == NO_PHRASE || self.names_recipient || self.is_certain())
     }
 
     /// Whether a text that names several causes still has this one: the rule is made for the text, is one of the
@@ -180,6 +201,7 @@ pub(super) struct Index {
     pub(super) ses: Vec<(String, String, u32)>,
     /// SES delay type, clause.
     pub(super) delays: Vec<(String, u32)>,
+    pub(super) words: Words,
 }
 
 impl Index {
@@ -230,14 +252,8 @@ impl Index {
         if has_cause(&first) { Some(first) } else { guards.find(has_cause).or(Some(first)) }
     }
 
-    /// Calls `offer` with each matching clause of the last search, and whether it is part of advice. Those of the
-    /// advice come last.
-    pub(super) fn matching_clauses<'c>(
-        &'c self,
-        scratch: &mut Scratch,
-        mut offer: impl FnMut(bool, &'c Clause),
-    ) {
-        let advice = self.marks(PatternKind::Advice, scratch).next().map(|(hit, _)| hit.start());
+    /// Finds the clauses that match in the last search.
+    pub(super) fn match_clauses(&self, scratch: &mut Scratch) {
         let Scratch { found: Found { phrases, hits, .. }, spans, matching, .. } = scratch;
         let spans_count = self.checks.of_hits(hits, spans);
         let checks = Chained::new(&spans[..spans_count]);
@@ -251,20 +267,25 @@ impl Index {
             matching[count] = check.clause;
             count += usize::from(has(phrases, check.required) & !has(phrases, check.forbidden));
         }
-        let start =
-            |phrase: u32| hits.iter().find(|hit| hit.phrase == phrase).map_or(0, |hit| hit.start());
-        let passes: &[bool] = if advice.is_some() { &[false, true] } else { &[false] };
-        for in_advice in passes {
-            for id in &matching[..count] {
-                let clause = &self.clauses[(id & !HAS_MORE) as usize];
-                if id & HAS_MORE != 0 && !clause.matches(phrases) {
-                    continue;
-                }
-                if advice.is_none_or(|advice| (start(clause.first) > advice) == *in_advice) {
-                    offer(*in_advice, clause);
-                }
-            }
-        }
+        scratch.matching_count = count;
+    }
+
+    /// The clauses that [`Self::match_clauses`] found.
+    pub(super) fn matching_clauses<'c, 's>(
+        &'c self,
+        scratch: &'s Scratch,
+    ) -> impl Iterator<Item = &'c Clause> + use<'c, 's> {
+        scratch.matching[..scratch.matching_count].iter().filter_map(|id| {
+            let clause = &self.clauses[(id & !HAS_MORE) as usize];
+            let is_match = id & HAS_MORE == 0 || clause.matches(&scratch.found.phrases);
+            is_match.then_some(clause)
+        })
+    }
+
+    /// The first occurrence of a phrase in the last search.
+    pub(super) fn place(phrase: u32, scratch: &Scratch) -> Hit {
+        let found = scratch.found.hits.iter().find(|hit| hit.phrase == phrase);
+        found.copied().unwrap_or_default()
     }
 
     /// The clauses of an enhanced status code: of its class, and of any class.

@@ -6,9 +6,12 @@ use std::hash::Hash;
 
 use crate::byte_classes::ByteClasses;
 use crate::fold::fold_pattern;
-use crate::index::{Checks, Clause, Index, Phrase, WEIGHT_SHIFT, recipient_reason, status_numbers};
+use crate::index::{
+    Checks, Clause, Index, NO_PHRASE, Phrase, WEIGHT_SHIFT, recipient_reason, status_numbers,
+};
 use crate::phrase_table::{PHRASE_BYTES_MAX, PhraseTable, PhraseText};
 use crate::rule::{CUSTOM_RULE_WEIGHT, PatternKind, Rule, RuleError, WORD_WEIGHT};
+use crate::words::Words;
 
 /// Why a phrase is refused.
 const BAD_PHRASE: &str = "the phrase is empty or longer than 200 bytes";
@@ -25,6 +28,7 @@ pub(super) fn build(rules: &[Rule]) -> Result<Index, RuleError> {
         }
     }
     builder.anchor_clauses();
+    builder.find_recipients(rules);
     let IndexBuilder {
         clauses,
         phrases,
@@ -34,6 +38,7 @@ pub(super) fn build(rules: &[Rule]) -> Result<Index, RuleError> {
         codes,
         ses,
         delays,
+        words,
         ..
     } = builder;
     let texts: Vec<PhraseText> = texts
@@ -53,6 +58,7 @@ pub(super) fn build(rules: &[Rule]) -> Result<Index, RuleError> {
         codes: sorted(codes),
         ses,
         delays,
+        words,
     })
 }
 
@@ -82,7 +88,9 @@ impl Alternative<'_> {
             is_custom: self.rule.weight >= CUSTOM_RULE_WEIGHT,
             is_word: self.is_word(),
             is_token: self.rule.kind == PatternKind::Token,
-            first: 0,
+            names_recipient: false,
+            first: NO_PHRASE,
+            last: NO_PHRASE,
             required: Box::default(),
             forbidden: Box::default(),
         })
@@ -123,6 +131,7 @@ struct IndexBuilder {
     codes: HashMap<u16, u32>,
     ses: Vec<(String, String, u32)>,
     delays: Vec<(String, u32)>,
+    words: Words,
     /// Buffers of the texts that are folded.
     classes: ByteClasses,
 }
@@ -134,10 +143,14 @@ impl IndexBuilder {
         let id = u32::try_from(self.clauses.len()).map_err(|_| error("too many rules"))?;
         let mut clause = alternative.clause()?;
         match rule.kind {
-            PatternKind::List | PatternKind::Hedge | PatternKind::Advice | PatternKind::Retry => {
-                let phrase = self.phrase(text).ok_or_else(|| error(BAD_PHRASE))?;
-                self.phrases[phrase as usize].mark = Some((rule.kind, clause.rule));
-                return Ok(());
+            PatternKind::List
+            | PatternKind::Hedge
+            | PatternKind::Advice
+            | PatternKind::Retry
+            | PatternKind::Condition
+            | PatternKind::Alternative
+            | PatternKind::Recipient => {
+                return self.add_mark(alternative, clause.rule).ok_or_else(|| error(BAD_PHRASE));
             }
             PatternKind::Phrase | PatternKind::Token | PatternKind::Guard => {
                 self.add_phrases(alternative, id, &mut clause)?;
@@ -166,6 +179,27 @@ impl IndexBuilder {
         Ok(())
     }
 
+    /// Adds a phrase that marks a text. `None` if it is empty or too long.
+    fn add_mark(&mut self, alternative: Alternative<'_>, rule: u32) -> Option<()> {
+        let Alternative { rule: Rule { kind, .. }, text, .. } = alternative;
+        let words = match kind {
+            PatternKind::Condition => Some(&mut self.words.conditions),
+            PatternKind::Alternative => Some(&mut self.words.alternatives),
+            PatternKind::Recipient => Some(&mut self.words.recipients),
+            _ => None,
+        };
+        if let Some(words) = words {
+            let (text, ends_word) = fold_phrase(text, &mut self.classes)?;
+            words.add(text, ends_word);
+        }
+        // most texts have a word for a recipient: it is searched only if it matters
+        if *kind != PatternKind::Recipient {
+            let phrase = self.phrase(text)?;
+            self.phrases[phrase as usize].mark = Some((*kind, rule));
+        }
+        Some(())
+    }
+
     /// Adds the phrases of an alternative, `a & b & !c`, and completes its clause.
     fn add_phrases(
         &mut self,
@@ -186,7 +220,7 @@ impl IndexBuilder {
             return Err(alternative.error("a pattern needs a phrase without `!`"));
         };
         self.unanchored.push((id, alternative.rule.kind == PatternKind::Guard));
-        clause.first = *first;
+        (clause.first, clause.last) = (*first, *required.last().unwrap_or(first));
         let length = required.iter().map(|phrase| self.texts[*phrase as usize].0.len()).sum();
         clause.rank = alternative.rank(length);
         clause.required = required.into_iter().collect();
@@ -216,14 +250,21 @@ impl IndexBuilder {
         }
     }
 
+    /// Notes which clauses have a phrase with a word for a recipient.
+    fn find_recipients(&mut self, rules: &[Rule]) {
+        for clause in &mut self.clauses {
+            let pattern = &rules[clause.rule as usize].patterns[clause.pattern as usize];
+            let mut required = pattern.split(" & ").filter(|part| !part.starts_with('!'));
+            clause.names_recipient = required.any(|part| {
+                let text = fold_pattern(part.trim_end_matches('*'), &mut self.classes);
+                self.words.names_recipient(&text)
+            });
+        }
+    }
+
     /// The index of a phrase, which is added if it is new. `None` if it is empty or too long.
     fn phrase(&mut self, text: &str) -> Option<u32> {
-        let folded = fold_pattern(text.trim().trim_end_matches('*'), &mut self.classes);
-        let ends_word =
-            !text.ends_with('*') && folded.last().is_some_and(u8::is_ascii_alphanumeric);
-        if folded.is_empty() || folded.len() > PHRASE_BYTES_MAX {
-            return None;
-        }
+        let (folded, ends_word) = fold_phrase(text, &mut self.classes)?;
         let next = u32::try_from(self.phrases.len()).ok()?;
         let known = *self.known.entry((folded.clone(), ends_word)).or_insert(next);
         if known == next {
@@ -233,6 +274,14 @@ impl IndexBuilder {
         }
         Some(known)
     }
+}
+
+/// A folded phrase, and whether a word must end at its end. `None` if it is empty or too long.
+fn fold_phrase(text: &str, classes: &mut ByteClasses) -> Option<(Vec<u8>, bool)> {
+    let folded = fold_pattern(text.trim().trim_end_matches('*'), classes);
+    let ends_word = !text.ends_with('*') && folded.last().is_some_and(u8::is_ascii_alphanumeric);
+    let is_valid = !folded.is_empty() && folded.len() <= PHRASE_BYTES_MAX;
+    is_valid.then_some((folded, ends_word))
 }
 
 /// Assigns a code to a clause. A code of a custom rule stays with that rule. Returns false if another builtin rule has

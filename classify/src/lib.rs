@@ -60,6 +60,7 @@ mod template;
 #[cfg(test)]
 mod tests;
 mod typo;
+mod words;
 
 pub use advice::{Advice, advice};
 pub use classification::{Classification, Confidence, RunnerUp};

@@ -29,6 +29,9 @@
 //! | `hedge` | like `phrase`; marks a text that names possible causes |
 //! | `advice` | like `phrase`; marks the start of advice, which does not outweigh a reason before it |
 //! | `retry` | like `phrase`; a retry delay follows |
+//! | `condition` | a word; what follows it in a sentence other than the first is no reason about the recipient |
+//! | `alternative` | a word between alternatives: of a full mailbox and an invalid recipient, the first is reported |
+//! | `recipient` | a word for a recipient; a text without one never suppresses at once because of a phrase without one |
 //!
 //! A phrase matches at the start and end of words. A `*` at its end matches any rest of the last word. ` & ` joins
 //! phrases that must all occur, ` & !` excludes a phrase. `{address}` stands for any email address, `{ip}` for any IP
@@ -67,6 +70,12 @@ pub enum PatternKind {
     Advice,
     /// Phrase before a retry delay.
     Retry,
+    /// Word at the start of a condition.
+    Condition,
+    /// Word between alternatives.
+    Alternative,
+    /// Word for a recipient.
+    Recipient,
 }
 
 impl PatternKind {
@@ -84,6 +93,9 @@ impl PatternKind {
             "hedge" => Self::Hedge,
             "advice" => Self::Advice,
             "retry" => Self::Retry,
+            "condition" => Self::Condition,
+            "alternative" => Self::Alternative,
+            "recipient" => Self::Recipient,
             _ => return None,
         })
     }

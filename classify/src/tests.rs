@@ -45,6 +45,11 @@ fn samples_of_rules_without_a_cause_show_their_effect() {
                 rule::PatternKind::Hedge => {
                     assert!(found.confidence < Confidence::High, "{sample}");
                 }
+                rule::PatternKind::Condition
+                | rule::PatternKind::Alternative
+                | rule::PatternKind::Recipient => {
+                    assert_ne!(found.action, Action::Suppress, "{sample}");
+                }
                 rule::PatternKind::Retry => assert!(found.retry_after.is_some(), "{sample}"),
                 _ => {}
             }
@@ -241,7 +246,25 @@ fn retry_delay_is_read_in_all_units() {
         ("450 4.7.1 rate limit exceeded, wait 1 hour", Some(3_600)),
         ("450 4.7.1 rate limit exceeded, come back in 10 min.", Some(600)),
         ("450 4.7.1 rate limit: retry after 2 hr", Some(7_200)),
+        ("421 4.7.0 Too many messages, please try again in two hours", Some(7_200)),
+        ("421 4.7.0 rate limit; retry in half an hour", Some(1_800)),
+        ("450 4.7.1 try again in one hour (greylisted)", Some(3_600)),
+        ("421 4.7.0 Rate limited, try again in 1h30m", Some(5_400)),
+        ("421 4.7.0 Rate limited, try again in 1.5 hours.", Some(5_400)),
+        ("451 DEFER greylist: will be accepted in 25 minutes", Some(1_500)),
+        ("452 4.2.2 mailbox full, try again in 12 hours", Some(43_200)),
+        ("451 4.7.1 Greylisted: erneut versuchen in 15 Minuten", Some(900)),
+        ("450 Greylisting: bitte in 15 Minuten erneut versuchen", Some(900)),
+        ("450 4.7.1 Greylisting: vuelva a intentarlo en 10 minutos", Some(600)),
+        ("450 4.7.1 Greylisting: tente novamente em 10 minutos", Some(600)),
+        ("450 4.7.1 Greylisting: riprovare tra 10 minuti", Some(600)),
+        ("450 4.7.1 Greylisting: réessayez dans 10 minutes", Some(600)),
+        ("450 灰名单，请在10分钟后重试", Some(600)),
+        ("450 グレイリスト中です。しばらくして、10分後に再送してください", Some(600)),
+        ("450 Greylisting: повторите попытку через 10 минут", Some(600)),
+        ("450 Серый список, повторите через 2 часа", Some(7_200)),
         ("451 Greylisted, try again later", None),
+        ("451 Greylisted, wait a moment", None),
         ("451 Greylisted, try again in a while, error 300 something", None),
         ("451 Greylisted, try again in 99999999999 seconds", None),
         ("451 Greylisted, try again in 4000000000 hours", None),

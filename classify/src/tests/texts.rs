@@ -32,6 +32,11 @@ const ROUND_9_TUNING: &str = include_str!("../../../fixtures/causes/texts_round_
 const ROUND_9_MEASURING: &str =
     include_str!("../../../fixtures/causes/texts_round_9_measuring.tsv");
 
+const ROUND_10: &str = include_str!("../../../fixtures/causes/texts_round_10.tsv");
+
+/// Texts that do not prove that a mailbox does not exist: kind, text.
+const NOT_AT_ONCE: &str = include_str!("../../../fixtures/causes/not_at_once.tsv");
+
 /// Texts of Sisimai's samples: cause, text, status, reason of Sisimai, reason if the cause differs.
 const SISIMAI: &str = include_str!("../../../fixtures/causes/sisimai.tsv");
 
@@ -135,7 +140,7 @@ fn sender_faults() -> Vec<(&'static str, LabelledText<'static>)> {
 }
 
 /// The files of texts that were collected to measure the rules, or to tune them.
-const MEASUREMENTS: [&str; 14] = [
+const MEASUREMENTS: [&str; 15] = [
     TUNING,
     MEASURING,
     ROUND_2,
@@ -150,6 +155,7 @@ const MEASUREMENTS: [&str; 14] = [
     ROUND_8_SERVERS,
     ROUND_9_TUNING,
     ROUND_9_MEASURING,
+    ROUND_10,
 ];
 
 /// All texts with a cause.
@@ -181,6 +187,16 @@ fn composed_texts_are_classified_95_percent_correctly() {
 fn texts_of_each_measurement_are_classified_95_percent_correctly() {
     for file in MEASUREMENTS {
         assert_correct(&plain(file), 95);
+    }
+}
+
+/// A text that names an alternative, states a recipient failure as a condition only, or is about something else.
+#[test]
+fn text_that_does_not_prove_a_recipient_failure_never_suppresses_at_once() {
+    for line in rows(NOT_AT_ONCE) {
+        let (kind, text) = line.split_once('\t').unwrap();
+        let found = classify(&rule::SesTypes::default(), text);
+        assert_ne!(found.action, Action::Suppress, "{kind}: {text}: {:?}", found.rule);
     }
 }
 
@@ -317,7 +333,7 @@ fn reply_with_joined_lines_keeps_its_cause() {
             .split_once(' ')
             .is_some_and(|(code, _)| code.len() == 3 && code.parse::<u16>().is_ok());
         if is_reply && text.len() < 200 && !text.contains([':', '\n']) && !text.contains(" 503 ") {
-            joined.push(with_repeated_codes(text));
+            joined.extend(with_repeated_codes(text));
         }
         for text in joined {
             let found = classify(ses, &text).cause;
@@ -329,12 +345,20 @@ fn reply_with_joined_lines_keeps_its_cause() {
     assert!(wrong.is_empty(), "{}:\n{}", wrong.len(), wrong.join("\n"));
 }
 
-/// `550-5.1.1 no such 550 5.1.1 user`: the codes before every third word.
-fn with_repeated_codes(text: &str) -> String {
+/// The codes before every third word: `550-5.1.1 no such 550 5.1.1 user`. With a status code, also after the codes of
+/// another server, and the status code alone.
+fn with_repeated_codes(text: &str) -> Vec<String> {
     let words: Vec<&str> = text.split_whitespace().collect();
     let has_status =
         words.get(1).is_some_and(|word| diagnostic::leading_status(word) == Some(word));
     let (codes, words) = words.split_at(if has_status { 2 } else { 1 });
     let lines: Vec<String> = words.chunks(3).map(|words| words.join(" ")).collect();
-    format!("{} {}", codes.join("-"), lines.join(&format!(" {} ", codes.join(" "))))
+    let joined = format!("{} {}", codes.join("-"), lines.join(&format!(" {} ", codes.join(" "))));
+    let mut all = Vec::new();
+    if let [code, status] = codes {
+        all.push(format!("{code} 5.0.0 {joined}"));
+        all.push(format!("{code} {status} {}", lines.join(&format!(" {status} "))));
+    }
+    all.push(joined);
+    all
 }

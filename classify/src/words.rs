@@ -1,0 +1,202 @@
+//! Words that show how a text means a phrase: as a condition, as one of several alternatives, or about the recipient.
+
+use std::ops::Range;
+
+use crate::phrase_table::Hit;
+
+/// Maximum number of bytes between two alternatives: `user unknown or the mailbox is full`.
+const GAP_BYTES_MAX: usize = 32;
+/// Maximum length of a word between alternatives.
+const WORD_BYTES_MAX: usize = 12;
+/// Between alternatives without blanks: `user unknown/inactive`.
+const SLASH: &[u8] = b"/";
+/// Ends of sentences in a folded text.
+const SENTENCE_ENDS: [&[u8]; 5] = [b". ", b"; ", b"! ", b"? ", "。".as_bytes()];
+
+/// Words of a kind, by their first byte.
+#[derive(Debug)]
+pub(super) struct WordSet([Vec<Word>; 256]);
+
+#[derive(Debug)]
+struct Word {
+    /// Folded, possibly several words.
+    text: Box<[u8]>,
+    /// Whether a word must end after it.
+    ends_word: bool,
+}
+
+impl Default for WordSet {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| Vec::new()))
+    }
+}
+
+impl WordSet {
+    /// Adds a folded word. A word of a language without blanks matches everywhere.
+    pub(super) fn add(&mut self, text: Vec<u8>, ends_word: bool) {
+        let Some(first) = text.first() else { return };
+        let ends_word = ends_word && !is_without_blanks(*first);
+        self.0[usize::from(*first)].push(Word { text: text.into(), ends_word });
+    }
+
+    /// The first word in a part of a text.
+    pub(super) fn find(&self, text: &[u8], part: Range<usize>) -> Option<Range<usize>> {
+        part.clone().find_map(|at| {
+            let end = self.end_of_word(text, at)?;
+            (end <= part.end).then_some(at..end)
+        })
+    }
+
+    /// The end of the word that starts at a position.
+    fn end_of_word(&self, text: &[u8], at: usize) -> Option<usize> {
+        let first = *text.get(at)?;
+        let words = &self.0[usize::from(first)];
+        let is_inside = is_letter(first)
+            && !is_without_blanks(first)
+            && at.checked_sub(1).is_some_and(|before| is_letter(text[before]));
+        if words.is_empty() || is_inside {
+            return None;
+        }
+        let matching = words.iter().find(|word| {
+            let rest = text[at..].strip_prefix(&*word.text);
+            rest.is_some_and(|rest| {
+                !(word.ends_word && rest.first().copied().is_some_and(is_letter))
+            })
+        });
+        matching.map(|word| at + word.text.len())
+    }
+}
+
+/// The words of all kinds.
+#[derive(Debug, Default)]
+pub(super) struct Words {
+    /// Start of a condition: `if`.
+    pub(super) conditions: WordSet,
+    /// Between alternatives: `or`.
+    pub(super) alternatives: WordSet,
+    /// Names of a recipient: `mailbox`.
+    pub(super) recipients: WordSet,
+}
+
+impl Words {
+    /// Whether phrases, from the first to the last, are part of a condition, or of advice that starts at one of `advice`, in another sentence than
+    /// the first: `Access denied. If the mailbox does not exist, ...`.
+    pub(super) fn is_hypothetical(
+        &self,
+        text: &[u8],
+        first: Hit,
+        last: Hit,
+        mut advice: impl Iterator<Item = usize>,
+    ) -> bool {
+        let Some(start) = sentence_start(&text[..first.start()]) else { return false };
+        let before = start..first.start();
+        self.conditions.find(text, before.clone()).is_some()
+            || advice.any(|at| before.contains(&at))
+            // the condition follows in Japanese
+            || self.conditions.end_of_word(text, last.end()).is_some()
+    }
+
+    /// Whether two phrases are alternatives: `no such user or access denied`.
+    pub(super) fn are_alternatives(&self, text: &[u8], one: Hit, other: Hit) -> bool {
+        let (first, second) =
+            if one.start() <= other.start() { (one, other) } else { (other, one) };
+        let gap = first.end()..second.start();
+        let between = text.get(gap.clone()).filter(|between| between.len() <= GAP_BYTES_MAX);
+        between.is_some_and(|between| {
+            between == SLASH
+                || sentence_start(between).is_none() && self.alternatives.find(text, gap).is_some()
+        })
+    }
+
+    /// Whether an alternative stands directly before the first or after the last phrase: `no such user or ...`.
+    /// `has_word` is false if no text between alternatives but a slash occurs.
+    pub(super) fn has_alternative(
+        &self,
+        text: &[u8],
+        first: Hit,
+        last: Hit,
+        has_word: bool,
+    ) -> bool {
+        if text[last.end()..].starts_with(SLASH) || text[..first.start()].ends_with(SLASH) {
+            return true;
+        }
+        if !has_word {
+            return false;
+        }
+        let rest = text[last.end()..].trim_ascii_start();
+        let rest = rest.strip_prefix("、".as_bytes()).or(rest.strip_prefix(b",")).unwrap_or(rest);
+        let after = text.len() - rest.trim_ascii_start().len();
+        let before = text[..first.start()].trim_ascii_end().len();
+        let mut starts = (0..before).rev().take(WORD_BYTES_MAX);
+        self.alternatives.end_of_word(text, after).is_some()
+            || starts.any(|at| self.alternatives.end_of_word(text, at) == Some(before))
+    }
+
+    /// Whether a text names a recipient, by a word or an address.
+    pub(super) fn names_recipient(&self, text: &[u8]) -> bool {
+        text.contains(&b'@') || self.recipients.find(text, 0..text.len()).is_some()
+    }
+}
+
+/// The start of the last sentence, if it is not the first.
+fn sentence_start(text: &[u8]) -> Option<usize> {
+    let ends = SENTENCE_ENDS
+        .iter()
+        .filter_map(|end| memchr::memmem::rfind(text, end).map(|at| at + end.len()));
+    ends.max()
+}
+
+/// Whether a character with this first byte is Chinese, Japanese or Korean, or of another script behind the first 12,000 characters of Unicode.
+fn is_without_blanks(first: u8) -> bool {
+    first >= 0xe3
+}
+
+fn is_letter(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte >= 0x80
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(all: &[&str]) -> WordSet {
+        let mut set = WordSet::default();
+        for word in all {
+            let text = word.trim_end_matches('*');
+            set.add(text.as_bytes().to_vec(), text == *word);
+        }
+        set
+    }
+
+    #[test]
+    fn word_is_found_at_its_start_and_end_only() {
+        let set = words(&["or", "user*", "或", "или", "se la"]);
+        let found = |text: &str| {
+            set.find(text.as_bytes(), 0..text.len()).and_then(|at| text.get(at).map(str::to_owned))
+        };
+        for (text, expected) in [
+            ("a or b", Some("or")),
+            ("for order", None),
+            ("nor", None),
+            ("all users", Some("user")),
+            ("a superuser", None),
+            ("不存在或已满", Some("或")),
+            ("a или b", Some("или")),
+            ("se lasse", None),
+            ("se la b", Some("se la")),
+            ("", None),
+        ] {
+            assert_eq!(found(text).as_deref(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn sentence_starts_after_the_end_of_another() {
+        for (text, start) in
+            [("a b", None), ("a. b; c", Some("c")), ("5.1.1 a", None), ("a。b", Some("b"))]
+        {
+            let found = sentence_start(text.as_bytes()).and_then(|at| text.get(at..));
+            assert_eq!(found, start, "{text}");
+        }
+    }
+}
