@@ -90,7 +90,7 @@ fn unwrap_text(
     Err(Rejection::new(QuarantineReason::NotJson, error))
 }
 
-/// Unwraps an object. If its shape is unknown, tries it as an item in `DynamoDB` JSON.
+/// Unwraps an object. If its shape is unknown, tries it as an item in `DynamoDB` JSON, and as a container with any key.
 fn unwrap_object(
     text: &str,
     envelope: &Envelope<'_>,
@@ -103,8 +103,15 @@ fn unwrap_object(
     };
     let is_unknown =
         matches!(rejection.reason, QuarantineReason::NotAnEvent | QuarantineReason::UnknownKind);
-    match is_unknown.then(|| dynamodb::plain_json(text)).flatten() {
-        Some(plain) => unwrap_text(&plain, context, sink),
+    if !is_unknown {
+        return Err(rejection);
+    }
+    if let Some(plain) = dynamodb::plain_json(text) {
+        return unwrap_text(&plain, context, sink);
+    }
+    let member = shapes::is_unknown(envelope).then(|| shapes::only_member_with_mail(text));
+    match member.flatten() {
+        Some(member) => unwrap_raw(member, context, sink).map_err(|_| rejection),
         None => Err(rejection),
     }
 }
@@ -250,6 +257,9 @@ fn unwrap_envelope(
                 .map(|row| unwrap_log_line(&log_lines::from_query(&row.0, context)?, sink)),
         );
     }
+    let times = [&envelope.arrival_time, &envelope.timestamp, &envelope.time];
+    let context =
+        times.iter().rev().fold(context, |context, time| context.with_envelope_time(time));
     if !envelope.records.0.is_empty() {
         return try_all(
             envelope.records.0.iter().map(|record| unwrap_record(record, context, sink)),
@@ -264,16 +274,13 @@ fn unwrap_envelope(
     unwrap_container(envelope, context, sink)
 }
 
-/// Unwraps an envelope with no metadata except a time.
+/// Unwraps an envelope with no metadata except a time, which `context` has.
 fn unwrap_container(
     envelope: &Envelope<'_>,
     context: DecodeContext<'_>,
     sink: &mut impl Sink,
 ) -> Result<(), Rejection> {
-    let times = [&envelope.arrival_time, &envelope.timestamp, &envelope.time];
-    let context =
-        times.iter().rev().fold(context, |context, time| context.with_envelope_time(time));
-    if let Some(content) = envelope.content.0 {
+    if let Some(content) = envelope.content.0.or(envelope.ses.0) {
         return unwrap_raw(content, context, sink);
     }
     if let Some(detail) = envelope.detail.0 {
@@ -395,9 +402,12 @@ fn unwrap_record(
             .map_or(context, |attributes| context.with_envelope_time(&attributes.sent_timestamp));
         return unwrap_raw(inner, context, sink);
     }
-    if record.inbound.0.is_some() {
-        sink.ignored(IgnoreReason::InboundMail);
-        return Ok(());
+    if let Some(ses) = record.ses.0 {
+        if shapes::is_inbound_mail(ses) {
+            sink.ignored(IgnoreReason::InboundMail);
+            return Ok(());
+        }
+        return unwrap_raw(ses, context, sink);
     }
     if let Some(wire) = &record.s3.0 {
         let name = record.event_name.get().unwrap_or(CREATED);
@@ -410,6 +420,7 @@ fn unwrap_record(
         return unwrap_payload(&kinesis.data, Compression::Detect, context, sink);
     }
     if record.data.0.is_some() {
+        let context = context.with_envelope_time(&record.arrival_time);
         return unwrap_payload(&record.data, Compression::Detect, context, sink);
     }
     Err(Rejection::new(QuarantineReason::NotAnEvent, "a record without a body"))

@@ -96,8 +96,8 @@ wire_object! {
         pub records: List<Record<'a>> = "Records" | "records" | "Messages",
         /// The body of one SQS message.
         pub body: RawJson<'a> = "body" | "Body",
-        /// The `ses` object of a record of inbound mail.
-        pub inbound: Object<InboundMail<'a>> = "ses",
+        /// A record of mail that SES received, or an event.
+        pub ses: RawJson<'a> = "ses",
         // CloudWatch Logs
         /// The wrapper of a Lambda subscription.
         pub aws_logs: Object<Base64Data<'a>> = "awslogs",
@@ -121,8 +121,9 @@ wire_object! {
         /// logs of EventBridge Pipes and Docker, exports of `OpenSearch` and `DynamoDB`, Kinesis records of a pipe.
         pub content: RawJson<'a> = "rawData" | "requestPayload" | "payload" | "log" | "record" | "_source" | "hits"
             | "Item" | "Items" | "dynamodb" | "NewImage" | "data" | "Sns" | "kinesis",
-        /// Time at which Firehose or Kinesis received the record.
-        pub arrival_time: Text<'a> = "arrivalTimestamp" | "approximateArrivalTimestamp",
+        /// Time at which Firehose, Kinesis, `DynamoDB` or Fluent Bit received the record.
+        pub arrival_time: Text<'a> = "arrivalTimestamp" | "approximateArrivalTimestamp"
+            | "ApproximateArrivalTimestamp" | "ApproximateCreationDateTime" | "date",
     }
     unread "version" | "MessageId" | "SignatureVersion" | "Signature" | "SigningCertURL"
         | "SigningCertUrl" | "UnsubscribeURL" | "UnsubscribeUrl" | "logGroup" | "logStream" | "subscriptionFilters"
@@ -131,8 +132,8 @@ wire_object! {
 wire_object! {
     /// A record of mail that SES received.
     pub struct InboundMail<'a> {
-        /// The message.
-        pub mail: Object<Mail<'a>> = "mail",
+        /// What SES found in the message.
+        pub receipt: RawJson<'a> = "receipt",
     }
 }
 
@@ -151,12 +152,14 @@ wire_object! {
         pub region: Text<'a> = "awsRegion",
         /// A Kinesis record.
         pub kinesis: Object<Base64Data<'a>> = "kinesis",
-        /// Content of a Firehose record, in base64.
-        pub data: Text<'a> = "data",
+        /// Content of a Firehose or Kinesis record, in base64.
+        pub data: Text<'a> = "data" | "Data",
+        /// Time at which Firehose or Kinesis received it.
+        pub arrival_time: Text<'a> = "approximateArrivalTimestamp" | "ApproximateArrivalTimestamp",
         /// A change of a `DynamoDB` table.
         pub dynamodb: RawJson<'a> = "dynamodb",
-        /// The `ses` object of a record of inbound mail.
-        pub inbound: Object<InboundMail<'a>> = "ses",
+        /// A record of mail that SES received, or an event.
+        pub ses: RawJson<'a> = "ses",
         /// Attributes of an SQS message.
         pub attributes: Object<MessageAttributes<'a>> = "attributes",
     }
