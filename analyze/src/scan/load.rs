@@ -9,7 +9,7 @@ use crate::scan::history_part::{HistoryPart, HistoryQuery};
 use crate::scan::store_scan::StoreScan;
 use crate::scan::timelines::{ExactHours, History};
 use crate::timeline::{
-    Timeline, Window, WindowSpan, attempts_until, needs_pairs, window_start_day,
+    Timeline, Window, WindowSpan, attempts_until, needs_pairs, window_start_hours,
 };
 
 /// Factor by which the lookback grows until volume windows are complete.
@@ -98,19 +98,19 @@ fn exact_history(
         let history = part.history(&exact)?;
         let mut are_pairs_needed = false;
         // only now the start of a volume window is known, and the boundaries that depend on it
-        let (mut days, mut times) = (Vec::new(), Vec::new());
+        let (mut hours, mut times) = (Vec::new(), Vec::new());
         for timeline in history.by_grouping.iter().flat_map(BTreeMap::values) {
             for window in windows {
                 for end in ends {
                     are_pairs_needed |= needs_pairs(timeline, window, *end);
-                    days.extend(window_start_day(timeline, window, *end));
+                    hours.extend(window_start_hours(timeline, window, *end));
                     times.extend((request.boundaries)(timeline, window, *end));
                 }
             }
         }
         if are_pairs_needed && !part.has_pairs() {
             part.load_pairs()?;
-        } else if !(exact.add_days(days) | exact.add_times(times)) {
+        } else if !(exact.add_hours(hours) | exact.add_times(times)) {
             return Ok(history);
         }
     }

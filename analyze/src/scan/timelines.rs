@@ -49,14 +49,12 @@ impl ExactHours {
 
     /// Adds the hours of times, and returns whether one of them was missing.
     pub(super) fn add_times(&mut self, times: impl IntoIterator<Item = i64>) -> bool {
-        times
-            .into_iter()
-            .fold(false, |is_new, time| is_new | self.add(day_of(time), HourSet::of(time)))
+        self.add_hours(times.into_iter().map(|time| (day_of(time), HourSet::of(time))))
     }
 
-    /// Adds all hours of days, and returns whether one of them was missing.
-    pub(super) fn add_days(&mut self, days: impl IntoIterator<Item = i64>) -> bool {
-        days.into_iter().fold(false, |is_new, day| is_new | self.add(day, HourSet::ALL))
+    /// Adds hours of days, and returns whether one of them was missing. Without hours, counts by hour are loaded.
+    pub(super) fn add_hours(&mut self, hours: impl IntoIterator<Item = (i64, HourSet)>) -> bool {
+        hours.into_iter().fold(false, |is_new, (day, hours)| is_new | self.add(day, hours))
     }
 
     fn add(&mut self, day: i64, hours: HourSet) -> bool {

@@ -21,5 +21,5 @@ pub use times::TimePosition;
 pub use window::{Window, WindowSpan, parse_duration_ms};
 pub use windows::{
     MeasuredWindow, WindowCounts, attempts_until, measure_span, measure_window,
-    measure_with_denominator, needs_pairs, window_start, window_start_day,
+    measure_with_denominator, needs_pairs, window_start, window_start_hours,
 };

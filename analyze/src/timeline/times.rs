@@ -51,10 +51,10 @@ pub(crate) const HOURS: u32 = 24;
 
 /// Some hours of a day: a bit for each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct HourSet(u32);
+pub struct HourSet(u32);
 
 impl HourSet {
-    /// No hour.
+    /// No hour, or none that is known.
     pub(crate) const NONE: Self = Self(0);
     /// All hours.
     pub(crate) const ALL: Self = Self((1 << HOURS) - 1);
@@ -101,8 +101,8 @@ enum PeriodTimes {
 pub enum TimePosition {
     /// At this time, epoch milliseconds.
     At(i64),
-    /// In this day (days since the epoch), of which not all individual times are known.
-    InDay(i64),
+    /// In this day (days since the epoch), in an hour of which the individual times are not known.
+    InDay(i64, HourSet),
 }
 
 impl PeriodTimes {
@@ -176,7 +176,11 @@ impl Times {
         let one = self.periods.get(at)?;
         let day = day_of(one.period.start);
         Some(match &one.times {
-            PeriodTimes::Count(_) => TimePosition::InDay(day),
+            PeriodTimes::Count(_) => {
+                let is_hour = one.period.length == HOUR_MS;
+                let hours = if is_hour { HourSet::of(one.period.start) } else { HourSet::NONE };
+                TimePosition::InDay(day, hours)
+            }
             PeriodTimes::Exact(times) => {
                 let within = times.get(usize::try_from(skipped - one.before).ok()?)?;
                 TimePosition::At(day * DAY_MS + i64::from(*within))
@@ -334,8 +338,8 @@ mod tests {
         assert_eq!(times.between(DAY_MS - 1, DAY_MS + 5), 2);
         assert_eq!(times.upto(DAY_MS - 1), 3);
         assert_eq!(times.nth_last(3, i64::MAX), Some(TimePosition::At(DAY_MS + 3)));
-        assert_eq!(times.nth_last(4, i64::MAX), Some(TimePosition::InDay(0)));
-        assert_eq!(times.nth_last(100, i64::MAX), Some(TimePosition::InDay(0)));
+        assert_eq!(times.nth_last(4, i64::MAX), Some(TimePosition::InDay(0, HourSet::NONE)));
+        assert_eq!(times.nth_last(100, i64::MAX), Some(TimePosition::InDay(0, HourSet::NONE)));
         assert_eq!(times.nth_last(1, -1), None);
     }
 
@@ -371,7 +375,8 @@ mod tests {
             assert_eq!(built.upto(to), expected, "{to}");
         }
         assert_eq!(built.nth_last(2, start + 2), Some(TimePosition::At(start)));
-        assert_eq!(built.nth_last(3, start + 2), Some(TimePosition::InDay(1)));
+        let hour = HourSet::of(start - HOUR_MS);
+        assert_eq!(built.nth_last(3, start + 2), Some(TimePosition::InDay(1, hour)));
     }
 
     proptest::proptest! {

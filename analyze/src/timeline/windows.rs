@@ -6,7 +6,7 @@ use crate::timeline::attempts::AttemptCounter;
 use crate::timeline::denominator::Denominator;
 use crate::timeline::outcome::Outcome;
 use crate::timeline::scope_timeline::Timeline;
-use crate::timeline::times::TimePosition;
+use crate::timeline::times::{HourSet, TimePosition};
 use crate::timeline::window::{Window, WindowSpan};
 
 /// Counts of a window by outcome.
@@ -47,7 +47,7 @@ pub struct MeasuredWindow {
 /// Measures a window that ends at `to` (inclusive).
 ///
 /// # Panics
-/// If it starts or ends in a day of which only the count is known; see [`window_start_day`].
+/// If it starts or ends in a day of which only the count is known; see [`window_start_hours`].
 pub fn measure_window(timeline: &Timeline, window: &Window, to: i64) -> MeasuredWindow {
     match window.span() {
         WindowSpan::Millis(ms) => {
@@ -66,7 +66,7 @@ pub fn measure_window(timeline: &Timeline, window: &Window, to: i64) -> Measured
                 None => {
                     MeasuredWindow { from: None, ..count_events(timeline, counter, i64::MIN, to) }
                 }
-                Some(TimePosition::InDay(day)) => {
+                Some(TimePosition::InDay(day, _)) => {
                     panic!(
                         "a window of {n} attempts starts in day {day}, of which only the count is known"
                     )
@@ -143,12 +143,12 @@ pub fn window_start(timeline: &Timeline, window: &Window, to: i64) -> Option<Tim
     }
 }
 
-/// Returns the day in which a window that ends at `to` starts. Individual times of that day and of the day of `to` must
-/// be loaded before the window can be measured.
-pub fn window_start_day(timeline: &Timeline, window: &Window, to: i64) -> Option<i64> {
+/// Returns the day in which a window that ends at `to` starts, and its hour. Individual times of that hour and of the hour
+/// of `to` must be loaded before the window can be measured. Without an hour, the counts by hour must be loaded first.
+pub fn window_start_hours(timeline: &Timeline, window: &Window, to: i64) -> Option<(i64, HourSet)> {
     Some(match window_start(timeline, window, to)? {
-        TimePosition::At(time) => day_of(time),
-        TimePosition::InDay(day) => day,
+        TimePosition::At(time) => (day_of(time), HourSet::of(time)),
+        TimePosition::InDay(day, hours) => (day, hours),
     })
 }
 

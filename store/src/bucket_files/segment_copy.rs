@@ -29,9 +29,9 @@ use crate::read::{
 const FOOTER_BYTES: u64 = 32 * 1024;
 /// Size of an object up to which it is fetched completely, in one request.
 const WHOLE_BYTES: u64 = 256 * 1024;
-/// Maximum gap between two parts that are fetched in one request: another request takes as long as
-/// a few hundred kilobytes.
-const GAP_BYTES: u64 = 128 * 1024;
+/// Maximum gap between two parts that are fetched in one request. Another request takes longer, but requests run at the
+/// same time.
+const GAP_BYTES: u64 = 48 * 1024;
 /// Maximum number of bytes per request, unless a column chunk is larger.
 const REQUEST_BYTES: u64 = 8 * 1024 * 1024;
 

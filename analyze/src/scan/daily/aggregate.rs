@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::fmt::Display;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::ops::Range;
@@ -27,8 +28,12 @@ use crate::timeline::ScopeValues;
 const MAGIC: [u8; 8] = *b"bwdaily\x06";
 /// Bytes before the index: magic, length of the index, checksum of the index.
 const HEADER_BYTES: usize = 8 + 2 * 8;
-/// Maximum number of parts that are fetched one by one; for more, the whole object is fetched.
-const SINGLE_PARTS_MAX: usize = 3;
+/// Maximum number of requests for parts of an object; for more, the whole object is fetched.
+const REQUESTS_MAX: usize = 3;
+/// Maximum gap between two parts that are fetched in one request.
+const GAP_BYTES: u64 = 64 * 1024;
+/// Why a part of a file is not used.
+const CHECKSUM_MISMATCH: &str = "checksum mismatch";
 /// Maximum buffer for an index before it is read; most have less than 1 KiB.
 const INDEX_CAPACITY_MAX: u64 = 64 * 1024;
 /// Number of files that this process has staged; makes the names of staged files unique.
@@ -136,26 +141,24 @@ impl DailyAggregate {
 
     /// Reads the index of a file; `None` if there is no file, or if its format or checksum is wrong.
     pub(super) fn open(path: &Path) -> Option<Self> {
-        let mut file = File::open(path).ok()?;
-        let mut header = [0; HEADER_BYTES];
-        file.read_exact(&mut header).ok()?;
-        let number = |at: usize| {
-            header.get(at..at + 8).and_then(|bytes| bytes.try_into().ok()).map(u64::from_le_bytes)
-        };
-        if header.get(..8)? != MAGIC {
-            return None;
-        }
-        let (bytes, checksum) = (number(8)?, number(16)?);
-        // the header can be damaged
-        let capacity = usize::try_from(bytes.min(INDEX_CAPACITY_MAX)).ok()?;
-        let mut index = Vec::with_capacity(capacity);
-        file.take(bytes).read_to_end(&mut index).ok()?;
-        if index.len() as u64 != bytes || xxh3_64(&index) != checksum {
-            return None;
-        }
-        let start = HEADER_BYTES as u64 + bytes;
+        let index = read_index(&mut File::open(path).ok()?)?;
+        let start = (HEADER_BYTES + index.len()) as u64;
         let times = EncodedTimes::File { path: path.to_path_buf(), start };
         Some(Self { index: postcard::from_bytes(&index).ok()?, times })
+    }
+
+    /// Number of bytes of a file up to the end of the short lists.
+    pub(super) fn prefix_bytes(&self) -> Option<u64> {
+        let EncodedTimes::File { start, .. } = &self.times else { return None };
+        Some(start + self.index.range_of(SHORT_LISTS).end)
+    }
+
+    /// Decodes the start of a file in a bucket, up to the end of the short lists; `None` if it is invalid. `path` is the
+    /// local file.
+    pub(super) fn from_prefix(mut prefix: &[u8], path: &Path, shared: SharedTimes) -> Option<Self> {
+        let index = read_index(&mut prefix)?;
+        Self::shared(&index, Some(prefix), path, shared)
+            .filter(|one| one.index.is_intact(SHORT_LISTS, prefix))
     }
 
     /// Decodes an index of aggregates in a bucket; `None` if it is invalid. `path` is the local file.
@@ -223,59 +226,114 @@ impl DailyAggregate {
         &self,
         parts: BTreeSet<usize>,
     ) -> Result<AggregateTimes<'_>, AnalyzeError> {
-        if let EncodedTimes::Bucket { path, shared, .. } = &self.times
-            && parts.len() > SINGLE_PARTS_MAX
-            && Self::open(path).is_none_or(|local| local.index != self.index)
-        {
-            let file = shared.fetch().and_then(|file| Self::write_file(path, &file));
-            file.map_err(|source| AnalyzeError::Aggregate { path: path.clone(), source })?;
+        if let EncodedTimes::Bucket { path, start, shared, short_lists } = &self.times {
+            let is_missing = |part: &usize| {
+                !(*part == SHORT_LISTS && short_lists.is_some())
+                    && self.local_part(path, *start, *part).is_err()
+            };
+            let missing: Vec<usize> = parts.iter().copied().filter(is_missing).collect();
+            let fetched = self.fetch_parts(path, *start, shared, &missing);
+            fetched.map_err(|source| AnalyzeError::Aggregate { path: path.clone(), source })?;
         }
         let read = |part| Ok((part, self.part(part)?));
         Ok(AggregateTimes(parts.into_iter().map(read).collect::<Result<_, AnalyzeError>>()?))
     }
 
+    /// Fetches parts of an object to local copies. Parts that are close to each other are fetched in one request.
+    fn fetch_parts(
+        &self,
+        path: &Path,
+        start: u64,
+        shared: &SharedTimes,
+        parts: &[usize],
+    ) -> std::io::Result<()> {
+        let is_close = |one: &usize, next: &usize| {
+            self.index.range_of(*next).start <= self.index.range_of(*one).end + GAP_BYTES
+        };
+        let groups: Vec<&[usize]> = parts.chunk_by(is_close).collect();
+        if groups.len() > REQUESTS_MAX {
+            return Self::write_file(path, &shared.fetch()?);
+        }
+        for group in groups {
+            let (Some(first), Some(last)) = (group.first(), group.last()) else { continue };
+            let from = self.index.range_of(*first).start;
+            let bytes = shared.fetch_range(start + from..start + self.index.range_of(*last).end)?;
+            for part in group {
+                let range = self.index.range_of(*part);
+                let within = |at: u64| usize::try_from(at - from).unwrap_or(usize::MAX);
+                let bytes = bytes.get(within(range.start)..within(range.end)).unwrap_or_default();
+                if !self.index.is_intact(*part, bytes) {
+                    shared.ignore_catalog();
+                    return Err(std::io::Error::other(CHECKSUM_MISMATCH));
+                }
+                Self::write_file(&part_path(path, *part), bytes)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads a part of an object from its copy, or from that of the part.
+    fn local_part(&self, path: &Path, start: u64, part: usize) -> std::io::Result<Vec<u8>> {
+        let at = start + self.index.range_of(part).start;
+        self.read_part(path, at, part).or_else(|_| self.read_part(&part_path(path, part), 0, part))
+    }
+
+    /// Reads a part that stands at a position of a file.
+    fn read_part(&self, path: &Path, at: u64, part: usize) -> std::io::Result<Vec<u8>> {
+        let range = self.index.range_of(part);
+        if range.is_empty() {
+            return Ok(Vec::new());
+        }
+        let bytes = read_bytes(path, at, range.end - range.start)?;
+        let is_intact = self.index.is_intact(part, &bytes);
+        is_intact.then_some(bytes).ok_or_else(|| std::io::Error::other(CHECKSUM_MISMATCH))
+    }
+
     /// Returns a part of the encoded times.
     fn part(&self, part: usize) -> Result<Cow<'_, [u8]>, AnalyzeError> {
-        let range = self.index.range_of(part);
-        let read = |path: &Path, start: u64| {
-            let bytes = read_bytes(path, start, range.end - range.start)?;
-            let is_intact = self.index.is_intact(part, &bytes);
-            is_intact.then_some(bytes).ok_or_else(|| std::io::Error::other("checksum mismatch"))
-        };
         let failed = |path: &Path, source| AnalyzeError::Aggregate { path: path.into(), source };
         match &self.times {
             EncodedTimes::Memory(times) => {
+                let range = self.index.range_of(part);
                 let at = |position: u64| usize::try_from(position).unwrap_or(usize::MAX);
                 let bytes = times.get(at(range.start)..at(range.end)).unwrap_or_default();
                 Ok(Cow::Borrowed(bytes))
             }
             EncodedTimes::File { path, start } => {
-                let bytes = read(path, start + range.start);
+                let bytes = self.read_part(path, start + self.index.range_of(part).start, part);
                 bytes.map(Cow::Owned).map_err(|source| failed(path, source))
             }
             EncodedTimes::Bucket { short_lists: Some(short), .. } if part == SHORT_LISTS => {
                 Ok(Cow::Borrowed(short))
             }
-            EncodedTimes::Bucket { path, start, shared, .. } => {
-                let copy = part_path(path, part);
-                let local = read(path, start + range.start).or_else(|_| read(&copy, 0));
-                let bytes = local.or_else(|_| {
-                    let bytes = shared.fetch_range(start + range.start..start + range.end)?;
-                    if !self.index.is_intact(part, &bytes) {
-                        shared.ignore_catalog();
-                        return Err(std::io::Error::other("checksum mismatch"));
-                    }
-                    Self::write_file(&copy, &bytes)?;
-                    Ok(bytes)
-                });
+            EncodedTimes::Bucket { path, start, .. } => {
+                let bytes = self.local_part(path, *start, part);
                 bytes.map(Cow::Owned).map_err(|source| failed(path, source))
             }
         }
     }
 }
 
-/// The local copy of one part of an object.
-fn part_path(path: &Path, part: usize) -> PathBuf {
+/// Reads the header and the index of a file; `None` if the format or the checksum is wrong.
+fn read_index(file: &mut impl Read) -> Option<Vec<u8>> {
+    let mut header = [0; HEADER_BYTES];
+    file.read_exact(&mut header).ok()?;
+    let number = |at: usize| {
+        header.get(at..at + 8).and_then(|bytes| bytes.try_into().ok()).map(u64::from_le_bytes)
+    };
+    if header.get(..8)? != MAGIC {
+        return None;
+    }
+    let (bytes, checksum) = (number(8)?, number(16)?);
+    // the header can be damaged
+    let capacity = usize::try_from(bytes.min(INDEX_CAPACITY_MAX)).ok()?;
+    let mut index = Vec::with_capacity(capacity);
+    file.take(bytes).read_to_end(&mut index).ok()?;
+    (index.len() as u64 == bytes && xxh3_64(&index) == checksum).then_some(index)
+}
+
+/// The local copy of a part of an object: its number, or `prefix`.
+pub(super) fn part_path(path: &Path, part: impl Display) -> PathBuf {
     let mut copy = path.as_os_str().to_owned();
     copy.push(format!(".{part}"));
     copy.into()

@@ -104,7 +104,7 @@ impl AggregateFolder {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             let day = name
                 .strip_prefix(DAY_PREFIX)
-                // a copy of a part of the file has a number after the suffix
+                // a copy of a part of the file has a further suffix
                 .and_then(|name| name.split_once(SUFFIX))
                 .and_then(|(day, _)| parse_day(day));
             if day.is_some_and(|day| !days.contains(&day)) {

@@ -11,11 +11,11 @@ use bouncewatch_store::{BucketFiles, StoreError};
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::scan::daily::aggregate::DailyAggregate;
+use crate::scan::daily::aggregate::{DailyAggregate, part_path};
 use crate::scan::daily::shared_times::SharedTimes;
 
 /// First bytes of a catalog; the last byte is the version of the format.
-const MAGIC: [u8; 8] = *b"bwdays\0\x02";
+const MAGIC: [u8; 8] = *b"bwdays\0\x03";
 /// Bytes before the list of days: magic and checksum of the list.
 const HEADER_BYTES: usize = 16;
 /// Name of the catalog.
@@ -37,6 +37,8 @@ struct CatalogDay {
     first_segment_day: i64,
     /// The encoded index, unless it is large.
     index: Option<Vec<u8>>,
+    /// Number of bytes of the object up to the end of the short lists.
+    prefix_bytes: u64,
     /// The encoded short lists, unless they are large.
     short_lists: Option<Vec<u8>>,
     /// Whether the day has an object, because not everything is in the catalog.
@@ -97,9 +99,14 @@ impl SharedAggregates {
         if let Some(index) = &of_day.index {
             return DailyAggregate::shared(index, of_day.short_lists.as_deref(), local, times);
         }
-        let file = times.fetch().ok()?;
-        DailyAggregate::write_file(local, &file).ok()?;
-        DailyAggregate::open(local)
+        let copy = part_path(local, "prefix");
+        let open = |prefix: &[u8]| DailyAggregate::from_prefix(prefix, local, times.clone());
+        let known = std::fs::read(&copy).ok().and_then(|prefix| open(&prefix));
+        known.filter(|one| one.index.fingerprint == of_day.fingerprint).or_else(|| {
+            let prefix = times.fetch_range(0..of_day.prefix_bytes).ok()?;
+            DailyAggregate::write_file(&copy, &prefix).ok()?;
+            open(&prefix)
+        })
     }
 
     /// Records that the file of a day was written on this machine.
@@ -145,6 +152,7 @@ impl SharedAggregates {
                 fingerprint: aggregate.index.fingerprint,
                 first_segment_day: aggregate.index.first_segment_day,
                 index,
+                prefix_bytes: aggregate.prefix_bytes().unwrap_or_default(),
                 short_lists,
                 has_object,
             };
@@ -207,6 +215,7 @@ mod tests {
             fingerprint: 1,
             first_segment_day: 2,
             index: Some(vec![4, 5]),
+            prefix_bytes: 9,
             short_lists: None,
             has_object: true,
         };
