@@ -24,6 +24,9 @@ const MARKS_MAX: usize = 32;
 /// Bytes from the start of a text in which SES reports that a message expired.
 const EXPIRED_BYTES: usize = 96;
 
+/// The summary of sendmail if another server refused a message.
+const SUMMARY: &str = "554 5.0.0 Service unavailable";
+
 /// Reply codes about the login of the sender (RFC 4954, section 6).
 const LOGIN_CODES: [&str; 4] = ["530", "534", "535", "538"];
 
@@ -128,6 +131,7 @@ pub(super) fn samples() -> impl Iterator<Item = &'static str> {
 
 /// Extracts the reply of the last server.
 pub(super) fn unwrap(text: &str) -> InnerReply<'_> {
+    let text = without_summary(text);
     let expired = has_expired(text);
     let bytes = text.as_bytes();
     let head = bytes.get(..FRAME_BYTES).unwrap_or(bytes);
@@ -190,6 +194,12 @@ pub(super) fn unwrap(text: &str) -> InnerReply<'_> {
         || FRAMES.position(FramePosition::Sender, command.as_bytes()).is_some()
         || reply_code(inner).is_some_and(|code| LOGIN_CODES.contains(&code));
     InnerReply { text: without_outer_codes(inner), has_frame: true, expired, about_sender }
+}
+
+/// A text without the summary that sendmail adds after the replies of the other server.
+fn without_summary(text: &str) -> &str {
+    let before = text.trim_end().strip_suffix(SUMMARY);
+    before.filter(|before| !before.is_empty()).unwrap_or(text)
 }
 
 /// A reply without the codes that a server puts before another reply: `550 5.0.0 550 5.1.1 no such user`.
@@ -281,6 +291,8 @@ mod tests {
             ("<<< 550 5.2.1 disabled. <<< 503 RCPT first.", "550 5.2.1 disabled."),
             ("550 5.0.0 550-5.1.1 no such user", "550-5.1.1 no such user"),
             ("550 5.0.0 551 no", "550 5.0.0 551 no"),
+            ("550 5.1.1 no 554 5.0.0 Service unavailable", "550 5.1.1 no "),
+            ("554 5.0.0 Service unavailable", "554 5.0.0 Service unavailable"),
             ("no", "no"),
             ("", ""),
         ] {
