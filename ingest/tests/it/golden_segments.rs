@@ -12,7 +12,7 @@ use bouncewatch_schemas::cause::Cause;
 use bouncewatch_schemas::event::{Channel, EventKind, EventRow, Service};
 use bouncewatch_schemas::send_counts::{self, SEND_COUNTS, SendCountRow, SendCountValues};
 use bouncewatch_schemas::table::{self, Column};
-use bouncewatch_schemas::time::day_of;
+use bouncewatch_schemas::time::{day_of, parse_ms};
 use bouncewatch_store::compact::{CompactLimits, CompactSettings, compact};
 use bouncewatch_store::quarantine::{QuarantineSegment, list};
 use bouncewatch_store::segment::{EncodedSegment, EventSegment};
@@ -84,7 +84,7 @@ fn golden_segments_have_the_expected_schema_and_rows() {
                 (found["rows"].as_array().unwrap(), expected["rows"].as_array().unwrap());
             assert_eq!(found.len(), expected.len(), "{table} v{version}");
             if table == table::EVENTS {
-                let times = found.iter().map(|row| row[table::EVENT_AT].as_i64());
+                let times = found.iter().map(|row| row[table::EVENT_AT].as_str().and_then(parse_ms));
                 assert_eq!(facts.newest_event, times.max().flatten(), "v{version}");
             }
             for (row, (found, expected)) in found.iter().zip(expected).enumerate() {
