@@ -100,7 +100,7 @@ impl Classifier {
         };
         let rule = &self.rules[clause.rule as usize];
         let confidence = match best.hedge {
-            _ if clause.lacks_recipient() && !best.names_recipient => Confidence::Low,
+            _ if clause.lacks_recipient() && best.names_recipient == Some(false) => Confidence::Low,
             Hedge::None => confidence(rule),
             Hedge::Open => Confidence::Low,
             Hedge::Alike | Hedge::Opposite => confidence(rule).min(Confidence::Medium),
@@ -163,7 +163,7 @@ impl Classifier {
         self.index.search(scratch);
         let guard = self.index.guard(scratch);
         let not_recipient = has_sender_ip || reply.about_sender || guard.is_some();
-        let mut best = BestMatch { not_recipient, names_recipient: true, ..BestMatch::default() };
+        let mut best = BestMatch { not_recipient, ..BestMatch::default() };
         // the other codes are those of the text around the reply
         let is_outer = reply.has_frame && !reply.expired;
         let status = facts.enhanced_status.filter(|_| !is_outer);
@@ -213,7 +213,6 @@ impl Classifier {
             || self.index.marks(PatternKind::Condition, scratch).next().is_some();
         // the subject of the status code: addresses and mailboxes, or something else
         let subject = status.and_then(|status| status.split('.').nth(1)?.parse::<u16>().ok());
-        let mut names_recipient = None;
         for in_advice in passes {
             let has_reason = *in_advice && best.has_reason();
             for clause in self.index.matching_clauses(scratch) {
@@ -235,8 +234,8 @@ impl Classifier {
                     }
                     if clause.lacks_recipient() && !matches!(subject, Some(1 | 2)) {
                         let names = || words.names_recipient(&scratch.folded);
-                        best.names_recipient = *names_recipient.get_or_insert_with(names);
-                        if !best.names_recipient && matches!(subject, Some(3..)) {
+                        let names = *best.names_recipient.get_or_insert_with(names);
+                        if !names && matches!(subject, Some(3..)) {
                             continue;
                         }
                     }
@@ -363,8 +362,8 @@ impl Classifier {
 struct BestMatch<'c> {
     first: Option<&'c Clause>,
     second: Option<&'c Clause>,
-    /// Whether the text names a recipient, or its status code is about one. Only known if a clause lacks a recipient.
-    names_recipient: bool,
+    /// Whether the text names a recipient; only known if it matters, because a clause does not.
+    names_recipient: Option<bool>,
     /// Whether the text is not about the recipient. Builtin clauses with a recipient failure are then barred.
     not_recipient: bool,
     /// Whether a clause was barred.

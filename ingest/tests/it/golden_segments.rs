@@ -84,7 +84,8 @@ fn golden_segments_have_the_expected_schema_and_rows() {
                 (found["rows"].as_array().unwrap(), expected["rows"].as_array().unwrap());
             assert_eq!(found.len(), expected.len(), "{table} v{version}");
             if table == table::EVENTS {
-                let times = found.iter().map(|row| row[table::EVENT_AT].as_str().and_then(parse_ms));
+                let times =
+                    found.iter().map(|row| row[table::EVENT_AT].as_str().and_then(parse_ms));
                 assert_eq!(facts.newest_event, times.max().flatten(), "v{version}");
             }
             for (row, (found, expected)) in found.iter().zip(expected).enumerate() {

@@ -5,7 +5,7 @@
 //! needed.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::fs::File;
 use std::io::{Read, Write};
@@ -226,17 +226,22 @@ impl DailyAggregate {
         &self,
         parts: BTreeSet<usize>,
     ) -> Result<AggregateTimes<'_>, AnalyzeError> {
-        if let EncodedTimes::Bucket { path, start, shared, short_lists } = &self.times {
-            let is_missing = |part: &usize| {
-                !(*part == SHORT_LISTS && short_lists.is_some())
-                    && self.local_part(path, *start, *part).is_err()
-            };
-            let missing: Vec<usize> = parts.iter().copied().filter(is_missing).collect();
+        let (mut times, mut missing) = (BTreeMap::new(), Vec::new());
+        for part in parts {
+            match (self.part(part), &self.times) {
+                (Ok(bytes), _) => _ = times.insert(part, bytes),
+                (Err(_), EncodedTimes::Bucket { .. }) => missing.push(part),
+                (Err(error), _) => return Err(error),
+            }
+        }
+        if let EncodedTimes::Bucket { path, start, shared, .. } = &self.times {
             let fetched = self.fetch_parts(path, *start, shared, &missing);
             fetched.map_err(|source| AnalyzeError::Aggregate { path: path.clone(), source })?;
         }
-        let read = |part| Ok((part, self.part(part)?));
-        Ok(AggregateTimes(parts.into_iter().map(read).collect::<Result<_, AnalyzeError>>()?))
+        for part in missing {
+            times.insert(part, self.part(part)?);
+        }
+        Ok(AggregateTimes(times))
     }
 
     /// Fetches parts of an object to local copies. Parts that are close to each other are fetched in one request.
@@ -272,12 +277,6 @@ impl DailyAggregate {
         Ok(())
     }
 
-    /// Reads a part of an object from its copy, or from that of the part.
-    fn local_part(&self, path: &Path, start: u64, part: usize) -> std::io::Result<Vec<u8>> {
-        let at = start + self.index.range_of(part).start;
-        self.read_part(path, at, part).or_else(|_| self.read_part(&part_path(path, part), 0, part))
-    }
-
     /// Reads a part that stands at a position of a file.
     fn read_part(&self, path: &Path, at: u64, part: usize) -> std::io::Result<Vec<u8>> {
         let range = self.index.range_of(part);
@@ -289,26 +288,24 @@ impl DailyAggregate {
         is_intact.then_some(bytes).ok_or_else(|| std::io::Error::other(CHECKSUM_MISMATCH))
     }
 
-    /// Returns a part of the encoded times.
+    /// Returns a part of the encoded times; of an object, the part of a local copy.
     fn part(&self, part: usize) -> Result<Cow<'_, [u8]>, AnalyzeError> {
-        let failed = |path: &Path, source| AnalyzeError::Aggregate { path: path.into(), source };
+        let range = self.index.range_of(part);
         match &self.times {
             EncodedTimes::Memory(times) => {
-                let range = self.index.range_of(part);
                 let at = |position: u64| usize::try_from(position).unwrap_or(usize::MAX);
                 let bytes = times.get(at(range.start)..at(range.end)).unwrap_or_default();
                 Ok(Cow::Borrowed(bytes))
             }
-            EncodedTimes::File { path, start } => {
-                let bytes = self.read_part(path, start + self.index.range_of(part).start, part);
-                bytes.map(Cow::Owned).map_err(|source| failed(path, source))
-            }
             EncodedTimes::Bucket { short_lists: Some(short), .. } if part == SHORT_LISTS => {
                 Ok(Cow::Borrowed(short))
             }
-            EncodedTimes::Bucket { path, start, .. } => {
-                let bytes = self.local_part(path, *start, part);
-                bytes.map(Cow::Owned).map_err(|source| failed(path, source))
+            EncodedTimes::File { path, start } | EncodedTimes::Bucket { path, start, .. } => {
+                let bytes = self.read_part(path, start + range.start, part).or_else(|source| {
+                    self.read_part(&part_path(path, part), 0, part).map_err(|_| source)
+                });
+                let failed = |source| AnalyzeError::Aggregate { path: path.clone(), source };
+                bytes.map(Cow::Owned).map_err(failed)
             }
         }
     }
