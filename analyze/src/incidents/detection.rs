@@ -29,7 +29,7 @@ const SLOTS_APART_MAX: i64 = 3;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct HardBounce {
     pub(crate) at: i64,
-    pub(crate) address: usize,
+    pub(crate) address: u32,
     /// Index among the bounces of the address.
     pub(crate) bounce: usize,
     /// Provider, or recipient domain if the provider is unknown.
@@ -196,7 +196,7 @@ fn runs(
 
 /// Returns the number of different addresses.
 fn addresses<'b>(bounces: impl Iterator<Item = &'b HardBounce>) -> usize {
-    bounces.map(|bounce| bounce.address).collect::<BTreeSet<usize>>().len()
+    bounces.map(|bounce| bounce.address).collect::<BTreeSet<u32>>().len()
 }
 
 #[cfg(test)]
@@ -208,7 +208,7 @@ mod tests {
     const DAY: i64 = DAY_MS;
 
     /// `count` addresses from `first` on that bounce within an hour.
-    fn bounces(first: usize, count: usize, hour: i64) -> Vec<HardBounce> {
+    fn bounces(first: u32, count: u32, hour: i64) -> Vec<HardBounce> {
         let bounce = |address| HardBounce {
             at: hour * HOUR + 60_000,
             address,
@@ -345,10 +345,10 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn every_incident_is_possible(
-            all in proptest::collection::vec((0_i64..40, 0_usize..40, 0_u32..2, 0_u32..2), 0..200),
+            all in proptest::collection::vec((0_i64..40, 0_u32..40, 0_u32..2, 0_u32..2), 0..200),
             delivered in proptest::collection::hash_map((0_u32..2, 0_i64..20), 0_u64..40, 0..20),
         ) {
-            let bounce = |(half, address, group, text): (i64, usize, u32, u32)| {
+            let bounce = |(half, address, group, text): (i64, u32, u32, u32)| {
                 HardBounce { at: half * HOUR / 2, address, bounce: 0, group, text }
             };
             let all: Vec<HardBounce> = all.into_iter().map(bounce).collect();
@@ -367,11 +367,11 @@ mod tests {
 
         #[test]
         fn incidents_do_not_depend_on_order_and_copies(
-            all in proptest::collection::vec((0_i64..40, 0_usize..40, 0_u32..2, 0_u32..2), 0..200),
+            all in proptest::collection::vec((0_i64..40, 0_u32..40, 0_u32..2, 0_u32..2), 0..200),
             delivered in proptest::collection::hash_map((0_u32..2, 0_i64..20), 0_u64..40, 0..20),
             seed in 0_i64..1_000,
         ) {
-            let bounce = |(half, address, group, text): (i64, usize, u32, u32)| {
+            let bounce = |(half, address, group, text): (i64, u32, u32, u32)| {
                 HardBounce { at: half * HOUR / 2, address, bounce: 0, group, text }
             };
             let all: Vec<HardBounce> = all.into_iter().map(bounce).collect();

@@ -15,7 +15,8 @@ use crate::incidents::detection::{
 use crate::incidents::model::{INCIDENT_REMEDY, ProviderIncident};
 use crate::scan::{OutcomeCounts, StoreScan};
 use crate::suppress::address_deliveries::AddressDeliveries;
-use crate::suppress::address_evidence::{EvidenceCollector, HardBounces};
+use crate::suppress::address_evidence::{Evidence, HardBounces};
+use crate::suppress::evidence_collector::{AffectedSlots, EvidenceCollector, Replies};
 
 /// Maximum time before a period at which an incident of the period can start.
 const EARLIER_MS: i64 = DAY_MS;
@@ -96,8 +97,9 @@ fn outcomes_of_period(scan: &StoreScan, from: i64, to: i64) -> Result<OutcomeCou
 /// Returns the incidents with bounces after `from`, up to `to`.
 ///
 /// Most periods have no incident, so the function stops at the first step that rules one out. Each
-/// step reads more than the step before: the counts of bounces; the bounces, as if each address had
-/// received mail before; the history of the addresses.
+/// step needs more memory or reads more than the step before: the counts of bounces; the number of
+/// hard bounces; the hard bounces of affected slots, as if each address had received mail before; the
+/// history of the addresses.
 fn find_in_period(
     scan: &StoreScan,
     classifier: &mut CachedClassifier<'_>,
@@ -110,21 +112,28 @@ fn find_in_period(
         return Ok(Incidents::default());
     }
     let after = search_start(from);
-    let mut period = EvidenceCollector::collect(scan, classifier, None, Some(after), to)?;
-    let affected = period.affected_slots(outcomes);
-    let bounces = period.hard_bounces(|group, _, at, _| affected.contains(&(group, slot_of(at))));
+    let affected = AffectedSlots::find(scan, classifier, outcomes, Some(after), to)?;
+    if affected.is_empty() {
+        return Ok(Incidents::default());
+    }
+    let mut collect = |recipients, after, affected| {
+        let span = (Some(after), to);
+        EvidenceCollector::collect(scan, classifier, recipients, span, affected, Replies::Masked)
+    };
+    let mut period = collect(None, after, Some(&affected))?;
+    let bounces = period.hard_bounces(|_, _, _, _| true);
     let possible = mark(outcomes, &mut period, &bounces, minimum);
+    drop(period);
     let addresses: BTreeSet<String> = possible.bounces.into_values().flatten().collect();
     if addresses.is_empty() {
         return Ok(Incidents::default());
     }
-    let earlier = Some(after.saturating_sub(RECENT_MS));
-    let mut history = EvidenceCollector::collect(scan, classifier, Some(&addresses), earlier, to)?;
+    let mut history = collect(Some(&addresses), after.saturating_sub(RECENT_MS), None)?;
     let deliveries = history.deliveries(scan, to, None)?;
     let affected = history.affected_slots(outcomes);
     let bounces = history.hard_bounces(|group, address, at, hard| {
         at > after
-            && affected.contains(&(group, slot_of(at)))
+            && affected.contains(group, at)
             && is_recently_delivered(at, hard, deliveries.times(address))
     });
     let mut found = mark(outcomes, &mut history, &bounces, minimum);
@@ -136,7 +145,7 @@ fn find_in_period(
 /// Finds the incidents in the evidence of all addresses, and marks their bounces in it.
 pub(crate) fn mark_incidents(
     scan: &StoreScan,
-    evidence: &mut EvidenceCollector,
+    evidence: &mut Evidence,
     deliveries: &AddressDeliveries,
     mass_guard: usize,
     to: i64,
@@ -155,7 +164,7 @@ pub(crate) fn mark_incidents(
 /// Finds the incidents in hard bounces, and marks these bounces in the evidence.
 fn mark(
     outcomes: &OutcomeCounts,
-    evidence: &mut EvidenceCollector,
+    evidence: &mut Evidence,
     bounces: &HardBounces,
     minimum: usize,
 ) -> Incidents {

@@ -4,17 +4,14 @@
 //! - `run`: loads the history once, then runs the analyses
 //! - `each`: the results of each group, for one page per group
 //! - `groups`: rates of the groups of each grouping, the most critical first
-//! - `suppression`: counts of addresses to suppress, without addresses
 
 mod each;
 mod groups;
 mod reports;
 mod request;
 mod run;
-mod suppression;
 
 pub use groups::{GroupOutcomes, GroupRow, GroupTable, OtherGroups};
 pub use reports::PageReports;
 pub use request::PageRequest;
 pub use run::page;
-pub use suppression::{SuppressionCount, SuppressionCounts};

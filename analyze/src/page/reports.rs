@@ -4,8 +4,8 @@ use crate::causes::CausesReport;
 use crate::check::CheckReport;
 use crate::check::reconcile::Reconciliation;
 use crate::page::groups::GroupTable;
-use crate::page::suppression::SuppressionCounts;
 use crate::report::RateReport;
+use crate::suppress::SuppressionCounts;
 
 /// Results of the analyses of a page.
 #[derive(Debug)]

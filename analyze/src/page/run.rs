@@ -16,11 +16,10 @@ use crate::page::each::{by_value, group_reports};
 use crate::page::groups::{GroupTable, group_table, shown_scopes};
 use crate::page::reports::PageReports;
 use crate::page::request::PageRequest;
-use crate::page::suppression::{SuppressionCounts, suppression_counts};
 use crate::report::trend::{TREND_DAYS, daily_report};
 use crate::report::{RateRow, report_scan, window_ends};
 use crate::scan::{HistoryPart, HistoryQuery, StoreScan};
-use crate::suppress::{load_failures, suppress_scan};
+use crate::suppress::{SuppressionCounts, count_suppressions, load_failures};
 use crate::timeline::{Grouping, Scope};
 
 /// Maximum number of pages.
@@ -99,8 +98,7 @@ fn failure_reports(
     }
     let suppress = || -> Result<_, AnalyzeError> {
         let Some(of) = &request.suppress else { return Ok(None) };
-        let list = suppress_scan(of, None, &mut CachedClassifier::new(classifier), &all_mail)?;
-        Ok(Some(suppression_counts(&list, of.at)))
+        count_suppressions(of, &mut CachedClassifier::new(classifier), &all_mail).map(Some)
     };
     let causes = || {
         let Some(of) = &request.causes else { return Ok(None) };

@@ -46,6 +46,12 @@ impl StringInterner {
         id
     }
 
+    /// Returns the ID of a text; [`NO_TEXT`] if it is not known.
+    pub(crate) fn find(&self, text: &str) -> u32 {
+        let id = self.ids.get(&xxh3_64(text.as_bytes())).copied().unwrap_or(NO_TEXT);
+        if self.get(id) == Some(text) { id } else { NO_TEXT }
+    }
+
     /// Returns the text with an ID.
     pub(crate) fn get(&self, id: u32) -> Option<&str> {
         let (start, length) = *self.positions.get((id as usize).checked_sub(1)?)?;
@@ -78,5 +84,6 @@ mod tests {
         );
         assert_eq!((interner.max(1, 2), interner.max(2, 1), interner.max(NO_TEXT, 3)), (1, 1, 3));
         assert_eq!(interner.len(), 3);
+        assert_eq!(["a", "c", ""].map(|text| interner.find(text)), [2, NO_TEXT, 3]);
     }
 }

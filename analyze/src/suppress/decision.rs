@@ -88,15 +88,15 @@ pub(super) fn weight(cause: Cause, action: Action) -> Option<(FailureFamily, Wei
 }
 
 /// One bounce that is evidence.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct BounceEvidence {
     pub(super) at: i64,
     pub(super) message: u64,
     pub(super) family: FailureFamily,
     pub(super) weight: Weight,
     pub(super) cause: Cause,
-    /// Reply of the server.
-    pub(super) text: Option<Box<str>>,
+    /// ID of the reply of the server.
+    pub(super) text: u32,
     /// End of the provider incident that it belongs to.
     pub(super) incident_end: Option<i64>,
 }
@@ -105,6 +105,11 @@ impl BounceEvidence {
     /// Whether it suppresses at once.
     pub(super) fn is_hard(&self) -> bool {
         self.weight == Weight::AtOnce
+    }
+
+    /// Key by which bounces of an address are sorted, before their texts.
+    pub(super) fn key(&self) -> (i64, u64, FailureFamily, Weight, Cause) {
+        (self.at, self.message, self.family, self.weight, self.cause)
     }
 }
 
@@ -160,7 +165,7 @@ pub(super) fn decide<'b>(
         bounce.is_hard() && is_later
     };
     let mut valid: Vec<&BounceEvidence> = bounces.iter().filter(is_valid).collect();
-    valid.sort();
+    valid.sort_by_key(|bounce| bounce.key());
     let hold = hold(&valid, delivered.times);
     let hard = || if hold.is_none() { at_once(valid, soft, now) } else { None };
     hard().or_else(|| repeated(bounces, delivered.last, soft, now)).or(hold)
@@ -246,7 +251,7 @@ fn repeated(
             bounce.family == family && bounce.at > period_start && !bounce.is_hard()
         };
         let mut own: Vec<&BounceEvidence> = bounces.iter().filter(is_own).collect();
-        own.sort();
+        own.sort_by_key(|bounce| bounce.key());
         // messages sent together fail together: a server that is down for a day counts as one failure
         let mut counted = BTreeSet::new();
         let is_new = |bounce: &&&BounceEvidence| match family {
@@ -282,7 +287,7 @@ mod tests {
             family,
             weight,
             cause,
-            text: None,
+            text: 0,
             incident_end: None,
         }
     }

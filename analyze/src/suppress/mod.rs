@@ -7,7 +7,9 @@
 pub(crate) mod address_deliveries;
 pub(crate) mod address_evidence;
 pub(crate) mod address_list;
+mod counts;
 mod decision;
+pub(crate) mod evidence_collector;
 pub mod formats;
 #[cfg(test)]
 mod incident_tests;
@@ -21,8 +23,9 @@ mod run;
 mod store_tests;
 
 pub use address_list::AddressList;
+pub use counts::{SuppressionCount, SuppressionCounts};
 pub use decision::SoftLimit;
 pub use model::{Releases, Suppressions};
 pub use request::SuppressRequest;
-pub(crate) use run::{load_failures, suppress_scan};
+pub(crate) use run::{count_suppressions, load_failures, suppress_scan};
 pub use run::{release, suppress, suppress_and_release};

@@ -1,7 +1,5 @@
 //! Selects addresses to remove from the account-level suppression list of SES.
 
-use std::collections::BTreeSet;
-
 use bouncewatch_schemas::time::format_ms;
 
 use crate::suppress::address_evidence::AddressEvidence;
@@ -16,17 +14,18 @@ impl SuppressionBuilder<'_> {
     /// Returns the addresses to remove. Candidates are the addresses of the list to compare with.
     /// Without a list, they are the addresses that events show on it, and those with a hard bounce:
     /// SES adds these.
-    pub(super) fn releases(&self) -> Releases {
+    pub(super) fn releases<'s>(&'s self) -> Releases {
         let list = self.request.known.as_ref();
         let by_events = || {
-            let all = self.evidence.addresses.iter();
-            let is_listed = |one: &AddressEvidence| {
-                one.on_account_list_at.is_some() || one.bounces.iter().any(BounceEvidence::is_hard)
+            let is_listed = |one: &AddressEvidence<'_>| {
+                let on_list_at = one.facts.on_account_list_at;
+                on_list_at.is_some() || one.bounces.iter().any(BounceEvidence::is_hard)
             };
-            all.filter(|(_, one)| is_listed(one)).map(|(address, _)| address).collect()
+            let listed = self.evidence.iter().filter(|(_, one)| is_listed(one));
+            listed.map(|(address, _)| address).collect()
         };
-        let candidates: BTreeSet<&String> =
-            list.map_or_else(by_events, |list| list.addresses.iter().collect());
+        let of_list = |list: &'s AddressList| list.addresses.iter().map(String::as_str).collect();
+        let candidates: Vec<&str> = list.map_or_else(by_events, of_list);
         let release: Vec<ReleasedAddress> =
             candidates.iter().filter_map(|address| self.release(address, list)).collect();
         Releases {
@@ -40,19 +39,18 @@ impl SuppressionBuilder<'_> {
     }
 
     fn release(&self, address: &str, list: Option<&AddressList>) -> Option<ReleasedAddress> {
-        let unknown = AddressEvidence::default();
-        let evidence = self.evidence.addresses.get(address).unwrap_or(&unknown);
+        let evidence = self.evidence.of(address);
         let has_complained = !evidence.complaints.is_empty()
-            || evidence.other_complaint_at.is_some()
+            || evidence.facts.other_complaint_at.is_some()
             || list.is_some_and(|list| list.complaints.contains(address));
         if has_complained {
             return None;
         }
         let delivered = self.deliveries.of(address);
-        let decision = decide(&evidence.bounces, delivered, self.request.soft, self.request.at);
+        let decision = decide(evidence.bounces, delivered, self.request.soft, self.request.at);
         let hard = evidence.bounces.iter().rfind(|bounce| bounce.is_hard());
         let bounced_at = hard.map(|bounce| bounce.at);
-        let on_list_at = evidence.on_account_list_at;
+        let on_list_at = evidence.facts.on_account_list_at;
         let listed_at = match list {
             Some(list) => list.listed_at.get(address).copied().max(on_list_at).max(bounced_at),
             // without an event of the list, a delivery shows that the address is not on it
@@ -63,7 +61,7 @@ impl SuppressionBuilder<'_> {
             reason: reason(decision, delivered, listed_at, self.request.at)?,
             delivered_at: delivered.last.map(format_ms),
             bounced_at: bounced_at.map(format_ms),
-            evidence: hard.and_then(|bounce| bounce.text.as_deref().map(str::to_owned)),
+            evidence: hard.and_then(|bounce| self.evidence.text(bounce)),
         })
     }
 }
@@ -100,7 +98,7 @@ mod tests {
     #[test]
     fn release_needs_a_later_delivery_an_incident_or_the_end_of_a_hold() {
         let (family, weight) = weight(Cause::MailboxUnknown, Action::Suppress).unwrap();
-        let (cause, text, incident_end) = (Cause::MailboxUnknown, None, None);
+        let (cause, text, incident_end) = (Cause::MailboxUnknown, 0, None);
         let last = BounceEvidence { at: 0, message: 1, family, weight, cause, text, incident_end };
         let decision = |reason, expires_at| {
             Some(SuppressDecision { reason, last: &last, first_at: 0, count: 1, expires_at })

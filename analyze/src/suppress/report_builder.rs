@@ -6,8 +6,10 @@ use bouncewatch_schemas::time::format_ms;
 
 use crate::incidents::model::ProviderIncident;
 use crate::suppress::address_deliveries::AddressDeliveries;
-use crate::suppress::address_evidence::{AddressEvidence, ComplaintEvidence, EvidenceCollector};
-use crate::suppress::decision::{Delivered, decide};
+use crate::suppress::address_evidence::{
+    AddressEvidence, AddressFacts, ComplaintEvidence, Evidence,
+};
+use crate::suppress::decision::{BounceEvidence, Delivered, decide};
 use crate::suppress::model::{
     AddressWithoutEvidence, OmittedCounts, SuppressReason, SuppressedAddress, Suppressions,
 };
@@ -16,41 +18,46 @@ use crate::suppress::request::SuppressRequest;
 /// Builds the report from the evidence.
 pub(super) struct SuppressionBuilder<'a> {
     pub(super) request: &'a SuppressRequest,
-    pub(super) evidence: EvidenceCollector,
+    pub(super) evidence: Evidence,
     pub(super) deliveries: AddressDeliveries,
     pub(super) incidents: Vec<ProviderIncident>,
+}
+
+/// An address to suppress, or one on hold.
+pub(super) struct ListedAddress<'e> {
+    pub(super) reason: SuppressReason,
+    last: LastFailure<'e>,
+    pub(super) first_at: i64,
+    /// Number of bounces or complaints that are evidence.
+    count: u64,
+    expires_at: Option<i64>,
+}
+
+/// The last failure that is evidence.
+enum LastFailure<'e> {
+    Bounce(&'e BounceEvidence),
+    Complaint(&'e ComplaintEvidence),
+}
+
+impl ListedAddress<'_> {
+    /// Returns the cause of the last bounce; `None` for a complaint.
+    pub(super) fn cause(&self) -> Option<&'static str> {
+        match self.last {
+            LastFailure::Bounce(bounce) => Some(bounce.cause.as_str()),
+            LastFailure::Complaint(_) => None,
+        }
+    }
 }
 
 impl SuppressionBuilder<'_> {
     /// Returns the report.
     pub(super) fn build(&self) -> Suppressions {
-        let (request, evidence) = (self.request, &self.evidence);
-        let mut left_out = OmittedCounts {
-            dropped: evidence.dropped,
-            not_an_address: evidence.not_addresses.len() as u64,
-            ..OmittedCounts::default()
-        };
-        let as_of = format_ms(request.at);
+        let request = self.request;
         let (mut addresses, mut on_hold) = (Vec::new(), Vec::new());
-        for (address, evidence) in &evidence.addresses {
-            let delivered = self.deliveries.of(address);
-            match self.listed(address, evidence, delivered) {
-                Some(listed) if !listed.reason.is_hold() => {
-                    addresses.push(listed);
-                    continue;
-                }
-                Some(held) if held.expires_at.as_ref() > Some(&as_of) => {
-                    on_hold.push(held);
-                    continue;
-                }
-                Some(_) => left_out.hold_ended += 1,
-                None => {}
-            }
-            let delivered_at = delivered.last;
-            left_out.on_ses_list += u64::from(evidence.is_on_list);
-            left_out.on_global_list += u64::from(evidence.is_on_global_list);
-            left_out.unknown_text += u64::from(evidence.has_unknown_text && delivered_at.is_none());
-        }
+        let left_out = self.for_each_listed(|address, listed| {
+            let of_kind = if listed.reason.is_hold() { &mut on_hold } else { &mut addresses };
+            of_kind.push(self.suppressed_address(address, &listed));
+        });
         let without_evidence = request.known.as_ref().map(|list| {
             // an address on hold may stay on the list until its hold ends
             let is_suppressed = |address: &String| {
@@ -70,7 +77,7 @@ impl SuppressionBuilder<'_> {
         }
         Suppressions {
             version: 1,
-            as_of,
+            as_of: format_ms(request.at),
             soft_count: request.soft.count,
             soft_days: request.soft.days,
             addresses,
@@ -82,38 +89,85 @@ impl SuppressionBuilder<'_> {
         }
     }
 
-    fn listed(
+    /// Calls `each` with each address to suppress or on hold, in alphabetical order. Returns the numbers of the others.
+    pub(super) fn for_each_listed(
         &self,
-        address: &str,
-        evidence: &AddressEvidence,
+        mut each: impl FnMut(&str, ListedAddress<'_>),
+    ) -> OmittedCounts {
+        let mut left_out = OmittedCounts {
+            dropped: self.evidence.dropped,
+            not_an_address: self.evidence.not_addresses.len() as u64,
+            ..OmittedCounts::default()
+        };
+        for (address, evidence) in self.evidence.iter() {
+            let delivered = self.deliveries.of(address);
+            match self.listed(&evidence, delivered) {
+                Some(ended)
+                    if ended.reason.is_hold() && ended.expires_at <= Some(self.request.at) =>
+                {
+                    left_out.hold_ended += 1;
+                }
+                Some(listed) => {
+                    each(address, listed);
+                    continue;
+                }
+                None => {}
+            }
+            let AddressFacts { is_on_list, is_on_global_list, has_unknown_text, .. } =
+                evidence.facts;
+            left_out.on_ses_list += u64::from(is_on_list);
+            left_out.on_global_list += u64::from(is_on_global_list);
+            left_out.unknown_text += u64::from(has_unknown_text && delivered.last.is_none());
+        }
+        left_out
+    }
+
+    fn listed<'e>(
+        &self,
+        evidence: &AddressEvidence<'e>,
         delivered: Delivered<'_>,
-    ) -> Option<SuppressedAddress> {
-        let AddressEvidence { complaints, .. } = evidence;
+    ) -> Option<ListedAddress<'e>> {
+        let complaints = evidence.complaints;
         if let (Some(first), Some(last)) = (complaints.first(), complaints.last()) {
-            return Some(SuppressedAddress {
-                address: address.to_owned(),
+            return Some(ListedAddress {
                 reason: SuppressReason::Complaint,
-                cause: None,
-                evidence: Some(self.complaint_text(last)),
-                first_at: format_ms(first.at),
-                last_at: format_ms(last.at),
+                last: LastFailure::Complaint(last),
+                first_at: first.at,
                 count: complaints.len() as u64,
                 expires_at: None,
-                suggestion: None,
             });
         }
-        let decision = decide(&evidence.bounces, delivered, self.request.soft, self.request.at)?;
-        Some(SuppressedAddress {
-            address: address.to_owned(),
+        let decision = decide(evidence.bounces, delivered, self.request.soft, self.request.at)?;
+        Some(ListedAddress {
             reason: decision.reason,
-            cause: Some(decision.last.cause.as_str()),
-            evidence: decision.last.text.as_deref().map(str::to_owned),
-            first_at: format_ms(decision.first_at),
-            last_at: format_ms(decision.last.at),
+            last: LastFailure::Bounce(decision.last),
+            first_at: decision.first_at,
             count: decision.count,
-            expires_at: decision.expires_at.map(format_ms),
-            suggestion: address::domain(address).and_then(likely_domain),
+            expires_at: decision.expires_at,
         })
+    }
+
+    fn suppressed_address(&self, address: &str, listed: &ListedAddress<'_>) -> SuppressedAddress {
+        let (evidence, last_at, suggestion) = match listed.last {
+            LastFailure::Bounce(bounce) => {
+                let suggestion = address::domain(address).and_then(likely_domain);
+                (self.evidence.text(bounce), bounce.at, suggestion)
+            }
+            LastFailure::Complaint(complaint) => {
+                (Some(self.complaint_text(complaint)), complaint.at, None)
+            }
+        };
+        SuppressedAddress {
+            address: address.to_owned(),
+            reason: listed.reason,
+            cause: listed.cause(),
+            evidence,
+            first_at: format_ms(listed.first_at),
+            last_at: format_ms(last_at),
+            count: listed.count,
+            expires_at: listed.expires_at.map(format_ms),
+            suggestion,
+        }
     }
 
     /// Returns a complaint as text. SES lists all recipients that may have complained.

@@ -9,7 +9,8 @@ use crate::causes::cached_classifier::CachedClassifier;
 use crate::error::AnalyzeError;
 use crate::incidents::find::mark_incidents;
 use crate::scan::StoreScan;
-use crate::suppress::address_evidence::{EvidenceCollector, query};
+use crate::suppress::counts::SuppressionCounts;
+use crate::suppress::evidence_collector::{EvidenceCollector, Replies, query};
 use crate::suppress::model::{Releases, Suppressions};
 use crate::suppress::report_builder::SuppressionBuilder;
 use crate::suppress::request::SuppressRequest;
@@ -38,7 +39,8 @@ pub fn suppress_and_release(
     classifier: &Classifier,
 ) -> Result<(Suppressions, Releases), AnalyzeError> {
     StoreScan::run(&request.store, Service::Ses, &[], |scan| {
-        let builder = collect(request, None, &mut CachedClassifier::new(classifier), scan)?;
+        let classifier = &mut CachedClassifier::new(classifier);
+        let builder = collect(request, None, classifier, scan, Replies::Whole)?;
         let releases = builder.releases();
         Ok((builder.build(), releases))
     })
@@ -59,12 +61,21 @@ pub(crate) fn suppress_scan(
     classifier: &mut CachedClassifier<'_>,
     scan: &StoreScan,
 ) -> Result<Suppressions, AnalyzeError> {
-    let mut report = collect(request, recipients, classifier, scan)?.build();
+    let mut report = collect(request, recipients, classifier, scan, Replies::Whole)?.build();
     if let Some(recipients) = recipients {
         report.addresses.retain(|one| recipients.contains(&one.address));
         report.on_hold.retain(|one| recipients.contains(&one.address));
     }
     Ok(report)
+}
+
+/// Counts the addresses of a scan to suppress. Needs less memory than their list.
+pub(crate) fn count_suppressions(
+    request: &SuppressRequest,
+    classifier: &mut CachedClassifier<'_>,
+    scan: &StoreScan,
+) -> Result<SuppressionCounts, AnalyzeError> {
+    Ok(collect(request, None, classifier, scan, Replies::Masked)?.counts())
 }
 
 /// Lists addresses to remove from the account-level suppression list of SES.
@@ -76,7 +87,8 @@ pub fn release(
     classifier: &Classifier,
 ) -> Result<Releases, AnalyzeError> {
     StoreScan::run(&request.store, Service::Ses, &[], |scan| {
-        Ok(collect(request, None, &mut CachedClassifier::new(classifier), scan)?.releases())
+        let classifier = &mut CachedClassifier::new(classifier);
+        Ok(collect(request, None, classifier, scan, Replies::Whole)?.releases())
     })
 }
 
@@ -87,10 +99,13 @@ fn collect<'r>(
     recipients: Option<&BTreeSet<String>>,
     classifier: &mut CachedClassifier<'_>,
     scan: &StoreScan,
+    replies: Replies,
 ) -> Result<SuppressionBuilder<'r>, AnalyzeError> {
     let list = request.known.as_ref().map(|list| &list.addresses);
     let mut read = |recipients| {
-        let evidence = EvidenceCollector::collect(scan, classifier, recipients, None, request.at)?;
+        let span = (None, request.at);
+        let evidence =
+            EvidenceCollector::collect(scan, classifier, recipients, span, None, replies)?;
         let deliveries = evidence.deliveries(scan, request.at, list)?;
         Ok::<_, AnalyzeError>((evidence, deliveries))
     };
