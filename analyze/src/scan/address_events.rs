@@ -170,7 +170,7 @@ fn text_names() -> Vec<String> {
 
 /// Columns of an event.
 fn columns() -> Vec<Expr> {
-    let mut columns = event_columns(&text_names());
+    let mut columns = event_columns(&text_names(), true);
     columns.extend([col(table::SMTP_CODE), col(table::EXPIRES_AT).cast(DataType::Int64)]);
     columns.extend(text_columns().map(col));
     columns.push(expressions::dimension_value(&Dimension::Tag(CAMPAIGN.to_owned())));

@@ -38,7 +38,8 @@ pub(super) fn read_or_build(
     build: impl Fn(i64) -> Result<TimelineDelta, AnalyzeError>,
 ) -> Result<DailyAggregate, AnalyzeError> {
     let fingerprint = scan.fingerprint(day, day);
-    if let Some(aggregate) = folder.read(day, |_| fingerprint) {
+    let stored = if is_closed(day, to) { folder.read(day, |_| fingerprint) } else { None };
+    if let Some(aggregate) = stored {
         return Ok(aggregate);
     }
     let mut aggregate = DailyAggregate::new(build(day)?, fingerprint, day, scan.limits.long_list);

@@ -52,7 +52,7 @@ pub(super) struct DeltaBuilder<'a> {
 }
 
 /// The parts that together have all rows. The columns of a complaint report are not read for other events.
-const ALL_PARTS: [RowPart; 2] = [RowPart::WithFailures, RowPart::WithoutFailures];
+const ALL_PARTS: [RowPart<'static>; 2] = [RowPart::WithFailures, RowPart::WithoutFailures];
 
 /// IDs of the known texts of each message, by message key.
 type MessageValues = HashMap<u64, Vec<u32>, BuildHasherDefault<IdentityHasher>>;
@@ -81,13 +81,14 @@ impl RangeScan {
 }
 
 /// Which older rows of the late messages of a range its changes need.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub(super) enum OlderRows {
     /// All.
     All,
-    /// Failures, and the rows of the hour before the range. Only bounces and complaints can be copies or reports of
-    /// much older ones; the times of other copies differ by seconds. No row has a value that another lacks.
-    Near,
+    /// Failures, and the rows of the hour before the range: those of the given segments of the day before. Only bounces
+    /// and complaints can be copies or reports of much older ones; the times of other copies differ by seconds. No row has
+    /// a value that another lacks.
+    Near(Vec<String>),
 }
 
 impl<'a> DeltaBuilder<'a> {
@@ -190,7 +191,7 @@ impl<'a> DeltaBuilder<'a> {
         &self,
         ranges: &mut [(&DayRange, RangeScan)],
         messages: MessageKeys,
-        needed: OlderRows,
+        needed: &OlderRows,
     ) -> Result<EventRows<ScannedEvent>, AnalyzeError> {
         let first = ranges.iter().map(|(_, scan)| scan.depends_from).min().unwrap_or_default();
         let last = ranges.iter().map(|(range, _)| range.first_day - 1).max().unwrap_or_default();
@@ -207,14 +208,16 @@ impl<'a> DeltaBuilder<'a> {
         }
         let messages = Arc::new(messages);
         let of_messages = |rows| rows_of_messages(rows, Arc::clone(&messages));
-        let parts: &[RowPart] = match needed {
+        let parts: &[RowPart<'_>] = match needed {
             OlderRows::All => &ALL_PARTS,
-            OlderRows::Near => &[RowPart::WithFailures],
+            OlderRows::Near(names) => {
+                if days.contains(&last) {
+                    let near = [RowPart::OfSegmentsWithoutFailures(names)];
+                    older.append(&self.read(last..=last, &near, of_messages, 0)?, |_| true);
+                }
+                &[RowPart::WithFailures]
+            }
         };
-        if needed == OlderRows::Near && days.contains(&last) {
-            let end_of_day = [RowPart::EndOfDayWithoutFailures];
-            older.append(&self.read(last..=last, &end_of_day, of_messages, 0)?, |_| true);
-        }
         let days: Vec<i64> = days.into_iter().collect();
         for run in days.chunk_by(|day, next| *next == day + 1) {
             let (Some(first), Some(last)) = (run.first(), run.last()) else { continue };
@@ -248,12 +251,12 @@ impl<'a> DeltaBuilder<'a> {
     fn read(
         &self,
         days: RangeInclusive<i64>,
-        parts: &[RowPart],
+        parts: &[RowPart<'_>],
         filter: impl Fn(LazyFrame) -> LazyFrame,
         expected: u64,
     ) -> Result<EventRows<ScannedEvent>, AnalyzeError> {
         let (first, last) = (*days.start(), *days.end());
-        let part = |part: &RowPart| {
+        let part = |part: &RowPart<'_>| {
             let part = *part;
             let columns = self.columns(part);
             Ok(filter(self.scan.rows_of(part, first, last, &columns)?).select(columns))
@@ -268,8 +271,8 @@ impl<'a> DeltaBuilder<'a> {
     }
 
     /// Returns the columns of a row of a part.
-    fn columns(&self, part: RowPart) -> Vec<Expr> {
-        let mut columns = event_columns(&self.names);
+    fn columns(&self, part: RowPart<'_>) -> Vec<Expr> {
+        let mut columns = event_columns(&self.names, part.has_failures());
         columns.extend(self.text_columns(part));
         let is_wanted = self.is_wanted().and(col(table::EVENT_AT).is_not_null());
         columns.push(is_wanted.alias(IS_WANTED));
@@ -287,21 +290,19 @@ impl<'a> DeltaBuilder<'a> {
     }
 
     /// Returns the columns with the texts of a row of a part.
-    fn text_columns(&self, part: RowPart) -> Vec<Expr> {
+    fn text_columns(&self, part: RowPart<'_>) -> Vec<Expr> {
         let text = |(at, name): (usize, &String)| match self.dimensions.get(at) {
             Some(Dimension::Column(EXCLUSION_REASON)) => {
                 expressions::exclusion_reason(&self.scan.own_domains).alias(EXCLUSION_REASON)
             }
             Some(Dimension::Column(NO_FEEDBACK)) => expressions::no_feedback().alias(NO_FEEDBACK),
             Some(dimension) => expressions::dimension_value(dimension),
-            None if name == table::FEEDBACK_ID => match part {
-                RowPart::All | RowPart::WithFailures => {
-                    expressions::complaint_report(self.has_identity_feedback)
-                }
-                RowPart::WithoutFailures | RowPart::EndOfDayWithoutFailures => {
-                    lit(NULL).cast(DataType::String).alias(name.as_str())
-                }
-            },
+            None if name == table::FEEDBACK_ID && part.has_failures() => {
+                expressions::complaint_report(self.has_identity_feedback)
+            }
+            None if name == table::FEEDBACK_ID => {
+                lit(NULL).cast(DataType::String).alias(name.as_str())
+            }
             None => col(name),
         };
         self.names.iter().enumerate().map(text).collect()

@@ -361,7 +361,7 @@ fn text_names(dimensions: &[Dimension]) -> Vec<String> {
 
 /// Returns the columns of a failure.
 fn columns(dimensions: &[Dimension]) -> Vec<Expr> {
-    let mut columns = event_columns(&text_names(dimensions));
+    let mut columns = event_columns(&text_names(dimensions), true);
     columns.push(col(table::SMTP_CODE));
     columns.extend(FAILURE_TEXTS.map(col));
     let further = dimensions.iter().filter(|one| !FAILURE_TEXTS.contains(&one.name().as_str()));

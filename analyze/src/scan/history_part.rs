@@ -269,11 +269,11 @@ impl<'a> HistoryPart<'a> {
             }
             !of_all.into_iter().any(Presence::can_fill_gaps)
         };
-        if range.groupings.iter().zip(scan.presences()).all(is_independent) {
-            OlderRows::Near
-        } else {
-            OlderRows::All
+        if !range.groupings.iter().zip(scan.presences()).all(is_independent) {
+            return OlderRows::All;
         }
+        let before = loaded.iter().find_map(|of_days| of_days.get(&(range.first_day - 1)));
+        OlderRows::Near(before.map(|day| day.index.segments_at_end.clone()).unwrap_or_default())
     }
 
     /// Computes the changes of some ranges, and stores those of closed days.
@@ -293,7 +293,7 @@ impl<'a> HistoryPart<'a> {
             scanned.push((range, result?));
         }
         let needed = self.needed_older_rows(builder, &scanned, loaded);
-        let older_rows = builder.older_rows(&mut scanned, late_messages.into_keys(), needed)?;
+        let older_rows = builder.older_rows(&mut scanned, late_messages.into_keys(), &needed)?;
         let finish = |(range, scan): (&DayRange, RangeScan)| {
             let from = scan.depends_from;
             let fingerprint = self.scan.fingerprint(from, range.last_day);
@@ -303,6 +303,7 @@ impl<'a> HistoryPart<'a> {
                 let mut aggregate =
                     DailyAggregate::new(delta, fingerprint, from, self.scan.limits.long_list);
                 if is_closed(range.last_day, self.to) {
+                    aggregate.index.segments_at_end = self.scan.segments_at_end(range.last_day)?;
                     folders[*grouping].save(range.first_day, &mut aggregate);
                 }
                 aggregates.push(aggregate);

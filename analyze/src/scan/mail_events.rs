@@ -186,7 +186,7 @@ impl StoreScan {
     ) -> Result<DayMail, AnalyzeError> {
         let kinds = [EventKind::Send, EventKind::Delivery, EventKind::Bounce, EventKind::Complaint];
         let is_wanted = kinds.into_iter().map(expressions::is_kind).fold(lit(false), Expr::or);
-        let mut columns = event_columns(&[]);
+        let mut columns = event_columns(&[], true);
         columns.extend([col(table::RECIPIENT), col(table::RECIPIENT_DOMAIN)]);
         let name = campaign.name();
         if !columns.contains(&col(name.as_str())) {

@@ -19,8 +19,12 @@ use crate::timeline::Outcome;
 /// faster than a filter, which copies them.
 pub(super) const IS_WANTED: &str = "is_wanted";
 
-/// Returns the columns that [`append_rows`] reads in addition to the columns `names`.
-pub(super) fn event_columns(names: &[String]) -> Vec<Expr> {
+/// Returns the columns that [`append_rows`] reads in addition to the columns `names`. The outcome of other events than
+/// failures depends on their kind only.
+pub(super) fn event_columns(names: &[String], has_failures: bool) -> Vec<Expr> {
+    let of_failures = |name, data_type| {
+        if has_failures { col(name) } else { lit(NULL).cast(data_type).alias(name) }
+    };
     let further = OutcomeFields::TEXT_COLUMNS
         .into_iter()
         .filter(|name| !names.iter().any(|known| known == name));
@@ -29,9 +33,12 @@ pub(super) fn event_columns(names: &[String]) -> Vec<Expr> {
         col(table::EVENT_KEY),
         col(table::EVENT_AT).cast(DataType::Int64),
         col(table::SENT_AT).cast(DataType::Int64),
-        col(table::COUNTS),
+        of_failures(table::COUNTS, DataType::Boolean),
     ];
-    columns.extend(further.map(col));
+    columns.extend(further.map(|name| match name {
+        table::KIND => col(name),
+        _ => of_failures(name, DataType::String),
+    }));
     columns
 }
 

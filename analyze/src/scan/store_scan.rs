@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use bouncewatch_schemas::event::Service;
 use bouncewatch_schemas::table;
 use bouncewatch_schemas::time::{DAY_MS, format_day};
-use bouncewatch_store::{SegmentContent, SegmentFacts, SegmentFile, StoreError, StoreFiles};
+use bouncewatch_store::{SegmentFacts, SegmentFile, StoreError, StoreFiles};
 use polars::prelude::*;
 use xxhash_rust::xxh3::Xxh3;
 
@@ -52,25 +52,37 @@ impl RowLimits {
 
 /// A part of the rows: each segment has rows of both parts, or is known to have rows of one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum RowPart {
+pub(super) enum RowPart<'n> {
     /// All rows.
     All,
     /// The rows of all segments that can have failures.
     WithFailures,
     /// The rows of all other segments.
     WithoutFailures,
-    /// The rows of those of these other segments that have events in the last hour of their day.
-    EndOfDayWithoutFailures,
+    /// The rows of some of these other segments, by file name.
+    OfSegmentsWithoutFailures(&'n [String]),
 }
 
-impl RowPart {
-    fn includes(self, content: SegmentContent) -> bool {
+impl RowPart<'_> {
+    /// Whether rows can be failures.
+    pub(super) fn has_failures(self) -> bool {
+        matches!(self, Self::All | Self::WithFailures)
+    }
+
+    fn includes(self, segment: &SegmentFile) -> bool {
         match self {
             Self::All => true,
-            Self::WithFailures => content.contains(true),
-            Self::WithoutFailures | Self::EndOfDayWithoutFailures => !content.contains(true),
+            Self::WithFailures => segment.content().contains(true),
+            Self::WithoutFailures => !segment.content().contains(true),
+            Self::OfSegmentsWithoutFailures(names) => {
+                !segment.content().contains(true) && names.contains(&name_of(segment))
+            }
         }
     }
+}
+
+fn name_of(segment: &SegmentFile) -> String {
+    segment.path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 /// A listed segment.
@@ -274,13 +286,26 @@ impl StoreScan {
         Ok(rows)
     }
 
-    /// Whether rows of some days can be reports of identity feedback.
+    /// Returns the file names of the segments without failures that have events in the last hour of a day.
+    pub(super) fn segments_at_end(&self, day: i64) -> Result<Vec<String>, AnalyzeError> {
+        let end = day.saturating_add(1).saturating_mul(DAY_MS);
+        let mut names = Vec::new();
+        for segment in self.prepared_segments(day, day, RowPart::WithoutFailures, &[])? {
+            let newest = self.facts(segment)?.newest_event;
+            if newest.is_none_or(|newest| newest >= end - CLOCK_SLACK_MS) {
+                names.push(name_of(&segment.file));
+            }
+        }
+        Ok(names)
+    }
+
+    /// Whether rows of some days can be complaint reports of identity feedback.
     pub(super) fn may_have_identity_feedback(
         &self,
         first_day: i64,
         last_day: i64,
     ) -> Result<bool, AnalyzeError> {
-        for segment in self.prepared_segments(first_day, last_day, RowPart::All, &[])? {
+        for segment in self.prepared_segments(first_day, last_day, RowPart::WithFailures, &[])? {
             if self.facts(segment)?.may_have_identity_feedback {
                 return Ok(true);
             }
@@ -328,24 +353,11 @@ impl StoreScan {
         &self,
         first_day: i64,
         last_day: i64,
-        part: RowPart,
+        part: RowPart<'_>,
         columns: &[&str],
     ) -> Result<Vec<&ListedSegment>, AnalyzeError> {
         let segments = self.segments_of(first_day, last_day).iter();
-        let mut segments: Vec<_> =
-            segments.filter(|segment| part.includes(segment.file.content())).collect();
-        if part == RowPart::EndOfDayWithoutFailures {
-            self.prepare(&segments, &[])?;
-            let mut at_end = Vec::with_capacity(segments.len());
-            for segment in segments {
-                let end = segment.file.day.saturating_add(1).saturating_mul(DAY_MS);
-                let newest = self.facts(segment)?.newest_event;
-                if newest.is_none_or(|newest| newest >= end - CLOCK_SLACK_MS) {
-                    at_end.push(segment);
-                }
-            }
-            segments = at_end;
-        }
+        let segments: Vec<_> = segments.filter(|segment| part.includes(&segment.file)).collect();
         self.prepare(&segments, columns)?;
         Ok(segments)
     }
@@ -379,7 +391,7 @@ impl StoreScan {
     /// Returns the same for a part of the rows.
     pub(super) fn rows_of<'e>(
         &self,
-        part: RowPart,
+        part: RowPart<'_>,
         first_day: i64,
         last_day: i64,
         uses: impl IntoIterator<Item = &'e Expr>,
@@ -390,7 +402,7 @@ impl StoreScan {
     /// Returns the rows of [`Self::rows_of`], one frame for each stored format version.
     pub(super) fn rows_by_version<'e>(
         &self,
-        part: RowPart,
+        part: RowPart<'_>,
         first_day: i64,
         last_day: i64,
         uses: impl IntoIterator<Item = &'e Expr>,

@@ -27,8 +27,8 @@ use crate::read::{
 
 /// Bytes at the end of an object that are fetched first: enough for the footer of most segments.
 const FOOTER_BYTES: u64 = 32 * 1024;
-/// Size of an object up to which it is fetched completely, in one request.
-const WHOLE_BYTES: u64 = 256 * 1024;
+/// Size of an object up to which it is fetched completely: one request instead of one for the footer and some for columns.
+const WHOLE_BYTES: u64 = 512 * 1024;
 /// Maximum gap between two parts that are fetched in one request. Another request takes longer, but requests run at the
 /// same time.
 const GAP_BYTES: u64 = 48 * 1024;

@@ -25,7 +25,7 @@ use crate::scan::presence::Presence;
 use crate::timeline::ScopeValues;
 
 /// First bytes of a file; the last byte is the version of the format.
-const MAGIC: [u8; 8] = *b"bwdaily\x06";
+const MAGIC: [u8; 8] = *b"bwdaily\x07";
 /// Bytes before the index: magic, length of the index, checksum of the index.
 const HEADER_BYTES: usize = 8 + 2 * 8;
 /// Maximum number of requests for parts of an object; for more, the whole object is fetched.
@@ -73,6 +73,8 @@ pub(in crate::scan) struct AggregateIndex {
     pub(in crate::scan) fingerprint: u64,
     /// First day of these segments.
     pub(in crate::scan) first_segment_day: i64,
+    /// File names of the segments without failures that have events in the last hour of the day.
+    pub(in crate::scan) segments_at_end: Vec<String>,
     /// Presence of the dimensions of a message in the rows of the day, copies included.
     pub(in crate::scan) presences: Vec<Presence>,
     /// Scopes, sorted.
@@ -135,7 +137,14 @@ impl DailyAggregate {
         let part = |times: &Vec<u8>| Part { bytes: times.len() as u64, checksum: xxh3_64(times) };
         let parts = times.iter().map(part).collect();
         let presences = delta.presences;
-        let index = AggregateIndex { fingerprint, first_segment_day, presences, scopes, parts };
+        let index = AggregateIndex {
+            fingerprint,
+            first_segment_day,
+            segments_at_end: Vec::new(),
+            presences,
+            scopes,
+            parts,
+        };
         Self { index, times: EncodedTimes::Memory(times.concat()) }
     }
 
@@ -147,18 +156,21 @@ impl DailyAggregate {
         Some(Self { index: postcard::from_bytes(&index).ok()?, times })
     }
 
-    /// Number of bytes of a file up to the end of the short lists.
-    pub(super) fn prefix_bytes(&self) -> Option<u64> {
+    /// Number of bytes of a file up to the end of the index.
+    pub(super) fn index_bytes(&self) -> Option<u64> {
         let EncodedTimes::File { start, .. } = &self.times else { return None };
-        Some(start + self.index.range_of(SHORT_LISTS).end)
+        Some(*start)
     }
 
-    /// Decodes the start of a file in a bucket, up to the end of the short lists; `None` if it is invalid. `path` is the
-    /// local file.
-    pub(super) fn from_prefix(mut prefix: &[u8], path: &Path, shared: SharedTimes) -> Option<Self> {
-        let index = read_index(&mut prefix)?;
-        Self::shared(&index, Some(prefix), path, shared)
-            .filter(|one| one.index.is_intact(SHORT_LISTS, prefix))
+    /// Decodes the start of a file in a bucket, up to the end of the index; `None` if it is invalid. `path` is the local
+    /// file.
+    pub(super) fn from_start(
+        mut start: &[u8],
+        short_lists: Option<&[u8]>,
+        path: &Path,
+        shared: SharedTimes,
+    ) -> Option<Self> {
+        Self::shared(&read_index(&mut start)?, short_lists, path, shared)
     }
 
     /// Decodes an index of aggregates in a bucket; `None` if it is invalid. `path` is the local file.
@@ -329,7 +341,7 @@ fn read_index(file: &mut impl Read) -> Option<Vec<u8>> {
     (index.len() as u64 == bytes && xxh3_64(&index) == checksum).then_some(index)
 }
 
-/// The local copy of a part of an object: its number, or `prefix`.
+/// The local copy of a part of an object: its number, or `index`.
 pub(super) fn part_path(path: &Path, part: impl Display) -> PathBuf {
     let mut copy = path.as_os_str().to_owned();
     copy.push(format!(".{part}"));

@@ -50,7 +50,7 @@ impl AggregateFolder {
         .join("\0");
         let name = format!("{}-{:016x}", measure.as_str(), xxh3_64(query.as_bytes()));
         let shared = store.bucket().map(|bucket| {
-            SharedAggregates::new(Arc::clone(bucket), format!("{AGGREGATES}/{name}"))
+            SharedAggregates::new(Arc::clone(bucket), format!("{AGGREGATES}/{name}"), measure)
         });
         Self { folder: store.folder().join(AGGREGATES).join(name), shared }
     }

@@ -12,16 +12,17 @@ use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::scan::daily::aggregate::{DailyAggregate, part_path};
+use crate::scan::daily::measure::Measure;
 use crate::scan::daily::shared_times::SharedTimes;
 
 /// First bytes of a catalog; the last byte is the version of the format.
-const MAGIC: [u8; 8] = *b"bwdays\0\x03";
+const MAGIC: [u8; 8] = *b"bwdays\0\x04";
 /// Bytes before the list of days: magic and checksum of the list.
 const HEADER_BYTES: usize = 16;
 /// Name of the catalog.
 const CATALOG: &str = "catalog";
-/// Maximum size of an index in the catalog, bytes; a larger index is read from the object of the
-/// day.
+/// Maximum size of an index in the catalog, bytes; a larger index is read from the object of the day, except
+/// that of a catalog with one day.
 const INDEX_BYTES_MAX: usize = 16 * 1024;
 /// Maximum size of the short lists of a day in the catalog, bytes.
 const SHORT_LISTS_BYTES_MAX: usize = 4 * 1024;
@@ -37,8 +38,8 @@ struct CatalogDay {
     first_segment_day: i64,
     /// The encoded index, unless it is large.
     index: Option<Vec<u8>>,
-    /// Number of bytes of the object up to the end of the short lists.
-    prefix_bytes: u64,
+    /// Number of bytes of the object up to the end of the index.
+    index_bytes: u64,
     /// The encoded short lists, unless they are large.
     short_lists: Option<Vec<u8>>,
     /// Whether the day has an object, because not everything is in the catalog.
@@ -54,14 +55,20 @@ pub(super) struct SharedAggregates {
     bucket: Arc<BucketFiles>,
     /// Path of the folder below the store.
     folder: String,
+    /// Maximum size of an index in the catalog, bytes.
+    index_bytes_max: usize,
     catalog: OnceLock<Catalog>,
     /// Days that this process has computed, but not uploaded yet.
     computed: Mutex<BTreeSet<i64>>,
 }
 
 impl SharedAggregates {
-    pub(super) fn new(bucket: Arc<BucketFiles>, folder: String) -> Self {
-        Self { bucket, folder, catalog: OnceLock::new(), computed: Mutex::default() }
+    pub(super) fn new(bucket: Arc<BucketFiles>, folder: String, measure: Measure) -> Self {
+        // one day, which each query needs
+        let is_one_day = measure == Measure::AllDomainProviders;
+        let index_bytes_max = if is_one_day { usize::MAX } else { INDEX_BYTES_MAX };
+        let (catalog, computed) = (OnceLock::new(), Mutex::default());
+        Self { bucket, folder, index_bytes_max, catalog, computed }
     }
 
     fn catalog_path(&self) -> String {
@@ -96,16 +103,18 @@ impl SharedAggregates {
         let object = self.object(day, of_day);
         let times =
             SharedTimes { bucket: Arc::clone(&self.bucket), catalog: self.catalog_path(), object };
+        let short_lists = of_day.short_lists.as_deref();
         if let Some(index) = &of_day.index {
-            return DailyAggregate::shared(index, of_day.short_lists.as_deref(), local, times);
+            return DailyAggregate::shared(index, short_lists, local, times);
         }
-        let copy = part_path(local, "prefix");
-        let open = |prefix: &[u8]| DailyAggregate::from_prefix(prefix, local, times.clone());
-        let known = std::fs::read(&copy).ok().and_then(|prefix| open(&prefix));
+        let copy = part_path(local, "index");
+        let open =
+            |start: &[u8]| DailyAggregate::from_start(start, short_lists, local, times.clone());
+        let known = std::fs::read(&copy).ok().and_then(|start| open(&start));
         known.filter(|one| one.index.fingerprint == of_day.fingerprint).or_else(|| {
-            let prefix = times.fetch_range(0..of_day.prefix_bytes).ok()?;
-            DailyAggregate::write_file(&copy, &prefix).ok()?;
-            open(&prefix)
+            let start = times.fetch_range(0..of_day.index_bytes).ok()?;
+            DailyAggregate::write_file(&copy, &start).ok()?;
+            open(&start)
         })
     }
 
@@ -143,7 +152,8 @@ impl SharedAggregates {
             else {
                 continue;
             };
-            let index = aggregate.encoded_index().filter(|index| index.len() <= INDEX_BYTES_MAX);
+            let index =
+                aggregate.encoded_index().filter(|index| index.len() <= self.index_bytes_max);
             let short_lists = aggregate.short_lists();
             let short_lists = short_lists.filter(|lists| lists.len() <= SHORT_LISTS_BYTES_MAX);
             let has_object =
@@ -152,7 +162,7 @@ impl SharedAggregates {
                 fingerprint: aggregate.index.fingerprint,
                 first_segment_day: aggregate.index.first_segment_day,
                 index,
-                prefix_bytes: aggregate.prefix_bytes().unwrap_or_default(),
+                index_bytes: aggregate.index_bytes().unwrap_or_default(),
                 short_lists,
                 has_object,
             };
@@ -215,7 +225,7 @@ mod tests {
             fingerprint: 1,
             first_segment_day: 2,
             index: Some(vec![4, 5]),
-            prefix_bytes: 9,
+            index_bytes: 9,
             short_lists: None,
             has_object: true,
         };
