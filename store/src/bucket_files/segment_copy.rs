@@ -31,7 +31,7 @@ const FOOTER_BYTES: u64 = 32 * 1024;
 const WHOLE_BYTES: u64 = 512 * 1024;
 /// Maximum gap between two parts that are fetched in one request. Another request takes longer, but requests run at the
 /// same time.
-const GAP_BYTES: u64 = 48 * 1024;
+const GAP_BYTES: u64 = 40 * 1024;
 /// Maximum number of bytes per request, unless a column chunk is larger.
 const REQUEST_BYTES: u64 = 8 * 1024 * 1024;
 

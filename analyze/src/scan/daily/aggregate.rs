@@ -153,7 +153,7 @@ impl DailyAggregate {
         let index = read_index(&mut File::open(path).ok()?)?;
         let start = (HEADER_BYTES + index.len()) as u64;
         let times = EncodedTimes::File { path: path.to_path_buf(), start };
-        Some(Self { index: postcard::from_bytes(&index).ok()?, times })
+        Some(Self { index: decode_index(&index)?, times })
     }
 
     /// Number of bytes of a file up to the end of the index.
@@ -181,7 +181,7 @@ impl DailyAggregate {
         shared: SharedTimes,
     ) -> Option<Self> {
         let start = (HEADER_BYTES + index.len()) as u64;
-        let index = postcard::from_bytes(index).ok()?;
+        let index = decode_index(index)?;
         let (path, short_lists) = (path.to_path_buf(), short_lists.map(<[u8]>::to_vec));
         Some(Self { index, times: EncodedTimes::Bucket { path, start, shared, short_lists } })
     }
@@ -194,13 +194,13 @@ impl DailyAggregate {
 
     /// Encodes the index.
     pub(super) fn encoded_index(&self) -> Option<Vec<u8>> {
-        postcard::to_stdvec(&self.index).ok()
+        encode_index(&self.index).ok()
     }
 
     /// Writes the file atomically. Afterwards the times are read from the file.
     pub(super) fn save(&mut self, path: &Path) -> std::io::Result<()> {
         let EncodedTimes::Memory(times) = &self.times else { return Ok(()) };
-        let index = postcard::to_stdvec(&self.index).map_err(std::io::Error::other)?;
+        let index = encode_index(&self.index)?;
         let numbers = [index.len() as u64, xxh3_64(&index)];
         let numbers: Vec<u8> = numbers.into_iter().flat_map(u64::to_le_bytes).collect();
         Self::write_parts(path, &[&MAGIC, &numbers, &index, times])?;
@@ -321,6 +321,19 @@ impl DailyAggregate {
             }
         }
     }
+}
+
+/// Level of the compression of an index: a higher one gains little.
+const ZSTD_LEVEL: i32 = 3;
+
+fn encode_index(index: &AggregateIndex) -> std::io::Result<Vec<u8>> {
+    let index = postcard::to_stdvec(index).map_err(std::io::Error::other)?;
+    zstd::encode_all(index.as_slice(), ZSTD_LEVEL)
+}
+
+/// Decodes an index; `None` if it is invalid.
+fn decode_index(encoded: &[u8]) -> Option<AggregateIndex> {
+    postcard::from_bytes(&zstd::decode_all(encoded).ok()?).ok()
 }
 
 /// Reads the header and the index of a file; `None` if the format or the checksum is wrong.
