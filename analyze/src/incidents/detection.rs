@@ -376,7 +376,7 @@ mod tests {
             };
             let all: Vec<HardBounce> = all.into_iter().map(bounce).collect();
             let mut shuffled: Vec<HardBounce> = all.iter().chain(&all).copied().collect();
-            shuffled.sort_by_key(|bounce| (bounce.at * 7 + i64::try_from(bounce.address).unwrap() * 13) % (seed + 1));
+            shuffled.sort_by_key(|bounce| (bounce.at * 7 + i64::from(bounce.address) * 13) % (seed + 1));
             let expected = find(&all, &delivered, 5);
             proptest::prop_assert_eq!(find(&shuffled, &delivered, 5), expected);
         }

@@ -15,8 +15,8 @@ use crate::incidents::detection::{
 use crate::incidents::model::{INCIDENT_REMEDY, ProviderIncident};
 use crate::scan::{OutcomeCounts, StoreScan};
 use crate::suppress::address_deliveries::AddressDeliveries;
-use crate::suppress::address_evidence::{Evidence, HardBounces};
-use crate::suppress::evidence_collector::{AffectedSlots, EvidenceCollector, Replies};
+use crate::suppress::address_evidence::{FailureEvidence, HardBounces, Replies};
+use crate::suppress::evidence_collector::{EvidenceCollector, affected_slots};
 
 /// Maximum time before a period at which an incident of the period can start.
 const EARLIER_MS: i64 = DAY_MS;
@@ -112,7 +112,7 @@ fn find_in_period(
         return Ok(Incidents::default());
     }
     let after = search_start(from);
-    let affected = AffectedSlots::find(scan, classifier, outcomes, Some(after), to)?;
+    let affected = affected_slots(scan, classifier, outcomes, Some(after), to)?;
     if affected.is_empty() {
         return Ok(Incidents::default());
     }
@@ -145,7 +145,7 @@ fn find_in_period(
 /// Finds the incidents in the evidence of all addresses, and marks their bounces in it.
 pub(crate) fn mark_incidents(
     scan: &StoreScan,
-    evidence: &mut Evidence,
+    evidence: &mut FailureEvidence,
     deliveries: &AddressDeliveries,
     mass_guard: usize,
     to: i64,
@@ -164,7 +164,7 @@ pub(crate) fn mark_incidents(
 /// Finds the incidents in hard bounces, and marks these bounces in the evidence.
 fn mark(
     outcomes: &OutcomeCounts,
-    evidence: &mut Evidence,
+    evidence: &mut FailureEvidence,
     bounces: &HardBounces,
     minimum: usize,
 ) -> Incidents {

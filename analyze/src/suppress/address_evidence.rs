@@ -1,6 +1,6 @@
 //! Bounces and complaints of addresses, as evidence. An address takes about 100 bytes: a store can have millions.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::causes::anonymise::anonymise;
 use crate::error::AnalyzeError;
@@ -9,8 +9,18 @@ use crate::incidents::detection::{
 };
 use crate::scan::{OutcomeCounts, StoreScan, StringInterner};
 use crate::suppress::address_deliveries::AddressDeliveries;
+use crate::suppress::affected_slots::AffectedSlots;
 use crate::suppress::decision::{BounceEvidence, ESTABLISHED_MS};
-use crate::suppress::evidence_collector::{AffectedSlots, Replies};
+
+/// How the replies of servers are kept.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Replies {
+    /// Each reply, to show it.
+    #[default]
+    Whole,
+    /// Only those of hard bounces, masked: enough to find incidents. Few are different.
+    Masked,
+}
 
 /// A complaint about mail to an address.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -108,7 +118,7 @@ pub(crate) struct HardBounces {
 
 /// Evidence of all addresses.
 #[derive(Debug, Default)]
-pub(crate) struct Evidence {
+pub(crate) struct FailureEvidence {
     /// An address is identified by its ID here.
     addresses: StringInterner,
     /// IDs of the addresses in alphabetical order.
@@ -131,7 +141,7 @@ pub(crate) struct Evidence {
     pub(super) not_addresses: BTreeSet<String>,
 }
 
-impl Evidence {
+impl FailureEvidence {
     /// No evidence.
     pub(super) fn new(replies: Replies) -> Self {
         Self { replies, ..Self::default() }
@@ -228,7 +238,7 @@ impl Evidence {
 
     /// Returns the slots in which hard bounces can belong to an incident.
     pub(crate) fn affected_slots(&self, outcomes: &OutcomeCounts) -> AffectedSlots {
-        let mut bounced: HashMap<(u32, i64), u64> = HashMap::new();
+        let mut bounced: BTreeMap<(u32, i64), u64> = BTreeMap::new();
         for (_, evidence) in self.iter() {
             for bounce in evidence.bounces.iter().filter(|bounce| bounce.is_hard()) {
                 *bounced.entry((evidence.facts.group, slot_of(bounce.at))).or_default() += 1;

@@ -1,6 +1,6 @@
 //! Collects the bounces and complaints of all addresses as evidence.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 use bouncewatch_schemas::address;
 use bouncewatch_schemas::cause::Cause;
@@ -12,9 +12,10 @@ use bouncewatch_store::addresses::is_dropped;
 use crate::causes::anonymise::anonymise;
 use crate::causes::cached_classifier::{CachedClassifier, ClassifiedFailure};
 use crate::error::AnalyzeError;
-use crate::incidents::detection::{is_affected, slot_of};
+use crate::incidents::detection::slot_of;
 use crate::scan::{Failure, FailureQuery, OutcomeCounts, StoreScan, StringInterner};
-use crate::suppress::address_evidence::{ByAddress, ComplaintEvidence, Evidence};
+use crate::suppress::address_evidence::{ByAddress, ComplaintEvidence, FailureEvidence, Replies};
+use crate::suppress::affected_slots::AffectedSlots;
 use crate::suppress::decision::{BounceEvidence, Weight, weight};
 use crate::timeline::{Dimension, Outcome};
 
@@ -35,75 +36,32 @@ pub(super) fn query(
     FailureQuery { kinds, recipients, dimensions: DIMENSIONS, after, to }
 }
 
-/// How the replies of servers are kept.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Replies {
-    /// Each reply, to show it.
-    #[default]
-    Whole,
-    /// Only those of hard bounces, masked: enough to find incidents. Few are different.
-    Masked,
-}
-
-/// Slots of groups in which bounces can belong to an incident.
-#[derive(Debug, Default)]
-pub(crate) struct AffectedSlots(HashMap<String, HashSet<i64>>);
-
-impl AffectedSlots {
-    /// Finds them in the hard bounces after `after`, up to `to`.
-    pub(crate) fn find(
-        scan: &StoreScan,
-        classifier: &mut CachedClassifier<'_>,
-        outcomes: &OutcomeCounts,
-        after: Option<i64>,
-        to: i64,
-    ) -> Result<Self, AnalyzeError> {
-        let (mut groups, mut bounced) = (StringInterner::default(), HashMap::new());
-        let query = FailureQuery { kinds: &[EventKind::Bounce], ..query(None, after, to) };
-        scan.failures(&query, |failure| {
-            let is_listable = |one: &&str| address::is_address(one) && !is_dropped(one);
-            let Some(recipient) = failure.recipient.filter(is_listable) else { return };
-            let classified = classifier.classify(failure);
-            if let Some((_, Weight::AtOnce)) = weight(classified.cause, classified.action) {
-                let group = groups.intern(group_of(failure, recipient));
-                *bounced.entry((group, slot_of(failure.at))).or_default() += 1;
-            }
-        })?;
-        Ok(Self::of_counts(bounced, &groups, outcomes))
-    }
-
-    /// Returns the slots with enough hard bounces for an incident, as if all had the same text, and the slots next to them.
-    pub(super) fn of_counts(
-        bounced: HashMap<(u32, i64), u64>,
-        groups: &StringInterner,
-        outcomes: &OutcomeCounts,
-    ) -> Self {
-        let mut affected = Self::default();
-        for ((group, slot), bounced) in bounced {
-            let group = groups.get(group).unwrap_or_default();
-            let delivered =
-                outcomes.get(&(group.to_owned(), slot)).map_or(0, |counts| counts.delivered);
-            if is_affected(bounced, delivered) {
-                affected.0.entry(group.to_owned()).or_default().extend(slot - 1..=slot + 1);
-            }
+/// Finds the slots of groups in which hard bounces after `after`, up to `to`, can belong to an incident.
+pub(crate) fn affected_slots(
+    scan: &StoreScan,
+    classifier: &mut CachedClassifier<'_>,
+    outcomes: &OutcomeCounts,
+    after: Option<i64>,
+    to: i64,
+) -> Result<AffectedSlots, AnalyzeError> {
+    let (mut groups, mut bounced) = (StringInterner::default(), BTreeMap::new());
+    let query = FailureQuery { kinds: &[EventKind::Bounce], ..query(None, after, to) };
+    scan.failures(&query, |failure| {
+        let is_listable = |one: &&str| address::is_address(one) && !is_dropped(one);
+        let Some(recipient) = failure.recipient.filter(is_listable) else { return };
+        let classified = classifier.classify(failure);
+        if let Some((_, Weight::AtOnce)) = weight(classified.cause, classified.action) {
+            let group = groups.intern(group_of(failure, recipient));
+            *bounced.entry((group, slot_of(failure.at))).or_default() += 1;
         }
-        affected
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// Whether a bounce of a group at a time can belong to an incident.
-    pub(crate) fn contains(&self, group: &str, at: i64) -> bool {
-        self.0.get(group).is_some_and(|slots| slots.contains(&slot_of(at)))
-    }
+    })?;
+    Ok(AffectedSlots::of_counts(bounced, &groups, outcomes))
 }
 
 /// Failures of all addresses, while they are added. Addresses are numbered by their ID.
 #[derive(Debug)]
 pub(crate) struct EvidenceCollector {
-    evidence: Evidence,
+    evidence: FailureEvidence,
     bounces: Vec<(u32, BounceEvidence)>,
     complaints: Vec<(u32, ComplaintEvidence)>,
     bounced_messages: Vec<(u32, u64)>,
@@ -119,9 +77,9 @@ impl EvidenceCollector {
         (after, to): (Option<i64>, i64),
         affected: Option<&AffectedSlots>,
         replies: Replies,
-    ) -> Result<Evidence, AnalyzeError> {
+    ) -> Result<FailureEvidence, AnalyzeError> {
         let mut collector = Self {
-            evidence: Evidence::new(replies),
+            evidence: FailureEvidence::new(replies),
             bounces: Vec::new(),
             complaints: Vec::new(),
             bounced_messages: Vec::new(),
@@ -216,7 +174,7 @@ impl EvidenceCollector {
     }
 
     /// Sorts the failures, which were added in arbitrary order.
-    fn finish(self) -> Evidence {
+    fn finish(self) -> FailureEvidence {
         let Self { mut evidence, mut bounces, mut complaints, mut bounced_messages } = self;
         let texts = &evidence.texts;
         bounces.sort_unstable_by(|(address, one), (other_address, other)| {

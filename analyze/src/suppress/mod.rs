@@ -7,6 +7,7 @@
 pub(crate) mod address_deliveries;
 pub(crate) mod address_evidence;
 pub(crate) mod address_list;
+pub(crate) mod affected_slots;
 mod counts;
 mod decision;
 pub(crate) mod evidence_collector;

@@ -7,7 +7,7 @@ use bouncewatch_schemas::time::format_ms;
 use crate::incidents::model::ProviderIncident;
 use crate::suppress::address_deliveries::AddressDeliveries;
 use crate::suppress::address_evidence::{
-    AddressEvidence, AddressFacts, ComplaintEvidence, Evidence,
+    AddressEvidence, AddressFacts, ComplaintEvidence, FailureEvidence,
 };
 use crate::suppress::decision::{BounceEvidence, Delivered, decide};
 use crate::suppress::model::{
@@ -18,7 +18,7 @@ use crate::suppress::request::SuppressRequest;
 /// Builds the report from the evidence.
 pub(super) struct SuppressionBuilder<'a> {
     pub(super) request: &'a SuppressRequest,
-    pub(super) evidence: Evidence,
+    pub(super) evidence: FailureEvidence,
     pub(super) deliveries: AddressDeliveries,
     pub(super) incidents: Vec<ProviderIncident>,
 }
