@@ -260,9 +260,11 @@ bench: system sisimai $(EMULATOR) $(TOOLS_DIR)/bench-venv/.made ## speed as rati
 		--tools $(TOOLS_DIR) --scale $(BENCH_SCALE) --only "$(BENCH_ONLY)"
 
 # a store in a bucket: requests and bytes, counted by a proxy before an S3 server
-bench-bucket: tools ## what check reads from a store in S3: requests, bytes, time (10 minutes; EVENTS=10000000)
+bench-bucket: tools ## what check reads from a store in S3, as ingested and compacted: requests, bytes, time (15 minutes; EVENTS=10000000)
 	cargo build --release --package bouncewatch --package bouncewatch-fixtures --bins --features bouncewatch/lambda --target-dir $(TARGET)
-	$(PYTHON) -B fixtures/bench/bucket.py --programs $(TARGET)/release --tools $(TOOLS_DIR) --events $(EVENTS)
+	$(PYTHON) -B fixtures/bench/bucket.py --programs $(TARGET)/release --tools $(TOOLS_DIR) --events $(EVENTS); as_ingested=$$?; \
+	$(PYTHON) -B fixtures/bench/bucket.py --programs $(TARGET)/release --tools $(TOOLS_DIR) --store .run/bucket/store \
+	  --work .run/bucket-compacted --compacted && exit $$as_ingested
 
 $(FUZZ):
 	@echo "== installing cargo-fuzz into $(TOOLS_DIR) (about two minutes)"
