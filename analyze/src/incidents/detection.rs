@@ -146,7 +146,7 @@ pub(crate) fn is_affected(bounced: u64, delivered: u64) -> bool {
 }
 
 /// Returns the first and the last slot of each run of neighbouring slots. `slots` are sorted.
-fn neighbouring(slots: &[i64]) -> impl Iterator<Item = RangeInclusive<i64>> {
+pub(crate) fn neighbouring(slots: &[i64]) -> impl Iterator<Item = RangeInclusive<i64>> {
     let runs = slots.chunk_by(|slot, next| next - slot <= SLOTS_APART_MAX);
     runs.filter_map(|run| Some(*run.first()?..=*run.last()?))
 }

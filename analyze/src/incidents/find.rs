@@ -112,7 +112,7 @@ fn find_in_period(
         return Ok(Incidents::default());
     }
     let after = search_start(from);
-    let affected = affected_slots(scan, classifier, outcomes, Some(after), to)?;
+    let affected = affected_slots(scan, classifier, outcomes, minimum, (Some(after), to))?;
     if affected.is_empty() {
         return Ok(Incidents::default());
     }
@@ -130,7 +130,7 @@ fn find_in_period(
     }
     let mut history = collect(Some(&addresses), after.saturating_sub(RECENT_MS), None)?;
     let deliveries = history.deliveries(scan, to, None)?;
-    let affected = history.affected_slots(outcomes);
+    let affected = history.affected_slots(outcomes, minimum);
     let bounces = history.hard_bounces(|group, address, at, hard| {
         at > after
             && affected.contains(group, at)

@@ -38,7 +38,9 @@ pub(super) fn read_or_build(
     build: impl Fn(i64) -> Result<TimelineDelta, AnalyzeError>,
 ) -> Result<DailyAggregate, AnalyzeError> {
     let fingerprint = scan.fingerprint(day, day);
-    let stored = if is_closed(day, to) { folder.read(day, |_| fingerprint) } else { None };
+    // the newest day is open in each run, so its aggregates are not stored
+    let may_be_stored = is_closed(day, to) || scan.last_day().is_some_and(|last| day < last);
+    let stored = if may_be_stored { folder.read(day, |_| fingerprint) } else { None };
     if let Some(aggregate) = stored {
         return Ok(aggregate);
     }
@@ -47,4 +49,47 @@ pub(super) fn read_or_build(
         folder.save(day, &mut aggregate);
     }
     Ok(aggregate)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use bouncewatch_schemas::event::Service;
+    use bouncewatch_schemas::time::DAY_MS;
+
+    use super::*;
+    use crate::scan::daily::Measure;
+    use crate::scan::store_scan::RowLimits;
+    use crate::scan::test_store::{TestRow, publish};
+    use crate::timeline::Basis;
+
+    #[test]
+    fn aggregates_of_a_later_run_are_read_by_a_run_for_an_earlier_time() {
+        let store = tempfile::tempdir().unwrap();
+        for day in 1..=3 {
+            publish(
+                store.path(),
+                "a.parquet",
+                &[TestRow { at: day * DAY_MS, ..TestRow::default() }],
+            );
+        }
+        let limits = RowLimits { shard: 1, failure_shard: 1, batch: 1, long_list: 1 };
+        let scan = StoreScan::open(store.path(), Service::Ses, &[], limits).unwrap();
+        let of = (Basis::Event, Service::Ses);
+        let folder = AggregateFolder::new(&scan.store, Measure::DomainProviders, of, &[], &[]);
+        let is_built = |day, to| {
+            let is_built = Cell::new(false);
+            let build = |_| {
+                is_built.set(true);
+                Ok(TimelineDelta::default())
+            };
+            read_or_build(&scan, &folder, day, to, build).unwrap();
+            is_built.get()
+        };
+        let (later, earlier) = (3 * DAY_MS, DAY_MS);
+        assert_eq!([2, 3].map(|day| is_built(day, later)), [true, true]);
+        // day 2 is open at the earlier time, but stored; day 3 is open at both times
+        assert_eq!([2, 3].map(|day| is_built(day, earlier)), [false, true]);
+    }
 }

@@ -81,7 +81,7 @@ impl RangeScan {
 }
 
 /// Which older rows of the late messages of a range its changes need.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) enum OlderRows {
     /// All.
     All,
@@ -211,7 +211,7 @@ impl<'a> DeltaBuilder<'a> {
         let parts: &[RowPart<'_>] = match needed {
             OlderRows::All => &ALL_PARTS,
             OlderRows::Near(names) => {
-                if days.contains(&last) {
+                if days.contains(&last) && !names.is_empty() {
                     let near = [RowPart::OfSegmentsWithoutFailures(names)];
                     older.append(&self.read(last..=last, &near, of_messages, 0)?, |_| true);
                 }

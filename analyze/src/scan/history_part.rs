@@ -298,12 +298,19 @@ impl<'a> HistoryPart<'a> {
             let from = scan.depends_from;
             let fingerprint = self.scan.fingerprint(from, range.last_day);
             let deltas = builder.finish(range, scan, &older_rows);
+            let is_closed = is_closed(range.last_day, self.to);
+            let has_older_rows = is_closed && builder.measure() == Measure::Events;
+            let at_end = if has_older_rows {
+                self.scan.segments_at_end(range.last_day)?
+            } else {
+                Vec::new()
+            };
             let mut aggregates = Vec::with_capacity(deltas.len());
             for (grouping, delta) in range.groupings.iter().zip(deltas) {
                 let mut aggregate =
                     DailyAggregate::new(delta, fingerprint, from, self.scan.limits.long_list);
-                if is_closed(range.last_day, self.to) {
-                    aggregate.index.segments_at_end = self.scan.segments_at_end(range.last_day)?;
+                if is_closed {
+                    aggregate.index.segments_at_end.clone_from(&at_end);
                     folders[*grouping].save(range.first_day, &mut aggregate);
                 }
                 aggregates.push(aggregate);

@@ -51,7 +51,7 @@ impl RowLimits {
 }
 
 /// A part of the rows: each segment has rows of both parts, or is known to have rows of one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 pub(super) enum RowPart<'n> {
     /// All rows.
     All,
@@ -242,6 +242,11 @@ impl StoreScan {
     /// Returns the first day with segments.
     pub(crate) fn first_day(&self) -> Option<i64> {
         self.segments.first().map(|one| one.file.day)
+    }
+
+    /// Returns the last day with segments.
+    pub(super) fn last_day(&self) -> Option<i64> {
+        self.segments.last().map(|one| one.file.day)
     }
 
     /// Returns the time of the first event of the service.
@@ -442,6 +447,24 @@ mod tests {
 
     fn event_at(at: i64) -> TestRow {
         TestRow { at, ..TestRow::default() }
+    }
+
+    #[test]
+    fn segments_at_end_have_no_failures_and_events_of_the_last_hour() {
+        let store = tempfile::tempdir().unwrap();
+        let midnight = TIME + DAY_MS;
+        for (name, minutes) in [
+            ("a.others.parquet", &[59, 300][..]),
+            ("b.others.parquet", &[61]),
+            ("c.failures.parquet", &[1]),
+            ("d.parquet", &[1]),
+        ] {
+            let rows = minutes.iter().map(|minutes| event_at(midnight - minutes * 60_000));
+            publish(store.path(), name, &rows.collect::<Vec<_>>());
+        }
+        publish(store.path(), "e.others.parquet", &[event_at(midnight)]);
+        let scan = StoreScan::open(store.path(), Service::Ses, &[], RowLimits::DEFAULT).unwrap();
+        assert_eq!(scan.segments_at_end(TIME / DAY_MS).unwrap(), ["a.others.parquet"]);
     }
 
     #[test]

@@ -29,12 +29,10 @@ impl StringInterner {
     /// Returns the ID of a text; adds the text if it is new.
     pub(crate) fn intern(&mut self, text: Option<&str>) -> u32 {
         let Some(text) = text else { return NO_TEXT };
-        let hash = xxh3_64(text.as_bytes());
-        if let Some(id) = self.ids.get(&hash)
-            && self.get(*id) == Some(text)
-        {
-            return *id;
-        }
+        let hash = match self.slot(text) {
+            (_, Some(id)) => return id,
+            (hash, None) => hash,
+        };
         let (Ok(length), Ok(id)) =
             (u32::try_from(text.len()), u32::try_from(self.positions.len() + 1))
         else {
@@ -48,8 +46,20 @@ impl StringInterner {
 
     /// Returns the ID of a text; [`NO_TEXT`] if it is not known.
     pub(crate) fn find(&self, text: &str) -> u32 {
-        let id = self.ids.get(&xxh3_64(text.as_bytes())).copied().unwrap_or(NO_TEXT);
-        if self.get(id) == Some(text) { id } else { NO_TEXT }
+        self.slot(text).1.unwrap_or(NO_TEXT)
+    }
+
+    /// Returns the key of a text in `ids`, and its ID if it is known. The key is its hash, or the next one that no other
+    /// text has.
+    fn slot(&self, text: &str) -> (u64, Option<u32>) {
+        let mut hash = xxh3_64(text.as_bytes());
+        loop {
+            match self.ids.get(&hash) {
+                Some(id) if self.get(*id) == Some(text) => return (hash, Some(*id)),
+                Some(_) => hash = hash.wrapping_add(1),
+                None => return (hash, None),
+            }
+        }
     }
 
     /// Returns the text with an ID.
@@ -59,7 +69,7 @@ impl StringInterner {
     }
 
     /// Returns the ID of the greater of two texts; a missing text is the smallest.
-    pub(super) fn max(&self, one: u32, other: u32) -> u32 {
+    pub(crate) fn max(&self, one: u32, other: u32) -> u32 {
         if one == other || self.get(one) >= self.get(other) { one } else { other }
     }
 
@@ -85,5 +95,17 @@ mod tests {
         assert_eq!((interner.max(1, 2), interner.max(2, 1), interner.max(NO_TEXT, 3)), (1, 1, 3));
         assert_eq!(interner.len(), 3);
         assert_eq!(["a", "c", ""].map(|text| interner.find(text)), [2, NO_TEXT, 3]);
+    }
+
+    #[test]
+    fn texts_with_the_same_hash_have_different_ids() {
+        let mut interner = StringInterner::default();
+        let (first, other) = (interner.intern(Some("a")), interner.intern(Some("b")));
+        // as if "c" had the hash of "a", and the one after it were that of "b"
+        let hash = xxh3_64(b"c");
+        interner.ids.extend([(hash, first), (hash.wrapping_add(1), other)]);
+        let id = interner.intern(Some("c"));
+        assert_eq!([id, interner.intern(Some("c")), interner.find("c")], [3, 3, 3]);
+        assert_eq!(["a", "b"].map(|text| interner.find(text)), [first, other]);
     }
 }

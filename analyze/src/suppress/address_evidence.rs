@@ -1,6 +1,8 @@
-//! Bounces and complaints of addresses, as evidence. An address takes about 100 bytes: a store can have millions.
+//! Bounces and complaints of addresses, as evidence. An address with one bounce takes about 200 bytes: a store can have
+//! millions of them.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Range;
 
 use crate::causes::anonymise::anonymise;
 use crate::error::AnalyzeError;
@@ -17,8 +19,8 @@ use crate::suppress::decision::{BounceEvidence, ESTABLISHED_MS};
 pub(crate) enum Replies {
     /// Each reply, to show it.
     #[default]
-    Whole,
-    /// Only those of hard bounces, masked: enough to find incidents. Few are different.
+    Full,
+    /// Masked replies of hard bounces only: enough to find incidents. Most are equal, so they take little memory.
     Masked,
 }
 
@@ -30,7 +32,7 @@ pub(super) struct ComplaintEvidence {
     pub(super) complaint_type: Option<Box<str>>,
 }
 
-/// What is known about an address, besides its failures.
+/// Facts about an address, without its single failures.
 #[derive(Debug, Default, Clone, Copy)]
 pub(super) struct AddressFacts {
     /// ID of the provider, or of the domain if the provider is unknown.
@@ -95,17 +97,19 @@ impl<T> ByAddress<T> {
         Self { values, ends }
     }
 
+    fn range(&self, address: u32) -> Range<usize> {
+        let end = |address: Option<u32>| address.and_then(|at| self.ends.get(at as usize)).copied();
+        let start = end(address.checked_sub(2)).unwrap_or_default();
+        start..end(address.checked_sub(1)).unwrap_or(start)
+    }
+
     fn of(&self, address: u32) -> &[T] {
-        let at = address as usize;
-        let end = |index: Option<usize>| index.and_then(|index| self.ends.get(index)).copied();
-        let start = end(at.checked_sub(2)).unwrap_or_default();
-        let end = end(at.checked_sub(1)).unwrap_or_default();
-        self.values.get(start..end).unwrap_or_default()
+        self.values.get(self.range(address)).unwrap_or_default()
     }
 
     fn get_mut(&mut self, address: u32, index: usize) -> Option<&mut T> {
-        let before = (address as usize).checked_sub(2).and_then(|at| self.ends.get(at)).copied();
-        self.values.get_mut(before.unwrap_or_default() + index)
+        let range = self.range(address);
+        self.values.get_mut(range)?.get_mut(index)
     }
 }
 
@@ -155,6 +159,15 @@ impl FailureEvidence {
             self.facts.push(AddressFacts::default());
         }
         (id, &mut self.facts[index])
+    }
+
+    /// Adds the group of a failure of an address. The greatest is kept, because failures are added in arbitrary order.
+    pub(super) fn add_group(&mut self, address: u32, group: Option<&str>) {
+        let group = self.groups.intern(group);
+        let known = (address as usize).checked_sub(1).and_then(|index| self.facts.get_mut(index));
+        if let Some(known) = known {
+            known.group = self.groups.max(known.group, group);
+        }
     }
 
     /// Sorts the addresses, after the last one was added.
@@ -236,15 +249,15 @@ impl FailureEvidence {
         Ok(deliveries)
     }
 
-    /// Returns the slots in which hard bounces can belong to an incident.
-    pub(crate) fn affected_slots(&self, outcomes: &OutcomeCounts) -> AffectedSlots {
+    /// Returns the slots in which hard bounces can belong to an incident of at least `minimum` addresses.
+    pub(crate) fn affected_slots(&self, outcomes: &OutcomeCounts, minimum: usize) -> AffectedSlots {
         let mut bounced: BTreeMap<(u32, i64), u64> = BTreeMap::new();
         for (_, evidence) in self.iter() {
             for bounce in evidence.bounces.iter().filter(|bounce| bounce.is_hard()) {
                 *bounced.entry((evidence.facts.group, slot_of(bounce.at))).or_default() += 1;
             }
         }
-        AffectedSlots::of_counts(bounced, &self.groups, outcomes)
+        AffectedSlots::of_counts(&bounced, &self.groups, outcomes, minimum)
     }
 
     /// Returns the hard bounces for which `is_included` is true. Its arguments: group and address, time of the bounce, times of
@@ -261,7 +274,7 @@ impl FailureEvidence {
                 if bounce.is_hard() && is_included(group_name, address, bounce.at, &hard) {
                     let text = self.texts.get(bounce.text);
                     let text = match self.replies {
-                        Replies::Whole => {
+                        Replies::Full => {
                             let masked = text.map(|text| anonymise(text, Some(address)));
                             found.texts.intern(masked.as_deref())
                         }

@@ -22,9 +22,6 @@ use crate::timeline::{Dimension, Outcome};
 /// Bounce subtype of mail to an address on the account-level suppression list of SES.
 const ON_ACCOUNT_LIST: &str = "OnAccountSuppressionList";
 
-/// The dimensions of the query for evidence.
-const DIMENSIONS: &[Dimension] = &[Dimension::Column(table::PROVIDER)];
-
 /// Returns the query for the bounces and complaints after `after` (`None` for all), up to `to`. If `recipients` is set,
 /// other recipients are omitted.
 pub(super) fn query(
@@ -33,7 +30,7 @@ pub(super) fn query(
     to: i64,
 ) -> FailureQuery<'_> {
     let kinds = &[EventKind::Bounce, EventKind::Complaint];
-    FailureQuery { kinds, recipients, dimensions: DIMENSIONS, after, to }
+    FailureQuery { kinds, recipients, dimensions: &[Dimension::Column(table::PROVIDER)], after, to }
 }
 
 /// Finds the slots of groups in which hard bounces after `after`, up to `to`, can belong to an incident.
@@ -41,8 +38,8 @@ pub(crate) fn affected_slots(
     scan: &StoreScan,
     classifier: &mut CachedClassifier<'_>,
     outcomes: &OutcomeCounts,
-    after: Option<i64>,
-    to: i64,
+    minimum: usize,
+    (after, to): (Option<i64>, i64),
 ) -> Result<AffectedSlots, AnalyzeError> {
     let (mut groups, mut bounced) = (StringInterner::default(), BTreeMap::new());
     let query = FailureQuery { kinds: &[EventKind::Bounce], ..query(None, after, to) };
@@ -55,7 +52,7 @@ pub(crate) fn affected_slots(
             *bounced.entry((group, slot_of(failure.at))).or_default() += 1;
         }
     })?;
-    Ok(AffectedSlots::of_counts(bounced, &groups, outcomes))
+    Ok(AffectedSlots::of_counts(&bounced, &groups, outcomes, minimum))
 }
 
 /// Failures of all addresses, while they are added. Addresses are numbered by their ID.
@@ -68,8 +65,8 @@ pub(crate) struct EvidenceCollector {
 }
 
 impl EvidenceCollector {
-    /// Collects the failures after `after` (`None` for all), up to `to`. If `recipients` or `affected` is set, others are
-    /// omitted.
+    /// Collects the failures after `after` (`None` for all), up to `to`. If `recipients` or `affected` is set, other
+    /// recipients, or failures outside these slots, are omitted.
     pub(crate) fn collect(
         scan: &StoreScan,
         classifier: &mut CachedClassifier<'_>,
@@ -125,21 +122,20 @@ impl EvidenceCollector {
         if classified.cause == Cause::AutoReply {
             return;
         }
-        let group = self.evidence.groups.intern(group_of(failure, recipient));
         let (address, known) = self.evidence.facts_of(recipient);
-        known.group = group;
         known.is_on_list |= classified.cause == Cause::Suppressed;
         known.is_on_global_list |= failure.outcome == Outcome::SuppressedCounted;
         if failure.bounce_subtype == Some(ON_ACCOUNT_LIST) {
             known.on_account_list_at = known.on_account_list_at.max(Some(failure.at));
         }
         known.has_unknown_text |= !classified.has_rule && failure.outcome == Outcome::Hard;
+        self.evidence.add_group(address, group_of(failure, recipient));
         self.bounced_messages.push((address, failure.message));
         if let Some((family, weight)) = evidence {
             let text = failure.diagnostic;
             let texts = &mut self.evidence.texts;
             let text = match self.evidence.replies {
-                Replies::Whole => texts.intern(text),
+                Replies::Full => texts.intern(text),
                 Replies::Masked if weight == Weight::AtOnce => {
                     texts.intern(text.map(|text| anonymise(text, Some(recipient))).as_deref())
                 }

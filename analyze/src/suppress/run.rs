@@ -41,7 +41,7 @@ pub fn suppress_and_release(
 ) -> Result<(Suppressions, Releases), AnalyzeError> {
     StoreScan::run(&request.store, Service::Ses, &[], |scan| {
         let classifier = &mut CachedClassifier::new(classifier);
-        let builder = collect(request, None, classifier, scan, Replies::Whole)?;
+        let builder = collect(request, None, classifier, scan, Replies::Full)?;
         let releases = builder.releases();
         Ok((builder.build(), releases))
     })
@@ -62,7 +62,7 @@ pub(crate) fn suppress_scan(
     classifier: &mut CachedClassifier<'_>,
     scan: &StoreScan,
 ) -> Result<Suppressions, AnalyzeError> {
-    let mut report = collect(request, recipients, classifier, scan, Replies::Whole)?.build();
+    let mut report = collect(request, recipients, classifier, scan, Replies::Full)?.build();
     if let Some(recipients) = recipients {
         report.addresses.retain(|one| recipients.contains(&one.address));
         report.on_hold.retain(|one| recipients.contains(&one.address));
@@ -89,7 +89,7 @@ pub fn release(
 ) -> Result<Releases, AnalyzeError> {
     StoreScan::run(&request.store, Service::Ses, &[], |scan| {
         let classifier = &mut CachedClassifier::new(classifier);
-        Ok(collect(request, None, classifier, scan, Replies::Whole)?.releases())
+        Ok(collect(request, None, classifier, scan, Replies::Full)?.releases())
     })
 }
 

@@ -73,7 +73,8 @@ pub(in crate::scan) struct AggregateIndex {
     pub(in crate::scan) fingerprint: u64,
     /// First day of these segments.
     pub(in crate::scan) first_segment_day: i64,
-    /// File names of the segments without failures that have events in the last hour of the day.
+    /// File names of the segments without failures that have events in the last hour of the day; empty if no events are
+    /// counted.
     pub(in crate::scan) segments_at_end: Vec<String>,
     /// Presence of the dimensions of a message in the rows of the day, copies included.
     pub(in crate::scan) presences: Vec<Presence>,
@@ -156,10 +157,10 @@ impl DailyAggregate {
         Some(Self { index: decode_index(&index)?, times })
     }
 
-    /// Number of bytes of a file up to the end of the index.
-    pub(super) fn index_bytes(&self) -> Option<u64> {
+    /// The encoded index in the content of a file, and the position of its end.
+    pub(super) fn index_of<'f>(&self, file: &'f [u8]) -> Option<(&'f [u8], u64)> {
         let EncodedTimes::File { start, .. } = &self.times else { return None };
-        Some(*start)
+        Some((file.get(HEADER_BYTES..usize::try_from(*start).ok()?)?, *start))
     }
 
     /// Decodes the start of a file in a bucket, up to the end of the index; `None` if it is invalid. `path` is the local
@@ -190,11 +191,6 @@ impl DailyAggregate {
     pub(super) fn short_lists(&self) -> Option<Vec<u8>> {
         let mut times = self.times([SHORT_LISTS].into()).ok()?.0;
         times.remove(&SHORT_LISTS).map(Cow::into_owned)
-    }
-
-    /// Encodes the index.
-    pub(super) fn encoded_index(&self) -> Option<Vec<u8>> {
-        encode_index(&self.index).ok()
     }
 
     /// Writes the file atomically. Afterwards the times are read from the file.

@@ -21,8 +21,8 @@ const MAGIC: [u8; 8] = *b"bwdays\0\x04";
 const HEADER_BYTES: usize = 16;
 /// Name of the catalog.
 const CATALOG: &str = "catalog";
-/// Maximum size of an index in the catalog, bytes; a larger index is read from the object of the day, except
-/// that of a catalog with one day.
+/// Maximum size of a compressed index in the catalog, bytes; a larger one is read from the object of the day. No limit for
+/// [`Measure::AllDomainProviders`].
 const INDEX_BYTES_MAX: usize = 16 * 1024;
 /// Maximum size of the short lists of a day in the catalog, bytes.
 const SHORT_LISTS_BYTES_MAX: usize = 4 * 1024;
@@ -76,7 +76,9 @@ impl SharedAggregates {
     }
 
     fn object(&self, day: i64, of_day: &CatalogDay) -> String {
-        format!("{}/date={}.{:016x}.daily", self.folder, format_day(day), of_day.fingerprint)
+        let version = MAGIC[MAGIC.len() - 1];
+        let day = format_day(day);
+        format!("{}/date={day}.{:016x}.v{version}.daily", self.folder, of_day.fingerprint)
     }
 
     fn catalog(&self) -> &Catalog {
@@ -152,8 +154,8 @@ impl SharedAggregates {
             else {
                 continue;
             };
-            let index =
-                aggregate.encoded_index().filter(|index| index.len() <= self.index_bytes_max);
+            let Some((index, index_bytes)) = aggregate.index_of(&file) else { continue };
+            let index = (index.len() <= self.index_bytes_max).then(|| index.to_vec());
             let short_lists = aggregate.short_lists();
             let short_lists = short_lists.filter(|lists| lists.len() <= SHORT_LISTS_BYTES_MAX);
             let has_object =
@@ -162,7 +164,7 @@ impl SharedAggregates {
                 fingerprint: aggregate.index.fingerprint,
                 first_segment_day: aggregate.index.first_segment_day,
                 index,
-                index_bytes: aggregate.index_bytes().unwrap_or_default(),
+                index_bytes,
                 short_lists,
                 has_object,
             };
