@@ -18,10 +18,14 @@ pub struct SegmentFile {
 }
 
 impl SegmentFile {
+    /// File name.
+    pub fn name(&self) -> &str {
+        self.path.file_name().and_then(|name| name.to_str()).unwrap_or_default()
+    }
+
     /// Which events it contains.
     pub fn content(&self) -> SegmentContent {
-        let name = self.path.file_name().and_then(|name| name.to_str());
-        SegmentContent::of(name.unwrap_or_default())
+        SegmentContent::of(self.name())
     }
 
     /// Length in bytes and modification time in nanoseconds since 1970; `None` if the file is gone.

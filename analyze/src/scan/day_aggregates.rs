@@ -38,7 +38,7 @@ pub(super) fn read_or_build(
     build: impl Fn(i64) -> Result<TimelineDelta, AnalyzeError>,
 ) -> Result<DailyAggregate, AnalyzeError> {
     let fingerprint = scan.fingerprint(day, day);
-    // the newest day is open in each run, so its aggregates are not stored
+    // the newest day is open in most runs, so to look for its aggregates would be a request without a result
     let may_be_stored = is_closed(day, to) || scan.last_day().is_some_and(|last| day < last);
     let stored = if may_be_stored { folder.read(day, |_| fingerprint) } else { None };
     if let Some(aggregate) = stored {

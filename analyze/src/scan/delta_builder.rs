@@ -81,14 +81,14 @@ impl RangeScan {
 }
 
 /// Which older rows of the late messages of a range its changes need.
-#[derive(Debug)]
-pub(super) enum OlderRows {
+#[derive(Debug, Clone, Copy)]
+pub(super) enum OlderRows<'n> {
     /// All.
     All,
     /// Failures, and the rows of the hour before the range: those of the given segments of the day before. Only bounces
     /// and complaints can be copies or reports of much older ones; the times of other copies differ by seconds. No row has
     /// a value that another lacks.
-    Near(Vec<String>),
+    Near(&'n [String]),
 }
 
 impl<'a> DeltaBuilder<'a> {
@@ -191,7 +191,7 @@ impl<'a> DeltaBuilder<'a> {
         &self,
         ranges: &mut [(&DayRange, RangeScan)],
         messages: MessageKeys,
-        needed: &OlderRows,
+        needed: OlderRows<'_>,
     ) -> Result<EventRows<ScannedEvent>, AnalyzeError> {
         let first = ranges.iter().map(|(_, scan)| scan.depends_from).min().unwrap_or_default();
         let last = ranges.iter().map(|(range, _)| range.first_day - 1).max().unwrap_or_default();
@@ -208,16 +208,14 @@ impl<'a> DeltaBuilder<'a> {
         }
         let messages = Arc::new(messages);
         let of_messages = |rows| rows_of_messages(rows, Arc::clone(&messages));
-        let parts: &[RowPart<'_>] = match needed {
-            OlderRows::All => &ALL_PARTS,
-            OlderRows::Near(names) => {
-                if days.contains(&last) && !names.is_empty() {
-                    let near = [RowPart::OfSegmentsWithoutFailures(names)];
-                    older.append(&self.read(last..=last, &near, of_messages, 0)?, |_| true);
-                }
-                &[RowPart::WithFailures]
-            }
+        let (parts, near): (&[RowPart<'_>], &[String]) = match needed {
+            OlderRows::All => (&ALL_PARTS, &[]),
+            OlderRows::Near(names) => (&[RowPart::WithFailures], names),
         };
+        if days.contains(&last) && !near.is_empty() {
+            let near = [RowPart::OfSegmentsWithoutFailures(near)];
+            older.append(&self.read(last..=last, &near, of_messages, 0)?, |_| true);
+        }
         let days: Vec<i64> = days.into_iter().collect();
         for run in days.chunk_by(|day, next| *next == day + 1) {
             let (Some(first), Some(last)) = (run.first(), run.last()) else { continue };
@@ -300,9 +298,7 @@ impl<'a> DeltaBuilder<'a> {
             None if name == table::FEEDBACK_ID && part.has_failures() => {
                 expressions::complaint_report(self.has_identity_feedback)
             }
-            None if name == table::FEEDBACK_ID => {
-                lit(NULL).cast(DataType::String).alias(name.as_str())
-            }
+            None if name == table::FEEDBACK_ID => expressions::no_value(name, DataType::String),
             None => col(name),
         };
         self.names.iter().enumerate().map(text).collect()

@@ -27,6 +27,11 @@ const COUNTED_KINDS: [EventKind; 8] = [
     EventKind::IncomingBounce,
 ];
 
+/// A column without values.
+pub(super) fn no_value(name: &str, data_type: DataType) -> Expr {
+    lit(NULL).cast(data_type).alias(name)
+}
+
 /// Whether an event is of a service; null counts as false.
 pub(super) fn is_of_service(service: Service) -> Expr {
     col(table::SERVICE).eq(lit(service.as_str()))

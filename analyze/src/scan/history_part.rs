@@ -248,12 +248,12 @@ impl<'a> HistoryPart<'a> {
 
     /// Returns which older rows the changes of some ranges need. The stored changes of a closed day do not depend on the
     /// days that a query loads, so they need all.
-    fn needed_older_rows(
+    fn needed_older_rows<'l>(
         &self,
         builder: &DeltaBuilder<'_>,
         scanned: &[(&DayRange, RangeScan)],
-        loaded: &LoadedDays,
-    ) -> OlderRows {
+        loaded: &'l LoadedDays,
+    ) -> OlderRows<'l> {
         let [(range, scan)] = scanned else { return OlderRows::All };
         if is_closed(range.last_day, self.to) || builder.measure() != Measure::Events {
             return OlderRows::All;
@@ -273,7 +273,7 @@ impl<'a> HistoryPart<'a> {
             return OlderRows::All;
         }
         let before = loaded.iter().find_map(|of_days| of_days.get(&(range.first_day - 1)));
-        OlderRows::Near(before.map(|day| day.index.segments_at_end.clone()).unwrap_or_default())
+        OlderRows::Near(before.map_or(&[], |day| &day.index.segments_at_end))
     }
 
     /// Computes the changes of some ranges, and stores those of closed days.
@@ -293,14 +293,13 @@ impl<'a> HistoryPart<'a> {
             scanned.push((range, result?));
         }
         let needed = self.needed_older_rows(builder, &scanned, loaded);
-        let older_rows = builder.older_rows(&mut scanned, late_messages.into_keys(), &needed)?;
+        let older_rows = builder.older_rows(&mut scanned, late_messages.into_keys(), needed)?;
         let finish = |(range, scan): (&DayRange, RangeScan)| {
             let from = scan.depends_from;
             let fingerprint = self.scan.fingerprint(from, range.last_day);
             let deltas = builder.finish(range, scan, &older_rows);
             let is_closed = is_closed(range.last_day, self.to);
-            let has_older_rows = is_closed && builder.measure() == Measure::Events;
-            let at_end = if has_older_rows {
+            let at_end = if is_closed && builder.measure() == Measure::Events {
                 self.scan.segments_at_end(range.last_day)?
             } else {
                 Vec::new()

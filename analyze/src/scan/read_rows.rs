@@ -11,7 +11,7 @@ use polars::prelude::*;
 use crate::scan::columns::{integers, text_ids};
 use crate::scan::event::{ScannedEvent, UNKNOWN_TIME};
 use crate::scan::event_rows::{EventRows, RowFields};
-use crate::scan::expressions::OutcomeFields;
+use crate::scan::expressions::{self, OutcomeFields};
 use crate::scan::string_interner::StringInterner;
 use crate::timeline::Outcome;
 
@@ -23,7 +23,7 @@ pub(super) const IS_WANTED: &str = "is_wanted";
 /// failures depends on their kind only.
 pub(super) fn event_columns(names: &[String], has_failures: bool) -> Vec<Expr> {
     let of_failures = |name, data_type| {
-        if has_failures { col(name) } else { lit(NULL).cast(data_type).alias(name) }
+        if has_failures { col(name) } else { expressions::no_value(name, data_type) }
     };
     let further = OutcomeFields::TEXT_COLUMNS
         .into_iter()

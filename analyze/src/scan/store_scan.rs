@@ -75,14 +75,10 @@ impl RowPart<'_> {
             Self::WithFailures => segment.content().contains(true),
             Self::WithoutFailures => !segment.content().contains(true),
             Self::OfSegmentsWithoutFailures(names) => {
-                !segment.content().contains(true) && names.contains(&name_of(segment))
+                !segment.content().contains(true) && names.iter().any(|name| name == segment.name())
             }
         }
     }
-}
-
-fn name_of(segment: &SegmentFile) -> String {
-    segment.path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 /// A listed segment.
@@ -298,7 +294,7 @@ impl StoreScan {
         for segment in self.prepared_segments(day, day, RowPart::WithoutFailures, &[])? {
             let newest = self.facts(segment)?.newest_event;
             if newest.is_none_or(|newest| newest >= end - CLOCK_SLACK_MS) {
-                names.push(name_of(&segment.file));
+                names.push(segment.file.name().to_owned());
             }
         }
         Ok(names)
@@ -337,7 +333,7 @@ impl StoreScan {
     fn day_fingerprint(&self, day: i64) -> u64 {
         let mut hash = Xxh3::new();
         for segment in self.segments_of(day, day) {
-            hash.write(segment.file.path.file_name().unwrap_or_default().as_encoded_bytes());
+            hash.write(segment.file.name().as_bytes());
             // segments never change, but a restored copy of a store can contain another file of the same name
             if let Some((bytes, time)) = segment.file.size_and_time() {
                 hash.write_u64(bytes);

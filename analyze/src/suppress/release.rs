@@ -14,7 +14,7 @@ impl SuppressionBuilder<'_> {
     /// Returns the addresses to remove. Candidates are the addresses of the list to compare with.
     /// Without a list, they are the addresses that events show on it, and those with a hard bounce:
     /// SES adds these.
-    pub(super) fn releases<'s>(&'s self) -> Releases {
+    pub(super) fn releases(&self) -> Releases {
         let list = self.request.known.as_ref();
         let by_events = || {
             let is_listed = |one: &AddressEvidence<'_>| {
@@ -24,8 +24,10 @@ impl SuppressionBuilder<'_> {
             let listed = self.evidence.iter().filter(|(_, one)| is_listed(one));
             listed.map(|(address, _)| address).collect()
         };
-        let of_list = |list: &'s AddressList| list.addresses.iter().map(String::as_str).collect();
-        let candidates: Vec<&str> = list.map_or_else(by_events, of_list);
+        let candidates: Vec<&str> = match list {
+            Some(list) => list.addresses.iter().map(String::as_str).collect(),
+            None => by_events(),
+        };
         let release: Vec<ReleasedAddress> =
             candidates.iter().filter_map(|address| self.release(address, list)).collect();
         Releases {
