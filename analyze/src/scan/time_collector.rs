@@ -4,7 +4,7 @@ use bouncewatch_schemas::event::Service;
 use bouncewatch_schemas::table;
 
 use crate::scan::complaint_reports::{Complaint, report_times};
-use crate::scan::daily::{Measure, PAIRS_CODE, Sign, TimelineDelta};
+use crate::scan::daily::{Measure, PAIRS_CODE, Sign, TimelineDelta, TimesByDay};
 use crate::scan::event::ScannedEvent;
 use crate::scan::scope_ids::ScopeIds;
 use crate::scan::string_interner::StringInterner;
@@ -12,7 +12,7 @@ use crate::timeline::{Basis, Grouping, Outcome};
 
 /// Event times of one scope, by [`Outcome::index`].
 #[derive(Default, Clone)]
-struct OutcomeTimes([Vec<i64>; Outcome::ALL.len()]);
+struct OutcomeTimes([TimesByDay; Outcome::ALL.len()]);
 
 /// Collects the event times of the scopes of a grouping.
 pub(super) struct TimeCollector<'g> {

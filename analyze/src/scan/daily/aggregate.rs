@@ -128,7 +128,8 @@ impl DailyAggregate {
         let mut scopes = Vec::with_capacity(delta.scopes.len());
         let mut times = vec![Vec::new(); PARTS];
         for (values, change) in delta.scopes {
-            let ScopeDelta { first_send, first_delivery, lists } = change;
+            let ScopeDelta { first_send, first_delivery, mut lists } = change;
+            lists.sort_unstable_by_key(|(code, _)| *code);
             let lists = lists
                 .into_iter()
                 .flat_map(|(code, changes)| encode_lists(code, changes, long_min, &mut times))

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::scan::daily::times_by_day::TimesByDay;
 use crate::scan::presence::Presence;
 use crate::timeline::{Outcome, ScopeValues};
 
@@ -33,8 +34,15 @@ pub(in crate::scan) struct ScopeDelta {
     pub(super) first_send: Option<i64>,
     /// First known delivery.
     pub(super) first_delivery: Option<i64>,
-    /// Added and removed times by outcome code.
-    pub(super) lists: BTreeMap<i32, (Vec<i64>, Vec<i64>)>,
+    /// Outcome codes, each with its changes. A scope has few, and there are many scopes.
+    pub(super) lists: Vec<(i32, ChangedTimes)>,
+}
+
+/// Added and removed times of an outcome.
+#[derive(Debug, Default)]
+pub(super) struct ChangedTimes {
+    pub(super) plus: TimesByDay,
+    pub(super) minus: TimesByDay,
 }
 
 impl TimelineDelta {
@@ -43,26 +51,26 @@ impl TimelineDelta {
         &mut self,
         scope: ScopeValues,
         outcome: i32,
-        times: Vec<i64>,
+        times: TimesByDay,
         sign: Sign,
     ) {
         let change = self.scopes.entry(scope).or_default();
-        let first = |known: Option<i64>| known.into_iter().chain(times.iter().copied()).min();
+        let first = |known: Option<i64>| known.into_iter().chain(times.first()).min();
         if sign == Sign::Plus && outcome == Outcome::Send.code() {
             change.first_send = first(change.first_send);
         }
         if sign == Sign::Plus && outcome == Outcome::Delivery.code() {
             change.first_delivery = first(change.first_delivery);
         }
-        let (plus, minus) = change.lists.entry(outcome).or_default();
-        let list = match sign {
-            Sign::Plus => plus,
-            Sign::Minus => minus,
-        };
-        if list.is_empty() {
-            *list = times;
-        } else {
-            list.extend(times);
+        let lists = &mut change.lists;
+        let at = lists.iter().position(|(code, _)| *code == outcome).unwrap_or_else(|| {
+            lists.push((outcome, ChangedTimes::default()));
+            lists.len() - 1
+        });
+        let changed = &mut lists[at].1;
+        match sign {
+            Sign::Plus => changed.plus.append(times),
+            Sign::Minus => changed.minus.append(times),
         }
     }
 }

@@ -126,9 +126,10 @@ mod tests {
     fn delta() -> TimelineDelta {
         let mut delta = TimelineDelta::default();
         let scope = || vec![Some("123456789012".to_owned()), None];
-        let plus = vec![2 * DAY_MS + 7, 2 * DAY_MS + 5, DAY_MS, 2 * DAY_MS + 86_399_999];
-        delta.add(scope(), Outcome::Send.code(), plus, Sign::Plus);
-        delta.add(scope(), Outcome::Send.code(), vec![DAY_MS, 9], Sign::Minus);
+        let plus = [2 * DAY_MS + 7, 2 * DAY_MS + 5, DAY_MS, 2 * DAY_MS + 86_399_999];
+        let times = |times: &[i64]| times.iter().copied().collect();
+        delta.add(scope(), Outcome::Send.code(), times(&plus), Sign::Plus);
+        delta.add(scope(), Outcome::Send.code(), times(&[DAY_MS, 9]), Sign::Minus);
         delta
     }
 

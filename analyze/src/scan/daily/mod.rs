@@ -12,9 +12,11 @@ mod measure;
 mod shared;
 mod shared_times;
 mod time_lists;
+mod times_by_day;
 
 pub(super) use aggregate::DailyAggregate;
 pub(super) use delta::{PAIRS_CODE, Sign, TimelineDelta};
 pub(super) use folder::AggregateFolder;
 pub(super) use measure::Measure;
 pub(super) use time_lists::{AggregateTimes, DayList};
+pub(super) use times_by_day::TimesByDay;

@@ -6,10 +6,10 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use bouncewatch_schemas::time::day_of;
 use serde::{Deserialize, Serialize};
 
-use crate::timeline::times::{HOUR_MS, HOURS, HourSet, subtract, within_day};
+use crate::scan::daily::delta::ChangedTimes;
+use crate::timeline::times::{HOUR_MS, HOURS, HourSet, subtract};
 
 /// Number of parts.
 pub(super) const PARTS: usize = 1 + HOURS as usize;
@@ -62,14 +62,14 @@ impl DayList {
 /// least `long_min` times is long.
 pub(super) fn encode_lists(
     outcome_code: i32,
-    (plus, minus): (Vec<i64>, Vec<i64>),
+    ChangedTimes { plus, minus }: ChangedTimes,
     long_min: usize,
     parts: &mut [Vec<u8>],
 ) -> Vec<DayList> {
     let mut days: BTreeMap<i64, [Vec<u32>; 2]> = BTreeMap::new();
     for (side, times) in [plus, minus].into_iter().enumerate() {
-        for time in times {
-            days.entry(day_of(time)).or_default()[side].push(within_day(time));
+        for (day, times) in times.into_days() {
+            days.entry(day).or_default()[side] = times;
         }
     }
     let mut lists = Vec::with_capacity(days.len());
