@@ -6,20 +6,18 @@ use bouncewatch_classify::Classifier;
 use bouncewatch_schemas::event::Service;
 use bouncewatch_schemas::time::DAY_MS;
 
-use crate::causes::cached_classifier::CachedClassifier;
-use crate::causes::{CausesReport, causes_scan};
 use crate::check::reconcile::{by_exclusion_reason, reconcile_scan};
 use crate::check::trend::lookback_ms;
 use crate::check::{CheckDetail, Verdict, check_scan, without_feedback};
 use crate::error::AnalyzeError;
 use crate::page::each::{by_value, group_reports};
+use crate::page::failure_reports::failure_reports;
 use crate::page::groups::{GroupTable, group_table, shown_scopes};
 use crate::page::reports::PageReports;
 use crate::page::request::PageRequest;
 use crate::report::trend::{TREND_DAYS, daily_report};
 use crate::report::{RateRow, report_scan, window_ends};
 use crate::scan::{HistoryPart, HistoryQuery, StoreScan};
-use crate::suppress::{SuppressionCounts, count_suppressions, load_failures};
 use crate::timeline::{Grouping, Scope};
 
 /// Maximum number of pages.
@@ -48,7 +46,8 @@ fn page_scan(
     let check = check_scan(&request.check, CheckDetail::Full, scan)?;
     let report = report_scan(&request.report, &window_ends(&request.report)?, &|_| true, scan)?;
     let groups = Groups::load(request, scan)?;
-    let (suppress, causes) = failure_reports(request, classifier, scan)?;
+    let (suppress, causes) =
+        failure_reports(request.suppress.as_ref(), request.causes.as_ref(), classifier, scan)?;
     let reconcile = request.reconcile.as_ref().map(|of| reconcile_scan(of, scan)).transpose()?;
     let mut all = PageReports {
         check,
@@ -82,34 +81,6 @@ fn page_scan(
         )));
     }
     Ok(of_values.into_iter().map(page).collect())
-}
-
-/// Returns the counts of addresses to suppress, and the causes. Each is counted by one thread.
-fn failure_reports(
-    request: &PageRequest,
-    classifier: &Classifier,
-    scan: &StoreScan,
-) -> Result<(Option<SuppressionCounts>, Option<CausesReport>), AnalyzeError> {
-    // rates exclude own domains, but invalid addresses there are invalid too
-    let all_mail = scan.with_own_domains();
-    if let Some(of) = &request.suppress {
-        // the complete history, once for both
-        load_failures(of, &all_mail)?;
-    }
-    let suppress = || -> Result<_, AnalyzeError> {
-        let Some(of) = &request.suppress else { return Ok(None) };
-        count_suppressions(of, &mut CachedClassifier::new(classifier), &all_mail).map(Some)
-    };
-    let causes = || {
-        let Some(of) = &request.causes else { return Ok(None) };
-        causes_scan(of, &mut CachedClassifier::new(classifier), scan).map(Some)
-    };
-    std::thread::scope(|threads| {
-        let suppress = threads.spawn(suppress);
-        let causes = causes();
-        let suppress = suppress.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        Ok((suppress?, causes?))
-    })
 }
 
 /// Reads the rows of all days once for the groupings of all analyses. The analyses then use the daily aggregates of

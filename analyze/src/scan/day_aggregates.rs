@@ -74,7 +74,8 @@ mod tests {
                 &[TestRow { at: day * DAY_MS, ..TestRow::default() }],
             );
         }
-        let limits = RowLimits { shard: 1, failure_shard: 1, batch: 1, long_list: 1 };
+        let limits =
+            RowLimits { shard: 1, failure_shard: 1, loaded_failures: 1, batch: 1, long_list: 1 };
         let scan = StoreScan::open(store.path(), Service::Ses, &[], limits).unwrap();
         let of = (Basis::Event, Service::Ses);
         let folder = AggregateFolder::new(&scan.store, Measure::DomainProviders, of, &[], &[]);

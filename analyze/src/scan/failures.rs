@@ -124,10 +124,10 @@ impl StoreScan {
         Ok(())
     }
 
-    /// Loads the failures of a query, if there are not too many, for it and for later queries.
-    pub(crate) fn load_failures(&self, query: &FailureQuery<'_>) -> Result<(), AnalyzeError> {
+    /// Loads the failures of a query, for it and for later queries. Returns false if there are too many.
+    pub(crate) fn load_failures(&self, query: &FailureQuery<'_>) -> Result<bool, AnalyzeError> {
         let (first_day, last_day) = query.days();
-        self.loaded_failures(query, first_day, last_day).map(|_| ())
+        Ok(self.loaded_failures(query, first_day, last_day)?.is_some())
     }
 
     /// Frees the loaded failures.
@@ -166,7 +166,7 @@ impl StoreScan {
         // few rows are failures: decode the kind of all rows, and the other columns of failures
         let rows = filter_before_decoding(rows, is_of_kind(&query));
         let frame = rows.filter(is_wanted.clone()).select(&columns);
-        let (service, limit) = (self.service, self.limits.failure_shard);
+        let (service, limit) = (self.service, self.limits.loaded_failures);
         let own_names = names.clone();
         let mut rows =
             fold_batches_until(frame, EventRows::new(names.len()), move |batch, rows| {

@@ -46,11 +46,14 @@ pub(crate) struct HistoryPart<'a> {
     /// Changes of the days, by grouping.
     events: LoadedDays,
     /// Changes of (message, recipient) pairs, by grouping; loaded on demand.
-    pairs: Option<LoadedDays>,
+    pairs: Vec<Option<DaysOfGrouping>>,
 }
 
-/// Aggregates by grouping and day. Those of the open days are at the first one.
-type LoadedDays = Vec<BTreeMap<i64, Arc<DailyAggregate>>>;
+/// Aggregates by day. Those of the open days are at the first one.
+type DaysOfGrouping = BTreeMap<i64, Arc<DailyAggregate>>;
+
+/// Aggregates by grouping.
+type LoadedDays = Vec<DaysOfGrouping>;
 
 impl<'a> HistoryPart<'a> {
     /// Loads all events from `from` to `to`.
@@ -71,13 +74,13 @@ impl<'a> HistoryPart<'a> {
             to,
             providers: DomainProviders::new(),
             events: Vec::new(),
-            pairs: None,
+            pairs: vec![None; query.groupings.len()],
         };
         let provider = Dimension::Column(table::PROVIDER);
         if query.groupings.iter().any(|grouping| grouping.0.contains(&provider)) {
             part.providers = domain_providers(scan, to)?;
         }
-        part.events = part.load(Measure::Events)?;
+        part.events = part.load(Measure::Events, query.groupings)?;
         Ok(part)
     }
 
@@ -88,7 +91,7 @@ impl<'a> HistoryPart<'a> {
         let span = HistorySpan { service: scan.service, first_day, from, to };
         let mut by_grouping = Vec::with_capacity(query.groupings.len());
         for (at, grouping) in query.groupings.iter().enumerate() {
-            let pairs = self.pairs.iter().filter_map(|pairs| pairs.get(at));
+            let pairs = self.pairs.get(at).into_iter().flatten();
             let days = self.events.get(at).into_iter().chain(pairs);
             let aggregates = days.flat_map(BTreeMap::values).map(Arc::as_ref);
             let mut timelines =
@@ -102,15 +105,23 @@ impl<'a> HistoryPart<'a> {
         Ok(History { by_grouping })
     }
 
-    /// Whether pairs are loaded.
-    pub(super) fn has_pairs(&self) -> bool {
-        self.pairs.is_some()
-    }
-
     /// Loads (message, recipient) pairs that were delivered or finally bounced: the attempts of windows without sends.
-    pub(crate) fn load_pairs(&mut self) -> Result<(), AnalyzeError> {
-        self.pairs = Some(self.load(Measure::Pairs)?);
-        Ok(())
+    /// `is_needed` returns whether to load the pairs of the grouping with an index. Returns false if nothing was missing.
+    pub(crate) fn load_pairs(
+        &mut self,
+        is_needed: impl Fn(usize) -> bool,
+    ) -> Result<bool, AnalyzeError> {
+        let is_missing = |at: &usize| is_needed(*at) && self.pairs[*at].is_none();
+        let missing: Vec<usize> = (0..self.pairs.len()).filter(is_missing).collect();
+        if missing.is_empty() {
+            return Ok(false);
+        }
+        let groupings: Vec<Grouping> =
+            missing.iter().map(|at| self.query.groupings[*at].clone()).collect();
+        for (at, days) in missing.into_iter().zip(self.load(Measure::Pairs, &groupings)?) {
+            self.pairs[at] = Some(days);
+        }
+        Ok(true)
     }
 
     /// Whether there are no older events, or older events are ignored.
@@ -161,8 +172,7 @@ impl<'a> HistoryPart<'a> {
     }
 
     /// Loads the changes of all days of the part, by grouping.
-    fn load(&self, measure: Measure) -> Result<LoadedDays, AnalyzeError> {
-        let groupings = self.query.groupings;
+    fn load(&self, measure: Measure, groupings: &[Grouping]) -> Result<LoadedDays, AnalyzeError> {
         let folders: Vec<AggregateFolder> =
             groupings.iter().map(|grouping| self.folder(measure, grouping)).collect();
         let mut loaded: LoadedDays = groupings.iter().map(|_| BTreeMap::new()).collect();
@@ -412,8 +422,13 @@ mod tests {
     }
 
     const CURRENT: [u32; 2] = [table::FORMAT_VERSION; 2];
-    const UNLIMITED: RowLimits =
-        RowLimits { shard: u64::MAX, failure_shard: u64::MAX, batch: u64::MAX, long_list: 4 };
+    const UNLIMITED: RowLimits = RowLimits {
+        shard: u64::MAX,
+        failure_shard: u64::MAX,
+        loaded_failures: u64::MAX,
+        batch: u64::MAX,
+        long_list: 4,
+    };
     const IDENTITY: [Dimension; 1] = [Dimension::Column(table::IDENTITY)];
     const END: i64 = START + (DAYS + 1) * DAY_MS;
 
@@ -427,7 +442,7 @@ mod tests {
         groupings[1].0.extend(IDENTITY);
         let query = HistoryQuery { groupings: &groupings, basis: Basis::Event, counted_from: None };
         let mut part = HistoryPart::new(scan, query, START, END).unwrap();
-        part.load_pairs().unwrap();
+        part.load_pairs(|_| true).unwrap();
         part.history(&ExactHours::All).unwrap()
     }
 
@@ -461,7 +476,13 @@ mod tests {
         assert!(expected_failures.len() > of_all_days, "{}", expected_failures.len());
         for (shard, batch) in [(25, u64::MAX), (13, 60)] {
             std::fs::remove_dir_all(store.path().join("aggregates")).unwrap();
-            let limits = RowLimits { shard, failure_shard: shard, batch, long_list: 1 };
+            let limits = RowLimits {
+                shard,
+                failure_shard: shard,
+                loaded_failures: shard,
+                batch,
+                long_list: 1,
+            };
             let scan = open(store.path(), limits);
             assert_eq!(format!("{:?}", history(&scan)), expected, "{limits:?}");
             assert_eq!(failures(&scan), expected_failures, "{limits:?}");
@@ -570,7 +591,13 @@ mod tests {
     fn pairs_complaint_reports_and_copies_are_counted_once() {
         let store = tempfile::tempdir().unwrap();
         publish_messages(store.path(), CURRENT);
-        let limits = RowLimits { shard: 25, failure_shard: 25, batch: u64::MAX, long_list: 1 };
+        let limits = RowLimits {
+            shard: 25,
+            failure_shard: 25,
+            loaded_failures: 25,
+            batch: u64::MAX,
+            long_list: 1,
+        };
         let history = history(&open(store.path(), limits));
         let messages = u64::try_from(DAYS).unwrap() * MESSAGES;
         let account = history.by_grouping[0].values().next().unwrap();

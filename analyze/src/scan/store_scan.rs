@@ -36,6 +36,8 @@ pub(super) struct RowLimits {
     pub(super) shard: u64,
     /// The same for failures.
     pub(super) failure_shard: u64,
+    /// Rows of failures that are loaded once for all queries; more are read for each query, in shards.
+    pub(super) loaded_failures: u64,
     /// Rows of all day ranges that share one pass over older rows. A higher limit reads older days
     /// fewer times, but keeps the changes of more ranges in memory.
     pub(super) batch: u64,
@@ -46,8 +48,13 @@ pub(super) struct RowLimits {
 
 impl RowLimits {
     /// The limits in production.
-    const DEFAULT: Self =
-        Self { shard: 1_000_000, failure_shard: 2_000_000, batch: 5_000_000, long_list: 512 };
+    const DEFAULT: Self = Self {
+        shard: 1_000_000,
+        failure_shard: 500_000,
+        loaded_failures: 2_000_000,
+        batch: 5_000_000,
+        long_list: 512,
+    };
 }
 
 /// A part of the rows: each segment has rows of both parts, or is known to have rows of one.

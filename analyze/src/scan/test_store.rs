@@ -9,6 +9,7 @@ use bouncewatch_schemas::time::{day_of, format_day};
 use polars::prelude::*;
 
 use crate::scan::frames::empty_rows;
+use crate::scan::store_scan::{RowLimits, StoreScan};
 
 /// A row of the event table; other columns are null.
 #[derive(Debug, Clone, Copy, Default)]
@@ -79,6 +80,13 @@ fn tags(name: PlSmallStr, rows: &[TestRow], dtype: &DataType) -> Column {
     };
     let all: Vec<Series> = rows.iter().map(of_row).collect();
     Column::new(name, all).cast(dtype).unwrap()
+}
+
+/// Lists the SES events of a store. Each row is read separately, and no failures are loaded for several queries.
+pub(crate) fn open_in_parts(store: &Path) -> StoreScan {
+    let limits =
+        RowLimits { shard: 1, failure_shard: 1, loaded_failures: 0, batch: 1, long_list: 1 };
+    StoreScan::open(store, Service::Ses, &[], limits).unwrap()
 }
 
 /// Publishes a segment in the day of the first row, and returns its path.

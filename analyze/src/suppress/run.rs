@@ -47,11 +47,12 @@ pub fn suppress_and_release(
     })
 }
 
-/// Loads the failures that [`suppress_scan`] needs, for it and for other queries of the scan.
+/// Loads the failures that [`suppress_scan`] needs, for it and for other queries of the scan. Returns false if there are
+/// too many.
 pub(crate) fn load_failures(
     request: &SuppressRequest,
     scan: &StoreScan,
-) -> Result<(), AnalyzeError> {
+) -> Result<bool, AnalyzeError> {
     scan.load_failures(&query(None, None, request.at))
 }
 
