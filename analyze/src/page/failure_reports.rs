@@ -101,7 +101,8 @@ mod tests {
                     .unwrap();
             serde_json::to_value(found).unwrap()
         };
-        let loaded = StoreScan::run(&store(), Service::Ses, &[], |scan| Ok(reports(scan))).unwrap();
+        let loaded =
+            StoreScan::run(folder.path(), Service::Ses, &[], |scan| Ok(reports(scan))).unwrap();
         assert_eq!(reports(&open_in_parts(folder.path())), loaded);
         assert_eq!(loaded[0]["addresses"], 2, "anna and dora: {loaded}");
         assert_eq!(loaded[1]["bounces"], 3, "{loaded}");

@@ -122,7 +122,6 @@ fn exact_history(
 mod tests {
     use bouncewatch_schemas::event::Service;
     use bouncewatch_schemas::table;
-    use bouncewatch_store::StoreFiles;
 
     use super::*;
     use crate::scan::test_store::{TestRow, publish};
@@ -167,9 +166,9 @@ mod tests {
                 boundaries: &|_, _, _| Vec::new(),
                 lookback_ms: 0,
             };
-            let files = StoreFiles::from(store.path());
-            let history =
-                StoreScan::run(&files, Service::Ses, &[], |scan| load_history(scan, &request));
+            let history = StoreScan::run(store.path(), Service::Ses, &[], |scan| {
+                load_history(scan, &request)
+            });
             let pairs = history.unwrap().by_grouping.into_iter().map(|timelines| {
                 timelines.values().map(|one| one.delivered_or_bounced.number()).sum::<u64>()
             });
