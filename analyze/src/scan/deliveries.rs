@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::BuildHasherDefault;
 use std::ops::AddAssign;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bouncewatch_schemas::event::EventKind;
 use bouncewatch_schemas::table;
@@ -113,11 +113,14 @@ impl StoreScan {
             })
         };
         let days = self.days(day_of(from).saturating_sub(1), day_of(to).saturating_add(1));
-        let mut rows = EventRows::new(0);
-        for of_day in parallel_map(days, read) {
-            rows.append(&of_day?, |_| true);
-        }
-        rows.for_each_event(|fields, _| {
+        let rows = Mutex::new(EventRows::new(0));
+        let append = |day| {
+            let of_day = read(day)?;
+            rows.lock().unwrap_or_else(PoisonError::into_inner).append(&of_day, |_| true);
+            Ok(())
+        };
+        parallel_map(days, append).into_iter().collect::<Result<(), AnalyzeError>>()?;
+        rows.into_inner().unwrap_or_else(PoisonError::into_inner).for_each_event(|fields, _| {
             if fields.at <= to {
                 each(recipients[fields.recipient], fields.message, fields.at);
             }

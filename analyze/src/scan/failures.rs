@@ -157,6 +157,10 @@ impl StoreScan {
         if query.recipients.is_some() || cache.too_many.is_some_and(has_too_many) {
             return Ok(None);
         }
+        if self.rows_of_failures(first_day, last_day)? > self.limits.loaded_failures {
+            cache.too_many = Some((first_day, last_day));
+            return Ok(None);
+        }
         cache.loaded = None;
         let query = FailureQuery { kinds: &EventKind::FAILURE_KINDS, ..*query };
         let is_wanted = self.is_wanted_failure(&query);

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use bouncewatch_schemas::event::Service;
 use bouncewatch_schemas::table;
 use bouncewatch_schemas::time::{DAY_MS, format_day};
-use bouncewatch_store::{SegmentFacts, SegmentFile, StoreError, StoreFiles};
+use bouncewatch_store::{SegmentContent, SegmentFacts, SegmentFile, StoreError, StoreFiles};
 use polars::prelude::*;
 use xxhash_rust::xxh3::Xxh3;
 
@@ -292,6 +292,18 @@ impl StoreScan {
             rows += self.facts(segment)?.rows;
         }
         Ok(rows)
+    }
+
+    /// Returns the number of rows of the segments of some days that contain failures only, copies included.
+    pub(super) fn rows_of_failures(
+        &self,
+        first_day: i64,
+        last_day: i64,
+    ) -> Result<u64, AnalyzeError> {
+        let segments = self.prepared_segments(first_day, last_day, RowPart::WithFailures, &[])?;
+        let failures =
+            segments.into_iter().filter(|one| one.file.content() == SegmentContent::Failures);
+        failures.map(|segment| Ok(self.facts(segment)?.rows)).sum()
     }
 
     /// Returns the file names of the segments without failures that have events in the last hour of a day.
