@@ -83,11 +83,13 @@ impl<T> Default for ByAddress<T> {
 impl<T> ByAddress<T> {
     /// Groups the values of addresses with the IDs 1 to `addresses`. `sorted` is sorted by address.
     pub(super) fn new(sorted: Vec<(u32, T)>, addresses: usize) -> Self {
-        let (mut values, mut ends) = (Vec::with_capacity(sorted.len()), vec![0; addresses]);
-        for (address, value) in sorted {
-            values.push(value);
-            ends[address as usize - 1] = values.len();
+        let mut ends = vec![0; addresses];
+        for (index, (address, _)) in sorted.iter().enumerate() {
+            ends[*address as usize - 1] = index + 1;
         }
+        // in the memory of `sorted`
+        let mut values: Vec<T> = sorted.into_iter().map(|(_, value)| value).collect();
+        values.shrink_to_fit();
         // an address without values ends where the one before it ends
         let mut last = 0;
         for end in &mut ends {
