@@ -49,7 +49,7 @@ pub(super) fn add_contributors(
         let exact = ExactHours::of(of_grouping().map(|verdict| verdict.after).chain([request.at]));
         let mut part = HistoryPart::new(scan, query, earliest, request.at)?;
         if of_grouping().any(|verdict| verdict.denominator.is_some_and(Denominator::is_of_pairs)) {
-            part.load_pairs(|_| true)?;
+            part.load_pairs()?;
         }
         let history = part.history(&exact)?;
         for verdict in verdicts.iter_mut().filter(|verdict| is_of_grouping(verdict)) {

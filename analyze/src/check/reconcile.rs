@@ -147,7 +147,7 @@ pub(crate) fn reconcile_scan(
     let mut part =
         HistoryPart::new(scan, HistoryQuery { groupings: &finer, ..query }, earliest, request.at)?;
     if scopes.iter().any(|one| one.measured.denominator.is_some_and(Denominator::is_of_pairs)) {
-        part.load_pairs(|_| true)?;
+        part.load_pairs()?;
     }
     let boundaries = scopes.iter().map(|one| one.measured.after).chain(ends);
     let history = part.history(&ExactHours::of(boundaries))?;

@@ -46,14 +46,11 @@ pub(crate) struct HistoryPart<'a> {
     /// Changes of the days, by grouping.
     events: LoadedDays,
     /// Changes of (message, recipient) pairs, by grouping; loaded on demand.
-    pairs: Vec<Option<DaysOfGrouping>>,
+    pairs: Option<LoadedDays>,
 }
 
-/// Aggregates by day. Those of the open days are at the first one.
-type DaysOfGrouping = BTreeMap<i64, Arc<DailyAggregate>>;
-
-/// Aggregates by grouping.
-type LoadedDays = Vec<DaysOfGrouping>;
+/// Aggregates by grouping and day. Those of the open days are at the first one.
+type LoadedDays = Vec<BTreeMap<i64, Arc<DailyAggregate>>>;
 
 impl<'a> HistoryPart<'a> {
     /// Loads all events from `from` to `to`.
@@ -74,13 +71,13 @@ impl<'a> HistoryPart<'a> {
             to,
             providers: DomainProviders::new(),
             events: Vec::new(),
-            pairs: vec![None; query.groupings.len()],
+            pairs: None,
         };
         let provider = Dimension::Column(table::PROVIDER);
         if query.groupings.iter().any(|grouping| grouping.0.contains(&provider)) {
             part.providers = domain_providers(scan, to)?;
         }
-        part.events = part.load(Measure::Events, query.groupings)?;
+        part.events = part.load(Measure::Events)?;
         Ok(part)
     }
 
@@ -91,7 +88,7 @@ impl<'a> HistoryPart<'a> {
         let span = HistorySpan { service: scan.service, first_day, from, to };
         let mut by_grouping = Vec::with_capacity(query.groupings.len());
         for (at, grouping) in query.groupings.iter().enumerate() {
-            let pairs = self.pairs.get(at).into_iter().flatten();
+            let pairs = self.pairs.iter().filter_map(|pairs| pairs.get(at));
             let days = self.events.get(at).into_iter().chain(pairs);
             let aggregates = days.flat_map(BTreeMap::values).map(Arc::as_ref);
             let mut timelines =
@@ -105,23 +102,15 @@ impl<'a> HistoryPart<'a> {
         Ok(History { by_grouping })
     }
 
+    /// Whether pairs are loaded.
+    pub(super) fn has_pairs(&self) -> bool {
+        self.pairs.is_some()
+    }
+
     /// Loads (message, recipient) pairs that were delivered or finally bounced: the attempts of windows without sends.
-    /// `is_needed` returns whether to load the pairs of the grouping with an index. Returns false if nothing was missing.
-    pub(crate) fn load_pairs(
-        &mut self,
-        is_needed: impl Fn(usize) -> bool,
-    ) -> Result<bool, AnalyzeError> {
-        let is_missing = |at: &usize| is_needed(*at) && self.pairs[*at].is_none();
-        let missing: Vec<usize> = (0..self.pairs.len()).filter(is_missing).collect();
-        if missing.is_empty() {
-            return Ok(false);
-        }
-        let groupings: Vec<Grouping> =
-            missing.iter().map(|at| self.query.groupings[*at].clone()).collect();
-        for (at, days) in missing.into_iter().zip(self.load(Measure::Pairs, &groupings)?) {
-            self.pairs[at] = Some(days);
-        }
-        Ok(true)
+    pub(crate) fn load_pairs(&mut self) -> Result<(), AnalyzeError> {
+        self.pairs = Some(self.load(Measure::Pairs)?);
+        Ok(())
     }
 
     /// Whether there are no older events, or older events are ignored.
@@ -172,7 +161,8 @@ impl<'a> HistoryPart<'a> {
     }
 
     /// Loads the changes of all days of the part, by grouping.
-    fn load(&self, measure: Measure, groupings: &[Grouping]) -> Result<LoadedDays, AnalyzeError> {
+    fn load(&self, measure: Measure) -> Result<LoadedDays, AnalyzeError> {
+        let groupings = self.query.groupings;
         let folders: Vec<AggregateFolder> =
             groupings.iter().map(|grouping| self.folder(measure, grouping)).collect();
         let mut loaded: LoadedDays = groupings.iter().map(|_| BTreeMap::new()).collect();
@@ -442,7 +432,7 @@ mod tests {
         groupings[1].0.extend(IDENTITY);
         let query = HistoryQuery { groupings: &groupings, basis: Basis::Event, counted_from: None };
         let mut part = HistoryPart::new(scan, query, START, END).unwrap();
-        part.load_pairs(|_| true).unwrap();
+        part.load_pairs().unwrap();
         part.history(&ExactHours::All).unwrap()
     }
 

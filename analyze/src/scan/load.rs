@@ -7,7 +7,7 @@ use bouncewatch_schemas::time::DAY_MS;
 use crate::error::AnalyzeError;
 use crate::scan::history_part::{HistoryPart, HistoryQuery};
 use crate::scan::store_scan::StoreScan;
-use crate::scan::timelines::{ExactHours, History, Timelines};
+use crate::scan::timelines::{ExactHours, History};
 use crate::timeline::{
     Timeline, Window, WindowSpan, attempts_until, needs_pairs, window_start_hours,
 };
@@ -96,83 +96,22 @@ fn exact_history(
     };
     loop {
         let history = part.history(&exact)?;
-        let mut needs = vec![false; history.by_grouping.len()];
+        let mut are_pairs_needed = false;
         // only now the start of a volume window is known, and the boundaries that depend on it
         let (mut hours, mut times) = (Vec::new(), Vec::new());
-        let of_grouping = |(at, timelines)| Timelines::values(timelines).map(move |one| (at, one));
-        for (at, timeline) in history.by_grouping.iter().enumerate().flat_map(of_grouping) {
+        for timeline in history.by_grouping.iter().flat_map(BTreeMap::values) {
             for window in windows {
                 for end in ends {
-                    needs[at] |= needs_pairs(timeline, window, *end);
+                    are_pairs_needed |= needs_pairs(timeline, window, *end);
                     hours.extend(window_start_hours(timeline, window, *end));
                     times.extend((request.boundaries)(timeline, window, *end));
                 }
             }
         }
-        // the groupings after the evaluated ones have the denominators of these
-        let needs_any = needs.contains(&true);
-        let is_needed = |at: usize| needs[at] || at >= request.evaluated && needs_any;
-        if !part.load_pairs(is_needed)? && !(exact.add_hours(hours) | exact.add_times(times)) {
+        if are_pairs_needed && !part.has_pairs() {
+            part.load_pairs()?;
+        } else if !(exact.add_hours(hours) | exact.add_times(times)) {
             return Ok(history);
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use bouncewatch_schemas::event::Service;
-    use bouncewatch_schemas::table;
-
-    use super::*;
-    use crate::scan::test_store::{TestRow, publish};
-    use crate::timeline::{Basis, Dimension, Grouping};
-
-    /// 2026-11-20 12:00 UTC.
-    const AT: i64 = 1_795_176_000_000;
-
-    #[test]
-    fn pairs_are_loaded_for_the_groupings_that_need_them() {
-        let store = tempfile::tempdir().unwrap();
-        let row = |key, message, kind, recipient| TestRow {
-            message,
-            key,
-            at: AT - 1_000,
-            kind: Some(kind),
-            recipient: Some(recipient),
-            ..TestRow::default()
-        };
-        let rows = [
-            row(1, 1, "send", "anna@example.org"),
-            row(2, 1, "delivery", "anna@example.org"),
-            row(3, 2, "delivery", "bob@example.com"),
-        ];
-        publish(store.path(), "a.parquet", &rows);
-        let domain = Grouping(vec![Dimension::Column(table::RECIPIENT_DOMAIN)]);
-        let windows = ["24h".parse().unwrap()];
-        // only example.com has deliveries without sends
-        for (groupings, evaluated, expected) in [
-            ([Grouping::account(), domain.clone()], 2, [0, 2]),
-            ([domain, Grouping::account()], 1, [2, 2]),
-        ] {
-            let request = LoadRequest {
-                query: HistoryQuery {
-                    groupings: &groupings,
-                    basis: Basis::Event,
-                    counted_from: None,
-                },
-                evaluated,
-                windows: &windows,
-                ends: &[AT],
-                boundaries: &|_, _, _| Vec::new(),
-                lookback_ms: 0,
-            };
-            let history = StoreScan::run(store.path(), Service::Ses, &[], |scan| {
-                load_history(scan, &request)
-            });
-            let pairs = history.unwrap().by_grouping.into_iter().map(|timelines| {
-                timelines.values().map(|one| one.delivered_or_bounced.number()).sum::<u64>()
-            });
-            assert_eq!(pairs.collect::<Vec<_>>(), expected);
         }
     }
 }

@@ -103,7 +103,7 @@ fn assert_counts(scan: &StoreScan, rows: &[TestRow], span: Span) {
     for groupings in groupings() {
         let query = HistoryQuery { groupings: &groupings, basis, counted_from };
         let mut part = HistoryPart::new(scan, query, from, to).unwrap();
-        part.load_pairs(|_| true).unwrap();
+        part.load_pairs().unwrap();
         let history = part.history(&exact).unwrap();
         for (grouping, timelines) in groupings.iter().zip(&history.by_grouping) {
             for timeline in timelines.values() {
