@@ -20,7 +20,7 @@ pub(super) fn failure_reports(
 ) -> Result<(Option<SuppressionCounts>, Option<CausesReport>), AnalyzeError> {
     // rates exclude own domains, but invalid addresses there are invalid too
     let all_mail = scan.with_own_domains();
-    let is_loaded = suppress.map(|of| load_failures(of, &all_mail)).transpose()?;
+    let is_loaded = suppress.map_or(Ok(false), |of| load_failures(of, &all_mail))?;
     let suppress = |classifier: &mut CachedClassifier<'_>| {
         suppress.map(|of| count_suppressions(of, classifier, &all_mail)).transpose()
     };
@@ -28,7 +28,7 @@ pub(super) fn failure_reports(
         causes.map(|of| causes_scan(of, classifier, scan)).transpose()
     };
     let mut cached = CachedClassifier::new(classifier);
-    if is_loaded == Some(false) {
+    if !is_loaded {
         return Ok((suppress(&mut cached)?, causes(&mut cached)?));
     }
     std::thread::scope(|threads| {

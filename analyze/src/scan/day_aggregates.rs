@@ -60,8 +60,7 @@ mod tests {
 
     use super::*;
     use crate::scan::daily::Measure;
-    use crate::scan::store_scan::RowLimits;
-    use crate::scan::test_store::{TestRow, publish};
+    use crate::scan::test_store::{TestRow, open_in_parts, publish};
     use crate::timeline::Basis;
 
     #[test]
@@ -74,9 +73,7 @@ mod tests {
                 &[TestRow { at: day * DAY_MS, ..TestRow::default() }],
             );
         }
-        let limits =
-            RowLimits { shard: 1, failure_shard: 1, loaded_failures: 1, batch: 1, long_list: 1 };
-        let scan = StoreScan::open(store.path(), Service::Ses, &[], limits).unwrap();
+        let scan = open_in_parts(store.path());
         let of = (Basis::Event, Service::Ses);
         let folder = AggregateFolder::new(&scan.store, Measure::DomainProviders, of, &[], &[]);
         let is_built = |day, to| {

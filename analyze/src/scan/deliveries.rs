@@ -225,13 +225,7 @@ mod tests {
             }
             let slot = time / HOUR;
             for shard in [1, 1_000] {
-                let limits = RowLimits {
-                    shard,
-                    failure_shard: 1,
-                    loaded_failures: 1,
-                    batch: 1,
-                    long_list: 1,
-                };
+                let limits = RowLimits { shard, ..RowLimits::of_rows(1) };
                 let scan = StoreScan::open(store.path(), Service::Ses, &[], limits).unwrap();
                 for (slots, expected) in [
                     (vec![slot - 1], vec![("example.org", slot - 1, 2, 1)]),
@@ -270,13 +264,7 @@ mod tests {
             ..TestRow::default()
         };
         publish(store.path(), "a.parquet", &[row(1), row(2), row(3)]);
-        let limits = RowLimits {
-            shard: 1_000,
-            failure_shard: 1,
-            loaded_failures: 1,
-            batch: 1,
-            long_list: 9,
-        };
+        let limits = RowLimits { shard: 1_000, long_list: 9, ..RowLimits::of_rows(1) };
         let scan = StoreScan::open(store.path(), Service::Ses, &[], limits).unwrap();
         let mut found = Vec::new();
         scan.deliveries(&["anna@example.org"], TIME, TIME + 2, |_, message, _| found.push(message))

@@ -412,13 +412,7 @@ mod tests {
     }
 
     const CURRENT: [u32; 2] = [table::FORMAT_VERSION; 2];
-    const UNLIMITED: RowLimits = RowLimits {
-        shard: u64::MAX,
-        failure_shard: u64::MAX,
-        loaded_failures: u64::MAX,
-        batch: u64::MAX,
-        long_list: 4,
-    };
+    const UNLIMITED: RowLimits = RowLimits { long_list: 4, ..RowLimits::of_rows(u64::MAX) };
     const IDENTITY: [Dimension; 1] = [Dimension::Column(table::IDENTITY)];
     const END: i64 = START + (DAYS + 1) * DAY_MS;
 
@@ -466,13 +460,7 @@ mod tests {
         assert!(expected_failures.len() > of_all_days, "{}", expected_failures.len());
         for (shard, batch) in [(25, u64::MAX), (13, 60)] {
             std::fs::remove_dir_all(store.path().join("aggregates")).unwrap();
-            let limits = RowLimits {
-                shard,
-                failure_shard: shard,
-                loaded_failures: shard,
-                batch,
-                long_list: 1,
-            };
+            let limits = RowLimits { batch, ..RowLimits::of_rows(shard) };
             let scan = open(store.path(), limits);
             assert_eq!(format!("{:?}", history(&scan)), expected, "{limits:?}");
             assert_eq!(failures(&scan), expected_failures, "{limits:?}");
@@ -581,13 +569,7 @@ mod tests {
     fn pairs_complaint_reports_and_copies_are_counted_once() {
         let store = tempfile::tempdir().unwrap();
         publish_messages(store.path(), CURRENT);
-        let limits = RowLimits {
-            shard: 25,
-            failure_shard: 25,
-            loaded_failures: 25,
-            batch: u64::MAX,
-            long_list: 1,
-        };
+        let limits = RowLimits { batch: u64::MAX, ..RowLimits::of_rows(25) };
         let history = history(&open(store.path(), limits));
         let messages = u64::try_from(DAYS).unwrap() * MESSAGES;
         let account = history.by_grouping[0].values().next().unwrap();

@@ -55,6 +55,12 @@ impl RowLimits {
         batch: 5_000_000,
         long_list: 512,
     };
+
+    /// The same limit for all kinds of rows; each list is long.
+    #[cfg(test)]
+    pub(super) const fn of_rows(rows: u64) -> Self {
+        Self { shard: rows, failure_shard: rows, loaded_failures: rows, batch: rows, long_list: 1 }
+    }
 }
 
 /// A part of the rows: each segment has rows of both parts, or is known to have rows of one.
@@ -287,11 +293,7 @@ impl StoreScan {
 
     /// Returns the number of stored rows of some days, copies included.
     pub(crate) fn stored_rows(&self, first_day: i64, last_day: i64) -> Result<u64, AnalyzeError> {
-        let mut rows = 0;
-        for segment in self.prepared_segments(first_day, last_day, RowPart::All, &[])? {
-            rows += self.facts(segment)?.rows;
-        }
-        Ok(rows)
+        self.rows_in(self.prepared_segments(first_day, last_day, RowPart::All, &[])?.into_iter())
     }
 
     /// Returns the number of rows of the segments of some days that contain failures only, copies included.
@@ -301,9 +303,15 @@ impl StoreScan {
         last_day: i64,
     ) -> Result<u64, AnalyzeError> {
         let segments = self.prepared_segments(first_day, last_day, RowPart::WithFailures, &[])?;
-        let failures =
-            segments.into_iter().filter(|one| one.file.content() == SegmentContent::Failures);
-        failures.map(|segment| Ok(self.facts(segment)?.rows)).sum()
+        let is_of_failures = |one: &&ListedSegment| one.file.content() == SegmentContent::Failures;
+        self.rows_in(segments.into_iter().filter(is_of_failures))
+    }
+
+    fn rows_in<'s>(
+        &self,
+        segments: impl Iterator<Item = &'s ListedSegment>,
+    ) -> Result<u64, AnalyzeError> {
+        segments.map(|segment| Ok(self.facts(segment)?.rows)).sum()
     }
 
     /// Returns the file names of the segments without failures that have events in the last hour of a day.

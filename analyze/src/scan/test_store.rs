@@ -82,11 +82,9 @@ fn tags(name: PlSmallStr, rows: &[TestRow], dtype: &DataType) -> Column {
     Column::new(name, all).cast(dtype).unwrap()
 }
 
-/// Lists the SES events of a store. Each row is read separately, and no failures are loaded for several queries.
+/// Lists the SES events of a store. Rows are read one by one, and failures for each query.
 pub(crate) fn open_in_parts(store: &Path) -> StoreScan {
-    let limits =
-        RowLimits { shard: 1, failure_shard: 1, loaded_failures: 0, batch: 1, long_list: 1 };
-    StoreScan::open(store, Service::Ses, &[], limits).unwrap()
+    StoreScan::open(store, Service::Ses, &[], RowLimits::of_rows(1)).unwrap()
 }
 
 /// Publishes a segment in the day of the first row, and returns its path.

@@ -209,13 +209,7 @@ fn reports_and_pairs_count_once_by_provider() {
     let (from, middle, to) = (START - 1, START, START + 10);
     let span =
         Span { service: Service::Ses, basis: Basis::Event, from, middle, to, counted_from: None };
-    let unlimited = RowLimits {
-        shard: u64::MAX,
-        failure_shard: u64::MAX,
-        loaded_failures: u64::MAX,
-        batch: u64::MAX,
-        long_list: 2,
-    };
+    let unlimited = RowLimits { long_list: 2, ..RowLimits::of_rows(u64::MAX) };
     let scan = StoreScan::open(store.path(), Service::Ses, &[], unlimited).unwrap();
     assert_counts(&scan, &rows, span);
     let naive = Naive::new(&rows, Service::Ses, to);
@@ -244,7 +238,7 @@ proptest! {
         let basis = if by_send { Basis::Send } else { Basis::Event };
         let span = Span { service, basis, from, middle, to, counted_from };
         let limit = if is_limited { 50 } else { u64::MAX };
-        let limits = RowLimits { shard: limit, failure_shard: limit, loaded_failures: limit, batch: limit, long_list: 100 };
+        let limits = RowLimits { long_list: 100, ..RowLimits::of_rows(limit) };
         let store = tempfile::tempdir().unwrap();
         publish_all(store.path(), 0, &rows);
         let mut all: Vec<TestRow> = rows.iter().map(|(row, _)| *row).collect();

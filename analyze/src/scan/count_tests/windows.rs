@@ -17,13 +17,7 @@ use crate::timeline::{
 
 /// Distance of a further boundary from the end of a window.
 const BOUNDARY_MS: i64 = 5 * DAY_MS / 2;
-const UNLIMITED: RowLimits = RowLimits {
-    shard: u64::MAX,
-    failure_shard: u64::MAX,
-    loaded_failures: u64::MAX,
-    batch: u64::MAX,
-    long_list: 3,
-};
+const UNLIMITED: RowLimits = RowLimits { long_list: 3, ..RowLimits::of_rows(u64::MAX) };
 
 /// Start and attempts of a window; attempts are `None` if they depend on older events.
 fn naive_window(
