@@ -18,7 +18,9 @@ pub(super) struct ByteClasses {
     /// Bytes that need special treatment: those of addresses and of letters beyond ASCII, the first digit of a number,
     /// where an IP address can start, and blanks after a blank.
     special: Vec<u64>,
-    /// Bytes that cannot be in the local part of an email address.
+    /// Whether the text can have an email address.
+    has_at: bool,
+    /// Bytes that cannot be in the local part of an email address. Not set if there is none.
     ends: Vec<u64>,
 }
 
@@ -26,7 +28,7 @@ impl ByteClasses {
     /// Sets the classes of a part of a text.
     pub(super) fn set(&mut self, text: &[u8]) {
         let words = text.len().div_ceil(LANES);
-        let Self { padded, folded, special, ends } = self;
+        let Self { padded, folded, special, ends, has_at } = self;
         if padded.len() <= words * LANES {
             padded.resize(1 + words * LANES, b' ');
             folded.resize(words * LANES, 0);
@@ -34,22 +36,30 @@ impl ByteClasses {
             ends.resize(words, 0);
         }
         padded[1..=text.len()].copy_from_slice(text);
-        let bytes = padded[1..].chunks_exact(LANES).zip(padded.chunks_exact(LANES));
-        let outputs = folded.chunks_exact_mut(LANES).zip(special).zip(ends);
-        for ((bytes, before), ((folded, special), ends)) in bytes.zip(outputs).take(words) {
+        let (chunks, _) = padded[1..].as_chunks::<LANES>();
+        let (before, _) = padded.as_chunks::<LANES>();
+        let (folded, _) = folded.as_chunks_mut::<LANES>();
+        let outputs = folded.iter_mut().zip(special);
+        for ((bytes, before), (folded, special)) in
+            chunks.iter().zip(before).zip(outputs).take(words)
+        {
             // the compiler makes vector instructions of this loop: it has no branches and no tables
-            let (mut is_special, mut is_end) = ([0; LANES], [0; LANES]);
-            let bytes = bytes.iter().zip(before);
-            let outputs = folded.iter_mut().zip(&mut is_special).zip(&mut is_end);
-            for ((byte, before), ((folded, is_special), is_end)) in bytes.zip(outputs) {
+            let mut is_special = [0; LANES];
+            let outputs = folded.iter_mut().zip(&mut is_special);
+            for ((byte, before), (folded, is_special)) in bytes.iter().zip(before).zip(outputs) {
                 let is_blank = is_blank(*byte);
                 *folded = if is_blank { b' ' } else { byte.to_ascii_lowercase() };
                 let is_number = byte.is_ascii_digit() & !is_in_word(*before);
                 let is_mark = (*byte >= 128) | (*byte == b'@') | (*byte == b':');
                 *is_special = u8::from(is_mark | is_number | is_blank & self::is_blank(*before));
-                *is_end = u8::from(ends_local_part(*byte));
             }
-            (*special, *ends) = (bits(&is_special), bits(&is_end));
+            *special = bits(&is_special);
+        }
+        *has_at = memchr::memchr(b'@', text).is_some();
+        if *has_at {
+            for (bytes, ends) in chunks.iter().zip(ends).take(words) {
+                *ends = bits(&bytes.map(|byte| u8::from(ends_local_part(byte))));
+            }
         }
     }
 
@@ -64,8 +74,9 @@ impl ByteClasses {
     }
 
     /// Position of the last byte from `start` to before `end` that cannot be in the local part of an email address.
+    /// `None` if the text has no address.
     pub(super) fn last_end_in(&self, start: usize, end: usize) -> Option<usize> {
-        last_in(&self.ends, start, end)
+        if self.has_at { last_in(&self.ends, start, end) } else { None }
     }
 }
 

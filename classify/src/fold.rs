@@ -136,6 +136,9 @@ impl<'t> ReplyCodes<'t> {
 
 /// The enhanced status code at the start of a text; empty if there is none.
 fn first_status(text: &[u8]) -> &str {
+    if !matches!(text, [b'0'..=b'9', b'.', ..]) {
+        return "";
+    }
     let end = text.iter().take_while(|byte| byte.is_ascii_digit() || **byte == b'.').count();
     let end = (end + 1).min(text.len());
     leading_status(std::str::from_utf8(&text[..end]).unwrap_or_default()).unwrap_or_default()

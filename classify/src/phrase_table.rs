@@ -2,8 +2,9 @@
 //!
 //! A phrase starts where a word starts. The first 8 bytes of a text from there (4, 2 or 1 for shorter phrases) are a
 //! key. A bit map of all keys rejects most positions of a text, without a branch. A perfect hash of the keys gives the
-//! phrases with this key, in sorted order. Of these, the text starts with those that are prefixes of the last phrase
-//! that is not greater than the text.
+//! phrases with the longest key of the text, in sorted order. Of all phrases, the text starts with those that are
+//! prefixes of the last one of these that is not greater than the text; if all are greater, with those that are prefixes
+//! of the key. Phrases with shorter keys are among these prefixes, so one search per position finds all.
 //!
 //! Each step handles the whole text before the next step, so that no branch depends on where words and phrases start:
 //! it is not predictable, and a wrong prediction costs as much as fifty instructions.
@@ -59,7 +60,8 @@ pub(super) struct PhraseTable {
     nexts: Vec<u128>,
     /// The bytes of each phrase after those.
     rests: Spans<u8>,
-    /// For each phrase: the phrases of its group that it starts with, the shortest first. The last one is its own.
+    /// For each group: the phrases with which its key starts and that are shorter. Then for each phrase of the group: the
+    /// phrases with which it starts, the last one is its own. The shortest first.
     prefixes: Spans<Prefix>,
 }
 
@@ -68,6 +70,8 @@ pub(super) struct PhraseTable {
 struct Group {
     key: u64,
     entries: Span,
+    /// Its first place in `prefixes`.
+    prefixes: u32,
 }
 
 /// A phrase that others start with.
@@ -106,6 +110,7 @@ pub(super) struct Found {
 pub(super) struct Hit {
     start: u16,
     length: u8,
+    is_mark: bool,
     pub(super) phrase: u32,
 }
 
@@ -132,18 +137,20 @@ pub(super) struct SearchBuffers {
     spans: Vec<Span>,
 }
 
-/// A position of a text, and a length of the key that phrases probably have: an index of [`KEY_BYTES`].
+/// A position of a text, and the lengths of the keys that phrases probably have: a bit for each of [`KEY_BYTES`].
 #[derive(Debug, Clone, Copy, Default)]
 struct Lookup {
     at: u16,
-    kind: u16,
+    kinds: u8,
 }
 
-/// A group with the key at a position of a text.
+/// The group with the longest key at a position of a text.
 #[derive(Debug, Clone, Copy, Default)]
 struct FoundGroup {
-    lookup: Lookup,
+    at: u16,
+    key_bytes: u16,
     entries: Span,
+    prefixes: u32,
 }
 
 /// How many bytes of a text from a position are those of a phrase.
@@ -162,7 +169,9 @@ impl PhraseTable {
             .zip(0_u32..)
             .map(|(phrase, id)| (key_kind(&phrase.text), phrase.text.as_slice(), id));
         let mut sorted: Vec<(usize, &[u8], u32)> = with_kinds.collect();
-        sorted.sort_unstable();
+        sorted.sort_unstable_by_key(|(_, text, id)| (*text, *id));
+        let parents = parents(&sorted);
+        sorted.sort_by_key(|(kind, _, _)| *kind);
         let groups = || sorted.chunk_by(|(_, a, _), (_, b, _)| key(a) == key(b));
         let keys: Vec<u64> = groups().map(|group| key(group[0].1)).collect();
         let places = PerfectHash::new(&keys);
@@ -175,26 +184,35 @@ impl PhraseTable {
             rests: Spans::default(),
             prefixes: Spans::default(),
         };
+        let prefixes = |id: u32| {
+            let prefix = |id: u32| {
+                let PhraseText { text, ends_word, is_mark } = &phrases[id as usize];
+                let length = u8::try_from(text.len()).unwrap_or(u8::MAX);
+                Prefix { phrase: id, length, ends_word: *ends_word, is_mark: *is_mark }
+            };
+            let longest_first = std::iter::successors(Some(id), |id| parents[*id as usize]);
+            let mut prefixes: Vec<Prefix> = longest_first.map(prefix).collect();
+            prefixes.reverse();
+            prefixes.into_iter()
+        };
         for (group, key) in groups().zip(keys) {
+            let (kind, _, first) = group[0];
+            let key_bytes = KEY_BYTES[kind];
             let from = position(table.nexts.len());
-            for (at, (kind, text, _)) in group.iter().enumerate() {
-                let prefixes =
-                    group[..=at].iter().filter(|(_, prefix, _)| text.starts_with(prefix));
-                let prefixes = prefixes.map(|(_, prefix, phrase)| Prefix {
-                    phrase: *phrase,
-                    length: u8::try_from(prefix.len()).unwrap_or(u8::MAX),
-                    ends_word: phrases[*phrase as usize].ends_word,
-                    is_mark: phrases[*phrase as usize].is_mark,
-                });
-                let after_key = &text[KEY_BYTES[*kind]..];
+            let first_prefixes = position(table.prefixes.len());
+            table
+                .prefixes
+                .push(prefixes(first).filter(|prefix| usize::from(prefix.length) < key_bytes));
+            for (_, text, id) in group {
+                let after_key = &text[key_bytes..];
                 let rest = after_key.get(NEXT_BYTES..).unwrap_or_default();
                 table.nexts.push(u128::from_be_bytes(first_bytes(after_key)));
                 table.rests.push(rest.iter().copied());
-                table.prefixes.push(prefixes);
+                table.prefixes.push(prefixes(*id));
             }
             let entries = Span { from, to: position(table.nexts.len()) };
-            table.groups[table.places.of(key)] = Group { key, entries };
-            table.mark_key(group[0].0, key);
+            table.groups[table.places.of(key)] = Group { key, entries, prefixes: first_prefixes };
+            table.mark_key(kind, key);
         }
         table.nexts.extend([u128::MAX; SHORT]);
         table
@@ -221,7 +239,7 @@ impl PhraseTable {
         text.extend(PADDING);
         let count = self.find_lookups(text, buffers);
         let count = self.find_groups(text, count, buffers);
-        self.find_longest(text, count, buffers);
+        let count = self.find_longest(text, count, buffers);
         self.find_prefixes(count, buffers, found);
         text.truncate(text.len() - PADDING.len());
     }
@@ -232,9 +250,11 @@ impl PhraseTable {
         let length = padded.len() - PADDING.len();
         let words = length / LANES + 1;
         let SearchBuffers { inside, lookups, found, longest, spans, .. } = buffers;
-        if inside.len() < words {
-            let lookups_max = words * LANES * KEY_BYTES.len();
-            inside.resize(words, 0);
+        // a phrase whose start is at the end of the text ends in the words after it
+        let inside_words = words + PHRASE_BYTES_MAX.div_ceil(LANES);
+        if inside.len() < inside_words {
+            let lookups_max = words * LANES;
+            inside.resize(inside_words, 0);
             lookups.resize(lookups_max, Lookup::default());
             found.resize(lookups_max, FoundGroup::default());
             longest.resize(lookups_max, LongestMatch::default());
@@ -254,101 +274,121 @@ impl PhraseTable {
             while starts != 0 {
                 let start = at * LANES + starts.trailing_zeros() as usize;
                 starts &= starts - 1;
-                kept += self.find_keys(padded, start, &mut lookups[kept..]);
+                let kinds = self.find_keys(word(padded, start));
+                lookups[kept] = Lookup { at: u16::try_from(start).unwrap_or(u16::MAX), kinds };
+                kept += usize::from(kinds != 0);
             }
         }
         kept
     }
 
-    /// Writes the keys that phrases at a position of a padded text can have to `lookups`. Returns their number.
-    fn find_keys(&self, padded: &[u8], at: usize, lookups: &mut [Lookup]) -> usize {
-        let (Some(lookups), Ok(start)) = (lookups.first_chunk_mut::<4>(), u16::try_from(at)) else {
-            return 0;
-        };
-        let first = word(padded, at);
+    /// The lengths of the keys that phrases can have that start with a word of 8 bytes, see [`Lookup`].
+    fn find_keys(&self, word: u64) -> u8 {
         let [_, _, four, eight] = KEY_MASKS;
         let has = |key: u64| {
             let bit = map_bit(key);
             u8::from(self.map[bit / 64] >> (bit % 64) & 1 != 0)
         };
-        let kinds =
-            self.pairs[pair_hash(first)] & (3 | has(first & four) << 2 | has(first & eight) << 3);
-        let mut count = 0;
-        for kind in 0..4 {
-            lookups[count & 3] = Lookup { at: start, kind };
-            count += usize::from(kinds >> kind & 1);
-        }
-        count
+        self.pairs[pair_hash(word)] & (3 | has(word & four) << 2 | has(word & eight) << 3)
     }
 
     /// Finds the groups of the first `count` lookups. Returns their number.
     fn find_groups(&self, padded: &[u8], count: usize, buffers: &mut SearchBuffers) -> usize {
         let SearchBuffers { lookups, found, .. } = buffers;
         let mut found_count = 0;
-        for lookup in &lookups[..count] {
-            let key =
-                word(padded, usize::from(lookup.at)) & KEY_MASKS[usize::from(lookup.kind & 3)];
-            let group = &self.groups[self.places.of(key)];
-            found[found_count] = FoundGroup { lookup: *lookup, entries: group.entries };
-            found_count += usize::from(group.key == key);
+        for Lookup { at, kinds } in &lookups[..count] {
+            let word = word(padded, usize::from(*at));
+            let mut kinds = *kinds;
+            // the map is right about most of the longest keys
+            while let Some(kind) = kinds.checked_ilog2() {
+                let key = word & KEY_MASKS[kind as usize & 3];
+                let Group { key: other, entries, prefixes } = self.groups[self.places.of(key)];
+                if other == key {
+                    found[found_count] =
+                        FoundGroup { at: *at, key_bytes: 1 << kind, entries, prefixes };
+                    found_count += 1;
+                    break;
+                }
+                kinds &= !(1 << kind);
+            }
         }
         found_count
     }
 
     /// For each of the first `count` groups, finds the last phrase that is not greater than the text, and how much of
-    /// it the text has.
-    fn find_longest(&self, padded: &[u8], count: usize, buffers: &mut SearchBuffers) {
+    /// it the text has. Returns the number of positions at which phrases can start.
+    fn find_longest(&self, padded: &[u8], count: usize, buffers: &mut SearchBuffers) -> usize {
         let SearchBuffers { found, longest, spans, .. } = buffers;
-        let outputs = longest.iter_mut().zip(spans);
-        for (FoundGroup { lookup, entries }, (longest, span)) in found[..count].iter().zip(outputs)
-        {
-            let key_bytes = 1 << lookup.kind;
-            let after_key = &padded[usize::from(lookup.at) + usize::from(key_bytes)..];
+        let mut kept = 0;
+        for group in &found[..count] {
+            let FoundGroup { at, key_bytes, entries, prefixes } = *group;
+            let after_key = &padded[usize::from(at) + usize::from(key_bytes)..];
             let next = after_key.first_chunk().map_or(0, |bytes| u128::from_be_bytes(*bytes));
-            let mut last = last_not_greater(&self.nexts, *entries, next);
-            let mut equal = equal_bytes(self.nexts[last], next);
+            let from = entries.from as usize;
+            let mut not_greater = count_not_greater(&self.nexts, entries, next);
+            let last = |not_greater: usize| from + not_greater.saturating_sub(1);
+            let mut equal = equal_bytes(self.nexts[last(not_greater)], next);
             if usize::from(equal) == NEXT_BYTES {
                 let rest = &after_key[NEXT_BYTES..];
                 let is_greater = |at: usize| self.nexts[at] == next && self.rests.of(at) > rest;
-                while last > entries.from as usize && is_greater(last) {
-                    last -= 1;
+                while not_greater > 0 && is_greater(last(not_greater)) {
+                    not_greater -= 1;
                 }
-                equal = equal_bytes(self.nexts[last], next);
-                let pairs = self.rests.of(last).iter().zip(rest);
+                equal = equal_bytes(self.nexts[last(not_greater)], next);
+                let pairs = self.rests.of(last(not_greater)).iter().zip(rest);
                 equal += pairs.take_while(|(a, b)| a == b).fold(0, |count, _| count + 1);
             }
-            *longest = LongestMatch { at: lookup.at, bytes: key_bytes + equal };
-            *span = self.prefixes.span(last);
+            longest[kept] = LongestMatch { at, bytes: key_bytes + equal };
+            spans[kept] = self.prefixes.span(prefixes as usize + not_greater);
+            kept += usize::from(spans[kept].len() > 0);
         }
+        kept
     }
 
     /// Finds the phrases that are prefixes of the text after the first `count` positions.
     fn find_prefixes(&self, count: usize, buffers: &SearchBuffers, found: &mut Found) {
         let SearchBuffers { inside, longest, spans, .. } = buffers;
         let Found { phrases, hits, marks } = found;
-        let prefixes = Chained::new(&spans[..count]);
+        let (spans, longest) = (&spans[..count], &longest[..count]);
+        let prefixes = Chained::new(spans);
         hits.resize(prefixes.left() + 1, Hit::default());
-        marks.resize(prefixes.left() + 1, Hit::default());
-        let (mut hit_count, mut mark_count) = (0, 0);
-        for (at, prefix) in prefixes {
+        let mut hit_count = 0;
+        for (place, prefix) in prefixes {
             let Prefix { phrase, length, ends_word, is_mark } =
                 self.prefixes.items[prefix as usize];
-            let LongestMatch { at, bytes } = longest[at];
+            let LongestMatch { at, bytes } = longest[place];
+            let end = usize::from(at) + usize::from(length);
             let is_equal = u16::from(length) <= bytes;
-            let end = if is_equal { usize::from(at) + usize::from(length) } else { 0 };
             let is_cut = ends_word & (inside[end / 64] >> (end % 64) & 1 != 0);
             let is_found = is_equal & !is_cut;
             let word = &mut phrases[phrase as usize / 64];
             let is_first = is_found & (*word >> (phrase % 64) & 1 == 0);
             *word |= u64::from(is_found) << (phrase % 64);
-            let hit = Hit { start: at, length, phrase };
-            (hits[hit_count], marks[mark_count]) = (hit, hit);
+            hits[hit_count] = Hit { start: at, length, is_mark, phrase };
             hit_count += usize::from(is_first);
-            mark_count += usize::from(is_first & is_mark);
         }
         hits.truncate(hit_count);
+        marks.resize(hit_count + 1, Hit::default());
+        let mut mark_count = 0;
+        for hit in &*hits {
+            marks[mark_count] = *hit;
+            mark_count += usize::from(hit.is_mark);
+        }
         marks.truncate(mark_count);
     }
+}
+
+/// For each phrase the longest other one with which it starts. `sorted` is sorted by text; of equal texts, each starts with
+/// the one before it.
+fn parents(sorted: &[(usize, &[u8], u32)]) -> Vec<Option<u32>> {
+    let mut parents = vec![None; sorted.len()];
+    let mut open: Vec<(&[u8], u32)> = Vec::new();
+    for (_, text, id) in sorted {
+        while open.pop_if(|(prefix, _)| !text.starts_with(prefix)).is_some() {}
+        parents[*id as usize] = open.last().map(|(_, prefix)| *prefix);
+        open.push((text, *id));
+    }
+    parents
 }
 
 /// The number of equal bytes at the start of two big-endian numbers.
@@ -356,21 +396,21 @@ fn equal_bytes(a: u128, b: u128) -> u16 {
     u16::try_from((a ^ b).leading_zeros() / 8).unwrap_or(0)
 }
 
-/// Place of the last number in a sorted part of a list that is not greater than `limit`; the first place if there is
-/// none. The list continues for [`SHORT`] numbers after the part. Has no branch that depends on the numbers, and none on
-/// the length of a short part: most are short.
-fn last_not_greater(list: &[u128], part: Span, limit: u128) -> usize {
+/// The number of numbers in a sorted part of a list that are not greater than `limit`. The list continues for [`SHORT`]
+/// numbers after the part. Has no branch that depends on the numbers, and none on the length of a short part: most are
+/// short.
+fn count_not_greater(list: &[u128], part: Span, limit: u128) -> usize {
     let (mut from, mut length) = (part.from as usize, part.len());
     while length > SHORT {
         let half = length / 2;
         from += select_unpredictable(list[from + half] <= limit, half, 0);
         length -= half;
     }
-    let mut count = 0;
+    let mut count = from - part.from as usize;
     for (at, number) in list[from..from + SHORT].iter().enumerate() {
         count += usize::from((at < length) & (*number <= limit));
     }
-    from + count.saturating_sub(1)
+    count
 }
 
 /// The index in [`KEY_BYTES`] of the length of the key of a phrase.

@@ -10,8 +10,6 @@ const GAP_BYTES_MAX: usize = 32;
 const WORD_BYTES_MAX: usize = 12;
 /// Between alternatives without blanks: `user unknown/inactive`.
 const SLASH: &[u8] = b"/";
-/// Ends of sentences in a folded text.
-const SENTENCE_ENDS: [&[u8]; 5] = [b". ", b"; ", b"! ", b"? ", "。".as_bytes()];
 
 /// Words of a kind, by their first byte.
 #[derive(Debug)]
@@ -135,12 +133,13 @@ impl Words {
     }
 }
 
-/// The start of the last sentence, if it is not the first.
+/// The start of the last sentence of a folded text, if it is not the first.
 fn sentence_start(text: &[u8]) -> Option<usize> {
-    let ends = SENTENCE_ENDS
-        .iter()
-        .filter_map(|end| memchr::memmem::rfind(text, end).map(|at| at + end.len()));
-    ends.max()
+    let is_end = |end: &usize| {
+        matches!(text[..*end], [.., b'.' | b';' | b'!' | b'?', b' '] | [.., 0xe3, 0x80, 0x82])
+    };
+    // a blank, or the last byte of a Japanese full stop, U+3002
+    memchr::memrchr2_iter(b' ', 0x82, text).map(|at| at + 1).find(is_end)
 }
 
 /// Whether a character with this first byte in UTF-8 is of a script without blanks between words, such as Chinese or
