@@ -39,8 +39,9 @@ const NEXT_BYTES: usize = 16;
 /// UTF-8 does not have this byte.
 const PADDING: [u8; LANES + 8 + NEXT_BYTES] = [0xff; LANES + 8 + NEXT_BYTES];
 
-/// Bits of the map of keys; about one of 20 is set. A larger map would take more of the first cache than it saves.
-const MAP_BITS: usize = 1 << 17;
+/// Words of 64 bits of the map of keys; about one of ten bits is set. A larger map would take more of the first cache than
+/// it saves.
+const MAP_WORDS: usize = 1 << 11;
 
 /// Hashes of two bytes.
 const PAIRS: usize = 1 << 12;
@@ -48,10 +49,13 @@ const PAIRS: usize = 1 << 12;
 /// Phrases by their first bytes. The id of a phrase is its place in the list from which the table is built.
 #[derive(Debug)]
 pub(super) struct PhraseTable {
-    /// For the hash of two bytes a bit for each of [`KEY_BYTES`]: whether there is such a key that starts with them.
+    /// For each byte: 1 if it is a key.
+    bytes: Box<[u8; 256]>,
+    /// For the hash of two bytes a bit for each of [`KEY_BYTES`] but the first: whether there is such a key that starts with
+    /// them.
     pairs: Box<[u8; PAIRS]>,
-    /// A bit for the hash of each key of 4 or 8 bytes.
-    map: Box<[u64]>,
+    /// Two bits for the hash of each key of 4 or 8 bytes, in one word.
+    map: Box<[u64; MAP_WORDS]>,
     /// The place of each key in `groups`.
     places: PerfectHash,
     groups: Box<[Group]>,
@@ -176,8 +180,9 @@ impl PhraseTable {
         let keys: Vec<u64> = groups().map(|group| key(group[0].1)).collect();
         let places = PerfectHash::new(&keys);
         let mut table = Self {
+            bytes: Box::new([0; 256]),
             pairs: Box::new([0; PAIRS]),
-            map: vec![0; MAP_BITS / 64].into(),
+            map: Box::new([0; MAP_WORDS]),
             groups: vec![Group::default(); places.places()].into(),
             places,
             nexts: Vec::new(),
@@ -220,13 +225,13 @@ impl PhraseTable {
 
     /// Records that there is a key.
     fn mark_key(&mut self, kind: usize, key: u64) {
-        // any byte can follow a key of one byte
-        let seconds = if kind == 0 { 0..=u64::from(u8::MAX) } else { 0..=0 };
-        for second in seconds {
-            self.pairs[pair_hash(key | second << 8)] |= 1 << kind;
+        if kind == 0 {
+            self.bytes[first_byte(key)] = 1;
+            return;
         }
-        let bit = map_bit(key);
-        self.map[bit / 64] |= 1 << (bit % 64);
+        self.pairs[pair_hash(key)] |= 1 << kind;
+        let (word, bits) = map_bits(key);
+        self.map[word] |= bits;
     }
 
     /// Adds the phrases that a text contains to `found`. The text keeps its content.
@@ -286,10 +291,12 @@ impl PhraseTable {
     fn find_keys(&self, word: u64) -> u8 {
         let [_, _, four, eight] = KEY_MASKS;
         let has = |key: u64| {
-            let bit = map_bit(key);
-            u8::from(self.map[bit / 64] >> (bit % 64) & 1 != 0)
+            let (word, bits) = map_bits(key);
+            u8::from(self.map[word] & bits == bits)
         };
-        self.pairs[pair_hash(word)] & (3 | has(word & four) << 2 | has(word & eight) << 3)
+        let longer =
+            self.pairs[pair_hash(word)] & (2 | has(word & four) << 2 | has(word & eight) << 3);
+        self.bytes[first_byte(word)] | longer
     }
 
     /// Finds the groups of the first `count` lookups. Returns their number.
@@ -434,14 +441,20 @@ fn word(padded: &[u8], at: usize) -> u64 {
     padded.get(at..).and_then(<[u8]>::first_chunk).map_or(0, |bytes| u64::from_le_bytes(*bytes))
 }
 
+fn first_byte(word: u64) -> usize {
+    usize::from(word.to_le_bytes()[0])
+}
+
 /// The hash of the first two bytes of a word.
 fn pair_hash(word: u64) -> usize {
     usize::try_from(((word & 0xffff) * 0x9e37) >> 8).unwrap_or(0) % PAIRS
 }
 
-/// The bit of a key in the map.
-fn map_bit(key: u64) -> usize {
-    usize::try_from(mix(key) >> 40).unwrap_or(0) % MAP_BITS
+/// The word of a key in the map, and its bits.
+fn map_bits(key: u64) -> (usize, u64) {
+    let hash = mix(key);
+    let word = usize::try_from(hash >> 52).unwrap_or(0) % MAP_WORDS;
+    (word, 1 << (hash >> 46 & 63) | 1 << (hash >> 40 & 63))
 }
 
 #[cfg(test)]
