@@ -10,11 +10,13 @@ use crate::classification::{Classification, Confidence, RunnerUp};
 use crate::failure_facts::FailureFacts;
 use crate::fold::fold;
 use crate::frames::{InnerReply, unwrap};
-use crate::index::{Clause, FULL_MAILBOX, INVALID_RECIPIENT, Index, Scratch};
+use crate::index::{Clause, FULL_MAILBOX, INVALID_RECIPIENT, Index, NO_PHRASE, Scratch};
 use crate::index_builder;
 use crate::outcome::{action, agrees, confidence, unknown};
+use crate::phrase_table::Hit;
 use crate::reply_details;
 use crate::rule::{self, PatternKind, Rule, RuleError};
+use crate::words;
 
 /// The tables of the builtin rules.
 const TABLES: &[(&str, &str)] = &[
@@ -177,6 +179,9 @@ impl Classifier {
         } else {
             self.find_alternatives(&mut best, scratch);
         }
+        if best.hedge != Hedge::Opposite && self.is_doubtful(&best, scratch) {
+            best.hedge = Hedge::Open;
+        }
         if let Some(status) = status {
             self.index.clauses_of_status(status).for_each(|clause| best.offer(clause));
         }
@@ -232,7 +237,7 @@ impl Classifier {
                     {
                         continue;
                     }
-                    if clause.lacks_recipient() && !matches!(subject, Some(1 | 2)) {
+                    if clause.lacks_recipient() {
                         let names = || words.names_recipient(&scratch.folded);
                         let names = *best.names_recipient.get_or_insert_with(names);
                         if !names && matches!(subject, Some(3..)) {
@@ -243,6 +248,23 @@ impl Classifier {
                 best.offer(clause);
             }
         }
+    }
+
+    /// Whether the text doubts that the recipient is invalid, in the same sentence, or asks for a retry: `user unknown, try
+    /// again later`.
+    fn is_doubtful(&self, best: &BestMatch<'_>, scratch: &Scratch) -> bool {
+        let is_invalid = |first: &&Clause| {
+            first.recipient_reason == INVALID_RECIPIENT
+                && first.first != NO_PHRASE
+                && !first.is_certain()
+        };
+        let Some(first) = best.first.filter(is_invalid) else { return false };
+        let (start, end) = (Index::place(first.first, scratch), Index::place(first.last, scratch));
+        let sentence = words::sentence_around(&scratch.folded, start, end);
+        let is_near = |(hedge, _): (Hit, u32)| sentence.contains(&hedge.start());
+        scratch.folded[sentence.clone()].ends_with(b"?")
+            || self.index.marks(PatternKind::Hedge, scratch).any(is_near)
+            || self.index.marks(PatternKind::Temporary, scratch).next().is_some()
     }
 
     /// Decides between alternatives of the text, `no such user or mailbox full`: a full mailbox if one of them is, so that
@@ -381,7 +403,7 @@ enum Hedge {
     None,
     /// Possible causes that are all about an invalid recipient, or all not about the recipient.
     Alike,
-    /// A mailbox that does not exist, or something that no clause describes.
+    /// A mailbox that does not exist, or something that no clause describes; or one that possibly does not exist.
     Open,
     /// Possible causes of which one is about the recipient and one is not, or a full mailbox and an invalid recipient.
     Opposite,

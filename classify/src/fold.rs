@@ -129,7 +129,9 @@ impl<'t> ReplyCodes<'t> {
     /// Whether `text` starts with a second reply, about the order of commands: a server that refuses the recipient
     /// refuses the next command as well.
     fn is_followed_by(&self, text: &[u8]) -> bool {
-        let is_about_order = text.starts_with(b"503 5.") || text.starts_with(NO_VALID_RECIPIENTS);
+        let is_about_order = text.starts_with(b"503 5.")
+            || text.starts_with(b"503-5.")
+            || text.starts_with(NO_VALID_RECIPIENTS);
         is_about_order && self.reply[0] != 0
     }
 }
@@ -324,6 +326,7 @@ fn is_special_network(address: &[u8], after: &[u8]) -> bool {
 /// explanation: `https://postmaster.example.org/case?ip=192.0.2.1`, or after a code of Daum.
 fn is_incidental(before: &[u8]) -> bool {
     before.ends_with(b"relay=[")
+        || before.ends_with(b"connected to ")
         || is_after_exchange(before)
         || is_link(before)
         || is_receiver(before)
@@ -352,8 +355,10 @@ fn is_link(before: &[u8]) -> bool {
 
 /// Whether a text ends with the host name of a receiving server.
 fn is_receiver(before: &[u8]) -> bool {
-    let end =
-        before.iter().rposition(|byte| !matches!(byte, b' ' | b'[' | b'(')).map_or(0, |at| at + 1);
+    let end = before
+        .iter()
+        .rposition(|byte| !matches!(byte, b' ' | b'[' | b'(' | b':'))
+        .map_or(0, |at| at + 1);
     let host = &before[..end];
     let start = host.iter().rposition(|byte| !is_domain_byte(*byte)).map_or(0, |at| at + 1);
     let (before, host) = host.split_at(start);
@@ -520,6 +525,12 @@ mod tests {
             ("550 5.1.1 RUSR 192.0.2.7: no", " 550 5.1.1 rusr \u{1}: no ", false),
             ("550 5.1.1 MUSR 192.0.2.7: no", " 550 5.1.1 musr \u{1}: no ", true),
             ("mx1.example.org [192.0.2.7] no", " mx1.example.org [\u{1}] no ", false),
+            (
+                "no such user (connected to 192.0.2.7 port 25)",
+                " no such user (connected to \u{1} port 25) ",
+                false,
+            ),
+            ("(mx.example.org: 192.0.2.7) unknown", " (mx.example.org: \u{1}) unknown ", false),
             ("see http://example.org/?ip=192.0.2.7", " see http://example.org/?ip=\u{1} ", false),
             ("http://example.org/?ip\n=192.0.2.7", " http://example.org/?ip =\u{1} ", false),
             (

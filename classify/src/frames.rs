@@ -176,7 +176,7 @@ pub(super) fn unwrap(text: &str) -> InnerReply<'_> {
         }
     }
     let Some((at, from)) = start else {
-        let text = text.get(..end).unwrap_or_default();
+        let text = without_log(text.get(..end).unwrap_or_default());
         let inner = without_outer_codes(text);
         let has_frame = inner.len() < text.len();
         return InnerReply { text: inner, has_frame, expired, ..InnerReply::default() };
@@ -193,13 +193,24 @@ pub(super) fn unwrap(text: &str) -> InnerReply<'_> {
     let about_sender = FRAMES.position(FramePosition::Sender, &bytes[..at]).is_some()
         || FRAMES.position(FramePosition::Sender, command.as_bytes()).is_some()
         || reply_code(inner).is_some_and(|code| LOGIN_CODES.contains(&code));
-    InnerReply { text: without_outer_codes(inner), has_frame: true, expired, about_sender }
+    let text = without_log(without_outer_codes(inner));
+    InnerReply { text, has_frame: true, expired, about_sender }
 }
 
 /// A text without the summary that sendmail adds after the replies of the other server.
 fn without_summary(text: &str) -> &str {
     let before = text.trim_end().strip_suffix(SUMMARY);
     before.filter(|before| !before.is_empty()).unwrap_or(text)
+}
+
+/// A reply without what Postfix adds in its log: `User unknown; from=<a@example.com> to=<b@example.org> proto=ESMTP
+/// helo=<mail.example.com>`.
+fn without_log(reply: &str) -> &str {
+    static START: LazyLock<memmem::Finder<'static>> =
+        LazyLock::new(|| memmem::Finder::new("; from=<"));
+    let start = START.find(reply.as_bytes());
+    let log = start.and_then(|at| reply.split_at_checked(at));
+    log.filter(|(_, log)| log.contains(" proto=")).map_or(reply, |(before, _)| before)
 }
 
 /// A reply without the codes that a server puts before another reply: `550 5.0.0 550 5.1.1 no such user`.
@@ -293,6 +304,7 @@ mod tests {
             ("550 5.0.0 551 no", "550 5.0.0 551 no"),
             ("550 5.1.1 no 554 5.0.0 Service unavailable", "550 5.1.1 no "),
             ("554 5.0.0 Service unavailable", "554 5.0.0 Service unavailable"),
+            ("550 no; from=<> to=<b@example.org> proto=ESMTP helo=<a>", "550 no"),
             ("no", "no"),
             ("", ""),
         ] {

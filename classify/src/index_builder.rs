@@ -145,6 +145,7 @@ impl IndexBuilder {
         match rule.kind {
             PatternKind::List
             | PatternKind::Hedge
+            | PatternKind::Temporary
             | PatternKind::Advice
             | PatternKind::Retry
             | PatternKind::Condition

@@ -255,7 +255,7 @@ impl PhraseTable {
         let length = padded.len() - PADDING.len();
         let words = length / LANES + 1;
         let SearchBuffers { inside, lookups, found, longest, spans, .. } = buffers;
-        // a phrase whose start is at the end of the text ends in the words after it
+        // a phrase that starts at the end of the text ends in the words after it
         let inside_words = words + PHRASE_BYTES_MAX.div_ceil(LANES);
         if inside.len() < inside_words {
             let lookups_max = words * LANES;

@@ -26,10 +26,11 @@
 //! | `delay` | an SES delay type |
 //! | `guard` | like `phrase`; marks a text as not about the recipient |
 //! | `list` | like `phrase`; marks the block list that the id names (its cause is `-`, weight 1 if it is no certain list) |
-//! | `hedge` | like `phrase`; marks a text that names possible causes |
+//! | `hedge` | like `phrase`; marks a text that names possible causes; in the sentence of an invalid recipient, no suppression at once |
+//! | `temporary` | like `phrase`; marks a text that asks for a retry: no suppression at once |
 //! | `advice` | like `phrase`; marks the start of advice, which does not outweigh a reason before it |
 //! | `retry` | like `phrase`; a retry delay follows |
-//! | `condition` | a word; what follows it in a sentence other than the first is no reason about the recipient |
+//! | `condition` | a word; what follows it in its sentence is no reason about the recipient |
 //! | `alternative` | a word between alternatives: of a full mailbox and an invalid recipient, the first is reported |
 //! | `recipient` | a word for a recipient; a text without one never suppresses at once because of a phrase without one |
 //!
@@ -66,6 +67,8 @@ pub enum PatternKind {
     List,
     /// Phrase of a text that names possible causes.
     Hedge,
+    /// Phrase of a text that asks for a retry, or states that the failure is temporary.
+    Temporary,
     /// Phrase at the start of advice.
     Advice,
     /// Phrase before a retry delay.
@@ -91,6 +94,7 @@ impl PatternKind {
             "guard" => Self::Guard,
             "list" => Self::List,
             "hedge" => Self::Hedge,
+            "temporary" => Self::Temporary,
             "advice" => Self::Advice,
             "retry" => Self::Retry,
             "condition" => Self::Condition,

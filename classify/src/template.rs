@@ -3,6 +3,9 @@
 /// Greatest length of a word in bytes; longer ones are IDs.
 const WORD_BYTES_MAX: usize = 24;
 
+/// Least length of a hexadecimal number that is an ID.
+const HEXADECIMAL_BYTES_MIN: usize = 6;
+
 /// Replaces email addresses, IP addresses, URL paths, host names, ids, dates and numbers by placeholders such as
 /// `{address}`. Reply codes, enhanced status codes and words stay. The result contains no personal data.
 pub fn template(text: &str) -> String {
@@ -113,6 +116,9 @@ fn masked(part: &str, is_code: bool) -> &str {
             "{n}"
         };
     }
+    if is_hexadecimal_id(bare) {
+        return "{id}";
+    }
     if is_host(bare) {
         return "{host}";
     }
@@ -126,6 +132,15 @@ fn masked(part: &str, is_code: bool) -> &str {
         return "{id}";
     }
     part
+}
+
+/// Whether a word is a hexadecimal number with a letter and a digit, such as the ID of a session: `1a2b3c4d`.
+fn is_hexadecimal_id(word: &str) -> bool {
+    let has = |is: fn(&u8) -> bool| word.bytes().any(|byte| is(&byte));
+    word.len() >= HEXADECIMAL_BYTES_MIN
+        && word.bytes().all(|byte| byte.is_ascii_hexdigit())
+        && has(u8::is_ascii_digit)
+        && has(u8::is_ascii_alphabetic)
 }
 
 fn is_reply_code(part: &str, is_first: bool) -> bool {
@@ -186,6 +201,7 @@ mod tests {
             ("at 2026-11-20 12:30:59 after 840 minutes", "at {time} {time} after {n} minutes"),
             ("from=<a@b.example> to=<>", "from=<{address}> to=<>"),
             ("queued as 4Xyz9T1qkTz3nQ7", "queued as {id}"),
+            ("unknown (session 1a2b3c4d), 08DC2F faced", "unknown (session {id}), {id} faced"),
             ("", ""),
         ] {
             assert_eq!(template(text), expected);

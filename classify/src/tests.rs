@@ -45,7 +45,8 @@ fn samples_of_rules_without_a_cause_show_their_effect() {
                 rule::PatternKind::Hedge => {
                     assert!(found.confidence < Confidence::High, "{sample}");
                 }
-                rule::PatternKind::Condition
+                rule::PatternKind::Temporary
+                | rule::PatternKind::Condition
                 | rule::PatternKind::Alternative
                 | rule::PatternKind::Recipient => {
                     assert_ne!(found.action, Action::Suppress, "{sample}");

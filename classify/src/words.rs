@@ -39,7 +39,9 @@ impl WordSet {
 
     /// Whether a part of a text contains a word.
     fn occurs_in(&self, text: &[u8], part: Range<usize>) -> bool {
-        part.clone().any(|at| self.end_of_word(text, at).is_some_and(|end| end <= part.end))
+        let has_words = |at: &usize| !self.0[usize::from(text[*at])].is_empty();
+        let mut starts = part.clone().filter(has_words);
+        starts.any(|at| self.end_of_word(text, at).is_some_and(|end| end <= part.end))
     }
 
     /// The end of the word that starts at a position.
@@ -83,10 +85,10 @@ impl Words {
         last: Hit,
         mut advice: impl Iterator<Item = usize>,
     ) -> bool {
-        let Some(start) = sentence_start(&text[..first.start()]) else { return false };
-        let before = start..first.start();
+        let start = sentence_start(&text[..first.start()]);
+        let before = start.unwrap_or(0)..first.start();
         self.conditions.occurs_in(text, before.clone())
-            || advice.any(|at| before.contains(&at))
+            || start.is_some() && advice.any(|at| before.contains(&at))
             // the condition follows in Japanese
             || self.conditions.end_of_word(text, last.end()).is_some()
     }
@@ -119,7 +121,8 @@ impl Words {
             return false;
         }
         let rest = text[last.end()..].trim_ascii_start();
-        let rest = rest.strip_prefix("、".as_bytes()).or(rest.strip_prefix(b",")).unwrap_or(rest);
+        let mut commas = ["、".as_bytes(), "，".as_bytes(), b","].into_iter();
+        let rest = commas.find_map(|comma| rest.strip_prefix(comma)).unwrap_or(rest);
         let after = text.len() - rest.trim_ascii_start().len();
         let before = text[..first.start()].trim_ascii_end().len();
         let mut starts = (0..before).rev().take(WORD_BYTES_MAX);
@@ -133,13 +136,24 @@ impl Words {
     }
 }
 
+/// The sentence of phrases, from the first to the last, with its end but not the blank after it.
+pub(super) fn sentence_around(text: &[u8], first: Hit, last: Hit) -> Range<usize> {
+    let start = sentence_start(&text[..first.start()]).unwrap_or(0);
+    // the end can be directly after the last phrase
+    let ends = (last.end() + 1..=text.len()).find(|end| is_sentence_end(&text[..*end]));
+    let end = ends.unwrap_or(text.len());
+    start..start + text[start..end].trim_ascii_end().len()
+}
+
 /// The start of the last sentence of a folded text, if it is not the first.
 fn sentence_start(text: &[u8]) -> Option<usize> {
-    let is_end = |end: &usize| {
-        matches!(text[..*end], [.., b'.' | b';' | b'!' | b'?', b' '] | [.., 0xe3, 0x80, 0x82])
-    };
     // a blank, or the last byte of a Japanese full stop, U+3002
-    memchr::memrchr2_iter(b' ', 0x82, text).map(|at| at + 1).find(is_end)
+    let ends = memchr::memrchr2_iter(b' ', 0x82, text).map(|at| at + 1);
+    ends.into_iter().find(|end| is_sentence_end(&text[..*end]))
+}
+
+fn is_sentence_end(text: &[u8]) -> bool {
+    matches!(text, [.., b'.' | b';' | b'!' | b'?', b' '] | [.., 0xe3, 0x80, 0x82])
 }
 
 /// Whether a character with this first byte in UTF-8 is of a script without blanks between words, such as Chinese or

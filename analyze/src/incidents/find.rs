@@ -187,7 +187,7 @@ fn mark(
     let mut all: Vec<ProviderIncident> = found.iter().map(report).collect();
     all.sort();
     let mut incidents = Incidents { all, bounces: IncidentBounces::new() };
-    evidence.mark(&bounces.all, &found, |message, recipient| {
+    evidence.mark(bounces, &found, |message, recipient| {
         incidents.bounces.entry(message).or_default().insert(recipient.to_owned());
     });
     incidents

@@ -303,12 +303,13 @@ impl FailureEvidence {
     /// result of [`Self::hard_bounces`].
     pub(crate) fn mark(
         &mut self,
-        bounces: &[HardBounce],
+        bounces: &HardBounces,
         incidents: &[Incident],
         mut each: impl FnMut(u64, &str),
     ) {
-        let index = IncidentIndex::new(incidents);
-        for one in bounces {
+        let HardBounces { all, texts } = bounces;
+        let index = IncidentIndex::new(incidents, all, texts);
+        for one in all {
             if let Some(incident) = index.incident_of(one)
                 && let Some(bounce) = self.bounces.get_mut(one.address, one.bounce)
             {

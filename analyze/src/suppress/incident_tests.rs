@@ -57,6 +57,17 @@ fn incident_needs_addresses_of_one_provider_with_earlier_deliveries() {
     assert_eq!(found(&many), []);
 }
 
+/// One text differs in a word.
+#[test]
+fn bounce_with_a_text_like_that_of_an_incident_is_on_hold() {
+    let mut events = outage(0, 21, "a.example", 10);
+    let session = bounced("hard", "Permanent", "smtp; 550 5.1.1 (x20@a.example) user unknown");
+    events[41].3 = session;
+    let list = listed(&events);
+    assert_eq!(list.incidents.len(), 1);
+    assert_eq!((list.addresses.len(), list.on_hold.len()), (0, 21));
+}
+
 #[test]
 fn address_in_an_incident_is_on_hold_if_it_is_the_only_requested_one() {
     let store = store(&outage(0, 20, "a.example", 10));

@@ -31,8 +31,10 @@ const ROUND_8_SERVERS: &str = include_str!("../../../fixtures/causes/texts_round
 const ROUND_9_TUNING: &str = include_str!("../../../fixtures/causes/texts_round_9_tuning.tsv");
 const ROUND_9_MEASURING: &str =
     include_str!("../../../fixtures/causes/texts_round_9_measuring.tsv");
-
 const ROUND_10: &str = include_str!("../../../fixtures/causes/texts_round_10.tsv");
+const ROUND_11_TUNING: &str = include_str!("../../../fixtures/causes/texts_round_11_tuning.tsv");
+const ROUND_11_MEASURING: &str =
+    include_str!("../../../fixtures/causes/texts_round_11_measuring.tsv");
 
 /// Texts that do not prove that a mailbox does not exist: kind, text.
 const NOT_AT_ONCE: &str = include_str!("../../../fixtures/causes/not_at_once.tsv");
@@ -140,7 +142,7 @@ fn sender_faults() -> Vec<(&'static str, LabelledText<'static>)> {
 }
 
 /// The files of texts that were collected to measure the rules, or to tune them.
-const MEASUREMENTS: [&str; 15] = [
+const MEASUREMENTS: [&str; 17] = [
     TUNING,
     MEASURING,
     ROUND_2,
@@ -156,6 +158,8 @@ const MEASUREMENTS: [&str; 15] = [
     ROUND_9_TUNING,
     ROUND_9_MEASURING,
     ROUND_10,
+    ROUND_11_TUNING,
+    ROUND_11_MEASURING,
 ];
 
 /// All texts with a cause.
