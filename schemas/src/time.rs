@@ -1,6 +1,8 @@
 //! Timestamps in all formats that AWS services write, days and durations. A time is in milliseconds since 1970-01-01
 //! UTC.
 
+use std::borrow::Cow;
+
 use chrono::{DateTime, NaiveDate, NaiveDateTime, Utc};
 
 /// Milliseconds of one day.
@@ -9,9 +11,10 @@ pub const DAY_MS: i64 = 86_400_000;
 /// Plausible times of an event: 2000 to 2200. Other values are not timestamps.
 const PLAUSIBLE_MS: std::ops::Range<i64> = 946_684_800_000..7_258_118_400_000;
 
-/// Parses a timestamp: RFC 3339 with `T` or a space, with or without fraction and zone (default: UTC), RFC 2822, a
-/// date, the forms of web server logs and of Go, or seconds, milliseconds, microseconds or nanoseconds since 1970. Fractions of a millisecond are truncated. `None` if the time is not in
-/// the years 2000 to 2199.
+/// Parses a timestamp: RFC 3339 with `T` or a space, with or without seconds, fraction and zone (default: UTC), the basic
+/// format of ISO 8601, RFC 2822, a date, the forms of web server logs, of Go and of Java, or seconds, milliseconds,
+/// microseconds or nanoseconds since 1970. Fractions of a millisecond are truncated. `None` if the time is not in the
+/// years 2000 to 2199.
 pub fn parse_ms(text: &str) -> Option<i64> {
     let text = text.trim();
     let ms = parse_common(text.as_bytes())
@@ -52,18 +55,27 @@ fn digits(text: &[u8]) -> Option<u32> {
     })
 }
 
-/// Formats with a zone that is not valid in RFC 3339.
-const ZONED: [&str; 6] = [
-    "%Y-%m-%dT%H:%M:%S%.f %z",
-    "%Y-%m-%d %H:%M:%S%.f %z",
-    "%Y-%m-%dT%H:%M:%S%.f%z",
-    "%Y-%m-%d %H:%M:%S%.f%z",
-    "%a, %d %b %Y %H:%M:%S %z",
-    "%d/%b/%Y:%H:%M:%S %z",
+/// Maximum length of a time, bytes.
+const TEXT_BYTES_MAX: usize = 64;
+
+/// Formats of dates and times, without the zone.
+const FORMATS: [&str; 9] = [
+    "%Y-%m-%dT%H:%M:%S%.f",
+    "%Y-%m-%d %H:%M:%S%.f",
+    "%Y/%m/%d %H:%M:%S%.f",
+    "%Y-%m-%dT%H:%M",
+    "%Y-%m-%d %H:%M",
+    "%Y%m%dT%H%M%S%.f",
+    "%d/%b/%Y:%H:%M:%S",
+    "%a, %d %b %Y %H:%M:%S",
+    "%d %b %Y %H:%M:%S",
 ];
 
 /// Parses all formats except RFC 3339.
 fn parse_other(text: &str) -> Option<i64> {
+    if text.len() > TEXT_BYTES_MAX || !text.contains(|c: char| c.is_ascii_digit()) {
+        return None;
+    }
     // up to the year 5138 seconds have at most 11 digits, milliseconds 14, and microseconds 17; from 1973 milliseconds
     // have at least 12, microseconds 15, and nanoseconds 18
     if let Ok(number) = text.parse::<i64>() {
@@ -81,23 +93,57 @@ fn parse_other(text: &str) -> Option<i64> {
         )]
         return Some(if number.abs() < 1e11 { number * 1000.0 } else { number } as i64);
     }
-    let text = text.trim_end_matches(" UTC");
-    ZONED
-        .iter()
-        .find_map(|format| DateTime::parse_from_str(text, format).ok())
-        .map(|time| time.timestamp_millis())
-        .or_else(|| {
-            ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f", "%Y/%m/%d %H:%M:%S%.f"]
-                .iter()
-                .find_map(|format| {
-                    NaiveDateTime::parse_from_str(text.trim_end_matches('Z'), format).ok()
-                })
-                .map(|time| time.and_utc().timestamp_millis())
-        })
-        .or_else(|| {
-            let date = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?;
-            Some(date.and_hms_opt(0, 0, 0)?.and_utc().timestamp_millis())
-        })
+    // Java writes the name of the zone after its offset
+    let named = text.strip_suffix(']').and_then(|text| text.split_once('['));
+    let (time, offset) = split_zone(named.map_or(text, |(time, _)| time));
+    if offset.is_none() && named.is_some() {
+        return None;
+    }
+    let time = decimal_point(time);
+    let local = FORMATS.iter().find_map(|form| NaiveDateTime::parse_from_str(&time, form).ok());
+    let local = local.or_else(|| {
+        let date = NaiveDate::parse_from_str(&time, "%Y-%m-%d").ok();
+        date.filter(|_| offset.is_none())?.and_hms_opt(0, 0, 0)
+    });
+    Some(local?.and_utc().timestamp_millis() - offset.unwrap_or_default())
+}
+
+/// Splits a time into the part before its zone, and the offset of the zone in milliseconds: `UTC`, `GMT`, `UT`, `Z`, or
+/// a sign and two or four digits of hours and minutes.
+fn split_zone(text: &str) -> (&str, Option<i64>) {
+    if let Some(time) =
+        ["UTC", "GMT", "UT", "Z", "z"].iter().find_map(|zone| text.strip_suffix(zone))
+    {
+        return (time.trim_end(), Some(0));
+    }
+    // the sign of an offset follows the time of day, a hyphen of a date does not
+    let Some(sign) = text
+        .rfind(['+', '-'])
+        .filter(|at| text.get(..*at).is_some_and(|time| time.contains(':') || time.contains('T')))
+    else {
+        return (text, None);
+    };
+    let (time, zone) = text.split_at(sign);
+    let numbers: String = zone.chars().skip(1).filter(|c| *c != ':').collect();
+    let (hours, minutes) = numbers.split_at_checked(2).unwrap_or_default();
+    let minutes = if minutes.is_empty() { "00" } else { minutes };
+    let (Some(hours @ 0..24), Some(minutes @ 0..60)) =
+        (digits(hours.as_bytes()), digits(minutes.as_bytes()))
+    else {
+        return (text, None);
+    };
+    let offset = i64::from(hours * 60 + minutes) * 60_000;
+    (time.trim_end(), Some(if zone.starts_with('-') { -offset } else { offset }))
+}
+
+/// Replaces the comma before a fraction by a point.
+fn decimal_point(time: &str) -> Cow<'_, str> {
+    match time.rsplit_once(',') {
+        Some((head, fraction)) if fraction.starts_with(|c: char| c.is_ascii_digit()) => {
+            Cow::Owned(format!("{head}.{fraction}"))
+        }
+        _ => Cow::Borrowed(time),
+    }
 }
 
 /// The time in an SES message ID: four characters, then 12 hex digits of milliseconds since 1970. AWS does not document
@@ -172,12 +218,39 @@ mod tests {
             ("2023/02/01 15:12:55", "2023-02-01T15:12:55.000Z"),
             ("01/Feb/2023:16:12:55 +0100", "2023-02-01T15:12:55.000Z"),
             ("Wed, 01 Feb 2023 15:12:55 +0000", "2023-02-01T15:12:55.000Z"),
+            ("Wed, 01 Feb 2023 15:12:55 GMT", "2023-02-01T15:12:55.000Z"),
+            ("Wed, 1 Feb 2023 15:12:55 UT", "2023-02-01T15:12:55.000Z"),
+            ("1 Feb 2023 10:12:55 -0500", "2023-02-01T15:12:55.000Z"),
+            ("2023-02-01T15:12:55,826Z", "2023-02-01T15:12:55.826Z"),
+            ("2023-02-01 15:12:55,826+0000", "2023-02-01T15:12:55.826Z"),
+            ("2023-02-01 16:12:55.826+01", "2023-02-01T15:12:55.826Z"),
+            ("2023-02-01 09:42:55 -05:30", "2023-02-01T15:12:55.000Z"),
+            ("20230201T151255Z", "2023-02-01T15:12:55.000Z"),
+            ("20230201T151255.826-0000", "2023-02-01T15:12:55.826Z"),
+            ("2023-02-01 15:12:55 UTC", "2023-02-01T15:12:55.000Z"),
+            ("2023-02-01T15:12:55UTC", "2023-02-01T15:12:55.000Z"),
+            ("2023-02-01T15:12Z", "2023-02-01T15:12:00.000Z"),
+            ("2023-02-01 15:12", "2023-02-01T15:12:00.000Z"),
+            ("2023-02-01T15:12Z[UTC]", "2023-02-01T15:12:00.000Z"),
+            ("2023-02-01T16:12:55+01:00[Europe/Berlin]", "2023-02-01T15:12:55.000Z"),
+            ("2023-02-01", "2023-02-01T00:00:00.000Z"),
         ] {
             assert_eq!(parse_ms(text).map(format_ms).as_deref(), Some(expected), "{text}");
         }
-        for text in
-            ["", "soon", "2023-13-01T00:00:00Z", "9999-01-01T00:00:00Z", "1", "1e300", "NaN"]
-        {
+        for text in [
+            "",
+            "soon",
+            "2023-13-01T00:00:00Z",
+            "9999-01-01T00:00:00Z",
+            "1",
+            "1e300",
+            "NaN",
+            "2023-02-01T15:12[Europe/Berlin]",
+            "2023-02-01+00",
+            "15:12:55",
+            "2023-02-01T15:12:55+24",
+            "Tue, 01 Feb 2023 15:12:55 GMT",
+        ] {
             assert_eq!(parse_ms(text), None, "{text}");
         }
     }

@@ -138,9 +138,37 @@ impl Text<'_> {
     }
 }
 
-struct TextVisitor;
+/// A time as text. An object of `MongoDB` (`{"$date": ...}`) is read as its value; an array or another object as a text that
+/// is not a time, so that it is not taken as missing.
+#[derive(Debug, Default)]
+pub struct TimeText<'a>(pub Text<'a>);
 
-impl<'de> Visitor<'de> for TextVisitor {
+impl TimeText<'_> {
+    /// The text; `None` if it is missing.
+    pub fn get(&self) -> Option<&str> {
+        self.0.get()
+    }
+}
+
+impl MergeField for TimeText<'_> {
+    fn merge(&mut self, value: Self) {
+        self.0.merge(value.0);
+    }
+    fn is_missing(&self) -> bool {
+        self.0.is_missing()
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for TimeText<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(TextVisitor::<true>).map(TimeText)
+    }
+}
+
+/// Reads a [`Text`]; with `IS_TIME` that of a [`TimeText`].
+struct TextVisitor<const IS_TIME: bool>;
+
+impl<'de, const IS_TIME: bool> Visitor<'de> for TextVisitor<IS_TIME> {
     type Value = Text<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -171,16 +199,27 @@ impl<'de> Visitor<'de> for TextVisitor {
         Ok(Text(None))
     }
     fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Self::Value, A::Error> {
-        skip_seq(seq).map(|()| Text(None))
+        skip_seq(seq).map(|()| Text(IS_TIME.then_some(Cow::Borrowed("[]"))))
     }
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
-        skip_map(map).map(|()| Text(None))
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        if !IS_TIME {
+            return skip_map(map).map(|()| Text(None));
+        }
+        let mut text = Text(Some(Cow::Borrowed("{}")));
+        while let Some(key) = map.next_key::<Text<'de>>()? {
+            let TimeText(value) = map.next_value()?;
+            let key = key.get().unwrap_or_default();
+            if similar_key(key, &["$date", "$numberLong"]).is_some() {
+                text.merge(value);
+            }
+        }
+        Ok(text)
     }
 }
 
 impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(TextVisitor)
+        deserializer.deserialize_any(TextVisitor::<false>)
     }
 }
 
@@ -249,11 +288,13 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for TextOrObjectVisitor<T> {
         f.write_str("any value")
     }
     fn visit_borrowed_str<E: Error>(self, value: &'de str) -> Result<Self::Value, E> {
-        let text = TextVisitor.visit_borrowed_str(value)?;
+        let text = TextVisitor::<false>.visit_borrowed_str(value)?;
         Ok(TextOrObject { text, object: Object::default() })
     }
     fn visit_str<E: Error>(self, value: &str) -> Result<Self::Value, E> {
-        TextVisitor.visit_str(value).map(|text| TextOrObject { text, object: Object::default() })
+        TextVisitor::<false>
+            .visit_str(value)
+            .map(|text| TextOrObject { text, object: Object::default() })
     }
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
         let object = ObjectVisitor(PhantomData).visit_map(map)?;

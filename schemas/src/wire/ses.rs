@@ -9,13 +9,13 @@ use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
-use crate::wire::lenient::{List, MergeField, Text, scalars_as_default, wire_object};
+use crate::wire::lenient::{List, MergeField, Text, TimeText, scalars_as_default, wire_object};
 
 wire_object! {
     /// The object `mail`: the message of an event.
     pub struct Mail<'a> {
         /// Time at which SES accepted the message.
-        pub timestamp: Text<'a> = "timestamp",
+        pub timestamp: TimeText<'a> = "timestamp",
         /// Message ID of SES.
         pub message_id: Text<'a> = "messageId",
         /// Envelope sender, sometimes with a display name.
@@ -38,7 +38,7 @@ wire_object! {
     /// The detail object of any event: `bounce`, `complaint`, `delivery`, `deliveryDelay`, ...
     pub struct Detail<'a> {
         /// Time of the event.
-        pub timestamp: Text<'a> = "timestamp",
+        pub timestamp: TimeText<'a> = "timestamp",
         /// ID of the feedback report.
         pub feedback_id: Text<'a> = "feedbackId",
         /// `Permanent`, `Transient`, `Undetermined`.
@@ -63,7 +63,7 @@ wire_object! {
         /// Reason of a delay: `MailboxFull`, ...
         pub delay_type: Text<'a> = "delayType",
         /// Time at which SES stops trying.
-        pub expiration_time: Text<'a> = "expirationTime",
+        pub expiration_time: TimeText<'a> = "expirationTime",
         /// Reason of a reject.
         pub reason: Text<'a> = "reason",
         /// Error of a rendering failure.
