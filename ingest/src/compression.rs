@@ -1,9 +1,20 @@
-//! Compression formats of files and payloads, by their first bytes.
+//! Compression formats and UTF-16 in files and payloads, by their first bytes.
 
 use std::io::{BufRead, Read};
 
 const GZIP: &[u8] = &[0x1f, 0x8b];
 const ZSTD: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
+
+/// Whether JSON or text that starts with `head` is UTF-16, with or without a byte order mark.
+pub(crate) fn is_utf16(head: &[u8]) -> bool {
+    matches!(
+        head,
+        [0xff, 0xfe, ..]
+            | [0xfe, 0xff, ..]
+            | [b'{' | b'[' | b'"', 0, ..]
+            | [0, b'{' | b'[' | b'"', ..]
+    )
+}
 
 /// A compression format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

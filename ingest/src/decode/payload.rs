@@ -7,7 +7,7 @@ use base64::alphabet;
 use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
 
-use crate::compression::CompressionFormat;
+use crate::compression::{CompressionFormat, is_utf16};
 use crate::decode::outcome::{QuarantineReason, Rejection};
 
 /// Maximum size of a decompressed payload, including the payloads that contain it, bytes.
@@ -47,10 +47,8 @@ pub(super) fn unpack(
     outer_bytes: usize,
 ) -> Result<Vec<u8>, Rejection> {
     let bytes = decode(encoded).map_err(|error| bad_payload(format!("not base64: {error}")))?;
-    if compression == Compression::Gzip || is_compressed(&bytes) {
-        return decompress(&bytes, outer_bytes);
-    }
-    Ok(bytes)
+    let is_compressed = compression == Compression::Gzip || is_compressed(&bytes);
+    if is_compressed { decompress(&bytes, outer_bytes) } else { not_utf16(bytes) }
 }
 
 /// Unpacks a text that is a document in base64; `None` if it is not. The decoded bytes must be
@@ -68,8 +66,20 @@ pub(super) fn unpack_text(text: &str, outer_bytes: usize) -> Option<Result<Vec<u
     if is_compressed(&bytes) {
         return Some(decompress(&bytes, outer_bytes));
     }
+    if is_utf16(&bytes) {
+        return Some(not_utf16(bytes));
+    }
     let is_readable = |text: &str| !text.contains(|c: char| c.is_control() && !c.is_whitespace());
     std::str::from_utf8(&bytes).is_ok_and(is_readable).then_some(Ok(bytes))
+}
+
+/// The bytes in a JSON array of numbers; `None` if it contains anything else.
+pub(super) fn byte_array(text: &str) -> Option<Vec<u8>> {
+    let first = text.strip_prefix('[')?.trim_start();
+    if !first.starts_with(|c: char| c.is_ascii_digit()) {
+        return None;
+    }
+    serde_json::from_str(text).ok()
 }
 
 /// Decodes base64: standard or URL-safe, with or without padding and line ends.
@@ -93,7 +103,23 @@ fn is_zlib(bytes: &[u8]) -> bool {
     ZLIB.iter().any(|magic| bytes.starts_with(magic))
 }
 
+/// Decompresses, up to twice: a writer may compress what is compressed already.
 fn decompress(bytes: &[u8], outer_bytes: usize) -> Result<Vec<u8>, Rejection> {
+    let content = decompress_once(bytes, outer_bytes)?;
+    if CompressionFormat::of(&content).is_some() {
+        return not_utf16(decompress_once(&content, outer_bytes + content.len())?);
+    }
+    not_utf16(content)
+}
+
+fn not_utf16(bytes: Vec<u8>) -> Result<Vec<u8>, Rejection> {
+    if is_utf16(&bytes) {
+        return Err(bad_payload("UTF-16 text is not supported".to_owned()));
+    }
+    Ok(bytes)
+}
+
+fn decompress_once(bytes: &[u8], outer_bytes: usize) -> Result<Vec<u8>, Rejection> {
     let failed = |error: std::io::Error| bad_payload(format!("not compressed data: {error}"));
     let reader: Box<dyn Read + '_> = if is_zlib(bytes) {
         Box::new(flate2::bufread::ZlibDecoder::new(bytes))

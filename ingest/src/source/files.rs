@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::compression::CompressionFormat;
+use crate::compression::{CompressionFormat, is_utf16};
 use crate::decode::csv_rows;
 use crate::decode::documents::{SPANS_MAX, Splitter, split_some};
 use crate::source::delivery::{Delivery, QuarantineLimit};
@@ -16,6 +16,8 @@ use crate::telemetry::metrics::Telemetry;
 
 /// Maximum length of the header of a CSV file, bytes.
 const CSV_HEADER_BYTES_MAX: u64 = 1024;
+/// Maximum number of compressions around the content.
+const COMPRESSIONS_MAX: usize = 2;
 /// Size of a read and of a delivery, bytes.
 const CHUNK_BYTES: usize = 256 * 1024;
 
@@ -250,33 +252,32 @@ fn read_some(input: &mut impl Read, buffer: &mut [u8]) -> std::io::Result<usize>
 
 /// A reader of the uncompressed content. The first bytes decide the format; the file name is ignored.
 fn decompressed(reader: impl Read + 'static, origin: &str) -> Result<Box<dyn Read>, FileError> {
-    // reads of CHUNK_BYTES are larger than this buffer and therefore bypass it
-    let mut reader = BufReader::with_capacity(CHUNK_BYTES / 4, reader);
     let read = |source| FileError::Read { origin: origin.to_owned(), at: 0, source };
-    let head = reader.fill_buf().map_err(read)?;
-    let is = |magic: &[u8]| head.starts_with(magic);
-    let unsupported = if is(b"PAR1") {
-        Some("a Parquet file")
-    } else if is(b"PK\x03\x04") {
-        Some("a zip archive")
-    } else if is(b"\xff\x06\x00\x00sNaPpY") {
-        Some("compressed with snappy")
-    } else if is(b"ORC") {
-        Some("an ORC file")
-    } else if is(b"BZh") {
-        Some("compressed with bzip2")
-    } else if is(&[0xff, 0xfe]) || is(&[0xfe, 0xff]) {
-        Some("UTF-16 text")
-    } else {
-        None
-    };
-    if let Some(format) = unsupported {
-        return Err(FileError::Format { origin: origin.to_owned(), format });
+    // reads of CHUNK_BYTES are larger than this buffer and therefore bypass it
+    let mut reader = BufReader::with_capacity(CHUNK_BYTES / 4, Box::new(reader) as Box<dyn Read>);
+    for _ in 0..COMPRESSIONS_MAX {
+        let head = reader.fill_buf().map_err(read)?;
+        let Some(format) = CompressionFormat::of(head) else { break };
+        let decoder = format.decoder(reader).map_err(read)?;
+        reader = BufReader::with_capacity(CHUNK_BYTES / 4, decoder);
     }
-    match CompressionFormat::of(head) {
-        Some(format) => format.decoder(reader).map_err(read),
+    match unsupported_format(reader.fill_buf().map_err(read)?) {
+        Some(format) => Err(FileError::Format { origin: origin.to_owned(), format }),
         None => Ok(Box::new(reader)),
     }
+}
+
+/// The format of content that starts with `head`, if it is known and not supported.
+fn unsupported_format(head: &[u8]) -> Option<&'static str> {
+    let formats: [(&[u8], &str); 5] = [
+        (b"PAR1", "a Parquet file"),
+        (b"PK\x03\x04", "a zip archive"),
+        (b"\xff\x06\x00\x00sNaPpY", "compressed with snappy"),
+        (b"ORC", "an ORC file"),
+        (b"BZh", "compressed with bzip2"),
+    ];
+    let known = formats.iter().find(|(magic, _)| head.starts_with(magic));
+    known.map(|(_, format)| *format).or_else(|| is_utf16(head).then_some("UTF-16 text"))
 }
 
 /// Counts the bytes that are read from `inner`.
