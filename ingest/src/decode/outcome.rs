@@ -27,6 +27,10 @@ bouncewatch_schemas::text_enum! {
         NotAMailEvent = "not_a_mail_event",
         /// An S3 event other than the creation of an object with content.
         OtherObjectEvent = "other_object_event",
+        /// An action line of the bulk API of `OpenSearch`: the document is on the next line.
+        OpenSearchAction = "opensearch_action",
+        /// A time beside an event in an array, such as `["1795770006000000000", "{...}"]` of Loki.
+        TimeOnly = "time_only",
     }
 }
 
@@ -81,6 +85,12 @@ impl Rejection {
     pub fn new(reason: QuarantineReason, detail: impl Into<String>) -> Self {
         Self { reason, detail: detail.into() }
     }
+
+    /// Whether a document was rejected because it is not a mail event.
+    pub(super) fn is_not_a_mail_event(&self) -> bool {
+        use QuarantineReason::{BadPayload, NotAnEvent, NotJson};
+        matches!(self.reason, NotAnEvent | NotJson | BadPayload)
+    }
 }
 
 #[cfg(test)]
@@ -90,7 +100,7 @@ mod tests {
     #[test]
     fn all_contains_each_variant_in_order_with_a_distinct_text() {
         // the macro builds ALL from the variants; the last discriminants show that none is missing
-        assert_eq!(IgnoreReason::ALL.len(), IgnoreReason::OtherObjectEvent as usize + 1);
+        assert_eq!(IgnoreReason::ALL.len(), IgnoreReason::TimeOnly as usize + 1);
         assert_eq!(QuarantineReason::ALL.len(), QuarantineReason::Panicked as usize + 1);
         for reason in IgnoreReason::ALL {
             assert_eq!(IgnoreReason::parse(reason.as_str()), Some(*reason));

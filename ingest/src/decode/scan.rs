@@ -77,6 +77,10 @@ fn scan_text(bytes: &[u8]) -> Scan {
     let line_end = |from: usize| memchr::memchr(b'\n', &bytes[from..]).map(|offset| from + offset);
     let Some(end) = line_end(0) else { return Scan::Unfinished };
     let Some(object) = memchr::memchr(b'{', &bytes[..end]) else { return Scan::Complete(end) };
+    // in a quoted string, the quotes of an object are escaped
+    if bytes[object + 1..].starts_with(b"\\") {
+        return Scan::Complete(end);
+    }
     match scan_object(&bytes[object..]) {
         Scan::Complete(length) if object + length > end => {
             line_end(object + length).map_or(Scan::Complete(object + length), Scan::Complete)

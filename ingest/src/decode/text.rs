@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 
 use bouncewatch_schemas::time::parse_ms;
+use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use crate::decode::csv_rows;
 use crate::decode::outcome::IgnoreReason;
@@ -45,6 +47,9 @@ pub(super) fn form_of(text: &str) -> TextForm<'_> {
     if text.starts_with("Successfully validated SNS topic") {
         return TextForm::Notice(IgnoreReason::SnsTopicValidated);
     }
+    if parse_ms(text).is_some() {
+        return TextForm::Notice(IgnoreReason::TimeOnly);
+    }
     if csv_rows::is_header_line(text) {
         return TextForm::Notice(IgnoreReason::CsvHeader);
     }
@@ -52,7 +57,7 @@ pub(super) fn form_of(text: &str) -> TextForm<'_> {
         return csv_row(fields);
     }
     if let Some((prefix, document)) = logged_json(text) {
-        return TextForm::Line { logged_at: time_in(prefix), document: Cow::Borrowed(document) };
+        return TextForm::Line { logged_at: time_in(prefix), document };
     }
     if is_lambda_line(text) {
         return TextForm::Notice(IgnoreReason::LambdaPlatformLog);
@@ -72,29 +77,48 @@ fn csv_row(fields: Vec<Cow<'_, str>>) -> TextForm<'_> {
 }
 
 /// Splits a log line into its prefix (time, level, request ID) and the JSON object or array after
-/// it.
-fn logged_json(text: &str) -> Option<(&str, &str)> {
-    let is_object = |(_, rest): &(&str, &str)| {
-        rest.strip_prefix('{').is_some_and(|fields| fields.trim_start().starts_with('"'))
+/// it. The object can be a quoted string, and text can follow it.
+fn logged_json(text: &str) -> Option<(&str, Cow<'_, str>)> {
+    let is_object = |(before, rest): &(&str, &str)| {
+        is_quoted(before, rest)
+            || rest.strip_prefix('{').is_some_and(|fields| fields.trim_start().starts_with('"'))
     };
     let mut braces = text.match_indices('{').map(|(at, _)| text.split_at(at)).take(BRACES_MAX);
-    let (before, _) = braces.find(is_object)?;
+    let (before, rest) = braces.find(is_object)?;
+    if is_quoted(before, rest) {
+        let prefix = before.strip_suffix('"')?;
+        return Some((prefix, Cow::Owned(first_value(text.strip_prefix(prefix)?)?)));
+    }
     let prefix = before.trim_end();
     let prefix = prefix.strip_suffix('[').unwrap_or(prefix);
-    let document = text.strip_prefix(prefix)?.trim();
-    (!prefix.is_empty() && document.ends_with(['}', ']'])).then_some((prefix, document))
+    let document = text.strip_prefix(prefix).filter(|_| !prefix.is_empty())?.trim();
+    let document = if document.ends_with(['}', ']']) {
+        document
+    } else {
+        first_value::<&RawValue>(document)?.get()
+    };
+    Some((prefix, Cow::Borrowed(document)))
+}
+
+/// Whether `before` ends with the quote of a string that contains the object in `rest`: its quotes are escaped.
+fn is_quoted(before: &str, rest: &str) -> bool {
+    before.ends_with('"') && rest.starts_with("{\\")
+}
+
+/// The JSON value at the start of a text.
+fn first_value<'a, T: Deserialize<'a>>(text: &'a str) -> Option<T> {
+    serde_json::Deserializer::from_str(text).into_iter().next()?.ok()
 }
 
 /// The time in the prefix of a log line: one word, or a date and a time in two words.
 fn time_in(prefix: &str) -> Option<i64> {
     let is_mark = |c: char| matches!(c, '[' | ']' | '(' | ')' | '"' | ',' | ';' | '|');
-    let words: Vec<&str> =
-        prefix.split_whitespace().map(|word| word.trim_matches(is_mark)).collect();
-    // Python writes a comma before milliseconds
-    let parse = |text: &str| parse_ms(&text.replace(',', "."));
+    // the last part of a word in logfmt: `time=2026-11-18T09:00:00Z`
+    let words = prefix.split_whitespace().filter_map(|word| word.rsplit('=').next());
+    let words: Vec<&str> = words.map(|word| word.trim_matches(is_mark)).collect();
     (0..words.len()).find_map(|at| {
-        let pair = words.get(at + 1).and_then(|next| parse(&format!("{} {next}", words[at])));
-        pair.or_else(|| parse(words[at]))
+        let pair = words.get(at + 1).and_then(|next| parse_ms(&format!("{} {next}", words[at])));
+        pair.or_else(|| parse_ms(words[at]))
     })
 }
 
@@ -131,7 +155,7 @@ mod tests {
                 assert_eq!((logged_at, found.as_ref()), (expected, document.trim()), "{text}");
             }
         }
-        for text in ["text", "text {\"a\":1} text", "{}", "text {a}"] {
+        for text in ["text", "text {\"a\":1 text", "{}", "text {a}", "text \"{\\\"a"] {
             assert!(matches!(form_of(text), TextForm::Other), "{text}");
         }
     }
@@ -141,6 +165,7 @@ mod tests {
         for (text, reason) in [
             ("START RequestId: 8f5d Version: $LATEST", IgnoreReason::LambdaPlatformLog),
             ("2026-11-18T09:00:00.000Z END RequestId: 8f5d", IgnoreReason::LambdaPlatformLog),
+            ("1795770006000000000", IgnoreReason::TimeOnly),
             ("@timestamp,@message", IgnoreReason::CsvHeader),
             ("\"@log\",\"@message\"", IgnoreReason::CsvHeader),
         ] {
