@@ -97,21 +97,28 @@ fn unwrap_object(
     context: DecodeContext<'_>,
     sink: &mut impl Sink,
 ) -> Result<(), Rejection> {
+    use QuarantineReason::{NotAnEvent, NotJson, UnknownKind};
     let rejection = match unwrap_envelope(envelope, context, sink) {
         Ok(()) => return Ok(()),
         Err(rejection) => rejection,
     };
-    let is_unknown =
-        matches!(rejection.reason, QuarantineReason::NotAnEvent | QuarantineReason::UnknownKind);
-    if !is_unknown {
+    if !matches!(rejection.reason, NotAnEvent | NotJson | UnknownKind) {
         return Err(rejection);
+    }
+    if let Some(lists) = shapes::records_by_queue(text) {
+        let records = lists.iter().flat_map(|list| &list.0);
+        return try_all(records.map(|record| unwrap_record(record, context, sink)));
     }
     if let Some(plain) = dynamodb::plain_json(text) {
         return unwrap_text(&plain, context, sink);
     }
-    let member = shapes::is_unknown(envelope).then(|| shapes::only_member_with_mail(text));
-    match member.flatten() {
-        Some(member) => unwrap_raw(member, context, sink).map_err(|_| rejection),
+    match shapes::unread_member_with_mail(envelope, text) {
+        Some(member) => unwrap_raw(member, log_lines::with_times(envelope, context), sink)
+            .map_err(|_| rejection),
+        None if shapes::is_bulk_action(text) => {
+            sink.ignored(IgnoreReason::OpenSearchAction);
+            Ok(())
+        }
         None => Err(rejection),
     }
 }
@@ -131,6 +138,10 @@ fn unwrap_non_object(
     if text.starts_with('[') {
         if text.chars().all(|c| matches!(c, '[' | ']' | ',') || c.is_ascii_whitespace()) {
             return Err(Rejection::new(QuarantineReason::NotAnEvent, "it contains no document"));
+        }
+        // journald writes a text as an array of bytes if it has control characters
+        if let Some(bytes) = payload::byte_array(text) {
+            return decode_payload(&bytes, context, sink);
         }
         return decode_documents(text.as_bytes(), context, sink);
     }
@@ -257,9 +268,7 @@ fn unwrap_envelope(
                 .map(|row| unwrap_log_line(&log_lines::from_query(&row.0, context)?, sink)),
         );
     }
-    let times = [&envelope.arrival_time, &envelope.timestamp, &envelope.time];
-    let context =
-        times.iter().rev().fold(context, |context, time| context.with_envelope_time(time));
+    let context = log_lines::with_times(envelope, context);
     if !envelope.records.0.is_empty() {
         return try_all(
             envelope.records.0.iter().map(|record| unwrap_record(record, context, sink)),
@@ -268,37 +277,41 @@ fn unwrap_envelope(
     if let Some(body) = envelope.body.0 {
         return unwrap_raw(body, context, sink);
     }
-    if envelope.event.object.0.is_some() {
+    if envelope.event.object.0.as_ref().is_some_and(|event| event.event_name.0.is_some()) {
         return normalise::workmail_rows(envelope, context, sink);
     }
     unwrap_container(envelope, context, sink)
 }
 
-/// Unwraps an envelope with no metadata except a time, which `context` has.
+/// Unwraps an envelope with no metadata except a time, which `context` has. Log shippers write objects under the same
+/// keys (`log.file.path`, `event.dataset`), so the first value that contains a document is read.
 fn unwrap_container(
     envelope: &Envelope<'_>,
     context: DecodeContext<'_>,
     sink: &mut impl Sink,
 ) -> Result<(), Rejection> {
-    if let Some(content) = envelope.content.0.or(envelope.ses.0) {
-        return unwrap_raw(content, context, sink);
+    let Envelope { content, ses, detail, event, message, timestamp, .. } = envelope;
+    let line = log_lines::context_of(envelope, context);
+    let original = event.object.0.as_ref().and_then(|event| event.original.0);
+    let contents = [(content.0, context), (ses.0, context), (detail.0, context)];
+    let contents = contents.into_iter().chain([(message.0, line), (original, line)]);
+    let mut counting = CountingSink { sink, events: 0 };
+    let mut first = None;
+    for (content, context) in contents {
+        let Some(content) = content else { continue };
+        match unwrap_raw(content, context, &mut counting) {
+            Err(rejection) if counting.events == 0 && rejection.is_not_a_mail_event() => {
+                first.get_or_insert(rejection);
+            }
+            result => return result,
+        }
     }
-    if let Some(detail) = envelope.detail.0 {
-        return unwrap_raw(detail, context, sink);
-    }
-    if let Some(text) = envelope.event.text.get() {
-        return unwrap_json_string(text, context, sink);
-    }
-    let Some(message) = envelope.message.0 else {
-        return Err(not_an_event());
+    let result = match event.text.get() {
+        Some(text) => unwrap_json_string(text, context, &mut counting),
+        None => Err(not_an_event()),
     };
-    if envelope.timestamp.0.is_some() {
-        return unwrap_log_line(&log_lines::from_event(envelope, context)?, sink);
-    }
-    unwrap_raw(message, context, sink).map_err(|rejection| match rejection.reason {
-        QuarantineReason::NotJson => not_an_event(),
-        _ => rejection,
-    })
+    let is_container = content.0.is_some() || timestamp.0.is_some();
+    result.map_err(|last| first.filter(|_| is_container).unwrap_or(last))
 }
 
 fn not_an_event() -> Rejection {
@@ -348,18 +361,12 @@ fn unwrap_eventbridge(
     }
     let mut counting = CountingSink { sink, events: 0 };
     match unwrap_raw(detail, context, &mut counting) {
-        Err(rejection) if counting.events == 0 && is_not_a_mail_event(&rejection) => {
+        Err(rejection) if counting.events == 0 && rejection.is_not_a_mail_event() => {
             sink.ignored(IgnoreReason::NotAMailEvent);
             Ok(())
         }
         result => result,
     }
-}
-
-/// Whether a document was rejected because it is not a mail event.
-fn is_not_a_mail_event(rejection: &Rejection) -> bool {
-    use QuarantineReason::{BadPayload, NotAnEvent, NotJson};
-    matches!(rejection.reason, NotAnEvent | NotJson | BadPayload)
 }
 
 fn unwrap_sns(

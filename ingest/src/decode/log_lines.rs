@@ -27,16 +27,22 @@ pub(super) fn from_list<'a>(
     Ok(line(message, event.timestamp.get(), None, context))
 }
 
-/// A single log event.
-pub(super) fn from_event<'a>(
+/// Adds the times of an envelope to its context.
+pub(super) fn with_times<'a>(
+    envelope: &Envelope<'_>,
+    context: DecodeContext<'a>,
+) -> DecodeContext<'a> {
+    let times = [&envelope.time, &envelope.timestamp, &envelope.arrival_time];
+    times.iter().fold(context, |context, time| context.with_envelope_time(time))
+}
+
+/// The context of a single log event.
+pub(super) fn context_of<'a>(
     envelope: &'a Envelope<'a>,
     context: DecodeContext<'a>,
-) -> Result<LogLine<'a>, Rejection> {
-    let RawJson(Some(message)) = envelope.message else {
-        return Err(Rejection::new(QuarantineReason::NotAnEvent, "a log event without `message`"));
-    };
+) -> DecodeContext<'a> {
     let account = envelope.log_group.get().and_then(account_of_log);
-    Ok(line(message, envelope.timestamp.get(), account, context))
+    with_log(envelope.timestamp.get(), account, context)
 }
 
 /// A row of a Logs Insights query.
@@ -63,11 +69,16 @@ fn line<'a>(
     account: Option<&'a str>,
     context: DecodeContext<'a>,
 ) -> LogLine<'a> {
+    LogLine { message, context: with_log(time, account, context) }
+}
+
+fn with_log<'a>(
+    time: Option<&str>,
+    account: Option<&'a str>,
+    context: DecodeContext<'a>,
+) -> DecodeContext<'a> {
     let logged_at = time.and_then(parse_ms).or(context.logged_at);
-    LogLine {
-        message,
-        context: DecodeContext { logged_at, account: account.or(context.account), ..context },
-    }
+    DecodeContext { logged_at, account: account.or(context.account), ..context }
 }
 
 /// The account of a log identifier `ACCOUNT:GROUP`.

@@ -71,7 +71,7 @@ wire_object! {
         /// The message of a topic (a string, or an object if a relay parsed it), or a log line.
         pub message: RawJson<'a> = "Message" | "message" | "@message",
         /// Time of the message.
-        pub timestamp: Text<'a> = "Timestamp" | "timestamp" | "@timestamp",
+        pub timestamp: Text<'a> = "Timestamp" | "timestamp" | "@timestamp" | "@t" | "__REALTIME_TIMESTAMP",
         /// `ACCOUNT:GROUP` of a log event in an export of Logs Insights.
         pub log_group: Text<'a> = "@log",
         // EventBridge
@@ -118,9 +118,9 @@ wire_object! {
         pub summary_version: Text<'a> = "summaryVersion",
         // containers without facts of their own
         /// The document or documents in a container: records that Firehose could not deliver, destinations of Lambda,
-        /// logs of EventBridge Pipes and Docker, exports of `OpenSearch` and `DynamoDB`, Kinesis records of a pipe.
+        /// logs of EventBridge Pipes and Docker, `CloudEvents`, exports of `OpenSearch` and `DynamoDB`, Kinesis records of a pipe.
         pub content: RawJson<'a> = "rawData" | "requestPayload" | "payload" | "log" | "record" | "_source" | "hits"
-            | "Item" | "Items" | "dynamodb" | "NewImage" | "data" | "Sns" | "kinesis",
+            | "Item" | "Items" | "dynamodb" | "NewImage" | "data" | "data_base64" | "Sns" | "kinesis",
         /// Time at which Firehose, Kinesis, `DynamoDB` or Fluent Bit received the record.
         pub arrival_time: Text<'a> = "arrivalTimestamp" | "approximateArrivalTimestamp"
             | "ApproximateArrivalTimestamp" | "ApproximateCreationDateTime" | "date",
@@ -152,10 +152,10 @@ wire_object! {
         pub region: Text<'a> = "awsRegion",
         /// A Kinesis record.
         pub kinesis: Object<Base64Data<'a>> = "kinesis",
-        /// Content of a Firehose or Kinesis record, in base64.
-        pub data: Text<'a> = "data" | "Data",
-        /// Time at which Firehose or Kinesis received it.
-        pub arrival_time: Text<'a> = "approximateArrivalTimestamp" | "ApproximateArrivalTimestamp",
+        /// Content of a record of Firehose, Kinesis, Kafka or `RabbitMQ`, in base64.
+        pub data: Text<'a> = "data" | "Data" | "value",
+        /// Time at which Firehose, Kinesis or Kafka received it.
+        pub arrival_time: Text<'a> = "approximateArrivalTimestamp" | "ApproximateArrivalTimestamp" | "timestamp",
         /// A change of a `DynamoDB` table.
         pub dynamodb: RawJson<'a> = "dynamodb",
         /// A record of mail that SES received, or an event.
@@ -165,6 +165,38 @@ wire_object! {
     }
     unread "messageId" | "receiptHandle" | "messageAttributes" | "md5OfBody" | "eventSource" | "eventSourceARN"
         | "EventSource" | "EventVersion" | "EventSubscriptionArn"
+}
+
+wire_object! {
+    /// Messages of Kafka or `RabbitMQ` that Lambda received.
+    pub struct RecordsByQueue<'a> {
+        /// An object with a list of records for each topic or queue.
+        pub lists: RawJson<'a> = "records" | "rmqMessagesByQueue",
+    }
+}
+
+wire_object! {
+    /// An action line of the bulk API of `OpenSearch`.
+    pub struct BulkAction<'a> {
+        /// Adds or replaces a document.
+        pub index: Object<BulkTarget<'a>> = "index",
+        /// Adds a document.
+        pub create: Object<BulkTarget<'a>> = "create",
+        /// Changes a document.
+        pub update: Object<BulkTarget<'a>> = "update",
+        /// Deletes a document.
+        pub delete: Object<BulkTarget<'a>> = "delete",
+    }
+}
+
+wire_object! {
+    /// The document of an action of the bulk API.
+    pub struct BulkTarget<'a> {
+        /// Name of the index.
+        pub index: Text<'a> = "_index",
+        /// ID of the document.
+        pub id: Text<'a> = "_id",
+    }
 }
 
 wire_object! {
@@ -258,5 +290,7 @@ wire_object! {
         pub status: Text<'a> = "status",
         /// Name of the applied rule.
         pub rule_name: Text<'a> = "ruleName",
+        /// The line that Logstash or a pipeline of Elasticsearch parsed; not of WorkMail.
+        pub original: RawJson<'a> = "original",
     }
 }
