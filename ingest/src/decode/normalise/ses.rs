@@ -69,7 +69,7 @@ pub(crate) fn ses_rows(
     let detail = detail.unwrap_or(&no_detail);
     let sent_at =
         mail.timestamp.get().and_then(parse_ms).or_else(|| message_id_time_ms(message_id));
-    let reported_at = own_time_of(kind, detail)?;
+    let reported_at = detail.timestamp.get().and_then(parse_ms);
     let reported_at = reported_at.map(|time| plausible_time(time, sent_at, &context));
     let own_time = reported_at.or(sent_at);
     let Some(happened_at) = own_time.or_else(|| context.time_of_envelopes()) else {
@@ -98,17 +98,6 @@ pub(crate) fn ses_rows(
         context,
     };
     event.rows(sink)
-}
-
-/// The time in the detail object of an event. An event with an unreadable time is rejected: another time would put it
-/// into the wrong window.
-fn own_time_of(kind: EventKind, detail: &Detail<'_>) -> Result<Option<i64>, Rejection> {
-    let Some(text) = detail.timestamp.get() else { return Ok(None) };
-    let unreadable = || {
-        let detail = format!("the time of the {} is not readable", kind.as_str());
-        Rejection::new(QuarantineReason::NoTime, detail)
-    };
-    parse_ms(text).map(Some).ok_or_else(unreadable)
 }
 
 /// Limits the time of an event to the time between the sending of the mail and the report: the
