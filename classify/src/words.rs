@@ -136,12 +136,12 @@ impl Words {
     }
 }
 
-/// The sentence of phrases, from the first to the last, with its end but not the blank after it.
-pub(super) fn sentence_around(text: &[u8], first: Hit, last: Hit) -> Range<usize> {
-    let start = sentence_start(&text[..first.start()]).unwrap_or(0);
-    // the end can be directly after the last phrase
-    let ends = (last.end() + 1..=text.len()).find(|end| is_sentence_end(&text[..*end]));
-    let end = ends.unwrap_or(text.len());
+/// The sentence of two phrases, or the sentences from one to the other, with the end but not the blank after it.
+pub(super) fn sentence_around(text: &[u8], one: Hit, other: Hit) -> Range<usize> {
+    let start = sentence_start(&text[..one.start().min(other.start())]).unwrap_or(0);
+    // the end can be directly after the second phrase
+    let mut ends = one.end().max(other.end()) + 1..=text.len();
+    let end = ends.find(|end| is_sentence_end(&text[..*end])).unwrap_or(text.len());
     start..start + text[start..end].trim_ascii_end().len()
 }
 
