@@ -39,6 +39,7 @@ impl WordSet {
 
     /// Whether a part of a text contains a word.
     fn occurs_in(&self, text: &[u8], part: Range<usize>) -> bool {
+        // most bytes start no word: decided without a call
         let has_words = |at: &usize| !self.0[usize::from(text[*at])].is_empty();
         let mut starts = part.clone().filter(has_words);
         starts.any(|at| self.end_of_word(text, at).is_some_and(|end| end <= part.end))

@@ -5,7 +5,6 @@
 //! Neighbouring affected slots with enough addresses are an incident. The usual loss of addresses
 //! is far below 1 % of the mail of an hour.
 
-use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::RangeInclusive;
 
@@ -51,7 +50,7 @@ pub(crate) struct Incident {
     pub(crate) addresses: usize,
 }
 
-/// Incidents by group and text. Those of one group and text do not overlap.
+/// Incidents by group and text, also those of a similar text. Those of one group and text do not overlap.
 #[derive(Debug)]
 pub(crate) struct IncidentIndex(HashMap<(u32, u32), Vec<Incident>>);
 
@@ -71,15 +70,13 @@ impl IncidentIndex {
             texts_of_groups.entry(incident.group).or_default().insert(incident.text);
         }
         for bounce in bounces {
-            let Some(of_group) = texts_of_groups.get(&bounce.group) else { continue };
-            if let Entry::Vacant(unknown) = index.entry((bounce.group, bounce.text)) {
-                let text = texts.get(bounce.text);
-                let similar = of_group.iter().find(|other| is_similar(text, texts.get(**other)));
-                unknown.insert(Vec::new());
-                let known = similar.and_then(|text| index.get(&(bounce.group, *text)));
-                if let Some(incidents) = known.cloned() {
-                    index.insert((bounce.group, bounce.text), incidents);
-                }
+            let HardBounce { group, text, .. } = *bounce;
+            let Some(of_group) = texts_of_groups.get(&group) else { continue };
+            if !index.contains_key(&(group, text)) {
+                let is_like = |other: &&u32| is_similar(texts.get(text), texts.get(**other));
+                let similar = of_group.iter().find(is_like);
+                let known = similar.and_then(|other| index.get(&(group, *other))).cloned();
+                index.insert((group, text), known.unwrap_or_default());
             }
         }
         Self(index)

@@ -105,9 +105,9 @@ fn is_zlib(bytes: &[u8]) -> bool {
 
 /// Decompresses, up to twice: a writer may compress what is compressed already.
 fn decompress(bytes: &[u8], outer_bytes: usize) -> Result<Vec<u8>, Rejection> {
-    let content = decompress_once(bytes, outer_bytes)?;
+    let mut content = decompress_once(bytes, outer_bytes)?;
     if CompressionFormat::of(&content).is_some() {
-        return not_utf16(decompress_once(&content, outer_bytes + content.len())?);
+        content = decompress_once(&content, outer_bytes + content.len())?;
     }
     not_utf16(content)
 }

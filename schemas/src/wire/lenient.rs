@@ -138,8 +138,7 @@ impl Text<'_> {
     }
 }
 
-/// A time as text. An object of `MongoDB` (`{"$date": ...}`) is read as its value; an array or another object as a text that
-/// is not a time, so that it is not taken as missing.
+/// A time as text. An object of `MongoDB` (`{"$date": ...}`) is read as its value.
 #[derive(Debug, Default)]
 pub struct TimeText<'a>(pub Text<'a>);
 
@@ -199,13 +198,13 @@ impl<'de, const IS_TIME: bool> Visitor<'de> for TextVisitor<IS_TIME> {
         Ok(Text(None))
     }
     fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Self::Value, A::Error> {
-        skip_seq(seq).map(|()| Text(IS_TIME.then_some(Cow::Borrowed("[]"))))
+        skip_seq(seq).map(|()| Text(None))
     }
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         if !IS_TIME {
             return skip_map(map).map(|()| Text(None));
         }
-        let mut text = Text(Some(Cow::Borrowed("{}")));
+        let mut text = Text(None);
         while let Some(key) = map.next_key::<Text<'de>>()? {
             let TimeText(value) = map.next_value()?;
             let key = key.get().unwrap_or_default();
