@@ -109,8 +109,10 @@ fn load_days(request: &PageRequest, scan: &StoreScan) -> Result<(), AnalyzeError
         basis: check.basis,
         counted_from: check.counted_from,
     };
-    let lookback = lookback_ms(&check.windows).max((TREND_DAYS + 1) * DAY_MS);
-    let first = request.report.from.saturating_sub(DAY_MS).min(check.at.saturating_sub(lookback));
+    // windows of a day, and the day before the first one
+    let of_report = request.report.from.saturating_sub(2 * DAY_MS);
+    let lookback = lookback_ms(&check.windows).max((TREND_DAYS + 2) * DAY_MS);
+    let first = of_report.min(check.at.saturating_sub(lookback));
     HistoryPart::new(scan, query, first, check.at).map(|_| ())
 }
 

@@ -11,7 +11,6 @@
 use std::collections::{BTreeSet, HashMap};
 use std::hash::BuildHasherDefault;
 use std::ops::RangeInclusive;
-use std::sync::Arc;
 
 use bouncewatch_schemas::table;
 use bouncewatch_schemas::time::{DAY_MS, day_of};
@@ -25,7 +24,7 @@ use crate::scan::event_rows::EventRows;
 use crate::scan::expressions;
 use crate::scan::frames::{collect_streaming, concat_rows, fold_batches};
 use crate::scan::late_messages::LateScan;
-use crate::scan::message_keys::{IdentityHasher, MessageKeys, rows_of_messages};
+use crate::scan::message_keys::{IdentityHasher, MessageKeys};
 use crate::scan::presence::Presence;
 use crate::scan::read_rows::{IS_WANTED, append_rows, event_columns, shard_of};
 use crate::scan::scope_ids::ScopeIds;
@@ -36,7 +35,7 @@ use crate::timeline::{Basis, Dimension, EXCLUSION_REASON, Grouping, NO_FEEDBACK}
 
 /// Computes the changes that rows make to the timelines of some groupings.
 pub(super) struct DeltaBuilder<'a> {
-    scan: &'a StoreScan,
+    pub(super) scan: &'a StoreScan,
     measure: Measure,
     basis: Basis,
     groupings: &'a [Grouping],
@@ -45,14 +44,15 @@ pub(super) struct DeltaBuilder<'a> {
     /// Dimensions of all groupings.
     dimensions: Vec<Dimension>,
     /// Names of the texts of a row: the dimensions, then further columns that are needed.
-    names: Vec<String>,
+    pub(super) names: Vec<String>,
     /// Whether complaints from identity feedback can occur. If so, recipients are read, to match
     /// these complaints with published ones.
     has_identity_feedback: bool,
 }
 
 /// The parts that together have all rows. The columns of a complaint report are not read for other events.
-const ALL_PARTS: [RowPart<'static>; 2] = [RowPart::WithFailures, RowPart::WithoutFailures];
+pub(super) const ALL_PARTS: [RowPart<'static>; 2] =
+    [RowPart::WithFailures, RowPart::WithoutFailures];
 
 /// IDs of the known texts of each message, by message key.
 type MessageValues = HashMap<u64, Vec<u32>, BuildHasherDefault<IdentityHasher>>;
@@ -63,12 +63,12 @@ pub(super) struct RangeScan {
     /// Changes by grouping of the range.
     deltas: Vec<TimelineDelta>,
     /// Rows of messages that were sent before the range.
-    late_rows: EventRows<ScannedEvent>,
+    pub(super) late_rows: EventRows<ScannedEvent>,
     /// Keys of these messages.
     late_messages: MessageKeys,
     /// Rows of messages that are late in newer ranges of the batch; `None` if the range has too
     /// many rows to keep them.
-    rows_for_newer: Option<EventRows<ScannedEvent>>,
+    pub(super) rows_for_newer: Option<EventRows<ScannedEvent>>,
     /// First day with rows on which the changes depend.
     pub(super) depends_from: i64,
 }
@@ -78,17 +78,6 @@ impl RangeScan {
     pub(super) fn presences(&self) -> impl Iterator<Item = &[Presence]> {
         self.deltas.iter().map(|delta| delta.presences.as_slice())
     }
-}
-
-/// Which older rows of the late messages of a range its changes need.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum OlderRows<'n> {
-    /// All.
-    All,
-    /// Failures, and the rows of the hour before the range: those of the given segments of the day before. Only bounces
-    /// and complaints can be copies or reports of much older ones; the times of other copies differ by seconds. No row has
-    /// a value that another lacks.
-    Near(&'n [String]),
 }
 
 impl<'a> DeltaBuilder<'a> {
@@ -185,45 +174,6 @@ impl<'a> DeltaBuilder<'a> {
         Ok(result)
     }
 
-    /// Returns the older rows of `messages`, the late messages of a batch of ranges. Takes the rows
-    /// that the scans kept, and reads the rows of other days.
-    pub(super) fn older_rows(
-        &self,
-        ranges: &mut [(&DayRange, RangeScan)],
-        messages: MessageKeys,
-        needed: OlderRows<'_>,
-    ) -> Result<EventRows<ScannedEvent>, AnalyzeError> {
-        let first = ranges.iter().map(|(_, scan)| scan.depends_from).min().unwrap_or_default();
-        let last = ranges.iter().map(|(range, _)| range.first_day - 1).max().unwrap_or_default();
-        let mut days = self.scan.days(first, last);
-        let mut older = EventRows::new(self.names.len());
-        for (range, scan) in ranges {
-            if let Some(kept) = scan.rows_for_newer.take() {
-                older.append(&kept, |_| true);
-                days.retain(|day| !(range.first_day..=range.last_day).contains(day));
-            }
-        }
-        if messages.is_empty() {
-            return Ok(older);
-        }
-        let messages = Arc::new(messages);
-        let of_messages = |rows| rows_of_messages(rows, Arc::clone(&messages));
-        let (parts, near): (&[RowPart<'_>], &[String]) = match needed {
-            OlderRows::All => (&ALL_PARTS, &[]),
-            OlderRows::Near(names) => (&[RowPart::WithFailures], names),
-        };
-        if days.contains(&last) && !near.is_empty() {
-            let near = [RowPart::OfSegmentsWithoutFailures(near)];
-            older.append(&self.read(last..=last, &near, of_messages, 0)?, |_| true);
-        }
-        let days: Vec<i64> = days.into_iter().collect();
-        for run in days.chunk_by(|day, next| *next == day + 1) {
-            let (Some(first), Some(last)) = (run.first(), run.last()) else { continue };
-            older.append(&self.read(*first..=*last, parts, of_messages, 0)?, |_| true);
-        }
-        Ok(older)
-    }
-
     /// Returns the changes of a range, by its groupings.
     pub(super) fn finish(
         &self,
@@ -246,7 +196,7 @@ impl<'a> DeltaBuilder<'a> {
     }
 
     /// Reads the rows of parts of `days` that `filter` selects; `expected` is an estimate of their number.
-    fn read(
+    pub(super) fn read(
         &self,
         days: RangeInclusive<i64>,
         parts: &[RowPart<'_>],
@@ -277,7 +227,7 @@ impl<'a> DeltaBuilder<'a> {
         columns
     }
 
-    fn is_wanted(&self) -> Expr {
+    pub(super) fn is_wanted(&self) -> Expr {
         let is_of_service = expressions::is_of_service(self.scan.service);
         // a grouping by exclusion reason includes the excluded mail
         if self.dimensions.contains(&Dimension::Column(EXCLUSION_REASON)) {
@@ -288,7 +238,7 @@ impl<'a> DeltaBuilder<'a> {
     }
 
     /// Returns the columns with the texts of a row of a part.
-    fn text_columns(&self, part: RowPart<'_>) -> Vec<Expr> {
+    pub(super) fn text_columns(&self, part: RowPart<'_>) -> Vec<Expr> {
         let text = |(at, name): (usize, &String)| match self.dimensions.get(at) {
             Some(Dimension::Column(EXCLUSION_REASON)) => {
                 expressions::exclusion_reason(&self.scan.own_domains).alias(EXCLUSION_REASON)
@@ -373,7 +323,7 @@ impl<'a> DeltaBuilder<'a> {
     }
 
     /// Returns, for messages with events that lack a value, the values of their other events.
-    fn message_values(&self, rows: &EventRows<ScannedEvent>) -> MessageValues {
+    pub(super) fn message_values(&self, rows: &EventRows<ScannedEvent>) -> MessageValues {
         let shared: Vec<usize> =
             (0..self.dimensions.len()).filter(|at| self.dimensions[*at].is_of_message()).collect();
         let lacks_value = |ids: &[u32]| shared.iter().any(|at| ids[*at] == NO_TEXT);

@@ -11,10 +11,12 @@ use crate::error::AnalyzeError;
 use crate::scan::daily::{AggregateFolder, DailyAggregate, Measure};
 use crate::scan::day_aggregates::{is_closed, read_or_build};
 use crate::scan::day_range::DayRange;
-use crate::scan::delta_builder::{DeltaBuilder, OlderRows, RangeScan};
+use crate::scan::delta_builder::{DeltaBuilder, RangeScan};
 use crate::scan::domain_providers::{DomainProviders, domain_providers};
+use crate::scan::event::CLOCK_SLACK_MS;
 use crate::scan::late_messages::LateMessages;
 use crate::scan::merge::{HistorySpan, merge_aggregates, with_provider};
+use crate::scan::older_rows::OlderRows;
 use crate::scan::parallel::parallel_map;
 use crate::scan::presence::Presence;
 use crate::scan::store_scan::StoreScan;
@@ -53,7 +55,7 @@ pub(crate) struct HistoryPart<'a> {
 type LoadedDays = Vec<BTreeMap<i64, Arc<DailyAggregate>>>;
 
 impl<'a> HistoryPart<'a> {
-    /// Loads all events from `from` to `to`.
+    /// Loads all events from `from` to `to`, by the time that assigns them to windows.
     pub(crate) fn new(
         scan: &'a StoreScan,
         query: HistoryQuery<'a>,
@@ -61,12 +63,16 @@ impl<'a> HistoryPart<'a> {
         to: i64,
     ) -> Result<Self, AnalyzeError> {
         let from = query.counted_from.map_or(from, |counted| from.max(counted));
+        let earliest = match query.basis {
+            Basis::Event => from,
+            // the clocks of a message's events differ
+            Basis::Send => from.saturating_sub(CLOCK_SLACK_MS),
+        };
         let mut part = HistoryPart {
             scan,
             query,
-            // one more day on both sides: the times of copies differ by seconds, possibly across
-            // midnight
-            first_day: day_of(from).saturating_sub(1),
+            first_day: day_of(earliest),
+            // one more day: the times of copies differ by seconds, possibly across midnight
             last_day: day_of(to).saturating_add(1),
             to,
             providers: DomainProviders::new(),
@@ -246,34 +252,47 @@ impl<'a> HistoryPart<'a> {
         parallel_map(incomplete, range).into_iter().collect()
     }
 
-    /// Returns which older rows the changes of some ranges need. The stored changes of a closed day do not depend on the
-    /// days that a query loads, so they need all.
-    fn needed_older_rows<'l>(
+    /// Returns which older rows the changes of some ranges need.
+    fn needed_older_rows(
         &self,
-        builder: &DeltaBuilder<'_>,
         scanned: &[(&DayRange, RangeScan)],
-        loaded: &'l LoadedDays,
-    ) -> OlderRows<'l> {
-        let [(range, scan)] = scanned else { return OlderRows::All };
-        if is_closed(range.last_day, self.to) || builder.measure() != Measure::Events {
-            return OlderRows::All;
+        loaded: &LoadedDays,
+    ) -> Result<OlderRows, AnalyzeError> {
+        let can_fill_gaps = match scanned {
+            [(range, scan)] => self.can_fill_gaps(range, scan, loaded),
+            _ => true,
+        };
+        let mut needed = OlderRows { near: BTreeMap::new(), can_fill_gaps };
+        for (range, _) in scanned {
+            let before = range.first_day - 1;
+            let known = loaded.iter().find_map(|of_days| of_days.get(&before));
+            let segments = match known {
+                Some(day) => day.index.segments_at_end.clone(),
+                None => self.scan.segments_at_end(before)?,
+            };
+            needed.near.insert(before, segments);
+        }
+        Ok(needed)
+    }
+
+    /// Whether a row can have a value that another row of its message lacks, according to stored aggregates. The stored
+    /// changes of a closed day do not depend on the days that a query loads.
+    fn can_fill_gaps(&self, range: &DayRange, scan: &RangeScan, loaded: &LoadedDays) -> bool {
+        if is_closed(range.last_day, self.to) {
+            return true;
         }
         let days = self.scan.days(scan.depends_from, range.first_day - 1);
-        let is_independent = |(grouping, of_range): (&usize, &[Presence])| {
+        let can_fill = |(grouping, of_range): (&usize, &[Presence])| {
             let mut of_all = of_range.to_vec();
             for day in &days {
-                let Some(aggregate) = loaded[*grouping].get(day) else { return false };
+                let Some(aggregate) = loaded[*grouping].get(day) else { return true };
                 for (all, of_day) in of_all.iter_mut().zip(&aggregate.index.presences) {
                     all.merge(*of_day);
                 }
             }
-            !of_all.into_iter().any(Presence::can_fill_gaps)
+            of_all.into_iter().any(Presence::can_fill_gaps)
         };
-        if !range.groupings.iter().zip(scan.presences()).all(is_independent) {
-            return OlderRows::All;
-        }
-        let before = loaded.iter().find_map(|of_days| of_days.get(&(range.first_day - 1)));
-        OlderRows::Near(before.map_or(&[], |day| &day.index.segments_at_end))
+        range.groupings.iter().zip(scan.presences()).any(can_fill)
     }
 
     /// Computes the changes of some ranges, and stores those of closed days.
@@ -292,8 +311,13 @@ impl<'a> HistoryPart<'a> {
         for (range, result) in ranges.iter().zip(results) {
             scanned.push((range, result?));
         }
-        let needed = self.needed_older_rows(builder, &scanned, loaded);
-        let older_rows = builder.older_rows(&mut scanned, late_messages.into_keys(), needed)?;
+        let needed = if builder.measure() == Measure::Events {
+            Some(self.needed_older_rows(&scanned, loaded)?)
+        } else {
+            None
+        };
+        let messages = late_messages.into_keys();
+        let older_rows = builder.older_rows(&mut scanned, messages, needed.as_ref())?;
         let finish = |(range, scan): (&DayRange, RangeScan)| {
             let from = scan.depends_from;
             let fingerprint = self.scan.fingerprint(from, range.last_day);
@@ -512,6 +536,32 @@ mod tests {
         scan.failures(&query, |failure| found.push(failure.message)).unwrap();
         found.sort_unstable();
         assert_eq!(found, [2, 3]);
+    }
+
+    /// The clocks of a message's events differ: a delivery before midnight, of a message that was sent after it.
+    #[test]
+    fn event_before_its_send_time_counts_at_the_send_time() {
+        let store = tempfile::tempdir().unwrap();
+        let sent_at = START + DAY_MS + HOUR / 2;
+        let delivery = TestRow {
+            message: 1,
+            at: START + DAY_MS - HOUR / 4,
+            sent_at: Some(sent_at),
+            kind: Some("delivery"),
+            ..TestRow::default()
+        };
+        publish(store.path(), "rows.parquet", &[delivery]);
+        let scan = open(store.path(), UNLIMITED);
+        let groupings = [Grouping::account()];
+        for (basis, expected) in [(Basis::Send, 1), (Basis::Event, 0)] {
+            let query = HistoryQuery { groupings: &groupings, basis, counted_from: None };
+            let part = HistoryPart::new(&scan, query, START + DAY_MS, END).unwrap();
+            let history = part.history(&ExactHours::All).unwrap();
+            let deliveries = history.by_grouping[0]
+                .values()
+                .map(|one| one.of(Outcome::Delivery).between(START + DAY_MS, END));
+            assert_eq!(deliveries.sum::<u64>(), expected, "{basis:?}");
+        }
     }
 
     #[test]

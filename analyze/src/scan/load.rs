@@ -49,15 +49,15 @@ pub(crate) fn load_history(
         [only] => (*only, *only),
         [] => return Err(AnalyzeError::Span("no window ends in this span".to_owned())),
     };
-    let mut longest = request.lookback_ms;
+    let mut lookback = request.lookback_ms;
     let mut attempts_max = None;
     for window in request.windows {
         match window.span() {
-            WindowSpan::Millis(ms) => longest = longest.max(ms),
+            // the day before a window shows whether the scope had sends
+            WindowSpan::Millis(ms) => lookback = lookback.max(ms.saturating_add(DAY_MS)),
             WindowSpan::Attempts(n) => attempts_max = attempts_max.max(Some(n)),
         }
     }
-    let mut lookback = longest;
     if attempts_max.is_some() {
         lookback = lookback.max(VOLUME_LOOKBACK_DAYS * DAY_MS);
     }

@@ -38,6 +38,7 @@ mod mail_events;
 mod merge;
 mod message_keys;
 mod newest_event;
+mod older_rows;
 mod parallel;
 mod presence;
 mod read_rows;

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use bouncewatch_schemas::event::Service;
 use bouncewatch_schemas::table;
+use bouncewatch_schemas::time::DAY_MS;
 use foldhash::fast::RandomState;
 use polars::chunked_array::cast::CastOptions;
 use polars::prelude::*;
@@ -25,9 +26,6 @@ pub(super) fn event_columns(names: &[String], has_failures: bool) -> Vec<Expr> {
     let of_failures = |name, data_type| {
         if has_failures { col(name) } else { expressions::no_value(name, data_type) }
     };
-    let further = OutcomeFields::TEXT_COLUMNS
-        .into_iter()
-        .filter(|name| !names.iter().any(|known| known == name));
     let mut columns = vec![
         col(table::MESSAGE_KEY),
         col(table::EVENT_KEY),
@@ -35,11 +33,33 @@ pub(super) fn event_columns(names: &[String], has_failures: bool) -> Vec<Expr> {
         col(table::SENT_AT).cast(DataType::Int64),
         of_failures(table::COUNTS, DataType::Boolean),
     ];
-    columns.extend(further.map(|name| match name {
+    columns.extend(texts_of_outcomes(names).map(|name| match name {
         table::KIND => col(name),
         _ => of_failures(name, DataType::String),
     }));
     columns
+}
+
+/// Returns the same columns for rows of a day that have only a message and the columns `names`.
+pub(super) fn value_columns(names: &[String], day: i64) -> Vec<Expr> {
+    // without the cast, polars narrows the type of small numbers
+    let constant = |number: i64, name| lit(number).cast(DataType::Int64).alias(name);
+    let mut columns = vec![
+        col(table::MESSAGE_KEY),
+        constant(0, table::EVENT_KEY),
+        constant(day.saturating_mul(DAY_MS), table::EVENT_AT),
+        expressions::no_value(table::SENT_AT, DataType::Int64),
+        expressions::no_value(table::COUNTS, DataType::Boolean),
+    ];
+    let further = texts_of_outcomes(names);
+    columns.extend(further.map(|name| expressions::no_value(name, DataType::String)));
+    columns
+}
+
+/// Returns the text columns that decide on the outcome of a row, other than the columns `names`.
+fn texts_of_outcomes(names: &[String]) -> impl Iterator<Item = &'static str> {
+    let is_further = |name: &&str| !names.iter().any(|known| known == name);
+    OutcomeFields::TEXT_COLUMNS.into_iter().filter(is_further)
 }
 
 /// Appends the wanted rows of a frame, with the texts of the columns `names`. `fields` is called for each row.
