@@ -131,7 +131,7 @@ pub(super) fn samples() -> impl Iterator<Item = &'static str> {
 
 /// Extracts the reply of the last server.
 pub(super) fn unwrap(text: &str) -> InnerReply<'_> {
-    let text = without_summary(text);
+    let text = without_exchange_host(without_summary(text));
     let expired = has_expired(text);
     let bytes = text.as_bytes();
     let head = bytes.get(..FRAME_BYTES).unwrap_or(bytes);
@@ -195,6 +195,19 @@ pub(super) fn unwrap(text: &str) -> InnerReply<'_> {
         || reply_code(inner).is_some_and(|code| LOGIN_CODES.contains(&code));
     let text = without_log(without_outer_codes(inner));
     InnerReply { text, has_frame: true, expired, about_sender }
+}
+
+/// The reply in a text of Exchange: `<192.0.2.44 #5.1.1 smtp;550 User unknown>`.
+fn without_exchange_host(text: &str) -> &str {
+    let Some(inner) = text.strip_prefix('<') else { return text };
+    let reply = inner.split_once(" #").and_then(|(host, rest)| {
+        let status = bouncewatch_schemas::diagnostic::leading_status(rest)?;
+        let rest = rest.strip_prefix(status)?.trim_start();
+        let (protocol, reply) = rest.split_at_checked("smtp;".len())?;
+        let is_host = !host.trim_start().contains([' ', '>']);
+        (is_host && protocol.eq_ignore_ascii_case("smtp;")).then_some(reply.trim_start())
+    });
+    reply.map_or(text, |reply| reply.trim_end().trim_end_matches('>'))
 }
 
 /// A text without the summary that sendmail adds after the replies of the other server.
@@ -305,6 +318,9 @@ mod tests {
             ("550 5.1.1 no 554 5.0.0 Service unavailable", "550 5.1.1 no "),
             ("554 5.0.0 Service unavailable", "554 5.0.0 Service unavailable"),
             ("550 no; from=<> to=<b@example.org> proto=ESMTP helo=<a>", "550 no"),
+            ("<192.0.2.44 #5.1.1 smtp;550 no>", "550 no"),
+            ("< mx.example.org #5.0.0 SMTP; 550 \"no\">", "550 \"no\""),
+            ("<a@example.org> #5.1.1 smtp;550 no", "<a@example.org> #5.1.1 smtp;550 no"),
             ("no", "no"),
             ("", ""),
         ] {

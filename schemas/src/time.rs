@@ -12,8 +12,8 @@ pub const DAY_MS: i64 = 86_400_000;
 const PLAUSIBLE_MS: std::ops::Range<i64> = 946_684_800_000..7_258_118_400_000;
 
 /// Parses a timestamp: RFC 3339 with `T` or a space, with or without seconds, fraction and zone (default: UTC), the basic
-/// format of ISO 8601, RFC 2822, a date, the forms of web server logs, of Go and of Java, or seconds, milliseconds,
-/// microseconds or nanoseconds since 1970. Fractions of a millisecond are truncated. `None` if the time is not in the
+/// format of ISO 8601, RFC 2822, a date, the forms of web server logs, of C, Go, Java, JavaScript and .NET, or seconds,
+/// milliseconds, microseconds or nanoseconds since 1970. Fractions of a millisecond are truncated. `None` if the time is not in the
 /// years 2000 to 2199.
 pub fn parse_ms(text: &str) -> Option<i64> {
     let text = text.trim();
@@ -50,16 +50,17 @@ fn parse_common(text: &[u8]) -> Option<i64> {
 
 /// Parses ASCII digits.
 fn digits(text: &[u8]) -> Option<u32> {
-    text.iter().try_fold(0, |number, byte| {
-        byte.is_ascii_digit().then(|| number * 10 + u32::from(byte - b'0'))
+    text.iter().try_fold(0_u32, |number, byte| {
+        let digit = byte.is_ascii_digit().then(|| u32::from(byte - b'0'))?;
+        number.checked_mul(10)?.checked_add(digit)
     })
 }
 
 /// Maximum length of a time, bytes.
-const TEXT_BYTES_MAX: usize = 64;
+const TEXT_BYTES_MAX: usize = 96;
 
 /// Formats of dates and times, without the zone.
-const FORMATS: [&str; 9] = [
+const FORMATS: [&str; 14] = [
     "%Y-%m-%dT%H:%M:%S%.f",
     "%Y-%m-%d %H:%M:%S%.f",
     "%Y/%m/%d %H:%M:%S%.f",
@@ -69,6 +70,11 @@ const FORMATS: [&str; 9] = [
     "%d/%b/%Y:%H:%M:%S",
     "%a, %d %b %Y %H:%M:%S",
     "%d %b %Y %H:%M:%S",
+    "%a %b %d %H:%M:%S %Y",
+    "%a %b %d %H:%M:%S UTC %Y",
+    "%a %b %d %H:%M:%S GMT %Y",
+    "%a %b %d %Y %H:%M:%S",
+    "%m/%d/%Y %I:%M:%S %p",
 ];
 
 /// Parses all formats except RFC 3339.
@@ -93,7 +99,17 @@ fn parse_other(text: &str) -> Option<i64> {
         )]
         return Some(if number.abs() < 1e11 { number * 1000.0 } else { number } as i64);
     }
-    // Java writes the name of the zone after its offset
+    // .NET: `/Date(1794992405000)/`
+    if let Some(inner) = text.strip_prefix("/Date(").and_then(|text| text.strip_suffix(")/")) {
+        let end = inner.rfind(['+', '-']).filter(|at| *at > 0).unwrap_or(inner.len());
+        return inner.get(..end)?.parse().ok();
+    }
+    // JavaScript writes the name of the zone after its offset, in parentheses
+    let text = text
+        .strip_suffix(')')
+        .and_then(|text| text.split_once(" ("))
+        .map_or(text, |(time, _)| time);
+    // so does Java, in brackets
     let named = text.strip_suffix(']').and_then(|text| text.split_once('['));
     let (time, offset) = split_zone(named.map_or(text, |(time, _)| time));
     if offset.is_none() && named.is_some() {
@@ -133,6 +149,7 @@ fn split_zone(text: &str) -> (&str, Option<i64>) {
         return (text, None);
     };
     let offset = i64::from(hours * 60 + minutes) * 60_000;
+    let time = time.strip_suffix("GMT").unwrap_or(time);
     (time.trim_end(), Some(if zone.starts_with('-') { -offset } else { offset }))
 }
 

@@ -10,7 +10,7 @@ use std::ops::RangeInclusive;
 
 use bouncewatch_schemas::time::DAY_MS;
 
-use crate::scan::{OutcomeCounts, StringInterner};
+use crate::scan::OutcomeCounts;
 
 /// Duration of a hold after the incident or the bounce: outages rarely last longer.
 pub(crate) const HOLD_MS: i64 = 3 * DAY_MS;
@@ -50,34 +50,17 @@ pub(crate) struct Incident {
     pub(crate) addresses: usize,
 }
 
-/// Incidents by group and text, also those of a similar text. Those of one group and text do not overlap.
+/// Incidents by group and text. Those of one group and text do not overlap.
 #[derive(Debug)]
 pub(crate) struct IncidentIndex(HashMap<(u32, u32), Vec<Incident>>);
 
 impl IncidentIndex {
-    /// `texts` has the texts of incidents and bounces.
-    pub(crate) fn new(
-        incidents: &[Incident],
-        bounces: &[HardBounce],
-        texts: &StringInterner,
-    ) -> Self {
+    pub(crate) fn new(incidents: &[Incident]) -> Self {
         let mut index: HashMap<_, Vec<Incident>> = HashMap::new();
-        let mut texts_of_groups: BTreeMap<u32, BTreeSet<u32>> = BTreeMap::new();
         let mut sorted = incidents.to_vec();
         sorted.sort_by_key(|incident| incident.from);
         for incident in sorted {
             index.entry((incident.group, incident.text)).or_default().push(incident);
-            texts_of_groups.entry(incident.group).or_default().insert(incident.text);
-        }
-        for bounce in bounces {
-            let HardBounce { group, text, .. } = *bounce;
-            let Some(of_group) = texts_of_groups.get(&group) else { continue };
-            if !index.contains_key(&(group, text)) {
-                let is_like = |other: &&u32| is_similar(texts.get(text), texts.get(**other));
-                let similar = of_group.iter().find(is_like);
-                let known = similar.and_then(|other| index.get(&(group, *other))).cloned();
-                index.insert((group, text), known.unwrap_or_default());
-            }
         }
         Self(index)
     }
@@ -88,14 +71,6 @@ impl IncidentIndex {
         let started = all.partition_point(|incident| incident.from <= bounce.at);
         all.get(started.checked_sub(1)?).filter(|incident| bounce.at <= incident.to)
     }
-}
-
-/// Whether two texts differ in one word: an ID that is not masked as in the other texts.
-fn is_similar(one: Option<&str>, other: Option<&str>) -> bool {
-    let (Some(one), Some(other)) = (one, other) else { return false };
-    let (words, others) = (one.split(' '), other.split(' '));
-    words.clone().count() == others.clone().count()
-        && words.zip(others).filter(|(word, other)| word != other).count() <= 1
 }
 
 /// Number of deliveries by group and slot.
@@ -292,13 +267,8 @@ mod tests {
 
     #[test]
     fn bounce_belongs_to_the_incident_of_its_group_text_and_time() {
-        let mut texts = StringInterner::default();
-        let [text, similar, other] = ["user unknown {id}", "user unknown k7", "user k7 gone"]
-            .map(|text| texts.intern(Some(text)));
-        let incident = |from, to| Incident { group: 0, text, from, to, addresses: 20 };
-        let bounce_at = |at| HardBounce { at, address: 0, bounce: 0, group: 0, text };
-        let all = [text, similar, other].map(|text| HardBounce { text, ..bounce_at(10) });
-        let index = IncidentIndex::new(&[incident(30, 40), incident(10, 20)], &all, &texts);
+        let incident = |from, to| Incident { group: 0, text: 0, from, to, addresses: 20 };
+        let index = IncidentIndex::new(&[incident(30, 40), incident(10, 20)]);
         for (at, expected) in [
             (9, None),
             (10, Some(20)),
@@ -308,12 +278,11 @@ mod tests {
             (40, Some(40)),
             (41, None),
         ] {
-            let bounce = bounce_at(at);
+            let bounce = HardBounce { at, address: 0, bounce: 0, group: 0, text: 0 };
             let end_of = |bounce| index.incident_of(&bounce).map(|one| one.to);
             assert_eq!(end_of(bounce), expected, "{at}");
-            assert_eq!(end_of(HardBounce { text: similar, ..bounce }), expected, "{at}");
             assert_eq!(end_of(HardBounce { group: 1, ..bounce }), None);
-            assert_eq!(end_of(HardBounce { text: other, ..bounce }), None);
+            assert_eq!(end_of(HardBounce { text: 1, ..bounce }), None);
         }
     }
 

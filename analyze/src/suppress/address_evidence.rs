@@ -9,6 +9,7 @@ use crate::error::AnalyzeError;
 use crate::incidents::detection::{
     HardBounce, Incident, IncidentIndex, is_recently_delivered, slot_of,
 };
+use crate::incidents::similar_texts::join_similar;
 use crate::scan::{OutcomeCounts, StoreScan, StringInterner};
 use crate::suppress::address_deliveries::AddressDeliveries;
 use crate::suppress::affected_slots::AffectedSlots;
@@ -115,7 +116,7 @@ impl<T> ByAddress<T> {
     }
 }
 
-/// Hard bounces, and their masked texts.
+/// Hard bounces, and their masked texts. Similar texts of a group are one.
 #[derive(Debug, Default)]
 pub(crate) struct HardBounces {
     pub(crate) all: Vec<HardBounce>,
@@ -287,6 +288,7 @@ impl FailureEvidence {
                 }
             }
         }
+        join_similar(&mut found.all, &found.texts);
         found
     }
 
@@ -307,9 +309,8 @@ impl FailureEvidence {
         incidents: &[Incident],
         mut each: impl FnMut(u64, &str),
     ) {
-        let HardBounces { all, texts } = bounces;
-        let index = IncidentIndex::new(incidents, all, texts);
-        for one in all {
+        let index = IncidentIndex::new(incidents);
+        for one in &bounces.all {
             if let Some(incident) = index.incident_of(one)
                 && let Some(bounce) = self.bounces.get_mut(one.address, one.bounce)
             {

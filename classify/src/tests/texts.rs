@@ -35,6 +35,9 @@ const ROUND_10: &str = include_str!("../../../fixtures/causes/texts_round_10.tsv
 const ROUND_11_TUNING: &str = include_str!("../../../fixtures/causes/texts_round_11_tuning.tsv");
 const ROUND_11_MEASURING: &str =
     include_str!("../../../fixtures/causes/texts_round_11_measuring.tsv");
+const ROUND_12_TUNING: &str = include_str!("../../../fixtures/causes/texts_round_12_tuning.tsv");
+const ROUND_12_MEASURING: &str =
+    include_str!("../../../fixtures/causes/texts_round_12_measuring.tsv");
 
 /// Texts that do not prove that a mailbox does not exist: kind, text.
 const NOT_AT_ONCE: &str = include_str!("../../../fixtures/causes/not_at_once.tsv");
@@ -142,7 +145,7 @@ fn sender_faults() -> Vec<(&'static str, LabelledText<'static>)> {
 }
 
 /// The files of texts that were collected to measure the rules, or to tune them.
-const MEASUREMENTS: [&str; 17] = [
+const MEASUREMENTS: [&str; 19] = [
     TUNING,
     MEASURING,
     ROUND_2,
@@ -160,6 +163,8 @@ const MEASUREMENTS: [&str; 17] = [
     ROUND_10,
     ROUND_11_TUNING,
     ROUND_11_MEASURING,
+    ROUND_12_TUNING,
+    ROUND_12_MEASURING,
 ];
 
 /// All texts with a cause.

@@ -3,6 +3,7 @@
 
 use bouncewatch_schemas::event::{Channel, EventKind, EventRow, Service};
 use bouncewatch_schemas::time::{DAY_MS, format_ms, parse_ms};
+use bouncewatch_schemas::wire::envelope::Envelope;
 use bouncewatch_schemas::wire::lenient::Text;
 
 use crate::decode::allow_list::{AllowList, EventSource};
@@ -130,6 +131,18 @@ impl<'a> DecodeContext<'a> {
             region: self.region.or(region),
             account: self.account.or(account),
             topic: arn.get().or(self.topic),
+            ..self
+        }
+    }
+
+    /// Adds the metadata of an EventBridge event.
+    #[must_use]
+    pub(super) fn with_eventbridge(self, envelope: &'a Envelope<'_>) -> Self {
+        Self {
+            published_at: envelope.time.get().and_then(parse_ms).or(self.published_at),
+            channel: Some(Channel::EventPublishing),
+            account: envelope.account.get().or(self.account),
+            region: envelope.region.get().or(self.region),
             ..self
         }
     }

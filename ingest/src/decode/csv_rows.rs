@@ -24,16 +24,21 @@ pub(super) enum RowScan {
 /// Finds the end of the row at the start of `bytes`.
 pub(super) fn scan(bytes: &[u8]) -> RowScan {
     let mut fields = Fields { bytes, at: 0, end: None };
-    let mut is_row = false;
+    let (mut is_row, mut names) = (false, QuotedNames::default());
     loop {
         match fields.next() {
-            Some(Ok(field)) => is_row |= is_column(&bytes[field]),
+            Some(Ok(field)) => {
+                names.add(bytes, &field);
+                is_row |= is_column(&bytes[field]);
+            }
             Some(Err(Malformed::Open(_)))
                 if is_row || bytes.get(1..).is_some_and(|rest| rest.starts_with(QUOTED_OBJECT)) =>
             {
                 return RowScan::Unfinished;
             }
-            None if is_row => return RowScan::Complete(fields.end.unwrap_or(bytes.len())),
+            None if is_row || names.are_header() => {
+                return RowScan::Complete(fields.end.unwrap_or(bytes.len()));
+            }
             _ => return RowScan::NotARow,
         }
     }
@@ -71,10 +76,43 @@ fn is_column(field: &[u8]) -> bool {
     field.starts_with(QUOTED_OBJECT) || is_header(field) || is_time()
 }
 
-/// Whether a line is the header of an export.
-pub(crate) fn is_header_line(line: &str) -> bool {
+/// Whether a line is the header of an export of Logs Insights.
+pub(crate) fn is_insights_header(line: &str) -> bool {
     let line = line.trim_start_matches('\u{feff}');
     fields(line).is_some_and(|fields| fields.iter().any(|field| is_header(field.as_bytes())))
+}
+
+/// Whether a line is the header of an export.
+pub(super) fn is_header_line(line: &str) -> bool {
+    let bytes = line.trim_end().as_bytes();
+    let mut names = QuotedNames::default();
+    let mut fields = Fields { bytes, at: 0, end: None };
+    let is_row = fields.by_ref().all(|field| field.is_ok_and(|field| names.add(bytes, &field)));
+    is_insights_header(line) || is_row && names.are_header() && fields.end == Some(bytes.len())
+}
+
+/// Whether all fields of a row are quoted names of columns, as some programs write a header.
+#[derive(Default)]
+struct QuotedNames {
+    names: usize,
+    has_other: bool,
+}
+
+impl QuotedNames {
+    /// Returns whether all fields are names until now.
+    fn add(&mut self, bytes: &[u8], field: &Range<usize>) -> bool {
+        let is_quoted = field.start.checked_sub(1).is_some_and(|before| bytes[before] == b'"');
+        let content = &bytes[field.clone()];
+        let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"_@. -".contains(byte);
+        let is_header = content.iter().all(is_name) && content.iter().any(u8::is_ascii_alphabetic);
+        self.has_other |= !(is_quoted && is_header);
+        self.names += 1;
+        !self.has_other
+    }
+
+    fn are_header(&self) -> bool {
+        self.names >= 2 && !self.has_other
+    }
 }
 
 /// Whether a field is the name of a column of Logs Insights.
@@ -171,6 +209,9 @@ mod tests {
             ("2026-11-18 09:00:00,123 INFO {\"a\":1,\"b\":2}\n", None),
             ("\"{\\\"a\\\":1}\",\n", None),
             ("\"\",\"a\"]", None),
+            ("\"_raw\",\"_time\"\nx", Some("\"_raw\",\"_time\"")),
+            ("\"_raw\"\nx", None),
+            ("\"a\",\"b@c.d:1\"\nx", None),
             ("a,b\n", None),
             ("", None),
         ] {
@@ -181,7 +222,10 @@ mod tests {
             assert_eq!(found, expected, "{text:?}");
         }
         assert!(matches!(scan(b"2026-11-18 09:00:00.000,\"a"), RowScan::Unfinished));
-        assert!(is_header_line("\u{feff}@timestamp,@message\r\n"));
+        assert!(is_insights_header("\u{feff}@timestamp,@message\r\n"));
+        assert!(!is_insights_header("\"from\",\"to\""));
+        assert!(is_header_line("\"_raw\",\"_time\""));
+        assert!(!is_header_line("\"_raw\",\"_time\",\"1:2\""));
         assert!(!is_header_line("from,to,attempts"));
     }
 }

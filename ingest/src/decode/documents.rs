@@ -8,6 +8,7 @@ use std::sync::LazyLock;
 
 use memchr::memmem::Finder;
 
+use crate::decode::partial_lines::{self, PartialEnd};
 use crate::decode::scan::{Damage, Scan, scan};
 
 /// Maximum length of a document; a longer one is quarantined without parsing. An SQS message has at most 1 MiB.
@@ -130,6 +131,16 @@ pub fn split_some(bytes: &[u8], last: bool, splitter: &mut Splitter) -> (Vec<Doc
             at = end;
             continue;
         }
+        let is_more_expected = !last && bytes.len() - at <= DOCUMENT_BYTES_MAX;
+        match partial_lines::end_of(&bytes[at..], !is_more_expected) {
+            PartialEnd::At(length) => {
+                spans.push(DocumentSpan { start: at, end: at + length, is_complete: true });
+                at += length;
+                continue;
+            }
+            PartialEnd::Unknown => return (spans, at),
+            PartialEnd::NotPartial => {}
+        }
         if let Some(end) = single_document_line(bytes, at, &mut boundaries) {
             spans.push(DocumentSpan { start: at, end, is_complete: true });
             at = end;
@@ -141,7 +152,6 @@ pub fn split_some(bytes: &[u8], last: bool, splitter: &mut Splitter) -> (Vec<Doc
                 at += length;
             }
             unreadable => {
-                let is_more_expected = !last && bytes.len() - at <= DOCUMENT_BYTES_MAX;
                 let damage = match unreadable {
                     Scan::Damaged(damage) => Some(damage),
                     Scan::Complete(length) => Some(Damage::after(length)),
@@ -286,9 +296,12 @@ fn single_document_line(bytes: &[u8], at: usize, boundaries: &mut Boundaries) ->
 }
 
 /// Bytes that may separate documents: white space, the brackets and commas of an array, the bytes of a UTF-8 byte order
-/// mark, and the record separator of JSON text sequences (RFC 7464).
+/// mark, the record separator of JSON text sequences (RFC 7464), and the end of a file of DOS.
 fn is_separator(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\t' | b'\r' | b'\n' | b'[' | b']' | b',' | 0xEF | 0xBB | 0xBF | 0x1E)
+    matches!(
+        byte,
+        b' ' | b'\t' | b'\r' | b'\n' | b'[' | b']' | b',' | 0xEF | 0xBB | 0xBF | 0x1E | 0x1A
+    )
 }
 
 /// Cache of the next line end and the next `}{`. Without it, a line with many damaged documents

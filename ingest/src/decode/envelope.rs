@@ -3,29 +3,27 @@
 //! Rows and ignored documents go to a [`Sink`]. An unreadable document is returned as a [`Rejection`], for the caller
 //! to quarantine with the bytes of the document.
 
-use bouncewatch_schemas::event::Channel;
-use bouncewatch_schemas::time::parse_ms;
 use bouncewatch_schemas::wire::envelope::{Envelope, RawJson, Record};
 use bouncewatch_schemas::wire::inplace;
 use bouncewatch_schemas::wire::lenient::{LIST_TOO_LONG, Text};
+use bouncewatch_schemas::wire::ses::NESTED_JSON;
 
 use crate::decode::context::{CountingSink, DecodeContext, Sink};
 use crate::decode::documents;
 use crate::decode::dynamodb;
 use crate::decode::log_lines::{self, LogLine};
+use crate::decode::nested_json;
 use crate::decode::normalise;
 use crate::decode::outcome::{IgnoreReason, QuarantineReason, Rejection};
+use crate::decode::partial_lines;
 use crate::decode::payload::{self, Compression};
-use crate::decode::pointer_events::unwrap_pointer;
-use crate::decode::pointers::KeyEncoding;
-use crate::decode::repair::{json_string, repair_strings};
+use crate::decode::pointer_events::{unwrap_eventbridge_pointer, unwrap_record_pointer};
+use crate::decode::repair::{json_string, repair_strings, wrapped_field};
 use crate::decode::shapes;
 use crate::decode::text::{self, TextForm};
 
 /// Maximum number of nested envelopes.
 const DEPTH_MAX: u8 = 12;
-/// Prefix of the S3 event names for new objects.
-const CREATED: &str = "ObjectCreated";
 /// Prefix of the detail types of EventBridge events that a Lambda destination publishes.
 const LAMBDA_RESULT: &str = "Lambda Function Invocation Result";
 
@@ -58,6 +56,9 @@ fn unwrap_text(
         ));
     }
     let context = DecodeContext { depth: context.depth + 1, ..context };
+    if let Some(lines) = partial_lines::join(text) {
+        return try_all(lines.iter().map(|line| unwrap_text(line, context, sink)));
+    }
     if !text.starts_with('{') {
         return unwrap_non_object(text, context, sink);
     }
@@ -80,8 +81,17 @@ fn unwrap_text(
     if error.starts_with(LIST_TOO_LONG) {
         return Err(Rejection::new(QuarantineReason::TooLarge, error));
     }
+    if error.starts_with(NESTED_JSON)
+        && let Some(expanded) = nested_json::expand(text)
+    {
+        return unwrap_text(&expanded, context, sink);
+    }
     let repaired = repair_strings(text);
     if let Ok(envelope) = serde_json::from_str::<Envelope<'_>>(&repaired) {
+        if let Some(field) = wrapped_field(text) {
+            let detail = format!("a line feed within `{field}`: a line was wrapped or split");
+            return Err(Rejection::new(QuarantineReason::NotJson, detail));
+        }
         return unwrap_object(&repaired, &envelope, context, sink);
     }
     if documents::has_several_documents(text.as_bytes()) {
@@ -97,11 +107,16 @@ fn unwrap_object(
     context: DecodeContext<'_>,
     sink: &mut impl Sink,
 ) -> Result<(), Rejection> {
-    use QuarantineReason::{NotAnEvent, NotJson, UnknownKind};
+    use QuarantineReason::{NoRecipient, NotAnEvent, NotJson, UnknownKind};
     let rejection = match unwrap_envelope(envelope, context, sink) {
         Ok(()) => return Ok(()),
         Err(rejection) => rejection,
     };
+    if matches!(rejection.reason, NotAnEvent | NoRecipient)
+        && let Some(expanded) = nested_json::expand(text)
+    {
+        return unwrap_text(&expanded, context, sink);
+    }
     if !matches!(rejection.reason, NotAnEvent | NotJson | UnknownKind) {
         return Err(rejection);
     }
@@ -156,9 +171,9 @@ fn unwrap_non_object(
             sink.ignored(reason);
             return Ok(());
         }
-        TextForm::Line { logged_at, document } => {
+        TextForm::Line { logged_at, document, rest } => {
             let context = DecodeContext { logged_at: logged_at.or(context.logged_at), ..context };
-            return unwrap_text(&document, context, sink);
+            return unwrap_line(&document, rest, context, sink);
         }
         TextForm::Other => {}
     }
@@ -169,6 +184,22 @@ fn unwrap_non_object(
         return Err(not_an_object());
     }
     Err(Rejection::new(QuarantineReason::NotJson, "neither JSON nor a known notice"))
+}
+
+/// Unwraps the document of a log line, and the text after it: the context of a logger, or further documents.
+fn unwrap_line(
+    document: &str,
+    rest: &str,
+    context: DecodeContext<'_>,
+    sink: &mut impl Sink,
+) -> Result<(), Rejection> {
+    let mut counting = CountingSink { sink, events: 0 };
+    let first = unwrap_text(document, context, &mut counting);
+    if !rest.contains('{') {
+        return first;
+    }
+    let second = unwrap_text(rest, context, &mut counting);
+    shapes::result_of_line(first, second, rest, counting.events > 0)
 }
 
 fn not_an_object() -> Rejection {
@@ -245,37 +276,22 @@ fn unwrap_envelope(
     if let Some(logs) = &envelope.aws_logs.0 {
         return unwrap_payload(&logs.data, Compression::Gzip, context, sink);
     }
-    if !envelope.log_events.0.is_empty() {
-        let context = DecodeContext {
-            account: envelope.owner.get().or(context.account),
-            region: envelope.region.get().or(context.region),
-            ..context
-        };
-        return try_all(
-            envelope
-                .log_events
-                .0
-                .iter()
-                .map(|event| unwrap_log_line(&log_lines::from_list(event, context)?, sink)),
-        );
-    }
-    if !envelope.results.0.is_empty() {
-        return try_all(
-            envelope
-                .results
-                .0
-                .iter()
-                .map(|row| unwrap_log_line(&log_lines::from_query(&row.0, context)?, sink)),
-        );
-    }
+    let of_log = log_lines::context_of_list(envelope, context);
     let context = log_lines::with_times(envelope, context);
-    if !envelope.records.0.is_empty() {
-        return try_all(
-            envelope.records.0.iter().map(|record| unwrap_record(record, context, sink)),
-        );
-    }
-    if let Some(body) = envelope.body.0 {
-        return unwrap_raw(body, context, sink);
+    let Envelope { log_events, results, records, .. } = envelope;
+    if !(log_events.0.is_empty() && results.0.is_empty() && records.0.is_empty()) {
+        let lines = log_events.0.iter().map(|event| log_lines::from_list(event, of_log));
+        let rows = results.0.iter().map(|row| log_lines::from_query(&row.0, of_log));
+        let lines = try_all(lines.chain(rows).map(|line| {
+            let LogLine { message, context } = line?;
+            unwrap_raw(message, context, sink)
+        }));
+        let records = records.0.iter().map(|record| unwrap_record(record, context, sink));
+        let items = lines.and(try_all(records));
+        return match unwrap_container(envelope, context, sink) {
+            Err(rejection) if rejection.is_not_a_mail_event() => items,
+            rest => items.and(rest),
+        };
     }
     if envelope.event.object.0.as_ref().is_some_and(|event| event.event_name.0.is_some()) {
         return normalise::workmail_rows(envelope, context, sink);
@@ -284,43 +300,47 @@ fn unwrap_envelope(
 }
 
 /// Unwraps an envelope with no metadata except a time, which `context` has. Log shippers write objects under the same
-/// keys (`log.file.path`, `event.dataset`), so the first value that contains a document is read.
+/// keys (`log.file.path`, `event.dataset`), and the same document under several.
 fn unwrap_container(
     envelope: &Envelope<'_>,
     context: DecodeContext<'_>,
     sink: &mut impl Sink,
 ) -> Result<(), Rejection> {
-    let Envelope { content, ses, detail, event, message, timestamp, .. } = envelope;
+    let Envelope { body, content, ses, detail, event, message, timestamp, .. } = envelope;
     let line = log_lines::context_of(envelope, context);
     let original = event.object.0.as_ref().and_then(|event| event.original.0);
-    let contents = [(content.0, context), (ses.0, context), (detail.0, context)];
+    let contents = [body, content, ses, detail].map(|content| (content.0, context));
     let contents = contents.into_iter().chain([(message.0, line), (original, line)]);
     let mut counting = CountingSink { sink, events: 0 };
-    let mut first = None;
+    let (mut first, mut damaged) = (None, Ok(()));
+    let mut read: Vec<&str> = Vec::new();
     for (content, context) in contents {
-        let Some(content) = content else { continue };
+        // the original is the text of an event that was read already, if any was
+        let is_copy = |content: &&str| {
+            read.contains(content) || counting.events > 0 && original == Some(*content)
+        };
+        let Some(content) = content.filter(|content| !is_copy(content)) else { continue };
+        read.push(content);
         match unwrap_raw(content, context, &mut counting) {
-            Err(rejection) if counting.events == 0 && rejection.is_not_a_mail_event() => {
-                first.get_or_insert(rejection);
-            }
-            result => return result,
+            Err(rejection) if rejection.is_not_a_mail_event() => _ = first.get_or_insert(rejection),
+            Err(rejection) => damaged = damaged.and(Err(rejection)),
+            Ok(()) if counting.events == 0 => return Ok(()),
+            Ok(()) => {}
         }
+    }
+    if damaged.is_err() || counting.events > 0 {
+        return damaged;
     }
     let result = match event.text.get() {
         Some(text) => unwrap_json_string(text, context, &mut counting),
         None => Err(not_an_event()),
     };
-    let is_container = content.0.is_some() || timestamp.0.is_some();
+    let is_container = body.0.is_some() || content.0.is_some() || timestamp.0.is_some();
     result.map_err(|last| first.filter(|_| is_container).unwrap_or(last))
 }
 
 fn not_an_event() -> Rejection {
     Rejection::new(QuarantineReason::NotAnEvent, "neither `mail` nor a known envelope")
-}
-
-/// Unwraps a log line.
-fn unwrap_log_line(line: &LogLine<'_>, sink: &mut impl Sink) -> Result<(), Rejection> {
-    unwrap_raw(line.message, line.context, sink)
 }
 
 fn unwrap_eventbridge(
@@ -331,24 +351,9 @@ fn unwrap_eventbridge(
     sink: &mut impl Sink,
 ) -> Result<(), Rejection> {
     if envelope.event_source.is("aws.s3") {
-        let wire = detail_type
-            .starts_with("Object Created")
-            .then(|| serde_json::from_str(detail).unwrap_or_default());
-        return unwrap_pointer(
-            wire.as_ref(),
-            KeyEncoding::Plain,
-            envelope.region.get(),
-            context,
-            sink,
-        );
+        return unwrap_eventbridge_pointer(envelope, detail, detail_type, context, sink);
     }
-    let context = DecodeContext {
-        published_at: envelope.time.get().and_then(parse_ms).or(context.published_at),
-        channel: Some(Channel::EventPublishing),
-        account: envelope.account.get().or(context.account),
-        region: envelope.region.get().or(context.region),
-        ..context
-    };
+    let context = context.with_eventbridge(envelope);
     if envelope.event_source.is("aws.ses")
         && let Some(kind) = normalise::account_kind(detail_type)
     {
@@ -417,10 +422,7 @@ fn unwrap_record(
         return unwrap_raw(ses, context, sink);
     }
     if let Some(wire) = &record.s3.0 {
-        let name = record.event_name.get().unwrap_or(CREATED);
-        let is_created = name.strip_prefix("s3:").unwrap_or(name).starts_with(CREATED);
-        let wire = is_created.then_some(wire.as_ref());
-        return unwrap_pointer(wire, KeyEncoding::Url, record.region.get(), context, sink);
+        return unwrap_record_pointer(record, wire, context, sink);
     }
     if let Some(kinesis) = &record.kinesis.0 {
         let context = context.with_envelope_time(&kinesis.arrival_time);

@@ -45,6 +45,18 @@ pub(super) fn context_of<'a>(
     with_log(envelope.timestamp.get(), account, context)
 }
 
+/// The context of a list of log events.
+pub(super) fn context_of_list<'a>(
+    envelope: &'a Envelope<'a>,
+    context: DecodeContext<'a>,
+) -> DecodeContext<'a> {
+    DecodeContext {
+        account: envelope.owner.get().or(context.account),
+        region: envelope.region.get().or(context.region),
+        ..context
+    }
+}
+
 /// A row of a Logs Insights query.
 pub(super) fn from_query<'a>(
     row: &'a [QueryField<'a>],

@@ -6,6 +6,8 @@
 //! | `envelope` | unwrap the envelopes around an event (SNS, EventBridge, Lambda, CloudWatch Logs, ...) |
 //! | `shapes` | recognise envelopes and notices by their keys |
 //! | `text`, `csv_rows` | recognise text that is not JSON: notices, lines of logs, rows of CSV files |
+//! | `partial_lines` | join the parts of split log lines of containers |
+//! | `nested_json` | expand JSON in strings |
 //! | `payload` | decode base64 and decompress |
 //! | `dynamodb` | convert `DynamoDB` JSON to plain JSON |
 //! | `log_lines` | read lines of CloudWatch Logs |
@@ -25,8 +27,10 @@ mod dynamodb;
 mod envelope;
 pub(crate) mod limits;
 mod log_lines;
+mod nested_json;
 mod normalise;
 pub mod outcome;
+mod partial_lines;
 mod payload;
 mod pointer_events;
 mod pointer_search;

@@ -8,7 +8,7 @@ use bouncewatch_schemas::wire::envelope::{
 use bouncewatch_schemas::wire::lenient::List;
 use serde_json::value::RawValue;
 
-use crate::decode::outcome::IgnoreReason;
+use crate::decode::outcome::{IgnoreReason, QuarantineReason, Rejection};
 
 /// Why a document is ignored; `None` if it may contain an event.
 pub(super) fn notice(envelope: &Envelope<'_>) -> Option<IgnoreReason> {
@@ -93,10 +93,34 @@ fn only_member_with_mail(object: &str) -> Option<&str> {
     members.retain(|key, _| !matches!(key.as_str(), "S" | "M" | "L"));
     let can_contain_mail = |member: &&str| {
         let content = member.trim_start_matches(['"', ' ']);
-        content.starts_with(['{', '[']) && member.to_ascii_lowercase().contains("mail")
+        content.starts_with(['{', '[']) && mentions_mail(member)
     };
     let mut members = members.into_values().map(RawValue::get).filter(can_contain_mail);
     members.next().filter(|_| members.next().is_none())
+}
+
+/// The result of a log line, from the results of its first document and of the text after it: the context of a logger, or
+/// further documents.
+pub(super) fn result_of_line(
+    first: Result<(), Rejection>,
+    second: Result<(), Rejection>,
+    rest: &str,
+    has_events: bool,
+) -> Result<(), Rejection> {
+    use QuarantineReason::{NotAnEvent, NotJson};
+    let is_lost = |rejection: &Rejection| {
+        !rejection.is_not_a_mail_event() || rejection.reason == NotJson && mentions_mail(rest)
+    };
+    match (first, second) {
+        (first, Err(rejection)) if is_lost(&rejection) => first.and(Err(rejection)),
+        (Err(rejection), _) if has_events && rejection.reason == NotAnEvent => Ok(()),
+        (first, _) => first,
+    }
+}
+
+/// Whether a text can contain a mail event.
+pub(super) fn mentions_mail(text: &str) -> bool {
+    text.to_ascii_lowercase().contains("mail")
 }
 
 /// Whether an envelope is an SNS message; some relays remove `Type`.

@@ -37,6 +37,8 @@ pub(super) enum TextForm<'a> {
         logged_at: Option<i64>,
         /// The document.
         document: Cow<'a, str>,
+        /// Text after the document, which can contain another one.
+        rest: &'a str,
     },
     /// Not recognised.
     Other,
@@ -56,8 +58,8 @@ pub(super) fn form_of(text: &str) -> TextForm<'_> {
     if let Some(fields) = csv_rows::fields(text) {
         return csv_row(fields);
     }
-    if let Some((prefix, document)) = logged_json(text) {
-        return TextForm::Line { logged_at: time_in(prefix), document };
+    if let Some((prefix, document, rest)) = logged_json(text) {
+        return TextForm::Line { logged_at: time_in(prefix), document, rest };
     }
     if is_lambda_line(text) {
         return TextForm::Notice(IgnoreReason::LambdaPlatformLog);
@@ -71,14 +73,14 @@ fn csv_row(fields: Vec<Cow<'_, str>>) -> TextForm<'_> {
     let object = fields.iter().position(|field| field.contains('{'));
     let text = object.or_else(|| fields.iter().position(|field| parse_ms(field).is_none()));
     match text.and_then(|at| fields.into_iter().nth(at)) {
-        Some(document) => TextForm::Line { logged_at, document },
+        Some(document) => TextForm::Line { logged_at, document, rest: "" },
         None => TextForm::Other,
     }
 }
 
-/// Splits a log line into its prefix (time, level, request ID) and the JSON object or array after
-/// it. The object can be a quoted string, and text can follow it.
-fn logged_json(text: &str) -> Option<(&str, Cow<'_, str>)> {
+/// Splits a log line into its prefix (time, level, request ID), the JSON object or array after it, and the rest. The
+/// object can be a quoted string.
+fn logged_json(text: &str) -> Option<(&str, Cow<'_, str>, &str)> {
     let is_object = |(before, rest): &(&str, &str)| {
         is_quoted(before, rest)
             || rest.strip_prefix('{').is_some_and(|fields| fields.trim_start().starts_with('"'))
@@ -86,28 +88,29 @@ fn logged_json(text: &str) -> Option<(&str, Cow<'_, str>)> {
     let mut braces = text.match_indices('{').map(|(at, _)| text.split_at(at)).take(BRACES_MAX);
     let (before, rest) = braces.find(is_object)?;
     if is_quoted(before, rest) {
-        let prefix = before.strip_suffix('"')?;
-        return Some((prefix, Cow::Owned(first_value(text.strip_prefix(prefix)?)?)));
+        let prefix = before.get(..before.rfind('"')?)?;
+        let (document, rest) = first_value(text.strip_prefix(prefix)?)?;
+        return Some((prefix, Cow::Owned(document), rest));
     }
     let prefix = before.trim_end();
     let prefix = prefix.strip_suffix('[').unwrap_or(prefix);
     let document = text.strip_prefix(prefix).filter(|_| !prefix.is_empty())?.trim();
-    let document = if document.ends_with(['}', ']']) {
-        document
-    } else {
-        first_value::<&RawValue>(document)?.get()
-    };
-    Some((prefix, Cow::Borrowed(document)))
+    if let Some((document, rest)) = first_value::<&RawValue>(document) {
+        return Some((prefix, Cow::Borrowed(document.get()), rest));
+    }
+    document.ends_with(['}', ']']).then_some((prefix, Cow::Borrowed(document), ""))
 }
 
-/// Whether `before` ends with the quote of a string that contains the object in `rest`: its quotes are escaped.
+/// Whether `before` has the start of a string that contains the object in `rest`: its quotes are escaped.
 fn is_quoted(before: &str, rest: &str) -> bool {
-    before.ends_with('"') && rest.starts_with("{\\")
+    before.contains('"') && rest.starts_with("{\\")
 }
 
-/// The JSON value at the start of a text.
-fn first_value<'a, T: Deserialize<'a>>(text: &'a str) -> Option<T> {
-    serde_json::Deserializer::from_str(text).into_iter().next()?.ok()
+/// The JSON value at the start of a text, and the text after it.
+fn first_value<'a, T: Deserialize<'a>>(text: &'a str) -> Option<(T, &'a str)> {
+    let mut values = serde_json::Deserializer::from_str(text).into_iter();
+    let value = values.next()?.ok()?;
+    Some((value, text.get(values.byte_offset()..)?))
 }
 
 /// The time in the prefix of a log line: one word, or a date and a time in two words.
@@ -149,7 +152,7 @@ mod tests {
         ] {
             for document in ["{\"a\":{}}", "{ \"a\": 1 }\n", "[{\"a\":1}]", "{\n  \"a\": 1\n}"] {
                 let text = format!("{prefix}{document}");
-                let TextForm::Line { logged_at, document: found } = form_of(&text) else {
+                let TextForm::Line { logged_at, document: found, rest: "" } = form_of(&text) else {
                     panic!("{text}");
                 };
                 assert_eq!((logged_at, found.as_ref()), (expected, document.trim()), "{text}");

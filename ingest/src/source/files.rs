@@ -104,7 +104,7 @@ pub fn is_log_export(path: &Path) -> bool {
     let read =
         File::open(path).and_then(|file| file.take(CSV_HEADER_BYTES_MAX).read_to_end(&mut head));
     let line = head.split(|byte| *byte == b'\n').next().unwrap_or_default();
-    read.is_ok() && csv_rows::is_header_line(&String::from_utf8_lossy(line))
+    read.is_ok() && csv_rows::is_insights_header(&String::from_utf8_lossy(line))
 }
 
 /// Appends all files below a folder; names that start with a dot are skipped.

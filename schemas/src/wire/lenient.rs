@@ -138,7 +138,10 @@ impl Text<'_> {
     }
 }
 
-/// A time as text. An object of `MongoDB` (`{"$date": ...}`) is read as its value.
+/// Keys of a time that is an object: of `MongoDB`, Protobuf, Firestore and `DynamoDB`.
+const TIME_KEYS: [&str; 5] = ["$date", "$numberLong", "seconds", "N", "S"];
+
+/// A time as text. An object such as `{"$date": ...}` is read as its value.
 #[derive(Debug, Default)]
 pub struct TimeText<'a>(pub Text<'a>);
 
@@ -208,7 +211,7 @@ impl<'de, const IS_TIME: bool> Visitor<'de> for TextVisitor<IS_TIME> {
         while let Some(key) = map.next_key::<Text<'de>>()? {
             let TimeText(value) = map.next_value()?;
             let key = key.get().unwrap_or_default();
-            if similar_key(key, &["$date", "$numberLong"]).is_some() {
+            if similar_key(key, &TIME_KEYS).is_some() {
                 text.merge(value);
             }
         }

@@ -103,9 +103,11 @@ impl<'de> Visitor<'de> for RecipientVisitor {
         f.write_str("any value")
     }
     fn visit_borrowed_str<E: Error>(self, value: &'de str) -> Result<Self::Value, E> {
+        refuse_json(value)?;
         Ok(recipient_from_address(Cow::Borrowed(value)))
     }
     fn visit_str<E: Error>(self, value: &str) -> Result<Self::Value, E> {
+        refuse_json(value)?;
         Ok(recipient_from_address(Cow::Owned(value.to_owned())))
     }
     scalars_as_default!();
@@ -116,6 +118,14 @@ impl<'de> Visitor<'de> for RecipientVisitor {
         RecipientObject::deserialize(serde::de::value::MapAccessDeserializer::new(map))
             .map(Recipient)
     }
+}
+
+/// Start of the error for recipients or tags that are JSON in a string.
+pub const NESTED_JSON: &str = "recipients or tags are JSON in a string";
+
+/// An error if a text is JSON, so that its content is not lost.
+fn refuse_json<E: Error>(text: &str) -> Result<(), E> {
+    if text.trim_start().starts_with(['{', '[']) { Err(E::custom(NESTED_JSON)) } else { Ok(()) }
 }
 
 fn recipient_from_address(address: Cow<'_, str>) -> Recipient<'_> {
@@ -146,8 +156,8 @@ wire_object! {
     pub struct TagObject<'a> {
         /// Name.
         pub name: Text<'a> = "name" | "key",
-        /// Value.
-        pub value: Text<'a> = "value",
+        /// Value or values.
+        pub value: List<Text<'a>> = "value" | "values",
     }
 }
 
@@ -187,16 +197,15 @@ impl<'de> Visitor<'de> for TagsVisitor {
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
         let mut pairs = Vec::new();
         while let Some(tag) = seq.next_element::<TagObject<'de>>()? {
-            if let (Some(name), Some(value)) = (tag.name.0, tag.value.0)
-                && pairs.len() < PAIRS_MAX
-            {
-                pairs.push((name, value));
-            }
+            let Text(Some(name)) = tag.name else { continue };
+            let room = PAIRS_MAX - pairs.len();
+            let values = tag.value.0.into_iter().filter_map(|value| value.0).take(room);
+            pairs.extend(values.map(|value| (name.clone(), value)));
         }
         Ok(Tags(pairs))
     }
-    fn visit_str<E: Error>(self, _: &str) -> Result<Self::Value, E> {
-        Ok(Tags::default())
+    fn visit_str<E: Error>(self, value: &str) -> Result<Self::Value, E> {
+        refuse_json(value).map(|()| Tags::default())
     }
     scalars_as_default!();
 }

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use bouncewatch_schemas::address;
+use bouncewatch_schemas::wire::lenient::Text;
 use bouncewatch_schemas::wire::ses::{Recipient, RecipientObject};
 
 use crate::decode::limits::NAME_BYTES_MAX;
@@ -59,8 +60,32 @@ pub(super) fn usable_recipients<'a>(
     (out, all_usable)
 }
 
+/// The destinations of a mail, if one is a text with several addresses, as exports write a list.
+pub(super) fn split_destinations<'a>(listed: &'a [Recipient<'a>]) -> Option<Vec<Recipient<'a>>> {
+    let text = |Recipient(wire): &'a Recipient<'a>| wire.email_address.get().unwrap_or_default();
+    if !listed.iter().any(|one| text(one).contains([',', ';'])) {
+        return None;
+    }
+    let recipient = |address: &'a str| {
+        let email_address = Text(Some(Cow::Borrowed(address)));
+        Recipient(RecipientObject { email_address, ..RecipientObject::default() })
+    };
+    Some(listed.iter().flat_map(|one| addresses_in(text(one))).map(recipient).collect())
+}
+
+/// The addresses in a text that separates them by commas or semicolons, outside of quotes.
+fn addresses_in(text: &str) -> Vec<&str> {
+    let mut is_quoted = false;
+    let is_separator = |c: char| {
+        is_quoted ^= c == '"';
+        !is_quoted && matches!(c, ',' | ';')
+    };
+    let parts: Vec<&str> = text.split(is_separator).map(str::trim).collect();
+    if parts.iter().all(|part| part.contains('@')) { parts } else { vec![text] }
+}
+
 /// The recipient of an event for a mail with one destination: the destination with the details of
-/// the report; `None` if the destination is unusable.
+/// the report; `None` if the destination is unusable, or no address although a reported one is.
 ///
 /// A report can name a different address than the destination: a forwarding target, or another
 /// spelling. If a report has several entries, a failed entry takes precedence.
@@ -69,6 +94,12 @@ pub(super) fn only_destination<'a>(
     reported: &'a [Recipient<'a>],
 ) -> Option<UsableRecipient<'a>> {
     let address = address_of(&destination.0)?;
+    let is_valid = |one: &Recipient<'_>| {
+        address_of(&one.0).is_some_and(|address| address::is_address(&address))
+    };
+    if !address::is_address(&address) && reported.iter().any(is_valid) {
+        return None;
+    }
     let mut recipient = UsableRecipient { address, reported: None, wire: &destination.0 };
     let is_failed = |entry: &&Recipient<'_>| dsn_action(&entry.0) == DsnAction::Failed;
     if let Some(Recipient(wire)) = reported.iter().find(is_failed).or(reported.first()) {

@@ -10,13 +10,14 @@ use bouncewatch_schemas::event::{Channel, EventKind, EventRow};
 use bouncewatch_schemas::provider;
 use bouncewatch_schemas::time::{message_id_time_ms, parse_ms};
 use bouncewatch_schemas::wire::envelope::Envelope;
-use bouncewatch_schemas::wire::ses::{Detail, Mail, RecipientObject};
+use bouncewatch_schemas::wire::ses::{Detail, Mail, Recipient, RecipientObject};
 
 use crate::decode::arn::arn_parts;
 use crate::decode::context::{DecodeContext, Sink};
 use crate::decode::limits;
 use crate::decode::normalise::recipients::{
-    DsnAction, RECIPIENTS_MAX, UsableRecipient, dsn_action, only_destination, usable_recipients,
+    DsnAction, RECIPIENTS_MAX, UsableRecipient, dsn_action, only_destination, split_destinations,
+    usable_recipients,
 };
 use crate::decode::outcome::{IgnoreReason, QuarantineReason, Rejection};
 
@@ -71,7 +72,10 @@ pub(crate) fn ses_rows(
         mail.timestamp.get().and_then(parse_ms).or_else(|| message_id_time_ms(message_id));
     let reported_at = detail.timestamp.get().and_then(parse_ms);
     let reported_at = reported_at.map(|time| plausible_time(time, sent_at, &context));
-    let own_time = reported_at.or(sent_at);
+    // if the time of an event is unreadable, that of an envelope is nearer than the time of sending
+    let is_unreadable = reported_at.is_none() && detail.timestamp.get().is_some();
+    let nearest = is_unreadable.then(|| context.time_of_envelopes()).flatten();
+    let own_time = reported_at.or(nearest).or(sent_at);
     let Some(happened_at) = own_time.or_else(|| context.time_of_envelopes()) else {
         return Err(Rejection::new(
             QuarantineReason::NoTime,
@@ -89,6 +93,7 @@ pub(crate) fn ses_rows(
     let event = SesEvent {
         kind,
         mail,
+        destinations: split_destinations(&mail.destination.0),
         detail,
         message_id,
         sent_at,
@@ -157,6 +162,8 @@ fn detail_of<'e, 'a>(kind: EventKind, envelope: &'e Envelope<'a>) -> Option<&'e 
 struct SesEvent<'a> {
     kind: EventKind,
     mail: &'a Mail<'a>,
+    /// The destinations, if they differ from those of `mail`.
+    destinations: Option<Vec<Recipient<'a>>>,
     detail: &'a Detail<'a>,
     message_id: &'a str,
     sent_at: Option<i64>,
@@ -181,7 +188,7 @@ impl<'a> SesEvent<'a> {
         }
         let (recipients, all_usable) = match self.kind {
             EventKind::Send | EventKind::Reject | EventKind::RenderingFailure => {
-                usable_recipients(&self.mail.destination.0)
+                usable_recipients(self.destinations())
             }
             _ => self.reported_recipients(),
         };
@@ -208,10 +215,14 @@ impl<'a> SesEvent<'a> {
         Ok(())
     }
 
+    fn destinations(&self) -> &[Recipient<'a>] {
+        self.destinations.as_ref().unwrap_or(&self.mail.destination.0)
+    }
+
     /// The recipients of a report, and whether every entry is usable.
     fn reported_recipients(&self) -> (Vec<UsableRecipient<'_>>, bool) {
         let reported = &self.detail.recipients.0;
-        if let [destination] = self.mail.destination.0.as_slice()
+        if let [destination] = self.destinations()
             && self.has_detail
             && let Some(recipient) = only_destination(destination, reported)
         {
