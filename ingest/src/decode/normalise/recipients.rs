@@ -94,19 +94,17 @@ pub(super) fn only_destination<'a>(
     reported: &'a [Recipient<'a>],
 ) -> Option<UsableRecipient<'a>> {
     let address = address_of(&destination.0)?;
-    let is_valid = |one: &Recipient<'_>| {
-        address_of(&one.0).is_some_and(|address| address::is_address(&address))
-    };
-    if !address::is_address(&address) && reported.iter().any(is_valid) {
-        return None;
-    }
     let mut recipient = UsableRecipient { address, reported: None, wire: &destination.0 };
     let is_failed = |entry: &&Recipient<'_>| dsn_action(&entry.0) == DsnAction::Failed;
     if let Some(Recipient(wire)) = reported.iter().find(is_failed).or(reported.first()) {
         recipient.wire = wire;
         recipient.reported = address_of(wire).filter(|reported| *reported != recipient.address);
     }
-    Some(recipient)
+    let is_address = |address: &Cow<'_, str>| address::is_address(address);
+    match &recipient.reported {
+        Some(reported) if is_address(reported) && !is_address(&recipient.address) => None,
+        _ => Some(recipient),
+    }
 }
 
 /// The `Action` field of a delivery status notification for one recipient (RFC 3464, section 2.3.3).
