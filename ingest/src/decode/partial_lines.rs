@@ -27,6 +27,13 @@ impl ContainerLine<'_> {
         let is_open = |object: &str| matches!(scan::scan(object.as_bytes()), Scan::Unfinished);
         self.is_partial && object.is_some_and(is_open)
     }
+
+    /// Whether it is a complete object: some programs write it without the line feed at its end.
+    fn is_object(&self) -> bool {
+        let content = self.content.trim();
+        content.starts_with('{')
+            && matches!(scan::scan(content.as_bytes()), Scan::Complete(length) if length == content.len())
+    }
 }
 
 /// A line of the log driver `json-file`.
@@ -68,16 +75,17 @@ pub(super) fn end_of(bytes: &[u8], is_last: bool) -> PartialEnd {
             None if is_last => return PartialEnd::At(end),
             None => return PartialEnd::Unknown,
             Some(None) => return PartialEnd::At(end),
-            Some(Some(line)) if line.stream == first.stream && !line.is_partial => {
-                return PartialEnd::At(lines.at);
-            }
+            Some(Some(line)) if line.stream != first.stream => {}
+            Some(Some(line)) if !line.is_partial => return PartialEnd::At(lines.at),
+            // the rest of the first line is missing
+            Some(Some(line)) if line.is_object() => return PartialEnd::At(end),
             Some(Some(_)) => {}
         }
     }
 }
 
-/// Joins the parts in a text of [`end_of`]: the documents of each stream, with the time of their first part. `None` if it
-/// has no parts.
+/// Joins the parts in a text of [`end_of`]: the documents of each stream, with the time of their first part. `None` for
+/// other texts.
 pub(super) fn join(text: &str) -> Option<Vec<String>> {
     if !can_be_partial(text.as_bytes()) {
         return None;
@@ -85,10 +93,10 @@ pub(super) fn join(text: &str) -> Option<Vec<String>> {
     let mut documents: Vec<String> = Vec::new();
     // time and content of the open line of each stream
     let mut open: Vec<(Cow<'_, str>, Cow<'_, str>, String)> = Vec::new();
-    let mut has_parts = false;
-    for line in text.lines() {
-        let line = container_line(line.as_bytes())?;
-        has_parts |= line.is_partial;
+    let mut lines = text.lines().map(|line| container_line(line.as_bytes()));
+    let first = lines.next()?.filter(ContainerLine::starts_object);
+    for line in std::iter::once(first).chain(lines) {
+        let line = line?;
         let at = open.iter().position(|(stream, ..)| *stream == line.stream);
         let (stream, time, mut content) =
             at.map_or_else(|| (line.stream, line.time, String::new()), |at| open.swap_remove(at));
@@ -100,7 +108,7 @@ pub(super) fn join(text: &str) -> Option<Vec<String>> {
         }
     }
     documents.extend(open.into_iter().map(|(_, time, content)| format!("{time} {content}")));
-    has_parts.then_some(documents)
+    Some(documents)
 }
 
 /// Whether the first line of `bytes` can be a part of a line; a fast test.
@@ -202,8 +210,10 @@ mod tests {
             let cut = text.rfind('\n').unwrap();
             assert_eq!(end_of(&text.as_bytes()[..=cut], false), PartialEnd::Unknown);
             assert_eq!(end_of(&text.as_bytes()[..=cut], true), PartialEnd::At(cut));
-            let other = format!("{}\ntext\n", text.split_at(cut).0);
-            assert_eq!(end_of(other.as_bytes(), false), PartialEnd::At(cut));
+            for other in ["text\n", &docker("{\"b\":1}", "stdout")] {
+                let text = format!("{}\n{other}", text.split_at(cut).0);
+                assert_eq!(end_of(text.as_bytes(), false), PartialEnd::At(cut));
+            }
         }
         for text in [
             docker("x\n", "stdout"),
