@@ -36,6 +36,17 @@ pub(crate) struct HistoryQuery<'a> {
     pub(crate) counted_from: Option<i64>,
 }
 
+impl HistoryQuery<'_> {
+    /// Returns the first day with events that are counted at `from` or later.
+    fn first_day_of(&self, from: i64) -> i64 {
+        match self.basis {
+            Basis::Event => day_of(from),
+            // the clocks of a message's events differ
+            Basis::Send => day_of(from.saturating_sub(CLOCK_SLACK_MS)),
+        }
+    }
+}
+
 /// The part of history that a query needs.
 #[derive(Debug)]
 pub(crate) struct HistoryPart<'a> {
@@ -63,15 +74,10 @@ impl<'a> HistoryPart<'a> {
         to: i64,
     ) -> Result<Self, AnalyzeError> {
         let from = query.counted_from.map_or(from, |counted| from.max(counted));
-        let earliest = match query.basis {
-            Basis::Event => from,
-            // the clocks of a message's events differ
-            Basis::Send => from.saturating_sub(CLOCK_SLACK_MS),
-        };
         let mut part = HistoryPart {
             scan,
             query,
-            first_day: day_of(earliest),
+            first_day: query.first_day_of(from),
             // one more day: the times of copies differ by seconds, possibly across midnight
             last_day: day_of(to).saturating_add(1),
             to,
@@ -121,8 +127,10 @@ impl<'a> HistoryPart<'a> {
 
     /// Whether there are no older events, or older events are ignored.
     pub(super) fn is_complete(&self) -> bool {
-        let counts_older =
-            self.query.counted_from.is_none_or(|from| day_of(from) <= self.first_day);
+        let counts_older = self
+            .query
+            .counted_from
+            .is_none_or(|from| self.query.first_day_of(from) < self.first_day);
         !counts_older || self.scan.first_day().is_none_or(|day| day >= self.first_day)
     }
 
