@@ -2,13 +2,14 @@
 //! (invariant I-5 in ARCHITECTURE.md).
 //!
 //! Copies of a bounce or complaint can be far apart (duplicate feedback), but never before the message was sent; the
-//! times of other copies differ by seconds. So the changes that the rows of a day make to the timelines depend on that day and the days before it only,
-//! and the changes of all days add up to the timelines. The changes of a closed day are stored as daily aggregates
-//! (`daily`), and reused while its segments are the same.
+//! times of other copies differ by seconds. So the changes that the rows of a day make to the timelines depend on that
+//! day and the days before it only, and the changes of all days add up to the timelines. The changes of a closed day are
+//! stored as daily aggregates (`daily`), and reused while its segments are the same.
 //!
 //! `store_scan` lists segments, `delta_builder` computes the changes of a range of days from rows (`event_rows`),
-//! `older_rows` reads the rows of earlier days on which they depend, `history_part` combines the days that a query needs, `merge` builds timelines from changes, `failures`,
-//! `deliveries`, `mail_events`, `address_events` and `account_events` return single events.
+//! `older_rows` reads the rows of earlier days on which they depend, `history_part` combines the days that a query
+//! needs, `merge` builds timelines from changes, `failures`, `deliveries`, `mail_events`, `address_events` and
+//! `account_events` return single events.
 
 mod account_events;
 mod address_event;

@@ -16,8 +16,8 @@ use crate::scan::store_scan::RowPart;
 use crate::scan::string_interner::NO_TEXT;
 use crate::timeline::Outcome;
 
-/// Which older rows of late messages the changes of events need: failures, and the rows of the hour before a range. Only bounces and
-/// complaints can be copies or reports of much older ones; the times of other copies differ by seconds.
+/// Which older rows of late messages the changes of events need: failures, and the rows of the hour before a range. Only
+/// bounces and complaints can be copies or reports of much older ones; the times of other copies differ by seconds.
 #[derive(Debug)]
 pub(super) struct OlderRows {
     /// Segments without failures with rows of the hour before a range, by day.

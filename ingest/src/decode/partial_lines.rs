@@ -1,5 +1,5 @@
-//! Log lines that a container runtime split: Docker ends all parts but the last without a line feed, Kubernetes (CRI) marks
-//! them.
+//! Log lines that a container runtime split: Docker ends all parts but the last without a line feed, Kubernetes (CRI)
+//! marks them.
 //!
 //! A part belongs to the parts of the same stream. Lines of the other stream can be between them.
 
